@@ -1,0 +1,1 @@
+"""What all halves of Head Atlas agree on: references, tokens, records, annotation rules."""

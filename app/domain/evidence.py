@@ -1,0 +1,92 @@
+"""What a head reads for a feature: repeated prefixes, and counts of behaviours over its top examples."""
+
+from collections.abc import Collection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.tokens import Vocabulary
+
+# What the top DFA source of an example can be evidence of. One source may be several at once.
+KINDS = ("previous_token", "same_token", "induction", "bos", "copying")
+NO_SOURCE = -1
+
+
+def normalised_ids(vocabulary: Vocabulary) -> NDArray[np.int64]:
+    """For each token id the lowest id equal to it up to one leading space and letter case.
+
+    Prefix lengths over these ids are the fuzzy ones. Special tokens equal only themselves. Bytes that are not
+    UTF-8 have no letter case.
+    """
+    first: dict[str | bytes, int] = {}
+    ids = np.arange(len(vocabulary), dtype=np.int64)
+    for token_id in range(len(vocabulary)):
+        if token_id not in vocabulary.special_ids:
+            data = vocabulary.token_bytes(token_id).removeprefix(b" ")
+            try:
+                key: str | bytes = data.decode().lower()
+            except UnicodeDecodeError:
+                key = data
+            ids[token_id] = first.setdefault(key, token_id)
+    return ids
+
+
+def prefix_lengths(
+    tokens: NDArray[np.integer],
+    sequence: NDArray[np.integer],
+    dest: NDArray[np.integer],
+    source: NDArray[np.integer],
+    bos_id: int,
+) -> NDArray[np.int16]:
+    """The largest n with tokens[dest - i] == tokens[source - 1 - i] for all i < n.
+
+    So many tokens up to and with dest are the tokens just before source; n >= 1 is what an induction head
+    looks for. tokens: [sequences context]. sequence (rows of tokens), dest and source broadcast against each
+    other, and the result has their common shape. BOS matches nothing and ends the match; the two spans never
+    overlap, so n is at most dest - source + 1. Sources at or below 0 or past dest have n = 0. For fuzzy
+    lengths pass normalised_ids[tokens] (and normalised_ids[bos_id], which is bos_id).
+    """
+    row, end, start = (np.ravel(part) for part in np.broadcast_arrays(sequence, dest, source))
+    n = np.zeros(end.shape, dtype=np.int16)
+    # Neither span may leave the sequence or run into the other: n <= source and n <= dest - source + 1.
+    longest = np.minimum(start, end - start + 1)
+    alive = np.flatnonzero(longest > 0)
+    i = 0
+    while alive.size:
+        now = tokens[row[alive], end[alive] - i]
+        then = tokens[row[alive], start[alive] - 1 - i]
+        alive = alive[(now == then) & (now != bos_id)]
+        i += 1
+        n[alive] = i
+        alive = alive[longest[alive] > i]
+    return n.reshape(np.broadcast_shapes(sequence.shape, dest.shape, source.shape))
+
+
+def count_evidence(
+    tokens: NDArray[np.integer],
+    dest: NDArray[np.integer],
+    source: NDArray[np.integer],
+    prefix_length: NDArray[np.integer],
+    promoted_ids: Collection[int],
+    bos_id: int,
+) -> dict[str, NDArray[np.int64]]:
+    """How many of n examples show each of KINDS through each head, as [heads].
+
+    tokens: [n context], each example's own sequence. dest: [n]. source and prefix_length: [n heads], of the
+    top DFA source. previous_token: the source is the position before. same_token: an earlier copy of the
+    token at dest. induction: the token before the source is the token at dest (exact prefix length at least
+    1). bos: the source is a BOS token. copying: the source's token is among promoted_ids, those the feature's
+    own logits boost most.
+    A source of NO_SOURCE shows nothing.
+    """
+    known = source != NO_SOURCE
+    at_source = np.take_along_axis(tokens, np.where(known, source, 0).astype(np.int64), axis=1)
+    at_dest = np.take_along_axis(tokens, dest.astype(np.int64)[:, None], axis=1)
+    shown = {
+        "previous_token": source == dest[:, None] - 1,
+        "same_token": (at_source == at_dest) & (source < dest[:, None]),
+        "induction": prefix_length >= 1,
+        "bos": at_source == bos_id,
+        "copying": np.isin(at_source, list(promoted_ids)),
+    }
+    return {kind: (shown[kind] & known).sum(axis=0, dtype=np.int64) for kind in KINDS}

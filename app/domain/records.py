@@ -1,0 +1,238 @@
+"""Frozen records that the job writes and the server reads. numpy only; no I/O.
+
+Axes: `n` examples of one feature, `heads` heads of a layer, `k` kept tokens, `sources` kept source positions.
+Positions and sequences count from 0 in the corpus as tokenised, BOS at position 0.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.refs import FeatureRef, HeadRef
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Ranking = Literal["decoder_weight", "fve"]
+RANKINGS: tuple[Ranking, ...] = ("decoder_weight", "fve")
+N_SOURCES = 8  # source positions kept per example and head
+N_TOP_EXAMPLES = 20
+N_INTERVALS = 5
+N_INTERVAL_EXAMPLES = 10
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Counts between consecutive edges; len(edges) = len(counts) + 1."""
+
+    edges: NDArray[np.float64]
+    counts: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TokenLogits:
+    """Tokens and the logit a unit of feature activation adds, strongest first on the last axis."""
+
+    token_id: NDArray[np.int32]
+    logit: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FveByHead:
+    """Fraction of the pre-activation's variance explained by each head, three definitions, each [heads]."""
+
+    covariance_share: NDArray[np.float64]
+    residual: NDArray[np.float64]
+    r_squared: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How many of a feature's top examples show each behaviour through each head. Keys: evidence.KINDS."""
+
+    n_examples: int
+    counts: dict[str, NDArray[np.int64]]  # kind -> [heads]
+
+
+@dataclass(frozen=True)
+class ExampleGroup:
+    """One activation group. `top`, or an interval of activation with a uniform sample of its tokens.
+
+    `share_of_active` is n_tokens over the feature's active tokens (not all tokens).
+    Examples of the group are rows start:stop of the feature's Examples.
+    """
+
+    name: str
+    lower: float
+    upper: float
+    n_tokens: int
+    share_of_active: float
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The stored examples of one feature, as columns over n examples.
+
+    `dfa` holds, per head, the N_SOURCES largest sources (slot 0 the signed maximum, then by magnitude) and
+    `dfa_rest` the sum over all other sources, so that dfa.sum(-1) + dfa_rest = head_contribution and
+    head_contribution.sum(-1) + bias = pre_activation. Unused slots have source -1 and dfa 0.
+    """
+
+    sequence: NDArray[np.int32]  # [n]
+    position: NDArray[np.int32]  # [n]
+    activation: NDArray[np.float32]  # [n]
+    pre_activation: NDArray[np.float32]  # [n] from the encode path
+    bias: NDArray[np.float32]  # [n]
+    residual: NDArray[np.float32]  # [n] |sum DFA + bias - p| / sum |DFA|
+    head_contribution: NDArray[np.float32]  # [n heads]
+    source: NDArray[np.int16]  # [n heads sources]
+    dfa: NDArray[np.float32]  # [n heads sources]
+    dfa_rest: NDArray[np.float32]  # [n heads]
+    prefix_length: NDArray[np.int16]  # [n heads] exact match before slot 0's source
+    prefix_length_fuzzy: NDArray[np.int16]  # [n heads]
+    sequence_activations: NDArray[np.float16]  # [n context] the feature over the example's whole sequence
+
+    def __len__(self) -> int:
+        return len(self.sequence)
+
+
+@dataclass(frozen=True)
+class FeatureRecord:
+    """Everything the store keeps about one feature. `examples` is None where they were not asked for."""
+
+    ref: FeatureRef
+    n_active: int
+    density: float
+    mean_activation: float
+    max_activation: float
+    decoder_weight_norm: NDArray[np.float32]  # [heads]
+    decoder_weight_share: NDArray[np.float32]  # [heads]
+    fve_active: FveByHead | None  # None: fewer than two active tokens, or no variance
+    fve_all: FveByHead | None  # None too where the SAE scales its input per token
+    promoted: TokenLogits  # [20]
+    suppressed: TokenLogits  # [20]
+    head_promoted: TokenLogits  # [heads 10]
+    head_suppressed: TokenLogits  # [heads 10]
+    logit_histogram: Histogram
+    activation_histogram: Histogram
+    evidence: Evidence
+    groups: tuple[ExampleGroup, ...]
+    worst_residual: float
+    examples: Examples | None = None
+
+
+@dataclass(frozen=True)
+class HeadRecord:
+    """One head's scores. The last three are None for a head of a layer without an SAE."""
+
+    ref: HeadRef
+    scores: dict[str, float]
+    concentration: float | None = None  # the head's largest decoder weight share among live features
+    rank_correlation: float | None = None  # Spearman, decoder weight share against FVE
+    top_overlap: int | None = None  # features in both top tens
+
+
+@dataclass(frozen=True)
+class RankedFeature:
+    """A feature's place in one head's ranking. Ranks count from 1; other_rank: in the other ranking."""
+
+    ref: FeatureRef
+    rank: int
+    value: float
+    other_rank: int
+
+
+@dataclass(frozen=True)
+class HeadRanking:
+    """The best features of one head under one ranking, best first."""
+
+    head: HeadRef
+    ranking: Ranking
+    features: tuple[RankedFeature, ...]
+
+
+@dataclass(frozen=True)
+class SaeRecord:
+    """One SAE of a run: where it came from and how well it fits the run's corpus."""
+
+    layer: int
+    name: str  # as given: release/id, Neuronpedia id, or folder name
+    checksum: str  # sha256 of its weights
+    architecture: str
+    d_in: int
+    d_sae: int
+    hook_name: str
+    processing: Literal["raw", "processed"]
+    normalize_activations: str
+    l0: float  # mean active features per counted token
+    fvu: float  # fraction of the variance of z unexplained
+    n_dead: int  # no active token
+    n_rare: int  # active, on fewer than min_active tokens
+    neuronpedia_id: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """The language model of an atlas."""
+
+    name: str
+    revision: str
+    n_layers: int
+    n_heads: int
+    n_key_value_heads: int
+    d_head: int
+    d_model: int
+    d_vocab: int
+    bos_token_id: int
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One precompute run. Nothing in it depends on the clock, the machine's load or the executor."""
+
+    fingerprint: str
+    model: ModelRecord
+    corpus: str
+    context_size: int
+    n_sequences: int
+    n_tokens: int  # counted: BOS and padding excluded
+    plan: dict[str, Json] = field(default_factory=dict[str, Json])
+    saes: tuple[SaeRecord, ...] = ()
+
+
+@dataclass(frozen=True)
+class AtlasRecord:
+    """One atlas: a slug, and its live run if there is one."""
+
+    slug: str
+    run: RunRecord | None
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """How a run went: everything about it that depends on the clock or the machine. Times are aware."""
+
+    created_at: datetime
+    finished_at: datetime
+    seconds: float  # of work, over all attempts
+    executor: str
+    workers: int
+    peak_memory_bytes: int
+    details: dict[str, Json] = field(default_factory=dict[str, Json])
+
+
+@dataclass(frozen=True)
+class JobProgress:
+    """How far one stage of a job is. `total` is None while unknown, `rate` before the first unit is done."""
+
+    fingerprint: str
+    stage: str
+    done: int
+    total: int | None
+    unit: str
+    rate: float | None  # units a second
+    updated_at: datetime
+    state: Literal["running", "done", "failed"] = "running"

@@ -1,0 +1,44 @@
+"""Errors that a person can act on: one sentence, a process exit code and an HTTP status."""
+
+
+class AppError(Exception):
+    """Wrong data from outside. The message is one clear sentence that names the offending value."""
+
+    status_code = 400
+    exit_code = 2
+
+
+class NotFound(AppError):
+    """The thing that was asked for does not exist."""
+
+    status_code = 404
+
+
+class StoreBusy(AppError):
+    """Another process holds the store or the work directory."""
+
+    status_code = 503
+    exit_code = 3
+
+
+class OutOfSpace(AppError):
+    """The disk is full; what was half written has been removed."""
+
+    status_code = 503
+    exit_code = 4
+
+
+class InvalidSae(AppError):
+    """The SAE cannot be used: wrong kind, wrong shape, corrupt, or not made for this model."""
+
+
+class InvalidModel(AppError):
+    """The language model cannot be loaded or lacks what the job needs."""
+
+
+class InvalidCorpus(AppError):
+    """The corpus is missing, unreadable or has no usable tokens."""
+
+
+class InvalidStore(AppError):
+    """The store cannot be opened, is corrupt, or was made by another version."""
