@@ -1,0 +1,71 @@
+"""Decoder weight attribution: which heads a feature writes to, and each head's best features."""
+
+import torch
+from jaxtyping import Bool, Float, Float64, Int64
+from torch import Tensor
+
+UNRANKED = -1
+
+
+def decoder_weight_norm(w_dec: Float[Tensor, "d_sae n_heads d_head"]) -> Float64[Tensor, "d_sae n_heads"]:
+    """The L2 norm of each head's slice of each feature's decoder row.
+
+    The squares sum over heads to the squared norm of the whole row.
+    """
+    return torch.linalg.vector_norm(w_dec, dim=-1, dtype=torch.float64)
+
+
+def decoder_weight_share(norm: Float[Tensor, "d_sae n_heads"]) -> Float64[Tensor, "d_sae n_heads"]:
+    """Each head's share of a feature's slice norms. Sums to 1 over heads; a zero row gives zeros.
+
+    Unlike the norm, it does not change when a whole decoder row is rescaled.
+    Source: Kissane et al. 2024, "We Inspected Every Head In GPT-2 Small using SAEs" (decoder weight
+    attribution).
+    """
+    norm = norm.double()
+    total = norm.sum(dim=-1, keepdim=True)
+    return torch.where(total == 0, 0.0, norm / total)
+
+
+def rank_features(
+    value: Float[Tensor, "d_sae n_heads"], eligible: Bool[Tensor, " d_sae"], k: int
+) -> Int64[Tensor, "n_heads k"]:
+    """Each head's k best eligible features: largest value first, then the lower index.
+
+    NaN is never ranked. A head with fewer than k rankable features ends in UNRANKED.
+    """
+    order, rankable = _full_order(value, eligible)
+    best = torch.where(rankable, order, UNRANKED)[:k]
+    missing = best.new_full((k - len(best), best.shape[1]), UNRANKED)
+    return torch.cat([best, missing]).T.contiguous()
+
+
+def feature_ranks(
+    value: Float[Tensor, "d_sae n_heads"], eligible: Bool[Tensor, " d_sae"]
+) -> Int64[Tensor, "d_sae n_heads"]:
+    """Every feature's place in every head's ranking (as rank_features), from 1; 0 where it is not ranked."""
+    order, rankable = _full_order(value, eligible)
+    place = torch.arange(1, len(order) + 1, device=order.device)[:, None].expand_as(order)
+    return torch.zeros_like(order).scatter_(0, order, torch.where(rankable, place, 0))
+
+
+def concentration(
+    share: Float[Tensor, "d_sae n_heads"], live: Bool[Tensor, " d_sae"]
+) -> Float64[Tensor, " n_heads"]:
+    """The largest share each head has of any live feature. NaN when no feature is live."""
+    if not live.any():
+        return share.new_full((share.shape[1],), torch.nan, dtype=torch.float64)
+    return share[live].double().amax(dim=0)
+
+
+def _full_order(
+    value: Float[Tensor, "d_sae n_heads"], eligible: Bool[Tensor, " d_sae"]
+) -> tuple[Int64[Tensor, "d_sae n_heads"], Bool[Tensor, "d_sae n_heads"]]:
+    """Feature indices in ranking order for each head, and whether each place is ranked at all."""
+    rankable = eligible[:, None] & ~value.isnan()
+    number = torch.where(value.isnan(), 0.0, value)
+    by_value = torch.sort(number, dim=0, descending=True, stable=True).indices
+    # A second stable sort, not a sentinel value: an eligible -inf must still come before the unranked.
+    sorted_rankable = rankable.gather(0, by_value)
+    place = torch.sort((~sorted_rankable).byte(), dim=0, stable=True).indices
+    return by_value.gather(0, place), sorted_rankable.gather(0, place)

@@ -1,0 +1,172 @@
+"""Logit effects: what one unit of a direction in the residual stream adds to each token's logit."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Float32, Float64, Int64
+from torch import Tensor, einsum
+
+# Logits held at once: 64 MB in float32, whatever the vocabulary.
+CHUNK_LOGITS = 2**24
+N_HISTOGRAM_BINS = 40
+
+
+@dataclass(frozen=True)
+class TopTokens:
+    """Tokens of each unit and their logits, strongest first; equal logits in order of token id."""
+
+    token_id: Int64[Tensor, "*unit k"]
+    logit: Float32[Tensor, "*unit k"]
+
+
+@dataclass(frozen=True)
+class LogitSummary:
+    """What is kept of each unit's logits: both ends, and a histogram of all of them."""
+
+    promoted: TopTokens
+    suppressed: TopTokens
+    edges: Float64[Tensor, "unit edge"]
+    counts: Int64[Tensor, "unit bin"]
+
+
+def feature_directions(
+    w_dec: Float[Tensor, "feature n_heads d_head"], w_o: Float[Tensor, "n_heads d_head d_model"]
+) -> Float[Tensor, "feature n_heads d_model"]:
+    """The residual direction that each head's slice of a decoder row writes. Heads sum to the feature's."""
+    return einsum("fhd,hdm->fhm", w_dec, w_o.to(w_dec.dtype))
+
+
+def logit_effect(
+    direction: Float[Tensor, "unit d_model"],
+    w_u: Float[Tensor, "d_model d_vocab"],
+    final_norm_weight: Float[Tensor, " d_model"],
+    centre_residual: bool,
+) -> Float[Tensor, "unit d_vocab"]:
+    """Logits that a unit of each direction adds, with the final norm's scale taken as 1, about their mean.
+
+    centre_residual: the final norm is a LayerNorm, which takes the mean over d_model out of the direction.
+    Without it, weights as trained and weights with the norm folded in would disagree. The mean over the
+    vocabulary moves no probability and differs between the two forms as well, so it is taken out.
+    Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits" (direct path to the
+    logits).
+    """
+    logits = _read_out(direction, final_norm_weight, centre_residual).to(w_u.dtype) @ w_u
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return logits - logits.mean(dim=-1, keepdim=True)
+
+
+def summarise_logits(
+    direction: Float[Tensor, "unit d_model"],
+    w_u: Float[Tensor, "d_model d_vocab"],
+    final_norm_weight: Float[Tensor, " d_model"],
+    centre_residual: bool,
+    k: int,
+) -> LogitSummary:
+    """Top and bottom k tokens and a histogram of each direction's logit effect, in bounded memory."""
+    step = max(1, CHUNK_LOGITS // w_u.shape[1])
+    ends: list[tuple[TopTokens, TopTokens]] = []
+    histograms: list[tuple[Tensor, Tensor]] = []
+    for part in direction.split(step):
+        logits = logit_effect(part, w_u, final_norm_weight, centre_residual).float()
+        ends.append(top_and_bottom(logits, k))
+        histograms.append(logit_histogram(logits))
+    return LogitSummary(
+        promoted=_joined([top for top, _ in ends]),
+        suppressed=_joined([bottom for _, bottom in ends]),
+        edges=torch.cat([edges for edges, _ in histograms]),
+        counts=torch.cat([counts for _, counts in histograms]),
+    )
+
+
+def head_slice_tops(
+    w_dec: Float[Tensor, "feature n_heads d_head"],
+    w_o: Float[Tensor, "n_heads d_head d_model"],
+    w_u: Float[Tensor, "d_model d_vocab"],
+    final_norm_weight: Float[Tensor, " d_model"],
+    centre_residual: bool,
+    k: int,
+) -> tuple[TopTokens, TopTokens]:
+    """Top and bottom k tokens of every head's slice of every feature, as [feature n_heads k].
+
+    Each head's path to the logits is multiplied out once, [d_head d_vocab], so that a slice costs d_head and
+    not d_model products a token: many times less over a dictionary.
+    """
+    step = max(1, CHUNK_LOGITS // w_u.shape[1])
+    tops: list[TopTokens] = []
+    bottoms: list[TopTokens] = []
+    for head in range(w_dec.shape[1]):
+        path = logit_effect(w_o[head], w_u, final_norm_weight, centre_residual)
+        slices = w_dec[:, head].to(path.dtype)
+        ends = [top_and_bottom((part @ path).float(), k) for part in slices.split(step)]
+        tops.append(_joined([top for top, _ in ends]))
+        bottoms.append(_joined([bottom for _, bottom in ends]))
+    return _stacked(tops), _stacked(bottoms)
+
+
+def top_and_bottom(logits: Float[Tensor, "unit d_vocab"], k: int) -> tuple[TopTokens, TopTokens]:
+    """The k largest and the k smallest logits of each unit, strongest first, then the lower token id."""
+    k = min(k, logits.shape[1])
+    top, bottom = _largest(logits.float(), k), _largest(-logits.float(), k)
+    return top, TopTokens(bottom.token_id, -bottom.logit)
+
+
+def logit_histogram(
+    logits: Float[Tensor, "unit d_vocab"], n_bins: int = N_HISTOGRAM_BINS
+) -> tuple[Float64[Tensor, "unit edge"], Int64[Tensor, "unit bin"]]:
+    """Equal bins from each unit's smallest to its largest logit; counts sum to d_vocab.
+
+    A bin holds its lower edge and the last one also its upper. If all logits are equal the bins span 1 about
+    them.
+    """
+    lower, upper = (edge.double() for edge in logits.aminmax(dim=1, keepdim=True))
+    flat = upper == lower
+    lower, upper = torch.where(flat, lower - 0.5, lower), torch.where(flat, upper + 0.5, upper)
+    steps = torch.linspace(0, 1, n_bins + 1, dtype=torch.float64, device=logits.device)
+    edges = lower + (upper - lower) * steps
+    edges[:, -1:] = upper
+    # Dividing is thirty times as fast as searching the edges, but may miss by one: the edges decide.
+    value = logits.double()
+    bin_index = ((value - lower) * (n_bins / (upper - lower))).long().clamp_(0, n_bins - 1)
+    bin_index -= (value < edges.gather(1, bin_index)).long()
+    bin_index += (value >= edges.gather(1, bin_index + 1)).long()
+    bin_index.clamp_(max=n_bins - 1)
+    rows = torch.arange(len(logits), device=logits.device)[:, None] * n_bins
+    counts = torch.bincount((bin_index + rows).flatten(), minlength=len(logits) * n_bins)
+    return edges, counts.view(len(logits), n_bins)
+
+
+def _read_out(
+    direction: Float[Tensor, "unit d_model"],
+    final_norm_weight: Float[Tensor, " d_model"],
+    centre: bool,
+) -> Float[Tensor, "unit d_model"]:
+    if centre:
+        direction = direction - direction.mean(dim=-1, keepdim=True)
+    return direction * final_norm_weight
+
+
+def _largest(logits: Float32[Tensor, "unit d_vocab"], k: int) -> TopTokens:
+    """The k largest of each row.
+
+    topk may keep any of the tokens that tie for the last place, so rows with such a tie (columns of W_U
+    repeat in real vocabularies) choose again by token id.
+    """
+    value, token_id = logits.topk(k, dim=1)
+    last = value[:, -1:]
+    n_tied, n_places = (logits == last).sum(dim=1), (value == last).sum(dim=1)
+    for row in (n_tied > n_places).nonzero().flatten().tolist():
+        tied = (logits[row] == last[row]).nonzero().flatten()
+        token_id[row, k - int(n_places[row]) :] = tied[: int(n_places[row])]
+    token_id = token_id.sort(dim=1).values
+    by_value = torch.sort(logits.gather(1, token_id), dim=1, descending=True, stable=True)
+    return TopTokens(token_id.gather(1, by_value.indices), by_value.values)
+
+
+def _joined(parts: list[TopTokens]) -> TopTokens:
+    return TopTokens(torch.cat([p.token_id for p in parts]), torch.cat([p.logit for p in parts]))
+
+
+def _stacked(heads: list[TopTokens]) -> TopTokens:
+    return TopTokens(
+        torch.stack([h.token_id for h in heads], dim=1), torch.stack([h.logit for h in heads], dim=1)
+    )
