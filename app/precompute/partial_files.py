@@ -1,0 +1,230 @@
+"""Sealed files: named partials of some shards in one immutable file, whole or not there at all.
+
+Layout: magic, length of the header, header (JSON), the partials' arrays, sha256 of everything before it. Each
+partial's arrays are contiguous, so one is read without the others. Little-endian, no pickle, and the same
+partials give the same bytes.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from app.domain.records import Json
+from app.errors import AppError, OutOfSpace
+from app.statistics.arrays import AnyArray
+from app.statistics.feature_partial import FeaturePartial
+from app.statistics.head_partial import HeadScorePartial
+from app.statistics.partial import Partial
+
+SCHEMA_VERSION = 1  # raise it when a statistic changes its meaning but not its arrays
+_MAGIC = b"head-atlas\x00seal\x1a"  # 16 bytes; the NUL and ^Z keep tools from taking it for text
+_ALIGNMENT = 64
+_DIGEST_BYTES = hashlib.sha256().digest_size
+_CHUNK_BYTES = 1 << 20
+_CLASSES: dict[str, type[Partial]] = {cls.__name__: cls for cls in (FeaturePartial, HeadScorePartial)}
+_TEMPORARY = re.compile(r".+\.tmp(\d+)", re.ASCII)
+
+
+class CorruptPartial(AppError):
+    """The file is not a sealed partial, or is not as it was written."""
+
+
+@dataclass(frozen=True)
+class SealedHeader:
+    """What a sealed file says about itself. Nothing in it may depend on the clock or the executor."""
+
+    plan: str  # fingerprint of the run plan
+    shards: tuple[int, ...]
+    facts: dict[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SealedFile:
+    """A sealed file found whole. Holds no open file, so any number of them can be merged layer by layer."""
+
+    path: Path
+    header: SealedHeader
+    names: tuple[str, ...]
+    _index: dict[str, Any] = field(repr=False)
+    _body_offset: int = field(repr=False)
+
+    def read(self, name: str) -> Partial:
+        """One partial; its own checksum is tested again. Raises KeyError or CorruptPartial.
+
+        Its arrays are read-only views of one buffer.
+        """
+        entry = self._index[name]
+        with self.path.open("rb") as file:
+            file.seek(self._body_offset + entry["offset"])
+            buffer = file.read(entry["nbytes"])
+        if hashlib.sha256(buffer).hexdigest() != entry["sha256"]:
+            raise CorruptPartial(f"{self.path} changed while it was read")
+        try:
+            arrays = {key: _array(buffer, *spec) for key, spec in entry["arrays"].items()}
+            return _CLASSES[entry["class"]].from_arrays(arrays)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptPartial(f"{self.path} holds {name} in a form unknown to this version") from error
+
+
+def write_sealed(path: Path, header: SealedHeader, partials: Mapping[str, Partial]) -> None:
+    """Write to a temporary name, flush to the disk, then rename: a reader sees all of it or nothing.
+
+    Raises ValueError when a partial is of another plan or other shards than the header says, and OutOfSpace
+    when the disk is full; nothing is left behind then.
+    """
+    for name, partial in partials.items():
+        if partial.plan != header.plan or tuple(partial.shards) != tuple(sorted(header.shards)):
+            raise ValueError(f"partial {name} and its file differ in plan or shards")
+    blocks = list(_blocks(header, partials))
+    temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            digest = hashlib.sha256()
+            for block in blocks:
+                digest.update(block)
+                file.write(block)
+            file.write(digest.digest())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_directory(path.parent)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            needed = sum(len(block) for block in blocks)
+            raise OutOfSpace(f"no space left in {path.parent} for {path.name} ({needed} bytes)") from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def open_sealed(path: Path) -> SealedFile:
+    """Check the whole file against its checksum, and load none of it. Raises CorruptPartial."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if file.read(len(_MAGIC)) != _MAGIC or size < len(_MAGIC) + 8 + _DIGEST_BYTES:
+            raise CorruptPartial(f"{path} is not a sealed partial, or is cut short")
+        if not _is_whole(file, size):
+            raise CorruptPartial(f"{path} is damaged: its checksum does not match")
+        file.seek(len(_MAGIC))
+        header_bytes = int.from_bytes(file.read(8), "little")
+        raw = json.loads(file.read(header_bytes))
+    if raw["schema"] != SCHEMA_VERSION:
+        raise CorruptPartial(f"{path} was made by another version (format {raw['schema']})")
+    return SealedFile(
+        path=path,
+        header=SealedHeader(raw["plan"], tuple(raw["shards"]), raw["facts"]),
+        names=tuple(raw["partials"]),
+        _index=raw["partials"],
+        _body_offset=len(_MAGIC) + 8 + header_bytes,
+    )
+
+
+def read_sealed(path: Path, names: Iterable[str] | None = None) -> tuple[SealedHeader, dict[str, Partial]]:
+    """The header and the named partials, or all. Raises CorruptPartial, or KeyError on an unknown name."""
+    sealed = open_sealed(path)
+    return sealed.header, {name: sealed.read(name) for name in (sealed.names if names is None else names)}
+
+
+def sweep_temporary(directory: Path) -> list[Path]:
+    """Remove what killed writers left behind, and say what that was.
+
+    Files of other processes alive on this machine are left. Call it while no other machine writes there.
+    """
+    stale = [path for path in sorted(directory.iterdir()) if _is_stale(path)]
+    for path in stale:
+        path.unlink(missing_ok=True)
+    return stale
+
+
+def _is_stale(path: Path) -> bool:
+    match = _TEMPORARY.fullmatch(path.name)
+    if not match:
+        return False
+    pid = int(match[1])
+    if pid == os.getpid():  # after a restart in a container, ids repeat; this process is not writing now
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        return False
+    return False
+
+
+def _blocks(header: SealedHeader, partials: Mapping[str, Partial]) -> Iterator[bytes | memoryview]:
+    """Everything but the trailer, arrays without a copy."""
+    index: dict[str, Any] = {}
+    body: list[bytes | memoryview] = []
+    offset = 0
+    for name in sorted(partials):
+        arrays, blocks, nbytes = _packed(partials[name].to_arrays())
+        digest = hashlib.sha256()
+        for block in blocks:
+            digest.update(block)
+        index[name] = {
+            "class": type(partials[name]).__name__,
+            "offset": offset,
+            "nbytes": nbytes,
+            "sha256": digest.hexdigest(),
+            "arrays": arrays,
+        }
+        body += blocks
+        offset += nbytes
+    described = {"schema": SCHEMA_VERSION, "plan": header.plan, "shards": sorted(header.shards)}
+    text = json.dumps(described | {"facts": header.facts, "partials": index}, sort_keys=True, allow_nan=False)
+    encoded = text.encode()
+    encoded += b" " * (-(len(_MAGIC) + 8 + len(encoded)) % _ALIGNMENT)
+    yield _MAGIC + len(encoded).to_bytes(8, "little") + encoded
+    yield from body
+
+
+def _packed(arrays: Mapping[str, AnyArray]) -> tuple[dict[str, Any], list[bytes | memoryview], int]:
+    """Per array its dtype, shape and offset; the blocks, each padded to the alignment; their size."""
+    specs: dict[str, Any] = {}
+    blocks: list[bytes | memoryview] = []
+    offset = 0
+    for name in sorted(arrays):
+        array = arrays[name]
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"array {name} has dtype {array.dtype}, which a sealed file cannot hold")
+        array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        specs[name] = [array.dtype.str, list(array.shape), offset]
+        flat = np.ascontiguousarray(array).reshape(-1)
+        padding = -flat.nbytes % _ALIGNMENT
+        blocks += [flat.view(np.uint8).data, bytes(padding)]
+        offset += flat.nbytes + padding
+    return specs, blocks, offset
+
+
+def _array(buffer: bytes, dtype: str, shape: list[int], offset: int) -> AnyArray:
+    if np.dtype(dtype).kind not in "biuf":
+        raise TypeError(f"dtype {dtype}")
+    n_values = int(np.prod(shape, dtype=np.int64))
+    return np.frombuffer(buffer, dtype=dtype, count=n_values, offset=offset).reshape(shape)
+
+
+def _is_whole(file: BinaryIO, size: int) -> bool:
+    file.seek(0)
+    digest, left = hashlib.sha256(), size - _DIGEST_BYTES
+    while left > 0 and (block := file.read(min(_CHUNK_BYTES, left))):
+        digest.update(block)
+        left -= len(block)
+    return file.read() == digest.digest()
+
+
+def _sync_directory(directory: Path) -> None:
+    """A rename survives a power loss only once its directory has been flushed."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

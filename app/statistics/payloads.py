@@ -1,0 +1,85 @@
+"""What is stored beside a kept token: one row of named columns per (feature, token)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.statistics.arrays import AnyArray, Ints, Record, places, require_same
+from app.statistics.kept_tokens import INDEX_BITS, MAX_TOKEN_INDEX
+
+Schema = dict[str, tuple[np.dtype, tuple[int, ...]]]
+
+
+def payload_key(feature: Ints, token_index: Ints) -> Ints:
+    """One int64 for a (feature, token), ordered by feature and then token."""
+    return feature.astype(np.int64) << INDEX_BITS | token_index.astype(np.int64)
+
+
+def split_key(key: Ints) -> tuple[Ints, Ints]:
+    """The features and token indices of payload keys."""
+    return key >> INDEX_BITS, key & MAX_TOKEN_INDEX
+
+
+@dataclass(frozen=True, eq=False)
+class Payloads(Record):
+    """A table keyed by (feature, token), ascending. Rows of the same key are equal wherever they were made.
+
+    Column names, dtypes and row shapes are fixed, also with no rows. A table with no columns and no rows is
+    the identity of merge.
+    """
+
+    key: Ints  # [rows]
+    columns: dict[str, AnyArray]  # each [rows, ...]
+
+    @classmethod
+    def empty(cls) -> "Payloads":
+        return cls(np.empty(0, dtype=np.int64), {})
+
+    @classmethod
+    def of(cls, feature: Ints, token_index: Ints, columns: dict[str, AnyArray]) -> "Payloads":
+        """Rows in any order. Raises ValueError on a repeated key or on columns of another length."""
+        key, first = np.unique(payload_key(feature, token_index), return_index=True)
+        if len(key) != len(feature):
+            raise ValueError("a (feature, token) has two payloads")
+        if wrong := [name for name, column in columns.items() if len(column) != len(key)]:
+            raise ValueError(f"columns {', '.join(sorted(wrong))} do not have {len(key)} rows")
+        return cls(key, {name: column[first] for name, column in columns.items()})
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+    @property
+    def schema(self) -> Schema:
+        return {name: (column.dtype, column.shape[1:]) for name, column in sorted(self.columns.items())}
+
+    def merge(self, other: "Payloads") -> "Payloads":
+        if not other.columns and not len(other):
+            return self
+        if not self.columns and not len(self):
+            return other
+        require_same("columns", self.schema, other.schema)
+        key, first = np.unique(np.concatenate([self.key, other.key]), return_index=True)
+        return Payloads(
+            key,
+            {name: np.concatenate([self.columns[name], other.columns[name]])[first] for name in self.columns},
+        )
+
+    def restrict(self, keys: Ints) -> "Payloads":
+        """The rows whose key is among `keys`, which ascend; the columns as they are."""
+        wanted = places(self.key, keys) >= 0
+        return self if wanted.all() else self._rows(np.flatnonzero(wanted))
+
+    def of_feature(self, feature: int) -> "Payloads":
+        start, stop = np.searchsorted(self.key, np.asarray([feature, feature + 1]) << INDEX_BITS)
+        return Payloads(self.key[start:stop], {name: c[start:stop] for name, c in self.columns.items()})
+
+    def rows(self, feature: int, token_index: Ints) -> dict[str, AnyArray]:
+        """The columns of one feature's tokens, in the order asked for. Raises KeyError on a missing one."""
+        key = payload_key(np.full(len(token_index), feature), token_index)
+        place = places(key, self.key)
+        if (place < 0).any():
+            raise KeyError(f"feature {feature} has no payload for token {token_index[place < 0][0]}")
+        return {name: column[place] for name, column in self.columns.items()}
+
+    def _rows(self, place: AnyArray) -> "Payloads":
+        return Payloads(self.key[place], {name: column[place] for name, column in self.columns.items()})
