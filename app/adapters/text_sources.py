@@ -1,0 +1,299 @@
+"""Documents to run a model on: files, folders, a hub dataset, or documentation that is already installed.
+
+Reading is lazy and imports no model library, so a source's identity can be checked quickly.
+"""
+
+import ast
+import gzip
+import hashlib
+import json
+import sys
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any, Protocol
+
+from app.errors import InvalidCorpus
+
+PYTHON_DOCS = "python-docs"
+INSTALLED_DOCS = "installed-docs"
+_TEXT_SUFFIXES = frozenset({".txt", ".md", ".rst", ".html", ".htm", ".pod"})
+_MIN_DOCSTRING = 200  # shorter docstrings are mostly restated names
+_CHARACTERS_PER_PACKAGE = 300_000  # keeps a few generated packages from filling the corpus
+
+
+class TextSource(Protocol):
+    """Documents in a fixed order. `identity` changes when the documents do."""
+
+    name: str
+
+    def documents(self) -> Iterator[str]: ...
+
+    def identity(self) -> str: ...
+
+
+def open_text_source(dataset: str, text_field: str = "text") -> TextSource:
+    """The source that `--dataset` names. Raises InvalidCorpus when there is no such file or folder."""
+    if dataset == PYTHON_DOCS:
+        return PythonDocs()
+    if dataset == INSTALLED_DOCS:
+        return InstalledDocs()
+    path = Path(dataset).expanduser()
+    if path.is_dir():
+        return TextFolder(path)
+    if path.is_file():
+        return JsonLines(path, text_field) if _is_jsonl(path) else TextFile(path)
+    if dataset.startswith((".", "/", "~")) or path.suffix in _TEXT_SUFFIXES | {
+        ".jsonl",
+        ".json",
+        ".npy",
+        ".gz",
+    }:
+        raise InvalidCorpus(f"there is no corpus file {dataset}")
+    return HubDataset(dataset, text_field)
+
+
+def _is_jsonl(path: Path) -> bool:
+    return path.name.removesuffix(".gz").endswith((".jsonl", ".json"))
+
+
+@dataclass(frozen=True)
+class PythonDocs:
+    """The running Python's language documentation, as pydoc shows it."""
+
+    name: str = PYTHON_DOCS
+
+    def documents(self) -> Iterator[str]:
+        """Each topic of pydoc, in the order of a hash, so that a prefix is a mixture of them all."""
+        from pydoc_data.topics import topics
+
+        for _, text in sorted(topics.items(), key=lambda item: hashlib.sha256(item[0].encode()).digest()):
+            yield text
+
+    def identity(self) -> str:
+        """sha256 of the topics; differs between Python versions."""
+        return _checksum_of_texts(self.documents())
+
+
+@dataclass(frozen=True)
+class InstalledDocs:
+    """Docstrings of the standard library and of every installed package, read without importing them."""
+
+    name: str = INSTALLED_DOCS
+
+    def documents(self) -> Iterator[str]:
+        """The longer docstrings of each module, one document a module; a cap a package; nothing twice."""
+        library, site = Path(sysconfig.get_path("stdlib")), Path(sysconfig.get_path("purelib"))
+        seen: set[bytes] = set()
+        for package in sorted([*_packages(library), *_packages(site)], key=lambda path: path.name):
+            if package.name in {"pydoc_data", "test", "site-packages", "idlelib"}:
+                continue
+            used = 0
+            for path in _python_files(package):
+                if used > _CHARACTERS_PER_PACKAGE:
+                    break
+                text = _docstrings(path, seen)
+                used += len(text)
+                if text:
+                    yield text
+
+    def identity(self) -> str:
+        """Names and versions of what is installed."""
+        from importlib.metadata import distributions
+
+        names = sorted(f"{d.name}=={d.version}" for d in distributions())
+        return hashlib.sha256("\n".join([sys.version, *names]).encode()).hexdigest()
+
+
+def _packages(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if path.suffix == ".py" or (path.is_dir() and (path / "__init__.py").is_file()):
+            yield path
+
+
+def _python_files(package: Path) -> list[Path]:
+    if package.is_file():
+        return [package]
+    files = sorted(package.rglob("*.py"))
+    return [path for path in files if not {"tests", "test", "_vendor"} & set(path.parts)]
+
+
+def _docstrings(path: Path, seen: set[bytes]) -> str:
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError, RecursionError):
+        return ""  # a template or a file for another Python: no document
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    found = [ast.get_docstring(node) or "" for node in ast.walk(tree) if isinstance(node, kinds)]
+    kept = []
+    for text in found:
+        digest = hashlib.sha256(text[:400].encode(errors="replace")).digest()
+        if len(text) >= _MIN_DOCSTRING and digest not in seen:
+            seen.add(digest)
+            kept.append(text)
+    return "\n\n".join(kept).encode(errors="replace").decode()
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """One document: a text file, gzip or plain. Invalid UTF-8 becomes U+FFFD."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.path.name
+
+    def documents(self) -> Iterator[str]:
+        """The whole file; HTML without its tags."""
+        text = _read(self.path).decode("utf-8-sig", errors="replace")
+        yield _strip_html(text) if ".htm" in self.path.name else text
+
+    def identity(self) -> str:
+        """sha256 of the file."""
+        return _checksum_of_file(self.path)
+
+
+@dataclass(frozen=True)
+class TextFolder:
+    """Every text file below a folder, one document a file."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    def _files(self) -> list[TextFile]:
+        paths = sorted(path for path in self.path.rglob("*") if path.is_file() and not path.is_symlink())
+        files = [TextFile(p) for p in paths if Path(p.name.removesuffix(".gz")).suffix in _TEXT_SUFFIXES]
+        if not files:
+            raise InvalidCorpus(f"{self.path} holds no text files ({', '.join(sorted(_TEXT_SUFFIXES))})")
+        return files
+
+    def documents(self) -> Iterator[str]:
+        """Files by name. Raises InvalidCorpus for a folder without text."""
+        for file in self._files():
+            yield from file.documents()
+
+    def identity(self) -> str:
+        """sha256 over names and contents."""
+        lines = [f"{file.path.relative_to(self.path)} {file.identity()}" for file in self._files()]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class JsonLines:
+    """One document a line: the text field of a JSON object."""
+
+    path: Path
+    text_field: str
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.path.name
+
+    def documents(self) -> Iterator[str]:
+        """Raises InvalidCorpus with the line number for a line that is not an object with the field."""
+        for number, line in enumerate(_read(self.path).splitlines(), start=1):
+            if not line.strip():
+                continue
+            try:
+                text = json.loads(line)[self.text_field]
+            except (ValueError, KeyError, TypeError) as error:
+                raise InvalidCorpus(
+                    f"{self.path}, line {number}: not a JSON object with a field {self.text_field!r}"
+                ) from error
+            if not isinstance(text, str):
+                raise InvalidCorpus(f"{self.path}, line {number}: the field {self.text_field!r} is not text")
+            yield text.encode(errors="replace").decode()
+
+    def identity(self) -> str:
+        """sha256 of the file and the field."""
+        return hashlib.sha256(f"{_checksum_of_file(self.path)} {self.text_field}".encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class HubDataset:
+    """A dataset of the Hugging Face hub, streamed."""
+
+    name: str
+    text_field: str
+
+    def documents(self) -> Iterator[str]:
+        """The text field of the train split. Raises InvalidCorpus naming the dataset and the cause."""
+        from datasets import load_dataset
+
+        try:
+            rows: Any = load_dataset(self.name, split="train", streaming=True)
+            for row in rows:
+                yield str(row[self.text_field])
+        except KeyError as error:
+            raise InvalidCorpus(f"the dataset {self.name} has no column {self.text_field!r}") from error
+        except Exception as error:  # the hub client raises many types; all mean the dataset cannot be had
+            cause = " ".join(str(error).split())[:200]
+            raise InvalidCorpus(
+                f"the dataset {self.name} could not be streamed from the Hugging Face hub (check the name, the "
+                f"network, HF_TOKEN for gated data, and HF_HUB_OFFLINE): {type(error).__name__}: {cause}"
+            ) from error
+
+    def identity(self) -> str:
+        """The name and field: the hub's content is taken as fixed for a name."""
+        return hashlib.sha256(f"hub {self.name} {self.text_field}".encode()).hexdigest()
+
+
+class _TextOfHtml(HTMLParser):
+    _SKIPPED = frozenset({"script", "style", "head", "nav"})
+    _BLOCKS = frozenset({"p", "div", "li", "h1", "h2", "h3", "h4", "pre", "tr", "dt", "dd", "br"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[str] = []
+        self._depth = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        del attrs
+        self._depth += tag in self._SKIPPED
+        if tag in self._BLOCKS:
+            self.parts.append("\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._depth -= tag in self._SKIPPED and self._depth > 0
+
+    def handle_data(self, data: str) -> None:
+        if not self._depth:
+            self.parts.append(data)
+
+
+def _strip_html(text: str) -> str:
+    parser = _TextOfHtml()
+    parser.feed(text)
+    lines = (line.rstrip() for line in "".join(parser.parts).splitlines())
+    return "\n".join(line for line in lines if line)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.suffix == ".gz":
+            with gzip.open(path) as file:
+                return file.read()
+        return path.read_bytes()
+    except (OSError, EOFError) as error:
+        raise InvalidCorpus(f"{path} could not be read: {error}") from error
+
+
+def _checksum_of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _checksum_of_texts(texts: Iterator[str]) -> str:
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(hashlib.sha256(text.encode(errors="replace")).digest())
+    return digest.hexdigest()

@@ -1,0 +1,74 @@
+"""Hugging Face tokenizers as the Tokenizer protocol: ids without special tokens, and each token's bytes."""
+
+import re
+from functools import cache
+from typing import Any
+
+from app.domain.tokens import Vocabulary
+from app.errors import InvalidModel
+
+_BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+
+
+@cache
+def _byte_of_character() -> dict[str, int]:
+    """GPT-2's byte-level alphabet: printable bytes stand for themselves, the others for U+0100 onwards."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    table = {chr(byte): byte for byte in printable}
+    shifted = (byte for byte in range(256) if byte not in set(printable))
+    table.update({chr(0x100 + offset): byte for offset, byte in enumerate(shifted)})
+    return table
+
+
+class HuggingFaceTokenizer:
+    """Wraps a fast tokenizer. BOS is never added here: the corpus prepends it exactly once."""
+
+    def __init__(self, tokenizer: Any, model_name: str) -> None:
+        """Raises InvalidModel where the tokenizer has neither a BOS nor an end-of-text token."""
+        self._tokenizer = tokenizer
+        bos = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+        if bos is None:
+            raise InvalidModel(f"the tokenizer of {model_name} has no BOS token, which Head Atlas needs")
+        self.bos_token_id: int = int(bos)
+        eos = tokenizer.eos_token_id
+        self.separator_token_id: int = int(bos if eos is None else eos)
+        self._added = {int(i): token.content for i, token in tokenizer.added_tokens_decoder.items()}
+        self.special_token_ids: frozenset[int] = frozenset(
+            {int(i) for i in tokenizer.all_special_ids}
+            | {int(i) for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+        )
+        self._byte_level = _is_byte_level(tokenizer)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of the text, without special tokens."""
+        return list(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """The bytes a token stands for; a special token's own name in UTF-8; empty for an unused id."""
+        if token_id in self._added:
+            return self._added[token_id].encode()
+        token = self._tokenizer.convert_ids_to_tokens(token_id)
+        if token is None:
+            return b""
+        if self._byte_level:
+            table = _byte_of_character()
+            return bytes(table[character] for character in token)
+        if match := _BYTE_TOKEN.fullmatch(token):
+            return bytes([int(match[1], 16)])
+        return token.replace("\u2581", " ").encode()
+
+    def vocabulary(self, d_vocab: int) -> Vocabulary:
+        """The bytes of ids 0 to d_vocab - 1, and which of them are special."""
+        special = {token_id for token_id in self.special_token_ids if token_id < d_vocab}
+        return Vocabulary.from_tokens([self.token_bytes(token_id) for token_id in range(d_vocab)], special)
+
+
+def _is_byte_level(tokenizer: Any) -> bool:
+    """Whether the vocabulary is written in GPT-2's byte alphabet (else SentencePiece's)."""
+    table = _byte_of_character()
+    added = set(tokenizer.added_tokens_decoder)
+    return all(
+        all(character in table for character in token)
+        for token, token_id in tokenizer.get_vocab().items()
+        if token_id not in added
+    )
