@@ -1,0 +1,22 @@
+"""Where the templates and migrations are: inside the installed package, or in a checkout beside it."""
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+
+
+def _shipped(name: str) -> Path:
+    for folder in (_PACKAGE / f"_{name}", _PACKAGE.parent / name):
+        if folder.is_dir():
+            return folder
+    raise FileNotFoundError(f"this installation lacks its {name} folder; install head-atlas again")
+
+
+def frontend_dir() -> Path:
+    """The folder that holds templates/ and static/."""
+    return _shipped("frontend")
+
+
+def migrations_dir() -> Path:
+    """The folder that holds env.py and versions/."""
+    return _shipped("migrations")

@@ -1,0 +1,35 @@
+"""Settings of the server and the commands: the only reader of the environment."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Read from HEAD_ATLAS_*, and PORT, which hosting services set. Arguments win over the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="HEAD_ATLAS_", populate_by_name=True, frozen=True)
+
+    # A SQLite file or a postgresql:// address. Not in the repr: an address may hold a password.
+    store: str = Field(default="head-atlas.sqlite", repr=False, min_length=1)
+    work_dir: Path = Path("work")  # sealed shards and other files that a job resumes from
+    cache_dir: Path = Path.home() / ".cache" / "head-atlas"  # the embedded model, unpacked; safe to delete
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535, validation_alias=AliasChoices("HEAD_ATLAS_PORT", "PORT"))
+    # Names the server answers to, comma-separated; others are refused, which stops DNS rebinding.
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ("localhost", "127.0.0.1", "[::1]")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value

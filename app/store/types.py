@@ -1,0 +1,80 @@
+"""Column types that hold the same values on SQLite and on Postgres."""
+
+import math
+import operator
+from datetime import UTC, datetime
+
+from sqlalchemy import BigInteger, DateTime, Dialect, Double, Integer, String, TypeDecorator
+
+# Byte order on both engines: a database's own collation would sort pages differently from SQLite.
+Text = String().with_variant(String(collation="C"), "postgresql")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware in, aware UTC out. SQLite alone would drop the zone together with its offset."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Raises ValueError for a time without a zone."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone")
+        value = value.astimezone(UTC)
+        return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo is not None else value.replace(tzinfo=UTC)
+
+
+class Whole(TypeDecorator[int]):
+    """An integer. SQLite would store one of numpy's as its raw bytes, without a word."""
+
+    impl = Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        """Raises TypeError for a float, even a whole one."""
+        return None if value is None else operator.index(value)
+
+
+class BigWhole(Whole):
+    """An integer of up to 63 bits: token counts and bytes."""
+
+    impl = BigInteger
+    cache_ok = True
+
+
+class Finite(TypeDecorator[float]):
+    """A float64 that is a number. SQLite would store NaN as NULL without a word, Postgres would keep it."""
+
+    impl = Double
+    cache_ok = True
+
+    def process_bind_param(self, value: float | None, dialect: Dialect) -> float | None:  # noqa: ARG002
+        """Raises ValueError for NaN and infinities."""
+        if value is None:
+            return None
+        value = float(value)  # numpy's float32 is not a type that either driver knows
+        if not math.isfinite(value):
+            raise ValueError(f"{value} cannot be stored: it is not a finite number")
+        return value
+
+
+class FiniteOrNull(TypeDecorator[float]):
+    """A float64 for which NaN means 'there is none' and is stored as NULL."""
+
+    impl = Double
+    cache_ok = True
+
+    def process_bind_param(self, value: float | None, dialect: Dialect) -> float | None:  # noqa: ARG002
+        """Raises ValueError for infinities."""
+        if value is None or math.isnan(value):
+            return None
+        if math.isinf(value):
+            raise ValueError(f"{value} cannot be stored: it is not a finite number")
+        return float(value)
