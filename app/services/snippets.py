@@ -1,0 +1,89 @@
+"""Examples as text: two strips around one hinge, so a repeated prefix ends at the same place in both."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.records import Examples
+from app.domain.tokens import TokenView, Vocabulary
+from app.services.page_parts import Cell, Example, Pair, Strip
+
+# What the widest page can show of a strip: more would be clipped, and every token costs markup.
+CHARACTERS_BEFORE = 44
+CHARACTERS_AFTER = 33
+
+
+def _width(view: TokenView) -> int:
+    return sum(len(part.text) for part in view.parts)
+
+
+def _span(views: Sequence[TokenView], hinge: int) -> tuple[int, int]:
+    """Indices of the tokens that fit on both sides of the hinge."""
+    start, room = hinge, CHARACTERS_BEFORE
+    while start > 0 and room > 0:
+        start -= 1
+        room -= _width(views[start])
+    stop, room = hinge, CHARACTERS_AFTER
+    while stop < len(views) and room > 0:
+        room -= _width(views[stop])
+        stop += 1
+    return start, stop
+
+
+def make_strip(views: Sequence[TokenView], hinge: int, values: Mapping[int, float], n_matched: int) -> Strip:
+    """The text around a hinge. The n_matched tokens before the hinge are the matched prefix."""
+    start, stop = _span(views, hinge)
+
+    def cell(index: int) -> Cell:
+        view = views[index]
+        matched = hinge - n_matched <= index < hinge
+        return Cell(view.token_id, view.text, view, values.get(index), matched)
+
+    return Strip(
+        tuple(cell(index) for index in range(start, hinge)),
+        tuple(cell(index) for index in range(hinge, stop)),
+    )
+
+
+def make_example(examples: Examples, index: int, head: int, group: str) -> Example:
+    """One row of the examples, seen through one head."""
+    source = int(examples.source[index, head, 0])
+    pre_activation = float(examples.pre_activation[index])
+    contribution = float(examples.head_contribution[index, head])
+    return Example(
+        group=group,
+        sequence=int(examples.sequence[index]),
+        position=int(examples.position[index]),
+        activation=float(examples.activation[index]),
+        pre_activation=pre_activation,
+        head_contribution=contribution,
+        head_share=contribution / pre_activation if pre_activation else None,
+        source_position=source if source >= 0 else None,
+        source_dfa=float(examples.dfa[index, head, 0]) if source >= 0 else None,
+        prefix_length=int(examples.prefix_length[index, head]),
+        prefix_length_fuzzy=int(examples.prefix_length_fuzzy[index, head]),
+        residual=float(examples.residual[index]),
+    )
+
+
+def make_pair(
+    example: Example,
+    examples: Examples,
+    index: int,
+    head: int,
+    tokens: NDArray[np.int32],
+    vocabulary: Vocabulary,
+) -> Pair:
+    """The example's text: around the source token on the left, around the firing token on the right."""
+    views = vocabulary.sequence_views(tokens)
+    activations = examples.sequence_activations[index]
+    active = {int(at): float(activations[at]) for at in np.flatnonzero(activations > 0)}
+    # The float16 column rounds; the firing token shows the value that the page prints.
+    active[example.position] = example.activation
+    fires = make_strip(views, example.position + 1, active, example.prefix_length)
+    if example.source_position is None:
+        return Pair(example, Strip((), ()), fires)
+    slots = zip(examples.source[index, head], examples.dfa[index, head], strict=True)
+    read = {int(source): float(dfa) for source, dfa in slots if source >= 0}
+    return Pair(example, make_strip(views, example.source_position, read, example.prefix_length), fires)

@@ -1,0 +1,91 @@
+"""Numbers to the geometry of small SVG charts: path data only, so the template owns the markup."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+BAR_WIDTH = 6  # of which 2 are the gap to the next bar
+MINIATURE_CELL = 6
+
+
+def _short(value: float) -> str:
+    text = f"{value:.1f}".rstrip("0").rstrip(".")
+    return "0" if text in ("", "-0") else text
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Bars on one base line: `rest` for all but the chosen one, `chosen` for that one."""
+
+    width: int
+    rest: str
+    chosen: str
+
+
+def bars(values: Sequence[float | None], chosen: int | None, height: int = 20) -> Bars:
+    """Bars over the largest value, at least a hairline each. Negative and missing values have no bar."""
+    known = [value for value in values if value is not None and value > 0]
+    largest = max(known, default=1.0)
+    drawn = {True: [], False: []}
+    for index, value in enumerate(values):
+        if value is not None and value > 0:
+            tall = max(0.8, (height - 1) * value / largest)
+            drawn[index == chosen].append(f"M{index * BAR_WIDTH + 3} {height}v-{_short(tall)}")
+    return Bars(max(1, len(values)) * BAR_WIDTH, "".join(drawn[False]), "".join(drawn[True]))
+
+
+def outline(counts: Sequence[int], width: int, height: int, logarithmic: bool = False) -> str:
+    """A histogram as one closed outline. Logarithmic heights are of 1 + count: an empty bin has none."""
+    sizes = [math.log1p(count) if logarithmic else float(count) for count in counts]
+    largest = max(sizes, default=0.0)
+    if largest <= 0:
+        return ""
+    step = width / len(sizes)
+    tops = "".join(f"V{_short(height - (height - 1) * size / largest)}h{_short(step)}" for size in sizes)
+    return f"M0 {height}{tops}V{height}z"
+
+
+@dataclass(frozen=True)
+class Ticks:
+    """One tick a head on a line from the smallest to the largest value, this head's apart."""
+
+    rest: str
+    chosen: str
+    low: float
+    high: float
+
+
+def ticks(values: Sequence[float], chosen: float, width: int = 118) -> Ticks:
+    """Ticks are placed to half a pixel and drawn once a place, which keeps hundreds of heads short."""
+    finite = [value for value in values if math.isfinite(value)]
+    low, high = min(0.0, *finite, 0.0), max(finite, default=1.0)
+    span = (high - low) or 1.0
+
+    def place(value: float) -> str:
+        return _short(1 + round(2 * (width - 2) * (value - low) / span) / 2)
+
+    places = sorted({place(value) for value in finite}, key=float)
+    return Ticks("".join(f"M{x} 6v8" for x in places), f"M{place(chosen)} 1v16", low, high)
+
+
+def miniature(levels: Sequence[Sequence[str]]) -> dict[str, str]:
+    """A grid of cells as one path a class, for layers x heads at a few pixels a cell."""
+    paths: dict[str, list[str]] = {}
+    for row, cells in enumerate(levels):
+        for column, name in enumerate(cells):
+            paths.setdefault(name, []).append(f"M{column * MINIATURE_CELL} {row * MINIATURE_CELL}h5v5h-5z")
+    return {name: "".join(path) for name, path in sorted(paths.items())}
+
+
+def level(value: float | None, largest: float, steps: int) -> int:
+    """A value's step on a scale of 0 to `steps`; a positive value is at least 1, so that it has colour."""
+    if value is None or not math.isfinite(value) or value <= 0 or largest <= 0:
+        return 0
+    return max(1, math.ceil(steps * min(1.0, value / largest) - 1e-9))
+
+
+def bar_length(value: float, largest: float, width: int) -> str:
+    """Length of a bar for a value of either sign, at least half a pixel, so that it can be seen."""
+    if not math.isfinite(value) or largest <= 0 or value == 0:
+        return "0"
+    return _short(max(0.5, min(1.0, abs(value) / largest) * width))

@@ -1,0 +1,81 @@
+"""What routes are given: the site they serve, and addresses parsed into references."""
+
+import re
+from contextlib import AbstractContextManager
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from app.domain.refs import MAX_INDEX, FeatureRef, HeadRef, InvalidReference
+from app.domain.slugs import InvalidSlug, check_slug
+from app.errors import NotFound
+from app.services.pages import Reading
+from app.services.run_cache import RunCache
+from app.store.dashboards import (
+    LiveRun,
+    get_live_run,
+    list_atlases,
+)
+from app.store.engine import read_session
+from app.web.render import Renderer
+
+_BARE_FEATURE = re.compile(r"F?(0|[1-9][0-9]{0,9})", re.ASCII | re.IGNORECASE)
+
+
+class PageNotFound(NotFound):
+    """A 404 with a sentence of our own: the address that was asked for is never echoed."""
+
+
+class Site:
+    """One store and how its pages are drawn."""
+
+    # The engine is not looked into here: only the store knows what it is.
+    def __init__(self, engine: Any, renderer: Renderer) -> None:
+        self.engine = engine
+        self.renderer = renderer
+        self._cache = RunCache()
+
+    def session(self) -> AbstractContextManager[Any]:
+        return read_session(self.engine)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def check(self, session: Any) -> None:
+        """Raises an AppError when the store does not answer."""
+        list_atlases(session)
+
+    def live_run(self, session: Any, model: str) -> LiveRun:
+        """Raises PageNotFound, for a malformed name without asking the store."""
+        try:
+            return get_live_run(session, check_slug(model))
+        except (NotFound, InvalidSlug) as error:
+            raise PageNotFound("The store has no published atlas of that name.") from error
+
+    def reading(self, session: Any, run: LiveRun) -> Reading:
+        return Reading(session, run, self._cache)
+
+
+def get_site(request: Request) -> Site:
+    return request.app.state.site
+
+
+def parse_head(text: str) -> HeadRef:
+    """Raises PageNotFound for a text that names no head."""
+    try:
+        return HeadRef.parse(text)
+    except InvalidReference as error:
+        raise PageNotFound("That is not the name of a head; heads look like L5H1.") from error
+
+
+def parse_feature(text: str, layer: int | None = None) -> FeatureRef:
+    """A bare index belongs to the given layer. Raises PageNotFound for a text that names no feature."""
+    if layer is not None and (match := _BARE_FEATURE.fullmatch(text)) and int(match[1]) <= MAX_INDEX:
+        return FeatureRef(layer, int(match[1]))
+    try:
+        return FeatureRef.parse(text)
+    except InvalidReference as error:
+        raise PageNotFound("That is not the name of a feature; features look like L5F35744.") from error
+
+
+SiteDependency = Annotated[Site, Depends(get_site)]

@@ -1,0 +1,79 @@
+"""Errors as pages in the layout, as fragments for htmx, and as problem+json for the JSON twins."""
+
+import json
+import logging
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, Response
+
+from app.errors import AppError, InvalidStore
+from app.services.page_models import ErrorPage
+from app.web.answers import is_fragment, wants_json
+from app.web.dependencies import PageNotFound, get_site
+from app.web.security import SECURITY_HEADERS
+
+logger = logging.getLogger(__name__)
+
+MESSAGES = {
+    404: "There is no page at this address.",
+    405: "This page can only be read.",
+    422: "A part of the address is not what this page understands: {fields}.",
+    500: "The server made a mistake. It has been logged; trying again may not help.",
+}
+
+
+def error_response(
+    request: Request, status: int, message: str, headers: dict[str, str] | None = None
+) -> Response:
+    title = HTTPStatus(status).phrase
+    headers = {"Cache-Control": "no-store", "Vary": "HX-Request", **(headers or {})}
+    if wants_json(request):
+        problem = {"type": "about:blank", "title": title, "status": status, "detail": message}
+        return Response(json.dumps(problem), status, headers, media_type="application/problem+json")
+    template = "partials/error.html" if is_fragment(request) else "pages/error.html"
+    page = ErrorPage(status, title, message)
+    return HTMLResponse(get_site(request).renderer.html(template, page), status, headers)
+
+
+def on_app_error(request: Request, error: Exception) -> Response:
+    """Our own errors carry a sentence. One for a missing thing may quote the address, which is not echoed."""
+    if isinstance(error, InvalidStore):
+        logger.error("store unusable", extra={"detail": str(error)})
+        return error_response(request, 503, f"{error}.".capitalize(), {"Retry-After": "5"})
+    status = error.status_code if isinstance(error, AppError) else 500
+    if status == 404 and not isinstance(error, PageNotFound):
+        return error_response(request, 404, MESSAGES[404])
+    headers = {"Retry-After": "5"} if status == 503 else None
+    return error_response(request, status, str(error), headers)
+
+
+def on_http_error(request: Request, error: Exception) -> Response:
+    """Errors of the framework: no route, wrong method."""
+    if not isinstance(error, HTTPException):
+        raise error
+    message = MESSAGES.get(error.status_code, HTTPStatus(error.status_code).description)
+    return error_response(request, error.status_code, message, dict(error.headers or {}))
+
+
+def on_invalid_request(request: Request, error: Exception) -> Response:
+    """Names the parameters, never their values: what came in may not even have a JSON form."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    fields = sorted({str(part["loc"][-1]) for part in error.errors() if part.get("loc")})
+    return error_response(request, 422, MESSAGES[422].format(fields=", ".join(fields)))
+
+
+def on_crash(request: Request, error: Exception) -> Response:
+    """Sent from outside all middleware, so it brings the security headers itself."""
+    logger.error("request failed", exc_info=error)
+    return error_response(request, 500, MESSAGES[500], SECURITY_HEADERS)
+
+
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(AppError, on_app_error)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(RequestValidationError, on_invalid_request)
+    app.add_exception_handler(Exception, on_crash)

@@ -1,0 +1,67 @@
+"""The web application: one store behind pages, JSON twins and static files."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from app import __version__
+from app.paths import frontend_dir
+from app.settings import Settings
+from app.store.engine import open_store
+from app.web import error_pages
+from app.web.dependencies import Site
+from app.web.render import Renderer
+from app.web.routes import atlases, features, heads, system
+from app.web.schema import install_openapi
+from app.web.security import AllowedHosts, HeadAsGet, SecurityHeaders
+
+
+class VersionedStaticFiles(StaticFiles):
+    """Addresses with a version never change their content; others are asked for each time."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        versioned = scope["query_string"].startswith(b"v=")
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if versioned else "no-cache"
+        return response
+
+
+def _lifespan(site: Site) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        site.close()
+
+    return lifespan
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Opens the store. Raises InvalidStore when it cannot be served."""
+    renderer = Renderer(frontend_dir())
+    site = Site(open_store(settings.store, must_exist=True), renderer)
+    app = FastAPI(
+        title="Head Atlas",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan(site),
+    )
+    app.state.site = site
+    error_pages.install(app)
+    app.mount("/static", VersionedStaticFiles(directory=frontend_dir() / "static"), name="static")
+    # A name of ours before the names of atlases, JSON twins before the pages whose pattern they fit.
+    for resource in (system, atlases, heads, features):
+        app.include_router(resource.router)
+    for resource in (atlases, heads, features):
+        app.include_router(resource.pages)
+    install_openapi(app)
+    # The last one added is the outermost.
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(AllowedHosts, hosts=settings.allowed_hosts)
+    app.add_middleware(SecurityHeaders)
+    return app

@@ -1,0 +1,70 @@
+"""Numbers to text for templates. A number that is missing or not finite is an en dash."""
+
+import math
+
+MISSING = "\u2013"
+MINUS = "\u2212"
+
+
+def _signed(value: float, text: str) -> str:
+    return MINUS + text if value < 0 and text.strip("0.,") else text
+
+
+def number(value: float | None) -> str:
+    """Three significant digits or so; values below one drop the leading zero, as in .48."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    if value == 0:
+        return "0"
+    size = abs(value)
+    digits = 2 if size < 9.995 else 1 if size < 99.95 else 0
+    text = f"{size:,.{digits}f}"
+    return _signed(value, text[1:] if text.startswith("0.") else text)
+
+
+def activation(value: float | None) -> str:
+    """One digit after the point, two below one."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    if value == 0:
+        return "0"
+    return _signed(
+        value, f"{abs(value):.1f}" if abs(value) >= 0.995 else f"{abs(value):.2f}".removeprefix("0")
+    )
+
+
+def percent(value: float | None) -> str:
+    """A share as a percentage with two significant digits; a share that is not zero never prints as zero."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    shown = 100 * value
+    if 0 < shown < 0.01:
+        return "<0.01%"
+    return (
+        f"{shown:.0f}%"
+        if shown >= 9.95 or shown == 0
+        else f"{shown:.1f}%"
+        if shown >= 0.995
+        else f"{shown:.2f}%"
+    )
+
+
+def count(value: float | None) -> str:
+    """Whole numbers with thousands separated."""
+    return MISSING if value is None else f"{value:,.0f}"
+
+
+def scientific(value: float | None) -> str:
+    """One significant digit, for errors: 2e-6."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    if value == 0:
+        return "0"
+    mantissa, exponent = f"{value:.0e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def ordinal(value: int) -> str:
+    """1st, 2nd, 3rd, 11th."""
+    suffix = "th" if value % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(value % 10, "th")
+    return f"{value:,}{suffix}"

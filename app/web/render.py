@@ -1,0 +1,156 @@
+"""Page dataclasses to HTML: the template environment, its filters and addresses of static files."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from app import __version__
+from app.services.page_models import AtlasLayer
+from app.web import charts, formats, labels, token_html, urls
+
+CELL_STEPS = 8
+FILL_STEPS = 20
+
+
+def cell_class(value: float | None, largest: float) -> str:
+    """Colour class of a heat cell; a missing value is hatched."""
+    if value is None:
+        return "tn"
+    if value < 0:
+        return f"ng{charts.level(-value, largest, token_html.NEGATIVE_STEPS)}"
+    return f"rd{charts.level(value, largest, CELL_STEPS)}"
+
+
+def fill_class(value: float | None) -> str:
+    """Class of a fill to a share of 0 to 1, in twentieths: the policy allows no style attributes."""
+    return f"p{charts.level(value, 1.0, FILL_STEPS)}"
+
+
+class Page(Protocol):
+    """Any page dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class ScoreGrid:
+    """One score over layers x heads at a few pixels a cell, and its range."""
+
+    width: int
+    height: int
+    low: float
+    high: float
+    largest: float
+    paths: dict[str, str]
+
+
+def score_grid(layers: Sequence[AtlasLayer], name: str) -> ScoreGrid:
+    values = [[head.scores.get(name) for head in layer.heads] for layer in layers]
+    known = [value for row in values for value in row if value is not None]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    largest = max(high, -low)
+    classes = [[cell_class(value, largest) for value in row] for row in values]
+    size = charts.MINIATURE_CELL
+    width, height = max(map(len, values), default=0) * size, len(values) * size
+    return ScoreGrid(width, height, low, high, largest, charts.miniature(classes))
+
+
+FILTERS = {
+    "number": formats.number,
+    "activation": formats.activation,
+    "percent": formats.percent,
+    "count": formats.count,
+    "scientific": formats.scientific,
+    "ordinal": formats.ordinal,
+    "cell_class": cell_class,
+    "fill_class": fill_class,
+    "score_label": labels.score_label,
+    "evidence_label": labels.evidence_label,
+    "ranking_label": labels.ranking_label,
+}
+
+
+class StaticFiles:
+    """Addresses of static files by content, and what a browser must find in them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @cached_property
+    def digests(self) -> dict[str, bytes]:
+        files = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        return {
+            path.relative_to(self.folder).as_posix(): hashlib.sha384(path.read_bytes()).digest()
+            for path in files
+        }
+
+    def url(self, name: str) -> str:
+        """Changes with the file, so browsers may keep it for good."""
+        return f"/static/{name}?v={self.digests[name].hex()[:12]}"
+
+    def integrity(self, name: str) -> str:
+        return "sha384-" + base64.b64encode(self.digests[name]).decode()
+
+
+class Renderer:
+    """Renders a page dataclass: its fields are all that a template gets."""
+
+    def __init__(self, frontend: Path) -> None:
+        self.static = StaticFiles(frontend / "static")
+        self.environment = make_environment(frontend / "templates", self.static)
+        self.build = self._build(frontend / "templates")
+
+    def _build(self, templates: Path) -> str:
+        """Identifies the code that draws: a page may be kept only as long as it does not change."""
+        digest = hashlib.sha256(__version__.encode())
+        for path in sorted(templates.rglob("*.html")):
+            digest.update(path.read_bytes())
+        for name, content in self.static.digests.items():
+            digest.update(name.encode() + content)
+        return digest.hexdigest()[:16]
+
+    def html(self, template: str, page: Page) -> str:
+        return self.environment.get_template(template).render(context_of(page))
+
+
+def context_of(page: Page) -> dict[str, object]:
+    """The template's variables: the page's documented fields, no more."""
+    return {field.name: getattr(page, field.name) for field in fields(page)}
+
+
+def make_environment(templates: Path, static: StaticFiles) -> Environment:
+    """Escapes in every file, whatever its name: deciding by extension leaves .html.j2 unescaped."""
+    environment = Environment(
+        loader=FileSystemLoader(templates),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters |= FILTERS
+    environment.globals |= {
+        "atlas_url": urls.atlas_url,
+        "head_url": urls.head_url,
+        "feature_url": urls.feature_url,
+        "layer_url": urls.layer_url,
+        "token_chip": token_html.token_chip,
+        "reads_html": token_html.reads_html,
+        "fires_html": token_html.fires_html,
+        "static_url": static.url,
+        "integrity": static.integrity,
+        "bars": charts.bars,
+        "outline": charts.outline,
+        "ticks": charts.ticks,
+        "miniature": charts.miniature,
+        "score_grid": score_grid,
+        "bar_length": charts.bar_length,
+        "product_version": __version__,
+    }
+    return environment

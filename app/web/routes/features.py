@@ -1,0 +1,94 @@
+"""The dashboard of one feature, and the list of a layer's features."""
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi import Path as PathParameter
+from starlette.responses import Response
+
+from app.domain.refs import MAX_INDEX, FeatureRef
+from app.services.feature_pages import feature_page, layer_page
+from app.services.page_models import FeaturePage, LayerPage
+from app.web.answers import redirect, run_page
+from app.web.dependencies import PageNotFound, SiteDependency, parse_feature, parse_head
+from app.web.schema import documents
+from app.web.urls import feature_url
+
+router = APIRouter()
+pages = APIRouter(include_in_schema=False)
+
+HeadQuery = Annotated[str | None, Query(max_length=30, description="The head whose DFA to show")]
+LayerPath = Annotated[int, PathParameter(ge=0, le=MAX_INDEX)]
+AfterQuery = Annotated[
+    int | None, Query(ge=0, le=MAX_INDEX, description="List the features after this index")
+]
+# As feature explorers name a dictionary: its layer, then what kind it is.
+_SOURCE = re.compile(r"(0|[1-9][0-9]{0,4})-[a-z0-9_-]{1,60}", re.ASCII | re.IGNORECASE)
+
+
+@router.get("/{model}/features/{feature}.json", name="feature_json", responses=documents(FeaturePage))
+def feature_twin(
+    request: Request, site: SiteDependency, model: str, feature: str, head: HeadQuery = None
+) -> Response:
+    """One feature: every head's part in it, and its examples by group of activation through one head."""
+    return _feature(request, site, model, feature, head, ".json")
+
+
+@pages.get("/{model}/features/{feature}", name="feature")
+def show_feature(
+    request: Request, site: SiteDependency, model: str, feature: str, head: HeadQuery = None
+) -> Response:
+    return _feature(request, site, model, feature, head, "")
+
+
+def _feature(
+    request: Request, site: SiteDependency, model: str, feature: str, head: str | None, suffix: str
+) -> Response:
+    ref = parse_feature(feature)
+    if str(ref) != feature:
+        return redirect(request, feature_url(model, ref) + suffix)
+    through = None if head is None else parse_head(head)
+    return run_page(
+        site,
+        request,
+        model,
+        lambda session, run: feature_page(site.reading(session, run), ref, through),
+        "pages/feature.html",
+    )
+
+
+@router.get("/{model}/layers/{layer}.json", name="layer_json", responses=documents(LayerPage))
+def layer_twin(
+    request: Request, site: SiteDependency, model: str, layer: LayerPath, after: AfterQuery = None
+) -> Response:
+    """A layer's stored features by index, a hundred at a time."""
+    return show_layer(request, site, model, layer, after)
+
+
+@pages.get("/{model}/layers/{layer}", name="layer")
+def show_layer(
+    request: Request, site: SiteDependency, model: str, layer: LayerPath, after: AfterQuery = None
+) -> Response:
+    return run_page(
+        site,
+        request,
+        model,
+        lambda session, run: layer_page(site.reading(session, run), layer, after),
+        "pages/layer.html",
+    )
+
+
+@pages.get("/{model}/features/{layer}/{index}")
+def split_feature(request: Request, model: str, layer: str, index: str) -> Response:
+    return redirect(request, feature_url(model, parse_feature(f"{layer}/{index}")))
+
+
+@pages.get("/{model}/{source}/{index}")
+def explorer_feature(request: Request, model: str, source: str, index: str) -> Response:
+    """Addresses as feature explorers write them, such as 5-att-kk/35744."""
+    match = _SOURCE.fullmatch(source)
+    if match is None:
+        raise PageNotFound("There is no page at this address.")
+    ref: FeatureRef = parse_feature(f"{match[1]}/{index}")
+    return redirect(request, feature_url(model, ref))

@@ -1,0 +1,77 @@
+"""The dashboard of one head."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from app.domain.records import Ranking
+from app.domain.refs import HeadRef
+from app.services.page_models import FeatureRow, HeadPage
+from app.services.pages import HeadQuestion, feature_row, head_page
+from app.store.dashboards import LiveRun
+from app.web.answers import fragment, is_fragment, redirect, run_page
+from app.web.dependencies import SiteDependency, parse_feature, parse_head
+from app.web.schema import documents
+from app.web.urls import head_url
+
+MAX_FEATURES = 50
+
+router = APIRouter()
+pages = APIRouter(include_in_schema=False)
+
+RankQuery = Annotated[Ranking, Query(description="What to rank the head's features by")]
+CountQuery = Annotated[int, Query(ge=1, le=MAX_FEATURES, description="How many features")]
+
+
+@router.get("/{model}/heads/{head}.json", name="head_json", responses=documents(HeadPage))
+def head_twin(
+    request: Request,
+    site: SiteDependency,
+    model: str,
+    head: str,
+    rank: RankQuery = "decoder_weight",
+    k: CountQuery = 10,
+) -> Response:
+    """One head: its scores and its top features with their examples."""
+    ref = parse_head(head)
+    if str(ref) != head:
+        return redirect(request, f"{head_url(model, ref)}.json")
+    question = HeadQuestion(ref, rank, k)
+    return run_page(site, request, model, lambda s, run: head_page(site.reading(s, run), question), "")
+
+
+@pages.get("/{model}/heads/{head}", name="head")
+def show_head(
+    request: Request,
+    site: SiteDependency,
+    model: str,
+    head: str,
+    rank: RankQuery = "decoder_weight",
+    k: CountQuery = 10,
+    open_feature: Annotated[str | None, Query(alias="open", max_length=30)] = None,
+    group: Annotated[int, Query(ge=0, le=20)] = 0,
+) -> Response:
+    """The page, or for htmx the one row that is opened."""
+    ref = parse_head(head)
+    if str(ref) != head:
+        return redirect(request, head_url(model, ref))
+    feature = None if open_feature is None else parse_feature(open_feature, ref.layer)
+    question = HeadQuestion(ref, rank, k, feature, group)
+    if feature is not None and is_fragment(request):
+
+        def build_row(session: Any, run: LiveRun) -> FeatureRow:
+            return feature_row(site.reading(session, run), question)
+
+        return fragment(site, model, build_row, "partials/feature_row.html")
+    return run_page(
+        site, request, model, lambda s, run: head_page(site.reading(s, run), question), "pages/head.html"
+    )
+
+
+@pages.get("/{model}/heads/{layer}/{head}")
+@pages.get("/{model}/head/{layer}/{head}")
+def other_spelling(request: Request, model: str, layer: str, head: str) -> Response:
+    """Addresses as other tools write them."""
+    ref: HeadRef = parse_head(f"{layer}/{head}")
+    return redirect(request, head_url(model, ref))

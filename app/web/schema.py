@@ -1,0 +1,169 @@
+"""JSON schemas and documentation of the JSON twins, made of the page dataclasses themselves."""
+
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass, is_dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from app.domain.records import Json
+from app.domain.refs import FeatureRef, HeadRef
+from app.services.page_models import AtlasPage, FeaturePage, HeadPage, IndexPage, LayerPage
+from app.services.page_parts import FieldHelp, described_fields
+
+JsonObject = dict[str, Json]
+_SIMPLE: dict[Any, JsonObject] = {
+    str: {"type": "string"},
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    bool: {"type": "boolean"},
+    type(None): {"type": "null"},
+    HeadRef: {"type": "string", "pattern": r"^L\d+H\d+$"},
+    FeatureRef: {"type": "string", "pattern": r"^L\d+F\d+$"},
+}
+
+
+@dataclass(frozen=True)
+class FieldRow:
+    name: Annotated[str, "Name in the JSON"]
+    kind: Annotated[str, "Its type, in words"]
+    help: Annotated[str, "What it holds"]
+
+
+@dataclass(frozen=True)
+class TypeHelp:
+    name: Annotated[str, "Name of the type"]
+    path: Annotated[str | None, "Address, for a type that is a page"]
+    summary: Annotated[str, "What it is, where its name does not say so"]
+    fields: Annotated[tuple[FieldRow, ...], "Its fields"]
+
+
+@dataclass(frozen=True)
+class DocsPage:
+    types: Annotated[tuple[TypeHelp, ...], "Pages first, then the parts they are made of"]
+
+
+PATHS: dict[type, str] = {
+    IndexPage: "/atlases.json",
+    AtlasPage: "/{model}.json?score=",
+    HeadPage: "/{model}/heads/L5H1.json?rank=&k=",
+    FeaturePage: "/{model}/features/L5F35744.json?head=",
+    LayerPage: "/{model}/layers/5.json?after=",
+}
+
+
+def json_type(hint: Any) -> JsonObject:
+    """The schema of a field's type. Raises TypeError for a type that page dataclasses should not have."""
+    if hint in _SIMPLE:
+        return dict(_SIMPLE[hint])
+    if is_dataclass(hint) and isinstance(hint, type):
+        return {"$ref": f"#/components/schemas/{hint.__name__}"}
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return {"anyOf": [json_type(part) for part in arguments]}
+    if origin is Literal:
+        return {"enum": list(arguments)}
+    if origin in (tuple, list):
+        return {"type": "array", "items": json_type(arguments[0])}
+    if origin is dict:
+        return {"type": "object", "additionalProperties": json_type(arguments[1])}
+    raise TypeError(f"{hint!r} has no JSON schema")
+
+
+def twin_fields(page: type) -> list[FieldHelp]:
+    """What the JSON twin of a dataclass holds."""
+    return [part for part in described_fields(page) if part.in_json]
+
+
+def object_schema(page: type) -> JsonObject:
+    properties: JsonObject = {}
+    for part in twin_fields(page):
+        described = json_type(part.hint)
+        if part.help:
+            described["description"] = part.help
+        properties[part.name] = described
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _parts(hint: Any) -> Iterator[type]:
+    if hint in _SIMPLE:
+        return
+    if is_dataclass(hint) and isinstance(hint, type):
+        yield hint
+    for argument in get_args(hint):
+        yield from _parts(argument)
+
+
+@cache
+def described_types() -> tuple[type, ...]:
+    """The pages and everything they are made of, each once."""
+    found = list(PATHS)
+    for page in found:  # grows while it is walked
+        for field in twin_fields(page):
+            found.extend(part for part in _parts(field.hint) if part not in found)
+    return tuple(found)
+
+
+def documents(page: type) -> dict[int | str, dict[str, Any]]:
+    """What a route's documentation says of its answer."""
+    reference = {"$ref": f"#/components/schemas/{page.__name__}"}
+    return {200: {"description": page.__name__, "content": {"application/json": {"schema": reference}}}}
+
+
+def install_openapi(app: FastAPI) -> None:
+    """Adds the schemas of the page dataclasses to /openapi.json."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
+            schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+            schemas |= {page.__name__: object_schema(page) for page in described_types()}
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = openapi
+
+
+_WORDS: dict[Any, str] = {
+    str: "text",
+    int: "integer",
+    float: "number",
+    bool: "true or false",
+    type(None): "null",
+    HeadRef: "text such as L5H1",
+    FeatureRef: "text such as L5F35744",
+}
+
+
+def kind_of(hint: Any) -> str:
+    """A type in words that fit a table."""
+    if hint in _WORDS:
+        return _WORDS[hint]
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (tuple, list):
+        return f"list of {kind_of(arguments[0])}"
+    if origin is dict:
+        return f"object of {kind_of(arguments[1])}"
+    if origin is Literal:
+        return " or ".join(str(argument) for argument in arguments)
+    return " or ".join(kind_of(argument) for argument in arguments) or hint.__name__
+
+
+@cache
+def docs_page() -> DocsPage:
+    return DocsPage(
+        tuple(
+            TypeHelp(
+                name=page.__name__,
+                path=PATHS.get(page),
+                summary="" if (page.__doc__ or "").startswith(f"{page.__name__}(") else page.__doc__ or "",
+                fields=tuple(
+                    FieldRow(part.name, kind_of(part.hint), part.help) for part in twin_fields(page)
+                ),
+            )
+            for page in described_types()
+        )
+    )

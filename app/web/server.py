@@ -1,0 +1,48 @@
+"""Running the web application."""
+
+import ipaddress
+
+import uvicorn
+
+from app.errors import AppError
+from app.settings import Settings
+from app.web.factory import create_app
+
+# A page holds one of these for milliseconds; more would only queue at the store.
+MAX_CONNECTIONS = 200
+
+
+class ExposedServerError(AppError):
+    """The address would let other machines in, which nobody has asked for."""
+
+
+def is_loopback(host: str) -> bool:
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def serve(settings: Settings, open_to_network: bool = False) -> None:
+    """Serve until interrupted. Raises ExposedServerError for a host that others reach, unless asked for.
+
+    There is no login: whoever can reach the server can read all of its store.
+    """
+    if not is_loopback(settings.host) and not open_to_network:
+        raise ExposedServerError(
+            f"{settings.host} can be reached from other machines and the server has no login; "
+            "use 127.0.0.1, or --open-to-network if that is meant"
+        )
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host.strip("[]"),
+        port=settings.port,
+        # httptools takes headers of any size; h11 stops at 64 KiB.
+        http="h11",
+        limit_concurrency=MAX_CONNECTIONS,
+        proxy_headers=False,
+        server_header=False,
+        log_config=None,
+    )

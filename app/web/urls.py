@@ -1,0 +1,26 @@
+"""Addresses of pages, for templates and redirects. A test holds them equal to the routes."""
+
+from urllib.parse import quote, urlencode
+
+from app.domain.refs import FeatureRef, HeadRef
+
+
+def _with_query(path: str, query: dict[str, object]) -> str:
+    given = {name: str(value) for name, value in query.items() if value is not None}
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+def atlas_url(model: str, **query: object) -> str:
+    return _with_query(f"/{quote(model, safe='')}", query)
+
+
+def head_url(model: str, head: HeadRef, **query: object) -> str:
+    return _with_query(f"/{quote(model, safe='')}/heads/{head}", query)
+
+
+def feature_url(model: str, feature: FeatureRef, **query: object) -> str:
+    return _with_query(f"/{quote(model, safe='')}/features/{feature}", query)
+
+
+def layer_url(model: str, layer: int, **query: object) -> str:
+    return _with_query(f"/{quote(model, safe='')}/layers/{layer}", query)

@@ -1,0 +1,174 @@
+"""Pages in a real browser: htmx, keys, themes, widths, accessibility, and without scripts."""
+
+from pathlib import Path
+
+import pytest
+from conftest import Visit, open_tab
+from playwright.sync_api import Browser, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+PAGES = (
+    "/tiny",
+    "/tiny/heads/L1H3",
+    "/tiny/heads/L0H0",
+    "/tiny/features/L1F3",
+    "/tiny/layers/1",
+    "/docs",
+    "/none",
+)
+AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
+
+
+@pytest.fixture(params=[1440, 1024, 390])
+def width(request: pytest.FixtureRequest) -> int:
+    return request.param
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_no_page_scrolls_sideways(visit: Visit, path: str, width: int) -> None:
+    visit.page.set_viewport_size({"width": width, "height": 900})
+    visit.go(path)
+    if path == "/none":
+        visit.errors.clear()  # the browser reports the status itself
+    wide = visit.page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= width
+
+
+def test_a_row_opens_in_place(visit: Visit) -> None:
+    visit.go("/tiny/heads/L1H3")
+    before = visit.page.url
+    row = visit.page.locator("article.ft").nth(2)
+    name = row.get_attribute("id")
+    row.locator("a.op").click()
+    expect(visit.page.locator(f"#{name}.open")).to_have_count(1)
+    expect(visit.page.locator(f"#{name} ol.ex li")).to_have_count(10)
+    expect(visit.page.locator("article.ft")).to_have_count(10)
+    expect(visit.page.locator("main")).to_have_count(1)
+    assert visit.page.url == before
+    visit.page.locator(f"#{name} .ivs a").nth(2).click()
+    expect(visit.page.locator(f"#{name} .ivs a[aria-current]")).to_have_text(
+        visit.page.locator(f"#{name} .ivs a").nth(2).inner_text()
+    )
+
+
+def test_going_back_shows_whole_pages(visit: Visit) -> None:
+    visit.go("/tiny/heads/L1H3")
+    visit.page.locator("a.op").first.click()
+    expect(visit.page.locator("article.open")).to_have_count(2)
+    visit.page.locator("a.fid").first.click()
+    expect(visit.page.locator("main.feat")).to_have_count(1)
+    visit.page.go_back()
+    expect(visit.page.locator("main.head")).to_have_count(1)
+    expect(visit.page.locator("article.ft")).to_have_count(10)
+
+
+def test_keys(visit: Visit) -> None:
+    visit.go("/tiny/heads/L1H3")
+    for _ in range(3):
+        visit.page.keyboard.press("j")
+    expect(visit.page.locator("article.ft").nth(2)).to_be_focused()
+    visit.page.keyboard.press("k")
+    expect(visit.page.locator("article.ft").nth(1)).to_be_focused()
+    name = visit.page.locator("article.ft").nth(1).get_attribute("id")
+    visit.page.keyboard.press("e")
+    expect(visit.page.locator(f"#{name}.open")).to_be_focused()
+    visit.page.keyboard.press("f")
+    expect(visit.page.locator(".fbar .seg a[aria-current]").first).to_have_text("FVE")
+    visit.page.keyboard.press("l")
+    expect(visit.page.locator("h1")).to_have_text("L1H4")
+    visit.page.keyboard.press("h")
+    expect(visit.page.locator("h1")).to_have_text("L1H3")
+
+
+def test_keys_of_the_atlas(visit: Visit) -> None:
+    visit.go("/tiny")
+    visit.page.locator("td a.c").first.focus()
+    for key in ("ArrowDown", "ArrowDown", "ArrowRight", "ArrowUp"):
+        visit.page.keyboard.press(key)
+    assert visit.page.evaluate("document.activeElement.getAttribute('href')") == "/tiny/heads/L1H1"
+    visit.page.keyboard.press("2")
+    expect(visit.page.locator(".mt[aria-current] b")).to_have_text("Previous token")
+
+
+def test_the_theme_is_kept(visit: Visit) -> None:
+    visit.page.emulate_media(color_scheme="light")
+    visit.go("/tiny")
+
+    def ground() -> str:
+        return visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+    light = ground()
+    visit.page.locator("#theme").click()
+    dark = ground()
+    assert light != dark
+    visit.go("/tiny/heads/L1H3")
+    assert ground() == dark
+    visit.page.keyboard.press("T")
+    visit.page.emulate_media(color_scheme="dark")
+    assert ground() == light
+
+
+def test_the_hinge_is_one_line(visit: Visit) -> None:
+    """Sources begin, and firing tokens end, at the same place in all pairs of a row."""
+    visit.go("/tiny/heads/L1H3")
+    for side in (".kL", ".kR"):
+        places = visit.page.locator(f"article.open {side} .post").evaluate_all(
+            "parts => parts.map(part => Math.round(part.getBoundingClientRect().left))"
+        )
+        assert len(places) == 10
+        assert len(set(places)) == 1
+
+
+def test_odd_tokens_run_nothing_and_keep_their_place(visit: Visit) -> None:
+    visit.page.add_init_script("window.alert = () => { window.pwned = true }")
+    for head in range(4):
+        visit.go(f"/tiny/heads/L1H{head}?k=50")
+        assert visit.page.evaluate("window.pwned") is None
+        assert visit.page.evaluate("document.querySelectorAll('[onmouseover]').length") == 0
+        ordered = visit.page.locator(".pre, .post").evaluate_all(
+            """strips => strips.every(strip => {
+                const places = [...strip.children].map(token => token.getBoundingClientRect().left);
+                return places.every((place, i) => i === 0 || place >= places[i - 1] - 0.5);
+            })"""
+        )
+        assert ordered
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("width", [1440, 390])
+def test_axe_finds_nothing(chromium: Browser, base_url: str, path: str, theme: str, width: int) -> None:
+    # The policy would stop axe itself, so it is switched off for this tab alone.
+    visit = open_tab(
+        chromium, base_url, bypass_csp=True, color_scheme=theme, viewport={"width": width, "height": 1000}
+    )
+    visit.go(path)
+    visit.page.evaluate(AXE)
+    # Dense tables are for pointers and keys; the narrow layout is for fingers.
+    rules = {"target-size": {"enabled": width < 820}}
+    options = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "rules": rules}
+    found = visit.page.evaluate(
+        "async options => (await axe.run(options)).violations"
+        ".map(v => [v.id, v.nodes.length, v.nodes[0].html, v.nodes[0].failureSummary])",
+        options,
+    )
+    visit.page.context.close()
+    assert found == []
+
+
+def test_everything_works_without_scripts(chromium: Browser, base_url: str) -> None:
+    visit = open_tab(chromium, base_url, java_script_enabled=False)
+    visit.go("/")
+    visit.page.locator("a.c[href='/tiny/heads/L1H3']").click()
+    row = visit.page.locator("article.ft").nth(3)
+    name = row.get_attribute("id")
+    row.locator("a.op").click()
+    expect(visit.page.locator(f"#{name}.open ol.ex li")).to_have_count(10)
+    visit.page.locator(".fbar a", has_text="FVE").click()
+    expect(visit.page.locator(".fbar .seg a[aria-current]").first).to_have_text("FVE")
+    expect(visit.page.locator("#theme")).to_be_hidden()
+    visit.page.locator("a.fid").first.click()
+    expect(visit.page.locator("main.feat h1")).to_have_count(1)
+    visit.page.context.close()
+    assert visit.errors == []

@@ -1,0 +1,57 @@
+"""A served store with one small run, and clients that are and are not htmx."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from data import StoredRun, make_run, publish
+from fastapi import FastAPI
+from serving import served
+from sqlalchemy import Engine
+from starlette.testclient import TestClient
+
+from app.store.engine import open_store
+
+
+@pytest.fixture(scope="session")
+def run() -> StoredRun:
+    return make_run()
+
+
+@pytest.fixture
+def empty_store(make_sqlite_store: Callable[..., str]) -> str:
+    return make_sqlite_store()
+
+
+@pytest.fixture(scope="session")
+def published(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, run: StoredRun) -> Path:
+    """A store with the run in it, to copy."""
+    path = tmp_path_factory.mktemp("published") / "store.sqlite"
+    shutil.copyfile(sqlite_template, path)
+    engine = open_store(path)
+    publish(engine, run)
+    engine.dispose()
+    return path
+
+
+@pytest.fixture
+def store(published: Path, tmp_path: Path) -> str:
+    return str(shutil.copyfile(published, tmp_path / "published.sqlite"))
+
+
+@pytest.fixture(scope="session")
+def app(published: Path) -> FastAPI:
+    """Shared, since compiling the templates takes longer than most tests: nothing may be published through it."""
+    return served(str(published))
+
+
+@pytest.fixture
+def client(app: FastAPI) -> Iterator[TestClient]:
+    with TestClient(app, follow_redirects=False, raise_server_exceptions=False) as opened:
+        yield opened
+
+
+@pytest.fixture
+def site_engine(app: FastAPI) -> Engine:
+    return app.state.site.engine

@@ -1,0 +1,48 @@
+"""Addresses: the ones that templates write are the routes, and other spellings lead to them."""
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from app.domain.refs import FeatureRef, HeadRef
+from app.web import urls
+
+
+def test_templates_write_the_addresses_of_routes(app: FastAPI) -> None:
+    head, feature = HeadRef(5, 1), FeatureRef(5, 35744)
+    assert urls.atlas_url("tiny") == app.url_path_for("atlas", model="tiny")
+    assert urls.head_url("tiny", head) == app.url_path_for("head", model="tiny", head=str(head))
+    assert urls.feature_url("tiny", feature) == app.url_path_for(
+        "feature", model="tiny", feature=str(feature)
+    )
+    assert urls.layer_url("tiny", 5) == app.url_path_for("layer", model="tiny", layer=5)
+    assert urls.head_url("a/b?", head, rank="fve", open=None) == "/a%2Fb%3F/heads/L5H1?rank=fve"
+
+
+@pytest.mark.parametrize(
+    ("asked", "path"),
+    [
+        ("/tiny/heads/5.1", "/tiny/heads/L5H1"),
+        ("/tiny/heads/H5.1", "/tiny/heads/L5H1"),
+        ("/tiny/heads/a5.h1", "/tiny/heads/L5H1"),
+        ("/tiny/heads/L5.H1", "/tiny/heads/L5H1"),
+        ("/tiny/heads/l5h1", "/tiny/heads/L5H1"),
+        ("/tiny/heads/5/1", "/tiny/heads/L5H1"),
+        ("/tiny/head/5/1", "/tiny/heads/L5H1"),
+        ("/tiny/heads/5.1?rank=fve", "/tiny/heads/L5H1?rank=fve"),
+        ("/tiny/features/5/35744", "/tiny/features/L5F35744"),
+        ("/tiny/features/l5f35744", "/tiny/features/L5F35744"),
+        ("/tiny/5-att-kk/35744", "/tiny/features/L5F35744"),
+        ("/tiny/5-gemmascope-att-16k/7", "/tiny/features/L5F7"),
+    ],
+)
+def test_other_spellings_redirect(client: TestClient, asked: str, path: str) -> None:
+    response = client.get(asked)
+    assert (response.status_code, response.headers["Location"]) == (308, path)
+
+
+@pytest.mark.parametrize(
+    "asked", ["/tiny/head/5/x", "/tiny/5-att-kk/x", "/tiny/att-kk/5", "/tiny/heads", "/tiny/head"]
+)
+def test_what_is_no_spelling_is_not_found(client: TestClient, asked: str) -> None:
+    assert client.get(asked).status_code == 404

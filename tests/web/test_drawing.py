@@ -1,0 +1,157 @@
+"""Numbers as text and as geometry, and tokens as HTML."""
+
+import math
+import re
+
+import pytest
+from bs4 import BeautifulSoup
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from odd_text import make_vocabulary
+
+from app.domain.tokens import Vocabulary
+from app.services.page_parts import Cell, Strip
+from app.web import charts, formats, labels
+from app.web.token_html import fires_html, read_class, reads_html, token_chip, write_class
+
+MINUS = "\u2212"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.48, ".48"),
+        (0, "0"),
+        (1, "1.00"),
+        (-0.5, f"{MINUS}.50"),
+        (4.816, "4.82"),
+        (31.54, "31.5"),
+        (0.999, "1.00"),
+        (1234.5, "1,234"),
+        (-0.001, ".00"),
+        (None, formats.MISSING),
+        (math.nan, formats.MISSING),
+        (math.inf, formats.MISSING),
+    ],
+)
+def test_numbers(value: float | None, text: str) -> None:
+    assert formats.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0%"),
+        (0.0021, "0.21%"),
+        (0.00001, "<0.01%"),
+        (0.024, "2.4%"),
+        (0.74, "74%"),
+        (1, "100%"),
+        (0.0997, "10%"),
+    ],
+)
+def test_percentages(value: float, text: str) -> None:
+    assert formats.percent(value) == text
+
+
+def test_small_formats() -> None:
+    assert [formats.scientific(value) for value in (2.1e-6, 0, 0.02, math.nan)] == [
+        "2e-6",
+        "0",
+        "2e-2",
+        formats.MISSING,
+    ]
+    assert [formats.ordinal(n) for n in (1, 2, 3, 4, 11, 12, 13, 21, 112, 1001)] == [
+        "1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "112th", "1,001st",
+    ]  # fmt: skip
+    assert [formats.activation(value) for value in (8.13, 0.5, 0, 0.996, -2)] == [
+        "8.1",
+        ".50",
+        "0",
+        "1.0",
+        f"{MINUS}2.0",
+    ]
+
+
+@given(st.floats(allow_nan=True, allow_infinity=True), st.floats(0.001, 1e6))
+def test_levels_stay_on_their_scale(value: float, largest: float) -> None:
+    step = charts.level(value, largest, 6)
+    assert 0 <= step <= 6
+    assert (step > 0) == (math.isfinite(value) and value > 0)
+    assert charts.level(largest, largest, 6) == 6
+
+
+def test_bars_have_one_path_a_colour() -> None:
+    shape = charts.bars([0.5, None, 1.0, -0.2, 0.0], 0)
+    assert shape.width == 30
+    assert shape.chosen == "M3 20v-9.5"
+    assert shape.rest == "M15 20v-19"
+    assert charts.bars([], None).rest == ""
+
+
+def test_an_outline_has_the_heights_of_its_counts() -> None:
+    path = charts.outline([0, 5, 10], 30, 11)
+    assert path == "M0 11V11h10V6h10V1h10V11z"
+    assert charts.outline([0, 0], 30, 11) == ""
+    tops = [
+        float(top) for top in re.findall(r"V([\d.]+)h", charts.outline([0, 1, 99], 30, 11, logarithmic=True))
+    ]
+    assert tops == pytest.approx([11, 11 - 10 * math.log(2) / math.log(100), 1], abs=0.06)
+
+
+def test_ticks_stand_where_their_values_are() -> None:
+    line = charts.ticks([0.0, 0.5, 1.0, 0.5], 0.5, width=102)
+    assert (line.low, line.high) == (0.0, 1.0)
+    assert line.chosen == "M51 1v16"
+    assert line.rest == "M1 6v8M51 6v8M101 6v8"
+    assert charts.ticks([-1.0, 1.0], -1.0, width=102).chosen == "M1 1v16"
+    assert charts.ticks([0.0, 0.0], 0.0).rest == "M1 6v8"
+
+
+def test_a_miniature_has_a_path_a_class() -> None:
+    paths = charts.miniature([["rd0", "rd3"], ["rd3", "tn"]])
+    assert paths == {"rd0": "M0 0h5v5h-5z", "rd3": "M6 0h5v5h-5zM0 6h5v5h-5z", "tn": "M6 6h5v5h-5z"}
+
+
+def test_colour_classes() -> None:
+    assert [read_class(value, 2.0) for value in (2.0, 0.1, 0.0, None, -0.1, -2.0)] == [
+        "rd6",
+        "rd1",
+        "",
+        "",
+        "ng1",
+        "ng4",
+    ]
+    assert [write_class(value, 2.0) for value in (2.0, 0.0, -1.0, None)] == ["wr6", "", "", ""]
+
+
+def test_labels_fall_back_to_the_name() -> None:
+    assert labels.score_label("some_new_score").name == "some new score"
+    assert labels.evidence_label("bos").name == "BOS"
+
+
+def test_every_token_is_inert_and_titled() -> None:
+    vocabulary = make_vocabulary()
+    titles = set()
+    for token in range(len(vocabulary)):
+        chip = BeautifulSoup(token_chip(vocabulary.view(token)), "html.parser").span
+        assert chip is not None
+        assert set(chip.attrs) == {"class", "title"}
+        assert {tag.name for tag in chip.find_all(True)} <= {"bdi", "b"}
+        assert chip.text == "".join(part.text for part in vocabulary.view(token).parts)
+        titles.add(chip["title"])
+    assert len(titles) == len(vocabulary)
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=40), st.floats(-3, 3), st.booleans())
+def test_any_bytes_are_inert_in_a_strip(token: bytes, value: float, matched: bool) -> None:
+    view = Vocabulary.from_tokens([token], []).view(0)
+    cell = Cell(0, view.text, view, value, matched)
+    for html in (reads_html(Strip((cell,), (cell,)), 3.0), fires_html(Strip((cell,), (cell,)), 3.0)):
+        tree = BeautifulSoup(html, "html.parser")
+        assert {tag.name for tag in tree.find_all(True)} <= {"span", "i", "b"}
+        assert {name for tag in tree.find_all(True) for name in tag.attrs} <= {"class", "title"}
+        assert len(tree.select("i")) == 2
+        assert len(tree.select("i.pk")) == 1
+        assert tree.text == "".join(part.text for part in view.parts) * 2

@@ -1,0 +1,286 @@
+"""Every page: with and without htmx, what its template is given, what it prints, what it asks the store."""
+
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+from bs4 import BeautifulSoup, Tag
+from data import NOON, StoredRun, make_run, publish
+from fastapi import FastAPI
+from jinja2 import meta, nodes
+from serving import served
+from starlette.testclient import TestClient
+
+from app.domain.records import JobProgress
+from app.domain.refs import FeatureRef, HeadRef
+from app.paths import frontend_dir
+from app.services.page_models import (
+    AtlasPage,
+    ErrorPage,
+    FeaturePage,
+    FeatureRow,
+    HeadPage,
+    IndexPage,
+    LayerPage,
+)
+from app.store.engine import open_store, write_session
+from app.store.progress import report_progress
+from app.web.formats import MISSING, activation, number
+from app.web.render import Renderer
+from app.web.schema import DocsPage
+
+PAGES = {
+    "/tiny": "AtlasPage",
+    "/tiny?score=copying": "AtlasPage",
+    "/tiny/heads/L0H1": "HeadPage",
+    "/tiny/heads/L0H1?rank=fve&k=3&open=L0F3": "HeadPage",
+    "/tiny/heads/L1H2": "HeadPage",
+    "/tiny/features/L0F3": "FeaturePage",
+    "/tiny/features/L0F3?head=L0H2": "FeaturePage",
+    "/tiny/features/L2F80": "FeaturePage",
+    "/tiny/layers/2": "LayerPage",
+    "/docs": "DocsPage",
+}
+TEMPLATES = {
+    "pages/index.html": IndexPage,
+    "pages/atlas.html": AtlasPage,
+    "pages/head.html": HeadPage,
+    "pages/feature.html": FeaturePage,
+    "pages/layer.html": LayerPage,
+    "pages/error.html": ErrorPage,
+    "pages/docs.html": DocsPage,
+    "partials/error.html": ErrorPage,
+    "partials/feature_row.html": FeatureRow,
+}
+HTMX = {"HX-Request": "true"}
+
+
+def soup(text: str) -> BeautifulSoup:
+    return BeautifulSoup(text, "html.parser")
+
+
+def only(found: list[Tag]) -> Tag:
+    assert len(found) == 1
+    return found[0]
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX], ids=["plain", "htmx"])
+@pytest.mark.parametrize("path", [path for path in PAGES if "open=" not in path])
+def test_pages_are_whole(client: TestClient, path: str, headers: dict[str, str]) -> None:
+    response = client.get(path, headers=headers)
+    assert response.status_code == 200, response.text
+    page = soup(response.text)
+    only(page.find_all("main"))
+    only(page.find_all("h1"))
+    assert response.headers["Vary"] == "HX-Request"
+    assert len(response.content) < 100_000
+
+
+@pytest.mark.parametrize(("path", "name"), PAGES.items())
+def test_templates_get_the_documented_fields_and_no_more(
+    app: FastAPI, client: TestClient, monkeypatch: pytest.MonkeyPatch, path: str, name: str
+) -> None:
+    given: list[tuple[str, set[str]]] = []
+    renderer: Renderer = app.state.site.renderer
+    load = renderer.environment.get_template
+
+    class Spy:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def render(self, context: dict[str, object]) -> str:
+            given.append((self.name, set(context)))
+            return load(self.name).render(context)
+
+    def spy(name: str, parent: str | None = None, **rest: Any) -> Any:
+        # Templates that others extend or include are asked for with their parent.
+        return load(name, parent, **rest) if parent or given else Spy(name)
+
+    monkeypatch.setattr(renderer.environment, "get_template", spy)
+    assert client.get(path).status_code == 200
+    [(template, keys)] = given
+    page = TEMPLATES[template]
+    assert page.__name__ == name
+    assert keys == {field.name for field in fields(page)}
+
+
+@pytest.mark.parametrize(("template", "page"), TEMPLATES.items())
+def test_templates_use_documented_fields_only(template: str, page: type) -> None:
+    environment = Renderer(frontend_dir()).environment
+    known = {field.name for field in fields(page)} | set(environment.globals)
+
+    used: set[str] = set()
+
+    def walk(name: str) -> None:
+        assert environment.loader is not None
+        tree = environment.parse(environment.loader.get_source(environment, name)[0])
+        used.update(meta.find_undeclared_variables(tree))
+        known.update(str(part) for found in tree.find_all(nodes.FromImport) for part in found.names)
+        known.update(part.name for part in tree.find_all(nodes.Name) if part.ctx == "store")
+        for other in meta.find_referenced_templates(tree):
+            if other and not other.startswith("macros/"):
+                walk(other)
+
+    walk(template)
+    assert used - known == set()
+
+
+def test_a_head_page_shows_its_features_in_order(client: TestClient, run: StoredRun) -> None:
+    head = HeadRef(0, 1)
+    for rank in ("decoder_weight", "fve"):
+        page = soup(client.get(f"/tiny/heads/{head}?rank={rank}").text)
+        shown = [row["id"] for row in page.select("article.ft")]
+        ranking = run.rankings[head, rank]
+        assert shown == [str(place.ref) for place in ranking.features[:10]]
+        shifts = [mark.text for mark in page.select(".rk i")]
+        moved = [place.other_rank - place.rank for place in ranking.features[:10]]
+        assert shifts == ["=" if not by else f"▼{by}" if by > 0 else f"▲{-by}" for by in moved]
+
+
+def test_the_strongest_row_is_open_and_one_can_choose(client: TestClient, run: StoredRun) -> None:
+    ranking = run.rankings[HeadRef(0, 1), "decoder_weight"]
+    page = soup(client.get("/tiny/heads/L0H1").text)
+    assert only(page.select("article.open"))["id"] == str(ranking.features[0].ref)
+    assert len(page.select("article.open ol.ex li")) == 10
+    other = ranking.features[4].ref
+    page = soup(client.get(f"/tiny/heads/L0H1?open={other}").text)
+    assert only(page.select("article.open"))["id"] == str(other)
+
+
+def test_every_row_opens_without_scripts(client: TestClient) -> None:
+    page = soup(client.get("/tiny/heads/L0H1").text)
+    links = page.select("a.op")
+    assert len(links) == 9
+    for link in links:
+        assert str(link["href"]).partition("#")[0] == link["hx-get"]
+        row = only(soup(client.get(str(link["hx-get"])).text).select("article.open"))
+        part = client.get(str(link["hx-get"]), headers=HTMX)
+        fragment = only(soup(part.text).find_all("article", recursive=False))
+        assert row["id"] == fragment["id"]
+        assert fragment.select("li")
+        assert str(fragment) == str(row)
+        assert not soup(part.text).find("main")
+        assert part.headers["Cache-Control"] == "no-store"
+        assert part.headers["Vary"] == "HX-Request"
+        assert len(part.content) < 30_000
+
+
+def test_groups_of_an_open_row_can_be_chosen(client: TestClient, run: StoredRun) -> None:
+    ref = run.rankings[HeadRef(0, 1), "decoder_weight"].features[0].ref
+    page = soup(client.get(f"/tiny/heads/L0H1?open={ref}&group=3", headers=HTMX).text)
+    group = run.features[ref].groups[3]
+    shown = f"{activation(group.lower)}{MISSING}{activation(group.upper)}"
+    assert only(page.select(".ivs a[aria-current]")).text == shown
+    assert client.get(f"/tiny/heads/L0H1?open={ref}&group=17").status_code == 404
+
+
+def test_a_history_restore_gets_the_page(client: TestClient, run: StoredRun) -> None:
+    ref = run.rankings[HeadRef(0, 1), "decoder_weight"].features[2].ref
+    headers = {**HTMX, "HX-History-Restore-Request": "true"}
+    assert soup(client.get(f"/tiny/heads/L0H1?open={ref}", headers=headers).text).find("main")
+
+
+def test_pairs_show_source_and_firing_token_at_the_hinge(client: TestClient, run: StoredRun) -> None:
+    head = HeadRef(0, 1)
+    page = soup(client.get(f"/tiny/heads/{head}?rank=fve").text)
+    for row in page.select("article.ft"):
+        record = run.features[FeatureRef.parse(str(row["id"]))]
+        assert record.examples is not None
+        tokens = run.sequences[record.examples.sequence[0]]
+        source, n = int(record.examples.source[0, 1, 0]), int(record.examples.prefix_length[0, 1])
+        pair = row.select_one("ol.ex li") or row.select_one(".pv")
+        assert pair is not None
+        peak = only(pair.select(".kL .post i.pk"))
+        assert f"token {tokens[source]}" in str(peak["title"])
+        firing = only(pair.select(".kR .pre i.pk"))
+        assert f"token {tokens[record.examples.position[0]]}" in str(firing["title"])
+        assert only(pair.select(".nb")).text == (str(n) if n else MISSING)
+        # The prefix is under-lined in both strips, and is the same text.
+        read = [token.text for token in pair.select(".kL i.m")]
+        assert read == [token.text for token in pair.select(".kR i.m")]
+        assert len(read) == n
+
+
+def test_a_layer_without_an_sae_has_scores_only(client: TestClient, run: StoredRun) -> None:
+    page = soup(client.get("/tiny/heads/L1H2").text)
+    assert not page.select("article.ft")
+    assert "no SAE for layer 1" in page.text
+    head = next(head for head in run.heads if head.ref == HeadRef(1, 2))
+    assert len(page.select(".scores > div")) == len(head.scores)
+
+
+def test_a_residual_above_tolerance_is_shown(empty_store: str) -> None:
+    made = make_run()
+    ref = made.rankings[HeadRef(0, 1), "decoder_weight"].features[0].ref
+    bad = made.features[ref]
+    assert bad.examples is not None
+    residual = bad.examples.residual.copy()
+    residual[0] = 0.02
+    made.features[ref] = replace(bad, examples=replace(bad.examples, residual=residual), worst_residual=0.02)
+    engine = open_store(empty_store)
+    publish(engine, made)
+    engine.dispose()
+    with TestClient(served(empty_store)) as client:
+        page = soup(client.get("/tiny/heads/L0H1").text)
+        assert "DFA sums check on 9 of 10 features" in page.text
+        row = only(page.select(f"#{ref}"))
+        assert "err 2e-2, tolerance 1e-4" in row.text
+        assert len(row.select("li.bad")) == 1
+
+
+def test_a_dead_feature_has_a_page_without_examples(client: TestClient) -> None:
+    text = client.get("/tiny/features/L2F80").text
+    assert "No activations in" in text
+    assert "nan" not in text.lower().replace("finance", "")
+
+
+def test_the_feature_page_reads_through_any_head(client: TestClient, run: StoredRun) -> None:
+    ref = FeatureRef(0, 3)
+    largest = int(run.features[ref].decoder_weight_share.argmax())
+    assert f"DFA of L0H{largest}" in client.get(f"/tiny/features/{ref}").text
+    for head in range(4):
+        page = soup(client.get(f"/tiny/features/{ref}?head=L0H{head}").text)
+        assert f"DFA of L0H{head}" in page.text
+        assert len(page.select("ol.ex")) == 6
+    assert client.get(f"/tiny/features/{ref}?head=L2H0").status_code == 404
+
+
+def test_every_cell_of_the_atlas_links_to_its_head(client: TestClient, run: StoredRun) -> None:
+    page = soup(client.get("/tiny").text)
+    links = [str(link["href"]) for link in page.select("table.grid td a")]
+    assert links == [f"/tiny/heads/{head.ref}" for head in run.heads]
+    for link in links:
+        assert client.get(link).status_code == 200
+    assert [row.select_one("th").text for row in page.select("tr.full")] == ["L0", "L2"]  # type: ignore[union-attr]
+
+
+def test_the_atlas_shows_the_chosen_score(client: TestClient, run: StoredRun) -> None:
+    for score in ("induction", "copying", "query_key_distance"):
+        page = soup(client.get(f"/tiny?score={score}").text)
+        assert [cell.text for cell in page.select("td a.c em")] == [
+            number(head.scores[score]) for head in run.heads
+        ]
+    assert client.get("/tiny?score=nope").status_code == 404
+
+
+def test_the_front_page(store: str, empty_store: str) -> None:
+    with TestClient(served(store), follow_redirects=False) as client:
+        assert client.get("/").headers["Location"] == "/tiny"
+        assert [item["model"] for item in client.get("/atlases.json").json()["atlases"]] == ["tiny"]
+        engine = open_store(store)
+        publish(engine, make_run("second", seed=2))
+        engine.dispose()
+        page = soup(client.get("/").text)
+        assert [str(link["href"]) for link in page.select("table.list a")] == ["/second", "/tiny"]
+
+
+def test_an_empty_store_says_what_to_do_and_shows_jobs(empty_store: str) -> None:
+    with TestClient(served(empty_store)) as client:
+        assert "head-atlas demo" in client.get("/").text
+        engine = open_store(empty_store)
+        with write_session(engine) as session:
+            report_progress(session, JobProgress("ab" * 32, "shards", 3, 12, "shards", 0.5, NOON))
+        engine.dispose()
+        page = soup(client.get("/").text)
+        assert "3 of 12 shards" in page.text
+        assert client.get("/atlases.json").json()["jobs"][0]["done"] == 3
