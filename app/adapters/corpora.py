@@ -19,6 +19,8 @@ from app.adapters.text_sources import TextSource
 from app.errors import InvalidCorpus
 
 MIN_CONTEXT = 4
+PART_CHARACTERS = 2**20  # of a long document, tokenised at a time
+_BLOCK = 4096  # sequences copied at a time
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def load_pretokenised(
         tokens: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise InvalidCorpus(f"{path} is not a readable .npy array: {error}") from error
-    if tokens.ndim != 2 or not np.issubdtype(tokens.dtype, np.integer):  # noqa: PLR2004
+    if tokens.ndim != 2 or not np.issubdtype(tokens.dtype, np.integer):
         raise InvalidCorpus(
             f"{path} holds {tokens.dtype} of shape {tokens.shape}, not integers [n_sequences, context_size]"
         )
@@ -116,7 +118,7 @@ def load_pretokenised(
         raise InvalidCorpus(f"{path}: every sequence must begin with the model's BOS token, {bos_token_id}")
     folder.mkdir(parents=True, exist_ok=True)
     lengths = np.full(len(tokens), tokens.shape[1], np.int32)
-    _save(folder, path.name, tokens.astype(np.int32), lengths, bos_token_id)
+    _save(folder, path.name, tokens, lengths, bos_token_id)
     return _must_open(folder)
 
 
@@ -127,7 +129,7 @@ def _pieces(source: TextSource, tokenizer: Any, size: int) -> Iterator[NDArray[n
     for document in source.documents():
         if not document.strip():
             continue
-        ids = tokenizer.encode(document)
+        ids = [token_id for part in _parts(document) for token_id in tokenizer.encode(part)]
         joined = ids if first else [tokenizer.separator_token_id, *ids]
         first = False
         pending = np.concatenate([pending, np.asarray(joined, np.int32)])
@@ -138,11 +140,24 @@ def _pieces(source: TextSource, tokenizer: Any, size: int) -> Iterator[NDArray[n
         yield pending
 
 
+def _parts(document: str) -> Iterator[str]:
+    """A document in parts that a tokenizer can hold, cut before a white space where there is one."""
+    while len(document) > PART_CHARACTERS:
+        at = max(document.rfind(space, 1, PART_CHARACTERS) for space in " \n")
+        at = PART_CHARACTERS if at < 0 else at
+        yield document[:at]
+        document = document[at:]
+    yield document
+
+
 def _save(
-    folder: Path, name: str, tokens: NDArray[np.int32], lengths: NDArray[np.int32], bos_token_id: int
+    folder: Path, name: str, tokens: NDArray[Any], lengths: NDArray[np.int32], bos_token_id: int
 ) -> None:
-    """The metadata file is written last: a folder with it is complete."""
-    np.save(folder / "tokens.npy", tokens)
+    """Written a block at a time, and the metadata file last: a folder with it is complete."""
+    target = np.lib.format.open_memmap(folder / "tokens.npy", mode="w+", dtype=np.int32, shape=tokens.shape)
+    for start in range(0, len(tokens), _BLOCK):
+        target[start : start + _BLOCK] = tokens[start : start + _BLOCK]
+    target.flush()
     np.save(folder / "lengths.npy", lengths)
     facts = {"name": name, "bos_token_id": bos_token_id}
     scratch = folder / f"corpus.json.tmp{os.getpid()}"

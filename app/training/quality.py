@@ -1,0 +1,182 @@
+"""How well trained SAEs stand in for hook_z, on held-out text, with the weights as saved."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from app.adapters.transformer_lens_model import TransformerLensModel
+from app.attribution.sae import SparseCoder
+from app.statistics.moments import CoMoments
+from app.training.activation_stream import Sequences
+from app.training.recipe import write_json
+
+QUALITY_FILE = "quality.json"
+TABLE_FILE = "quality.md"
+
+
+@dataclass(frozen=True)
+class LayerQuality:
+    """One layer's SAE on held-out text. BOS and padding are in no number; losses are in nats a token.
+
+    fvu: summed squared error over summed squared distance of z from its mean. l0: mean active features a token.
+    dead_share: features that are active on none of the n_tokens. loss_*: mean cross-entropy of the next token, over
+    n_loss_tokens, with the layer's z as it is, replaced by its reconstruction, and set to zero.
+    loss_recovered = (loss_zero - loss_sae) / (loss_zero - loss_clean); None where zeros change nothing.
+    """
+
+    layer: int
+    n_tokens: int
+    fvu: float
+    l0: float
+    dead_share: float
+    n_loss_tokens: int
+    loss_clean: float
+    loss_sae: float
+    loss_zero: float
+    loss_recovered: float | None
+
+
+@dataclass
+class _Sums:
+    """What one layer has added up so far."""
+
+    moments: CoMoments
+    n_active: NDArray[np.int64]
+    error: float = 0.0
+    loss: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("clean", "sae", "zero"), 0.0))
+    n_loss_tokens: int = 0
+
+
+def quality_report(
+    model: TransformerLensModel,
+    sequences: Sequences,
+    saes: Mapping[int, SparseCoder],
+    batch_size: int = 8,
+    n_loss_sequences: int = 64,
+) -> list[LayerQuality]:
+    """One row a layer, over the held-out sequences; losses over the first n_loss_sequences of them.
+
+    A loss costs a forward pass of the whole model for each layer, twice, so fewer sequences are spent on it.
+    """
+    layers = sorted(saes)
+    sums = {
+        layer: _Sums(CoMoments.empty(sae.d_in), np.zeros(sae.d_sae, np.int64)) for layer, sae in saes.items()
+    }
+    held_out = sequences.held_out
+    loss_part, rest = held_out[:n_loss_sequences], held_out[n_loss_sequences:]
+    for with_loss, part in ((True, loss_part), (False, rest)):
+        for tokens, counted in _batches(sequences, part, batch_size):
+            z = model.hook_z(tokens, layers)
+            clean = model.loss(tokens) if with_loss else None
+            for layer in layers:
+                rebuilt = _count(sums[layer], saes[layer], z[layer], counted)
+                if clean is not None:
+                    _count_losses(sums[layer], model, layer, tokens, counted, (clean, rebuilt))
+    return [_row(layer, sums[layer]) for layer in layers]
+
+
+def write_report(folder: Path, rows: list[LayerQuality]) -> str:
+    """Write quality.md, then quality.json, and return the table: a folder with the latter is finished."""
+    table = quality_table(rows)
+    (folder / TABLE_FILE).write_text(table)
+    write_json(folder / QUALITY_FILE, [asdict(row) for row in rows])
+    return table
+
+
+def read_report(folder: Path) -> list[LayerQuality] | None:
+    """The rows that write_report left in the folder; None where there are none."""
+    path = folder / QUALITY_FILE
+    return [LayerQuality(**row) for row in json.loads(path.read_text())] if path.is_file() else None
+
+
+def quality_table(rows: list[LayerQuality]) -> str:
+    """The rows as a Markdown table."""
+    lines = [
+        "| layer | held-out tokens | FVU | L0 | dead share | loss clean | loss SAE | loss zero | loss recovered |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        recovered = "" if row.loss_recovered is None else f"{row.loss_recovered:.3f}"
+        lines.append(
+            f"| {row.layer} | {row.n_tokens} | {row.fvu:.3f} | {row.l0:.1f} | {row.dead_share:.3f} "
+            f"| {row.loss_clean:.4f} | {row.loss_sae:.4f} | {row.loss_zero:.4f} | {recovered} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _batches(
+    sequences: Sequences, indices: NDArray[np.int64], batch_size: int
+) -> Iterator[tuple[Int[Tensor, "batch pos"], Bool[Tensor, "batch pos"]]]:
+    for start in range(0, len(indices), batch_size):
+        tokens, counted = sequences.rows(indices[start : start + batch_size])
+        yield torch.from_numpy(tokens), torch.from_numpy(counted)
+
+
+def _count(
+    sums: _Sums,
+    sae: SparseCoder,
+    z: Float[Tensor, "batch pos n_heads d_head"],
+    counted: Bool[Tensor, "batch pos"],
+) -> Float[Tensor, "batch pos d_in"]:
+    """Add a batch to the sums; z with each counted token replaced by its reconstruction."""
+    z = z.flatten(-2).to(sae.w_enc.device)
+    kept = counted.to(z.device)
+    x = z[kept]
+    encoded = sae.encode(x)
+    x_hat = sae.decode(encoded.feature_acts, encoded).float()
+    sums.moments = sums.moments.merge(CoMoments.of(x.cpu().numpy()))
+    sums.n_active += (encoded.feature_acts > 0).sum(0).cpu().numpy()
+    sums.error += float((x.double() - x_hat.double()).square().sum())
+    rebuilt = z.clone()
+    rebuilt[kept] = x_hat
+    return rebuilt
+
+
+def _count_losses(
+    sums: _Sums,
+    model: TransformerLensModel,
+    layer: int,
+    tokens: Int[Tensor, "batch pos"],
+    counted: Bool[Tensor, "batch pos"],
+    losses: tuple[Float[Tensor, "batch target"], Float[Tensor, "batch pos d_in"]],
+) -> None:
+    clean, rebuilt = losses
+    shape = (*tokens.shape, model.record.n_heads, model.record.d_head)
+    zero = torch.where(counted[..., None].to(rebuilt.device), torch.zeros_like(rebuilt), rebuilt)
+    targets = counted[:, 1:]
+    by_kind = {
+        "clean": clean,
+        "sae": model.loss(tokens, layer, rebuilt.reshape(shape)),
+        "zero": model.loss(tokens, layer, zero.reshape(shape)),
+    }
+    for kind, loss in by_kind.items():
+        sums.loss[kind] += float(loss.cpu()[targets].double().sum())
+    sums.n_loss_tokens += int(targets.sum())
+
+
+def _row(layer: int, sums: _Sums) -> LayerQuality:
+    n_tokens = int(sums.moments.n)
+    if not n_tokens or not sums.n_loss_tokens:
+        raise ValueError(f"no held-out tokens to measure layer {layer} on")
+    variance = sums.moments.total_variance()
+    loss = {kind: total / sums.n_loss_tokens for kind, total in sums.loss.items()}
+    span = loss["zero"] - loss["clean"]
+    return LayerQuality(
+        layer=layer,
+        n_tokens=n_tokens,
+        fvu=sums.error / variance if variance else float("inf"),
+        l0=float(sums.n_active.sum()) / n_tokens,
+        dead_share=float((sums.n_active == 0).mean()),
+        n_loss_tokens=sums.n_loss_tokens,
+        loss_clean=loss["clean"],
+        loss_sae=loss["sae"],
+        loss_zero=loss["zero"],
+        loss_recovered=(loss["zero"] - loss["sae"]) / span if span else None,
+    )
