@@ -19,6 +19,7 @@ from app.domain.records import N_SOURCES
 # active features a token, 256 or 512 pairs cost 16 microseconds a token and 4,096 pairs cost 70.
 CHUNK = 256
 _MAX_SRC = 2**15 - 1
+_FEATURES_AT_ONCE = 32
 
 
 def head_contributions(
@@ -95,8 +96,13 @@ def sequence_dfa(
     """
     used, feature = torch.unique(feature, return_inverse=True)
     dtype = _at_least_float32(v)
-    columns = w_read.index_select(2, used).to(dtype)
-    read_value = torch.bmm(v.to(dtype).transpose(0, 1), columns)
+    values = v.to(dtype).transpose(0, 1)
+    # Always of one shape: a product's last bits may depend on its width, and so on the other examples.
+    parts = used.split(_FEATURES_AT_ONCE)
+    blank = (0, _FEATURES_AT_ONCE - len(parts[-1])) if len(used) else (0, 0)
+    columns = [w_read.index_select(2, part).to(dtype) for part in parts]
+    columns[-1] = torch.nn.functional.pad(columns[-1], blank)
+    read_value = torch.cat([torch.bmm(values, part) for part in columns], dim=2)
     # Features first, so that each example copies whole rows of src.
     per_example = read_value.permute(2, 0, 1).contiguous().index_select(0, feature)
     attention = pattern.transpose(0, 1).index_select(0, dest).to(dtype)

@@ -1,5 +1,6 @@
 """Logit effects: what one unit of a direction in the residual stream adds to each token's logit."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, einsum
 # Logits held at once: 64 MB in float32, whatever the vocabulary.
 CHUNK_LOGITS = 2**24
 N_HISTOGRAM_BINS = 40
+_UNITS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,7 @@ def logit_effect(
     Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits" (direct path to the
     logits).
     """
-    logits = _read_out(direction, final_norm_weight, centre_residual).to(w_u.dtype) @ w_u
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return logits - logits.mean(dim=-1, keepdim=True)
+    return _about_mean(_read_out(direction, final_norm_weight, centre_residual).to(w_u.dtype) @ w_u)
 
 
 def summarise_logits(
@@ -66,8 +66,9 @@ def summarise_logits(
     step = max(1, CHUNK_LOGITS // w_u.shape[1])
     ends: list[tuple[TopTokens, TopTokens]] = []
     histograms: list[tuple[Tensor, Tensor]] = []
-    for part in direction.split(step):
-        logits = logit_effect(part, w_u, final_norm_weight, centre_residual).float()
+    read_out = _read_out(direction, final_norm_weight, centre_residual).to(w_u.dtype)
+    for product in _products(read_out, w_u, step):
+        logits = _about_mean(product).float()
         ends.append(top_and_bottom(logits, k))
         histograms.append(logit_histogram(logits))
     return LogitSummary(
@@ -97,7 +98,7 @@ def head_slice_tops(
     for head in range(w_dec.shape[1]):
         path = logit_effect(w_o[head], w_u, final_norm_weight, centre_residual)
         slices = w_dec[:, head].to(path.dtype)
-        ends = [top_and_bottom((part @ path).float(), k) for part in slices.split(step)]
+        ends = [top_and_bottom(product.float(), k) for product in _products(slices, path, step)]
         tops.append(_joined([top for top, _ in ends]))
         bottoms.append(_joined([bottom for _, bottom in ends]))
     return _stacked(tops), _stacked(bottoms)
@@ -133,6 +134,24 @@ def logit_histogram(
     rows = torch.arange(len(logits), device=logits.device)[:, None] * n_bins
     counts = torch.bincount((bin_index + rows).flatten(), minlength=len(logits) * n_bins)
     return edges, counts.view(len(logits), n_bins)
+
+
+def _about_mean(logits: Float[Tensor, "unit d_vocab"]) -> Float[Tensor, "unit d_vocab"]:
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return logits - logits.mean(dim=-1, keepdim=True)
+
+
+def _products(
+    units: Float[Tensor, "unit d"], path: Float[Tensor, "d d_vocab"], step: int
+) -> Iterator[Float[Tensor, "part d_vocab"]]:
+    """units @ path, `step` rows at a time, the last padded.
+
+    All products have one shape: a row's last bits may depend on it, and so on which units came along.
+    """
+    step = min(step, _UNITS_AT_ONCE)
+    for part in units.split(step):
+        whole = torch.nn.functional.pad(part, (0, 0, 0, step - len(part)))
+        yield (whole @ path)[: len(part)]
 
 
 def _read_out(

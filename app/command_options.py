@@ -1,0 +1,52 @@
+"""Options that several commands take, and the parsers of those that typer cannot read."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.errors import AppError
+
+Model = Annotated[str, typer.Option(help="hub name, local folder, or smollm2-135m (embedded)")]
+Dataset = Annotated[
+    str,
+    typer.Option(
+        help="text or JSONL file, folder, .npy of token ids, hub dataset, python-docs, installed-docs"
+    ),
+]
+Store = Annotated[str | None, typer.Option(help="SQLite file or postgresql:// address [HEAD_ATLAS_STORE]")]
+WorkDir = Annotated[
+    Path | None, typer.Option(help="where jobs keep what they resume from [HEAD_ATLAS_WORK_DIR]")
+]
+Port = Annotated[int | None, typer.Option(help="port to serve on [PORT]")]
+Threads = Annotated[int | None, typer.Option(help="threads of a forward pass; part of the run's fingerprint")]
+SaePaths = Annotated[list[Path] | None, typer.Option("--sae-path", help="folder of an SAE; repeatable")]
+SaeIds = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sae-id", help="id in the release, or a Neuronpedia id such as gpt2-small/5-att-kk; repeatable"
+    ),
+]
+
+
+def parse_layers(text: str | None) -> tuple[int, ...] | None:
+    """5,6 or 5-7, as layers in order. Raises AppError for anything else."""
+    if text is None:
+        return None
+    layers: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
+            raise AppError(f"--layers {text!r} is not a list such as 5,6 or 5-7")
+        layers.update(range(int(first), int(last or first) + 1))
+    return tuple(sorted(layers))
+
+
+def parse_share(text: str | None) -> tuple[int, int] | None:
+    """i/N with 0 <= i < N. Raises AppError for anything else."""
+    if text is None:
+        return None
+    index, slash, count = text.partition("/")
+    if not (slash and index.isdecimal() and count.isdecimal() and int(index) < int(count)):
+        raise AppError(f"--shard {text!r} is not i/N with i from 0 to N - 1")
+    return int(index), int(count)

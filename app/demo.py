@@ -1,0 +1,87 @@
+"""The embedded default: SmolLM2-135M, the SAEs that ship with the package, and Python's own documentation.
+
+Imports no model library, so that a demo which is up to date starts at once.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.adapters.model_sources import EMBEDDED, embedded_checksum
+from app.adapters.text_sources import PYTHON_DOCS, open_text_source
+from app.errors import InvalidSae
+from app.precompute.plan import PlanChanged, RunPlan, SaePlan
+from app.precompute.request import JobRequest, make_plan
+
+N_SEQUENCES = 256  # 32,512 counted tokens at a context of 128
+_FOLDER = Path(__file__).parent / "embedded" / EMBEDDED
+
+
+@dataclass(frozen=True)
+class DemoFolders:
+    """Where a demo keeps its files."""
+
+    work_dir: Path
+    cache_dir: Path
+
+
+def sae_folders() -> list[Path]:
+    """The shipped SAEs, a folder a layer, by layer."""
+    folders = [path for path in _FOLDER.glob("layer_*") if path.is_dir()]
+    if not folders:
+        raise InvalidSae(
+            f"this installation lacks its embedded SAEs ({_FOLDER.name}); install head-atlas again"
+        )
+    return sorted(folders, key=lambda path: int(path.name.removeprefix("layer_")))
+
+
+def demo_request(folders: DemoFolders, threads: int | None = None) -> JobRequest:
+    """What the demo asks of precompute."""
+    from app.adapters.sae_sources import LocalSae
+
+    saes = tuple(LocalSae(path) for path in sae_folders())
+    return _request(folders, saes, threads)
+
+
+def demo_plan(folders: DemoFolders, threads: int | None = None) -> RunPlan:
+    """The plan that demo_request leads to, from files alone."""
+    source = open_text_source(PYTHON_DOCS)
+    saes = [_sae_plan(path) for path in sae_folders()]
+    request = _request(folders, (), threads)
+    return make_plan(request, saes, EMBEDDED, embedded_checksum()[:16], (source.name, source.identity()))
+
+
+def holds_another_run(folders: DemoFolders, plan: RunPlan) -> bool:
+    """Whether the work folder holds parts of a run of some other plan, such as an older version's."""
+    path = folders.work_dir / plan.model / "plan.json"
+    try:
+        plan.require_same(path)
+    except FileNotFoundError:
+        return False
+    except PlanChanged:
+        return True
+    return False
+
+
+def _request(folders: DemoFolders, saes: tuple[Any, ...], threads: int | None) -> JobRequest:
+    options: dict[str, Any] = {} if threads is None else {"threads": threads}
+    return JobRequest(
+        model=EMBEDDED,
+        saes=saes,
+        dataset=PYTHON_DOCS,
+        work_dir=folders.work_dir,
+        cache_dir=folders.cache_dir,
+        n_prompts=N_SEQUENCES,
+        **options,
+    )
+
+
+def _sae_plan(folder: Path) -> SaePlan:
+    config: dict[str, Any] = json.loads((folder / "cfg.json").read_text())
+    metadata: dict[str, Any] = config["metadata"]
+    layer = int(str(metadata["hook_name"]).split(".")[1])
+    with (folder / "sae_weights.safetensors").open("rb") as file:
+        checksum = hashlib.file_digest(file, "sha256").hexdigest()
+    return SaePlan(layer, folder.name, checksum, metadata["head_atlas_processing"])

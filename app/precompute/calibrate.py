@@ -1,0 +1,108 @@
+"""A look at the first sequences: is the model processed as the SAE was trained on, and which features may rank.
+
+An SAE trained on a model with folded norms and value biases reads a shifted z from the model as released: logits
+agree, and every pre-activation is silently wrong. So where a release's processing is not known, both are tried and
+the one that the SAE explains better is taken; either way the fit must be believable.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from app.adapters.language_model import LanguageModel, Processing
+from app.adapters.sae_formats import LoadedSae
+from app.attribution.decoder_weights import decoder_weight_norm, decoder_weight_share, rank_features
+from app.errors import InvalidCorpus, InvalidSae
+from app.precompute.bench import LayerSae
+from app.precompute.layer_batch import LayerBatch
+from app.precompute.ranking import fve_over_active
+from app.statistics.feature_partial import FeaturePartial, FeatureShape
+
+MAX_FVU = 0.7
+L0_FACTOR = 5.0
+_TIE = 1e-3  # relative FVU: processings that differ by less are the same to this SAE
+_RARE = 8  # active tokens in the calibration below which a feature's FVE says nothing yet
+_MARGIN = 3  # candidates per head and ranking, as a multiple of k
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How well an SAE explains z under one weight processing."""
+
+    processing: Processing
+    fvu: float
+    l0: float
+
+
+def measure(
+    sae: LayerSae,
+    model: LanguageModel,
+    tokens: NDArray[np.int64],
+    counted: NDArray[np.bool_],
+    batch_size: int,
+) -> FeaturePartial:
+    """The SAE's statistics on a few sequences, without payloads."""
+    coder = sae.coder
+    partial = FeaturePartial.empty(
+        "calibration", FeatureShape(coder.d_sae, coder.n_heads, coder.d_in), seed=0
+    )
+    for start in range(0, len(tokens), batch_size):
+        part = slice(start, start + batch_size)
+        activations = model.activations(torch.from_numpy(tokens[part]), [sae.layer])[sae.layer]
+        batch = LayerBatch.of(sae, activations, torch.from_numpy(counted[part]), start)
+        partial = partial.update(batch.feature_batch())
+    return partial
+
+
+def choose_processing(loaded: LoadedSae, fits: list[Fit]) -> Fit:
+    """The processing with the lower FVU; raw on a tie. Raises InvalidSae when no fit is believable."""
+    likely = [fit for fit in fits if _is_l0_believable(loaded, fit)] or fits
+    best = min(likely, key=lambda fit: fit.fvu)
+    for fit in likely:
+        if fit.processing == "raw" and fit.fvu <= best.fvu * (1 + _TIE):
+            best = fit
+    check_fit(loaded, best)
+    return best
+
+
+def check_fit(loaded: LoadedSae, fit: Fit) -> None:
+    """Raises InvalidSae when the SAE cannot have been trained on this model, layer and processing.
+
+    Raises InvalidCorpus where the sample of the corpus cannot tell.
+    """
+    if math.isnan(fit.fvu):
+        raise InvalidCorpus("the corpus has too few different tokens to tell whether the SAEs fit the model")
+    if fit.fvu > MAX_FVU:
+        raise InvalidSae(
+            f"{loaded.name} leaves {fit.fvu:.2f} of the variance of layer {loaded.layer}'s z unexplained with "
+            f"{fit.processing} weights (at most {MAX_FVU} is believable): wrong model, layer or weight processing"
+        )
+    if not _is_l0_believable(loaded, fit):
+        raise InvalidSae(
+            f"{loaded.name} has {fit.l0:.0f} active features a token with {fit.processing} weights, where "
+            f"{loaded.published_l0:.0f} were published: wrong model, layer or weight processing"
+        )
+
+
+def _is_l0_believable(loaded: LoadedSae, fit: Fit) -> bool:
+    published = loaded.published_l0
+    return not published or published / L0_FACTOR <= fit.l0 <= published * L0_FACTOR
+
+
+def candidate_features(sae: LayerSae, partial: FeaturePartial, k: int) -> NDArray[np.int64]:
+    """Features that may end in some head's top k by either ranking, so that the pass keeps their payloads.
+
+    A feature that was missed is hydrated after the pass: this decides only what that costs. Rare features cannot
+    be judged yet and have few tokens to keep, so they are all candidates.
+    """
+    n_active = partial.n_active.total
+    common = torch.from_numpy(n_active >= _RARE)
+    share = decoder_weight_share(decoder_weight_norm(sae.coder.decoder_by_head))
+    fve = torch.from_numpy(fve_over_active(partial).covariance_share)
+    ranked = [rank_features(value, common, _MARGIN * k) for value in (share, fve)]
+    chosen = np.unique(torch.cat(ranked).numpy())
+    rare = np.flatnonzero(n_active < _RARE)
+    return np.union1d(chosen[chosen >= 0], rare).astype(np.int64)

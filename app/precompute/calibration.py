@@ -1,0 +1,56 @@
+"""The look at the first sequences: sealed once per run, it decides which features keep payloads in the pass."""
+
+from app.precompute.bench import Bench
+from app.precompute.calibrate import Fit, candidate_features, check_fit
+from app.precompute.partial_files import CorruptPartial, SealedHeader, open_sealed, write_sealed
+from app.precompute.shard import empty_partial, layer_batches, layer_name
+from app.precompute.work_folder import CALIBRATION, WorkFolder
+from app.statistics.feature_partial import FeaturePartial
+from app.statistics.leaves import Shards
+
+Calibration = dict[int, FeaturePartial]
+
+
+def calibrate(bench: Bench) -> Calibration:
+    """Every layer's statistics on the first sequences. Raises InvalidSae where one does not fit the model."""
+    plan = bench.plan
+    partials = {layer: empty_partial(bench, layer, Shards.of()) for layer in bench.saes}
+    stop = min(plan.calibration_sequences, bench.corpus.n_sequences)
+    for start in range(0, stop, plan.batch_sequences):
+        for batch in layer_batches(bench, start, min(start + plan.batch_sequences, stop)):
+            layer = batch.sae.layer
+            partials[layer] = partials[layer].update(batch.feature_batch())
+    for sae in plan.saes:
+        partial = partials[sae.layer]
+        check_fit(bench.saes[sae.layer].loaded, Fit(sae.processing, partial.fvu(), partial.l0()))
+    return partials
+
+
+def save_calibration(bench: Bench, calibration: Calibration) -> None:
+    """Seal it, for a resume and for worker processes."""
+    header = SealedHeader(plan=bench.plan.fingerprint, shards=())
+    named = {layer_name(layer): partial for layer, partial in calibration.items()}
+    write_sealed(bench.folder.sealed / CALIBRATION, header, named)
+
+
+def load_calibration(folder: WorkFolder, fingerprint: str) -> Calibration | None:
+    """The calibration of a run; None where there is none, or it is damaged or of another run."""
+    path = folder.sealed / CALIBRATION
+    try:
+        file = open_sealed(path)
+        if file.header.plan != fingerprint:
+            return None
+        partials = {int(name.removeprefix("L")): file.read(name) for name in file.names}
+    except (FileNotFoundError, CorruptPartial):
+        return None
+    return {layer: part for layer, part in partials.items() if isinstance(part, FeaturePartial)}
+
+
+def set_candidates(bench: Bench, calibration: Calibration) -> Bench:
+    """Choose the features whose kept tokens get payloads during the pass; None for all."""
+    for layer, sae in bench.saes.items():
+        everything = bench.plan.features == "all"
+        bench.candidates[layer] = (
+            None if everything else candidate_features(sae, calibration[layer], bench.plan.k)
+        )
+    return bench

@@ -1,0 +1,130 @@
+"""Ways of running units of work: one after the other, or in worker processes. Both give the same files."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from functools import cache
+from typing import Protocol
+
+from app.errors import AppError
+from app.precompute.bench import Bench, JobSpec
+from app.precompute.calibration import calibrate, load_calibration, set_candidates
+from app.precompute.plan import Unit
+from app.precompute.shard import run_unit
+
+MAX_TRIES = 3
+
+
+class WorkerDied(AppError):
+    """A worker process was killed each time that it tried a unit."""
+
+    exit_code = 1
+
+
+class Executor(Protocol):
+    """Runs units in any order and yields each when its file is sealed."""
+
+    name: str
+    workers: int
+
+    def run(self, units: Iterable[Unit]) -> Iterator[Unit]: ...
+
+
+class SerialExecutor:
+    """In this process."""
+
+    name = "serial"
+    workers = 1
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+
+    def run(self, units: Iterable[Unit]) -> Iterator[Unit]:
+        """One unit after the other."""
+        for unit in units:
+            run_unit(self._bench, unit)
+            yield unit
+
+
+class ProcessExecutor:
+    """In fresh worker processes on this machine. A unit whose worker is killed is tried again, alone."""
+
+    name = "processes"
+
+    def __init__(self, spec: JobSpec, workers: int) -> None:
+        self._spec, self.workers = spec, workers
+
+    def run(self, units: Iterable[Unit]) -> Iterator[Unit]:
+        """Raises WorkerDied when a unit has killed its worker MAX_TRIES times, once all others are done."""
+        left = list(units)
+        tries: Counter[Unit] = Counter()
+        while left:
+            # Whichever unit killed a worker, all that ran then are lost: alone, each answers for itself.
+            suspects = [unit for unit in left if tries[unit]]
+            together = suspects[:1] or left
+            for unit in self._one_pool(together, tries):
+                left.remove(unit)
+                yield unit
+            if suspects and tries[suspects[0]] >= MAX_TRIES:
+                left.remove(suspects[0])
+        given_up = sorted(unit.file_name for unit, n in tries.items() if n >= MAX_TRIES)
+        if given_up:
+            raise WorkerDied(
+                f"the workers on {', '.join(given_up)} were killed {MAX_TRIES} times (out of memory?); "
+                "all other parts are finished and kept, and the same command goes on from them"
+            )
+
+    def _one_pool(self, units: list[Unit], tries: Counter[Unit]) -> Iterator[Unit]:
+        """Ends early when a worker is killed: the pool is lost then, and what it was doing has been tried."""
+        context = multiprocessing.get_context("spawn")  # a fork of a process with torch threads may hang
+        workers = min(self.workers, len(units))
+        with ProcessPoolExecutor(workers, context, _start_worker, (self._spec,)) as pool:
+            waiting = list(reversed(units))
+            running: dict[Future[None], Unit] = {}
+            while waiting or running:
+                while waiting and len(running) < workers:
+                    unit = waiting.pop()
+                    running[pool.submit(_run_in_worker, unit)] = unit
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                lost = [future for future in done if isinstance(future.exception(), BrokenProcessPool)]
+                for future in done.difference(lost):
+                    future.result()
+                    yield running.pop(future)
+                if lost:
+                    tries.update(running.values())
+                    return
+
+
+_worker_spec: list[JobSpec] = []
+
+
+def _start_worker(spec: JobSpec) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _worker_spec.append(spec)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+@cache
+def _worker_bench() -> Bench:
+    """Made by the first unit and not by the start, so that its errors are told as what they are."""
+    spec = _worker_spec[0]
+    bench = Bench(spec)
+    calibration = load_calibration(spec.folder, spec.plan.fingerprint) or calibrate(bench)
+    return set_candidates(bench, calibration)
+
+
+def _run_in_worker(unit: Unit) -> None:
+    run_unit(_worker_bench(), unit)

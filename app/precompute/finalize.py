@@ -1,0 +1,251 @@
+"""From merged statistics to the records that the store keeps."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from app.adapters.language_model import LanguageModel, Processing, UnembedWeights
+from app.attribution.head_scores import copying_score, vocabulary_map
+from app.attribution.logits import (
+    LogitSummary,
+    TopTokens,
+    feature_directions,
+    head_slice_tops,
+    summarise_logits,
+)
+from app.domain.evidence import count_evidence, prefix_lengths
+from app.domain.records import (
+    N_SOURCES,
+    Evidence,
+    ExampleGroup,
+    Examples,
+    FeatureRecord,
+    FveByHead,
+    HeadRecord,
+    Histogram,
+    SaeRecord,
+    TokenLogits,
+)
+from app.domain.refs import FeatureRef, HeadRef
+from app.precompute.bench import Bench, LayerSae
+from app.precompute.ranking import LayerRankings
+from app.statistics.feature_partial import ActivationGroup, FeaturePartial
+from app.statistics.head_partial import HeadScorePartial
+
+N_LOGITS = 20
+N_SLICE_LOGITS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class LayerResult:
+    """One layer's merged statistics, with a payload for every token that its records show."""
+
+    sae: LayerSae
+    partial: FeaturePartial
+    rankings: LayerRankings
+
+
+class Finalizer:
+    """Makes records of one run. `fuzzy_tokens` are the corpus under domain.evidence.normalised_ids."""
+
+    def __init__(self, bench: Bench, fuzzy_ids: NDArray[np.int64]) -> None:
+        self._bench = bench
+        self._tokens = np.asarray(bench.corpus.tokens)
+        self._fuzzy_tokens = fuzzy_ids[self._tokens]
+        self._bos = bench.corpus.bos_token_id
+
+    def features(self, result: LayerResult, features: NDArray[np.int64]) -> Iterator[FeatureRecord]:
+        """Records of the given features, in their order."""
+        model = self._bench.model(_processing_of(self._bench, result.sae.layer))
+        logits = _logits(
+            result.sae, features, model.head_weights(result.sae.layer).w_o, model.unembed_weights()
+        )
+        for place, feature in enumerate(features.tolist()):
+            yield self._feature(result, feature, logits, place)
+
+    def _feature(
+        self, result: LayerResult, feature: int, logits: "_FeatureLogits", place: int
+    ) -> FeatureRecord:
+        partial, rankings = result.partial, result.rankings
+        n_active = int(partial.n_active.total[feature])
+        whole = logits.whole
+        promoted = _token_logits(whole.promoted, place)
+        stored = partial.activation_groups(feature)
+        examples = self._examples(partial, feature, stored)
+        return FeatureRecord(
+            ref=FeatureRef(result.sae.layer, feature),
+            n_active=n_active,
+            density=n_active / max(int(partial.n_tokens.total), 1),
+            mean_activation=float(partial.activation_sum.total[feature]) / max(n_active, 1),
+            max_activation=float(partial.max_activation[feature]),
+            decoder_weight_norm=rankings.norm[feature].astype(np.float32),
+            decoder_weight_share=rankings.share[feature].astype(np.float32),
+            fve_active=_fve_of(rankings.fve_active, feature),
+            fve_all=_fve_of(rankings.fve_all, feature),
+            promoted=promoted,
+            suppressed=_token_logits(whole.suppressed, place),
+            head_promoted=_token_logits(logits.head_top, place),
+            head_suppressed=_token_logits(logits.head_bottom, place),
+            logit_histogram=Histogram(whole.edges[place].numpy(), whole.counts[place].numpy()),
+            activation_histogram=partial.histogram.histogram(feature),
+            evidence=self._evidence(examples, stored, promoted),
+            groups=_groups(stored, n_active),
+            worst_residual=float(examples.residual.max()) if len(examples) else 0.0,
+            examples=examples,
+        )
+
+    def _examples(
+        self, partial: FeaturePartial, feature: int, groups: tuple[ActivationGroup, ...]
+    ) -> Examples:
+        tokens = np.concatenate([np.zeros(0, np.int64), *(group.token_index for group in groups)])
+        if not len(tokens):
+            return _no_examples(len(partial.active.mean_c[0]), self._bench.corpus.context_size)
+        rows = partial.payloads.rows(feature, tokens)
+        sequence, position = np.divmod(tokens, self._bench.corpus.context_size)
+        top_source = rows["source"][:, :, 0].astype(np.int64)
+        where = (sequence[:, None], position[:, None], top_source, self._bos)
+        return Examples(
+            sequence=sequence.astype(np.int32),
+            position=position.astype(np.int32),
+            prefix_length=prefix_lengths(self._tokens, *where),
+            prefix_length_fuzzy=prefix_lengths(self._fuzzy_tokens, *where),
+            **rows,  # pyright: ignore[reportArgumentType]
+        )
+
+    def _evidence(
+        self, examples: Examples, groups: tuple[ActivationGroup, ...], promoted: TokenLogits
+    ) -> Evidence:
+        n = len(groups[0].token_index) if groups else 0
+        counts = count_evidence(
+            self._tokens[examples.sequence[:n]],
+            examples.position[:n],
+            examples.source[:n, :, 0],
+            examples.prefix_length[:n],
+            promoted.token_id[promoted.logit > 0].tolist(),
+            self._bos,
+        )
+        return Evidence(n, counts)
+
+
+def _no_examples(n_heads: int, context_size: int) -> Examples:
+    """What a dead feature has."""
+    by_head = np.zeros((0, n_heads), np.float32)
+    numbers = np.zeros(0, np.float32)
+    return Examples(
+        sequence=np.zeros(0, np.int32),
+        position=np.zeros(0, np.int32),
+        activation=numbers,
+        pre_activation=numbers,
+        bias=numbers,
+        residual=numbers,
+        head_contribution=by_head,
+        source=np.zeros((0, n_heads, N_SOURCES), np.int16),
+        dfa=np.zeros((0, n_heads, N_SOURCES), np.float32),
+        dfa_rest=by_head,
+        prefix_length=np.zeros((0, n_heads), np.int16),
+        prefix_length_fuzzy=np.zeros((0, n_heads), np.int16),
+        sequence_activations=np.zeros((0, context_size), np.float16),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _FeatureLogits:
+    whole: LogitSummary
+    head_top: TopTokens
+    head_bottom: TopTokens
+
+
+def _logits(
+    sae: LayerSae, features: NDArray[np.int64], w_o: torch.Tensor, unembed: UnembedWeights
+) -> _FeatureLogits:
+    write = sae.coder.write_by_head[torch.from_numpy(features)]
+    read_out = (unembed.w_u, unembed.final_norm_weight, unembed.centre_residual)
+    whole = summarise_logits(feature_directions(write, w_o).sum(1), *read_out, k=N_LOGITS)
+    top, bottom = head_slice_tops(write, w_o, *read_out, k=N_SLICE_LOGITS)
+    return _FeatureLogits(whole, top, bottom)
+
+
+def head_records(
+    bench: Bench, scores: HeadScorePartial, rankings: dict[int, LayerRankings]
+) -> list[HeadRecord]:
+    """Every head of the model, with or without an SAE."""
+    model, record = bench.any_model, bench.record
+    tables = {**scores.scores(), "copying": copying_scores(model)}
+    return [
+        _head_record(HeadRef(layer, head), tables, rankings.get(layer))
+        for layer in range(record.n_layers)
+        for head in range(record.n_heads)
+    ]
+
+
+def _head_record(
+    ref: HeadRef, tables: dict[str, NDArray[np.float64]], rankings: LayerRankings | None
+) -> HeadRecord:
+    scores = {name: float(table[ref.layer, ref.head]) for name, table in sorted(tables.items())}
+    if rankings is None:
+        return HeadRecord(ref, scores)
+    correlation, overlap = rankings.agreement(ref.head)
+    return HeadRecord(ref, scores, rankings.concentration(ref.head), correlation, overlap)
+
+
+def copying_scores(model: LanguageModel) -> NDArray[np.float64]:
+    """OV copying score of every head, [layers heads]."""
+    unembed = model.unembed_weights()
+    vocabulary = vocabulary_map(
+        model.embedding(), unembed.w_u, unembed.final_norm_weight, unembed.centre_residual
+    )
+    rows: list[NDArray[np.float64]] = []
+    for layer in range(model.record.n_layers):
+        weights = model.head_weights(layer)
+        w_v = weights.w_v * weights.input_norm_weight[:, None]
+        rows.append(copying_score(w_v, weights.w_o, vocabulary).numpy())
+    return np.stack(rows)
+
+
+def sae_record(bench: Bench, result: LayerResult) -> SaeRecord:
+    """Where a layer's SAE came from and how well it fits this corpus."""
+    loaded, n_active = result.sae.loaded, result.partial.n_active.total
+    return SaeRecord(
+        layer=loaded.layer,
+        name=loaded.name,
+        checksum=loaded.checksum,
+        architecture=loaded.architecture,
+        d_in=loaded.coder.d_in,
+        d_sae=loaded.coder.d_sae,
+        hook_name=loaded.hook_name,
+        processing=_processing_of(bench, loaded.layer),
+        normalize_activations=loaded.normalize_activations,
+        l0=result.partial.l0(),
+        fvu=result.partial.fvu(),
+        n_dead=int((n_active == 0).sum()),
+        n_rare=int(((n_active > 0) & (n_active < bench.plan.min_active)).sum()),
+        neuronpedia_id=loaded.neuronpedia_id,
+    )
+
+
+def _processing_of(bench: Bench, layer: int) -> Processing:
+    return next(sae.processing for sae in bench.plan.saes if sae.layer == layer)
+
+
+def _groups(stored: tuple[ActivationGroup, ...], n_active: int) -> tuple[ExampleGroup, ...]:
+    groups: list[ExampleGroup] = []
+    start = 0
+    for group in stored:
+        stop = start + len(group.token_index)
+        share = group.n_tokens / max(n_active, 1)
+        groups.append(ExampleGroup(group.name, group.lower, group.upper, group.n_tokens, share, start, stop))
+        start = stop
+    return tuple(groups)
+
+
+def _token_logits(tokens: TopTokens, place: int) -> TokenLogits:
+    return TokenLogits(tokens.token_id[place].to(torch.int32).numpy(), tokens.logit[place].float().numpy())
+
+
+def _fve_of(fve: FveByHead | None, feature: int) -> FveByHead | None:
+    if fve is None or np.isnan(fve.covariance_share[feature]).all():
+        return None
+    return FveByHead(fve.covariance_share[feature], fve.residual[feature], fve.r_squared[feature])

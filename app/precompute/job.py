@@ -1,0 +1,207 @@
+"""The whole precompute job: prepare, calibrate, run the units, publish, report."""
+
+import logging
+import resource
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from sqlalchemy import Engine
+
+from app.adapters.corpora import Corpus
+from app.domain.records import JobProgress, Json, RunReport
+from app.errors import AppError, StoreBusy
+from app.precompute.bench import Bench
+from app.precompute.calibration import calibrate, load_calibration, save_calibration, set_candidates
+from app.precompute.executors import Executor, ProcessExecutor, SerialExecutor
+from app.precompute.plan import Unit
+from app.precompute.prepare import prepare
+from app.precompute.progress import JobMonitor
+from app.precompute.publish import Outcome, Publisher
+from app.precompute.request import JobRequest
+from app.precompute.work_folder import WorkFolder
+from app.store import progress as stored_progress
+from app.store import runs
+from app.store.engine import check_place, open_store, read_session, write_session
+from app.store.migrate import upgrade
+
+ExecutorName = Literal["serial", "processes"]
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class HowToRun:
+    """Speed knobs: none of them changes a row."""
+
+    executor: ExecutorName = "serial"
+    workers: int = 2
+    new_run: bool = False
+    shard: tuple[int, int] | None = None  # (i, N): only units i, i + N, ... and no publishing
+
+
+def run_job(request: JobRequest, store: str, how: HowToRun) -> str:
+    """Run a request to its end, or go on with it. Returns the final report as text.
+
+    Raises AppError with one sentence for bad input; a killed job goes on from its sealed units.
+    """
+    exists = check_place(store)
+    with WorkFolder(request.work_dir / request.slug).locked():
+        spec, parts = prepare(request)
+        fingerprint = spec.plan.fingerprint
+        if exists and not how.new_run and find_live_run(store, request.slug) == fingerprint:
+            return f"up to date: atlas {request.slug} shows run {fingerprint}"
+        spec.folder.check_plan(spec.plan, how.new_run)
+        bench = Bench(spec, parts)
+        # The last check that can refuse: what it refuses leaves the store and the work folder as they were.
+        calibration = load_calibration(spec.folder, fingerprint) or calibrate(bench)
+        spec.folder.start(spec.plan, how.new_run)
+        save_calibration(bench, calibration)
+        with _migrated(store) as engine:
+            return _Job(request.slug, set_candidates(bench, calibration), engine, how).run()
+
+
+def find_live_run(store: str, slug: str) -> str | None:
+    """The fingerprint of the run that an atlas shows."""
+    with _migrated(store) as engine, read_session(engine) as session:
+        return runs.find_live_run(session, slug)
+
+
+@contextmanager
+def _migrated(store: str) -> Generator[Engine]:
+    engine = open_store(store)
+    try:
+        upgrade(engine)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+class _Job:
+    def __init__(self, slug: str, bench: Bench, engine: Engine, how: HowToRun) -> None:
+        self._slug, self._bench, self._engine, self._how = slug, bench, engine, how
+        self._created, self._began = datetime.now(UTC), time.monotonic()
+
+    def run(self) -> str:
+        self._fail_running()
+        try:
+            with JobMonitor(self._bench.plan.fingerprint, self._store_progress) as monitor:
+                return self._stages(monitor)
+        except BaseException:
+            with suppress(AppError):  # the first error is the one to tell of
+                self._fail_running()
+            raise
+
+    def _fail_running(self) -> None:
+        with write_session(self._engine) as session:
+            stored_progress.fail_running(session, self._bench.plan.fingerprint)
+
+    def _stages(self, monitor: JobMonitor) -> str:
+        bench = self._bench
+        units = bench.plan.units(bench.corpus.n_sequences)
+        executor = self._make_executor(bench)
+        self._compute(bench, executor, units, monitor)
+        if self._how.shard is not None:
+            return (
+                f"share {self._how.shard[0]} of {self._how.shard[1]} is done; run without --shard to publish"
+            )
+        publisher = Publisher(bench, self._slug, units)
+        stage = monitor.stage("publish", len(bench.saes), "layers")
+        run_id, outcome = publisher.write(self._engine, stage)
+        stage.finish()
+        report = self._report(executor, outcome, monitor)
+        publisher.go_live(self._engine, run_id, report)  # the last thing that can fail
+        return report_text(self._slug, bench.plan.fingerprint, report)
+
+    def _compute(self, bench: Bench, executor: Executor, units: list[Unit], monitor: JobMonitor) -> None:
+        mine = units if self._how.shard is None else units[self._how.shard[0] :: self._how.shard[1]]
+        done, damaged = bench.folder.finished(bench.plan, mine)
+        for name in damaged:
+            monitor.say(f"{name} is damaged or of another run, and is computed again")
+        tokens = {unit: unit_tokens(bench.corpus, bench, unit) for unit in mine}
+        stage = monitor.stage("compute", sum(tokens.values()), "tokens")
+        stage.resume(sum(tokens[unit] for unit in done))
+        for unit in executor.run([unit for unit in mine if unit not in set(done)]):
+            stage.advance(tokens[unit])
+        stage.finish()
+
+    def _make_executor(self, bench: Bench) -> Executor:
+        if self._how.executor == "serial":
+            return SerialExecutor(bench)
+        if self._how.workers < 1:
+            raise AppError(f"--workers must be at least 1, not {self._how.workers}")
+        return ProcessExecutor(bench.spec, self._how.workers)
+
+    def _report(self, executor: Executor, outcome: Outcome, monitor: JobMonitor) -> RunReport:
+        details: dict[str, Json] = {
+            "n_features": outcome.n_features,
+            "n_hydrated": outcome.n_hydrated,
+            "worst_residual": outcome.worst_residual,
+            "stage_seconds": {name: round(seconds, 2) for name, seconds in monitor.seconds.items()},
+            "saes": [
+                {name: value for name, value in asdict(sae).items() if name in _REPORTED}
+                for sae in outcome.saes
+            ],
+        }
+        return RunReport(
+            created_at=self._created,
+            finished_at=datetime.now(UTC),
+            seconds=time.monotonic() - self._began,
+            executor=executor.name,
+            workers=executor.workers,
+            peak_memory_bytes=peak_memory_bytes(),
+            details=details,
+        )
+
+    def _store_progress(self, row: JobProgress) -> None:
+        try:
+            with write_session(self._engine) as session:
+                stored_progress.report_progress(session, row)
+        except StoreBusy as error:
+            _log.warning("progress was not stored: %s", error)
+
+
+_REPORTED = ("layer", "name", "d_sae", "processing", "l0", "fvu", "n_dead", "n_rare")
+
+
+def unit_tokens(corpus: Corpus, bench: Bench, unit: Unit) -> int:
+    """Positions that a unit sends through the model: what its time is in proportion to."""
+    plan = bench.plan
+    if unit.kind == "features":
+        first = unit.index * plan.shard_sequences
+        return (min(first + plan.shard_sequences, corpus.n_sequences) - first) * corpus.context_size
+    first = unit.index * plan.batch_sequences
+    n = min(first + plan.batch_sequences, plan.score_sequences) - first
+    return n * (1 + 2 * plan.score_length) + max(0, min(n, corpus.n_sequences - first)) * corpus.context_size
+
+
+def peak_memory_bytes() -> int:
+    """The most memory that this process, or its largest finished worker, has held."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(each).ru_maxrss for each in who) * unit
+
+
+def report_text(slug: str, fingerprint: str, report: RunReport) -> str:
+    """The final report, a line a fact."""
+    details = report.details
+    lines = [
+        f"atlas {slug}, run {fingerprint}",
+        f"{report.seconds:.1f} s, {report.executor} x {report.workers}, "
+        f"peak memory {report.peak_memory_bytes / 2**20:,.0f} MiB",
+        f"{details['n_features']} features with examples, {details['n_hydrated']} examples hydrated afterwards, "
+        f"worst residual {details['worst_residual']:.1e}",
+        "layer  SAE                   d_sae   L0     FVU    dead  rare",
+    ]
+    saes = details["saes"]
+    for sae in saes if isinstance(saes, list) else []:
+        if isinstance(sae, dict):
+            lines.append(
+                "{layer:<6} {name:<20} {d_sae:>6} {l0:>6.1f} {fvu:>6.3f} {n_dead:>6} {n_rare:>5}".format(
+                    **sae
+                )
+            )
+    return "\n".join(lines)

@@ -1,0 +1,129 @@
+"""One layer on one batch of sequences: what is counted, and the payload of each token that is kept."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int64
+from numpy.typing import NDArray
+from torch import Tensor
+
+from app.adapters.language_model import LayerActivations
+from app.attribution.dfa import keep_sources, pair_contributions, residual, sequence_dfa
+from app.attribution.sae import Encoded
+from app.errors import InvalidModel
+from app.precompute.bench import LayerSae
+from app.statistics.feature_partial import FeatureBatch
+from app.statistics.payloads import Payloads
+
+Columns = dict[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerBatch:
+    """Token index = sequence * context_size + position, over the whole corpus."""
+
+    sae: LayerSae
+    activations: LayerActivations
+    counted: Bool[Tensor, "batch pos"]
+    first_sequence: int
+    z: Float[Tensor, "token n_heads d_head"]  # counted tokens only
+    encoded: Encoded
+    row: Int64[Tensor, "batch pos"]  # where a counted token is in z; -1 elsewhere
+
+    @classmethod
+    def of(
+        cls, sae: LayerSae, activations: LayerActivations, counted: Bool[Tensor, "batch pos"], first: int
+    ) -> "LayerBatch":
+        """Encode the counted tokens. Raises InvalidModel when z is not finite."""
+        z = activations.z[counted]
+        if not torch.isfinite(z).all():
+            raise InvalidModel(
+                f"hook_z of layer {sae.layer} is not finite on sequences from {first}; try --dtype float32"
+            )
+        row = torch.full(counted.shape, -1, dtype=torch.int64)
+        row[counted] = torch.arange(len(z))
+        return cls(sae, activations, counted, first, z, sae.coder.encode(z.flatten(1)), row)
+
+    @property
+    def context_size(self) -> int:
+        """Positions in a sequence."""
+        return self.counted.shape[1]
+
+    def feature_batch(self) -> FeatureBatch:
+        """Every active (token, feature) of the batch, and the batch's z."""
+        acts, hidden_pre = self.encoded.feature_acts, self.encoded.hidden_pre
+        token, feature = (acts > 0).nonzero(as_tuple=True)
+        contribution = pair_contributions(self.z, self.sae.read_by_head, self.encoded.scale, token, feature)
+        z_flat = self.z.flatten(1)
+        missed = (self.sae.coder.decode(acts, self.encoded) - z_flat).double()
+        place = self.counted.flatten().nonzero()[:, 0]
+        return FeatureBatch(
+            n_tokens=len(z_flat),
+            token_index=(place[token] + self.first_sequence * self.context_size).numpy(),
+            feature=feature.numpy(),
+            activation=acts[token, feature].float().numpy(),
+            pre_activation=hidden_pre[token, feature].float().numpy(),
+            contribution=contribution.float().numpy(),
+            z=z_flat.float().numpy(),
+            squared_error=float((missed**2).sum()),
+        )
+
+    def payloads(self, feature: NDArray[np.int64], token_index: NDArray[np.int64]) -> Payloads:
+        """Contributions, DFA and the feature over the whole sequence, for tokens of this batch."""
+        if not len(token_index):
+            return Payloads.empty()
+        local = token_index - self.first_sequence * self.context_size
+        sequence, dest = np.divmod(local, self.context_size)
+        order = np.argsort(sequence, kind="stable")
+        feature, token_index = feature[order], token_index[order]
+        parts = list(self._by_sequence(sequence[order], dest[order], feature))
+        columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return Payloads.of(feature, token_index, columns)
+
+    def _by_sequence(
+        self, sequence: NDArray[np.int64], dest: NDArray[np.int64], feature: NDArray[np.int64]
+    ) -> Iterator[Columns]:
+        starts = np.flatnonzero(np.diff(sequence, prepend=-1))
+        for start, stop in zip(starts, [*starts[1:], len(sequence)], strict=True):
+            part = slice(int(start), int(stop))
+            yield self._sequence_columns(
+                int(sequence[start]), torch.from_numpy(dest[part]), torch.from_numpy(feature[part])
+            )
+
+    def _sequence_columns(
+        self, sequence: int, dest: Int64[Tensor, " example"], feature: Int64[Tensor, " example"]
+    ) -> Columns:
+        row = self.row[sequence, dest]
+        encoded, read = self.encoded, self.sae.read_by_head
+        dfa = sequence_dfa(
+            self.activations.v[sequence],
+            self.activations.pattern[sequence],
+            read,
+            dest,
+            feature,
+            encoded.scale[row],
+        )
+        kept = keep_sources(dfa, dest)
+        bias = self.sae.coder.bias(encoded, row, feature)
+        pre_activation = encoded.hidden_pre[row, feature]
+        pair = torch.arange(len(row))
+        contribution = pair_contributions(self.z[row], read, encoded.scale[row], pair, feature)
+        return {
+            "activation": encoded.feature_acts[row, feature].float().numpy(),
+            "pre_activation": pre_activation.float().numpy(),
+            "bias": bias.float().numpy(),
+            "residual": residual(dfa, bias, pre_activation).float().numpy(),
+            "head_contribution": contribution.float().numpy(),
+            "source": kept.source.numpy(),
+            "dfa": kept.dfa.numpy(),
+            "dfa_rest": kept.rest.numpy(),
+            "sequence_activations": self._over_sequence(sequence, feature),
+        }
+
+    def _over_sequence(self, sequence: int, feature: Int64[Tensor, " example"]) -> NDArray[np.float16]:
+        """Each example's feature at every position of its sequence; 0 at BOS and padding."""
+        rows = self.row[sequence]
+        acts = self.encoded.feature_acts[rows.clamp(min=0), feature[:, None]] * (rows >= 0)
+        return acts.clamp(max=torch.finfo(torch.float16).max).half().numpy()

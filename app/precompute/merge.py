@@ -1,0 +1,31 @@
+"""Fold sealed partials in shard order, one layer at a time, so that memory does not grow with the shards."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from app.precompute.partial_files import SealedFile, open_sealed
+from app.precompute.plan import Unit
+from app.precompute.work_folder import WorkFolder
+from app.statistics.partial import Partial
+
+P = TypeVar("P", bound=Partial)
+
+
+class SealedRun:
+    """The sealed files of a finished pass, checked once and read piece by piece."""
+
+    def __init__(self, folder: WorkFolder, units: Sequence[Unit]) -> None:
+        self._files: dict[Unit, SealedFile] = {
+            unit: open_sealed(folder.sealed_path(unit)) for unit in sorted(units)
+        }
+
+    def fold(self, kind: str, name: str, empty: P) -> P:
+        """Merge one named partial over all units of a kind, always in shard order: sums round the same way."""
+        merged: P = empty
+        for unit, file in self._files.items():
+            if unit.kind == kind:
+                part = file.read(name)
+                if not isinstance(part, type(empty)):
+                    raise TypeError(f"{unit.file_name} holds a {type(part).__name__} as {name}")
+                merged = merged.merge(part)
+        return merged

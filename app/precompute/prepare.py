@@ -1,0 +1,125 @@
+"""From options to a plan: find the model, load and check the SAEs, tokenise the corpus, settle the processing."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from app.adapters.corpora import Corpus, load_pretokenised, tokenise
+from app.adapters.language_model import LanguageModel, Processing
+from app.adapters.model_sources import ModelSource, find_model
+from app.adapters.sae_formats import LoadedSae, load_sae
+from app.adapters.text_sources import open_text_source
+from app.adapters.transformer_lens_model import load_model
+from app.errors import AppError, InvalidCorpus
+from app.precompute.bench import DTYPES, JobSpec, LayerSae, Parts
+from app.precompute.calibrate import Fit, choose_processing, measure
+from app.precompute.plan import RunPlan, SaePlan
+from app.precompute.request import JobRequest, make_plan
+from app.precompute.work_folder import WorkFolder
+
+
+def prepare(request: JobRequest) -> tuple[JobSpec, Parts]:
+    """Everything checked before any row is written, and what was loaded for it. Raises AppError."""
+    if request.dtype not in DTYPES:
+        raise AppError(f"--dtype must be one of {', '.join(DTYPES)}, not {request.dtype!r}")
+    folder = WorkFolder(request.work_dir / request.slug)
+    models = _Models(request)
+    model = models.get(request.processing or "raw")
+    loaded = [load_sae(spec, model.record, request.device) for spec in request.saes]
+    kept = _kept_layers(request, loaded)
+    corpus, corpus_folder, identity = _open_corpus(request, model, folder)
+    saes = [
+        SaePlan(sae.layer, sae.name, sae.checksum, _processing(request, sae, models, corpus))
+        for sae in loaded
+        if sae.layer in kept
+    ]
+    request = replace(request, context_size=corpus.context_size)  # an array brings its own
+    plan = make_plan(request, saes, models.source.name, model.record.revision, (corpus.name, identity))
+    plan = _with_fitting_score_length(plan, model)
+    pairs = sorted(zip(loaded, request.saes, strict=True), key=lambda pair: pair[0].layer)
+    pairs = [pair for pair in pairs if pair[0].layer in kept]
+    spec = JobSpec(plan, models.source, tuple(spec for _, spec in pairs), folder, corpus_folder)
+    return spec, Parts(models.loaded, tuple(sae for sae, _ in pairs))
+
+
+class _Models:
+    """The model of a request, once per weight processing: processing edits weights in place."""
+
+    def __init__(self, request: JobRequest) -> None:
+        self._request = request
+        self.source: ModelSource = find_model(request.model, request.cache_dir, request.revision)
+        self.loaded: dict[Processing, LanguageModel] = {}
+
+    def get(self, processing: Processing) -> LanguageModel:
+        if processing not in self.loaded:
+            dtype = DTYPES[self._request.dtype]
+            self.loaded[processing] = load_model(self.source, processing, self._request.device, dtype)
+        return self.loaded[processing]
+
+
+def _kept_layers(request: JobRequest, loaded: list[LoadedSae]) -> set[int]:
+    layers = {sae.layer for sae in loaded}
+    if request.layers is None:
+        return layers
+    missing = sorted(set(request.layers) - layers)
+    if missing:
+        raise AppError(f"--layers asks for layer {missing[0]}, for which no SAE was given")
+    return set(request.layers)
+
+
+def _open_corpus(request: JobRequest, model: LanguageModel, folder: WorkFolder) -> tuple[Corpus, Path, str]:
+    """The tokenised corpus, its folder, and the identity of what it was made from."""
+    path = Path(request.dataset).expanduser()
+    if path.suffix == ".npy" and path.is_file():
+        with path.open("rb") as file:
+            identity = hashlib.file_digest(file, "sha256").hexdigest()
+        target, record = _corpus_folder(request, model, folder, identity), model.record
+        corpus = load_pretokenised(path, target, record.bos_token_id, record.d_vocab, request.n_prompts)
+        _check_context(corpus.context_size, model)
+    else:
+        _check_context(request.context_size, model)
+        source = open_text_source(request.dataset, request.text_field)
+        identity = source.identity()
+        target = _corpus_folder(request, model, folder, identity)
+        corpus = tokenise(source, model.tokenizer, target, request.context_size, request.n_prompts)
+    if not corpus.counted(0, corpus.n_sequences).any():
+        raise InvalidCorpus(f"the corpus {corpus.name} has 0 usable tokens")
+    return corpus, target, identity
+
+
+def _corpus_folder(request: JobRequest, model: LanguageModel, folder: WorkFolder, identity: str) -> Path:
+    record = model.record
+    tokenised = f"{identity} {record.name} {record.revision} {request.context_size} {request.n_prompts}"
+    return folder.corpus / hashlib.sha256(tokenised.encode()).hexdigest()[:16]
+
+
+def _check_context(context_size: int, model: LanguageModel) -> None:
+    if context_size > model.context_limit:
+        raise AppError(
+            f"a context of {context_size} tokens is more than {model.record.name} can read "
+            f"({model.context_limit}); give a smaller --context-size"
+        )
+
+
+def _processing(request: JobRequest, sae: LoadedSae, models: _Models, corpus: Corpus) -> Processing:
+    """What the user or the SAE's own record says, else what fits better on the first sequences."""
+    known = request.processing or sae.processing
+    if known is not None:
+        return known
+    n = min(16, corpus.n_sequences)
+    tokens, counted = np.asarray(corpus.tokens[:n]).astype(np.int64), corpus.counted(0, n)
+    fits: list[Fit] = []
+    for processing in ("raw", "processed"):
+        partial = measure(LayerSae.of(sae), models.get(processing), tokens, counted, request.batch_size)
+        fits.append(Fit(processing, partial.fvu(), partial.l0()))
+    return choose_processing(sae, fits).processing
+
+
+def _with_fitting_score_length(plan: RunPlan, model: LanguageModel) -> RunPlan:
+    """Two copies of the random tokens after BOS must fit the model, and each copy holds different tokens."""
+    special = {*model.tokenizer.special_token_ids, model.record.bos_token_id}
+    n_ordinary = model.record.d_vocab - sum(token < model.record.d_vocab for token in special)
+    longest = min((model.context_limit - 1) // 2, n_ordinary)
+    return replace(plan, score_length=min(plan.score_length, longest))

@@ -1,0 +1,114 @@
+"""How far a job is: a bar on a terminal, plain lines elsewhere, and rows in the store for the pages."""
+
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from app.domain.records import JobProgress
+
+_LINE_EVERY_S = 10.0
+_STORE_EVERY_S = 1.0
+
+StoreRow = Callable[[JobProgress], None]
+
+
+class JobMonitor:
+    """Reports stages of one job. `store_row` gets at most a row a second, and each stage's last."""
+
+    def __init__(self, fingerprint: str, store_row: StoreRow) -> None:
+        self._fingerprint, self._store_row = fingerprint, store_row
+        self._console = Console(file=sys.stderr)
+        self._bar = Progress(
+            TextColumn("{task.description:<12}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self.seconds: dict[str, float] = {}
+
+    def __enter__(self) -> "JobMonitor":
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def stage(self, name: str, total: int, unit: str) -> "Stage":
+        """Begin a stage of `total` units of work."""
+        return Stage(self, name, total, unit)
+
+    def say(self, line: str) -> None:
+        """One plain line above the bar."""
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def add_task(self, name: str, total: int) -> TaskID:
+        """A row of the bar."""
+        return self._bar.add_task(name, total=total, speed="")
+
+    def show(self, stage: "Stage", final: bool) -> None:
+        """Bring bar, lines and store up to date with a stage."""
+        rate = stage.rate
+        speed = "" if rate is None else f"{rate:,.0f} {stage.unit}/s"
+        self._bar.update(stage.task, completed=stage.done, speed=speed)
+        now = time.monotonic()
+        if final or now - stage.last_stored >= _STORE_EVERY_S:
+            stage.last_stored = now
+            self._store_row(
+                JobProgress(
+                    fingerprint=self._fingerprint,
+                    stage=stage.name,
+                    done=stage.done,
+                    total=stage.total,
+                    unit=stage.unit,
+                    rate=rate,
+                    updated_at=datetime.now(UTC),
+                    state="done" if final else "running",
+                )
+            )
+        if not self._console.is_terminal and (final or now - stage.last_line >= _LINE_EVERY_S):
+            stage.last_line = now
+            left = "" if rate is None or final else f", {(stage.total - stage.done) / rate:.0f} s left"
+            self.say(f"{stage.name}: {stage.done:,} of {stage.total:,} {stage.unit} {speed}{left}".rstrip())
+
+
+class Stage:
+    """One stage. Work done by an earlier attempt counts as done, not towards the rate."""
+
+    def __init__(self, monitor: JobMonitor, name: str, total: int, unit: str) -> None:
+        self._monitor, self.name, self.total, self.unit = monitor, name, total, unit
+        self.done = self._resumed = 0
+        self.last_stored = self.last_line = -1e9
+        self._began = time.monotonic()
+        self.task = monitor.add_task(name, total)
+
+    @property
+    def rate(self) -> float | None:
+        """Units a second since this attempt began; None before the first is done."""
+        fresh, elapsed = self.done - self._resumed, time.monotonic() - self._began
+        return fresh / elapsed if fresh and elapsed > 0 else None
+
+    def resume(self, done: int) -> None:
+        """What an earlier attempt had done."""
+        self.done = self._resumed = done
+        self._monitor.show(self, final=False)
+
+    def advance(self, by: int) -> None:
+        """More is done."""
+        self.done += by
+        self._monitor.show(self, final=False)
+
+    def finish(self) -> None:
+        """The stage is over."""
+        self.done = self.total
+        self._monitor.show(self, final=True)
+        self._monitor.seconds[self.name] = time.monotonic() - self._began

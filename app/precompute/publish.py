@@ -1,0 +1,138 @@
+"""Write a finished pass into the store: merge layer by layer, finalize, and make the run live."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Engine
+
+from app.adapters.corpora import Corpus
+from app.domain.evidence import normalised_ids
+from app.domain.records import FeatureRecord, RunRecord, RunReport, SaeRecord
+from app.precompute.bench import Bench
+from app.precompute.finalize import Finalizer, LayerResult, head_records, sae_record
+from app.precompute.hydrate import Keys, hydrate, missing_payloads
+from app.precompute.merge import SealedRun
+from app.precompute.plan import Unit
+from app.precompute.progress import Stage
+from app.precompute.ranking import LayerRankings, rank_layer
+from app.precompute.shard import SCORES, empty_partial, layer_name
+from app.statistics.feature_partial import FeaturePartial
+from app.statistics.head_partial import HeadScorePartial
+from app.statistics.leaves import Shards
+from app.store import runs
+from app.store.engine import write_session
+
+_FEATURES_A_TRANSACTION = 128
+_SEQUENCES_A_TRANSACTION = 2048
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the final report says of a run's content."""
+
+    n_features: int
+    worst_residual: float
+    n_hydrated: int
+    saes: tuple[SaeRecord, ...]
+
+
+class Publisher:
+    """Publishes one run. Readers see the old run until go_live, and never a part of the new one."""
+
+    def __init__(self, bench: Bench, slug: str, units: list[Unit]) -> None:
+        self._bench, self._slug, self._units = bench, slug, units
+        self._sealed = SealedRun(bench.folder, units)
+        self._vocabulary = bench.any_model.tokenizer.vocabulary(bench.record.d_vocab)
+
+    def write(self, engine: Engine, stage: Stage) -> tuple[int, Outcome]:
+        """Everything but the switch. Returns the run's id in the store."""
+        layers = sorted(self._bench.saes)
+        run_id = self._begin(engine)
+        rankings: dict[int, LayerRankings] = {}
+        missing: dict[int, Keys] = {}
+        for layer in layers:
+            partial = self._folded(layer)
+            rankings[layer] = self._ranked(partial, layer)
+            missing[layer] = missing_payloads(partial, self._chosen(rankings[layer]))
+        # One forward for all layers, although each layer's partial is then folded twice: that is the cheaper.
+        made = hydrate(self._bench, missing)
+        finalizer = Finalizer(self._bench, normalised_ids(self._vocabulary))
+        saes: list[SaeRecord] = []
+        worst = 0.0
+        for layer in layers:
+            partial = self._folded(layer).with_payloads(made.pop(layer))
+            result = LayerResult(self._bench.saes[layer], partial, rankings[layer])
+            for records in _batches(finalizer.features(result, self._chosen(rankings[layer]))):
+                with write_session(engine) as session:
+                    runs.add_features(session, run_id, records)
+                worst = max(worst, *(record.worst_residual for record in records))
+            saes.append(sae_record(self._bench, result))
+            stage.advance(1)
+        self._finish(engine, run_id, rankings, saes)
+        n_features = sum(len(self._chosen(ranking)) for ranking in rankings.values())
+        n_hydrated = sum(len(keys) for keys in missing.values())
+        return run_id, Outcome(n_features, worst, n_hydrated, tuple(saes))
+
+    def go_live(self, engine: Engine, run_id: int, report: RunReport) -> None:
+        """The switch, in one transaction."""
+        with write_session(engine) as session:
+            runs.go_live(session, run_id, report)
+
+    def _folded(self, layer: int) -> FeaturePartial:
+        empty = empty_partial(self._bench, layer, Shards.of())
+        return self._sealed.fold("features", layer_name(layer), empty)
+
+    def _ranked(self, partial: FeaturePartial, layer: int) -> LayerRankings:
+        plan = self._bench.plan
+        return rank_layer(self._bench.saes[layer], partial, plan.k, plan.min_active)
+
+    def _chosen(self, rankings: LayerRankings) -> NDArray[np.int64]:
+        if self._bench.plan.features == "all":
+            return np.arange(len(rankings.live))
+        return rankings.selected
+
+    def _begin(self, engine: Engine) -> int:
+        bench = self._bench
+        record = RunRecord(
+            fingerprint=bench.plan.fingerprint,
+            model=bench.record,
+            corpus=bench.corpus.name,
+            context_size=bench.corpus.context_size,
+            n_sequences=bench.corpus.n_sequences,
+            n_tokens=_count_tokens(bench.corpus),
+            plan=bench.plan.as_json(),
+        )
+        with write_session(engine) as session:
+            run_id = runs.begin_run(session, self._slug, record)
+            runs.add_vocabulary(session, run_id, self._vocabulary.checksum, self._vocabulary.to_blob())
+        for start in range(0, bench.corpus.n_sequences, _SEQUENCES_A_TRANSACTION):
+            part = np.asarray(bench.corpus.tokens[start : start + _SEQUENCES_A_TRANSACTION])
+            with write_session(engine) as session:
+                runs.add_sequences(session, run_id, part, start)
+        return run_id
+
+    def _finish(
+        self, engine: Engine, run_id: int, rankings: dict[int, LayerRankings], saes: list[SaeRecord]
+    ) -> None:
+        bench, record = self._bench, self._bench.record
+        empty = HeadScorePartial.empty(bench.plan.fingerprint, record.n_layers, record.n_heads, Shards.of())
+        scores = self._sealed.fold("scores", SCORES, empty)
+        with write_session(engine) as session:
+            runs.add_saes(session, run_id, saes)
+            runs.add_heads(session, run_id, head_records(bench, scores, rankings))
+            for layer in sorted(rankings):
+                runs.add_rankings(session, run_id, rankings[layer].head_rankings())
+
+
+def _batches(records: Iterator[FeatureRecord]) -> Iterator[list[FeatureRecord]]:
+    while group := list(islice(records, _FEATURES_A_TRANSACTION)):
+        yield group
+
+
+def _count_tokens(corpus: Corpus) -> int:
+    """Counted tokens, read a piece at a time."""
+    starts = range(0, corpus.n_sequences, _SEQUENCES_A_TRANSACTION)
+    return sum(int(corpus.counted(start, start + _SEQUENCES_A_TRANSACTION).sum()) for start in starts)

@@ -1,0 +1,103 @@
+"""A run's folder on disk: its plan, tokenised corpus and sealed partials, and the lock that guards it."""
+
+import fcntl
+import json
+import os
+import shutil
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from app.errors import AppError, StoreBusy
+from app.precompute.partial_files import CorruptPartial, open_sealed, sweep_temporary
+from app.precompute.plan import RunPlan, Unit
+
+CALIBRATION = "calibration.seal"
+
+
+@dataclass(frozen=True)
+class WorkFolder:
+    """Paths below one atlas's work folder."""
+
+    root: Path
+
+    @property
+    def corpus(self) -> Path:
+        """Where the tokenised corpora are, one folder per tokenisation."""
+        return self.root / "corpus"
+
+    @property
+    def sealed(self) -> Path:
+        """Where the sealed partials are."""
+        return self.root / "sealed"
+
+    @property
+    def plan_file(self) -> Path:
+        """The plan that the sealed partials belong to."""
+        return self.root / "plan.json"
+
+    def sealed_path(self, unit: Unit) -> Path:
+        """The sealed file of one unit."""
+        return self.sealed / unit.file_name
+
+    def check_plan(self, plan: RunPlan, new_run: bool) -> None:
+        """Raises PlanChanged where the folder holds another run, unless it is to make way for a new one."""
+        if self.plan_file.exists() and not new_run:
+            plan.require_same(self.plan_file)
+
+    def start(self, plan: RunPlan, new_run: bool) -> None:
+        """Take up the plan's run, or begin it. Raises PlanChanged unless `new_run` drops what was there."""
+        self.check_plan(plan, new_run)
+        if new_run:
+            self.clear()
+        self.sealed.mkdir(parents=True, exist_ok=True)
+        sweep_temporary(self.sealed)
+        plan.save(self.plan_file)
+
+    def clear(self) -> None:
+        """Drop a run's plan and partials; the tokenised corpora stay."""
+        self.plan_file.unlink(missing_ok=True)
+        shutil.rmtree(self.sealed, ignore_errors=True)
+
+    def finished(self, plan: RunPlan, units: list[Unit]) -> tuple[list[Unit], list[str]]:
+        """Units whose sealed file is whole and of this plan; damaged files are removed and named."""
+        done: list[Unit] = []
+        damaged: list[str] = []
+        for unit in units:
+            path = self.sealed_path(unit)
+            if not path.exists():
+                continue
+            try:
+                whole = open_sealed(path).header.plan == plan.fingerprint
+            except CorruptPartial:
+                whole = False
+            if whole:
+                done.append(unit)
+            else:
+                path.unlink()
+                damaged.append(path.name)
+        return done, damaged
+
+    @contextmanager
+    def locked(self) -> Generator[None]:
+        """Hold the folder. Raises StoreBusy naming the holder; a dead holder's lock is free at once."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            file = (self.root / "lock").open("a+")
+        except OSError as error:
+            raise AppError(f"the work folder {self.root} cannot be written: {error.strerror}") from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.seek(0)
+                raise StoreBusy(f"{self.root} is in use by {file.read().strip() or 'another job'}") from error
+            file.seek(0)
+            file.truncate()
+            since = datetime.now(UTC).isoformat(timespec="seconds")
+            file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}))
+            file.flush()
+            yield

@@ -1,0 +1,71 @@
+"""Which heads' top features show which behaviour: the table of docs/smollm2.md, from a store.
+
+    python benchmarks/head_evidence.py head-atlas.sqlite smollm2-135m
+
+For every head with an SAE: its scores, and how many of its top ten features show induction (or reading the previous
+or the same token) through this head in at least half of their strongest examples.
+"""
+
+import sys
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from app.domain.records import HeadRecord, Ranking
+from app.store.dashboards import LiveRun, get_heads, get_live_run, get_ranking
+from app.store.engine import open_store, read_session
+from app.store.features import get_features
+
+KINDS = ("induction", "previous_token", "same_token", "bos")
+TOP = 10
+
+
+@dataclass(frozen=True)
+class HeadEvidence:
+    """Of the head's top features under one ranking, how many show each kind in half of their examples or more."""
+
+    head: HeadRecord
+    ranking: Ranking
+    n_features: int
+    showing: dict[str, int]
+
+
+def head_evidence(session: Session, run: LiveRun, head: HeadRecord, ranking: Ranking) -> HeadEvidence:
+    """One row of the table."""
+    refs = [place.ref for place in get_ranking(session, run, head.ref, ranking, TOP).features]
+    showing = dict.fromkeys(KINDS, 0)
+    for feature in get_features(session, run, refs, with_examples=False):
+        for kind in KINDS:
+            count = int(feature.evidence.counts[kind][head.ref.head])
+            showing[kind] += 2 * count >= feature.evidence.n_examples > 0
+    return HeadEvidence(head, ranking, len(refs), showing)
+
+
+def rows(session: Session, run: LiveRun) -> list[HeadEvidence]:
+    """Every head that has an SAE, under both rankings, by induction score."""
+    heads = [head for head in get_heads(session, run) if head.concentration is not None]
+    heads.sort(key=lambda head: -head.scores["induction"])
+    return [
+        head_evidence(session, run, head, ranking) for head in heads for ranking in ("decoder_weight", "fve")
+    ]
+
+
+def main() -> None:
+    """Print the table as Markdown."""
+    engine = open_store(sys.argv[1], must_exist=True)
+    with read_session(engine) as session:
+        run = get_live_run(session, sys.argv[2])
+        found = rows(session, run)
+    print("| head | induction | previous | duplicate | ranking | " + " | ".join(KINDS) + " | of |")
+    print("|---|---|---|---|---|" + "---|" * (len(KINDS) + 1))
+    for row in found:
+        scores = row.head.scores
+        values = [f"{scores[name]:.2f}" for name in ("induction", "previous_token", "duplicate_token")]
+        counts = [str(row.showing[kind]) for kind in KINDS]
+        print(
+            "| " + " | ".join([str(row.head.ref), *values, row.ranking, *counts, str(row.n_features)]) + " |"
+        )
+
+
+if __name__ == "__main__":
+    main()

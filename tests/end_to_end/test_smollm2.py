@@ -1,0 +1,144 @@
+"""The real model with the shipped SAEs: the numbers add up, and known kinds of head show themselves."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy.orm import Session
+
+from app.demo import sae_folders
+from app.domain.refs import HeadRef
+from app.store.dashboards import LiveRun, get_heads, get_live_run, get_ranking
+from app.store.engine import open_store, read_session
+from app.store.features import get_features
+
+ROOT = Path(__file__).parents[2]
+TOLERANCE = 1e-4  # float32
+INDUCTION_LAYER = 17
+
+
+def run_command(*arguments: str, folder: Path, timeout: float) -> str:
+    """Run head-atlas in the folder and return what it printed; the test fails when the command does."""
+    command = [sys.executable, "-c", "from app.cli import main; main()", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, timeout=timeout, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two layers over a little of the corpus: one with induction heads, one with a duplicate-token head."""
+    where = tmp_path_factory.mktemp("smollm2")
+    saes = [path for path in sae_folders() if path.name in {f"layer_{INDUCTION_LAYER}", "layer_8"}]
+    options = [part for path in saes for part in ("--sae-path", str(path))]
+    run_command(
+        "precompute", "--model", "smollm2-135m", "--dataset", "python-docs", "--n-prompts", "48",
+        "--threads", "1", *options, folder=where, timeout=500,
+    )  # fmt: skip
+    return where
+
+
+@pytest.fixture
+def session(folder: Path) -> Iterator[Session]:
+    """A read session on the run's store."""
+    engine = open_store(folder / "head-atlas.sqlite", must_exist=True)
+    with read_session(engine) as opened:
+        yield opened
+    engine.dispose()
+
+
+@pytest.fixture
+def run(session: Session) -> LiveRun:
+    """The live run."""
+    return get_live_run(session, "smollm2-135m")
+
+
+def test_every_stored_example_adds_up(session: Session, run: LiveRun) -> None:
+    refs = {
+        place.ref
+        for head in range(9)
+        for ranking in ("decoder_weight", "fve")
+        for place in get_ranking(session, run, HeadRef(INDUCTION_LAYER, head), ranking, 20).features
+    }
+    features = get_features(session, run, sorted(refs), with_examples=True)
+    assert len(features) > 90
+    for feature in features:
+        examples = feature.examples
+        assert examples is not None
+        assert len(examples) > 0
+        by_head = examples.dfa.sum(-1, dtype=np.float64) + examples.dfa_rest
+        scale = np.abs(examples.dfa).sum((1, 2)) + np.abs(examples.dfa_rest).sum(1)
+        np.testing.assert_array_less(np.abs(by_head - examples.head_contribution).max(1) / scale, TOLERANCE)
+        missed = np.abs(by_head.sum(1) + examples.bias - examples.pre_activation) / scale
+        assert missed.max() < TOLERANCE
+        assert examples.residual.max() < TOLERANCE
+        np.testing.assert_allclose(feature.decoder_weight_share.sum(), 1, atol=1e-5)
+        if feature.fve_active is not None:
+            np.testing.assert_allclose(feature.fve_active.covariance_share.sum(), 1, atol=1e-4)
+
+
+def test_scores_find_the_known_kinds_of_head(session: Session, run: LiveRun) -> None:
+    heads = {str(head.ref): head.scores for head in get_heads(session, run)}
+    assert len(heads) == 270
+
+    def best(score: str, n: int) -> set[str]:
+        return set(sorted(heads, key=lambda head: -heads[head][score])[:n])
+
+    assert {"L18H6", "L17H3", "L17H4"} <= best("induction", 4)
+    assert {"L16H0", "L11H1"} <= best("previous_token", 3)
+    assert {"L8H0", "L14H3"} <= best("duplicate_token", 3)
+    assert heads["L17H3"]["induction"] > 0.6
+    assert heads["L8H0"]["duplicate_token"] > 0.5
+
+
+def features_showing(session: Session, run: LiveRun, head: HeadRef, kind: str) -> int:
+    """Of the head's top ten features, how many show the kind in half of their examples or more."""
+    refs = [place.ref for place in get_ranking(session, run, head, "decoder_weight", 10).features]
+    features = get_features(session, run, refs, with_examples=False)
+    counts = [(int(f.evidence.counts[kind][head.head]), f.evidence.n_examples) for f in features]
+    return sum(2 * count >= n > 0 for count, n in counts)
+
+
+def test_features_of_induction_heads_show_induction(session: Session, run: LiveRun) -> None:
+    for head in (3, 4, 5):
+        assert features_showing(session, run, HeadRef(INDUCTION_LAYER, head), "induction") >= 6
+    for head in (0, 1, 2, 6, 7, 8):
+        assert features_showing(session, run, HeadRef(INDUCTION_LAYER, head), "induction") <= 2
+    for head in range(9):
+        assert features_showing(session, run, HeadRef(8, head), "induction") <= 2
+
+
+def test_features_of_the_duplicate_token_head_read_the_same_token(session: Session, run: LiveRun) -> None:
+    assert features_showing(session, run, HeadRef(8, 0), "same_token") >= 6
+
+
+@pytest.mark.slow
+def test_the_demo_covers_all_shipped_layers_and_resumes_at_once(tmp_path: Path) -> None:
+    began = time.monotonic()
+    report = run_command("demo", "--no-serve", folder=tmp_path, timeout=900)
+    elapsed = time.monotonic() - began
+    engine = open_store(tmp_path / "head-atlas.sqlite", must_exist=True)
+    with read_session(engine) as opened:
+        record = get_live_run(opened, "smollm2-135m").record
+    engine.dispose()
+    assert record.n_tokens >= 30_000
+    assert len(record.saes) >= 5
+    assert [sae.layer for sae in record.saes] == sorted(
+        int(p.name.removeprefix("layer_")) for p in sae_folders()
+    )
+    assert "worst residual" in report
+    assert (
+        elapsed < 300 * max(1.0, 2 / (os.cpu_count() or 1)) * 1.5
+    )  # five minutes on two cores; CI may be busy
+
+    began = time.monotonic()
+    assert "up to date" in run_command("demo", "--no-serve", folder=tmp_path, timeout=60)
+    assert time.monotonic() - began < 20

@@ -1,0 +1,313 @@
+"""One run, however it is cut up: executors, shares, kills and resumes all leave the same files and rows."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import app.precompute.executors
+from app.errors import StoreBusy
+from app.precompute.executors import ProcessExecutor, WorkerDied
+from app.precompute.job import HowToRun
+from app.precompute.plan import PlanChanged, Unit
+from app.precompute.prepare import prepare
+from app.precompute.work_folder import WorkFolder
+from app.store.digest import table_digest
+from app.store.engine import check_store, open_store
+from tests.precompute.tiny_jobs import SLUG, Tiny, make_tiny, run
+
+N_UNITS = 3 + 22  # shards of the corpus, batches of the 64 score sequences
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    return make_tiny(tmp_path_factory.mktemp("resume"), k=6)
+
+
+@pytest.fixture(scope="module")
+def whole(tiny: Tiny) -> tuple[str, dict[str, str]]:
+    """Digests of the tables and sealed files of one uninterrupted serial run."""
+    work = tiny.root / "whole"
+    run(tiny, str(tiny.root / "whole.sqlite"), work_dir=work)
+    return digest_of(tiny.root / "whole.sqlite"), sealed_files(work)
+
+
+def digest_of(store: Path) -> str:
+    engine = open_store(store)
+    try:
+        check_store(engine)
+        return table_digest(engine)
+    finally:
+        engine.dispose()
+
+
+def sealed_files(work: Path) -> dict[str, str]:
+    files = sorted((work / SLUG / "sealed").iterdir())
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[Unit]:
+    """The units that this process computes."""
+    units: list[Unit] = []
+    real = app.precompute.executors.run_unit
+
+    def counting(bench: Any, unit: Unit) -> Path:
+        units.append(unit)
+        return real(bench, unit)
+
+    monkeypatch.setattr(app.precompute.executors, "run_unit", counting)
+    return units
+
+
+def test_the_serial_run_has_every_unit(whole: Any) -> None:
+    assert len(whole[1]) == N_UNITS + 1
+    assert "calibration.seal" in whole[1]
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_processes_leave_the_same_files_and_rows(
+    tiny: Tiny, whole: Any, tmp_path: Path, workers: int
+) -> None:
+    how = HowToRun(executor="processes", workers=workers)
+    run(tiny, str(tmp_path / "store.sqlite"), how, work_dir=tmp_path / "work")
+    assert (digest_of(tmp_path / "store.sqlite"), sealed_files(tmp_path / "work")) == whole
+
+
+def test_shares_in_another_order_leave_the_same_files_and_rows(
+    tiny: Tiny, whole: Any, tmp_path: Path
+) -> None:
+    store, options = str(tmp_path / "store.sqlite"), {"work_dir": tmp_path / "work"}
+    assert "share 1 of 2 is done" in run(tiny, store, HowToRun(shard=(1, 2)), **options)
+    run(tiny, store, HowToRun(shard=(0, 2)), **options)
+    run(tiny, store, **options)
+    assert (digest_of(tmp_path / "store.sqlite"), sealed_files(tmp_path / "work")) == whole
+
+
+def test_a_resume_computes_only_what_is_missing_or_damaged(
+    tiny: Tiny, whole: Any, tmp_path: Path, counted: list[Unit], capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = {"work_dir": tmp_path / "work"}
+    run(tiny, str(tmp_path / "first.sqlite"), **options)
+    assert len(counted) == N_UNITS
+    counted.clear()
+    sealed = tmp_path / "work" / SLUG / "sealed"
+    (sealed / "features-00001.seal").unlink()
+    damage(sealed / "scores-00000.seal")
+    damage(sealed / "calibration.seal")
+    (sealed / "features-00002.seal.tmp999999999").write_bytes(b"left by a killed job")
+    run(tiny, str(tmp_path / "second.sqlite"), **options)
+    assert counted == [Unit("features", 1), Unit("scores", 0)]
+    assert "scores-00000.seal is damaged or of another run, and is computed again" in capsys.readouterr().err
+    assert (digest_of(tmp_path / "second.sqlite"), sealed_files(tmp_path / "work")) == whole
+
+
+def damage(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_run_that_is_live_is_not_done_again(tiny: Tiny, tmp_path: Path, counted: list[Unit]) -> None:
+    options = {"work_dir": tmp_path / "work"}
+    run(tiny, str(tmp_path / "store.sqlite"), **options)
+    before = digest_of(tmp_path / "store.sqlite")
+    counted.clear()
+    assert run(tiny, str(tmp_path / "store.sqlite"), **options).startswith("up to date: atlas tiny shows run")
+    assert counted == []
+    assert digest_of(tmp_path / "store.sqlite") == before
+
+
+def test_other_options_in_a_work_folder_are_refused_with_their_names(
+    tiny: Tiny, tmp_path: Path, counted: list[Unit]
+) -> None:
+    options = {"work_dir": tmp_path / "work"}
+    run(tiny, str(tmp_path / "store.sqlite"), **options)
+    counted.clear()
+    with pytest.raises(PlanChanged, match=r"k: 3 -> 4; seed: 0 -> 1\); add --new-run"):
+        run(tiny, str(tmp_path / "store.sqlite"), k=4, seed=1, **options)
+    assert counted == []
+    run(tiny, str(tmp_path / "store.sqlite"), HowToRun(new_run=True), k=4, seed=1, **options)
+    assert len(counted) == N_UNITS
+    plan = json.loads((tmp_path / "work" / SLUG / "plan.json").read_text())
+    assert (plan["k"], plan["seed"]) == (4, 1)
+
+
+def test_a_damaged_plan_file_is_told_of(tiny: Tiny, tmp_path: Path) -> None:
+    folder = tmp_path / "work" / SLUG
+    folder.mkdir(parents=True)
+    (folder / "plan.json").write_text("{")
+    with pytest.raises(PlanChanged, match="is damaged; add --new-run"):
+        run(tiny, str(tmp_path / "store.sqlite"), work_dir=tmp_path / "work")
+
+
+def test_hydration_and_the_pass_make_the_same_batches(tiny: Tiny, tmp_path: Path, monkeypatch: Any) -> None:
+    """With shards that no batch size divides, as here (4 and 3), a batch that spans two shards would show."""
+    import app.precompute.calibrate
+
+    digests: set[str] = set()
+    for name, margin in (("few", 0), ("many", 3)):
+        monkeypatch.setattr(app.precompute.calibrate, "_RARE", 0)
+        monkeypatch.setattr(app.precompute.calibrate, "_MARGIN", margin)
+        run(tiny, str(tmp_path / f"{name}.sqlite"), work_dir=tmp_path / name)
+        digests.add(digest_of(tmp_path / f"{name}.sqlite"))
+    assert len(digests) == 1
+
+
+def test_a_second_job_on_the_folder_is_turned_away_at_once(tiny: Tiny, tmp_path: Path) -> None:
+    busy = pytest.raises(StoreBusy, match=f'"pid": {os.getpid()}')
+    with WorkFolder(tmp_path / "work" / SLUG).locked(), busy:
+        run(tiny, str(tmp_path / "store.sqlite"), work_dir=tmp_path / "work")
+    assert not (tmp_path / "store.sqlite").exists()
+
+
+# Whole jobs in processes of their own, to be killed.
+
+_JOB = "import sys; from app.cli import main; sys.argv[0] = 'head-atlas'; main()"
+
+
+def start(tiny: Tiny, folder: Path) -> subprocess.Popen[str]:
+    words = tiny.arguments(str(folder / "store.sqlite"), "--work-dir", str(folder / "work"))
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", _JOB, *words],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True,
+    )  # fmt: skip
+
+
+def wait_for_units(process: subprocess.Popen[str], folder: Path, n: int) -> None:
+    sealed = folder / "work" / SLUG / "sealed"
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        if sealed.is_dir() and len(list(sealed.glob("*.seal"))) >= n:
+            return
+        time.sleep(0.002)
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.communicate(timeout=30)
+
+
+def finish(tiny: Tiny, folder: Path) -> None:
+    process = start(tiny, folder)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+
+
+def test_a_job_killed_between_units_goes_on_to_the_same_files_and_rows(
+    tiny: Tiny, whole: Any, tmp_path: Path
+) -> None:
+    for n in (3, 20):
+        process = start(tiny, tmp_path)
+        wait_for_units(process, tmp_path, n)
+        kill(process)
+    with WorkFolder(tmp_path / "work" / SLUG).locked():
+        pass  # a dead holder's lock is free
+    run(tiny, str(tmp_path / "store.sqlite"), work_dir=tmp_path / "work")
+    assert (digest_of(tmp_path / "store.sqlite"), sealed_files(tmp_path / "work")) == whole
+
+
+@pytest.mark.slow
+def test_jobs_killed_at_random_moments_go_on_to_the_same_files_and_rows(
+    tiny: Tiny, whole: Any, tmp_path: Path
+) -> None:
+    moments = random.Random(7)
+    for attempt in range(3):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        for n in (1, 8, 16, N_UNITS + 1):
+            process = start(tiny, folder)
+            wait_for_units(process, folder, n)
+            time.sleep(moments.uniform(0, 0.4))
+            kill(process)
+        finish(tiny, folder)
+        assert (digest_of(folder / "store.sqlite"), sealed_files(folder / "work")) == whole
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stopped_job_says_how_to_go_on(tiny: Tiny, tmp_path: Path, number: int, code: int) -> None:
+    process = start(tiny, tmp_path)
+    wait_for_units(process, tmp_path, 4)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in errors
+    assert "go on with: head-atlas precompute --model" in errors
+    if (tmp_path / "store.sqlite").exists():
+        digest_of(tmp_path / "store.sqlite")
+    assert not list((tmp_path / "work" / SLUG / "sealed").glob("*.tmp*"))
+
+
+# Workers that die.
+
+
+def doomed_unit(unit: Unit) -> None:
+    """What a worker does in the next tests: the unit features-00001 kills it."""
+    if unit == Unit("features", 1):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.fixture
+def pools(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app.precompute.executors, "_run_in_worker", doomed_unit)
+
+
+@pytest.mark.slow
+def test_a_unit_that_kills_its_workers_is_given_up_and_the_others_are_not(pools: None) -> None:
+    units = [Unit("features", index) for index in range(4)]
+    done: list[Unit] = []
+    with pytest.raises(WorkerDied, match=r"on features-00001\.seal were killed 3 times"):
+        done.extend(ProcessExecutor(None, 2).run(units))  # type: ignore[arg-type]
+    assert sorted(done) == [units[0], units[2], units[3]]
+
+
+def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    script = (
+        "import time, multiprocessing as m\n"
+        "from app.precompute.executors import _start_worker\n"
+        "def idle(path):\n"
+        "    _start_worker(None)\n"
+        "    import os, pathlib; pathlib.Path(path).write_text(str(os.getpid())); time.sleep(60)\n"
+        "if __name__ == '__main__':\n"
+        "    import sys; w = m.get_context('spawn').Process(target=idle, args=(sys.argv[1],)); w.start(); w.join()\n"
+    )
+    path = tmp_path / "parent.py"
+    path.write_text(script)
+    root = str(Path(__file__).parents[2])
+    parent = subprocess.Popen(
+        [sys.executable, str(path), str(tmp_path / "pid")], env=os.environ | {"PYTHONPATH": root}
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    worker = int((tmp_path / "pid").read_text())
+    parent.kill()
+    parent.wait(timeout=30)
+    while is_running(worker):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def is_running(pid: int) -> bool:
+    """Not gone, and not a zombie that nobody waits for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_a_plan_is_made_of_files_and_options_alone(tiny: Tiny, tmp_path: Path) -> None:
+    first, _ = prepare(tiny.request(work_dir=tmp_path / "a"))
+    second, _ = prepare(tiny.request(work_dir=tmp_path / "b"))
+    assert first.plan == second.plan
+    assert first.plan.fingerprint == second.plan.fingerprint

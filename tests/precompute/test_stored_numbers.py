@@ -1,0 +1,141 @@
+"""What a job leaves in the store, rechecked from the store and against the model and SAE files themselves."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.adapters.sae_sources import LocalSae
+from app.domain.records import FeatureRecord
+from app.store.dashboards import get_sequences
+from app.store.engine import read_session
+from tests.precompute.slow_truth import SlowSae, logit_weights, run_model
+from tests.precompute.tiny_jobs import Published, Tiny, make_tiny, run
+
+ARCHITECTURES = ("standard", "topk", "topk_rescaled", "jumprelu", "gated")
+NORMS = ("none", "layer_norm", "constant_norm_rescale", "expected_average_only_in")
+FACTOR = 1.7
+TOLERANCE = 1e-4
+FAST = [
+    ("gpt2", "standard", True, "none", "raw"),
+    ("gpt2", "topk", False, "layer_norm", "processed"),
+    ("gpt2", "jumprelu", True, "expected_average_only_in", "raw"),
+    ("llama", "topk_rescaled", True, "constant_norm_rescale", "raw"),
+    ("llama", "gated", False, "none", "processed"),
+]
+ALL = list(itertools.product(("gpt2", "llama"), ARCHITECTURES, (True, False), NORMS, ("raw", "processed")))
+CASES = [*FAST, *(pytest.param(*case, marks=pytest.mark.slow) for case in ALL if case not in FAST)]
+
+
+def made(root: Path, model: str, architecture: str, apply_b_dec: bool, norm: str, processing: Any) -> Tiny:
+    factor = {"factor": FACTOR} if norm == "expected_average_only_in" else {}
+    return make_tiny(
+        root,
+        model,
+        architecture,
+        processing,
+        apply_b_dec_to_input=apply_b_dec,
+        normalize_activations=norm,
+        **factor,
+    )
+
+
+@pytest.mark.parametrize(("model", "architecture", "apply_b_dec", "norm", "processing"), CASES)
+def test_stored_examples_add_up_and_agree_with_the_model_itself(
+    tmp_path: Path, model: str, architecture: str, apply_b_dec: bool, norm: str, processing: Any
+) -> None:
+    tiny = made(tmp_path, model, architecture, apply_b_dec, norm, processing)
+    factor = FACTOR if norm == "expected_average_only_in" else None
+    store = str(tmp_path / "store.sqlite")
+    run(tiny, store, processing=processing, saes=tuple(LocalSae(path, factor) for path in tiny.saes))
+    published = Published.open(store)
+    for layer in published.layers:
+        features = published.features(layer)
+        assert features
+        for feature in features:
+            check_identities(feature)
+        check_against_files(published, tiny, layer, features, factor or 1.0, processing == "processed")
+
+
+def check_identities(feature: FeatureRecord) -> None:
+    """The sums that every stored example must keep."""
+    examples = feature.examples
+    assert examples is not None
+    assert len(examples)
+    size = np.abs(examples.dfa).sum((1, 2)) + np.abs(examples.dfa_rest).sum(1)
+    by_head = examples.dfa.sum(-1, dtype=np.float64) + examples.dfa_rest
+    assert (np.abs(by_head - examples.head_contribution).max(1) <= TOLERANCE * size).all()
+    total = examples.head_contribution.sum(-1, dtype=np.float64) + examples.bias
+    assert (np.abs(total - examples.pre_activation) <= TOLERANCE * size).all()
+    assert examples.residual.max() <= TOLERANCE
+    assert feature.worst_residual == examples.residual.max()
+    assert (examples.activation > 0).all()
+    at_dest = examples.sequence_activations[np.arange(len(examples)), examples.position]
+    np.testing.assert_allclose(at_dest.astype(np.float32), examples.activation, rtol=1e-3, atol=1e-4)
+
+
+def check_against_files(
+    published: Published,
+    tiny: Tiny,
+    layer: int,
+    features: list[FeatureRecord],
+    factor: float,
+    processed: bool,
+) -> None:
+    with read_session(published.engine) as session:
+        rows = get_sequences(session, published.run, range(published.run.record.n_sequences))
+    tokens = np.stack([rows[index] for index in sorted(rows)])
+    attention = run_model(tiny.model, tokens, layer, processed)
+    sae = SlowSae.read(tiny.saes[layer], factor)
+    z = attention.z
+    p, acts = sae.encode(z.reshape(len(tokens) * tokens.shape[1], -1))
+    p, acts = (array.reshape(*tokens.shape, -1) for array in (p, acts))
+    contributions = sae.contributions(z.reshape(-1, *z.shape[2:])).reshape(*tokens.shape, z.shape[2], -1)
+    for feature in features:
+        check_examples(feature, sae, attention, p, acts, contributions)
+    for feature in features[:6]:
+        check_logits(feature, sae, tiny.model, layer)
+
+
+def check_examples(feature: FeatureRecord, sae: SlowSae, attention: Any, p: Any, acts: Any, c: Any) -> None:
+    examples, index = feature.examples, feature.ref.index
+    assert examples is not None
+    at = (examples.sequence, examples.position)
+    close = {"rtol": 2e-4, "atol": 2e-4}
+    np.testing.assert_allclose(examples.pre_activation, p[*at, index], **close)
+    np.testing.assert_allclose(examples.activation, acts[*at, index], **close)
+    np.testing.assert_allclose(examples.head_contribution, c[*at, :, index], **close)
+    for i in range(0, len(examples), 5):
+        dfa = sae.dfa(attention, int(examples.sequence[i]), int(examples.position[i]), index)
+        kept = examples.source[i] >= 0
+        stored = np.where(kept, np.take_along_axis(dfa, np.maximum(examples.source[i], 0).astype(int), 1), 0)
+        np.testing.assert_allclose(examples.dfa[i], stored, **close)
+        np.testing.assert_allclose(examples.dfa_rest[i], dfa.sum(1) - stored.sum(1), **close)
+        past = dfa[:, : examples.position[i] + 1]
+        np.testing.assert_allclose(examples.dfa[i][:, 0], past.max(1), **close)
+
+
+def check_logits(feature: FeatureRecord, sae: SlowSae, model: Path, layer: int) -> None:
+    w_o, norm, w_u, centres = logit_weights(model, layer)
+    slices = sae.directions()[feature.ref.index].reshape(w_o.shape[:2])
+    by_head = np.einsum("hd,hdm->hm", slices, w_o)
+
+    def logits(direction: Any) -> Any:
+        direction = direction - direction.mean() if centres else direction
+        effect = (direction * norm) @ w_u
+        return effect - effect.mean()
+
+    whole = logits(by_head.sum(0))
+    best = np.sort(whole)[::-1]
+    n = len(feature.promoted.logit)
+    close = {"rtol": 1e-3, "atol": 1e-4}
+    np.testing.assert_allclose(feature.promoted.logit, best[:n], **close)
+    np.testing.assert_allclose(whole[feature.promoted.token_id], best[:n], **close)
+    np.testing.assert_allclose(feature.suppressed.logit, best[::-1][:n], **close)
+    for head in range(len(by_head)):
+        ends = np.sort(logits(by_head[head]))[::-1]
+        k = feature.head_promoted.logit.shape[1]
+        np.testing.assert_allclose(feature.head_promoted.logit[head], ends[:k], **close)
+        np.testing.assert_allclose(feature.head_suppressed.logit[head], ends[::-1][:k], **close)
