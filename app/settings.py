@@ -1,5 +1,6 @@
 """Settings of the server and the commands: the only reader of the environment."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,13 +21,27 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535, validation_alias=AliasChoices("HEAD_ATLAS_PORT", "PORT"))
     # Names the server answers to, comma-separated; others are refused, which stops DNS rebinding.
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ("localhost", "127.0.0.1", "[::1]")
+    # Who may show the /embed pages in a frame, as in a Content-Security-Policy: notebooks of this machine.
+    frame_ancestors: Annotated[tuple[str, ...], NoDecode] = (
+        "'self'",
+        "http://localhost:*",
+        "http://127.0.0.1:*",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "frame_ancestors", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("frame_ancestors")
+    @classmethod
+    def _plain(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        # One that ends the directive could undo the rest of the policy.
+        if any(re.search(r"[\s;,]", source) or not source.isascii() for source in value):
+            raise ValueError("frame ancestors are sources such as https://example.org, between commas")
         return value
 
     @field_validator("log_level", mode="before")

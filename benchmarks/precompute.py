@@ -104,7 +104,7 @@ def measure(request: JobRequest, folder: Path, profile: Path | None) -> dict[str
 
 
 def bare_pass(bench: Bench) -> tuple[float, float]:
-    """Seconds, and processor seconds, for a forward pass to the same depth and an encode of every token, in the job's batches."""
+    """Wall and processor seconds of a forward pass to the same depth and an encode, in the job's batches."""
     model, layers = bench.any_model, sorted(bench.saes)
     corpus_plan = list(corpus_batches(bench.plan, bench.corpus.n_sequences))
     began = cpu_began = 0.0

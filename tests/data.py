@@ -278,6 +278,6 @@ def publish(engine: Engine, run: StoredRun) -> StoredRun:
         runs.add_sequences(session, run_id, run.sequences)
         runs.add_heads(session, run_id, run.heads)
         runs.add_rankings(session, run_id, list(run.rankings.values()))
-        runs.add_features(session, run_id, list(run.features.values()))
+        runs.add_features(session, run_id, list(run.features.values()), run.vocabulary)
         runs.go_live(session, run_id, RunReport(NOON, NOON, 1.0, "serial", 1, 2**30))
     return run

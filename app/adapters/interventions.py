@@ -131,7 +131,7 @@ class InterventionModel(TransformerLensModel):
         at = position.to(self.device)
 
         def keeper(name: str) -> Callable[..., None]:  # a hook may answer to several names
-            def keep(value: Tensor, hook: Any) -> None:
+            def keep(value: Tensor, hook: Any) -> None:  # noqa: ARG001
                 found[name] = value[rows, at].float()
 
             return keep

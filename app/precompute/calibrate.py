@@ -100,9 +100,9 @@ def candidate_features(sae: LayerSae, partial: FeaturePartial, k: int) -> NDArra
     """
     n_active = partial.n_active.total
     common = torch.from_numpy(n_active >= _RARE)
-    share = decoder_weight_share(decoder_weight_norm(sae.coder.decoder_by_head))
+    share = decoder_weight_share(decoder_weight_norm(sae.coder.decoder_by_head)).cpu()
     fve = torch.from_numpy(fve_over_active(partial).covariance_share)
     ranked = [rank_features(value, common, _MARGIN * k) for value in (share, fve)]
-    chosen = np.unique(torch.cat(ranked).numpy())
+    chosen = np.unique(torch.cat(ranked).numpy(force=True))
     rare = np.flatnonzero(n_active < _RARE)
     return np.union1d(chosen[chosen >= 0], rare).astype(np.int64)

@@ -89,7 +89,9 @@ class Finalizer:
             suppressed=_token_logits(whole.suppressed, place),
             head_promoted=_token_logits(logits.head_top, place),
             head_suppressed=_token_logits(logits.head_bottom, place),
-            logit_histogram=Histogram(whole.edges[place].numpy(), whole.counts[place].numpy()),
+            logit_histogram=Histogram(
+                whole.edges[place].numpy(force=True), whole.counts[place].numpy(force=True)
+            ),
             activation_histogram=partial.histogram.histogram(feature),
             evidence=self._evidence(examples, stored, promoted),
             groups=_groups(stored, n_active),
@@ -161,7 +163,7 @@ class _FeatureLogits:
 def _logits(
     sae: LayerSae, features: NDArray[np.int64], w_o: torch.Tensor, unembed: UnembedWeights
 ) -> _FeatureLogits:
-    write = sae.coder.write_by_head[torch.from_numpy(features)]
+    write = sae.coder.write_by_head[torch.from_numpy(features).to(sae.coder.w_dec.device)]
     read_out = (unembed.w_u, unembed.final_norm_weight, unembed.centre_residual)
     whole = summarise_logits(feature_directions(write, w_o).sum(1), *read_out, k=N_LOGITS)
     top, bottom = head_slice_tops(write, w_o, *read_out, k=N_SLICE_LOGITS)
@@ -201,7 +203,7 @@ def copying_scores(model: LanguageModel) -> NDArray[np.float64]:
     for layer in range(model.record.n_layers):
         weights = model.head_weights(layer)
         w_v = weights.w_v * weights.input_norm_weight[:, None]
-        rows.append(copying_score(w_v, weights.w_o, vocabulary).numpy())
+        rows.append(copying_score(w_v, weights.w_o, vocabulary).numpy(force=True))
     return np.stack(rows)
 
 
@@ -242,7 +244,10 @@ def _groups(stored: tuple[ActivationGroup, ...], n_active: int) -> tuple[Example
 
 
 def _token_logits(tokens: TopTokens, place: int) -> TokenLogits:
-    return TokenLogits(tokens.token_id[place].to(torch.int32).numpy(), tokens.logit[place].float().numpy())
+    return TokenLogits(
+        tokens.token_id[place].to(torch.int32).numpy(force=True),
+        tokens.logit[place].float().numpy(force=True),
+    )
 
 
 def _fve_of(fve: FveByHead | None, feature: int) -> FveByHead | None:

@@ -37,13 +37,15 @@ class LayerBatch:
         cls, sae: LayerSae, activations: LayerActivations, counted: Bool[Tensor, "batch pos"], first: int
     ) -> "LayerBatch":
         """Encode the counted tokens. Raises InvalidModel when z is not finite."""
+        device = activations.z.device
+        counted = counted.to(device)
         z = activations.z[counted]
         if not torch.isfinite(z).all():
             raise InvalidModel(
                 f"hook_z of layer {sae.layer} is not finite on sequences from {first}; try --dtype float32"
             )
-        row = torch.full(counted.shape, -1, dtype=torch.int64)
-        row[counted] = torch.arange(len(z))
+        row = torch.full(counted.shape, -1, dtype=torch.int64, device=device)
+        row[counted] = torch.arange(len(z), device=device)
         return cls(sae, activations, counted, first, z, sae.coder.encode(z.flatten(1)), row)
 
     @property
@@ -61,12 +63,12 @@ class LayerBatch:
         place = self.counted.flatten().nonzero()[:, 0]
         return FeatureBatch(
             n_tokens=len(z_flat),
-            token_index=(place[token] + self.first_sequence * self.context_size).numpy(),
-            feature=feature.numpy(),
-            activation=acts[token, feature].float().numpy(),
-            pre_activation=hidden_pre[token, feature].float().numpy(),
-            contribution=contribution.float().numpy(),
-            z=z_flat.float().numpy(),
+            token_index=(place[token] + self.first_sequence * self.context_size).numpy(force=True),
+            feature=feature.numpy(force=True),
+            activation=acts[token, feature].float().numpy(force=True),
+            pre_activation=hidden_pre[token, feature].float().numpy(force=True),
+            contribution=contribution.float().numpy(force=True),
+            z=z_flat.float().numpy(force=True),
             squared_error=float((missed**2).sum()),
         )
 
@@ -89,8 +91,11 @@ class LayerBatch:
         for start, stop in zip(starts, [*starts[1:], len(sequence)], strict=True):
             part = slice(int(start), int(stop))
             yield self._sequence_columns(
-                int(sequence[start]), torch.from_numpy(dest[part]), torch.from_numpy(feature[part])
+                int(sequence[start]), self._on_device(dest[part]), self._on_device(feature[part])
             )
+
+    def _on_device(self, values: NDArray[np.int64]) -> Int64[Tensor, " example"]:
+        return torch.from_numpy(values).to(self.row.device)
 
     def _sequence_columns(
         self, sequence: int, dest: Int64[Tensor, " example"], feature: Int64[Tensor, " example"]
@@ -108,17 +113,17 @@ class LayerBatch:
         kept = keep_sources(dfa, dest)
         bias = self.sae.coder.bias(encoded, row, feature)
         pre_activation = encoded.hidden_pre[row, feature]
-        pair = torch.arange(len(row))
+        pair = torch.arange(len(row), device=row.device)
         contribution = pair_contributions(self.z[row], read, encoded.scale[row], pair, feature)
         return {
-            "activation": encoded.feature_acts[row, feature].float().numpy(),
-            "pre_activation": pre_activation.float().numpy(),
-            "bias": bias.float().numpy(),
-            "residual": residual(dfa, bias, pre_activation).float().numpy(),
-            "head_contribution": contribution.float().numpy(),
-            "source": kept.source.numpy(),
-            "dfa": kept.dfa.numpy(),
-            "dfa_rest": kept.rest.numpy(),
+            "activation": encoded.feature_acts[row, feature].float().numpy(force=True),
+            "pre_activation": pre_activation.float().numpy(force=True),
+            "bias": bias.float().numpy(force=True),
+            "residual": residual(dfa, bias, pre_activation).float().numpy(force=True),
+            "head_contribution": contribution.float().numpy(force=True),
+            "source": kept.source.numpy(force=True),
+            "dfa": kept.dfa.numpy(force=True),
+            "dfa_rest": kept.rest.numpy(force=True),
             "sequence_activations": self._over_sequence(sequence, feature),
         }
 
@@ -126,4 +131,4 @@ class LayerBatch:
         """Each example's feature at every position of its sequence; 0 at BOS and padding."""
         rows = self.row[sequence]
         acts = self.encoded.feature_acts[rows.clamp(min=0), feature[:, None]] * (rows >= 0)
-        return acts.clamp(max=torch.finfo(torch.float16).max).half().numpy()
+        return acts.clamp(max=torch.finfo(torch.float16).max).half().numpy(force=True)

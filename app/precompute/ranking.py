@@ -83,7 +83,7 @@ class LayerRankings:
 def rank_layer(sae: LayerSae, partial: FeaturePartial, k: int, min_active: int) -> LayerRankings:
     """Both rankings from a layer's merged statistics."""
     live = partial.n_active.total >= min_active
-    norm = decoder_weight_norm(sae.coder.decoder_by_head)
+    norm = decoder_weight_norm(sae.coder.decoder_by_head).cpu()
     share = decoder_weight_share(norm)
     fve_active = fve_over_active(partial)
     values = {"decoder_weight": share, "fve": torch.from_numpy(fve_active.covariance_share)}
@@ -91,12 +91,12 @@ def rank_layer(sae: LayerSae, partial: FeaturePartial, k: int, min_active: int) 
     return LayerRankings(
         layer=sae.layer,
         live=live,
-        norm=norm.numpy(),
-        share=share.numpy(),
+        norm=norm.numpy(force=True),
+        share=share.numpy(force=True),
         fve_active=fve_active,
         fve_all=fve_over_all(sae, partial),
-        best={name: rank_features(value, eligible, k).numpy() for name, value in values.items()},  # pyright: ignore[reportArgumentType]
-        rank={name: feature_ranks(value, eligible).numpy() for name, value in values.items()},  # pyright: ignore[reportArgumentType]
+        best={name: rank_features(value, eligible, k).numpy(force=True) for name, value in values.items()},  # pyright: ignore[reportArgumentType]
+        rank={name: feature_ranks(value, eligible).numpy(force=True) for name, value in values.items()},  # pyright: ignore[reportArgumentType]
     )
 
 
@@ -113,5 +113,5 @@ def fve_over_all(sae: LayerSae, partial: FeaturePartial) -> FveByHead | None:
     if sae.coder.input_norm.is_per_token:
         return None
     z = partial.z
-    read = sae.read_by_head.double().numpy()
+    read = sae.read_by_head.double().numpy(force=True)
     return FveByHead(*fve_from_covariance(*all_token_covariances(z.comoment / max(int(z.n), 1), read)))

@@ -120,7 +120,7 @@ def score_partial(bench: Bench, index: int) -> HeadScorePartial:
         return partial
     text = torch.from_numpy(bench.corpus.tokens[part.start : stop].astype(np.int64))
     counted = torch.from_numpy(bench.corpus.counted(part.start, stop))
-    by_layer = _by_layer(model, text, lambda pattern: corpus_scores(pattern, counted))
+    by_layer = _by_layer(model, text, lambda pattern: corpus_scores(pattern, counted.to(pattern.device)))
     return partial.update(_score_batch(by_layer))
 
 
@@ -135,8 +135,8 @@ def _score_batch(by_layer: list[Scores]) -> HeadScoreBatch:
     return HeadScoreBatch(
         **{
             name: head_partial.ScoreSums(
-                total=torch.stack([scores[name].total for scores in by_layer], dim=1).numpy(),
-                n=by_layer[0][name].count.numpy(),
+                total=torch.stack([scores[name].total for scores in by_layer], dim=1).numpy(force=True),
+                n=by_layer[0][name].count.numpy(force=True),
             )
             for name in by_layer[0]
         }

@@ -49,6 +49,7 @@ class HeadQuestion:
     k: int = 10
     open_feature: FeatureRef | None = None
     open_group: int = 0
+    open_all: bool = False  # every row, for pages that cannot ask for one later
 
 
 def sae_of(run: LiveRun, layer: int) -> SaeRecord | None:
@@ -171,6 +172,8 @@ def _groups_shown(
     """The group of the strongest example, and the group to show in full where the row is open."""
     if record.examples is None or not record.groups or record.groups[0].stop == record.groups[0].start:
         return None, None
+    if question.open_all:
+        return record.groups[0], record.groups[0]
     if record.ref != opened:
         return record.groups[0], None
     if question.open_group >= len(record.groups):

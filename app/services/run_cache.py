@@ -1,4 +1,4 @@
-"""What does not change while a run is live and takes longer to read than to draw: vocabulary and heads."""
+"""What does not change while a run is live and takes longer to read than to draw."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.records import HeadRecord
 from app.domain.tokens import Vocabulary
+from app.services.token_index import TokenIndex
 from app.store.dashboards import LiveRun, get_heads, get_vocabulary
 
 
@@ -23,6 +24,10 @@ class RunCache:
     def heads(self, session: Session, run: LiveRun) -> tuple[HeadRecord, ...]:
         """Every head in order of layer and head."""
         return self._get("heads", run, lambda: tuple(get_heads(session, run)))
+
+    def token_index(self, session: Session, run: LiveRun) -> TokenIndex:
+        """Which tokens have a given text."""
+        return self._get("token_index", run, lambda: TokenIndex.of(self.vocabulary(session, run)))
 
     def _get(self, kind: str, run: LiveRun, load: Callable[[], Any]) -> Any:
         key = (kind, run.id, run.record.fingerprint)

@@ -38,6 +38,17 @@ def open_store(target: str | Path, must_exist: bool = False) -> Engine:
     return engine
 
 
+def check_place(target: str | Path) -> bool:
+    """Whether there is a store. Raises what open_store would, as far as can be told without making one."""
+    url = _parse(target)
+    path = Path(str(url.database))
+    if url.get_backend_name() == "sqlite" and not path.exists():
+        check_file(path)
+        return False
+    open_store(target).dispose()
+    return True
+
+
 def _open_file(path: Path, must_exist: bool) -> Engine:
     check_file(path)
     if must_exist and not path.exists():

@@ -13,9 +13,11 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from app.errors import InvalidStore
 from app.paths import migrations_dir
+from app.store import annotation_tables, search_tables, tables
 from app.store.errors import translated
-from app.store.tables import Base
 
+# Every module that adds tables to the one metadata.
+_TABLE_MODULES = (tables, annotation_tables, search_tables)
 # A second process waits this long for the first to finish its upgrade.
 UPGRADE_TIMEOUT_S = 60
 _ADVISORY_LOCK = 0x48656164  # any number, the same for every process: "Head"
@@ -125,9 +127,10 @@ def require_current(engine: Engine, name: str) -> None:
 
 def schema_differences(engine: Engine) -> list[str]:
     """What the tables in the store and in the code disagree on: empty after every upgrade."""
+    [metadata] = {module.Base.metadata for module in _TABLE_MODULES}
     with translated(), engine.connect() as connection:
         context = MigrationContext.configure(
             connection,
-            opts={"compare_type": True, "compare_server_default": True, "target_metadata": Base.metadata},
+            opts={"compare_type": True, "compare_server_default": True, "target_metadata": metadata},
         )
-        return [str(difference) for difference in compare_metadata(context, Base.metadata)]
+        return [str(difference) for difference in compare_metadata(context, metadata)]

@@ -11,9 +11,11 @@ from sqlalchemy.orm import Session
 
 from app.domain.records import FeatureRecord, HeadRanking, HeadRecord, RunRecord, RunReport, SaeRecord
 from app.domain.slugs import check_slug
+from app.domain.tokens import Vocabulary
 from app.errors import StoreBusy
 from app.store import tables
 from app.store.feature_blobs import pack_examples, pack_feature
+from app.store.search_index import index_features
 
 _RUN_COLUMNS = ("fingerprint", "corpus", "context_size", "n_sequences", "n_tokens", "plan")
 
@@ -121,8 +123,13 @@ def add_rankings(session: Session, run_id: int, rankings: Sequence[HeadRanking])
     )
 
 
-def add_features(session: Session, run_id: int, features: Sequence[FeatureRecord]) -> None:
-    """Features with their examples; may be called for one batch after the other."""
+def add_features(
+    session: Session, run_id: int, features: Sequence[FeatureRecord], vocabulary: Vocabulary | None = None
+) -> None:
+    """Features with their examples and what search finds them by; may be called for one batch after the other.
+
+    With the vocabulary, they are found by words as well; their sequences must then be in the store already.
+    """
     _require_publishing(session, run_id)
     _insert(
         session,
@@ -149,6 +156,7 @@ def add_features(session: Session, run_id: int, features: Sequence[FeatureRecord
             if feature.examples is not None
         ),
     )
+    index_features(session, run_id, features, vocabulary)
 
 
 def go_live(session: Session, run_id: int, report: RunReport) -> None:

@@ -101,3 +101,8 @@ def redirect(request: Request, path: str, status_code: int = 308) -> RedirectRes
     """To an address of this site; the query goes along. The Host header has no part in it."""
     query = request.url.query
     return RedirectResponse(f"{path}?{query}" if query else path, status_code)
+
+
+def redirect_to(address: str) -> RedirectResponse:
+    """To the one spelling of an address whose query was written another way."""
+    return RedirectResponse(address, 307, {"Cache-Control": "no-store"})

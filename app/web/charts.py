@@ -68,6 +68,33 @@ def ticks(values: Sequence[float], chosen: float, width: int = 118) -> Ticks:
     return Ticks("".join(f"M{x} 6v8" for x in places), f"M{place(chosen)} 1v16", low, high)
 
 
+@dataclass(frozen=True)
+class Dumbbell:
+    """The compared heads' values on one line with the ticks of all: x of each head, None where it has none."""
+
+    rest: str
+    join: str
+    places: tuple[str | None, ...]
+    low: float
+    high: float
+
+
+def dumbbell(values: Sequence[float], chosen: Sequence[float | None], width: int = 236) -> Dumbbell:
+    """Half pixels, as in `ticks`; 5 pixels are kept free at both ends for the marks."""
+    known = [value for value in chosen if value is not None and math.isfinite(value)]
+    finite = [value for value in (*values, *known) if math.isfinite(value)]
+    low, high = min(0.0, *finite, 0.0), max(finite, default=1.0)
+    span = (high - low) or 1.0
+
+    def place(value: float) -> str:
+        return _short(5 + round(2 * (width - 10) * (value - low) / span) / 2)
+
+    rest = "".join(f"M{x} 6v6" for x in sorted({place(value) for value in finite}, key=float))
+    join = f"M{place(min(known))} 9H{place(max(known))}" if len(known) > 1 else ""
+    shown = tuple(place(value) if value is not None and math.isfinite(value) else None for value in chosen)
+    return Dumbbell(rest, join, shown, low, high)
+
+
 def miniature(levels: Sequence[Sequence[str]]) -> dict[str, str]:
     """A grid of cells as one path a class, for layers x heads at a few pixels a cell."""
     paths: dict[str, list[str]] = {}

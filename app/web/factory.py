@@ -15,7 +15,7 @@ from app.store.engine import open_store
 from app.web import error_pages
 from app.web.dependencies import Site
 from app.web.render import Renderer
-from app.web.routes import atlases, features, heads, system
+from app.web.routes import atlases, compare, embed, features, heads, search, system
 from app.web.schema import install_openapi
 from app.web.security import AllowedHosts, HeadAsGet, SecurityHeaders
 
@@ -55,13 +55,13 @@ def create_app(settings: Settings) -> FastAPI:
     error_pages.install(app)
     app.mount("/static", VersionedStaticFiles(directory=frontend_dir() / "static"), name="static")
     # A name of ours before the names of atlases, JSON twins before the pages whose pattern they fit.
-    for resource in (system, atlases, heads, features):
+    for resource in (system, atlases, heads, features, compare, search):
         app.include_router(resource.router)
-    for resource in (atlases, heads, features):
+    for resource in (embed, atlases, heads, features, compare, search):
         app.include_router(resource.pages)
     install_openapi(app)
     # The last one added is the outermost.
     app.add_middleware(HeadAsGet)
     app.add_middleware(AllowedHosts, hosts=settings.allowed_hosts)
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(SecurityHeaders, frame_ancestors=settings.frame_ancestors)
     return app

@@ -11,8 +11,10 @@ from fastapi.openapi.utils import get_openapi
 
 from app.domain.records import Json
 from app.domain.refs import FeatureRef, HeadRef
-from app.services.page_models import AtlasPage, FeaturePage, HeadPage, IndexPage, LayerPage
+from app.services.about import AboutPage
+from app.services.page_models import AtlasPage, ComparePage, FeaturePage, HeadPage, IndexPage, LayerPage
 from app.services.page_parts import FieldHelp, described_fields
+from app.services.search_models import SearchPage
 
 JsonObject = dict[str, Json]
 _SIMPLE: dict[Any, JsonObject] = {
@@ -52,6 +54,9 @@ PATHS: dict[type, str] = {
     HeadPage: "/{model}/heads/L5H1.json?rank=&k=",
     FeaturePage: "/{model}/features/L5F35744.json?head=",
     LayerPage: "/{model}/layers/5.json?after=",
+    ComparePage: "/{model}/compare.json?heads=L5H1,L5H5&rank=",
+    SearchPage: "/{model}/search.json?q=",
+    AboutPage: "/about.json",
 }
 
 

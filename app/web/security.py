@@ -20,20 +20,33 @@ SECURITY_HEADERS = {
 }
 
 
+EMBED = "/embed/"
+
+
+def embed_headers(frame_ancestors: Sequence[str]) -> dict[str, str]:
+    """The same for pages that others may show in a frame, with who may."""
+    allowed = " ".join(frame_ancestors) or "'none'"
+    policy = CONTENT_SECURITY_POLICY.replace("frame-ancestors 'none'", f"frame-ancestors {allowed}")
+    return {**SECURITY_HEADERS, "Content-Security-Policy": policy}
+
+
 class SecurityHeaders:
     """Stamps SECURITY_HEADERS on every response, errors and static files included."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, frame_ancestors: Sequence[str] = ()) -> None:
         self.app = app
+        self.embed_headers = embed_headers(frame_ancestors)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
 
+        headers = self.embed_headers if scope["path"].startswith(EMBED) else SECURITY_HEADERS
+
         async def stamped(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(SECURITY_HEADERS)
+                MutableHeaders(scope=message).update(headers)
             await send(message)
 
         await self.app(scope, receive, stamped)

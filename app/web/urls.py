@@ -1,5 +1,6 @@
 """Addresses of pages, for templates and redirects. A test holds them equal to the routes."""
 
+from collections.abc import Iterable
 from urllib.parse import quote, urlencode
 
 from app.domain.refs import FeatureRef, HeadRef
@@ -7,7 +8,7 @@ from app.domain.refs import FeatureRef, HeadRef
 
 def _with_query(path: str, query: dict[str, object]) -> str:
     given = {name: str(value) for name, value in query.items() if value is not None}
-    return f"{path}?{urlencode(given)}" if given else path
+    return f"{path}?{urlencode(given, safe=',')}" if given else path
 
 
 def atlas_url(model: str, **query: object) -> str:
@@ -24,3 +25,12 @@ def feature_url(model: str, feature: FeatureRef, **query: object) -> str:
 
 def layer_url(model: str, layer: int, **query: object) -> str:
     return _with_query(f"/{quote(model, safe='')}/layers/{layer}", query)
+
+
+def compare_url(model: str, heads: Iterable[HeadRef], **query: object) -> str:
+    listed = ",".join(map(str, heads))
+    return _with_query(f"/{quote(model, safe='')}/compare", {"heads": listed or None, **query})
+
+
+def search_url(model: str, query: str) -> str:
+    return _with_query(f"/{quote(model, safe='')}/search", {"q": query or None})

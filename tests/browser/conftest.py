@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from app.settings import Settings
 from app.store.engine import open_store
 from app.web.factory import create_app
+from app.web.static_site import export_site
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -55,9 +56,20 @@ def base_url(
 
 
 @pytest.fixture(scope="session")
+def bundle(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, run: StoredRun) -> Path:
+    """The same run as plain files."""
+    folder = tmp_path_factory.mktemp("bundle")
+    engine = open_store(shutil.copyfile(sqlite_template, folder / "store.sqlite"))
+    publish(engine, run)
+    export_site(engine, run.slug, folder / "site")
+    engine.dispose()
+    return folder / "site"
+
+
+@pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     if not Path(CHROMIUM).exists():
-        pytest.skip("no Chromium on this machine")
+        pytest.fail("these tests need Chromium: apt-get install chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser

@@ -14,6 +14,16 @@ PAGES = (
     "/tiny/heads/L0H0",
     "/tiny/features/L1F3",
     "/tiny/layers/1",
+    "/tiny/compare",
+    "/tiny/compare?heads=L1H3,L1H5",
+    "/tiny/compare?heads=L1H3,L1H5,L0H0,L4H2",
+    "/tiny/search",
+    "/tiny/search?q=the",
+    "/tiny/search?q=score:induction%3E0.01",
+    "/tiny?score=entropy&layers=1-4&low=1",
+    "/embed/tiny/heads/L1H3",
+    "/embed/tiny/features/L1F3",
+    "/about",
     "/docs",
     "/none",
 )
@@ -79,6 +89,97 @@ def test_keys(visit: Visit) -> None:
     expect(visit.page.locator("h1")).to_have_text("L1H4")
     visit.page.keyboard.press("h")
     expect(visit.page.locator("h1")).to_have_text("L1H3")
+
+
+def test_keys_of_a_comparison(visit: Visit) -> None:
+    visit.go("/tiny/heads/L1H3")
+    visit.page.keyboard.press("c")
+    expect(visit.page.locator(".chs a").first).to_be_visible()
+    visit.page.locator("input[name=add]").fill("1.5")
+    visit.page.keyboard.press("Enter")
+    names = visit.page.locator("h1 a.mono")
+    expect(names).to_have_text(["L1H3", "L1H5"])
+    assert visit.page.url.endswith("/tiny/compare?heads=L1H3,L1H5")
+    for key, expected in (("w", ["L1H5", "L1H3"]), ("]", ["L1H5", "L1H4"]), ("[", ["L1H5", "L1H3"])):
+        visit.page.wait_for_load_state()  # keys work once the scripts have run
+        visit.page.keyboard.press(key)
+        expect(names).to_have_text(expected)
+    visit.page.wait_for_load_state()
+    visit.page.keyboard.press("f")
+    expect(visit.page.locator(".seg a[aria-current]")).to_have_text("FVE")
+    visit.page.go_back()
+    expect(visit.page.locator(".seg a[aria-current]")).to_have_text("decoder weight")
+
+
+def test_searching_by_keyboard(visit: Visit) -> None:
+    visit.go("/tiny/heads/L1H3")
+    visit.page.keyboard.press("/")
+    expect(visit.page.locator("input[type=search]")).to_be_focused()
+    visit.page.keyboard.type("the jk")  # letters are no keys while one types
+    expect(visit.page.locator("input[type=search]")).to_have_value("the jk")
+    visit.page.keyboard.press("Escape")
+    expect(visit.page.locator("input[type=search]")).not_to_be_focused()
+    visit.page.keyboard.press("/")
+    visit.page.keyboard.type("the")
+    visit.page.keyboard.press("Enter")
+    expect(visit.page.locator("main.find h1")).to_contain_text("feature")
+    visit.page.wait_for_load_state()
+    visit.page.keyboard.press("j")
+    expect(visit.page.locator("article.ft").first).to_be_focused()
+    visit.page.locator("input[type=search]").fill("1.3")
+    visit.page.keyboard.press("Enter")
+    expect(visit.page.locator("h1")).to_have_text("L1H3")
+
+
+def test_the_sheet_of_keys(visit: Visit) -> None:
+    visit.go("/tiny/heads/L1H3")
+    sheet = visit.page.locator("dialog#keys")
+    expect(sheet).to_be_hidden()
+    visit.page.keyboard.press("?")
+    expect(sheet).to_be_visible()
+    visit.page.keyboard.press("l")  # does nothing behind the sheet
+    visit.page.keyboard.press("Escape")
+    expect(sheet).to_be_hidden()
+    expect(visit.page.locator("h1")).to_have_text("L1H3")
+    visit.page.locator('[data-opens="keys"]').click()
+    expect(sheet).to_be_visible()
+    visit.page.get_by_role("button", name="Close").click()
+    expect(sheet).to_be_hidden()
+
+
+def test_filters_are_in_the_address(visit: Visit) -> None:
+    visit.go("/tiny")
+    visit.page.locator("input[name=layers]").fill("1-2")
+    visit.page.keyboard.press("Enter")
+    expect(visit.page.locator("td a.c:not(.off)")).to_have_count(18)
+    assert "layers=1-2" in visit.page.url
+    visit.page.go_back()
+    expect(visit.page.locator("td a.c.off")).to_have_count(0)
+
+
+def test_a_head_prints_on_white_without_controls(visit: Visit) -> None:
+    visit.page.emulate_media(media="print", color_scheme="dark")
+    visit.go("/tiny/heads/L1H3")
+    for hidden in (".nav", ".status", ".seg >> nth=0", "a.op >> nth=0"):
+        expect(visit.page.locator(hidden)).to_be_hidden()
+    expect(visit.page.locator("article.ft").first).to_be_visible()
+    assert visit.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(252, 252, 251)"
+
+
+def test_the_bundle_opens_from_the_disk(chromium: Browser, base_url: str, bundle: Path) -> None:
+    visit = open_tab(chromium, bundle.as_uri())
+    visit.go("/index.html")
+    visit.page.locator("a.c[href='heads/L1H3.html']").click()
+    expect(visit.page.locator("article.ft")).to_have_count(10)
+    row = visit.page.locator("article.ft").nth(4)
+    expect(row.locator("ol.ex")).to_be_hidden()
+    row.locator("summary").click()
+    expect(row.locator("ol.ex li")).to_have_count(10)
+    visit.page.locator("a.fid").first.click()
+    expect(visit.page.locator("main.feat")).to_have_count(1)
+    expect(visit.page.locator(".ex .k").first).to_be_visible()
+    visit.page.context.close()
+    assert visit.errors == []
 
 
 def test_keys_of_the_atlas(visit: Visit) -> None:

@@ -21,6 +21,14 @@ TWINS = {
     "/tiny/features/L0F3.json": "FeaturePage",
     "/tiny/features/L2F80.json": "FeaturePage",
     "/tiny/layers/0.json": "LayerPage",
+    "/tiny/compare.json": "ComparePage",
+    "/tiny/compare.json?heads=L0H1,L0H3&rank=fve": "ComparePage",
+    "/tiny/compare.json?heads=L0H1,L1H0,L2H0": "ComparePage",
+    "/tiny/search.json": "SearchPage",
+    "/tiny/search.json?q=evidence:copying": "SearchPage",
+    "/tiny/search.json?q=score:entropy%3C2": "SearchPage",
+    "/tiny/search.json?q=%22": "SearchPage",
+    "/about.json": "AboutPage",
 }
 
 

@@ -27,11 +27,20 @@ def test_the_number_of_queries_is_constant(client: TestClient, site_engine: Engi
     client.get("/tiny/heads/L0H0")
     counts = {
         path: count_queries(site_engine, client, path)
-        for path in ("/tiny", "/tiny/heads/L0H0?k=1", "/tiny/heads/L0H0?k=11", "/tiny/features/L0F3")
+        for path in (
+            "/tiny",
+            "/tiny/heads/L0H0?k=1",
+            "/tiny/heads/L0H0?k=11",
+            "/tiny/features/L0F3",
+            "/tiny/compare?heads=L0H0,L0H1",
+            "/tiny/search?q=the+evidence:copying",
+        )
     }
     assert counts["/tiny/heads/L0H0?k=1"] == counts["/tiny/heads/L0H0?k=11"] <= 6
     assert counts["/tiny"] <= 4
     assert counts["/tiny/features/L0F3"] <= 6
+    assert counts["/tiny/search?q=the+evidence:copying"] <= 7
+    assert counts["/tiny/compare?heads=L0H0,L0H1"] <= 7
 
 
 def test_unchanged_pages_cost_one_look_at_the_run(client: TestClient, site_engine: Engine) -> None:

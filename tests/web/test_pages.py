@@ -14,8 +14,10 @@ from starlette.testclient import TestClient
 from app.domain.records import JobProgress
 from app.domain.refs import FeatureRef, HeadRef
 from app.paths import frontend_dir
+from app.services.about import AboutPage
 from app.services.page_models import (
     AtlasPage,
+    ComparePage,
     ErrorPage,
     FeaturePage,
     FeatureRow,
@@ -23,6 +25,7 @@ from app.services.page_models import (
     IndexPage,
     LayerPage,
 )
+from app.services.search_models import SearchPage
 from app.store.engine import open_store, write_session
 from app.store.progress import report_progress
 from app.web.formats import MISSING, activation, number
@@ -39,6 +42,17 @@ PAGES = {
     "/tiny/features/L0F3?head=L0H2": "FeaturePage",
     "/tiny/features/L2F80": "FeaturePage",
     "/tiny/layers/2": "LayerPage",
+    "/tiny/compare": "ComparePage",
+    "/tiny/compare?heads=L0H1": "ComparePage",
+    "/tiny/compare?heads=L0H1,L0H3&rank=fve": "ComparePage",
+    "/tiny/compare?heads=L0H1,L0H3,L1H0,L2H0": "ComparePage",
+    "/tiny/search": "SearchPage",
+    "/tiny/search?q=the": "SearchPage",
+    "/tiny/search?q=score:induction%3E0.01": "SearchPage",
+    "/tiny/search?q=foo:bar": "SearchPage",
+    "/embed/tiny/heads/L0H1": "HeadPage",
+    "/embed/tiny/features/L0F3": "FeaturePage",
+    "/about": "AboutPage",
     "/docs": "DocsPage",
 }
 TEMPLATES = {
@@ -47,6 +61,11 @@ TEMPLATES = {
     "pages/head.html": HeadPage,
     "pages/feature.html": FeaturePage,
     "pages/layer.html": LayerPage,
+    "pages/compare.html": ComparePage,
+    "pages/search.html": SearchPage,
+    "embed/head.html": HeadPage,
+    "embed/feature.html": FeaturePage,
+    "pages/about.html": AboutPage,
     "pages/error.html": ErrorPage,
     "pages/docs.html": DocsPage,
     "partials/error.html": ErrorPage,
@@ -284,3 +303,47 @@ def test_an_empty_store_says_what_to_do_and_shows_jobs(empty_store: str) -> None
         page = soup(client.get("/").text)
         assert "3 of 12 shards" in page.text
         assert client.get("/atlases.json").json()["jobs"][0]["done"] == 3
+
+
+def test_filters_fade_what_does_not_match(client: TestClient, run: StoredRun) -> None:
+    page = soup(client.get("/tiny?score=entropy&layers=0,2&low=1&high=3").text)
+    scores = {str(head.ref): (head.ref.layer, head.scores["entropy"]) for head in run.heads}
+    expected = {name for name, (layer, value) in scores.items() if layer in (0, 2) and 1 <= value <= 3}
+    cells = page.select("td a.c")
+    assert len(cells) == len(run.heads)
+    shown = {str(cell["href"]).rpartition("/")[2] for cell in cells if "off" not in cell["class"]}
+    assert 0 < len(expected) < 8
+    assert shown == expected
+    assert f"{len(expected)} of 12 heads" in page.text
+    assert {link.text for link in page.select(".unr a")} == expected
+    assert [field.get("value") for field in page.select(".filters input")] == ["entropy", "0,2", "1.0", "3.0"]
+    # The range is one of the score, so another score does not keep it; the layers stay.
+    assert {str(link["href"]) for link in page.select("a.mt")} >= {"/tiny?score=induction&layers=0,2"}
+
+
+def test_filters_that_match_nothing_or_mean_nothing(client: TestClient) -> None:
+    page = soup(client.get("/tiny?score=entropy&layers=1&low=99").text)
+    assert "0 of 12 heads: none in layers 1 from 99" in page.text
+    assert only(page.select(".filters a"))["href"] == "/tiny?score=entropy"
+    assert "off" not in str(soup(client.get("/tiny?score=entropy&layers=&low=&high=").text).select("td a.c"))
+    for query in ("layers=2-1", "layers=x", "low=x", "low=nan", "high=inf", "layers=" + "1" * 61):
+        for path in (f"/tiny?{query}", f"/tiny.json?{query}"):
+            assert client.get(path).status_code == 422
+    assert "is not a list of layers" in client.get("/tiny?layers=x").text
+    assert client.get("/tiny.json?layers=1&score=entropy").json()["n_matching"] == 4
+
+
+def test_the_sheet_names_every_key(client: TestClient) -> None:
+    sheet = only(soup(client.get("/tiny").text).select("dialog#keys"))
+    named = {key.text for key in sheet.select("kbd")}
+    for path in (
+        "/tiny",
+        "/tiny/heads/L0H1",
+        "/tiny/features/L0F3",
+        "/tiny/compare?heads=L0H1,L0H3",
+        "/tiny/search",
+    ):
+        page = soup(client.get(path).text)
+        keys = {str(link["data-key"]) for link in page.select("[data-key]")}
+        assert {key for key in keys if not key.isdigit()} <= named
+        assert {key.text for key in page.select(".status kbd") if not key.text.isdigit()} <= named

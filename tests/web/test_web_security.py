@@ -37,6 +37,12 @@ ANSWERS = {
     "/healthz": 200,
     "/openapi.json": 200,
     "/docs": 200,
+    "/about": 200,
+    "/tiny/compare?heads=L0H1,L0H3": 200,
+    "/tiny/compare?heads=0.1": 307,
+    "/tiny/compare?heads=x": 404,
+    "/tiny/search?q=the": 200,
+    "/tiny/search?q=L0H1": 307,
 }
 
 
@@ -155,6 +161,8 @@ def test_errors_do_not_echo(client: TestClient, path: str) -> None:
         "/tiny/heads/L0H1?open=%ED%A0%80",
         "/tiny?score=%00",
         "/tiny/" + "9" * 30 + "-att-kk/3",
+        "/tiny/search?q=" + "a" * 301,
+        "/tiny/compare?heads=" + "a" * 201,
     ],
 )
 def test_bad_numbers_and_text_are_refused(client: TestClient, path: str) -> None:
@@ -195,7 +203,16 @@ def test_odd_tokens_stay_text(client: TestClient) -> None:
 
 
 def test_no_page_needs_what_the_policy_forbids(client: TestClient) -> None:
-    for path in ("/tiny", "/tiny/heads/L0H1", "/tiny/features/L0F3", "/docs", "/nothing", "/tiny/layers/0"):
+    for path in (
+        "/tiny",
+        "/tiny/heads/L0H1",
+        "/tiny/features/L0F3",
+        "/docs",
+        "/about",
+        "/nothing",
+        "/tiny/layers/0",
+        "/tiny/compare?heads=L0H1,L0H3",
+    ):
         page = BeautifulSoup(client.get(path).text, "html.parser")
         for tag in page.find_all(True):
             assert "style" not in tag.attrs

@@ -1,10 +1,15 @@
 """The list of atlases, and one atlas."""
 
-from fastapi import APIRouter, Request
+import math
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
+from app.errors import AppError
 from app.services.atlas_pages import atlas_page, index_page
-from app.services.page_models import AtlasPage, IndexPage
+from app.services.page_models import AtlasFilter, AtlasPage, IndexPage
+from app.services.search_query import InvalidQuery
 from app.web.answers import changing_page
 from app.web.dependencies import SiteDependency
 from app.web.schema import documents
@@ -12,6 +17,9 @@ from app.web.urls import atlas_url
 
 router = APIRouter()
 pages = APIRouter(include_in_schema=False)
+
+LayersQuery = Annotated[str, Query(max_length=60, description="Layers that stand out, such as 5-7 or 2,5")]
+RangeQuery = Annotated[str, Query(max_length=30, description="Bound of the score of heads that stand out")]
 
 
 @pages.get("/", name="index")
@@ -32,14 +40,56 @@ def index_twin(request: Request, site: SiteDependency) -> Response:
     return changing_page(site, request, page, "")
 
 
+class InvalidFilter(AppError):
+    """A filter of the atlas cannot be read."""
+
+    status_code = 422
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text) if text.strip() else None
+    except ValueError:
+        value = math.nan
+    if value is not None and not math.isfinite(value):
+        raise InvalidFilter("A score is filtered by numbers, such as from 0.3 to 1.")
+    return value
+
+
+def _page(
+    request: Request, site: SiteDependency, model: str, score: str | None, wanted: AtlasFilter
+) -> Response:
+    with site.session() as session:
+        reading = site.reading(session, site.live_run(session, model))
+        try:
+            page = atlas_page(reading, score, wanted)
+        except InvalidQuery as error:
+            raise InvalidFilter(str(error)) from error
+    return changing_page(site, request, page, "pages/atlas.html")
+
+
 @router.get("/{model}.json", name="atlas_json", responses=documents(AtlasPage))
-def atlas_twin(request: Request, site: SiteDependency, model: str, score: str | None = None) -> Response:
+def atlas_twin(
+    request: Request,
+    site: SiteDependency,
+    model: str,
+    score: str | None = None,
+    layers: LayersQuery = "",
+    low: RangeQuery = "",
+    high: RangeQuery = "",
+) -> Response:
     """Every head of the model with its scores."""
-    return show_atlas(request, site, model, score)
+    return _page(request, site, model, score, AtlasFilter(layers.strip(), _number(low), _number(high)))
 
 
 @pages.get("/{model}", name="atlas")
-def show_atlas(request: Request, site: SiteDependency, model: str, score: str | None = None) -> Response:
-    with site.session() as session:
-        page = atlas_page(site.reading(session, site.live_run(session, model)), score)
-    return changing_page(site, request, page, "pages/atlas.html")
+def show_atlas(
+    request: Request,
+    site: SiteDependency,
+    model: str,
+    score: str | None = None,
+    layers: LayersQuery = "",
+    low: RangeQuery = "",
+    high: RangeQuery = "",
+) -> Response:
+    return _page(request, site, model, score, AtlasFilter(layers.strip(), _number(low), _number(high)))

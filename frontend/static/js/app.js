@@ -45,7 +45,22 @@ function follow(selector) {
   document.querySelector(selector)?.click();
 }
 
+function focusSearch() {
+  const field = document.querySelector("input[type=search]");
+  field?.focus();
+  field?.select();
+  return Boolean(field);
+}
+
+function showKeys() {
+  const sheet = document.getElementById("keys");
+  if (sheet.open) sheet.close();
+  else sheet.showModal();
+}
+
 const keys = {
+  "?": showKeys,
+  b: () => history.back(),
   T: switchTheme,
   t: switchTheme,
   j: () => step([...document.querySelectorAll(".ft")], 1),
@@ -57,12 +72,16 @@ const keys = {
 
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input, textarea, select, [contenteditable]");
+  if (typing && event.key === "Escape") typing.blur();
+  if (document.querySelector("dialog[open]") && event.key !== "?") return;
   if (typing || event.metaKey || event.ctrlKey || event.altKey) return;
   if (event.key.startsWith("Arrow")) {
     if (moveInGrid(event.key)) event.preventDefault();
+  } else if (event.key === "/") {
+    if (focusSearch()) event.preventDefault();
   } else if (keys[event.key]) {
     keys[event.key]();
-  } else if (/^[a-z0-9]$/.test(event.key)) {
+  } else if (/^[a-z0-9[\]]$/.test(event.key)) {
     follow(`[data-key="${event.key}"]`);
   }
 });
@@ -72,6 +91,11 @@ document.addEventListener("htmx:after:swap", () => {
   if (document.activeElement === document.body) document.querySelector("article.ft.open:last-of-type")?.focus();
 });
 
+// Framed pages have no header, and so no button.
 const button = document.getElementById("theme");
-button.hidden = false;
-button.addEventListener("click", switchTheme);
+if (button) {
+  button.hidden = false;
+  button.addEventListener("click", switchTheme);
+}
+
+document.querySelector('[data-opens="keys"]')?.addEventListener("click", showKeys);

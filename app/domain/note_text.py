@@ -1,0 +1,45 @@
+"""What people type: stored exactly as sent, or refused with the position of what cannot be stored."""
+
+import re
+
+from app.errors import AppError
+
+MAX_NOTE_BYTES = 64 * 1024
+MAX_NAME_BYTES = 400
+# Surrogates have no UTF-8, NUL ends a text on Postgres, and control characters have no place in a file.
+_REFUSED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
+
+
+class InvalidText(AppError):
+    """A character that cannot be stored, or no text where one is needed."""
+
+    status_code = 422
+
+
+class TextTooLong(AppError):
+    """More text than the field holds."""
+
+    status_code = 413
+
+
+def check_text(text: str, name: str, limit: int = MAX_NOTE_BYTES) -> str:
+    """The text as it is. Raises InvalidText or TextTooLong; limits are bytes of UTF-8."""
+    if found := _REFUSED.search(text):
+        code = f"U+{ord(found[0]):04X}"
+        raise InvalidText(
+            f"{name} has the character {code} at position {found.start()}, which cannot be stored"
+        )
+    size = len(text.encode())
+    if size > limit:
+        raise TextTooLong(f"{name} has {size} bytes; at most {limit} are stored")
+    return text
+
+
+def check_name(text: str, name: str) -> str:
+    """A short text on one line that is not only spaces. Raises InvalidText or TextTooLong."""
+    check_text(text, name, MAX_NAME_BYTES)
+    if not text.strip():
+        raise InvalidText(f"{name} is empty")
+    if found := re.search(r"[\t\n\r]", text):
+        raise InvalidText(f"{name} has a tab or line break at position {found.start()}; it is one line")
+    return text

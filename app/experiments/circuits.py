@@ -1,0 +1,115 @@
+"""What heads write, read from their OV weights, and whether they attend to what the model is about to predict."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from app.adapters.interventions import ExperimentModel
+from app.attribution.head_scores import copying_score, vocabulary_map
+from app.attribution.logits import logit_effect
+from app.domain.refs import HeadRef
+from app.experiments.errors import InvalidExperiment
+from app.experiments.natural_text import Text
+from app.experiments.progress import PLAIN, Batching
+from app.experiments.tasks import ORDINALS
+
+Scores = dict[HeadRef, float]
+
+
+def copying_scores(model: ExperimentModel) -> Scores:
+    """Each head's OV eigenvalue summary: 1 copies what it reads, -1 writes its negative.
+
+    Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits" (copying).
+    """
+    out = model.unembed_weights()
+    vocabulary = vocabulary_map(model.embedding(), out.w_u, out.final_norm_weight, out.centre_residual)
+    found: Scores = {}
+    for layer in range(model.record.n_layers):
+        weights = model.head_weights(layer)
+        w_v = weights.w_v * weights.input_norm_weight[:, None]
+        for head, score in enumerate(copying_score(w_v, weights.w_o, vocabulary).tolist()):
+            found[HeadRef(layer, head)] = score
+    return found
+
+
+def predicted_token_attention(model: ExperimentModel, text: Text, batching: Batching = PLAIN) -> Scores:
+    """Mean attention to earlier copies of the token that the model predicts, where there are any.
+
+    Source: McDougall et al. 2023, arXiv 2310.04625 (copy suppression attends to the predicted token).
+    """
+    shape = (model.record.n_layers, model.record.n_heads)
+    total, count = np.zeros(shape), 0
+    for part in batching.slices(len(text.tokens), "attention to predicted tokens"):
+        tokens = torch.from_numpy(text.tokens[part])
+        predicted = model.logits(tokens).argmax(-1).cpu()
+        counted = torch.from_numpy(text.counted[part])
+        earlier = torch.ones(tokens.shape[1], tokens.shape[1], dtype=torch.bool).tril()
+        copies = (
+            (tokens[:, None, :] == predicted[:, :, None]) & earlier & counted[:, None] & counted[:, :, None]
+        )
+        count += int(copies.any(dim=2).sum())
+        for layer, pattern in model.patterns(tokens).items():
+            total[layer] += (pattern.cpu().double() * copies[:, None]).sum(dim=(0, 2, 3)).numpy()
+    mean = total / max(count, 1)
+    return {HeadRef(layer, head): float(mean[layer, head]) for layer, head in np.ndindex(shape)}
+
+
+def successor_scores(model: ExperimentModel) -> tuple[Scores, int]:
+    """The share of ordinal steps whose next item each head's OV circuit boosts most, and the number of steps.
+
+    Items are read as the stream holds them after the first block (the embedding, for the first block itself), with
+    BOS before them; of each item the form that is one token, with a space before it or without, is used. Raises
+    InvalidExperiment where no sequence has three one-token items in a row.
+    Source: Gould et al. 2023, arXiv 2312.09230 (successor heads, effective embedding).
+    """
+    chains = [chain for words in ORDINALS.values() for chain in _one_token_chains(model, words)]
+    if not chains:
+        raise InvalidExperiment(
+            f"no ordinal sequence has one-token items in the tokens of {model.record.name}"
+        )
+    first, later = (_item_streams(model, chains, layer) for layer in (0, min(1, model.record.n_layers - 1)))
+    out = model.unembed_weights()
+    found: Scores = {}
+    n_steps = sum(len(chain) - 1 for chain in chains)
+    for layer in range(model.record.n_layers):
+        weights = model.head_weights(layer)
+        hits = torch.zeros(model.record.n_heads)
+        for chain, stream in zip(chains, first if layer == 0 else later, strict=True):
+            x = stream - stream.mean(dim=1, keepdim=True) if out.centre_residual else stream
+            x = x[:-1] * weights.input_norm_weight
+            written = torch.einsum("im,hmd,hdn->hin", x, weights.w_v, weights.w_o)
+            ids = torch.tensor(chain, device=out.w_u.device)
+            for head, direction in enumerate(written):
+                logits = logit_effect(direction, out.w_u[:, ids], out.final_norm_weight, out.centre_residual)
+                hits[head] += (logits.argmax(dim=1).cpu() == torch.arange(1, len(chain))).sum()
+        for head, hit in enumerate(hits.tolist()):
+            found[HeadRef(layer, head)] = hit / n_steps
+    return found, n_steps
+
+
+def _one_token_chains(model: ExperimentModel, words: tuple[str, ...]) -> list[list[int]]:
+    """The longest runs of at least three items that are one token each, all in one form."""
+    forms: list[list[list[int]]] = []
+    for lead in (" ", ""):
+        runs: list[list[int]] = [[]]
+        for word in words:
+            ids = _ids(model, lead + word)
+            if len(ids) == 1:
+                runs[-1].append(ids[0])
+            else:
+                runs.append([])
+        forms.append([run for run in runs if len(run) >= 3])
+    return max(forms, key=lambda form: sum(map(len, form)))
+
+
+def _ids(model: ExperimentModel, text: str) -> list[int]:
+    ids = model.tokenizer.encode(text)
+    spelt = b"".join(model.tokenizer.token_bytes(token_id) for token_id in ids)
+    return ids if spelt.strip() == text.strip().encode() else []
+
+
+def _item_streams(model: ExperimentModel, chains: list[list[int]], layer: int) -> list[Tensor]:
+    items = torch.tensor([token for chain in chains for token in chain])
+    tokens = torch.stack([torch.full_like(items, model.record.bos_token_id), items], dim=1)
+    stream = model.residual_before(tokens, layer)[:, 1]
+    return list(stream.split([len(chain) for chain in chains]))

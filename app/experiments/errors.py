@@ -1,0 +1,34 @@
+"""What makes a request for an experiment invalid, each in one sentence."""
+
+from collections.abc import Sequence
+
+from app.adapters.interventions import ExperimentModel
+from app.domain.refs import HeadRef
+from app.errors import AppError
+
+
+class InvalidExperiment(AppError):
+    """The experiment cannot be run on this model with these parameters."""
+
+
+def check_heads(model: ExperimentModel, heads: Sequence[HeadRef]) -> None:
+    """Raises InvalidExperiment where there are no heads, one twice, or one that the model lacks."""
+    if not heads:
+        raise InvalidExperiment("no heads were given")
+    record = model.record
+    for head in heads:
+        if not (0 <= head.layer < record.n_layers and 0 <= head.head < record.n_heads):
+            raise InvalidExperiment(
+                f"{record.name} has no head {head}: it has {record.n_layers} layers of {record.n_heads} heads"
+            )
+    if len(set(heads)) != len(heads):
+        raise InvalidExperiment(f"a head was given twice among {', '.join(map(str, heads))}")
+
+
+def check_length(model: ExperimentModel, n_positions: int) -> None:
+    """Raises InvalidExperiment where a sequence is longer than the model's context."""
+    if n_positions > model.context_limit:
+        raise InvalidExperiment(
+            f"a sequence of {n_positions} tokens is longer than the {model.context_limit} that "
+            f"{model.record.name} can read"
+        )

@@ -1,0 +1,123 @@
+"""Does a feature fire where a proxy says it should? Specificity and sensitivity over intervals of activation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from app.adapters.interventions import ExperimentModel
+from app.attribution.sae import SparseCoder
+from app.domain.refs import FeatureRef
+from app.experiments.errors import InvalidExperiment
+from app.experiments.intervals import Interval, Resampling, ratio_interval
+from app.experiments.natural_text import Text
+from app.experiments.progress import PLAIN, Batching
+
+NAME = "feature-check"
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """A feature's activation, what a proxy selects, and which tokens count; all [sequence pos]."""
+
+    activation: Floats
+    proxy: NDArray[np.bool_]
+    counted: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class ActivationInterval:
+    """Tokens whose activation lies in (lower, upper]; the first holds those where the feature is silent.
+
+    proxy_share: of the interval's tokens, those that the proxy selects (its precision). sensitivity: of all tokens
+    that the proxy selects, those with an activation above lower. specificity: of all others, those at most lower.
+    """
+
+    lower: float
+    upper: float
+    n_tokens: int
+    n_proxy: int
+    proxy_share: Interval | None
+    sensitivity: Interval | None
+    specificity: Interval | None
+
+
+@dataclass(frozen=True)
+class FeatureCheckResult:
+    """One feature against one proxy."""
+
+    feature: FeatureRef
+    proxy: str
+    n_tokens: int
+    n_active: int
+    n_proxy: int
+    intervals: tuple[ActivationInterval, ...]
+
+
+def feature_activations(
+    model: ExperimentModel,
+    coder: SparseCoder,
+    feature: FeatureRef,
+    text: Text,
+    batching: Batching = PLAIN,
+) -> Floats:
+    """The feature's activation on every position, [sequence pos]. Raises InvalidExperiment."""
+    text.check(model)
+    if not 0 <= feature.index < coder.d_sae:
+        raise InvalidExperiment(f"the SAE has no feature {feature}: it has {coder.d_sae}")
+    out = np.empty(text.tokens.shape)
+    for part in batching.slices(len(text.tokens), f"activations of {feature}"):
+        z = model.activations(torch.from_numpy(text.tokens[part]), [feature.layer])[feature.layer].z
+        acts = coder.encode(z.flatten(2).flatten(0, 1)).feature_acts[:, feature.index]
+        out[part] = acts.double().cpu().numpy().reshape(out[part].shape)
+    return out
+
+
+def feature_check(
+    feature: FeatureRef,
+    observed: Observed,
+    proxy_name: str,
+    n_intervals: int = 10,
+    resampling: Resampling | None = None,
+) -> FeatureCheckResult:
+    """Equal intervals from 0 to the largest activation, below them silence; sequences are resampled whole.
+
+    Raises InvalidExperiment where the feature never fires, or the proxy selects
+    all tokens or none.
+    """
+    sequence = np.nonzero(observed.counted)[0]
+    acts, wanted = observed.activation[observed.counted], observed.proxy[observed.counted]
+    _check(feature, acts, wanted, proxy_name)
+    edges = np.linspace(0, float(acts.max()), n_intervals + 1)
+    lowers = np.concatenate([[-np.inf], edges[:-1]])
+    uppers = np.concatenate([[0.0], edges[1:]])
+    how = resampling or Resampling()
+
+    def share(above: NDArray[np.bool_], below: NDArray[np.bool_]) -> Interval | None:
+        return ratio_interval((above & below).astype(np.float64), below.astype(np.float64), how, sequence)
+
+    intervals = tuple(
+        ActivationInterval(
+            lower=0.0 if np.isneginf(lower) else float(lower),
+            upper=float(upper),
+            n_tokens=int(inside.sum()),
+            n_proxy=int((inside & wanted).sum()),
+            proxy_share=share(wanted, inside),
+            sensitivity=share(acts > lower, wanted),
+            specificity=share(acts <= lower, ~wanted),
+        )
+        for lower, upper in zip(lowers, uppers, strict=True)
+        for inside in [(acts > lower) & (acts <= upper)]
+    )
+    return FeatureCheckResult(
+        feature, proxy_name, len(acts), int((acts > 0).sum()), int(wanted.sum()), intervals
+    )
+
+
+def _check(feature: FeatureRef, acts: Floats, wanted: NDArray[np.bool_], proxy_name: str) -> None:
+    if not (acts > 0).any():
+        raise InvalidExperiment(f"{feature} is active on none of {len(acts)} tokens")
+    if wanted.all() or not wanted.any():
+        raise InvalidExperiment(f"the proxy {proxy_name} selects {int(wanted.sum())} of {len(acts)} tokens")

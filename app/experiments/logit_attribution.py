@@ -1,0 +1,78 @@
+"""Direct logit attribution (DLA): a token's logit as the sum of what every component of the model wrote.
+
+Through the true final norm, whose scale is taken as frozen at the value it has in the forward pass.
+"""
+
+from dataclasses import dataclass, fields
+
+import torch
+from jaxtyping import Float64, Int
+from torch import Tensor
+
+from app.adapters.interventions import ReadOut, ResidualDecomposition
+
+
+@dataclass(frozen=True, eq=False)
+class LogitParts:
+    """The logit of one token at each of n positions, above the mean over the vocabulary, in parts.
+
+    embedding + heads + attention_bias + mlp + bias = logit, where logit comes from the model's own forward
+    pass. The mean over the vocabulary moves no probability; without it, weights with the norms folded in and
+    weights as trained agree.
+    """
+
+    embedding: Float64[Tensor, " n"]
+    heads: Float64[Tensor, "n layer n_heads"]
+    attention_bias: Float64[Tensor, "n layer"]
+    mlp: Float64[Tensor, "n layer"]
+    bias: Float64[Tensor, " n"]  # of the final norm and of the unembedding
+    logit: Float64[Tensor, " n"]
+
+    @property
+    def total(self) -> Float64[Tensor, " n"]:
+        """All parts together."""
+        return (
+            self.embedding
+            + self.heads.sum(dim=(1, 2))
+            + self.attention_bias.sum(dim=1)
+            + self.mlp.sum(dim=1)
+            + self.bias
+        )
+
+    @property
+    def worst_error(self) -> float:
+        """The largest |total - logit| in units of the largest |logit| (or of 1, where that is smaller)."""
+        return float((self.total - self.logit).abs().max() / self.logit.abs().max().clamp(min=1))
+
+    @classmethod
+    def joined(cls, parts: list["LogitParts"]) -> "LogitParts":
+        """Batches one after the other."""
+        return cls(**{f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(cls)})
+
+
+def logit_parts(residual: ResidualDecomposition, read_out: ReadOut, target: Int[Tensor, " n"]) -> LogitParts:
+    """DLA of the target token at each position, through the final norm with its scale frozen.
+
+    A component x adds ((x - mean(x)) * norm_weight / scale) @ W_U[:, target] (the mean only for a LayerNorm).
+    Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits" (direct path to the logits).
+    """
+    column = (read_out.w_u[:, target] - read_out.w_u.mean(dim=1, keepdim=True)).double().T
+    total = residual.total.double()
+    if read_out.centre_residual:
+        total = total - total.mean(dim=1, keepdim=True)
+    scale = (total.square().mean(dim=1, keepdim=True) + read_out.eps).sqrt()
+    direction = column * read_out.norm_weight.double()
+    if read_out.centre_residual:  # centring the component or the direction it is read in is the same
+        direction = direction - direction.mean(dim=1, keepdim=True)
+    direction = direction / scale
+    b_u = read_out.b_u.double()
+    logits = residual.logits.double()
+    picked = logits.gather(1, target[:, None])[:, 0]
+    return LogitParts(
+        embedding=(residual.embedding.double() * direction).sum(dim=1),
+        heads=torch.einsum("nlhm,nm->nlh", residual.heads.double(), direction),
+        attention_bias=direction @ residual.attention_bias.double().T,
+        mlp=torch.einsum("nlm,nm->nl", residual.mlp.double(), direction),
+        bias=column @ read_out.norm_bias.double() + b_u[target] - b_u.mean(),
+        logit=picked - logits.mean(dim=1),
+    )

@@ -1,0 +1,120 @@
+"""What heads attend to in ordinary text, by how many tokens before the source match those up to the destination."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from app.adapters.interventions import ExperimentModel
+from app.domain.evidence import normalised_ids, prefix_lengths
+from app.domain.refs import HeadRef
+from app.experiments.errors import InvalidExperiment, check_length
+from app.experiments.intervals import Interval, Resampling, ratio_interval
+from app.experiments.progress import PLAIN, Batching
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """Corpus sequences [sequence pos], BOS first; counted marks what is neither BOS nor padding."""
+
+    tokens: NDArray[np.int64]
+    counted: NDArray[np.bool_]
+
+    def check(self, model: ExperimentModel) -> None:
+        """Raises InvalidExperiment for text that the model cannot read."""
+        if self.tokens.ndim != 2 or self.tokens.shape != self.counted.shape or not self.counted.any():
+            raise InvalidExperiment(f"text of shape {self.tokens.shape} has no tokens to count")
+        check_length(model, self.tokens.shape[1])
+        low, high = int(self.tokens.min()), int(self.tokens.max())
+        if low < 0 or high >= model.record.d_vocab:
+            raise InvalidExperiment(
+                f"the text holds token ids {low} to {high}; the model's are 0 to {model.record.d_vocab - 1}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Attended:
+    """Every pair of positions with enough attention from one head; columns over the pairs."""
+
+    sequence: NDArray[np.int64]
+    dest: NDArray[np.int64]
+    source: NDArray[np.int64]
+    attention: NDArray[np.float64]
+    prefix: NDArray[np.int16]  # exact
+    prefix_fuzzy: NDArray[np.int16]  # up to one leading space and letter case
+
+
+@dataclass(frozen=True)
+class PrefixDistribution:
+    """How many attended pairs have each matched prefix length; the last place also holds all longer ones."""
+
+    threshold: float
+    n_pairs: int
+    exact: tuple[int, ...]
+    fuzzy: tuple[int, ...]
+    induction_share: Interval | None  # pairs with an exact prefix, of all pairs
+    long_share: Interval | None  # pairs with an exact prefix of 2 or more, of those with one
+
+
+def attended_pairs(
+    model: ExperimentModel,
+    text: Text,
+    heads: Sequence[HeadRef],
+    threshold: float,
+    batching: Batching = PLAIN,
+) -> dict[HeadRef, Attended]:
+    """All pairs, not one a sequence, with attention above the threshold; neither end is BOS or padding."""
+    text.check(model)
+    layers = sorted({head.layer for head in heads})
+    found: dict[HeadRef, list[NDArray[np.float64]]] = {head: [] for head in heads}
+    for part in batching.slices(len(text.tokens), "attention in natural text"):
+        activations = model.activations(torch.from_numpy(text.tokens[part]), layers)
+        counted = text.counted[part]
+        both = counted[:, :, None] & counted[:, None, :]
+        for head in heads:
+            pattern = activations[head.layer].pattern[:, head.head].double().cpu().numpy()
+            row, dest, source = np.nonzero((pattern > threshold) & both)
+            attention = pattern[row, dest, source]
+            found[head].append(np.array([row + part.start, dest, source, attention], np.float64))
+    fuzzy_ids = normalised_ids(model.tokenizer.vocabulary(model.record.d_vocab))
+    return {
+        head: _matched(np.concatenate(parts, axis=1), text, fuzzy_ids, model) for head, parts in found.items()
+    }
+
+
+def _matched(
+    columns: NDArray[np.float64], text: Text, fuzzy_ids: NDArray[np.int64], model: ExperimentModel
+) -> Attended:
+    sequence, dest, source = (column.astype(np.int64) for column in columns[:3])
+    bos = model.record.bos_token_id
+    return Attended(
+        sequence=sequence,
+        dest=dest,
+        source=source,
+        attention=columns[3],
+        prefix=prefix_lengths(text.tokens, sequence, dest, source, bos),
+        prefix_fuzzy=prefix_lengths(fuzzy_ids[text.tokens], sequence, dest, source, int(fuzzy_ids[bos])),
+    )
+
+
+def prefix_distribution(
+    pairs: Attended, threshold: float, max_prefix: int, resampling: Resampling
+) -> PrefixDistribution:
+    """The distribution over pairs above a threshold; sequences are resampled whole, as their pairs depend."""
+    kept = pairs.attention > threshold
+    prefix, sequence = pairs.prefix[kept], pairs.sequence[kept]
+    matched, long = (prefix >= 1).astype(np.float64), (prefix >= 2).astype(np.float64)
+    return PrefixDistribution(
+        threshold=threshold,
+        n_pairs=int(kept.sum()),
+        exact=_counts(prefix, max_prefix),
+        fuzzy=_counts(pairs.prefix_fuzzy[kept], max_prefix),
+        induction_share=ratio_interval(matched, np.ones(len(matched)), resampling, sequence),
+        long_share=ratio_interval(long, matched, resampling, sequence),
+    )
+
+
+def _counts(prefix: NDArray[np.int16], max_prefix: int) -> tuple[int, ...]:
+    return tuple(np.bincount(np.minimum(prefix, max_prefix), minlength=max_prefix + 1).tolist())

@@ -1,0 +1,123 @@
+"""Long-prefix, standard or neither: a written rule on bootstrap intervals.
+
+With s(n) the mean attention at prefix length n, the gain of n is g(n) = s(n) - s(0), and long = mean of g(n) over
+n >= 2. `one_share` is g(1) / long; `kept` is attention after corruption over attention before it.
+
+neither: the lower end of long is below min_gain.
+long-prefix: the upper end of one_share is below max_one_share, and of kept, where it is known, too.
+standard: the lower end of one_share is at least max_one_share, and of kept, where it is known, too.
+neither: all else; the intervals are too wide, or the two kinds of evidence disagree.
+
+kept is known from min_examples natural examples on, for a head that attends to them (the lower end of its attention
+before is at least min_gain).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.experiments.intervals import Interval, Resampling, mean_interval, ratio_interval
+
+Kind = Literal["long-prefix", "standard", "neither"]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class VerdictRule:
+    """The thresholds of the rule."""
+
+    min_gain: float = 0.1
+    max_one_share: float = 0.5
+    min_examples: int = 20
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a head is, why, and the intervals that say so."""
+
+    kind: Kind
+    reason: str
+    one_gain: Interval
+    long_gain: Interval
+    one_share: Interval
+    before: Interval | None  # natural examples; None where there were none
+    after: Interval | None
+    kept: Interval | None  # None where it is not known
+
+
+@dataclass(frozen=True, eq=False)
+class HeadEvidence:
+    """One head's numbers: attention [example, prefix length from 0], and on natural examples [n]."""
+
+    by_prefix: Floats
+    before: Floats
+    after: Floats
+    sequence: NDArray[np.int64]  # of each natural example
+
+    def shuffled(self, generator: np.random.Generator) -> "HeadEvidence":
+        """The same numbers with their labels shuffled within each example: a control that can show nothing."""
+        swap = generator.random(len(self.before)) < 0.5
+        return HeadEvidence(
+            generator.permuted(self.by_prefix, axis=1),
+            np.where(swap, self.after, self.before),
+            np.where(swap, self.before, self.after),
+            self.sequence,
+        )
+
+
+def judge(evidence: HeadEvidence, rule: VerdictRule, resampling: Resampling) -> Verdict:
+    """The verdict on one head."""
+    n = len(evidence.by_prefix)
+    gains = evidence.by_prefix[:, 1:] - evidence.by_prefix[:, :1]
+    one = gains[:, 0]
+    long = gains[:, 1:].mean(axis=1) if gains.shape[1] > 1 else one
+    drawn = resampling.weights(n) / n
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share, resampled = one.mean() / long.mean(), (drawn @ one) / (drawn @ long)
+    one_gain = resampling.interval(one.mean(), drawn @ one, n)
+    long_gain = resampling.interval(long.mean(), drawn @ long, n)
+    one_share = resampling.interval(share if np.isfinite(share) else 0.0, resampled, n)
+    before = mean_interval(evidence.before, resampling, evidence.sequence)
+    after = mean_interval(evidence.after, resampling, evidence.sequence)
+    kept = None
+    if before is not None and before.n >= rule.min_examples and before.lower >= rule.min_gain:
+        kept = ratio_interval(evidence.after, evidence.before, resampling, evidence.sequence)
+    kind, reason = _decide(long_gain, one_share, kept, rule)
+    return Verdict(kind, reason, one_gain, long_gain, one_share, before, after, kept)
+
+
+def false_verdict_share(
+    evidence: HeadEvidence, rule: VerdictRule, resampling: Resampling, n_shuffles: int, seed: int
+) -> float | None:
+    """The share of label-shuffled controls that the rule calls something other than neither. None for no shuffles."""
+    generator = np.random.default_rng(seed)
+    kinds = [judge(evidence.shuffled(generator), rule, resampling).kind for _ in range(n_shuffles)]
+    return sum(kind != "neither" for kind in kinds) / n_shuffles if n_shuffles else None
+
+
+def _decide(
+    long_gain: Interval, one_share: Interval, kept: Interval | None, rule: VerdictRule
+) -> tuple[Kind, str]:
+    if long_gain.lower < rule.min_gain:
+        return "neither", "attention rises too little when a span repeats"
+    sides: Sequence[Kind | None] = [_side(part, rule) for part in (one_share, kept) if part is not None]
+    evidence = (
+        "on random tokens and after corruption" if kept else "on random tokens; too few natural examples"
+    )
+    if sides[0] is None:
+        return "neither", "undecided: the interval on random tokens spans the threshold"
+    if sides[-1] is None:
+        return "neither", "undecided: the interval after corruption spans the threshold"
+    if sides[0] != sides[-1]:
+        return "neither", f"{sides[0]} on random tokens, {sides[-1]} after corruption"
+    needs = "needs two or more matching tokens" if sides[0] == "long-prefix" else "needs one matching token"
+    return sides[0], f"{needs} ({evidence})"
+
+
+def _side(part: Interval, rule: VerdictRule) -> Kind | None:
+    if part.upper < rule.max_one_share:
+        return "long-prefix"
+    return "standard" if part.lower >= rule.max_one_share else None

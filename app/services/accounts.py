@@ -1,0 +1,55 @@
+"""Passwords: hashing with Argon2, and a login that takes as long for a name that does not exist."""
+
+from functools import cache
+
+from pwdlib import PasswordHash
+from pwdlib.exceptions import UnknownHashError
+from sqlalchemy.orm import Session
+
+from app.errors import AppError
+from app.store.annotators import Annotator, find_annotator
+
+MIN_PASSWORD, MAX_PASSWORD = 8, 1000
+
+
+class WeakPassword(AppError):
+    """The password is shorter or longer than allowed."""
+
+    status_code = 422
+
+
+class WrongLogin(AppError):
+    """Name or password is wrong; which of them is not said."""
+
+    status_code = 401
+
+
+@cache
+def _hasher() -> PasswordHash:
+    return PasswordHash.recommended()
+
+
+@cache
+def _dummy_hash() -> str:
+    return _hasher().hash("no password is this long phrase")
+
+
+def hash_password(password: str) -> str:
+    """Raises WeakPassword."""
+    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+        raise WeakPassword(f"a password has {MIN_PASSWORD} to {MAX_PASSWORD} characters")
+    return _hasher().hash(password.encode("utf-8", "surrogatepass"))
+
+
+def log_in(session: Session, name: str, password: str) -> Annotator:
+    """Raises WrongLogin, with one sentence and after one verification whatever was wrong."""
+    found = find_annotator(session, name) if name.isprintable() else None
+    allowed = found is not None and found.removed_at is None and found.password_hash is not None
+    stored = found.password_hash if found is not None and allowed and found.password_hash else _dummy_hash()
+    try:
+        right = _hasher().verify(password[:MAX_PASSWORD].encode("utf-8", "surrogatepass"), stored)
+    except UnknownHashError:
+        right = False
+    if found is None or not allowed or not right:
+        raise WrongLogin("the name or the password is wrong")
+    return found

@@ -1,0 +1,153 @@
+"""How far annotators agree: Krippendorff's alpha for head types, overlap for roles, with intervals."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+import krippendorff
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.annotations import HeadAnnotation
+from app.domain.head_types import HEAD_TYPES, HeadType
+from app.domain.refs import HeadRef
+
+N_RESAMPLES = 1000
+INTERVAL = (2.5, 97.5)
+ByAnnotator = Mapping[str, Mapping[HeadRef, HeadAnnotation]]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95% bootstrap interval over heads. None where undefined; `reason` then says why."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n_heads: int
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A head whose annotators differ in type, or share no role."""
+
+    head: HeadRef
+    types: tuple[tuple[str, HeadType | None], ...]
+    roles: tuple[tuple[str, tuple[str, ...]], ...]
+    role_overlap: float | None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Agreement of everyone with everyone on the heads that at least two have typed or given roles."""
+
+    annotators: tuple[str, ...]
+    head_type: Estimate
+    roles: Estimate
+    confusion: tuple[tuple[HeadType, HeadType, int], ...]  # unordered pairs of types with their counts
+    disagreements: tuple[Disagreement, ...]
+
+
+def agreement(by_annotator: ByAnnotator, seed: int = 0, n_resamples: int = N_RESAMPLES) -> Agreement:
+    """From settled records. Provisional types count as missing. Deterministic in the seed."""
+    heads = sorted({head for records in by_annotator.values() for head in records})
+    counts = np.array([_type_counts(by_annotator, head) for head in heads], np.int64)
+    counts = counts.reshape(len(heads), len(HEAD_TYPES))
+    counts = counts[counts.sum(1) >= 2]
+    overlaps = [overlap for head in heads if (overlap := _role_overlap(by_annotator, head)) is not None]
+    return Agreement(
+        annotators=tuple(sorted(by_annotator)),
+        head_type=_estimate_alpha(counts, seed, n_resamples),
+        roles=_estimate_overlap(np.array(overlaps, np.float64), seed, n_resamples),
+        confusion=_confusion(by_annotator, heads),
+        disagreements=tuple(found for head in heads if (found := _disagreement(by_annotator, head))),
+    )
+
+
+def _settled(annotation: HeadAnnotation | None) -> HeadType | None:
+    return None if annotation is None or annotation.provisional else annotation.head_type
+
+
+def _type_counts(by_annotator: ByAnnotator, head: HeadRef) -> list[int]:
+    types = [_settled(records.get(head)) for records in by_annotator.values()]
+    return [types.count(name) for name in HEAD_TYPES]
+
+
+def nominal_alpha(counts: NDArray[np.int64]) -> float | None:
+    """Krippendorff's alpha over units x values; None where it is undefined: no pair, or one value only."""
+    paired = counts[counts.sum(1) >= 2]
+    if len(paired) == 0 or np.count_nonzero(paired.sum(0)) < 2:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        alpha = float(krippendorff.alpha(value_counts=paired, level_of_measurement="nominal"))
+    return alpha if np.isfinite(alpha) else None
+
+
+def _estimate_alpha(counts: NDArray[np.int64], seed: int, n_resamples: int) -> Estimate:
+    if len(counts) == 0:
+        return Estimate(None, None, None, 0, "no head has a settled type from two annotators")
+    alpha = nominal_alpha(counts)
+    if alpha is None:
+        return Estimate(
+            None, None, None, len(counts), "every type given is the same, so chance agreement is total"
+        )
+    low, high = _interval(len(counts), lambda rows: nominal_alpha(counts[rows]), seed, n_resamples)
+    return Estimate(alpha, low, high, len(counts))
+
+
+def _estimate_overlap(overlaps: NDArray[np.float64], seed: int, n_resamples: int) -> Estimate:
+    if len(overlaps) == 0:
+        return Estimate(None, None, None, 0, "no head has roles and two annotators")
+    low, high = _interval(len(overlaps), lambda rows: float(overlaps[rows].mean()), seed, n_resamples)
+    return Estimate(float(overlaps.mean()), low, high, len(overlaps))
+
+
+def _interval(
+    n: int, statistic: Callable[[NDArray[np.int64]], float | None], seed: int, n_resamples: int
+) -> tuple[float | None, float | None]:
+    """Percentiles over resampled heads; resamples in which the number is undefined are left out."""
+    if n < 2:
+        return None, None
+    rng = np.random.default_rng(seed)
+    drawn = (statistic(rng.integers(0, n, n)) for _ in range(n_resamples))
+    values = [value for value in drawn if value is not None]
+    if 2 * len(values) < n_resamples:
+        return None, None
+    low, high = np.percentile(values, INTERVAL)
+    return float(low), float(high)
+
+
+def jaccard(left: set[str], right: set[str]) -> float | None:
+    """Shared roles over all roles; None where neither side has any."""
+    return len(left & right) / len(left | right) if left | right else None
+
+
+def _role_overlap(by_annotator: ByAnnotator, head: HeadRef) -> float | None:
+    """The mean over pairs of annotators of the head."""
+    roles = [set(records[head].roles) for records in by_annotator.values() if head in records]
+    shared = [jaccard(left, right) for left, right in combinations(roles, 2)]
+    known = [value for value in shared if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _confusion(by_annotator: ByAnnotator, heads: list[HeadRef]) -> tuple[tuple[HeadType, HeadType, int], ...]:
+    counts: dict[tuple[int, int], int] = {}
+    for head in heads:
+        given = [t for records in by_annotator.values() if (t := _settled(records.get(head)))]
+        for left, right in combinations(sorted(map(HEAD_TYPES.index, given)), 2):
+            counts[left, right] = counts.get((left, right), 0) + 1
+    return tuple((HEAD_TYPES[left], HEAD_TYPES[right], n) for (left, right), n in sorted(counts.items()))
+
+
+def _disagreement(by_annotator: ByAnnotator, head: HeadRef) -> Disagreement | None:
+    given = {name: records[head] for name, records in sorted(by_annotator.items()) if head in records}
+    types: list[tuple[str, HeadType | None]] = [(name, _settled(found)) for name, found in given.items()]
+    overlap = _role_overlap(by_annotator, head)
+    if len({head_type for _, head_type in types if head_type}) < 2 and overlap != 0:
+        return None
+    return Disagreement(
+        head, tuple(types), tuple((name, found.roles) for name, found in given.items()), overlap
+    )

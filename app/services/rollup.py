@@ -1,0 +1,75 @@
+"""What one annotator's records add up to: head types, layers, novelty, sensitivity, and agreement of all."""
+
+from dataclasses import dataclass, replace
+
+from sqlalchemy.orm import Session
+
+from app.domain.annotations import HeadAnnotation, Revision
+from app.domain.layer_table import LayerRow, layer_table
+from app.domain.novelty import novel_groups
+from app.domain.refs import HeadRef
+from app.domain.tallies import SENSITIVITY_K, SensitivityRow, Tally, sensitivity, tally_heads
+from app.services.agreement import Agreement, agreement
+from app.services.visibility import Viewer, visible_records
+from app.store.annotations import get_atlas_id
+from app.store.annotators import CONSENSUS
+from app.store.dashboards import LiveRun
+from app.store.rankings import get_all_rankings
+
+
+@dataclass(frozen=True)
+class RollUp:
+    """One annotator's submitted records of an atlas, added up.
+
+    novel: heads with groups that no earlier head has. n_surprising: heads that the annotator flagged by hand.
+    """
+
+    annotator: str
+    n_heads: int
+    n_submitted: int
+    tally: Tally
+    layers: tuple[LayerRow, ...]
+    novel: dict[HeadRef, tuple[str, ...]]
+    n_surprising: int
+    sensitivity: tuple[SensitivityRow, ...]
+
+
+def submitted_heads(records: list[Revision]) -> dict[str, dict[HeadRef, HeadAnnotation]]:
+    """Annotator -> head -> what they say, of submitted records."""
+    found: dict[str, dict[HeadRef, HeadAnnotation]] = {}
+    for record in records:
+        if record.status == "submitted" and isinstance(record.subject.ref, HeadRef):
+            found.setdefault(record.annotator, {})[record.subject.ref] = record.head
+    return found
+
+
+def add_up(annotator: str, heads: dict[HeadRef, HeadAnnotation], n_layers: int, n_heads: int) -> RollUp:
+    """Everything that needs no store. Sensitivity to k and ranking is left empty."""
+    groups = {head: [name for name, _ in found.computed.groups] for head, found in heads.items()}
+    return RollUp(
+        annotator=annotator,
+        n_heads=n_layers * n_heads,
+        n_submitted=len(heads),
+        tally=tally_heads(heads[head] for head in sorted(heads)),
+        layers=layer_table(heads, n_layers),
+        novel=novel_groups(groups),
+        n_surprising=sum(found.surprising for found in heads.values()),
+        sensitivity=(),
+    )
+
+
+def roll_up(session: Session, run: LiveRun, viewer: Viewer, annotator: str) -> RollUp:
+    """The annotator's records as far as the viewer may see them."""
+    records = visible_records(session, get_atlas_id(session, run.slug), viewer)
+    heads = submitted_heads(records).get(annotator, {})
+    model = run.record.model
+    added = add_up(annotator, heads, model.n_layers, model.n_heads)
+    rankings = get_all_rankings(session, run, max(SENSITIVITY_K))
+    return replace(added, sensitivity=sensitivity(heads, rankings))
+
+
+def agree(session: Session, run: LiveRun, viewer: Viewer, seed: int = 0) -> Agreement:
+    """Agreement of the annotators as far as the viewer may see their records; the consensus is no annotator."""
+    by_annotator = submitted_heads(visible_records(session, get_atlas_id(session, run.slug), viewer))
+    by_annotator.pop(CONSENSUS, None)
+    return agreement(by_annotator, seed)

@@ -1,0 +1,274 @@
+"""Annotations: append-only revisions. Nothing here commits; the session's owner does."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Select, and_, func, select, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session, aliased
+
+from app.domain.annotation_json import content_to_json, head_from_json, note_from_json
+from app.domain.annotations import Against, Content, HeadAnnotation, Revision, Status, Subject, check_content
+from app.domain.refs import FeatureRef, HeadRef
+from app.errors import AppError, NotFound
+from app.store.annotation_tables import AnnotatorRow, RevealedHintRow, RevisionRow
+from app.store.tables import Atlas
+
+
+class Conflict(AppError):
+    """The record has changed since the caller read it: both texts, to merge. Nothing was saved."""
+
+    status_code = 409
+
+    def __init__(self, mine: Content, theirs: Revision, base: Revision | None) -> None:
+        super().__init__(
+            f"{theirs.subject.ref} was saved as version {theirs.version} in the meantime; merge the two and save again"
+        )
+        self.mine = mine
+        self.theirs = theirs
+        self.base = base
+
+
+class KeyReused(AppError):
+    """An idempotency key came back with other content, so it is no retry."""
+
+    status_code = 422
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A revision about to be saved. base_version is the version it grew from, 0 where there was none."""
+
+    subject: Subject
+    annotator_id: int
+    author_id: int
+    base_version: int
+    idempotency_key: str
+    content: Content
+    against: Against
+    status: Status = "draft"
+    blind: bool = False
+    restored_from: int | None = None
+    imported_at: datetime | None = None
+    first_version: int | None = None  # of an import: the version that the record had where it comes from
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The stored revision; replayed where an earlier delivery of the same save had stored it."""
+
+    revision: Revision
+    replayed: bool
+
+
+def get_atlas_id(session: Session, slug: str) -> int:
+    """Raises NotFound."""
+    found = session.scalar(select(Atlas.id).where(Atlas.slug == slug))
+    if found is None:
+        raise NotFound(f"no atlas {slug[:60]!r} in this store")
+    return found
+
+
+def save(session: Session, atlas_id: int, draft: Draft, now: datetime) -> Saved:
+    """Append a revision. Raises Conflict, KeyReused, or what check_content does.
+
+    A key that is already stored with this very save gives the revision stored then.
+    """
+    check_content(draft.content, draft.subject)
+    if not 1 <= len(draft.idempotency_key) <= 100 or not draft.idempotency_key.isascii():
+        raise KeyReused("an idempotency key is 1 to 100 plain characters")
+    values = _values(atlas_id, draft, now)
+    if replay := _replay(session, values):
+        return replay
+    current = _newest(session, atlas_id, draft.subject, draft.annotator_id)
+    version = current.version if current else 0
+    if version == draft.base_version:
+        dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+        statement = (
+            dialect.insert(RevisionRow).values(values).on_conflict_do_nothing().returning(RevisionRow.id)
+        )
+        row_id = session.scalar(statement)
+        if row_id is not None:
+            return Saved(_one(session, RevisionRow.id == row_id), replayed=False)
+        # A rival was first: with this key, or with this version.
+        if replay := _replay(session, values):
+            return replay
+    theirs = _newest(session, atlas_id, draft.subject, draft.annotator_id)
+    if theirs is None:
+        raise NotFound(f"there is no version {draft.base_version} of {draft.subject.ref} to change")
+    base = (_of_subject(atlas_id, draft.subject), RevisionRow.annotator_id == draft.annotator_id)
+    rows = _read(session, _SELECT.where(*base, RevisionRow.version == draft.base_version))
+    raise Conflict(draft.content, theirs, rows[0] if rows else None)
+
+
+def _values(atlas_id: int, draft: Draft, now: datetime) -> dict[str, object]:
+    ref = draft.subject.ref
+    first = draft.first_version if draft.base_version == 0 else None
+    return {
+        "atlas_id": atlas_id,
+        "kind": "head" if isinstance(ref, HeadRef) else "feature",
+        "layer": ref.layer,
+        "unit": ref.head if isinstance(ref, HeadRef) else ref.index,
+        "sae": draft.subject.sae,
+        "annotator_id": draft.annotator_id,
+        "version": first or draft.base_version + 1,
+        "author_id": draft.author_id,
+        "idempotency_key": draft.idempotency_key,
+        "base_version": draft.base_version,
+        "status": draft.status,
+        "content": content_to_json(draft.content),
+        "against_run": draft.against.run,
+        "against_sae": draft.against.sae,
+        "software": draft.against.software,
+        "blind": draft.blind,
+        "restored_from": draft.restored_from,
+        "created_at": now,
+        "imported_at": draft.imported_at,
+    }
+
+
+# What a retry has in common with the save it repeats: all but the clock and what was seen by then.
+_SAME = (
+    "atlas_id",
+    "kind",
+    "layer",
+    "unit",
+    "sae",
+    "annotator_id",
+    "author_id",
+    "base_version",
+    "status",
+    "content",
+)
+
+
+def _replay(session: Session, values: dict[str, object]) -> Saved | None:
+    query = select(RevisionRow).where(RevisionRow.idempotency_key == values["idempotency_key"])
+    row = session.scalar(query.execution_options(populate_existing=True))
+    if row is None:
+        return None
+    if any(getattr(row, name) != values[name] for name in _SAME):
+        raise KeyReused("this idempotency key belongs to another save; reload the form")
+    return Saved(_one(session, RevisionRow.id == row.id), replayed=True)
+
+
+_AUTHOR = aliased(AnnotatorRow)
+_SELECT = (
+    select(RevisionRow, AnnotatorRow.name, _AUTHOR.name)
+    .join(AnnotatorRow, AnnotatorRow.id == RevisionRow.annotator_id)
+    .join(_AUTHOR, _AUTHOR.id == RevisionRow.author_id)
+)
+_KEY = (
+    RevisionRow.atlas_id,
+    RevisionRow.kind,
+    RevisionRow.layer,
+    RevisionRow.unit,
+    RevisionRow.sae,
+    RevisionRow.annotator_id,
+)
+
+
+def _of_subject(atlas_id: int, subject: Subject) -> ColumnElement[bool]:
+    """The condition that a row is about this head or feature."""
+    ref = subject.ref
+    kind, unit = ("head", ref.head) if isinstance(ref, HeadRef) else ("feature", ref.index)
+    return and_(
+        RevisionRow.atlas_id == atlas_id,
+        RevisionRow.kind == kind,
+        RevisionRow.layer == ref.layer,
+        RevisionRow.unit == unit,
+        RevisionRow.sae == subject.sae,
+    )
+
+
+def current_records(
+    session: Session, atlas_id: int, subjects: Iterable[Subject] | None = None
+) -> list[Revision]:
+    """The newest revision of every record, or of those of the subjects: by layer, unit, then annotator's name."""
+    newest = select(*_KEY, func.max(RevisionRow.version)).where(RevisionRow.atlas_id == atlas_id)
+    wanted = None if subjects is None else set(subjects)
+    if wanted is not None:
+        units = {(s.ref.layer, s.ref.head if isinstance(s.ref, HeadRef) else s.ref.index) for s in wanted}
+        newest = newest.where(tuple_(RevisionRow.layer, RevisionRow.unit).in_(units))
+    query = _SELECT.where(tuple_(*_KEY, RevisionRow.version).in_(newest.group_by(*_KEY)))
+    order = (RevisionRow.kind.desc(), RevisionRow.layer, RevisionRow.unit, RevisionRow.sae, AnnotatorRow.name)
+    found = _read(session, query.order_by(*order))
+    return [record for record in found if wanted is None or record.subject in wanted]
+
+
+def history(session: Session, atlas_id: int, subject: Subject, annotator_id: int) -> list[Revision]:
+    """Every revision of one record, newest first."""
+    of = (_of_subject(atlas_id, subject), RevisionRow.annotator_id == annotator_id)
+    return _read(session, _SELECT.where(*of).order_by(RevisionRow.version.desc()))
+
+
+def ever_submitted(session: Session, atlas_id: int, annotator_id: int) -> set[Subject]:
+    """What the annotator has submitted at any time: taking it back does not make them blind again."""
+    query = select(RevisionRow.kind, RevisionRow.layer, RevisionRow.unit, RevisionRow.sae).where(
+        RevisionRow.atlas_id == atlas_id,
+        RevisionRow.annotator_id == annotator_id,
+        RevisionRow.status == "submitted",
+    )
+    rows = session.execute(query.distinct())
+    return {_subject(kind, layer, unit, sae) for kind, layer, unit, sae in rows}
+
+
+def reveal_hint(session: Session, atlas_id: int, head: HeadRef, annotator_id: int, now: datetime) -> None:
+    """Record that the annotator looked; the first time counts."""
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    values = {
+        "atlas_id": atlas_id,
+        "layer": head.layer,
+        "head": head.head,
+        "annotator_id": annotator_id,
+        "revealed_at": now,
+    }
+    session.execute(dialect.insert(RevealedHintRow).values(values).on_conflict_do_nothing())
+
+
+def revealed_hints(session: Session, atlas_id: int, annotator_id: int) -> dict[HeadRef, datetime]:
+    """When the annotator looked at what is known of which head."""
+    rows = session.scalars(
+        select(RevealedHintRow).where(
+            RevealedHintRow.atlas_id == atlas_id, RevealedHintRow.annotator_id == annotator_id
+        )
+    )
+    return {HeadRef(row.layer, row.head): row.revealed_at for row in rows}
+
+
+def _newest(session: Session, atlas_id: int, subject: Subject, annotator_id: int) -> Revision | None:
+    of = (_of_subject(atlas_id, subject), RevisionRow.annotator_id == annotator_id)
+    rows = _read(session, _SELECT.where(*of).order_by(RevisionRow.version.desc()).limit(1))
+    return rows[0] if rows else None
+
+
+def _one(session: Session, condition: ColumnElement[bool]) -> Revision:
+    return _read(session, _SELECT.where(condition))[0]
+
+
+def _read(session: Session, query: Select[RevisionRow, str, str]) -> list[Revision]:
+    rows = session.execute(query).all()
+    return [_revision(row, annotator, author) for row, annotator, author in rows]
+
+
+def _subject(kind: str, layer: int, unit: int, sae: str) -> Subject:
+    return Subject(HeadRef(layer, unit) if kind == "head" else FeatureRef(layer, unit), sae)
+
+
+def _revision(row: RevisionRow, annotator: str, author: str) -> Revision:
+    content: HeadAnnotation | Content
+    content = head_from_json(row.content) if row.kind == "head" else note_from_json(row.content)
+    return Revision(
+        subject=_subject(row.kind, row.layer, row.unit, row.sae),
+        annotator=annotator,
+        author=author,
+        version=row.version,
+        status=row.status,  # pyright: ignore[reportArgumentType] - the table's constraint
+        content=content,
+        against=Against(row.against_run, row.against_sae, row.software),
+        created_at=row.created_at,
+        blind=row.blind,
+        restored_from=row.restored_from,
+        imported_at=row.imported_at,
+    )

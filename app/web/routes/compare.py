@@ -1,0 +1,74 @@
+"""Up to four heads side by side."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from app.domain.records import Ranking
+from app.domain.refs import HeadRef
+from app.errors import AppError
+from app.services.compare_pages import MAX_HEADS, compare_page
+from app.services.page_models import ComparePage
+from app.web.answers import redirect_to, run_page
+from app.web.dependencies import SiteDependency, parse_head
+from app.web.schema import documents
+from app.web.urls import compare_url
+
+router = APIRouter()
+pages = APIRouter(include_in_schema=False)
+
+HeadsQuery = Annotated[
+    str, Query(max_length=200, description="Two to four heads between commas, such as L5H1,L5H5")
+]
+AddQuery = Annotated[str, Query(max_length=30, description="One more head")]
+RankQuery = Annotated[Ranking, Query(description="What to rank the features by")]
+
+
+class TooManyHeads(AppError):
+    """More heads than fit side by side."""
+
+    status_code = 422
+
+
+def _parse(heads: str, add: str) -> list[HeadRef]:
+    """The heads in order, each once. Raises PageNotFound and TooManyHeads."""
+    named = [part for part in (*heads.split(","), *add.split(",")) if part.strip()]
+    refs = list(dict.fromkeys(parse_head(part) for part in named))
+    if len(refs) > MAX_HEADS:
+        raise TooManyHeads(f"At most {MAX_HEADS} heads fit side by side; this address names {len(refs)}.")
+    return refs
+
+
+@router.get("/{model}/compare.json", name="compare_json", responses=documents(ComparePage))
+def compare_twin(
+    request: Request,
+    site: SiteDependency,
+    model: str,
+    heads: HeadsQuery = "",
+    rank: RankQuery = "decoder_weight",
+) -> Response:
+    """Heads side by side: their scores, their top features, and the strongest examples of each."""
+    refs = _parse(heads, "")
+    return run_page(site, request, model, lambda s, run: compare_page(site.reading(s, run), refs, rank), "")
+
+
+@pages.get("/{model}/compare", name="compare")
+def show_compare(
+    request: Request,
+    site: SiteDependency,
+    model: str,
+    heads: HeadsQuery = "",
+    add: AddQuery = "",
+    rank: RankQuery = "decoder_weight",
+) -> Response:
+    refs = _parse(heads, add)
+    if add or ",".join(map(str, refs)) != heads:
+        return redirect_to(compare_url(model, refs, rank=None if rank == "decoder_weight" else rank))
+    return run_page(
+        site,
+        request,
+        model,
+        lambda s, run: compare_page(site.reading(s, run), refs, rank),
+        "pages/compare.html",
+    )

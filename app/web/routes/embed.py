@@ -1,0 +1,43 @@
+"""Pages of heads and features for the frames of notebooks: as elsewhere, without what is around them."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from app.services.feature_pages import feature_page
+from app.services.pages import HeadQuestion, head_page
+from app.web.answers import run_page
+from app.web.dependencies import SiteDependency, parse_feature, parse_head
+from app.web.routes.features import HeadQuery
+from app.web.routes.heads import CountQuery, RankQuery
+
+pages = APIRouter(prefix="/embed", include_in_schema=False)
+
+
+@pages.get("/{model}/heads/{head}", name="embedded_head")
+def show_head(
+    request: Request,
+    site: SiteDependency,
+    model: str,
+    head: str,
+    rank: RankQuery = "decoder_weight",
+    k: CountQuery = 10,
+) -> Response:
+    question = HeadQuestion(parse_head(head), rank, k)
+    return run_page(
+        site, request, model, lambda s, run: head_page(site.reading(s, run), question), "embed/head.html"
+    )
+
+
+@pages.get("/{model}/features/{feature}", name="embedded_feature")
+def show_feature(
+    request: Request, site: SiteDependency, model: str, feature: str, head: HeadQuery = None
+) -> Response:
+    ref = parse_feature(feature)
+    through = None if head is None else parse_head(head)
+    return run_page(
+        site,
+        request,
+        model,
+        lambda s, run: feature_page(site.reading(s, run), ref, through),
+        "embed/feature.html",
+    )

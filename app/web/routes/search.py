@@ -1,0 +1,43 @@
+"""Search of one atlas."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from app.domain.refs import HeadRef
+from app.services.search_models import SearchPage
+from app.services.search_pages import bare_reference, search_page
+from app.web.answers import redirect_to, run_page
+from app.web.dependencies import SiteDependency
+from app.web.schema import documents
+from app.web.urls import feature_url, head_url
+
+router = APIRouter()
+pages = APIRouter(include_in_schema=False)
+
+QueryText = Annotated[
+    str, Query(max_length=300, description='Terms such as promotes:" of", evidence:induction>=0.8, layer:5-7')
+]
+
+
+@router.get("/{model}/search.json", name="search_json", responses=documents(SearchPage))
+def search_twin(request: Request, site: SiteDependency, model: str, q: QueryText = "") -> Response:
+    """Heads and features that fulfil all terms of a query."""
+    return run_page(site, request, model, lambda s, run: search_page(site.reading(s, run), q.strip()), "")
+
+
+@pages.get("/{model}/search", name="search")
+def show_search(request: Request, site: SiteDependency, model: str, q: QueryText = "") -> Response:
+    """A query that only names a head or feature of the atlas leads there."""
+    with site.session() as session:
+        ref = bare_reference(site.reading(session, site.live_run(session, model)), q)
+    if ref is not None:
+        return redirect_to(head_url(model, ref) if isinstance(ref, HeadRef) else feature_url(model, ref))
+    return run_page(
+        site,
+        request,
+        model,
+        lambda s, run: search_page(site.reading(s, run), q.strip()),
+        "pages/search.html",
+    )

@@ -1,0 +1,57 @@
+"""A published atlas with annotators, and the calls that a form makes on it."""
+
+import uuid
+
+from annotated import NOW
+from data import make_run, publish
+
+from app.domain.annotations import FeatureLabel, Group, HeadAnnotation
+from app.domain.refs import FeatureRef, HeadRef
+from app.services import annotations
+from app.services.annotations import Save
+from app.services.visibility import Viewer
+from app.store.annotators import add_annotator
+from app.store.dashboards import get_live_run
+from app.store.engine import read_session, write_session
+
+HEAD = HeadRef(0, 1)
+
+
+class Team:
+    """Viewers by name on one atlas."""
+
+    def __init__(self, engine, run=None, **people):
+        self.engine = engine
+        publish(engine, run or make_run())
+        with write_session(engine) as session:
+            self.viewers = {
+                name: Viewer.of(add_annotator(session, name, NOW, **fields))
+                for name, fields in people.items()
+            }
+
+    def __getitem__(self, name):
+        return self.viewers[name]
+
+    @property
+    def run(self):
+        return self.read(get_live_run, "tiny")
+
+    def read(self, function, *arguments):
+        with read_session(self.engine) as session:
+            return function(session, *arguments)
+
+    def save(self, name, content=None, ref=HEAD, base=0, status="submitted", now=NOW, **fields):
+        content = HeadAnnotation() if content is None else content
+        request = Save(ref, content, base, fields.pop("key", str(uuid.uuid4())), status, **fields)
+        with write_session(self.engine) as session:
+            return annotations.save(session, get_live_run(session, "tiny"), self[name], request, now).revision
+
+
+def labelled(layer, *names, **fields):
+    """labelled(0, "a", "a", "?", None): one label a feature of the stored runs, whose indices are 3, 10, 17 ..."""
+    labels = [
+        FeatureLabel(FeatureRef(layer, 7 * i + 3), None if name in (None, "?") else name, name == "?")
+        for i, name in enumerate(names)
+    ]
+    groups = tuple(Group(name, "IN") for name in dict.fromkeys(names) if name not in (None, "?"))
+    return HeadAnnotation(groups=groups, labels=tuple(labels), **fields)
