@@ -35,11 +35,11 @@ serve: $(RUNTIME) ## serve the store on PORT (8000)
 
 .PHONY: test
 test: $(DEVELOPMENT) ## run the tests that take under ten minutes
-	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-slow
 test-slow: $(DEVELOPMENT) chromium ## run the slow tests: browser, Postgres, kills, the wheel
-	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadfile
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: check
 check: $(DEVELOPMENT) ## run the linters, the type checker and the import contracts
