@@ -123,9 +123,8 @@ def test_features_of_the_duplicate_token_head_read_the_same_token(session: Sessi
 
 @pytest.mark.slow
 def test_the_demo_covers_all_shipped_layers_and_resumes_at_once(tmp_path: Path) -> None:
-    began = time.monotonic()
-    report = run_command("demo", "--no-serve", folder=tmp_path, timeout=900)
-    elapsed = time.monotonic() - began
+    # Five minutes on two idle cores, as benchmarks/precompute.py measures; here other tests run beside it.
+    report = run_command("demo", "--no-serve", folder=tmp_path, timeout=1500)
     engine = open_store(tmp_path / "head-atlas.sqlite", must_exist=True)
     with read_session(engine) as opened:
         record = get_live_run(opened, "smollm2-135m").record
@@ -142,4 +141,4 @@ def test_the_demo_covers_all_shipped_layers_and_resumes_at_once(tmp_path: Path) 
 
     began = time.monotonic()
     assert "up to date" in run_command("demo", "--no-serve", folder=tmp_path, timeout=60)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 30

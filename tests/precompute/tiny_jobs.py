@@ -173,8 +173,10 @@ def _set_weights(library: Any, weights: dict[str, torch.Tensor], architecture: s
         weights["b_enc"] = weights["b_enc"] / spread
     if architecture == "gated":
         r_mag = spread.log()
-        weights["b_gate"] = weights.pop("b_enc")
-        weights["r_mag"], weights["b_mag"] = r_mag, weights["b_gate"] * r_mag.exp() + 0.01
+        b_enc = weights.pop("b_enc")
+        # Below zero, or the gate of a direction in which x does not vary would hang on the last bit.
+        weights["b_gate"] = b_enc - 1e-3
+        weights["r_mag"], weights["b_mag"] = r_mag, b_enc * r_mag.exp() + 0.01
         weights["W_dec"] = weights["W_dec"] / spread[:, None]
     if architecture == "jumprelu":
         weights["threshold"] = torch.full((d_sae,), 0.02)
