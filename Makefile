@@ -45,7 +45,7 @@ test-slow: $(DEVELOPMENT) chromium ## run the slow tests: browser, Postgres, kil
 check: $(DEVELOPMENT) ## run the linters, the type checker and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/djlint --lint $(TEMPLATES)
 
