@@ -88,11 +88,12 @@ def test_check_runs_every_linter():
     for tool in (
         "ruff check .",
         "ruff format --check .",
-        "pyright",
         "lint-imports",
         "djlint --lint frontend/templates",
     ):
         assert re.search(rf"^\S*/{re.escape(tool)}$", plan, re.MULTILINE), tool
+    # Told where the packages are: it would look for them in the Python of PATH.
+    assert re.search(r"^\S*/pyright --pythonpath \S*/python$", plan, re.MULTILINE)
 
 
 def test_continuous_integration_runs_everything_and_stops_at_the_first_failure():
