@@ -25,6 +25,7 @@ from app.adapters.tokenizers import HuggingFaceTokenizer
 from app.domain.records import ModelRecord
 from app.errors import InvalidModel
 
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _FLAT_Z_RANK = 3
 
 

@@ -14,13 +14,11 @@ from app.adapters.corpora import Corpus, open_corpus
 from app.adapters.language_model import LanguageModel, Processing
 from app.adapters.model_sources import ModelSource
 from app.adapters.sae_formats import LoadedSae, SaeSpec, load_sae
-from app.adapters.transformer_lens_model import load_model
+from app.adapters.transformer_lens_model import DTYPES, load_model
 from app.attribution.sae import SparseCoder
 from app.domain.records import ModelRecord
 from app.precompute.plan import RunPlan
 from app.precompute.work_folder import WorkFolder
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True)

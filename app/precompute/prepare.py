@@ -11,9 +11,9 @@ from app.adapters.language_model import LanguageModel, Processing
 from app.adapters.model_sources import ModelSource, find_model
 from app.adapters.sae_formats import LoadedSae, load_sae
 from app.adapters.text_sources import open_text_source
-from app.adapters.transformer_lens_model import load_model
+from app.adapters.transformer_lens_model import DTYPES, load_model
 from app.errors import AppError, InvalidCorpus
-from app.precompute.bench import DTYPES, JobSpec, LayerSae, Parts
+from app.precompute.bench import JobSpec, LayerSae, Parts
 from app.precompute.calibrate import Fit, choose_processing, measure
 from app.precompute.plan import RunPlan, SaePlan
 from app.precompute.request import JobRequest, make_plan

@@ -3,14 +3,12 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
-
 from app.adapters.corpora import Corpus, load_pretokenised, tokenise
 from app.adapters.model_sources import ModelSource
 from app.adapters.sae_formats import LocalSae, load_sae
 from app.adapters.text_files import file_checksum
 from app.adapters.text_sources import open_text_source
-from app.adapters.transformer_lens_model import TransformerLensModel, load_model
+from app.adapters.transformer_lens_model import DTYPES, TransformerLensModel, load_model
 from app.errors import InvalidCorpus
 from app.training.activation_stream import ActivationStream, Sequences
 from app.training.quality import LayerQuality, quality_report, quality_table, read_report, write_report
@@ -18,7 +16,6 @@ from app.training.recipe import InvalidRecipe, Recipe, write_json
 from app.training.train import begin, finish, train
 
 CORPUS_FILE = "corpus.json"
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _COUNTED_AT_ONCE = 4096
 
 
@@ -43,7 +40,7 @@ def run_training(recipe: Recipe, source: ModelSource, folder: Path) -> str:
     done = read_report(folder)
     if done is not None:
         return quality_table(done)
-    model = load_model(source, recipe.processing, dtype=_DTYPES[recipe.dtype])
+    model = load_model(source, recipe.processing, dtype=DTYPES[recipe.dtype])
     if recipe.context_size > model.context_limit:
         raise InvalidRecipe(
             f"--context-size {recipe.context_size} is more than {recipe.model} can read ({model.context_limit})"
