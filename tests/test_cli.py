@@ -15,7 +15,7 @@ import torch
 
 import app.adapters.transformer_lens_model
 import app.cli
-from app.cli import parse_layers, parse_share
+from app.commands.options import parse_layers, parse_share
 from app.errors import AppError
 from app.precompute.work_folder import WorkFolder
 from app.store.engine import open_store

@@ -72,7 +72,8 @@ def test_the_make_targets_that_documents_name_exist():
 
 
 def test_the_options_that_documents_name_exist():
-    commands = (ROOT / "app" / "cli.py").read_text("utf-8")
+    modules = sorted((ROOT / "app" / "commands").glob("*.py"))
+    commands = "\n".join(path.read_text("utf-8") for path in modules)
     declared = set(re.findall(r"^    (\w+): ", commands, re.MULTILINE)) | set(
         re.findall(r'"--([\w-]+)"', commands)
     )

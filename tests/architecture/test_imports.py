@@ -18,7 +18,7 @@ DOORS = {
     "starlette": ["app/web/*"],
     "jinja2": ["app/web/*"],
     "uvicorn": ["app/web/*"],
-    "typer": ["app/cli.py", "app/command_options.py"],
+    "typer": ["app/cli.py", "app/commands/*"],
     "pydantic_settings": ["app/settings.py"],
     "psycopg": ["app/store/*"],
     "pysqlite3": ["app/store/sqlite.py"],

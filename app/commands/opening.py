@@ -1,0 +1,32 @@
+"""What commands open: the settings, the store and the server."""
+
+from typing import Any
+
+import typer
+
+from app.settings import Settings
+
+
+def settings_of(**arguments: Any) -> Settings:
+    """The settings, with what was given on the command line in their place."""
+    return Settings(**{name: value for name, value in arguments.items() if value is not None})
+
+
+def open_migrated(store: str) -> Any:
+    """The store's engine, its schema up to date. Raises InvalidStore."""
+    from app.store.engine import open_store
+    from app.store.migrate import upgrade
+
+    engine = open_store(store)
+    upgrade(engine)
+    return engine
+
+
+def run_server(settings: Settings, open_to_network: bool = False) -> None:
+    """Serve until stopped."""
+    from app.log import configure_logging
+    from app.web.server import serve
+
+    configure_logging(settings.log_level)
+    typer.echo(f"serving on http://{settings.host}:{settings.port}", err=True)
+    serve(settings, open_to_network)

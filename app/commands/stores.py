@@ -1,0 +1,52 @@
+"""Serving a store, and looking after it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.commands.opening import open_migrated, run_server, settings_of
+from app.commands.options import Port, Store
+
+
+def serve(
+    store: Store = None,
+    host: Annotated[str | None, typer.Option(help="address to serve on [HEAD_ATLAS_HOST]")] = None,
+    port: Port = None,
+    open_to_network: Annotated[
+        bool, typer.Option("--open-to-network", help="allow a host that other machines can reach")
+    ] = False,
+) -> None:
+    """Serve a store."""
+    run_server(settings_of(store=store, host=host, port=port), open_to_network)
+
+
+def doctor(store: Store = None) -> None:
+    """Say what is installed, and whether the store is sound."""
+    from app.doctor import findings
+
+    for line in findings(settings_of(store=store)):
+        typer.echo(line)
+
+
+def db_upgrade(store: Store = None) -> None:
+    """Create the store, or bring its schema up to date."""
+    settings = settings_of(store=store)
+    open_migrated(settings.store).dispose()
+    typer.echo("the store is up to date")
+
+
+def db_backup(out: Annotated[Path, typer.Argument(help="file to write")], store: Store = None) -> None:
+    """Copy a SQLite store while it is in use."""
+    from app.store.engine import backup, open_store
+
+    backup(open_store(settings_of(store=store).store, must_exist=True), out)
+    typer.echo(f"wrote {out}")
+
+
+def db_check(store: Store = None) -> None:
+    """Check that a store is whole and of this version."""
+    from app.store.engine import check_store, open_store
+
+    check_store(open_store(settings_of(store=store).store, must_exist=True))
+    typer.echo("the store is sound")
