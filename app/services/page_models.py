@@ -5,6 +5,7 @@ from typing import Annotated
 
 from app.domain.records import Ranking, SaeRecord
 from app.domain.refs import FeatureRef, HeadRef
+from app.services.atlas_parts import AtlasNotes, Colouring, Done, HeadNotes, LayerNotes, Order, StrongScore
 from app.services.page_parts import (
     DRAWN,
     Bins,
@@ -103,13 +104,19 @@ class AtlasHead:
         dict[str, float], "Its scores by name; concentration among them where the layer has an SAE"
     ]
     matches: Annotated[bool, "Whether it fulfils the filters, where there are any"] = True
+    done: Annotated[Done, "Who has submitted a record of it"] = "nobody"
+    notes: Annotated[HeadNotes | None, "The labels shown of it; null where there are none"] = None
 
 
 @dataclass(frozen=True)
 class AtlasLayer:
     layer: Annotated[int, "The layer, from 0"]
     sae: Annotated[SaeRecord | None, "Its SAE; null where the atlas has none"]
-    heads: Annotated[tuple[AtlasHead, ...], "Its heads in order"]
+    heads: Annotated[tuple[AtlasHead, ...], "Its heads, by index or by value"]
+    notes: Annotated[LayerNotes | None, "What the labels say of it; null where there are none"] = None
+    strong: Annotated[
+        tuple[StrongScore, ...], "Heads whose attention names a behaviour, strongest first"
+    ] = ()
 
 
 @dataclass(frozen=True)
@@ -133,6 +140,9 @@ class AtlasFilter:
     layers: Annotated[str, "Layers as they were asked for, such as 5-7 or 2,5"] = ""
     low: Annotated[float | None, "Smallest value of the score"] = None
     high: Annotated[float | None, "Largest value of the score"] = None
+    role: Annotated[str, "A role that is among the head's"] = ""
+    type: Annotated[str, "The head type"] = ""
+    status: Annotated[str, "Who has submitted a record: nobody, you, others, both or anyone"] = ""
 
 
 @dataclass(frozen=True)
@@ -148,6 +158,10 @@ class AtlasPage:
     jobs: Annotated[tuple[Job, ...], "Precompute jobs that have not finished"]
     filter: Annotated[AtlasFilter, "What was filtered by"]
     n_matching: Annotated[int, "Heads that fulfil the filters"]
+    colour: Annotated[Colouring, "What the cells are coloured by"]
+    order: Annotated[Order, "Order of the heads within a layer"]
+    annotator: Annotated[str, "Whose labels were asked for; empty for the default"]
+    notes: Annotated[AtlasNotes, "The annotations"]
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def in_order(names: Iterable[str]) -> tuple[str, ...]:
     return (*leading, *sorted(found.difference(leading)))
 
 
-def _standings(heads: Sequence[HeadRecord], ref: HeadRef) -> tuple[Standing, ...]:
+def standings_of(heads: Sequence[HeadRecord], ref: HeadRef) -> tuple[Standing, ...]:
     tables = {head.ref: all_scores(head) for head in heads}
     standings: list[Standing] = []
     for name in in_order(tables[ref]):
@@ -120,7 +120,7 @@ def head_page(reading: Reading, question: HeadQuestion) -> HeadPage:
         concentration=head.concentration,
         rank_correlation=head.rank_correlation,
         top_overlap=head.top_overlap,
-        standings=_standings(heads, ref),
+        standings=standings_of(heads, ref),
     )
 
 
