@@ -6,8 +6,10 @@ from typing import Annotated
 from app.domain.records import Ranking, SaeRecord
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.atlas_parts import AtlasNotes, Colouring, Done, HeadNotes, LayerNotes, Order, StrongScore
+from app.services.feature_models import ExampleFigures
 from app.services.page_parts import (
     DRAWN,
+    Align,
     Bins,
     FeatureThroughHead,
     Fve,
@@ -26,6 +28,7 @@ class HeadPage:
     run: Annotated[RunSummary, "The run the numbers come from"]
     scores: Annotated[dict[str, float], "The head's scores by name"]
     rank: Annotated[Ranking, "What the features are ranked by"]
+    align: Annotated[Align, "What stands at the hinge: the end of the matched prefix, or the tokens", DRAWN]
     features: Annotated[tuple[FeatureThroughHead, ...], "The head's top features, best first"]
     k: Annotated[int, "How many features were asked for"]
     previous: Annotated[HeadRef | None, "The head before this one"]
@@ -49,6 +52,7 @@ class FeatureRow:
     head: Annotated[HeadRef, "The head"]
     run: Annotated[RunSummary, "The run the numbers come from"]
     rank: Annotated[Ranking, "What the features are ranked by"]
+    align: Annotated[Align, "What stands at the hinge: the end of the matched prefix, or the tokens", DRAWN]
     k: Annotated[int, "How many features were asked for"]
     row: Annotated[FeatureThroughHead, "The row"]
 
@@ -73,6 +77,8 @@ class FeaturePage:
     feature: Annotated[FeatureRef, "The feature"]
     run: Annotated[RunSummary, "The run the numbers come from"]
     head: Annotated[HeadRef, "The head whose DFA is shown"]
+    align: Annotated[Align, "What stands at the hinge: the end of the matched prefix, or the tokens", DRAWN]
+    whole: Annotated[Pair | None, "The example whose whole text is shown, where one was asked for", DRAWN]
     n_active: Annotated[int, "Counted tokens where the feature is active"]
     density: Annotated[float, "n_active over counted tokens"]
     max_activation: Annotated[float, "Largest activation"]
@@ -92,6 +98,7 @@ class FeaturePage:
     worst_residual: Annotated[float, "Largest residual over the stored examples"]
     dfa_maximum: Annotated[float, "Largest |DFA| of the chosen head over the stored examples"]
     sae: Annotated[SaeRecord, "The layer's SAE"]
+    figures: Annotated[ExampleFigures, "What the stored examples have in common through this head"]
     n_layers: Annotated[int, "Layers of the model"]
     previous: Annotated[FeatureRef | None, "The stored feature of the layer before this one"]
     next: Annotated[FeatureRef | None, "The stored feature of the layer after this one"]

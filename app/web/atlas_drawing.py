@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from app.domain.head_types import HeadType
 from app.services.atlas_parts import Colouring, Done
 from app.services.page_models import AtlasHead, AtlasLayer
-from app.web import charts, token_html
+from app.web import charts
+from app.web.token_html import NEGATIVE_STEPS
 
 CELL_STEPS = 8
 # Scores that say how much of a feature a head writes are drawn on the scale of writing.
@@ -26,11 +27,12 @@ BLOCK = 6
 
 
 def cell_class(value: float | None, largest: float, name: str = "") -> str:
-    """Colour class of a heat cell, nine equal steps up to the largest; a missing value has no colour."""
+    """Colour class of a heat cell, in equal steps up to the largest; a missing value has no colour."""
     if value is None or not math.isfinite(value):
         return NO_FEATURES
     if value < 0:
-        return f"ng{charts.level(-value, largest, token_html.NEGATIVE_STEPS)}"
+        below = min(NEGATIVE_STEPS, int((NEGATIVE_STEPS + 1) * -value / largest)) if largest > 0 else 0
+        return f"ng{below}" if below else "rd0"
     step = min(CELL_STEPS, int((CELL_STEPS + 1) * value / largest)) if largest > 0 else 0
     return f"{'wr' if name in WRITING_SCORES else 'rd'}{step}"
 

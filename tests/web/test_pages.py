@@ -16,6 +16,7 @@ from app.domain.refs import FeatureRef, HeadRef
 from app.paths import frontend_dir
 from app.services.about import AboutPage
 from app.services.atlas_parts import HeadCard
+from app.services.feature_models import WholeExample
 from app.services.page_models import (
     AtlasPage,
     ComparePage,
@@ -46,6 +47,7 @@ PAGES = {
     "/tiny/features/L0F3": "FeaturePage",
     "/tiny/features/L0F3?head=L0H2": "FeaturePage",
     "/tiny/features/L2F80": "FeaturePage",
+    "/tiny/features/L0F3?align=token": "FeaturePage",
     "/tiny/layers/2": "LayerPage",
     "/tiny/compare": "ComparePage",
     "/tiny/compare?heads=L0H1": "ComparePage",
@@ -76,6 +78,7 @@ TEMPLATES = {
     "partials/error.html": ErrorPage,
     "partials/feature_row.html": FeatureRow,
     "partials/head_card.html": HeadCard,
+    "partials/whole_example.html": WholeExample,
 }
 HTMX = {"HX-Request": "true"}
 
@@ -149,6 +152,24 @@ def test_templates_use_documented_fields_only(template: str, page: type) -> None
 
     walk(template)
     assert used - known == set()
+
+
+def test_an_example_opens_to_its_whole_text(client: TestClient, run: StoredRun) -> None:
+    examples = run.features[FeatureRef(0, 3)].examples
+    assert examples is not None
+    target = f"/tiny/features/L0F3?head=L0H2&open={examples.sequence[4]}.{examples.position[4]}"
+    links = [
+        str(link["href"]) for link in soup(client.get("/tiny/features/L0F3?head=L0H2").text).select("a.fu")
+    ]
+    assert target in links
+    row = only(soup(client.get(target, headers=HTMX).text).find_all("li"))
+    page = soup(client.get(target).text)
+    assert only(page.select("li.wh")).select_one(".wt").text == row.select_one(".wt").text  # type: ignore[union-attr]
+    assert len(row.select(".wt i")) == 2 * len(run.sequences[0])
+    assert len(page.select("li.er")) == len(links)
+    assert str(page.select("li.wh a.fu")[0]["href"]) == "/tiny/features/L0F3?head=L0H2"
+    assert client.get("/tiny/features/L0F3?open=0.0").status_code == 404
+    assert client.get("/tiny/features/L0F3?open=x").status_code == 422
 
 
 def test_a_head_page_shows_its_features_in_order(client: TestClient, run: StoredRun) -> None:

@@ -37,6 +37,11 @@ function step(by) {
 }
 
 function openRow(row) {
+  const whole = row?.querySelector(":scope > a.fu");
+  if (whole) {
+    whole.click();
+    return;
+  }
   const details = row?.querySelector("details");
   if (details) details.open = !details.open;
   else row?.querySelector("a.op")?.click();
@@ -92,7 +97,7 @@ const keys = {
   T: switchTheme,
   j: () => step(1),
   k: () => step(-1),
-  e: () => openRow(document.activeElement.closest(".ft")),
+  e: () => openRow(document.activeElement.closest(".ft, .fmain .ex > li")),
   E: openAll,
   v: () => document.querySelector("main")?.classList.toggle("values"),
   h: () => follow('a[rel="prev"]'),
@@ -124,6 +129,21 @@ document.addEventListener("keydown", (event) => {
 // The row that htmx puts in place of an opened one takes its focus.
 document.addEventListener("htmx:after:swap", () => {
   if (document.activeElement === document.body) document.querySelector("article.ft.open:last-of-type")?.focus();
+});
+
+// An example of a feature opens to its whole text in place of its row.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a.fu");
+  const row = link?.closest("li");
+  if (!row || row.matches(".wh") || !window.htmx || event.metaKey || event.ctrlKey || event.shiftKey) return;
+  event.preventDefault();
+  const index = [...row.parentElement.children].indexOf(row);
+  const list = row.parentElement;
+  window.htmx.ajax("GET", link.getAttribute("href"), { target: row, swap: "outerHTML" }).then(() => {
+    const opened = list.children[index];
+    opened.tabIndex = -1;
+    opened.focus();
+  });
 });
 
 // Framed pages have no header, and so no button.
