@@ -4,6 +4,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +29,22 @@ FLAGS = [
 ]
 
 
+@contextmanager
+def serving(path: Path) -> Iterator[str]:
+    """The address of a server of the store on a free port."""
+    app = create_app(Settings(store=str(path)))
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, http="h11", log_config=None))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not server.started and time.monotonic() < deadline:
+        time.sleep(0.02)
+    [listener] = server.servers[0].sockets
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join(10)
+
+
 @pytest.fixture(scope="session")
 def run() -> StoredRun:
     """As many heads as a small model has, with text as odd as it gets."""
@@ -42,17 +59,8 @@ def base_url(
     engine = open_store(path)
     publish(engine, run)
     engine.dispose()
-    app = create_app(Settings(store=str(path)))
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, http="h11", log_config=None))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 20
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.02)
-    [listener] = server.servers[0].sockets
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(10)
+    with serving(path) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
