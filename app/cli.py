@@ -10,7 +10,7 @@ from typing import NoReturn
 import typer
 from pydantic import ValidationError
 
-from app.commands import jobs, stores
+from app.commands import experiments, jobs, stores
 from app.errors import AppError, OutOfSpace
 
 DESCRIPTION = "Every attention head of a language model, seen through sparse autoencoder features."
@@ -29,6 +29,7 @@ db.command("upgrade")(stores.db_upgrade)
 db.command("backup")(stores.db_backup)
 db.command("check")(stores.db_check)
 app.add_typer(db, name="db")
+app.add_typer(experiments.experiment, name="experiment")
 
 
 def _stop(_number: int, _frame: FrameType | None) -> NoReturn:

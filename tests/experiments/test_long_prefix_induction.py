@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from app.domain.experiments.errors import InvalidExperiment
+from app.domain.experiments.intervals import Interval, Resampling
 from app.domain.refs import HeadRef
 from app.experiments.corruption import Draws, corrupted_attention, long_examples
-from app.experiments.errors import InvalidExperiment
-from app.experiments.intervals import Interval, Resampling
 from app.experiments.long_prefix_induction import (
     LongPrefixParameters,
     LongPrefixResult,
