@@ -121,6 +121,7 @@ class _Stages:
     def __call__(self, name: str, done: int, total: int) -> None:
         if self._stage is None or self._stage.name != name:
             self._stage = self._monitor.stage(name, total, "sequences")
+            self._stage.resume(done)  # begun before it was heard of, so these have no time
         self._stage.advance(done - self._stage.done)
         if done == total:
             self._stage.finish()

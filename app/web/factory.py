@@ -15,7 +15,7 @@ from app.store.engine import open_store
 from app.web import error_pages
 from app.web.dependencies import Site
 from app.web.render import Renderer
-from app.web.routes import atlases, compare, embed, features, heads, search, system
+from app.web.routes import atlases, compare, embed, experiments, features, heads, search, system
 from app.web.schema import install_openapi
 from app.web.security import AllowedHosts, HeadAsGet, SecurityHeaders
 
@@ -55,9 +55,9 @@ def create_app(settings: Settings) -> FastAPI:
     error_pages.install(app)
     app.mount("/static", VersionedStaticFiles(directory=frontend_dir() / "static"), name="static")
     # A name of ours before the names of atlases, JSON twins before the pages whose pattern they fit.
-    for resource in (system, atlases, heads, features, compare, search):
+    for resource in (system, atlases, heads, features, compare, search, experiments):
         app.include_router(resource.router)
-    for resource in (embed, atlases, heads, features, compare, search):
+    for resource in (embed, experiments, atlases, heads, features, compare, search):
         app.include_router(resource.pages)
     install_openapi(app)
     # The last one added is the outermost.

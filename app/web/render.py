@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app import __version__
 from app.services.page_models import AtlasLayer
-from app.web import charts, formats, labels, token_html, urls
+from app.web import charts, formats, labels, plots, token_html, urls
 
 CELL_STEPS = 8
 FILL_STEPS = 20
@@ -142,6 +142,10 @@ def make_environment(templates: Path, static: StaticFiles) -> Environment:
         "layer_url": urls.layer_url,
         "compare_url": urls.compare_url,
         "search_url": urls.search_url,
+        "experiments_url": urls.experiments_url,
+        "experiment_url": urls.experiment_url,
+        "experiment_csv_url": urls.experiment_csv_url,
+        "draw_chart": plots.draw_chart,
         "token_chip": token_html.token_chip,
         "reads_html": token_html.reads_html,
         "fires_html": token_html.fires_html,
