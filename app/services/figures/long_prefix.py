@@ -154,9 +154,9 @@ def _verdicts(result: LongPrefixResult) -> Figure:
         )
         if v.long_gain.lower >= rule.min_gain:
             dots.append(
-                DotRow(f"{study.head} gain at one token / gain at two or more", estimate(v.one_share))
+                DotRow(f"{study.head} gain at one / two or more", estimate(v.one_share))
             )
-            dots.append(DotRow(f"{study.head} attention kept after corruption", estimate(v.kept), 1))
+            dots.append(DotRow(f"{study.head} kept after corruption", estimate(v.kept), 1))
     parts = ("", " lower", " upper")
     columns = ["head", "verdict", "reason"]
     columns += [f"{name}{part}" for name in ("long gain", "one share", "kept") for part in parts]
