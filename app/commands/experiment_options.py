@@ -30,6 +30,28 @@ Device = Annotated[str, typer.Option(help="cpu, cuda or mps")]
 Dtype = Annotated[Literal["float32", "bfloat16", "float16"], typer.Option(help="number format of the model")]
 Threads = Annotated[int | None, typer.Option(min=1, help="threads of a forward pass")]
 Again = Annotated[bool, typer.Option("--again", help="compute it again although the store has the result")]
+Tasks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--task",
+        help="noun-digit, short-urls, succession, induction, duplicate-token, or proxy: and a predicate "
+        "(induction, long-induction, duplicate-token, noun-digit, url) or regular expression; repeatable",
+    ),
+]
+Modes = Annotated[str, typer.Option(help="kinds of ablation between commas")]
+Prompts = Annotated[int, typer.Option("--n-prompts", min=2, help="prompts, or sequences of text, a task")]
+Examples = Annotated[int, typer.Option("--n-examples", min=2, help="random sequences at each prefix length")]
+MaxPrefix = Annotated[int, typer.Option(min=1, help="longest repeated span, in tokens")]
+Length = Annotated[int, typer.Option(min=4, help="tokens of a random sequence, BOS included")]
+OneShare = Annotated[
+    float,
+    typer.Option(
+        help="a head whose gain at one token is a smaller share of its long gain than this is long-prefix"
+    ),
+]
+MinGain = Annotated[
+    float, typer.Option(help="attention that a repeated span must add for any verdict but neither")
+]
 
 
 def parse_heads(heads: str | None, layer: int | None, atlas: Any) -> list[Any]:

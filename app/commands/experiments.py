@@ -10,15 +10,23 @@ from app.commands.experiment_options import (
     BatchSize,
     Device,
     Dtype,
+    Examples,
     Heads,
     Layer,
+    Length,
+    MaxPrefix,
+    MinGain,
     Model,
+    Modes,
     Name,
+    OneShare,
     Processing,
+    Prompts,
     Revision,
     Seed,
     Sequences,
     Store,
+    Tasks,
     Threads,
     layers_of,
     load_study,
@@ -33,28 +41,6 @@ experiment = typer.Typer(
     no_args_is_help=True,
     help="Test what annotations claim. Results are stored with the atlas and shown under /{model}/experiments.",
 )
-Tasks = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--task",
-        help="noun-digit, short-urls, succession, induction, duplicate-token, or proxy: and a predicate "
-        "(induction, long-induction, duplicate-token, noun-digit, url) or regular expression; repeatable",
-    ),
-]
-Modes = Annotated[str, typer.Option(help="kinds of ablation between commas")]
-Prompts = Annotated[int, typer.Option("--n-prompts", min=2, help="prompts, or sequences of text, a task")]
-Examples = Annotated[int, typer.Option("--n-examples", min=2, help="random sequences at each prefix length")]
-MaxPrefix = Annotated[int, typer.Option(min=1, help="longest repeated span, in tokens")]
-Length = Annotated[int, typer.Option(min=4, help="tokens of a random sequence, BOS included")]
-OneShare = Annotated[
-    float,
-    typer.Option(
-        help="a head whose gain at one token is a smaller share of its long gain than this is long-prefix"
-    ),
-]
-MinGain = Annotated[
-    float, typer.Option(help="attention that a repeated span must add for any verdict but neither")
-]
 DEFAULT_TASKS = ("noun-digit", "short-urls", "succession", "induction", "duplicate-token", "proxy:induction")
 
 

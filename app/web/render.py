@@ -101,9 +101,10 @@ class StaticFiles:
 class Renderer:
     """Renders a page dataclass: its fields are all that a template gets."""
 
-    def __init__(self, frontend: Path) -> None:
+    def __init__(self, frontend: Path, team: bool = False) -> None:
         self.static = StaticFiles(frontend / "static")
         self.environment = make_environment(frontend / "templates", self.static)
+        self.environment.globals["team"] = team
         self.build = self._build(frontend / "templates")
 
     def _build(self, templates: Path) -> str:

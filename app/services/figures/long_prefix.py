@@ -153,9 +153,7 @@ def _verdicts(result: LongPrefixResult) -> Figure:
             )
         )
         if v.long_gain.lower >= rule.min_gain:
-            dots.append(
-                DotRow(f"{study.head} gain at one / two or more", estimate(v.one_share))
-            )
+            dots.append(DotRow(f"{study.head} gain at one / two or more", estimate(v.one_share)))
             dots.append(DotRow(f"{study.head} kept after corruption", estimate(v.kept), 1))
     parts = ("", " lower", " upper")
     columns = ["head", "verdict", "reason"]
