@@ -1,4 +1,4 @@
-"""Experiments on the heads of an atlas, a command each, and the reproduction of the published figures."""
+"""Experiments on the heads of an atlas, a command each."""
 
 from pathlib import Path
 from typing import Annotated
