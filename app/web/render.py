@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app import __version__
-from app.web import atlas_drawing, charts, formats, labels, token_html, urls
+from app.web import atlas_drawing, charts, formats, labels, plots, token_html, urls
 
 FILL_STEPS = 20
 
@@ -112,6 +112,10 @@ def make_environment(templates: Path, static: StaticFiles) -> Environment:
         "layer_url": urls.layer_url,
         "compare_url": urls.compare_url,
         "search_url": urls.search_url,
+        "experiments_url": urls.experiments_url,
+        "experiment_url": urls.experiment_url,
+        "experiment_csv_url": urls.experiment_csv_url,
+        "draw_chart": plots.draw_chart,
         "token_chip": token_html.token_chip,
         "reads_html": token_html.reads_html,
         "fires_html": token_html.fires_html,

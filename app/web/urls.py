@@ -34,3 +34,15 @@ def compare_url(model: str, heads: Iterable[HeadRef], **query: object) -> str:
 
 def search_url(model: str, query: str) -> str:
     return _with_query(f"/{quote(model, safe='')}/search", {"q": query or None})
+
+
+def experiments_url(model: str) -> str:
+    return f"/{quote(model, safe='')}/experiments"
+
+
+def experiment_url(model: str, experiment: str, **query: object) -> str:
+    return _with_query(f"/{quote(model, safe='')}/experiments/{quote(experiment, safe='')}", query)
+
+
+def experiment_csv_url(model: str, experiment: str, **query: object) -> str:
+    return _with_query(f"{experiment_url(model, experiment)}.csv", query)
