@@ -143,7 +143,9 @@ def make_environment(templates: Path, static: StaticFiles) -> Environment:
         "layer_url": urls.layer_url,
         "compare_url": urls.compare_url,
         "search_url": urls.search_url,
+        "prompt_url": urls.prompt_url,
         "token_chip": token_html.token_chip,
+        "token_inside": token_html.token_text,
         "reads_html": token_html.reads_html,
         "fires_html": token_html.fires_html,
         "static_url": static.url,
@@ -155,6 +157,8 @@ def make_environment(templates: Path, static: StaticFiles) -> Environment:
         "miniature": charts.miniature,
         "score_grid": score_grid,
         "bar_length": charts.bar_length,
+        "heat": charts.heat,
+        "write_class": token_html.write_class,
         "product_version": __version__,
     }
     return environment
