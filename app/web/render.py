@@ -116,7 +116,9 @@ def make_environment(templates: Path, static: StaticFiles) -> Environment:
         "experiment_url": urls.experiment_url,
         "experiment_csv_url": urls.experiment_csv_url,
         "draw_chart": plots.draw_chart,
+        "prompt_url": urls.prompt_url,
         "token_chip": token_html.token_chip,
+        "token_inside": token_html.token_text,
         "reads_html": token_html.reads_html,
         "fires_html": token_html.fires_html,
         "static_url": static.url,
@@ -134,6 +136,8 @@ def make_environment(templates: Path, static: StaticFiles) -> Environment:
         "zip": zip,
         "steps": charts.steps,
         "bar_length": charts.bar_length,
+        "heat": charts.heat,
+        "write_class": token_html.write_class,
         "product_version": __version__,
     }
     return environment
