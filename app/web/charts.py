@@ -129,6 +129,35 @@ def split_bar(counts: Sequence[int], gap: float = 4.0) -> tuple[str, ...]:
     return tuple(parts)
 
 
+def heat(
+    rows: Sequence[Sequence[float]], largest: float, steps: int, negative_steps: int, cell: int, height: int
+) -> dict[str, str]:
+    """Cells as one path a class, `rd` above zero and `ng` below, neighbours of one class as one box.
+
+    Values nearer to zero than to the first step have no cell: most of attention is as good as none.
+    """
+    paths: dict[str, list[str]] = {}
+    for y, row in enumerate(rows):
+        names = [_heat_class(value, largest, steps, negative_steps) for value in row]
+        x = 0
+        for name, run in groupby(names):
+            n = len(list(run))
+            if name:
+                paths.setdefault(name, []).append(
+                    f"M{x * cell} {y * height}h{n * cell}v{height}h-{n * cell}z"
+                )
+            x += n
+    return {name: "".join(path) for name, path in sorted(paths.items())}
+
+
+def _heat_class(value: float, largest: float, steps: int, negative_steps: int) -> str:
+    if largest <= 0 or not math.isfinite(value):
+        return ""
+    most = steps if value > 0 else negative_steps
+    step = math.floor(most * min(1.0, abs(value) / largest) + 0.5)
+    return f"{'rd' if value > 0 else 'ng'}{step}" if step else ""
+
+
 def level(value: float | None, largest: float, steps: int) -> int:
     """A value's step on a scale of 0 to `steps`; a positive value is at least 1, so that it has colour."""
     if value is None or not math.isfinite(value) or value <= 0 or largest <= 0:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app import __version__
-from app.web import atlas_drawing, charts, formats, labels, token_html, urls
+from app.web import atlas_drawing, charts, formats, labels, plots, token_html, urls
 
 FILL_STEPS = 20
 
@@ -112,7 +112,13 @@ def make_environment(templates: Path, static: StaticFiles) -> Environment:
         "layer_url": urls.layer_url,
         "compare_url": urls.compare_url,
         "search_url": urls.search_url,
+        "experiments_url": urls.experiments_url,
+        "experiment_url": urls.experiment_url,
+        "experiment_csv_url": urls.experiment_csv_url,
+        "draw_chart": plots.draw_chart,
+        "prompt_url": urls.prompt_url,
         "token_chip": token_html.token_chip,
+        "token_inside": token_html.token_text,
         "reads_html": token_html.reads_html,
         "fires_html": token_html.fires_html,
         "static_url": static.url,
@@ -130,6 +136,8 @@ def make_environment(templates: Path, static: StaticFiles) -> Environment:
         "zip": zip,
         "steps": charts.steps,
         "bar_length": charts.bar_length,
+        "heat": charts.heat,
+        "write_class": token_html.write_class,
         "product_version": __version__,
     }
     return environment
