@@ -5,6 +5,7 @@ from typing import Annotated
 
 from app.domain.records import Ranking, SaeRecord
 from app.domain.refs import FeatureRef, HeadRef
+from app.services.annotation_models import NotesPanel, Panel
 from app.services.page_parts import (
     DRAWN,
     Bins,
@@ -38,6 +39,7 @@ class HeadPage:
     ]
     top_overlap: Annotated[int | None, "Features that are in the top ten by both rankings"]
     standings: Annotated[tuple[Standing, ...], "Each score among all heads", DRAWN]
+    annotation: Annotated[Panel | None, "The form beside it; null where nobody annotates", DRAWN] = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class FeatureRow:
     rank: Annotated[Ranking, "What the features are ranked by"]
     k: Annotated[int, "How many features were asked for"]
     row: Annotated[FeatureThroughHead, "The row"]
+    annotation: Annotated[Panel | None, "The form of the page; null where nobody annotates", DRAWN] = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ class FeaturePage:
     n_layers: Annotated[int, "Layers of the model"]
     previous: Annotated[FeatureRef | None, "The stored feature of the layer before this one"]
     next: Annotated[FeatureRef | None, "The stored feature of the layer after this one"]
+    annotation: Annotated[NotesPanel | None, "Labels and notes; null where nobody annotates", DRAWN] = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from app.domain.records import Json
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.about import AboutPage
+from app.services.annotation_models import HeadRecordsPage, HistoryPage, NotesPage
 from app.services.page_models import AtlasPage, ComparePage, FeaturePage, HeadPage, IndexPage, LayerPage
 from app.services.page_parts import FieldHelp, described_fields
 from app.services.search_models import SearchPage
@@ -56,6 +57,9 @@ PATHS: dict[type, str] = {
     LayerPage: "/{model}/layers/5.json?after=",
     ComparePage: "/{model}/compare.json?heads=L5H1,L5H5&rank=",
     SearchPage: "/{model}/search.json?q=",
+    HeadRecordsPage: "/{model}/heads/L5H1/annotation.json",
+    HistoryPage: "/{model}/heads/L5H1/history.json?annotator=",
+    NotesPage: "/{model}/features/L5F35744/notes.json",
     AboutPage: "/about.json",
 }
 

@@ -1,7 +1,7 @@
 """The dashboard of one feature, and the list of a layer's features."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi import Path as PathParameter
@@ -10,10 +10,13 @@ from starlette.responses import Response
 from app.domain.refs import MAX_INDEX, FeatureRef
 from app.services.feature_pages import feature_page, layer_page
 from app.services.page_models import FeaturePage, LayerPage
+from app.store.dashboards import LiveRun
 from app.web.answers import redirect, run_page
 from app.web.dependencies import PageNotFound, SiteDependency, parse_feature, parse_head
+from app.web.routes.notes import annotated_feature
 from app.web.schema import documents
 from app.web.urls import feature_url
+from app.web.viewers import ViewerDependency
 
 router = APIRouter()
 pages = APIRouter(include_in_schema=False)
@@ -32,30 +35,31 @@ def feature_twin(
     request: Request, site: SiteDependency, model: str, feature: str, head: HeadQuery = None
 ) -> Response:
     """One feature: every head's part in it, and its examples by group of activation through one head."""
-    return _feature(request, site, model, feature, head, ".json")
+    ref = parse_feature(feature)
+    if str(ref) != feature:
+        return redirect(request, f"{feature_url(model, ref)}.json")
+    through = None if head is None else parse_head(head)
+    return run_page(site, request, model, lambda s, run: feature_page(site.reading(s, run), ref, through), "")
 
 
 @pages.get("/{model}/features/{feature}", name="feature")
 def show_feature(
-    request: Request, site: SiteDependency, model: str, feature: str, head: HeadQuery = None
-) -> Response:
-    return _feature(request, site, model, feature, head, "")
-
-
-def _feature(
-    request: Request, site: SiteDependency, model: str, feature: str, head: str | None, suffix: str
+    request: Request,
+    site: SiteDependency,
+    viewer: ViewerDependency,
+    model: str,
+    feature: str,
+    head: HeadQuery = None,
 ) -> Response:
     ref = parse_feature(feature)
     if str(ref) != feature:
-        return redirect(request, feature_url(model, ref) + suffix)
+        return redirect(request, feature_url(model, ref))
     through = None if head is None else parse_head(head)
-    return run_page(
-        site,
-        request,
-        model,
-        lambda session, run: feature_page(site.reading(session, run), ref, through),
-        "pages/feature.html",
-    )
+
+    def build(session: Any, run: LiveRun) -> FeaturePage:
+        return annotated_feature(site.reading(session, run), viewer, ref, through)
+
+    return run_page(site, request, model, build, "pages/feature.html", viewer)
 
 
 @router.get("/{model}/layers/{layer}.json", name="layer_json", responses=documents(LayerPage))

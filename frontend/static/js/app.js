@@ -74,7 +74,7 @@ document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input, textarea, select, [contenteditable]");
   if (typing && event.key === "Escape") typing.blur();
   if (document.querySelector("dialog[open]") && event.key !== "?") return;
-  if (typing || event.metaKey || event.ctrlKey || event.altKey) return;
+  if (typing || event.metaKey || event.ctrlKey || event.altKey || root.dataset.keys === "off") return;
   if (event.key.startsWith("Arrow")) {
     if (moveInGrid(event.key)) event.preventDefault();
   } else if (event.key === "/") {
@@ -90,6 +90,20 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("htmx:after:swap", () => {
   if (document.activeElement === document.body) document.querySelector("article.ft.open:last-of-type")?.focus();
 });
+
+// Single keys can be switched off, for those whom they get in the way of.
+const single = document.getElementById("single-keys");
+if (single) {
+  single.checked = root.dataset.keys !== "off";
+  single.addEventListener("change", () => {
+    root.dataset.keys = single.checked ? "on" : "off";
+    try {
+      localStorage.setItem("keys", root.dataset.keys);
+    } catch {
+      // Until the page is left, then.
+    }
+  });
+}
 
 // Framed pages have no header, and so no button.
 const button = document.getElementById("theme");
