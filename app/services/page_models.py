@@ -5,6 +5,7 @@ from typing import Annotated
 
 from app.domain.records import Ranking, SaeRecord
 from app.domain.refs import FeatureRef, HeadRef
+from app.services.annotation_models import NotesPanel, Panel
 from app.services.atlas_parts import AtlasNotes, Colouring, Done, HeadNotes, LayerNotes, Order, StrongScore
 from app.services.feature_models import ExampleFigures
 from app.services.page_parts import (
@@ -42,6 +43,7 @@ class HeadPage:
     ]
     top_overlap: Annotated[int | None, "Features that are in the top ten by both rankings"]
     standings: Annotated[tuple[Standing, ...], "Each score among all heads", DRAWN]
+    annotation: Annotated[Panel | None, "The form beside it; null where nobody annotates", DRAWN] = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class FeatureRow:
     align: Annotated[Align, "What stands at the hinge: the end of the matched prefix, or the tokens", DRAWN]
     k: Annotated[int, "How many features were asked for"]
     row: Annotated[FeatureThroughHead, "The row"]
+    annotation: Annotated[Panel | None, "The form of the page; null where nobody annotates", DRAWN] = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ class FeaturePage:
     n_layers: Annotated[int, "Layers of the model"]
     previous: Annotated[FeatureRef | None, "The stored feature of the layer before this one"]
     next: Annotated[FeatureRef | None, "The stored feature of the layer after this one"]
+    annotation: Annotated[NotesPanel | None, "Labels and notes; null where nobody annotates", DRAWN] = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from typing import Any, ClassVar, Protocol
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app import __version__
+from app.domain.head_types import HEAD_TYPE_NAMES
+from app.domain.roles import ABSTRACTIONS, FAMILY_NAMES
 from app.web import atlas_drawing, charts, formats, labels, plots, token_html, urls
 
 FILL_STEPS = 20
@@ -111,6 +113,12 @@ def make_environment(templates: Path, static: StaticFiles) -> Environment:
         "feature_url": urls.feature_url,
         "layer_url": urls.layer_url,
         "compare_url": urls.compare_url,
+        "annotation_url": urls.annotation_url,
+        "history_url": urls.history_url,
+        "notes_url": urls.notes_url,
+        "head_type_names": HEAD_TYPE_NAMES,
+        "family_names": FAMILY_NAMES,
+        "abstractions": ABSTRACTIONS,
         "search_url": urls.search_url,
         "experiments_url": urls.experiments_url,
         "experiment_url": urls.experiment_url,

@@ -97,7 +97,7 @@ def _pages(reading: Reading, stored: frozenset[FeatureRef]) -> Iterator[tuple[st
                 break
             after = page.following
     for ref in sorted(stored):
-        yield f"features/{ref}.html", "pages/feature.html", feature_page(reading, ref, None)
+        yield f"features/{ref}.html", "pages/feature.html", feature_page(reading, ref)
     yield "about.html", "pages/about.html", about_page()
 
 

@@ -1,21 +1,23 @@
 """The dashboard of one feature, and the list of a layer's features."""
 
 import re
-from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi import Path as PathParameter
 from starlette.responses import Response
 
 from app.domain.refs import MAX_INDEX, FeatureRef
-from app.services.feature_pages import Place, feature_page, layer_page, whole_example
+from app.services.feature_pages import FeatureLook, Place, feature_page, layer_page, whole_example
 from app.services.page_models import FeaturePage, LayerPage
 from app.services.page_parts import Align
+from app.store.dashboards import LiveRun
 from app.web.answers import fragment, is_fragment, redirect, run_page
 from app.web.dependencies import PageNotFound, SiteDependency, parse_feature, parse_head
+from app.web.routes.notes import annotated_feature
 from app.web.schema import documents
 from app.web.urls import feature_url
+from app.web.viewers import ViewerDependency
 
 router = APIRouter()
 pages = APIRouter(include_in_schema=False)
@@ -48,13 +50,20 @@ def feature_twin(
     request: Request, site: SiteDependency, model: str, feature: str, head: HeadQuery = None
 ) -> Response:
     """One feature: every head's part in it, and its examples by group of activation through one head."""
-    return _feature(request, site, model, feature, Look(head), ".json")
+    ref = parse_feature(feature)
+    if str(ref) != feature:
+        return redirect(request, f"{feature_url(model, ref)}.json")
+    through = None if head is None else parse_head(head)
+    return run_page(
+        site, request, model, lambda s, run: feature_page(site.reading(s, run), ref, FeatureLook(through)), ""
+    )
 
 
 @pages.get("/{model}/features/{feature}", name="feature")
 def show_feature(
     request: Request,
     site: SiteDependency,
+    viewer: ViewerDependency,
     model: str,
     feature: str,
     head: HeadQuery = None,
@@ -62,40 +71,23 @@ def show_feature(
     opened: OpenQuery = None,
 ) -> Response:
     """The page, or for htmx the one example that is opened."""
-    return _feature(request, site, model, feature, Look(head, align, opened), "")
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a feature is looked at, as its address says it."""
-
-    head: str | None = None
-    align: Align = "prefix"
-    opened: str | None = None
-
-
-def _feature(
-    request: Request, site: SiteDependency, model: str, feature: str, look: Look, suffix: str
-) -> Response:
     ref = parse_feature(feature)
     if str(ref) != feature:
-        return redirect(request, feature_url(model, ref) + suffix)
-    through = None if look.head is None else parse_head(look.head)
-    place = None if look.opened is None else Place(*map(int, look.opened.split(".")))
-    if place is not None and is_fragment(request):
+        return redirect(request, feature_url(model, ref))
+    through = None if head is None else parse_head(head)
+    look = FeatureLook(through, align, None if opened is None else Place(*map(int, opened.split("."))))
+    if look.whole is not None and is_fragment(request):
         return fragment(
             site,
             model,
-            lambda session, run: whole_example(site.reading(session, run), ref, through, look.align, place),
+            lambda session, run: whole_example(site.reading(session, run), ref, look),
             "partials/whole_example.html",
         )
-    return run_page(
-        site,
-        request,
-        model,
-        lambda session, run: feature_page(site.reading(session, run), ref, through, look.align, place),
-        "pages/feature.html",
-    )
+
+    def build(session: Any, run: LiveRun) -> FeaturePage:
+        return annotated_feature(site.reading(session, run), viewer, ref, look)
+
+    return run_page(site, request, model, build, "pages/feature.html", viewer)
 
 
 @router.get("/{model}/layers/{layer}.json", name="layer_json", responses=documents(LayerPage))
