@@ -93,7 +93,7 @@ def test_keys(visit: Visit) -> None:
 
 def test_keys_of_a_comparison(visit: Visit) -> None:
     visit.go("/tiny/heads/L1H3")
-    visit.page.keyboard.press("c")
+    visit.page.keyboard.press("x")
     expect(visit.page.locator(".chs a").first).to_be_visible()
     visit.page.locator("input[name=add]").fill("1.5")
     visit.page.keyboard.press("Enter")
@@ -189,7 +189,7 @@ def test_keys_of_the_atlas(visit: Visit) -> None:
         visit.page.keyboard.press(key)
     assert visit.page.evaluate("document.activeElement.getAttribute('href')") == "/tiny/heads/L1H1"
     visit.page.keyboard.press("2")
-    expect(visit.page.locator(".mt[aria-current] b")).to_have_text("Previous token")
+    expect(visit.page.locator(".mt[aria-current] b")).to_have_text("Feature groups")
 
 
 def test_the_theme_is_kept(visit: Visit) -> None:
