@@ -6,25 +6,25 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.domain.annotations import FeatureLabel, Group, HeadAnnotation
-from app.domain.records import FeatureRecord
 from app.domain.refs import HeadRef
 from app.domain.roles import suggested_family
-from app.domain.tokens import Vocabulary
 from app.services.annotations import Save, save
+from app.services.page_parts import FeatureThroughHead
+from app.services.pages import HeadQuestion, Reading, head_page
+from app.services.run_cache import RunCache
 from app.services.suggestions import suggest
 from app.services.visibility import Viewer
 from app.store.annotators import Annotator, add_annotator, ensure_annotator, find_annotator
-from app.store.dashboards import LiveRun, get_live_run, get_ranking, get_vocabulary
+from app.store.dashboards import get_live_run
 from app.store.engine import write_session
-from app.store.features import get_features
 
 K = 10
 NOTE = "Grouped by rule for a picture: by evidence where it is strong, else by the kind of token promoted."
 
 
-def kind_of_tokens(record: FeatureRecord, vocabulary: Vocabulary) -> str | None:
+def kind_of_tokens(feature: FeatureThroughHead) -> str | None:
     """What most of the ten promoted tokens look like; None where they differ."""
-    kinds = Counter(_kind(vocabulary.view(int(token)).text) for token in record.promoted.token_id[:10])
+    kinds = Counter(_kind(logit.text) for logit in feature.promoted[:10])
     kind, count = kinds.most_common(1)[0]
     return kind if count >= 5 else None
 
@@ -38,13 +38,14 @@ def _kind(text: str) -> str:
     return "whole words" if text.startswith(" ") else "word fragments"
 
 
-def label_head(session: Any, run: LiveRun, head: HeadRef, vocabulary: Vocabulary) -> HeadAnnotation:
+def label_head(reading: Reading, head: HeadRef) -> HeadAnnotation:
     """Every feature of the head's top ten in a group, or unclear."""
-    places = get_ranking(session, run, head, "decoder_weight", K).features
-    records = get_features(session, run, [place.ref for place in places], with_examples=False)
-    suggestions = suggest(head, records, blind=False)
+    features = head_page(reading, HeadQuestion(head, k=K)).features
+    suggestions = suggest(features, blind=False)
     proposed = {found.feature: found.group for found in suggestions.features}
-    names = {record.ref: proposed.get(record.ref) or kind_of_tokens(record, vocabulary) for record in records}
+    names = {
+        feature.feature: proposed.get(feature.feature) or kind_of_tokens(feature) for feature in features
+    }
     groups = tuple(
         Group(name, "LX" if name in _KINDS else suggested_family(name))
         for name in dict.fromkeys(names.values())
@@ -63,12 +64,12 @@ def annotate(engine: Any, slug: str, names: tuple[str, str]) -> None:
     now = datetime.now(UTC)
     with write_session(engine) as session:
         run = get_live_run(session, slug)
-        vocabulary = Vocabulary.from_blob(get_vocabulary(session, run).blob)
+        reading = Reading(session, run, RunCache())
         viewers = [Viewer.of(_person(session, name, now)) for name in names]
         n_heads = run.record.model.n_heads
         heads = [HeadRef(sae.layer, head) for sae in run.record.saes for head in range(n_heads)]
         for index, head in enumerate(heads):
-            content = label_head(session, run, head, vocabulary)
+            content = label_head(reading, head)
             for viewer, wanted in zip(viewers, (index % 3 != 2, index % 4 == 1), strict=True):
                 if wanted and content.labels:
                     save(session, run, viewer, Save(head, content, 0, str(uuid.uuid4()), "submitted"), now)
