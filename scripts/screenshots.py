@@ -21,6 +21,7 @@ from sample_labels import annotate
 from app.settings import Settings
 from app.store.dashboards import list_atlases
 from app.store.engine import open_store, read_session
+from app.store.migrate import upgrade
 from app.web.factory import create_app
 
 CHROMIUM = "/usr/bin/chromium"
@@ -120,11 +121,12 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         store = Path(shutil.copyfile(given.store, Path(folder) / "store.sqlite"))
+        engine = open_store(store)
+        upgrade(engine)
         if given.look:
             with served(store) as base:
                 look(base, given.look, given.folder)
             return
-        engine = open_store(store)
         with read_session(engine) as session:
             slug = list_atlases(session)[0].slug
         annotate(engine, slug, ("me", "ben"))
