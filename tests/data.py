@@ -33,6 +33,7 @@ from app.domain.records import (
     RunRecord,
     RunReport,
     SaeRecord,
+    SimilarFeatures,
     TokenLogits,
 )
 from app.domain.refs import FeatureRef, HeadRef
@@ -193,6 +194,12 @@ def dead_feature(feature: FeatureRecord) -> FeatureRecord:
     )
 
 
+def _similar(feature: FeatureRecord, features: list[FeatureRecord]) -> SimilarFeatures:
+    others = [other.ref.index for other in features if other.ref.layer == feature.ref.layer]
+    others = [index for index in others if index != feature.ref.index][:3]
+    return SimilarFeatures(np.array(others), np.linspace(0.9, 0.1, len(others)).astype(np.float32))
+
+
 def _ranking(features: list[FeatureRecord], head: HeadRef, ranking: Ranking) -> HeadRanking:
     def value(feature: FeatureRecord, by: Ranking) -> float:
         if by == "decoder_weight" or feature.fve_active is None:
@@ -248,6 +255,7 @@ def make_run(slug: str = "tiny", seed: int = 1, shape: Shape | None = None) -> S
     ]
     features = [make_feature(rng, shape, ref, sequences, len(vocabulary)) for ref in refs]
     features[-1] = dead_feature(features[-1])
+    features = [replace(feature, similar=_similar(feature, features)) for feature in features]
     heads = [HeadRef(layer, head) for layer in range(shape.n_layers) for head in range(shape.n_heads)]
     rankings = {
         (head, ranking): _ranking([f for f in features[:-1] if f.ref.layer == head.layer], head, ranking)

@@ -58,6 +58,31 @@ def concentration(
     return share[live].double().amax(dim=0)
 
 
+def most_similar(
+    w_dec: Float[Tensor, "d_sae d_in"], k: int, rows_at_once: int = 256
+) -> tuple[Int64[Tensor, "d_sae k"], Float64[Tensor, "d_sae k"]]:
+    """For each feature the k others with the most similar decoder rows, and their cosines, largest first.
+
+    Ties go to the lower index. Columns are fewer than k where there are not k others. A zero row is similar to
+    none: its cosines are 0.
+    """
+    rows = w_dec.double()
+    norm = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    unit = torch.where(norm == 0, 0.0, rows / norm)
+    indices: list[Tensor] = []
+    cosines: list[Tensor] = []
+    for start in range(0, len(unit), rows_at_once):
+        part = unit[start : start + rows_at_once] @ unit.T
+        part[torch.arange(len(part)), torch.arange(start, start + len(part))] = -torch.inf
+        best = torch.sort(part, dim=1, descending=True, stable=True)
+        n_others = min(k, len(unit) - 1)
+        indices.append(best.indices[:, :n_others])
+        cosines.append(best.values[:, :n_others])
+    if not indices:
+        return torch.zeros((0, k), dtype=torch.int64), torch.zeros((0, k), dtype=torch.float64)
+    return torch.cat(indices), torch.cat(cosines)
+
+
 def _full_order(
     value: Float[Tensor, "d_sae n_heads"], eligible: Bool[Tensor, " d_sae"]
 ) -> tuple[Int64[Tensor, "d_sae n_heads"], Bool[Tensor, "d_sae n_heads"]]:

@@ -100,6 +100,14 @@ class Examples:
 
 
 @dataclass(frozen=True)
+class SimilarFeatures:
+    """Stored features of the layer with the most similar decoder rows, largest cosine first."""
+
+    feature_index: NDArray[np.int64]  # [k]
+    cosine: NDArray[np.float32]  # [k]
+
+
+@dataclass(frozen=True)
 class FeatureRecord:
     """Everything the store keeps about one feature. `examples` is None where they were not asked for."""
 
@@ -122,6 +130,7 @@ class FeatureRecord:
     groups: tuple[ExampleGroup, ...]
     worst_residual: float
     examples: Examples | None = None
+    similar: SimilarFeatures | None = None  # None: published before they were computed
 
 
 @dataclass(frozen=True)

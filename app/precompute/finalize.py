@@ -1,13 +1,14 @@
 """From merged statistics to the records that the store keeps."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from app.adapters.language_model import LanguageModel, Processing, UnembedWeights
+from app.attribution.decoder_weights import most_similar
 from app.attribution.head_scores import copying_score, vocabulary_map
 from app.attribution.logits import (
     LogitSummary,
@@ -27,6 +28,7 @@ from app.domain.records import (
     HeadRecord,
     Histogram,
     SaeRecord,
+    SimilarFeatures,
     TokenLogits,
 )
 from app.domain.refs import FeatureRef, HeadRef
@@ -36,6 +38,7 @@ from app.statistics.feature_partial import ActivationGroup, FeaturePartial
 
 N_LOGITS = 20
 N_SLICE_LOGITS = 10
+N_SIMILAR = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +65,9 @@ class Finalizer:
         logits = _logits(
             result.sae, features, model.head_weights(result.sae.layer).w_o, model.unembed_weights()
         )
+        similar = similar_features(result.sae, features)
         for place, feature in enumerate(features.tolist()):
-            yield self._feature(result, feature, logits, place)
+            yield replace(self._feature(result, feature, logits, place), similar=similar[place])
 
     def _feature(
         self, result: LayerResult, feature: int, logits: "_FeatureLogits", place: int
@@ -129,6 +133,16 @@ class Finalizer:
             self._bos,
         )
         return Evidence(n, counts)
+
+
+def similar_features(sae: LayerSae, features: NDArray[np.int64]) -> list[SimilarFeatures]:
+    """For each of the features those of the others whose decoder rows are most similar."""
+    chosen = torch.from_numpy(features).to(sae.coder.w_dec.device)
+    places, cosines = most_similar(sae.coder.w_dec[chosen].flatten(1), N_SIMILAR)
+    return [
+        SimilarFeatures(features[place], cosine.astype(np.float32))
+        for place, cosine in zip(places.numpy(force=True), cosines.numpy(force=True), strict=True)
+    ]
 
 
 def _no_examples(n_heads: int, context_size: int) -> Examples:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from app.domain.refs import FeatureRef, HeadRef
-from app.services.page_parts import Align, Pair, RunSummary
+from app.services.page_parts import Align, Pair, RunSummary, TokenLogit
 
 # Upper edges of the bins of distances; the last bin is open.
 DISTANCES = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -38,3 +38,12 @@ class ExampleFigures:
         tuple[tuple[float, ...], ...],
         "What each head adds to the pre-activation of the strongest ten examples",
     ]
+
+
+@dataclass(frozen=True)
+class SimilarFeature:
+    """Another stored feature of the layer whose decoder row points nearly the same way."""
+
+    feature: Annotated[FeatureRef, "The feature"]
+    cosine: Annotated[float, "Cosine of the decoder rows"]
+    promoted: Annotated[tuple[TokenLogit, ...], "The first tokens it promotes"]

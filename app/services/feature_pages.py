@@ -9,13 +9,13 @@ from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
 from app.services import feature_parts as parts
 from app.services.feature_figures import example_figures
-from app.services.feature_models import WholeExample
+from app.services.feature_models import SimilarFeature, WholeExample
 from app.services.page_models import FeatureListing, FeaturePage, HeadShare, LayerPage
 from app.services.page_parts import Align, Pair, PairGroup, TokenLogit
 from app.services.pages import Reading, check_head, sae_of
 from app.services.snippets import make_example, make_pair
 from app.store.dashboards import get_sequences
-from app.store.features import feature_neighbours, get_feature, list_features
+from app.store.features import feature_neighbours, get_feature, get_features, list_features
 
 N_TOP_SHOWN = 16
 N_INTERVAL_SHOWN = 4
@@ -77,6 +77,7 @@ def feature_page(reading: Reading, ref: FeatureRef, look: FeatureLook = FeatureL
         worst_residual=record.worst_residual,
         dfa_maximum=parts.dfa_maximum(record, index),
         sae=sae,
+        similar=_similar(reading, record),
         figures=example_figures(record, index),
         n_layers=run.record.model.n_layers,
         previous=neighbours.previous,
@@ -123,6 +124,19 @@ def _whole(reading: Reading, record: FeatureRecord, head: int, align: Align, pla
             example = make_example(examples, index, head, group)
             return make_pair(example, examples, index, head, tokens, reading.vocabulary, align, whole=True)
     raise NotFound(f"{record.ref} has no example at {place.sequence}:{place.position}")
+
+
+def _similar(reading: Reading, record: FeatureRecord) -> tuple[SimilarFeature, ...]:
+    if record.similar is None:
+        return ()
+    refs = [FeatureRef(record.ref.layer, int(index)) for index in record.similar.feature_index]
+    others = get_features(reading.session, reading.run, refs, with_examples=False)
+    return tuple(
+        SimilarFeature(
+            other.ref, float(cosine), parts.whole_logits(other.promoted, reading.vocabulary)[:N_LISTED_TOKENS]
+        )
+        for other, cosine in zip(others, record.similar.cosine, strict=True)
+    )
 
 
 def _check_writer(reading: Reading, head: HeadRef, ref: FeatureRef) -> None:

@@ -7,7 +7,7 @@ from app.domain.records import Ranking, SaeRecord
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.annotation_models import NotesPanel, Panel
 from app.services.atlas_parts import AtlasNotes, Colouring, Done, HeadNotes, LayerNotes, Order, StrongScore
-from app.services.feature_models import ExampleFigures
+from app.services.feature_models import ExampleFigures, SimilarFeature
 from app.services.page_parts import (
     DRAWN,
     Align,
@@ -101,6 +101,7 @@ class FeaturePage:
     worst_residual: Annotated[float, "Largest residual over the stored examples"]
     dfa_maximum: Annotated[float, "Largest |DFA| of the chosen head over the stored examples"]
     sae: Annotated[SaeRecord, "The layer's SAE"]
+    similar: Annotated[tuple[SimilarFeature, ...], "Stored features with the most similar decoder rows"]
     figures: Annotated[ExampleFigures, "What the stored examples have in common through this head"]
     n_layers: Annotated[int, "Layers of the model"]
     previous: Annotated[FeatureRef | None, "The stored feature of the layer before this one"]

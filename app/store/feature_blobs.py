@@ -13,6 +13,7 @@ from app.domain.records import (
     FeatureRecord,
     FveByHead,
     Histogram,
+    SimilarFeatures,
     TokenLogits,
 )
 from app.domain.refs import FeatureRef
@@ -60,6 +61,11 @@ def pack_feature(feature: FeatureRecord) -> bytes:
             arrays |= {f"{name}.{part.name}": getattr(fve, part.name) for part in fields(FveByHead)}
     arrays |= {f"evidence.counts.{kind}": counts for kind, counts in feature.evidence.counts.items()}
     arrays |= _group_arrays(feature.groups)
+    if feature.similar is not None:
+        arrays |= {
+            "similar.feature_index": feature.similar.feature_index,
+            "similar.cosine": feature.similar.cosine,
+        }
     _refuse_not_finite(arrays, feature.ref)
     return pack(arrays)
 
@@ -95,6 +101,11 @@ def unpack_feature(row: Feature, examples: Examples | None) -> FeatureRecord:
         ),
         groups=_groups(arrays),
         examples=examples,
+        similar=(
+            SimilarFeatures(arrays["similar.feature_index"], arrays["similar.cosine"])
+            if "similar.cosine" in arrays
+            else None
+        ),
         **parts,
     )
 

@@ -12,6 +12,7 @@ from app.attribution.decoder_weights import (
     decoder_weight_norm,
     decoder_weight_share,
     feature_ranks,
+    most_similar,
     rank_features,
 )
 
@@ -98,3 +99,25 @@ def test_concentration_is_of_live_features_only() -> None:
     share = torch.tensor([[0.9, 0.1], [0.4, 0.6], [0.7, 0.3]], dtype=torch.float64)
     assert concentration(share, torch.tensor([False, True, True])).tolist() == [0.7, 0.6]
     assert concentration(share, torch.tensor([False, False, False])).isnan().all()
+
+
+def test_the_most_similar_rows_are_the_slow_loop() -> None:
+    rows = torch.randn(9, 4, generator=torch.Generator().manual_seed(1))
+    rows[7] = 2 * rows[3]  # the same direction
+    rows[8] = 0
+    for at_once in (2, 100):
+        indices, cosines = most_similar(rows, 3, at_once)
+        for i in range(9):
+            found = []
+            for j in range(9):
+                length = rows[i].double().norm() * rows[j].double().norm()
+                cosine = float(rows[i].double() @ rows[j].double() / length) if length else 0.0
+                if j != i:
+                    found.append((-round(cosine, 9), j))
+            found.sort()
+            assert indices[i].tolist() == [j for _, j in found[:3]]
+            assert_close(cosines[i].tolist(), [-value for value, _ in found[:3]], rtol=0, atol=1e-8)
+    assert indices[3, 0] == 7
+    few, _ = most_similar(rows[:2], 3)
+    assert few.tolist() == [[1], [0]]
+    assert most_similar(rows[:0], 3)[0].shape == (0, 3)

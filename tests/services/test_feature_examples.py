@@ -103,3 +103,12 @@ def test_a_dead_feature_has_no_figures(reading: Reading) -> None:
     assert (page.figures.n, page.figures.contributions, page.groups) == (0, (), ())
     with pytest.raises(NotFound):
         feature_page(reading, FeatureRef(2, 80), FeatureLook(whole=Place(1, 1)))
+
+
+def test_similar_features_are_those_stored(reading: Reading, run: StoredRun) -> None:
+    stored = run.features[REF].similar
+    assert stored is not None
+    shown = feature_page(reading, REF).similar
+    assert [other.feature.index for other in shown] == stored.feature_index.tolist()
+    assert [other.cosine for other in shown] == pytest.approx(stored.cosine.tolist())
+    assert all(other.promoted for other in shown)
