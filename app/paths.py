@@ -1,5 +1,6 @@
-"""Where the templates and migrations are: inside the installed package, or in a checkout beside it."""
+"""Files: the templates and migrations, inside the installed package or in a checkout beside it; checksums."""
 
+import hashlib
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
@@ -20,3 +21,9 @@ def frontend_dir() -> Path:
 def migrations_dir() -> Path:
     """The folder that holds env.py and versions/."""
     return _shipped("migrations")
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file's bytes, in hexadecimal. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
