@@ -1,4 +1,4 @@
-"""Files: the templates and migrations, inside the installed package or in a checkout beside it; checksums."""
+"""Files: the templates, migrations and data, inside the installed package or in a checkout beside it; checksums."""
 
 import hashlib
 from pathlib import Path
@@ -21,6 +21,11 @@ def frontend_dir() -> Path:
 def migrations_dir() -> Path:
     """The folder that holds env.py and versions/."""
     return _shipped("migrations")
+
+
+def embedded_dir() -> Path:
+    """The folder of the data that the package carries."""
+    return _PACKAGE / "embedded"
 
 
 def file_sha256(path: Path) -> str:

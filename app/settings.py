@@ -27,6 +27,15 @@ class Settings(BaseSettings):
         "http://localhost:*",
         "http://127.0.0.1:*",
     )
+    # Team mode: accounts and logins. Without it there is one annotator, of this name, on this machine only.
+    team: bool = False
+    local_annotator: str = Field(default="me", min_length=1, max_length=100)
+    # The address that people use, such as https://atlas.example.org, where a proxy stands before the server.
+    public_url: str = ""
+    # Whether visitors may run texts of their own through the model, in a process beside the server.
+    prompts: bool = False
+    prompt_seconds: float = Field(default=60, gt=0)  # for one text, once the model is loaded
+    prompt_queue: int = Field(default=8, ge=0)  # texts that may wait behind the one under way
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @field_validator("allowed_hosts", "frame_ancestors", mode="before")
@@ -43,6 +52,13 @@ class Settings(BaseSettings):
         if any(re.search(r"[\s;,]", source) or not source.isascii() for source in value):
             raise ValueError("frame ancestors are sources such as https://example.org, between commas")
         return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _origin(cls, value: str) -> str:
+        if value and not re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]+/?", value):
+            raise ValueError("a public address is a scheme and a host, such as https://atlas.example.org")
+        return value.rstrip("/")
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -16,9 +16,18 @@ def serve(
     open_to_network: Annotated[
         bool, typer.Option("--open-to-network", help="allow a host that other machines can reach")
     ] = False,
+    team: Annotated[
+        bool | None,
+        typer.Option("--team", help="accounts and logins, for several annotators [HEAD_ATLAS_TEAM]"),
+    ] = None,
+    prompts: Annotated[
+        bool | None,
+        typer.Option("--prompts", help="let visitors run texts through the model [HEAD_ATLAS_PROMPTS]"),
+    ] = None,
 ) -> None:
     """Serve a store."""
-    run_server(settings_of(store=store, host=host, port=port), open_to_network)
+    settings = settings_of(store=store, host=host, port=port, team=team, prompts=prompts)
+    run_server(settings, open_to_network)
 
 
 def doctor(store: Store = None) -> None:

@@ -23,6 +23,7 @@ from app.precompute.prepare import prepare
 from app.precompute.progress import JobMonitor
 from app.precompute.publish import Outcome, Publisher
 from app.precompute.request import JobRequest
+from app.precompute.sources import sources_json
 from app.precompute.work_folder import WorkFolder
 from app.store import progress as stored_progress
 from app.store import runs
@@ -141,6 +142,7 @@ class _Job:
             "n_features": outcome.n_features,
             "n_run_again": outcome.n_run_again,
             "worst_residual": outcome.worst_residual,
+            "sources": sources_json(self._bench.spec),
             "stage_seconds": {name: round(seconds, 2) for name, seconds in monitor.seconds.items()},
             "saes": [
                 {name: value for name, value in asdict(sae).items() if name in _REPORTED}

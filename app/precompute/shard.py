@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from app.adapters.language_model import ReadPattern
@@ -97,6 +98,18 @@ def layer_batches(
     """
     tokens = torch.from_numpy(bench.corpus.tokens[start:stop].astype(np.int64))
     counted = torch.from_numpy(bench.corpus.counted(start, stop))
+    return token_batches(bench, tokens, counted, start, only, read)
+
+
+def token_batches(
+    bench: Bench,
+    tokens: Int64[Tensor, "batch pos"],
+    counted: Bool[Tensor, "batch pos"],
+    start: int,
+    only: Sequence[int] | None = None,
+    read: ReadPattern | None = None,
+) -> Iterator[LayerBatch]:
+    """The same of any sequences; the first of them counts as sequence `start`."""
     for processing, all_layers in bench.layers_by_processing.items():
         layers = [layer for layer in all_layers if only is None or layer in only]
         if not layers:

@@ -1,5 +1,6 @@
 """Passwords: hashing with Argon2, and a login that takes as long for a name that does not exist."""
 
+from dataclasses import replace
 from functools import cache
 
 from pwdlib import PasswordHash
@@ -7,7 +8,7 @@ from pwdlib.exceptions import UnknownHashError
 from sqlalchemy.orm import Session
 
 from app.errors import AppError
-from app.store.annotators import Annotator, find_annotator
+from app.store.annotators import Annotator, change_annotator, find_annotator
 
 MIN_PASSWORD, MAX_PASSWORD = 8, 1000
 
@@ -53,3 +54,8 @@ def log_in(session: Session, name: str, password: str) -> Annotator:
     if found is None or not allowed or not right:
         raise WrongLogin("the name or the password is wrong")
     return found
+
+
+def set_password(session: Session, annotator: Annotator, hashed: str) -> Annotator:
+    """Every session of the account ends with it."""
+    return change_annotator(session, replace(annotator, password_hash=hashed))

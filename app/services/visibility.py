@@ -95,6 +95,12 @@ def check_may_write(viewer: Viewer, annotator: str) -> None:
         raise Forbidden(f"only an admin may write {whose}")
 
 
+def seen_by(session: Session, atlas: str, viewer: Viewer) -> str:
+    """Differs whenever something that the viewer may see of the atlas's annotations has changed; one query."""
+    newest, revealed, people = store.annotation_state(session, atlas, viewer.annotator_id)
+    return repr((viewer, newest, revealed, people))
+
+
 def _opened(session: Session, atlas_id: int, viewer: Viewer) -> set[Subject] | None:
     """What is open to a blind viewer; None: everything."""
     return store.ever_submitted(session, atlas_id, viewer.annotator_id) if viewer.blind else None

@@ -214,6 +214,22 @@ def ever_submitted(session: Session, atlas_id: int, annotator_id: int) -> set[Su
     return {_subject(kind, layer, unit, sae) for kind, layer, unit, sae in rows}
 
 
+def annotation_state(
+    session: Session, slug: str, annotator_id: int
+) -> tuple[int, int, list[tuple[object, ...]]]:
+    """The id of the atlas's newest revision, the annotator's revealed hints, and the annotators as they are."""
+    atlas_id = select(Atlas.id).where(Atlas.slug == slug).scalar_subquery()
+    newest = select(func.max(RevisionRow.id)).where(RevisionRow.atlas_id == atlas_id).scalar_subquery()
+    hints = select(func.count()).where(
+        RevealedHintRow.atlas_id == atlas_id, RevealedHintRow.annotator_id == annotator_id
+    )
+    person = (AnnotatorRow.id, AnnotatorRow.name, AnnotatorRow.role, AnnotatorRow.removed_at)
+    rows = session.execute(select(newest, hints.scalar_subquery(), *person).order_by(AnnotatorRow.id)).all()
+    if not rows:  # nobody has written anything yet
+        return 0, 0, []
+    return rows[0][0] or 0, rows[0][1], [tuple(row[2:]) for row in rows]
+
+
 def reveal_hint(session: Session, atlas_id: int, head: HeadRef, annotator_id: int, now: datetime) -> None:
     """Record that the annotator looked; the first time counts."""
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite

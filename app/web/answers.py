@@ -9,6 +9,7 @@ from fastapi import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.services.page_json import to_json
+from app.services.visibility import Viewer, seen_by
 from app.store.dashboards import LiveRun
 from app.web.dependencies import Site
 from app.web.render import Page
@@ -26,10 +27,10 @@ def wants_json(request: Request) -> bool:
     return request.url.path.endswith(".json")
 
 
-def page_tag(site: Site, request: Request, run: LiveRun) -> str:
-    """Names a page by all that it depends on: the run, the code that draws it, and its address."""
+def page_tag(site: Site, request: Request, run: LiveRun, seen: str = "") -> str:
+    """Names a page by all that it depends on: the run, the code that draws it, its address, and what is seen."""
     address = f"{request.url.path}?{request.url.query}"
-    parts = "\n".join((site.renderer.build, run.slug, run.record.fingerprint, address))
+    parts = "\n".join((site.renderer.build, run.slug, run.record.fingerprint, address, seen))
     return f'W/"{hashlib.sha256(parts.encode()).hexdigest()[:32]}"'
 
 
@@ -64,11 +65,15 @@ def run_page(
     model: str,
     build: Callable[[Any, LiveRun], Page],
     template: str,
+    viewer: Viewer | None = None,
 ) -> Response:
-    """A page or JSON twin that depends on the atlas's live run and nothing else."""
+    """A page or JSON twin that depends on the atlas's live run, and with a viewer on what they may see of it.
+
+    Pages that show anything of annotations must give the viewer, or browsers will keep them too long.
+    """
     with site.session() as session:
         run = site.live_run(session, model)
-        tag = page_tag(site, request, run)
+        tag = page_tag(site, request, run, seen_by(session, run.slug, viewer) if viewer else "")
         if holds(request, tag):
             return Response(status_code=304, headers=caching(tag))
         page = build(session, run)
@@ -95,6 +100,16 @@ def changing_page(site: Site, request: Request, page: Page, template: str) -> Re
     if holds(request, tag):
         return Response(status_code=304, headers=caching(tag))
     return _respond(request, content, caching(tag))
+
+
+def uncached_page(
+    site: Site, page: Page, template: str, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    """A page that nobody may keep: forms, and answers to them."""
+    content = site.renderer.html(template, page).encode("utf-8", "replace")
+    return HTMLResponse(
+        content, status, {"Cache-Control": "no-store", "Vary": "HX-Request", **(headers or {})}
+    )
 
 
 def redirect(request: Request, path: str, status_code: int = 308) -> RedirectResponse:

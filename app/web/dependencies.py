@@ -2,6 +2,8 @@
 
 import re
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -16,7 +18,8 @@ from app.store.dashboards import (
     get_live_run,
     list_atlases,
 )
-from app.store.engine import read_session
+from app.store.engine import read_session, write_session
+from app.web.login_limits import LoginLimits
 from app.web.render import Renderer
 
 _BARE_FEATURE = re.compile(r"F?(0|[1-9][0-9]{0,9})", re.ASCII | re.IGNORECASE)
@@ -26,17 +29,36 @@ class PageNotFound(NotFound):
     """A 404 with a sentence of our own: the address that was asked for is never echoed."""
 
 
+@dataclass(frozen=True)
+class People:
+    """Who may be looking: a team that logs in, the local annotator, or with `strangers` readers without a name."""
+
+    team: bool = False
+    local: str = "me"
+    strangers: bool = False
+    public_url: str = ""
+
+
 class Site:
-    """One store and how its pages are drawn."""
+    """One store, who looks at it, and how its pages are drawn."""
 
     # The engine is not looked into here: only the store knows what it is.
-    def __init__(self, engine: Any, renderer: Renderer) -> None:
+    def __init__(self, engine: Any, renderer: Renderer, people: People | None = None) -> None:
         self.engine = engine
         self.renderer = renderer
+        self.people = people or People()
+        self.logins = LoginLimits()
         self._cache = RunCache()
 
     def session(self) -> AbstractContextManager[Any]:
         return read_session(self.engine)
+
+    def write(self) -> AbstractContextManager[Any]:
+        """A transaction that is committed when its block ends: before the answer is sent, never after."""
+        return write_session(self.engine)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
 
     def close(self) -> None:
         self.engine.dispose()

@@ -3,23 +3,26 @@
 import json
 import logging
 from http import HTTPStatus
+from urllib.parse import quote, urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.errors import AppError, InvalidStore
 from app.services.page_models import ErrorPage
 from app.web.answers import is_fragment, wants_json
 from app.web.dependencies import PageNotFound, get_site
 from app.web.security import SECURITY_HEADERS
+from app.web.viewers import LoginNeeded
 
 logger = logging.getLogger(__name__)
 
 MESSAGES = {
     404: "There is no page at this address.",
     405: "This page can only be read.",
+    413: "More was sent than this page takes, so none of it was kept.",
     422: "A part of the address is not what this page understands: {fields}.",
     500: "The server made a mistake. It has been logged; trying again may not help.",
 }
@@ -36,6 +39,24 @@ def error_response(
     template = "partials/error.html" if is_fragment(request) else "pages/error.html"
     page = ErrorPage(status, title, message)
     return HTMLResponse(get_site(request).renderer.html(template, page), status, headers)
+
+
+def _login_page(request: Request) -> str:
+    """The login, and after it the page that was asked for, or from which something was sent."""
+    sent = request.method != "GET" or is_fragment(request)
+    page = urlsplit(request.headers.get("HX-Current-URL") or request.headers.get("Referer", ""))
+    wanted = page if sent else urlsplit(str(request.url))
+    address = f"{wanted.path}?{wanted.query}" if wanted.query else wanted.path
+    return f"/login?next={quote(address or '/', safe='/')}"
+
+
+def on_login_needed(request: Request, error: Exception) -> Response:
+    """Readers are led to the login. htmx is told where it is, for it would put the login into a part of the page."""
+    if is_fragment(request):
+        return error_response(request, 401, str(error), {"HX-Redirect": _login_page(request)})
+    if request.method != "GET" or wants_json(request):
+        return error_response(request, 401, str(error))
+    return RedirectResponse(_login_page(request), 303, {"Cache-Control": "no-store"})
 
 
 def on_app_error(request: Request, error: Exception) -> Response:
@@ -73,6 +94,7 @@ def on_crash(request: Request, error: Exception) -> Response:
 
 
 def install(app: FastAPI) -> None:
+    app.add_exception_handler(LoginNeeded, on_login_needed)
     app.add_exception_handler(AppError, on_app_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_invalid_request)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -13,11 +13,25 @@ from app.paths import frontend_dir
 from app.settings import Settings
 from app.store.engine import open_store
 from app.web import error_pages
-from app.web.dependencies import Site
+from app.web.body_limits import BodyLimits
+from app.web.dependencies import People, Site
+from app.web.origins import SameOrigin
 from app.web.render import Renderer
-from app.web.routes import atlases, compare, embed, features, heads, search, system
+from app.web.routes import (
+    atlases,
+    compare,
+    embed,
+    experiments,
+    features,
+    heads,
+    login,
+    prompt,
+    search,
+    system,
+)
 from app.web.schema import install_openapi
-from app.web.security import AllowedHosts, HeadAsGet, SecurityHeaders
+from app.web.security import AllowedHosts, HeadAsGet, SecurityHeaders, host_name
+from app.web.viewers import require_login
 
 
 class VersionedStaticFiles(StaticFiles):
@@ -32,17 +46,26 @@ class VersionedStaticFiles(StaticFiles):
 
 def _lifespan(site: Site) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
+        app.state.desk.close()
         site.close()
 
     return lifespan
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Opens the store. Raises InvalidStore when it cannot be served."""
-    renderer = Renderer(frontend_dir())
-    site = Site(open_store(settings.store, must_exist=True), renderer)
+def _own_name(public_url: str) -> list[str]:
+    return [host_name(public_url.partition("://")[2])] if public_url else []
+
+
+def create_app(settings: Settings, strangers: bool = False) -> FastAPI:
+    """Opens the store. Raises InvalidStore when it cannot be served.
+
+    strangers: other machines reach the server, so without team mode it is for reading only.
+    """
+    people = People(settings.team, settings.local_annotator, strangers, settings.public_url)
+    renderer = Renderer(frontend_dir(), settings.team)
+    site = Site(open_store(settings.store, must_exist=True), renderer, people)
     app = FastAPI(
         title="Head Atlas",
         version=__version__,
@@ -50,18 +73,22 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=_lifespan(site),
+        dependencies=[Depends(require_login)],
     )
     app.state.site = site
+    app.state.desk = prompt.make_desk(settings)
     error_pages.install(app)
     app.mount("/static", VersionedStaticFiles(directory=frontend_dir() / "static"), name="static")
     # A name of ours before the names of atlases, JSON twins before the pages whose pattern they fit.
-    for resource in (system, atlases, heads, features, compare, search):
+    for resource in (system, login, atlases, heads, features, compare, search, prompt, experiments):
         app.include_router(resource.router)
-    for resource in (embed, atlases, heads, features, compare, search):
+    for resource in (embed, experiments, atlases, heads, features, compare, search, prompt):
         app.include_router(resource.pages)
     install_openapi(app)
     # The last one added is the outermost.
     app.add_middleware(HeadAsGet)
-    app.add_middleware(AllowedHosts, hosts=settings.allowed_hosts)
+    app.add_middleware(BodyLimits)
+    app.add_middleware(SameOrigin, public_url=settings.public_url)
+    app.add_middleware(AllowedHosts, hosts=(*settings.allowed_hosts, *_own_name(settings.public_url)))
     app.add_middleware(SecurityHeaders, frame_ancestors=settings.frame_ancestors)
     return app

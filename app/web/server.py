@@ -28,15 +28,17 @@ def is_loopback(host: str) -> bool:
 def serve(settings: Settings, open_to_network: bool = False) -> None:
     """Serve until interrupted. Raises ExposedServerError for a host that others reach, unless asked for.
 
-    There is no login: whoever can reach the server can read all of its store.
+    Without team mode there is no login: whoever reaches the server can read all of its store, and then nobody
+    annotates there.
     """
-    if not is_loopback(settings.host) and not open_to_network:
+    exposed = not is_loopback(settings.host)
+    if exposed and not settings.team and not open_to_network:
         raise ExposedServerError(
             f"{settings.host} can be reached from other machines and the server has no login; "
-            "use 127.0.0.1, or --open-to-network if that is meant"
+            "use 127.0.0.1, --team for logins, or --open-to-network to let everyone read it"
         )
     uvicorn.run(
-        create_app(settings),
+        create_app(settings, strangers=exposed),
         host=settings.host.strip("[]"),
         port=settings.port,
         # httptools takes headers of any size; h11 stops at 64 KiB.

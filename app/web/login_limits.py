@@ -1,0 +1,57 @@
+"""How often a login may be tried. Counted in this process: the server runs as one."""
+
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+
+from app.errors import AppError
+
+WINDOW_S = 60.0
+PER_ACCOUNT, PER_ADDRESS = 5, 30
+MAX_KEYS = 10_000
+
+
+class TooManyLogins(AppError):
+    """Tried too often within a minute."""
+
+    status_code = 429
+
+    def __init__(self, wait_s: float) -> None:
+        self.wait_s = max(1, int(wait_s + 0.999))
+        super().__init__(f"too many attempts to log in; try again in {self.wait_s} s")
+
+
+class LoginLimits:
+    """Five attempts a minute for a name from one address, thirty for an address whatever the name."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._tried: OrderedDict[tuple[str, ...], deque[float]] = OrderedDict()
+
+    def try_once(self, name: str, address: str) -> None:
+        """Counts the attempt. Raises TooManyLogins."""
+        limits = {(address, name.casefold()[:100]): PER_ACCOUNT, (address,): PER_ADDRESS}
+        with self._lock:
+            now = self._clock()
+            for key, limit in limits.items():
+                times = self._recent(key, now)
+                if len(times) >= limit:
+                    raise TooManyLogins(times[0] + WINDOW_S - now)
+            for key in limits:
+                self._tried[key].append(now)
+                self._tried.move_to_end(key)
+            while len(self._tried) > MAX_KEYS:
+                self._tried.popitem(last=False)
+
+    def forget(self, name: str, address: str) -> None:
+        """A right password starts the count of its name anew."""
+        with self._lock:
+            self._tried.pop((address, name.casefold()[:100]), None)
+
+    def _recent(self, key: tuple[str, ...], now: float) -> deque[float]:
+        times = self._tried.setdefault(key, deque())
+        while times and times[0] <= now - WINDOW_S:
+            times.popleft()
+        return times

@@ -1,0 +1,107 @@
+"""Logging in and out, and one's own password. In local mode there is nothing to log in to."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Query, Request
+from starlette.responses import RedirectResponse, Response
+
+from app.errors import AppError
+from app.services import accounts
+from app.services.account_pages import AccountPage, LoginPage
+from app.store.annotators import Annotator
+from app.web.answers import uncached_page
+from app.web.dependencies import PageNotFound, Site, SiteDependency
+from app.web.login_limits import TooManyLogins
+from app.web.origins import inside
+from app.web.viewers import ViewerDependency, end_session, start_session
+
+router = APIRouter(include_in_schema=False)
+
+NextQuery = Annotated[str, Query(alias="next", max_length=2000)]
+Text = Annotated[str, Form(max_length=2000)]
+
+
+def _check_team(site: Site) -> None:
+    if not site.people.team:
+        raise PageNotFound(
+            "This server has one local annotator and no logins; start it with --team for those."
+        )
+
+
+def _leave(address: str) -> RedirectResponse:
+    return RedirectResponse(inside(address), 303, {"Cache-Control": "no-store"})
+
+
+@router.get("/login", name="login")
+def show_login(site: SiteDependency, next_page: NextQuery = "/") -> Response:
+    _check_team(site)
+    return uncached_page(site, LoginPage(inside(next_page), "", ""), "pages/login.html")
+
+
+@router.post("/login")
+def log_in(
+    request: Request,
+    site: SiteDependency,
+    name: Text = "",
+    password: Text = "",
+    next_page: Annotated[str, Form(alias="next", max_length=2000)] = "/",
+) -> Response:
+    """The new session has a new token; the one of a cookie that came in is closed."""
+    _check_team(site)
+    address = request.client.host if request.client else ""
+    try:
+        site.logins.try_once(name, address)
+        found = _check_password(site, name, password)
+    except (TooManyLogins, accounts.WrongLogin) as error:
+        wait = {"Retry-After": str(error.wait_s)} if isinstance(error, TooManyLogins) else {}
+        page = LoginPage(inside(next_page), name, f"{error}.".capitalize())
+        return uncached_page(site, page, "pages/login.html", error.status_code, wait)
+    site.logins.forget(name, address)
+    response = _leave(next_page)
+    start_session(request, site, found, response)
+    return response
+
+
+def _check_password(site: Site, name: str, password: str) -> Annotator:
+    with site.session() as session:
+        return accounts.log_in(session, name, password)
+
+
+@router.post("/logout", name="logout")
+def log_out(request: Request, site: SiteDependency) -> Response:
+    response = _leave("/login")
+    end_session(request, site, response)
+    return response
+
+
+@router.get("/me", name="account")
+def show_account(site: SiteDependency, viewer: ViewerDependency) -> Response:
+    _check_team(site)
+    return uncached_page(site, AccountPage(viewer.name, viewer.role, viewer.blind, ""), "pages/account.html")
+
+
+@router.post("/me")
+def change_password(
+    request: Request, site: SiteDependency, viewer: ViewerDependency, password: Text = "", new: Text = ""
+) -> Response:
+    """Every session of the account ends, and this browser gets a new one."""
+    _check_team(site)
+    address = request.client.host if request.client else ""
+    try:
+        site.logins.try_once(viewer.name, address)
+        changed = _change(site, viewer.name, password, new)
+    except AppError as error:
+        page = AccountPage(viewer.name, viewer.role, viewer.blind, f"{error}.".capitalize())
+        status = 403 if isinstance(error, accounts.WrongLogin) else error.status_code
+        return uncached_page(site, page, "pages/account.html", status)
+    site.logins.forget(viewer.name, address)
+    response = _leave("/")
+    start_session(request, site, changed, response)
+    return response
+
+
+def _change(site: Site, name: str, password: str, new: str) -> Annotator:
+    found = _check_password(site, name, password)
+    hashed = accounts.hash_password(new)
+    with site.write() as session:
+        return accounts.set_password(session, found, hashed)
