@@ -17,7 +17,18 @@ from app.web.body_limits import BodyLimits
 from app.web.dependencies import People, Site
 from app.web.origins import SameOrigin
 from app.web.render import Renderer
-from app.web.routes import atlases, compare, embed, experiments, features, heads, login, search, system
+from app.web.routes import (
+    atlases,
+    compare,
+    embed,
+    experiments,
+    features,
+    heads,
+    login,
+    prompt,
+    search,
+    system,
+)
 from app.web.schema import install_openapi
 from app.web.security import AllowedHosts, HeadAsGet, SecurityHeaders, host_name
 from app.web.viewers import require_login
@@ -35,8 +46,9 @@ class VersionedStaticFiles(StaticFiles):
 
 def _lifespan(site: Site) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
+        app.state.desk.close()
         site.close()
 
     return lifespan
@@ -64,12 +76,13 @@ def create_app(settings: Settings, strangers: bool = False) -> FastAPI:
         dependencies=[Depends(require_login)],
     )
     app.state.site = site
+    app.state.desk = prompt.make_desk(settings)
     error_pages.install(app)
     app.mount("/static", VersionedStaticFiles(directory=frontend_dir() / "static"), name="static")
     # A name of ours before the names of atlases, JSON twins before the pages whose pattern they fit.
-    for resource in (system, login, atlases, heads, features, compare, search, experiments):
+    for resource in (system, login, atlases, heads, features, compare, search, prompt, experiments):
         app.include_router(resource.router)
-    for resource in (embed, experiments, atlases, heads, features, compare, search):
+    for resource in (embed, experiments, atlases, heads, features, compare, search, prompt):
         app.include_router(resource.pages)
     install_openapi(app)
     # The last one added is the outermost.

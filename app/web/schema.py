@@ -15,6 +15,7 @@ from app.services.about import AboutPage
 from app.services.experiment_models import ExperimentPage, ExperimentsPage
 from app.services.page_models import AtlasPage, ComparePage, FeaturePage, HeadPage, IndexPage, LayerPage
 from app.services.page_parts import FieldHelp, described_fields
+from app.services.prompt_models import PromptPage
 from app.services.search_models import SearchPage
 
 JsonObject = dict[str, Json]
@@ -59,6 +60,7 @@ PATHS: dict[type, str] = {
     SearchPage: "/{model}/search.json?q=",
     ExperimentsPage: "/{model}/experiments.json",
     ExperimentPage: "/{model}/experiments/{id}.json?heads=&threshold=&mode=&definition=&tokens=",
+    PromptPage: "/{model}/prompt.json?text=&head=L5H1&feature=&dest=",
     AboutPage: "/about.json",
 }
 
