@@ -177,7 +177,7 @@ def unit_tokens(corpus: Corpus, bench: Bench, unit: Unit) -> int:
         return (min(first + plan.shard_sequences, corpus.n_sequences) - first) * corpus.context_size
     first = unit.index * plan.batch_sequences
     n = min(first + plan.batch_sequences, plan.score_sequences) - first
-    return n * (1 + 2 * plan.score_length) + max(0, min(n, corpus.n_sequences - first)) * corpus.context_size
+    return n * (1 + 2 * plan.score_length)
 
 
 def peak_memory_bytes() -> int:

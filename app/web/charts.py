@@ -97,12 +97,36 @@ def dumbbell(values: Sequence[float], chosen: Sequence[float | None], width: int
 
 
 def miniature(levels: Sequence[Sequence[str]]) -> dict[str, str]:
-    """A grid of cells as one path a class, for layers x heads at a few pixels a cell."""
+    """A grid of cells as one path a class, for layers x heads at a few pixels a cell; equal neighbours are joined."""
     paths: dict[str, list[str]] = {}
+    size = MINIATURE_CELL
     for row, cells in enumerate(levels):
-        for column, name in enumerate(cells):
-            paths.setdefault(name, []).append(f"M{column * MINIATURE_CELL} {row * MINIATURE_CELL}h5v5h-5z")
+        column = 0
+        for name, run in groupby(cells):
+            width = len(list(run)) * size
+            paths.setdefault(name, []).append(f"M{column} {row * size}h{width - 1}v{size - 1}H{column}z")
+            column += width
     return {name: "".join(path) for name, path in sorted(paths.items())}
+
+
+def steps(values: Sequence[int], top: float, width: int, height: int) -> str:
+    """A line that steps up to each value in turn, from zero at the bottom to `top`."""
+    if not values or top <= 0:
+        return ""
+    stride = width / len(values)
+    rises = "".join(f"V{_short(height - height * value / top)}h{_short(stride)}" for value in values)
+    return f"M0 {height}{rises}"
+
+
+def split_bar(counts: Sequence[int], gap: float = 4.0) -> tuple[str, ...]:
+    """A bar of ten units a count, split with gaps: a path for each part, in a box ten units times the sum wide."""
+    parts: list[str] = []
+    at = 0
+    for count in counts:
+        end = at + 10 * count - gap
+        parts.append(f"M{at} 0H{_short(end)}V4H{at}z")
+        at += 10 * count
+    return tuple(parts)
 
 
 def heat(

@@ -39,3 +39,15 @@ def prompt_url(model: str, **query: object) -> str:
 
 def search_url(model: str, query: str, **more: object) -> str:
     return _with_query(f"/{quote(model, safe='')}/search", {"q": query or None, **more})
+
+
+def experiments_url(model: str) -> str:
+    return f"/{quote(model, safe='')}/experiments"
+
+
+def experiment_url(model: str, experiment: str, **query: object) -> str:
+    return _with_query(f"/{quote(model, safe='')}/experiments/{quote(experiment, safe='')}", query)
+
+
+def experiment_csv_url(model: str, experiment: str, **query: object) -> str:
+    return _with_query(f"{experiment_url(model, experiment)}.csv", query)
