@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine
 
 from app.domain.evidence import KINDS
 from app.domain.records import ModelRecord, RunRecord, RunReport
@@ -81,13 +81,16 @@ def fill(engine: Engine, n_layers: int, d_sae: int) -> int:
         run_id = runs.begin_run(session, "whole", record)
     n_rows = 0
     for table, columns in rows(np.random.default_rng(0), run_id, n_layers * d_sae, d_sae):
+        marks = ", ".join(["?" if engine.dialect.name == "sqlite" else "%s"] * len(columns))
+        names = ", ".join(f'"{name}"' for name in columns)
+        statement = f"INSERT INTO {table.__tablename__} ({names}) VALUES ({marks})"  # noqa: S608 - names of ours
         with write_session(engine) as session:
-            names, n = list(columns), len(next(iter(columns.values())))
+            n = len(next(iter(columns.values())))
             for start in range(0, n, 50_000):
                 part = zip(
                     *(column[start : start + 50_000].tolist() for column in columns.values()), strict=True
                 )
-                session.execute(insert(table), [dict(zip(names, row, strict=True)) for row in part])
+                session.connection().exec_driver_sql(statement, list(part))
             n_rows += n
     now = datetime.now(UTC)
     with write_session(engine) as session:

@@ -97,7 +97,7 @@ def layer_batches(
     """
     tokens = torch.from_numpy(bench.corpus.tokens[start:stop].astype(np.int64))
     counted = torch.from_numpy(bench.corpus.counted(start, stop))
-    return token_batches(bench, tokens, counted, start, only)
+    return token_batches(bench, tokens, counted, start, only, read)
 
 
 def token_batches(
@@ -106,6 +106,7 @@ def token_batches(
     counted: Bool[Tensor, "batch pos"],
     start: int,
     only: Sequence[int] | None = None,
+    read: ReadPattern | None = None,
 ) -> Iterator[LayerBatch]:
     """The same of any sequences; the first of them counts as sequence `start`."""
     for processing, all_layers in bench.layers_by_processing.items():

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, aliased
 
 from app.domain.refs import FeatureRef, HeadRef
 from app.store.dashboards import LiveRun
+from app.store.search_index import N_EXAMPLES
 from app.store.search_tables import FeatureEvidence, FeatureToken, FeatureWord
 
 _ROWS_A_FEATURE = 4  # looked at first; evidence has a row for each head that shows it
@@ -27,6 +28,7 @@ class FiresNear:
     """The word stands near where the feature fires."""
 
     word: str
+    count: int | None = None  # in exactly so many examples; None: in any number
 
 
 @dataclass(frozen=True)
@@ -64,17 +66,26 @@ def find_features(
     in the order of an index, so what a term has many of costs no more than what it has few of.
     """
     first, *rest = conditions
-    if isinstance(first, MovesToken):  # one ordered stretch of the index for each token
-        parts = [MovesToken((token_id,), first.sign) for token_id in first.token_ids]
-    else:
-        parts = [first]
     best: dict[FeatureRef, FoundFeature] = {}
-    for part in parts:
+    for part in _stretches(first):
         for found in _best(session, run, part, rest, layers, heads, limit):
             known = best.get(found.feature)
             if known is None or found.value > known.value:
                 best[found.feature] = found
+        if isinstance(first, FiresNear) and len(best) >= limit:  # the stretches go down
+            break
     return sorted(best.values(), key=lambda found: (-found.value, found.feature))[:limit]
+
+
+def _stretches(condition: Condition) -> Sequence[Condition]:
+    """Parts of an index that are in the order of the results: a token each, and a number of examples each."""
+    match condition:
+        case MovesToken():
+            return [MovesToken((token_id,), condition.sign) for token_id in condition.token_ids]
+        case FiresNear():
+            return [FiresNear(condition.word, count) for count in range(N_EXAMPLES, 0, -1)]
+        case ShowsEvidence():
+            return [condition]
 
 
 def _best(
@@ -134,7 +145,10 @@ def _parts(condition: Condition) -> tuple[Any, ColumnElement[bool], Any]:
             return tokens, moved, tokens.logit
         case FiresNear():
             words = aliased(FeatureWord)
-            return words, and_(words.word == condition.word), words.count
+            near = [words.word == condition.word]
+            if condition.count is not None:
+                near.append(words.count == condition.count)
+            return words, and_(*near), words.count
         case ShowsEvidence():
             evidence = aliased(FeatureEvidence)
             share = evidence.share
