@@ -17,7 +17,19 @@ from app.web.body_limits import BodyLimits
 from app.web.dependencies import People, Site
 from app.web.origins import SameOrigin
 from app.web.render import Renderer
-from app.web.routes import atlases, compare, embed, features, heads, login, search, system
+from app.web.routes import (
+    annotations,
+    atlases,
+    compare,
+    embed,
+    features,
+    heads,
+    imports,
+    login,
+    rollups,
+    search,
+    system,
+)
 from app.web.schema import install_openapi
 from app.web.security import AllowedHosts, HeadAsGet, SecurityHeaders, host_name
 from app.web.viewers import require_login
@@ -67,9 +79,9 @@ def create_app(settings: Settings, strangers: bool = False) -> FastAPI:
     error_pages.install(app)
     app.mount("/static", VersionedStaticFiles(directory=frontend_dir() / "static"), name="static")
     # A name of ours before the names of atlases, JSON twins before the pages whose pattern they fit.
-    for resource in (system, login, atlases, heads, features, compare, search):
+    for resource in (system, login, atlases, annotations, rollups, heads, features, compare, search):
         app.include_router(resource.router)
-    for resource in (embed, atlases, heads, features, compare, search):
+    for resource in (embed, atlases, annotations, imports, rollups, heads, features, compare, search):
         app.include_router(resource.pages)
     install_openapi(app)
     # The last one added is the outermost.

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app import __version__
 from app.services.page_models import AtlasLayer
-from app.web import charts, formats, labels, token_html, urls
+from app.web import charts, formats, labels, sheet_drawing, token_html, urls
 
 CELL_STEPS = 8
 FILL_STEPS = 20
@@ -136,6 +136,7 @@ def make_environment(templates: Path, static: StaticFiles) -> Environment:
         auto_reload=False,
     )
     environment.filters |= FILTERS
+    environment.globals |= sheet_drawing.GLOBALS
     environment.globals |= {
         "atlas_url": urls.atlas_url,
         "head_url": urls.head_url,
@@ -143,6 +144,11 @@ def make_environment(templates: Path, static: StaticFiles) -> Environment:
         "layer_url": urls.layer_url,
         "compare_url": urls.compare_url,
         "search_url": urls.search_url,
+        "annotations_url": urls.annotations_url,
+        "import_url": urls.import_url,
+        "settle_url": urls.settle_url,
+        "annotated_layers_url": urls.annotated_layers_url,
+        "published_url": urls.published_url,
         "token_chip": token_html.token_chip,
         "reads_html": token_html.reads_html,
         "fires_html": token_html.fires_html,

@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from app.domain.records import Json
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.about import AboutPage
+from app.services.annotation_models import AgreementPage, AnnotatedLayersPage, PublishedPage
 from app.services.page_models import AtlasPage, ComparePage, FeaturePage, HeadPage, IndexPage, LayerPage
 from app.services.page_parts import FieldHelp, described_fields
 from app.services.search_models import SearchPage
@@ -57,6 +58,9 @@ PATHS: dict[type, str] = {
     ComparePage: "/{model}/compare.json?heads=L5H1,L5H5&rank=",
     SearchPage: "/{model}/search.json?q=",
     AboutPage: "/about.json",
+    AgreementPage: "/{model}/agreement.json",
+    AnnotatedLayersPage: "/{model}/layers.json?by=",
+    PublishedPage: "/{model}/published.json?by=",
 }
 
 

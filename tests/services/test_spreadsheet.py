@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import openpyxl
 import pytest
-from annotated import NOW, later
-from annotating import HEAD, Team, labelled
+from annotated import NOW, labelled, later
+from annotating import HEAD, Team
 from annotation_strategies import ODD_TEXTS, notes
 from annotation_strategies import annotations as any_annotation
 from hypothesis import given, settings
