@@ -10,7 +10,7 @@ from typing import NoReturn
 import typer
 from pydantic import ValidationError
 
-from app.commands import annotations, jobs, stores
+from app.commands import annotations, experiments, jobs, reproduction, stores
 from app.errors import AppError, OutOfSpace
 
 DESCRIPTION = "Every attention head of a language model, seen through sparse autoencoder features."
@@ -29,6 +29,8 @@ db.command("upgrade")(stores.db_upgrade)
 db.command("backup")(stores.db_backup)
 db.command("check")(stores.db_check)
 app.add_typer(db, name="db")
+app.add_typer(experiments.experiment, name="experiment")
+app.command()(reproduction.reproduce)
 
 annotators = typer.Typer(no_args_is_help=True, help="Accounts of those who annotate.")
 annotators.command("add")(annotations.annotators_add)

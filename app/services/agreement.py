@@ -67,7 +67,10 @@ class Agreement:
 
 
 def agreement(by_annotator: ByAnnotator, seed: int = 0, n_resamples: int = N_RESAMPLES) -> Agreement:
-    """From settled records. Provisional types count as missing. Deterministic in the seed."""
+    """From settled records. Provisional types count as missing. Deterministic in the seed.
+
+    No intervals where nothing is resampled.
+    """
     heads = sorted({head for records in by_annotator.values() for head in records})
     counts = np.array([_type_counts(by_annotator, head) for head in heads], np.int64)
     counts = counts.reshape(len(heads), len(HEAD_TYPES))
@@ -126,7 +129,7 @@ def _interval(
     n: int, statistic: Callable[[NDArray[np.int64]], float | None], seed: int, n_resamples: int
 ) -> tuple[float | None, float | None]:
     """Percentiles over resampled heads; resamples in which the number is undefined are left out."""
-    if n < 2:
+    if n < 2 or n_resamples < 1:
         return None, None
     rng = np.random.default_rng(seed)
     drawn = (statistic(rng.integers(0, n, n)) for _ in range(n_resamples))

@@ -16,7 +16,7 @@ from app.domain.records import (
     TokenLogits,
 )
 from app.domain.tokens import Vocabulary
-from app.services.page_parts import Bins, Example, Fve, FveValues, Group, Pair, RunSummary, TokenLogit
+from app.services.page_parts import Align, Bins, Example, Fve, FveValues, Group, Pair, RunSummary, TokenLogit
 from app.services.snippets import make_example, make_pair
 
 Sequences = dict[int, NDArray[np.int32]]
@@ -128,6 +128,7 @@ def group_pairs(
     n_shown: int,
     sequences: Sequences,
     vocabulary: Vocabulary,
+    align: Align = "prefix",
 ) -> tuple[Pair, ...]:
     """The first examples of a group with their text."""
     examples: Examples | None = feature.examples
@@ -136,7 +137,8 @@ def group_pairs(
     pairs: list[Pair] = []
     for index in range(group.start, min(group.stop, group.start + n_shown)):
         example = make_example(examples, index, head, group.name)
-        pairs.append(make_pair(example, examples, index, head, sequences[example.sequence], vocabulary))
+        tokens = sequences[example.sequence]
+        pairs.append(make_pair(example, examples, index, head, tokens, vocabulary, align))
     return tuple(pairs)
 
 

@@ -55,7 +55,8 @@ class HeadSummary:
 class Progress:
     """Heads with a submitted record: of the viewer, of anyone else, and of both, as far as the viewer may know.
 
-    next: the first head, layers upwards, of which the viewer has neither submitted nor skipped a record.
+    n_heads: heads with features to annotate. next: the first of them, layers upwards, of which the viewer has
+    neither submitted nor skipped a record.
     """
 
     n_heads: int
@@ -105,6 +106,13 @@ def overview(session: Session, run: LiveRun, viewer: Viewer, by: str | None = No
     One read of the records. A name that nobody visible has gives empty tables.
     """
     records = visible_records(session, get_atlas_id(session, run.slug), viewer)
+    return overview_of(session, run, viewer, records, by)
+
+
+def overview_of(
+    session: Session, run: LiveRun, viewer: Viewer, records: list[Revision], by: str | None = None
+) -> Overview:
+    """The same from records that the viewer may see."""
     submitted = submitted_heads(records)
     chosen = by if by is not None else default_annotator(submitted, viewer)
     model = run.record.model
@@ -193,7 +201,7 @@ def _progress(
     submitted: Mapping[str, Mapping[HeadRef, HeadAnnotation]],
 ) -> Progress:
     model = run.record.model
-    heads = [HeadRef(layer, head) for layer in range(model.n_layers) for head in range(model.n_heads)]
+    heads = [HeadRef(sae.layer, head) for sae in run.record.saes for head in range(model.n_heads)]
     done = {
         record.subject.ref
         for record in records
