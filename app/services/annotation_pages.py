@@ -31,7 +31,7 @@ from app.store.annotations import get_atlas_id
 from app.store.annotators import CONSENSUS
 from app.store.dashboards import LiveRun
 
-ROWS_A_PAGE = 80
+ROWS_A_PAGE = 60
 Submitted = dict[str, dict[HeadRef, HeadAnnotation]]
 
 

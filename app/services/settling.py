@@ -60,8 +60,7 @@ def settle_page(
         reason=shown.reason,
         roles=shown.roles,
         notes=shown.notes,
-        # After a conflict the form is of the newest version, and what was typed stays in it.
-        base_version=current.version if current else 0,
+        base_version=shown.base_version,
         key=key,
         message=message,
     )

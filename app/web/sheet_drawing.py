@@ -5,26 +5,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from app.domain.head_types import HEAD_TYPE_NAMES, HEAD_TYPES, HeadType
-from app.domain.roles import UnknownRole, find_role
 from app.services.agreement import TypePair
-from app.services.overview import GroupCount
 from app.services.sheet_view import DEFAULT_COLUMNS, SheetView
 
-# Glyphs of head types, as the symbols of the page name them, and names short enough for a table.
-GLYPHS: dict[HeadType, str] = {
-    "monosemantic": "g4",
-    "minor_exceptions": "g3",
-    "bisemantic": "g2",
-    "polysemantic": "g1",
-    "unclear": "g0",
-}
-SHORT_TYPES: dict[HeadType, str] = {
-    "monosemantic": "monosemantic",
-    "minor_exceptions": "mono, minor exc.",
-    "bisemantic": "bisemantic",
-    "polysemantic": "polysemantic",
-    "unclear": "unclear",
-}
 COLUMN_NAMES = {
     "annotator": "by",
     "groups": "top k",
@@ -55,42 +38,12 @@ def column_name(column: str) -> str:
     return COLUMN_NAMES.get(column, column.replace("_", " "))
 
 
-def glyph_of(head_type: HeadType | None) -> str:
-    return "g0" if head_type is None else GLYPHS[head_type]
-
-
-def short_type(head_type: HeadType | None) -> str:
-    return "" if head_type is None else SHORT_TYPES[head_type]
-
-
 def type_title(head_type: HeadType) -> str:
     return HEAD_TYPE_NAMES[head_type]
 
 
-def code_of(role: str) -> str:
-    """Two letters; of a role that has left the vocabulary the first two."""
-    try:
-        return find_role(role).code
-    except UnknownRole:
-        return role[:2].upper()
-
-
 def _short(value: float) -> str:
     return f"{value:.1f}".rstrip("0").rstrip(".") or "0"
-
-
-def group_segments(groups: Sequence[GroupCount], width: int = 60) -> dict[str, str]:
-    """A bar of all features split by group, with gaps: one path a family, drawn with a stroke."""
-    total = sum(group.count for group in groups)
-    paths: dict[str, str] = {}
-    start = 0.0
-    for group in groups:
-        end = start + width * group.count / total
-        paths[group.family] = (
-            paths.get(group.family, "") + f"M{_short(start)} 3H{_short(max(start + 1, end - 1.5))}"
-        )
-        start = end
-    return paths
 
 
 @dataclass(frozen=True)
@@ -183,11 +136,7 @@ def sorted_by(view: SheetView, column: str) -> str:
 GLOBALS = {
     "column_name": column_name,
     "column_sets": COLUMN_SETS,
-    "glyph_of": glyph_of,
-    "short_type": short_type,
     "type_title": type_title,
-    "code_of": code_of,
-    "group_segments": group_segments,
     "interval_dot": interval_dot,
     "confusion_rows": confusion_rows,
     "judgement_class": judgement_class,

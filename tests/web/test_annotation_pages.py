@@ -84,7 +84,7 @@ def test_the_sheet_has_a_row_for_each_head_and_annotator(root):
         ["L2H3", "ada"],
         ["L2H3", "root"],
     ]
-    assert rows[0][3:8] == ["mono, minor exc.", "IN CS", "a", "2", ""]
+    assert rows[0][3:8] == ["with minor exceptions", "IN CS", "a", "2", ""]
     assert [row[11] for row in rows] == ["", "differs", "differs", "", "differs", "differs"]
     assert [row[9] for row in rows] == ["new", "", "new", "", "new", "new"]
     bar = soup.select_one(".sheet .gb")

@@ -134,10 +134,12 @@ def _form(
     error: AppError | None = None,
 ) -> Response:
     """The form, after a refusal with what was sent and why it was refused."""
-    message = conflict_message(error) if isinstance(error, Conflict) else str(error or "")
+    message = str(error or "")
+    if sent and isinstance(error, Conflict):
+        # Sent again, it is a change of the record that was in the way.
+        message, sent = conflict_message(error), replace(sent, base_version=error.theirs.version)
     with site.session() as session:
         run = site.live_run(session, model)
-        # A refused save used its key for nothing; after a conflict the next one is another save.
         page = settle_page(session, run, viewer, head, str(uuid.uuid4()), sent, message)
     return uncached_page(site, page, "pages/settle.html", error.status_code if error else 200)
 
