@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app import __version__
-from app.web import atlas_drawing, charts, formats, labels, plots, token_html, urls
+from app.web import atlas_drawing, charts, formats, labels, plots, sheet_drawing, token_html, urls
 
 FILL_STEPS = 20
 
@@ -132,6 +132,6 @@ def make_environment(templates: Path, static: StaticFiles) -> Environment:
         auto_reload=False,
     )
     environment.filters |= FILTERS
-    environment.globals |= GLOBALS
+    environment.globals |= GLOBALS | sheet_drawing.GLOBALS
     environment.globals |= {"static_url": static.url, "integrity": static.integrity}
     return environment
