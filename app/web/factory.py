@@ -18,14 +18,17 @@ from app.web.dependencies import People, Site
 from app.web.origins import SameOrigin
 from app.web.render import Renderer
 from app.web.routes import (
+    annotations,
     atlases,
     compare,
     embed,
     experiments,
     features,
     heads,
+    imports,
     login,
     prompt,
+    rollups,
     search,
     system,
 )
@@ -80,9 +83,33 @@ def create_app(settings: Settings, strangers: bool = False) -> FastAPI:
     error_pages.install(app)
     app.mount("/static", VersionedStaticFiles(directory=frontend_dir() / "static"), name="static")
     # A name of ours before the names of atlases, JSON twins before the pages whose pattern they fit.
-    for resource in (system, login, atlases, heads, features, compare, search, prompt, experiments):
+    for resource in (
+        system,
+        login,
+        atlases,
+        annotations,
+        rollups,
+        heads,
+        features,
+        compare,
+        search,
+        prompt,
+        experiments,
+    ):
         app.include_router(resource.router)
-    for resource in (embed, experiments, atlases, heads, features, compare, search, prompt):
+    for resource in (
+        embed,
+        experiments,
+        atlases,
+        annotations,
+        imports,
+        rollups,
+        heads,
+        features,
+        compare,
+        search,
+        prompt,
+    ):
         app.include_router(resource.pages)
     install_openapi(app)
     # The last one added is the outermost.
