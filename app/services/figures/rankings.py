@@ -45,7 +45,7 @@ def ranking_figures(result: WeightVsFveResult, options: FigureOptions) -> tuple[
             name="agreement",
             title=f"Decoder weight against FVE, layer {result.layer}",
             measure=f"FVE by feature, {_WORDS[definition]} over {tokens} tokens, against decoder weight share; "
-            "Spearman's ρ",
+            f"Spearman's ρ. Solid: top {p.k} by both; hollow amber: by weight alone; hollow grey: by FVE alone",
             note=f"points: {len(result.features)} stored features; ρ over "
             f"{'all live features' if any(a.over_all for a in found.values()) else 'these alone'}; the ranking matters "
             f"below ρ {p.min_correlation:g} or {p.min_overlap} of {p.k} in both lists",
