@@ -48,7 +48,8 @@ class Study:
         return text
 
     def with_sequences(self, **parameters: object) -> dict[str, object]:
-        return {**parameters, "n_sequences": self.n_sequences}
+        """Parameters of a study that reads the text; experiments have an n_sequences of their own."""
+        return {**parameters, "n_text_sequences": self.n_sequences}
 
 
 def study_long_prefix(

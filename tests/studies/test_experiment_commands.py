@@ -168,6 +168,18 @@ def test_progress_has_plain_lines_with_rate(bench: Bench) -> None:
     assert "sequences/s" in ended.err
 
 
+def test_every_parameter_is_part_of_the_request(bench: Bench) -> None:
+    words = ("--n-repeated", "4", "--length", "12", "--n-sequences", "5")
+    for more in ((), ("--n-repeated", "5"), ("--n-sequences", "4"), ("--length", "10")):
+        assert bench.run("known-heads", *words, *more).code == 0
+    asked = {(p["n_sequences"], p["n_text_sequences"], p["length"]) for p in parameters_of(bench)}
+    assert asked == {(4, 5, 12), (5, 5, 12), (4, 4, 12), (4, 5, 10)}
+
+
+def parameters_of(bench: Bench) -> list[dict[str, object]]:
+    return [one.request.parameters for one in bench.stored()]
+
+
 def test_a_layer_stands_for_all_its_heads(bench: Bench) -> None:
     words = [word for word in SMALL["long-prefix-induction"] if word not in ("--heads", "0.1,L1H2")]
     stored = bench.done("long-prefix-induction", "--layer", "1", *words)
