@@ -37,8 +37,8 @@ def prompt_url(model: str, **query: object) -> str:
     return _with_query(f"/{quote(model, safe='')}/prompt", given)
 
 
-def search_url(model: str, query: str) -> str:
-    return _with_query(f"/{quote(model, safe='')}/search", {"q": query or None})
+def search_url(model: str, query: str, **more: object) -> str:
+    return _with_query(f"/{quote(model, safe='')}/search", {"q": query or None, **more})
 
 
 def annotations_url(model: str, file_format: str = "", **query: object) -> str:
