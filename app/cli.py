@@ -10,7 +10,7 @@ from typing import NoReturn
 import typer
 from pydantic import ValidationError
 
-from app.commands import jobs, stores
+from app.commands import annotations, experiments, jobs, reproduction, stores
 from app.errors import AppError, OutOfSpace
 
 DESCRIPTION = "Every attention head of a language model, seen through sparse autoencoder features."
@@ -29,6 +29,23 @@ db.command("upgrade")(stores.db_upgrade)
 db.command("backup")(stores.db_backup)
 db.command("check")(stores.db_check)
 app.add_typer(db, name="db")
+app.add_typer(experiments.experiment, name="experiment")
+app.command()(reproduction.reproduce)
+
+annotators = typer.Typer(no_args_is_help=True, help="Accounts of those who annotate.")
+annotators.command("add")(annotations.annotators_add)
+annotators.command("list")(annotations.annotators_list)
+annotators.command("remove")(annotations.annotators_remove)
+annotators.command("password")(annotations.annotators_password)
+app.add_typer(annotators, name="annotators")
+
+export = typer.Typer(no_args_is_help=True, help="Write what is in a store to files.")
+export.command("annotations")(annotations.export_annotations)
+app.add_typer(export, name="export")
+
+imports = typer.Typer(no_args_is_help=True, help="Read files into a store.")
+imports.command("annotations")(annotations.import_annotations)
+app.add_typer(imports, name="import")
 
 
 def _stop(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Where the templates and migrations are: inside the installed package, or in a checkout beside it."""
+"""Where the templates, migrations and data are: inside the installed package, or in a checkout beside it."""
 
 from pathlib import Path
 
@@ -20,3 +20,8 @@ def frontend_dir() -> Path:
 def migrations_dir() -> Path:
     """The folder that holds env.py and versions/."""
     return _shipped("migrations")
+
+
+def embedded_dir() -> Path:
+    """The folder of the data that the package carries."""
+    return _PACKAGE / "embedded"

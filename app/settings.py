@@ -32,6 +32,10 @@ class Settings(BaseSettings):
     local_annotator: str = Field(default="me", min_length=1, max_length=100)
     # The address that people use, such as https://atlas.example.org, where a proxy stands before the server.
     public_url: str = ""
+    # Whether visitors may run texts of their own through the model, in a process beside the server.
+    prompts: bool = False
+    prompt_seconds: float = Field(default=60, gt=0)  # for one text, once the model is loaded
+    prompt_queue: int = Field(default=8, ge=0)  # texts that may wait behind the one under way
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @field_validator("allowed_hosts", "frame_ancestors", mode="before")

@@ -120,7 +120,7 @@ class InterventionModel(TransformerLensModel):
         """The residual stream that a layer reads, before its norm, in float32."""
         self._check_layers([layer])
         name = f"blocks.{layer}.hook_resid_pre"
-        return self._run(tokens, [name], stop_at_layer=layer + 1)[name].float()
+        return self._run(tokens, [name], last_layer=layer)[name].float()
 
     def residual_decomposition(
         self, tokens: Int[Tensor, "batch pos"], position: Int[Tensor, " batch"]

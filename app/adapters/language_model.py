@@ -1,6 +1,6 @@
 """What the rest of Head Atlas may ask of a language model, and of its tokenizer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -11,6 +11,7 @@ from app.domain.records import ModelRecord
 from app.domain.tokens import Vocabulary
 
 Processing = Literal["raw", "processed"]
+ReadPattern = Callable[[int, Tensor], None]  # layer, pattern [batch n_heads dest src]
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,12 @@ class LanguageModel(Protocol):
         self, tokens: Int[Tensor, "batch pos"], layers: Sequence[int]
     ) -> dict[int, LayerActivations]:
         """z, v and pattern of the given layers, computed only as deep as the last of them."""
+        ...
+
+    def read_patterns(
+        self, tokens: Int[Tensor, "batch pos"], read: ReadPattern, layers: Sequence[int] = ()
+    ) -> dict[int, LayerActivations]:
+        """Every layer's pattern goes to `read` as it is made. Returns the activations of `layers`."""
         ...
 
     def patterns(

@@ -17,6 +17,7 @@ from app.adapters.language_model import (
     HeadWeights,
     LayerActivations,
     Processing,
+    ReadPattern,
     Tokenizer,
     UnembedWeights,
 )
@@ -66,10 +67,7 @@ class TransformerLensModel:
     ) -> dict[int, LayerActivations]:
         """z, v and pattern of the given layers. Raises InvalidModel for a layer the model lacks."""
         self._check_layers(layers)
-        names = [
-            f"blocks.{layer}.attn.{hook}" for layer in layers for hook in ("hook_z", "hook_v", "hook_pattern")
-        ]
-        cache = self._run(tokens, names, stop_at_layer=max(layers) + 1)
+        cache = self._run(tokens, _names(layers), last_layer=max(layers))
         return {layer: self._layer(cache, layer) for layer in layers}
 
     def hook_z(
@@ -77,18 +75,40 @@ class TransformerLensModel:
     ) -> dict[int, Float[Tensor, "batch pos n_heads d_head"]]:
         """Only z of the given layers: what SAE training needs."""
         self._check_layers(layers)
-        names = [f"blocks.{layer}.attn.hook_z" for layer in layers]
-        cache = self._run(tokens, names, stop_at_layer=max(layers) + 1)
+        names = [_hook_name(layer, "hook_z") for layer in layers]
+        cache = self._run(tokens, names, last_layer=max(layers))
         return {layer: self._split_heads(cache[name]) for layer, name in zip(layers, names, strict=True)}
+
+    def read_patterns(
+        self, tokens: Int[Tensor, "batch pos"], read: ReadPattern, layers: Sequence[int] = ()
+    ) -> dict[int, LayerActivations]:
+        """Every layer's pattern goes to `read` as it is made. Returns the activations of `layers`."""
+        n_layers = self.record.n_layers
+        if layers:
+            self._check_layers(layers)
+        left = set(range(n_layers))
+
+        def reading(layer: int) -> Any:
+            def hook_pattern(pattern: Tensor, hook: Any) -> None:
+                del hook
+                left.remove(layer)
+                read(layer, pattern)
+
+            return hook_pattern
+
+        hooks = [(_hook_name(layer, "hook_pattern"), reading(layer)) for layer in range(n_layers)]
+        cache = self._run(tokens, _names(layers), last_layer=n_layers - 1, hooks=hooks)
+        if left:
+            raise InvalidModel(f"{self.record.name} has no readable attention pattern in layer {min(left)}")
+        return {layer: self._layer(cache, layer) for layer in layers}
 
     def patterns(
         self, tokens: Int[Tensor, "batch pos"]
     ) -> dict[int, Float[Tensor, "batch n_heads dest src"]]:
-        """The attention pattern of every layer, without the unembedding."""
-        n_layers = self.record.n_layers
-        names = [f"blocks.{layer}.attn.hook_pattern" for layer in range(n_layers)]
-        cache = self._run(tokens, names, stop_at_layer=n_layers)
-        return {layer: cache[name] for layer, name in enumerate(names)}
+        """The attention pattern of every layer, all at once: large, where read_patterns is not."""
+        found: dict[int, Tensor] = {}
+        self.read_patterns(tokens, found.__setitem__)
+        return found
 
     def loss(
         self,
@@ -150,11 +170,17 @@ class TransformerLensModel:
         )  # Gemma stores weight - 1
         return weight.detach().float() + offset
 
-    def _run(self, tokens: Int[Tensor, "batch pos"], names: list[str], stop_at_layer: int) -> Any:
-        with torch.inference_mode():
-            _, cache = self._bridge.run_with_cache(
-                tokens.to(self.device), names_filter=names, stop_at_layer=stop_at_layer
-            )
+    def _run(
+        self,
+        tokens: Int[Tensor, "batch pos"],
+        names: list[str],
+        last_layer: int,
+        hooks: Sequence[tuple[str, Any]] = (),
+    ) -> Any:
+        """Up to the attention of the last layer: neither its MLP nor, in the model's last, the unembedding."""
+        stop = (_hook_name(last_layer, "hook_out"), _stop)
+        with torch.inference_mode(), self._bridge.hooks(fwd_hooks=[*hooks, stop]):
+            _, cache = self._bridge.run_with_cache(tokens.to(self.device), names_filter=names)
         missing = [name for name in names if name not in cache]
         if missing:
             near = [name for name in self._bridge.hook_dict if name.endswith(missing[0].rsplit(".", 1)[1])]
@@ -192,6 +218,22 @@ class TransformerLensModel:
             raise InvalidModel(
                 f"{self.record.name} has layers 0 to {self.record.n_layers - 1}, not {wrong[0]}"
             )
+
+
+def _stop(output: Tensor, hook: Any) -> None:
+    from transformer_lens.model_bridge.exceptions import StopAtLayerException
+
+    del hook
+    raise StopAtLayerException(output)
+
+
+def _hook_name(layer: int, hook: str) -> str:
+    return f"blocks.{layer}.attn.{hook}"
+
+
+def _names(layers: Sequence[int]) -> list[str]:
+    """The hooks of LayerActivations."""
+    return [_hook_name(layer, hook) for layer in layers for hook in ("hook_z", "hook_v", "hook_pattern")]
 
 
 def load_model(

@@ -20,9 +20,14 @@ def serve(
         bool | None,
         typer.Option("--team", help="accounts and logins, for several annotators [HEAD_ATLAS_TEAM]"),
     ] = None,
+    prompts: Annotated[
+        bool | None,
+        typer.Option("--prompts", help="let visitors run texts through the model [HEAD_ATLAS_PROMPTS]"),
+    ] = None,
 ) -> None:
     """Serve a store."""
-    run_server(settings_of(store=store, host=host, port=port, team=team), open_to_network)
+    settings = settings_of(store=store, host=host, port=port, team=team, prompts=prompts)
+    run_server(settings, open_to_network)
 
 
 def doctor(store: Store = None) -> None:

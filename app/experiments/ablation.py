@@ -1,22 +1,18 @@
 """What a model's loss on marked targets becomes when one head's z is replaced."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from app.adapters.interventions import ExperimentModel, ZEdit
+from app.domain.experiments.ablation import Mode
+from app.domain.experiments.errors import InvalidExperiment
 from app.domain.refs import HeadRef
-from app.experiments.errors import InvalidExperiment
 from app.experiments.progress import PLAIN, Batching
 from app.experiments.prompts import Prompts
 
-# zero: z is 0 at every position, BOS included. mean: the mean over the prompts' own positions. resample: z of
-# another prompt at the same position (its last, where it is shorter). The last two leave BOS and padding alone.
-Mode = Literal["zero", "mean", "resample"]
-MODES: tuple[Mode, ...] = ("zero", "mean", "resample")
 Floats = NDArray[np.float64]
 
 

@@ -7,8 +7,8 @@ from torch import Tensor
 from app.adapters.interventions import ExperimentModel
 from app.attribution.head_scores import copying_score, vocabulary_map
 from app.attribution.logits import logit_effect
+from app.domain.experiments.errors import InvalidExperiment
 from app.domain.refs import HeadRef
-from app.experiments.errors import InvalidExperiment
 from app.experiments.natural_text import Text
 from app.experiments.progress import PLAIN, Batching
 from app.experiments.tasks import ORDINALS

@@ -50,7 +50,8 @@ def long_examples(
 ) -> LongExamples:
     """Examples that any of the heads attends to above the threshold; a seeded choice where there are more.
 
-    Only those whose destination has no second source with a long prefix: attention could move there.
+    Only those whose destination's token has one earlier copy: attention could move to what follows another, or be
+    shared with it once both match one token.
     """
     columns = [
         np.stack([pairs.sequence, pairs.dest, pairs.source])[
@@ -61,7 +62,7 @@ def long_examples(
     unique = np.unique(np.concatenate(columns, axis=1), axis=1)
     sources = np.arange(text.tokens.shape[1])[None]
     prefix = prefix_lengths(text.tokens, unique[0][:, None], unique[1][:, None], sources, bos_id)
-    unique = unique[:, (prefix >= LONG).sum(axis=1) == 1]
+    unique = unique[:, (prefix >= 1).sum(axis=1) == 1]
     if unique.shape[1] > max_examples:
         chosen = np.random.default_rng(seed).choice(unique.shape[1], max_examples, replace=False)
         unique = unique[:, np.sort(chosen)]

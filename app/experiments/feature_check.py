@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from app.adapters.interventions import ExperimentModel
 from app.attribution.sae import SparseCoder
+from app.domain.experiments.errors import InvalidExperiment
+from app.domain.experiments.feature_check import ActivationInterval, FeatureCheckResult
+from app.domain.experiments.intervals import Interval, Resampling, ratio_interval
 from app.domain.refs import FeatureRef
-from app.experiments.errors import InvalidExperiment
-from app.experiments.intervals import Interval, Resampling, ratio_interval
 from app.experiments.natural_text import Text
 from app.experiments.progress import PLAIN, Batching
 
-NAME = "feature-check"
 Floats = NDArray[np.float64]
 
 
@@ -25,35 +25,6 @@ class Observed:
     activation: Floats
     proxy: NDArray[np.bool_]
     counted: NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class ActivationInterval:
-    """Tokens whose activation lies in (lower, upper]; the first holds those where the feature is silent.
-
-    proxy_share: of the interval's tokens, those that the proxy selects (its precision). sensitivity: of all tokens
-    that the proxy selects, those with an activation above lower. specificity: of all others, those at most lower.
-    """
-
-    lower: float
-    upper: float
-    n_tokens: int
-    n_proxy: int
-    proxy_share: Interval | None
-    sensitivity: Interval | None
-    specificity: Interval | None
-
-
-@dataclass(frozen=True)
-class FeatureCheckResult:
-    """One feature against one proxy."""
-
-    feature: FeatureRef
-    proxy: str
-    n_tokens: int
-    n_active: int
-    n_proxy: int
-    intervals: tuple[ActivationInterval, ...]
 
 
 def feature_activations(

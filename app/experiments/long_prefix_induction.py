@@ -1,20 +1,23 @@
 """The long-prefix induction study: does a head need one matching token to attend by induction, or several?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.adapters.interventions import ExperimentModel
+from app.domain.experiments.intervals import Interval, Resampling
+from app.domain.experiments.long_prefix import (
+    HeadStudy,
+    LongPrefixParameters,
+    LongPrefixResult,
+)
 from app.domain.refs import HeadRef
+from app.experiments.checks import check_heads
 from app.experiments.corruption import Corrupted, Draws, corrupted_attention, long_examples
-from app.experiments.errors import InvalidExperiment, check_heads
-from app.experiments.intervals import Interval, Resampling
 from app.experiments.logit_attribution import LogitParts
 from app.experiments.natural_text import (
     Attended,
-    PrefixDistribution,
     Text,
     attended_pairs,
     prefix_distribution,
@@ -26,60 +29,7 @@ from app.experiments.repeated_prefixes import (
     logit_parts_by_prefix,
     repeated_prefixes,
 )
-from app.experiments.verdicts import HeadEvidence, Verdict, VerdictRule, false_verdict_share, judge
-
-NAME = "long-prefix-induction"
-
-
-@dataclass(frozen=True)
-class LongPrefixParameters:
-    """Every number of the study; the defaults of the thresholds are the published ones."""
-
-    max_prefix: int = 9
-    n_examples: int = 60  # random sequences, each at every prefix length
-    n_logit_examples: int = 16  # of them, for logit attribution, which runs the whole model
-    length: int = 48  # of a random sequence, BOS included
-    threshold: float = 0.3  # attention that counts as not trivial
-    sweep: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-    max_corrupted: int = 100
-    n_draws: int = 3
-    n_shuffles: int = 20
-    seed: int = 0
-    rule: VerdictRule = field(default_factory=VerdictRule)
-    resampling: Resampling = field(default_factory=Resampling)
-
-    def __post_init__(self) -> None:
-        """Raises InvalidExperiment where a number cannot be used."""
-        counts = (self.n_logit_examples, self.max_corrupted, self.n_draws)
-        if min(counts) < 1 or self.n_shuffles < 0 or self.n_logit_examples > self.n_examples:
-            raise InvalidExperiment(f"counts {counts} of examples and draws cannot be used")
-        if not all(0 < threshold < 1 for threshold in (self.threshold, *self.sweep)):
-            raise InvalidExperiment("attention thresholds lie between 0 and 1")
-
-
-@dataclass(frozen=True)
-class HeadStudy:
-    """One head's results. Tuples by prefix length begin at 0, where nothing repeats."""
-
-    head: HeadRef
-    verdict: Verdict
-    control: float | None  # share of label-shuffled controls not called neither
-    attention_by_prefix: tuple[Interval, ...]
-    logit_by_prefix: tuple[Interval, ...]  # DLA to the correct next token
-    natural: tuple[PrefixDistribution, ...]  # at the sweep's thresholds; empty without text
-
-
-@dataclass(frozen=True)
-class LongPrefixResult:
-    """The study of a set of heads, with what they share."""
-
-    model: str
-    parameters: LongPrefixParameters
-    heads: tuple[HeadStudy, ...]
-    correct_logit_by_prefix: tuple[Interval, ...]  # above the vocabulary's mean
-    worst_logit_error: float  # of the identity: all parts sum to the logit
-    n_text_tokens: int
-    n_corrupted: int
+from app.experiments.verdicts import HeadEvidence, false_verdict_share, judge
 
 
 def long_prefix_induction(

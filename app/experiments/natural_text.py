@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from app.adapters.interventions import ExperimentModel
 from app.domain.evidence import normalised_ids, prefix_lengths
+from app.domain.experiments.errors import InvalidExperiment
+from app.domain.experiments.intervals import Resampling, ratio_interval
+from app.domain.experiments.long_prefix import PrefixDistribution
 from app.domain.refs import HeadRef
-from app.experiments.errors import InvalidExperiment, check_length
-from app.experiments.intervals import Interval, Resampling, ratio_interval
+from app.experiments.checks import check_length
 from app.experiments.progress import PLAIN, Batching
 
 
@@ -44,18 +46,6 @@ class Attended:
     attention: NDArray[np.float64]
     prefix: NDArray[np.int16]  # exact
     prefix_fuzzy: NDArray[np.int16]  # up to one leading space and letter case
-
-
-@dataclass(frozen=True)
-class PrefixDistribution:
-    """How many attended pairs have each matched prefix length; the last place also holds all longer ones."""
-
-    threshold: float
-    n_pairs: int
-    exact: tuple[int, ...]
-    fuzzy: tuple[int, ...]
-    induction_share: Interval | None  # pairs with an exact prefix, of all pairs
-    long_share: Interval | None  # pairs with an exact prefix of 2 or more, of those with one
 
 
 def attended_pairs(

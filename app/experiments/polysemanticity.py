@@ -1,17 +1,21 @@
 """For a head annotated with several roles: does ablating it hurt the task of each role?"""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from app.adapters.interventions import ExperimentModel
+from app.domain.experiments.ablation import (
+    AblationParameters,
+    PolysemanticityResult,
+    RoleResult,
+)
+from app.domain.experiments.errors import InvalidExperiment
 from app.domain.refs import HeadRef
-from app.experiments.errors import InvalidExperiment, check_heads
-from app.experiments.head_ablation import AblationParameters, HeadChange, TaskResult, head_ablation
+from app.experiments.checks import check_heads
+from app.experiments.head_ablation import head_ablation
 from app.experiments.progress import PLAIN, Batching
 from app.experiments.prompts import Prompts
 from app.experiments.tasks import duplicate_token, induction, noun_digit, short_urls, succession
 
-NAME = "polysemanticity"
 # Roles as annotators name them, and a task that needs each.
 ROLE_TASKS: dict[str, Callable[[ExperimentModel, int, int], Prompts]] = {
     "induction": induction,
@@ -21,41 +25,6 @@ ROLE_TASKS: dict[str, Callable[[ExperimentModel, int, int], Prompts]] = {
     "integer copying": noun_digit,
     "url completion": short_urls,
 }
-
-
-@dataclass(frozen=True)
-class RoleResult:
-    """One role: its task, and the head's change in loss on it under each kind of ablation."""
-
-    role: str
-    task: TaskResult
-    changes: tuple[HeadChange, ...]  # in the order of the parameters' modes
-
-    @property
-    def hurt(self) -> bool:
-        """Whether every kind of ablation raises the loss, its interval above 0."""
-        return all(change.change.lower > 0 for change in self.changes)
-
-    @property
-    def stands_out(self) -> bool:
-        """Whether the head stands out from its layer under every kind of ablation."""
-        return all(change.stands_out for change in self.changes)
-
-
-@dataclass(frozen=True)
-class PolysemanticityResult:
-    """A head's roles, tested one by one; roles without a task are named, not dropped."""
-
-    model: str
-    head: HeadRef
-    parameters: AblationParameters
-    roles: tuple[RoleResult, ...]
-    untested: tuple[str, ...]
-
-    @property
-    def n_confirmed(self) -> int:
-        """Roles whose own task ablation hurts, the head standing out."""
-        return sum(role.hurt and role.stands_out for role in self.roles)
 
 
 def role_tasks(model: ExperimentModel, roles: Sequence[str], n_prompts: int, seed: int) -> dict[str, Prompts]:

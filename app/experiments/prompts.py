@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.adapters.interventions import ExperimentModel
-from app.experiments.errors import InvalidExperiment, check_length
+from app.domain.experiments.errors import InvalidExperiment
+from app.experiments.checks import check_length
 
 _MARK = re.compile(r"\[\[(.+?)\]\]", re.DOTALL)
 

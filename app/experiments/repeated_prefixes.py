@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from app.adapters.interventions import ExperimentModel
+from app.domain.experiments.errors import InvalidExperiment
 from app.domain.refs import HeadRef
-from app.experiments.errors import InvalidExperiment, check_length
+from app.experiments.checks import check_length
 from app.experiments.logit_attribution import LogitParts, logit_parts
 from app.experiments.progress import PLAIN, Batching
 

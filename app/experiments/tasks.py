@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.adapters.interventions import ExperimentModel
+from app.domain.experiments.errors import InvalidExperiment
 from app.domain.tokens import Vocabulary
-from app.experiments.errors import InvalidExperiment, check_length
+from app.experiments.checks import check_length
 from app.experiments.natural_text import Text
 from app.experiments.prompts import MarkedText, Prompts, collate, well_formed_prompts
 from app.experiments.proxies import Predicate

@@ -14,38 +14,14 @@ before is at least min_gain).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.experiments.intervals import Interval, Resampling, mean_interval, ratio_interval
+from app.domain.experiments.intervals import Interval, Resampling, mean_interval, ratio_interval
+from app.domain.experiments.long_prefix import Kind, Verdict, VerdictRule
 
-Kind = Literal["long-prefix", "standard", "neither"]
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class VerdictRule:
-    """The thresholds of the rule."""
-
-    min_gain: float = 0.1
-    max_one_share: float = 0.5
-    min_examples: int = 20
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a head is, why, and the intervals that say so."""
-
-    kind: Kind
-    reason: str
-    one_gain: Interval
-    long_gain: Interval
-    one_share: Interval
-    before: Interval | None  # natural examples; None where there were none
-    after: Interval | None
-    kept: Interval | None  # None where it is not known
 
 
 @dataclass(frozen=True, eq=False)

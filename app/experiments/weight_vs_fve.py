@@ -1,64 +1,24 @@
 """Decoder weight share against FVE, per head: does it matter by which a head's features are ranked? numpy only."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.attribution.fve import spearman, top_overlap
+from app.domain.experiments.errors import InvalidExperiment
+from app.domain.experiments.rankings import (
+    DEFINITIONS,
+    TOKEN_SETS,
+    Definition,
+    HeadShares,
+    RankingAgreement,
+    RankingParameters,
+    TokenSet,
+    WeightVsFveResult,
+)
 from app.domain.records import FeatureRecord, FveByHead
 from app.domain.refs import FeatureRef, HeadRef
-from app.experiments.errors import InvalidExperiment
-
-NAME = "weight-vs-fve"
-Definition = Literal["covariance_share", "residual", "r_squared"]
-TokenSet = Literal["active", "all"]
-DEFINITIONS: tuple[Definition, ...] = ("covariance_share", "residual", "r_squared")
-TOKEN_SETS: tuple[TokenSet, ...] = ("active", "all")
-
-
-@dataclass(frozen=True)
-class RankingParameters:
-    """The ranking matters for a head whose rank correlation or top-k overlap falls below its threshold."""
-
-    k: int = 10
-    min_correlation: float = 0.5
-    min_overlap: int = 6
-
-
-@dataclass(frozen=True)
-class ScatterPoint:
-    """One feature, as one head sees it. fve is None where the feature has none under the definition."""
-
-    feature: FeatureRef
-    share: float
-    fve: float | None
-
-
-@dataclass(frozen=True)
-class RankingAgreement:
-    """Share against one definition of FVE, over one head's features."""
-
-    head: HeadRef
-    definition: Definition
-    tokens: TokenSet
-    points: tuple[ScatterPoint, ...]
-    correlation: float | None  # Spearman; None below three features with an FVE
-    overlap: int  # features in both top-k lists
-    n_listed: int  # places in the shorter list
-    ranking_matters: bool
-
-
-@dataclass(frozen=True)
-class WeightVsFveResult:
-    """All heads of a layer under all definitions."""
-
-    layer: int
-    n_features: int
-    parameters: RankingParameters
-    agreements: tuple[RankingAgreement, ...]
 
 
 def weight_vs_fve(
@@ -84,7 +44,8 @@ def weight_vs_fve(
         for fve in [_values(features, definition, tokens)]
         for head in heads
     )
-    return WeightVsFveResult(layers.pop(), len(features), p, agreements)
+    shares = tuple(HeadShares(head, tuple(share[:, head.head].tolist())) for head in heads)
+    return WeightVsFveResult(layers.pop(), p, tuple(refs), shares, agreements)
 
 
 def _values(
@@ -110,12 +71,9 @@ def _agreement(
     correlation, overlap = spearman(share, fve), top_overlap(by_share, by_fve)
     n_listed = int(min((by_share >= 0).sum(), (by_fve >= 0).sum()))
     few = n_listed == p.k and overlap < p.min_overlap
-    points = tuple(
-        ScatterPoint(ref, float(s), None if np.isnan(f) else float(f))
-        for ref, s, f in zip(refs, share, fve, strict=True)
-    )
+    values = tuple(None if np.isnan(value) else float(value) for value in fve)
     low = correlation is not None and correlation < p.min_correlation
-    return RankingAgreement(head, *kind, points, correlation, overlap, n_listed, ranking_matters=low or few)
+    return RankingAgreement(head, *kind, values, correlation, overlap, n_listed, ranking_matters=low or few)
 
 
 def _top(values: NDArray[np.float64], refs: list[FeatureRef], k: int) -> NDArray[np.int64]:

@@ -33,7 +33,6 @@ from app.domain.refs import FeatureRef, HeadRef
 from app.precompute.bench import Bench, LayerSae
 from app.precompute.ranking import LayerRankings
 from app.statistics.feature_partial import ActivationGroup, FeaturePartial
-from app.statistics.head_partial import HeadScorePartial
 
 N_LOGITS = 20
 N_SLICE_LOGITS = 10
@@ -171,11 +170,11 @@ def _logits(
 
 
 def head_records(
-    bench: Bench, scores: HeadScorePartial, rankings: dict[int, LayerRankings]
+    bench: Bench, scores: dict[str, NDArray[np.float64]], rankings: dict[int, LayerRankings]
 ) -> list[HeadRecord]:
     """Every head of the model, with or without an SAE."""
     model, record = bench.any_model, bench.record
-    tables = {**scores.scores(), "copying": copying_scores(model)}
+    tables = {**scores, "copying": copying_scores(model)}
     return [
         _head_record(HeadRef(layer, head), tables, rankings.get(layer))
         for layer in range(record.n_layers)

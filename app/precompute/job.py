@@ -23,6 +23,7 @@ from app.precompute.prepare import prepare
 from app.precompute.progress import JobMonitor
 from app.precompute.publish import Outcome, Publisher
 from app.precompute.request import JobRequest
+from app.precompute.sources import sources_json
 from app.precompute.work_folder import WorkFolder
 from app.store import progress as stored_progress
 from app.store import runs
@@ -140,6 +141,7 @@ class _Job:
             "n_features": outcome.n_features,
             "n_hydrated": outcome.n_hydrated,
             "worst_residual": outcome.worst_residual,
+            "sources": sources_json(self._bench.spec),
             "stage_seconds": {name: round(seconds, 2) for name, seconds in monitor.seconds.items()},
             "saes": [
                 {name: value for name, value in asdict(sae).items() if name in _REPORTED}
@@ -175,7 +177,7 @@ def unit_tokens(corpus: Corpus, bench: Bench, unit: Unit) -> int:
         return (min(first + plan.shard_sequences, corpus.n_sequences) - first) * corpus.context_size
     first = unit.index * plan.batch_sequences
     n = min(first + plan.batch_sequences, plan.score_sequences) - first
-    return n * (1 + 2 * plan.score_length) + max(0, min(n, corpus.n_sequences - first)) * corpus.context_size
+    return n * (1 + 2 * plan.score_length)
 
 
 def peak_memory_bytes() -> int:

@@ -102,14 +102,7 @@ class LayerBatch:
     ) -> Columns:
         row = self.row[sequence, dest]
         encoded, read = self.encoded, self.sae.read_by_head
-        dfa = sequence_dfa(
-            self.activations.v[sequence],
-            self.activations.pattern[sequence],
-            read,
-            dest,
-            feature,
-            encoded.scale[row],
-        )
+        dfa = self.dfa(sequence, dest, feature)
         kept = keep_sources(dfa, dest)
         bias = self.sae.coder.bias(encoded, row, feature)
         pre_activation = encoded.hidden_pre[row, feature]
@@ -126,6 +119,19 @@ class LayerBatch:
             "dfa_rest": kept.rest.numpy(force=True),
             "sequence_activations": self._over_sequence(sequence, feature),
         }
+
+    def dfa(
+        self, sequence: int, dest: Int64[Tensor, " example"], feature: Int64[Tensor, " example"]
+    ) -> Float[Tensor, "example n_heads src"]:
+        """DFA by head and source of counted tokens of one sequence."""
+        return sequence_dfa(
+            self.activations.v[sequence],
+            self.activations.pattern[sequence],
+            self.sae.read_by_head,
+            dest,
+            feature,
+            self.encoded.scale[self.row[sequence, dest]],
+        )
 
     def _over_sequence(self, sequence: int, feature: Int64[Tensor, " example"]) -> NDArray[np.float16]:
         """Each example's feature at every position of its sequence; 0 at BOS and padding."""

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -11,7 +12,7 @@ from typing import Any, Literal, cast
 from app.domain.records import N_INTERVAL_EXAMPLES, N_TOP_EXAMPLES, Json
 from app.errors import AppError
 
-FORMAT = 1  # raise it when the same plan would give other numbers
+FORMAT = 2  # raise it when the same plan would give other numbers
 _LIBRARIES = ("torch", "transformers", "transformer-lens", "sae-lens", "numpy")
 
 FeatureChoice = Literal["top", "all"]
@@ -100,6 +101,20 @@ class RunPlan:
     def as_json(self) -> dict[str, Json]:
         """The plan as the store and the pages keep it."""
         return cast(dict[str, Json], json.loads(json.dumps(asdict(self))))
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "RunPlan":
+        """The plan that as_json gave. Raises PlanChanged for one of another version."""
+        known = {part.name for part in fields(cls)}
+        if set(value) != known or value["format"] != FORMAT:
+            raise PlanChanged("the run was made by another version of Head Atlas; precompute it again")
+        return cls(
+            **{
+                **value,
+                "saes": tuple(SaePlan(**sae) for sae in value["saes"]),
+                "libraries": tuple((name, number) for name, number in value["libraries"]),
+            }
+        )
 
     def save(self, path: Path) -> None:
         """Write the plan for a later resume to check against."""

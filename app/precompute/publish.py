@@ -119,7 +119,11 @@ class Publisher:
     ) -> None:
         bench, record = self._bench, self._bench.record
         empty = HeadScorePartial.empty(bench.plan.fingerprint, record.n_layers, record.n_heads, Shards.of())
-        scores = self._sealed.fold("scores", SCORES, empty)
+        scores = {
+            name: score
+            for kind in ("features", "scores")  # of text, and of repeated random tokens
+            for name, score in self._sealed.fold(kind, SCORES, empty).scores().items()
+        }
         with write_session(engine) as session:
             runs.add_saes(session, run_id, saes)
             runs.add_heads(session, run_id, head_records(bench, scores, rankings))

@@ -1,13 +1,14 @@
 """run_unit: the only unit of work. One shard or score batch in, one sealed file out."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Int64
 from torch import Tensor
 
-from app.adapters.language_model import LanguageModel
+from app.adapters.language_model import ReadPattern
 from app.attribution.head_scores import (
     ScoreSums,
     corpus_scores,
@@ -36,25 +37,32 @@ def layer_name(layer: int) -> str:
 def run_unit(bench: Bench, unit: Unit) -> Path:
     """Compute a unit and seal it. Raises AppError for wrong data; nothing is left half-written."""
     path = bench.folder.sealed_path(unit)
-    partials: dict[str, Partial] = (
-        dict(feature_partials(bench, unit.index))
-        if unit.kind == "features"
-        else {SCORES: score_partial(bench, unit.index)}
+    make = features_of_shard if unit.kind == "features" else random_scores
+    write_sealed(
+        path, SealedHeader(plan=bench.plan.fingerprint, shards=(unit.index,)), make(bench, unit.index)
     )
-    write_sealed(path, SealedHeader(plan=bench.plan.fingerprint, shards=(unit.index,)), partials)
     return path
 
 
-def feature_partials(bench: Bench, shard: int) -> dict[str, FeaturePartial]:
-    """Every layer's statistics over one shard, with payloads for the bench's candidate features."""
+def features_of_shard(bench: Bench, shard: int) -> dict[str, Partial]:
+    """Every layer's statistics over one shard, with payloads for the bench's candidate features.
+
+    With them the text scores of the shard's score sequences, if it has any: the pass goes to the last layer for
+    those, and their patterns need no forward of their own.
+    """
     plan = bench.plan
     first = shard * plan.shard_sequences
     last = min(first + plan.shard_sequences, bench.corpus.n_sequences)
     partials = {layer: empty_partial(bench, layer, Shards.of(shard)) for layer in bench.saes}
+    scores = _empty_scores(bench, shard)
     for start, stop in batches(plan, first, last):
-        for batch in layer_batches(bench, start, stop):
+        by_layer: list[Scores] = []
+        read = _text_reader(bench, start, min(stop, plan.score_sequences), by_layer)
+        for batch in layer_batches(bench, start, stop, read=read):
             partials[batch.sae.layer] = _fold(bench, partials[batch.sae.layer], batch)
-    return {layer_name(layer): partial for layer, partial in partials.items()}
+        if by_layer:
+            scores = scores.update(_score_batch(by_layer))
+    return {SCORES: scores, **{layer_name(layer): partial for layer, partial in partials.items()}}
 
 
 def batches(plan: RunPlan, first: int, last: int) -> Iterator[tuple[int, int]]:
@@ -77,16 +85,39 @@ def empty_partial(bench: Bench, layer: int, shards: Shards) -> FeaturePartial:
 
 
 def layer_batches(
-    bench: Bench, start: int, stop: int, only: Sequence[int] | None = None
+    bench: Bench,
+    start: int,
+    stop: int,
+    only: Sequence[int] | None = None,
+    read: ReadPattern | None = None,
 ) -> Iterator[LayerBatch]:
-    """Each layer of the plan (or `only` some) on sequences start:stop, from one forward per weight processing."""
+    """Each layer of the plan (or `only` some) on sequences start:stop, from one forward per weight processing.
+
+    `read` gets the pattern of every layer of the model, once.
+    """
     tokens = torch.from_numpy(bench.corpus.tokens[start:stop].astype(np.int64))
     counted = torch.from_numpy(bench.corpus.counted(start, stop))
+    return token_batches(bench, tokens, counted, start, only)
+
+
+def token_batches(
+    bench: Bench,
+    tokens: Int64[Tensor, "batch pos"],
+    counted: Bool[Tensor, "batch pos"],
+    start: int,
+    only: Sequence[int] | None = None,
+) -> Iterator[LayerBatch]:
+    """The same of any sequences; the first of them counts as sequence `start`."""
     for processing, all_layers in bench.layers_by_processing.items():
         layers = [layer for layer in all_layers if only is None or layer in only]
         if not layers:
             continue
-        activations = bench.model(processing).activations(tokens, layers)
+        model = bench.model(processing)
+        if read is None:
+            activations = model.activations(tokens, layers)
+        else:
+            activations = model.read_patterns(tokens, read, layers)
+            read = None  # patterns do not depend on the processing
         for layer in layers:
             yield LayerBatch.of(bench.saes[layer], activations.pop(layer), counted, start)
 
@@ -97,12 +128,10 @@ def _fold(bench: Bench, partial: FeaturePartial, batch: LayerBatch) -> FeaturePa
     return partial.with_payloads(batch.payloads(feature, token_index))
 
 
-def score_partial(bench: Bench, index: int) -> HeadScorePartial:
-    """Attention scores of every head of every layer over one batch of score sequences."""
+def random_scores(bench: Bench, index: int) -> dict[str, Partial]:
+    """Attention scores of every head of every layer over one batch of repeated random tokens."""
     plan, model = bench.plan, bench.any_model
     record = model.record
-    partial = HeadScorePartial.empty(plan.fingerprint, record.n_layers, record.n_heads, Shards.of(index))
-    part = slice(index * plan.batch_sequences, (index + 1) * plan.batch_sequences)
     repeated = random_repeated_tokens(
         plan.score_sequences,
         plan.score_length,
@@ -110,24 +139,31 @@ def score_partial(bench: Bench, index: int) -> HeadScorePartial:
         model.tokenizer.special_token_ids,
         record.bos_token_id,
         plan.seed,
-    )[part]
-    by_layer = _by_layer(
-        model, repeated, lambda pattern: repeated_sequence_scores(pattern, plan.score_length)
+    )[index * plan.batch_sequences : (index + 1) * plan.batch_sequences]
+    by_layer: list[Scores] = []
+    model.read_patterns(
+        repeated,
+        lambda _, pattern: by_layer.append(repeated_sequence_scores(pattern, plan.score_length)),
     )
-    partial = partial.update(_score_batch(by_layer))
-    stop = min(part.stop, plan.score_sequences, bench.corpus.n_sequences)
-    if part.start >= stop:
-        return partial
-    text = torch.from_numpy(bench.corpus.tokens[part.start : stop].astype(np.int64))
-    counted = torch.from_numpy(bench.corpus.counted(part.start, stop))
-    by_layer = _by_layer(model, text, lambda pattern: corpus_scores(pattern, counted.to(pattern.device)))
-    return partial.update(_score_batch(by_layer))
+    return {SCORES: _empty_scores(bench, index).update(_score_batch(by_layer))}
 
 
-def _by_layer(model: LanguageModel, tokens: Tensor, score: Callable[[Tensor], Scores]) -> list[Scores]:
-    """The score of every layer. All patterns of a batch are large, so they go with this call."""
-    patterns = model.patterns(tokens)
-    return [score(patterns.pop(layer)) for layer in range(model.record.n_layers)]
+def _text_reader(bench: Bench, start: int, stop: int, by_layer: list[Scores]) -> ReadPattern | None:
+    """Appends each layer's scores on sequences start:stop, which lead their batch; None where they are none."""
+    if start >= stop:
+        return None
+    counted = torch.from_numpy(bench.corpus.counted(start, stop))
+
+    def read(layer: int, pattern: Tensor) -> None:
+        del layer
+        by_layer.append(corpus_scores(pattern[: stop - start], counted.to(pattern.device)))
+
+    return read
+
+
+def _empty_scores(bench: Bench, index: int) -> HeadScorePartial:
+    record = bench.record
+    return HeadScorePartial.empty(bench.plan.fingerprint, record.n_layers, record.n_heads, Shards.of(index))
 
 
 def _score_batch(by_layer: list[Scores]) -> HeadScoreBatch:

@@ -51,7 +51,10 @@ class Agreement:
 
 
 def agreement(by_annotator: ByAnnotator, seed: int = 0, n_resamples: int = N_RESAMPLES) -> Agreement:
-    """From settled records. Provisional types count as missing. Deterministic in the seed."""
+    """From settled records. Provisional types count as missing. Deterministic in the seed.
+
+    No intervals where nothing is resampled.
+    """
     heads = sorted({head for records in by_annotator.values() for head in records})
     counts = np.array([_type_counts(by_annotator, head) for head in heads], np.int64)
     counts = counts.reshape(len(heads), len(HEAD_TYPES))
@@ -66,12 +69,13 @@ def agreement(by_annotator: ByAnnotator, seed: int = 0, n_resamples: int = N_RES
     )
 
 
-def _settled(annotation: HeadAnnotation | None) -> HeadType | None:
+def settled_type(annotation: HeadAnnotation | None) -> HeadType | None:
+    """The head type, unless it may still change with features that have no label yet."""
     return None if annotation is None or annotation.provisional else annotation.head_type
 
 
 def _type_counts(by_annotator: ByAnnotator, head: HeadRef) -> list[int]:
-    types = [_settled(records.get(head)) for records in by_annotator.values()]
+    types = [settled_type(records.get(head)) for records in by_annotator.values()]
     return [types.count(name) for name in HEAD_TYPES]
 
 
@@ -109,7 +113,7 @@ def _interval(
     n: int, statistic: Callable[[NDArray[np.int64]], float | None], seed: int, n_resamples: int
 ) -> tuple[float | None, float | None]:
     """Percentiles over resampled heads; resamples in which the number is undefined are left out."""
-    if n < 2:
+    if n < 2 or n_resamples < 1:
         return None, None
     rng = np.random.default_rng(seed)
     drawn = (statistic(rng.integers(0, n, n)) for _ in range(n_resamples))
@@ -136,7 +140,7 @@ def _role_overlap(by_annotator: ByAnnotator, head: HeadRef) -> float | None:
 def _confusion(by_annotator: ByAnnotator, heads: list[HeadRef]) -> tuple[tuple[HeadType, HeadType, int], ...]:
     counts: dict[tuple[int, int], int] = {}
     for head in heads:
-        given = [t for records in by_annotator.values() if (t := _settled(records.get(head)))]
+        given = [t for records in by_annotator.values() if (t := settled_type(records.get(head)))]
         for left, right in combinations(sorted(map(HEAD_TYPES.index, given)), 2):
             counts[left, right] = counts.get((left, right), 0) + 1
     return tuple((HEAD_TYPES[left], HEAD_TYPES[right], n) for (left, right), n in sorted(counts.items()))
@@ -144,7 +148,7 @@ def _confusion(by_annotator: ByAnnotator, heads: list[HeadRef]) -> tuple[tuple[H
 
 def _disagreement(by_annotator: ByAnnotator, head: HeadRef) -> Disagreement | None:
     given = {name: records[head] for name, records in sorted(by_annotator.items()) if head in records}
-    types: list[tuple[str, HeadType | None]] = [(name, _settled(found)) for name, found in given.items()]
+    types: list[tuple[str, HeadType | None]] = [(name, settled_type(found)) for name, found in given.items()]
     overlap = _role_overlap(by_annotator, head)
     if len({head_type for _, head_type in types if head_type}) < 2 and overlap != 0:
         return None

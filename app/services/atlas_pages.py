@@ -1,12 +1,18 @@
 """Use cases of the two pages that give the overview: the list of atlases, and one atlas."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
+from app.domain.head_types import HEAD_TYPES
 from app.domain.records import AtlasRecord, JobProgress
+from app.domain.refs import HeadRef
 from app.errors import NotFound
+from app.services.atlas_filters import make_matcher
+from app.services.atlas_notes import Annotated, read_notes, strong_scores
+from app.services.atlas_parts import DONE, Colouring, Order
 from app.services.feature_parts import summarise_run
 from app.services.page_models import (
     AtlasFilter,
@@ -18,12 +24,24 @@ from app.services.page_models import (
     Job,
 )
 from app.services.pages import Reading, all_scores, in_order, sae_of
-from app.services.search_query import parse_layers
+from app.services.visibility import Viewer
 from app.store.dashboards import list_atlases
 from app.store.progress import list_progress
 
 N_STRONGEST = 8
 NO_FILTER = AtlasFilter()
+
+
+@dataclass(frozen=True)
+class AtlasView:
+    """How to show the atlas. None: as fits what there is. annotator: whose labels, empty for the default."""
+
+    colour: Colouring | None = None
+    order: Order = "index"
+    annotator: str = ""
+
+
+PLAIN = AtlasView()
 
 
 def index_page(session: Session) -> IndexPage:
@@ -36,57 +54,86 @@ def jobs_under_way(session: Session) -> tuple[Job, ...]:
     return tuple(_job(progress) for progress in list_progress(session) if progress.state != "done")
 
 
-def atlas_page(reading: Reading, score: str | None, wanted: AtlasFilter = NO_FILTER) -> AtlasPage:
-    """Coloured by the score, by default the first.
+def atlas_page(
+    reading: Reading,
+    score: str | None,
+    wanted: AtlasFilter = NO_FILTER,
+    view: AtlasView = PLAIN,
+    viewer: Viewer | None = None,
+) -> AtlasPage:
+    """Coloured by the score, by default the first; by head type where there are annotations and none is asked for.
 
-    Raises NotFound for a score the run does not have, InvalidQuery for a filter of layers that cannot be read.
+    Raises NotFound for a score the run does not have, InvalidQuery for a filter that cannot be read.
     """
-    run, heads = reading.run, reading.heads
-    names = in_order(name for head in heads for name in all_scores(head))
+    run = reading.run
+    names = in_order(name for head in reading.heads for name in all_scores(head))
     chosen = score or (names[0] if names else "")
     if score is not None and score not in names:
         raise NotFound("the run has no such score")
-    model = run.record.model
-    matches = _matcher(chosen, wanted)
-    cells = {
-        head.ref: AtlasHead(head.ref, all_scores(head), matches(head.ref.layer, all_scores(head)))
-        for head in heads
-    }
-    matching = [cell for cell in cells.values() if cell.matches]
+    noted = read_notes(reading, viewer, view.annotator or None)
+    colour = view.colour or ("type" if noted.atlas.by is not None and score is None else "score")
+    cells = _cells(reading, noted, make_matcher(chosen, wanted))
+    ordered = sorted(cells, key=_order(colour, chosen)) if view.order == "value" else cells
+    strong = strong_scores(reading.heads)
+    matching = [cell for cell in cells if cell.matches]
     return AtlasPage(
         model=run.slug,
         run=summarise_run(run.record),
-        n_layers=model.n_layers,
-        n_heads=model.n_heads,
+        n_layers=run.record.model.n_layers,
+        n_heads=run.record.model.n_heads,
         score=chosen,
         score_names=names,
         layers=tuple(
             AtlasLayer(
                 layer=layer,
                 sae=sae_of(run, layer),
-                heads=tuple(cell for ref, cell in sorted(cells.items()) if ref.layer == layer),
+                heads=tuple(cell for cell in ordered if cell.head.layer == layer),
+                notes=noted.layers.get(layer),
+                strong=tuple(best for best in strong if best.head.layer == layer),
             )
-            for layer in range(model.n_layers)
+            for layer in range(run.record.model.n_layers)
         ),
         strongest=_strongest(matching, chosen),
         jobs=jobs_under_way(reading.session),
         filter=wanted,
         n_matching=len(matching),
+        colour=colour,
+        order=view.order,
+        annotator=view.annotator,
+        notes=noted.atlas,
     )
 
 
-def _matcher(score: str, wanted: AtlasFilter) -> Callable[[int, Mapping[str, float]], bool]:
-    layers = parse_layers(wanted.layers) if wanted.layers else None
-    low = -math.inf if wanted.low is None else wanted.low
-    high = math.inf if wanted.high is None else wanted.high
-    ranged = wanted.low is not None or wanted.high is not None
+def _cells(reading: Reading, noted: Annotated, matches: Callable[[AtlasHead], bool]) -> list[AtlasHead]:
+    cells = [
+        AtlasHead(
+            head.ref,
+            all_scores(head),
+            done=noted.done.get(head.ref, "nobody"),
+            notes=noted.heads.get(head.ref),
+        )
+        for head in reading.heads
+    ]
+    return [replace(cell, matches=matches(cell)) for cell in cells]
 
-    def matches(layer: int, scores: Mapping[str, float]) -> bool:
-        if layers is not None and layer not in layers:
-            return False
-        return not ranged or low <= scores.get(score, math.nan) <= high
 
-    return matches
+def _order(colour: Colouring, score: str) -> Callable[[AtlasHead], tuple[float, HeadRef]]:
+    """Largest first; heads without a value last."""
+
+    def value(cell: AtlasHead) -> float:
+        notes = cell.notes
+        if colour == "score":
+            found = cell.scores.get(score, math.nan)
+            return -found if math.isfinite(found) else math.inf
+        if colour == "progress":
+            return -DONE.index(cell.done)
+        if notes is None or notes.head_type is None:
+            return math.inf
+        if colour == "type":
+            return HEAD_TYPES.index(notes.head_type)
+        return -max((part.count for part in notes.groups if part.name), default=0)
+
+    return lambda cell: (value(cell), cell.head)
 
 
 def _strongest(cells: Iterable[AtlasHead], score: str) -> tuple[AtlasHead, ...]:

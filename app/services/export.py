@@ -12,6 +12,7 @@ from app.services.agreement import Agreement, agreement
 from app.services.imports import Numbered
 from app.services.rollup import RollUp, add_up, submitted_heads
 from app.services.sheet_rows import Rows, rows_of
+from app.services.sheet_view import SheetView, view_rows
 from app.services.spreadsheet import (
     InvalidSheet,
     read_csv,
@@ -28,7 +29,9 @@ from app.store.annotators import CONSENSUS
 from app.store.dashboards import LiveRun
 
 SheetFormat = Literal["csv", "xlsx", "json", "parquet"]
+WHOLE = SheetView()
 SHEET_FORMATS: tuple[SheetFormat, ...] = get_args(SheetFormat)
+_WHOLE_BESIDE = "features, tally, layers and agreement are of all records"
 _HOW_COUNTED = "Fractions are count / total and never rounded; total counts heads with a settled type."
 
 
@@ -40,15 +43,23 @@ class Export:
     file_name: str
 
 
-def export_annotations(session: Session, run: LiveRun, viewer: Viewer, file_format: SheetFormat) -> Export:
-    """What the viewer may see, as a file. The same records give the same bytes, whoever makes it and when."""
+def export_annotations(
+    session: Session, run: LiveRun, viewer: Viewer, file_format: SheetFormat, view: SheetView = WHOLE
+) -> Export:
+    """What the viewer may see, as a file. The same records give the same bytes, whoever makes it and when.
+
+    A narrower view narrows the rows and columns of heads and leaves out feature notes; the sheets of XLSX that are
+    computed stay those of all records, as their README says.
+    """
     records = visible_records(session, get_atlas_id(session, run.slug), viewer)
     rows = rows_of(records)
+    if not view.is_whole:
+        rows = Rows(view_rows(rows.heads, view), [], view.columns)
     writers = {
         "csv": lambda: write_csv(rows),
         "json": lambda: write_json(rows, run.slug),
         "parquet": lambda: write_parquet(rows),
-        "xlsx": lambda: write_xlsx(rows, _tables(run, records, rows)),
+        "xlsx": lambda: write_xlsx(rows, _tables(run, records, rows, view)),
     }
     return Export(writers[file_format](), f"{run.slug}-annotations.{file_format}")
 
@@ -66,7 +77,7 @@ def read_sheet(data: bytes, file_format: SheetFormat) -> tuple[Numbered, Numbere
     raise InvalidSheet(f"{str(file_format)[:20]!r} is no format; known are {', '.join(SHEET_FORMATS)}")
 
 
-def _tables(run: LiveRun, records: list[Revision], rows: Rows) -> list[Table]:
+def _tables(run: LiveRun, records: list[Revision], rows: Rows, view: SheetView) -> list[Table]:
     """The sheets of XLSX that are for readers."""
     by_annotator = submitted_heads(records)
     model = run.record.model
@@ -79,7 +90,7 @@ def _tables(run: LiveRun, records: list[Revision], rows: Rows) -> list[Table]:
         _tally(added),
         _layers(added),
         _agreement(agreement(by_annotator)),
-        _readme(run, rows),
+        _readme(run, records, rows, view),
     ]
 
 
@@ -135,8 +146,9 @@ def _agreement(found: Agreement) -> Table:
     return Table("agreement", ("number", "value", "low", "high", "n_heads", "reason"), rows)
 
 
-def _readme(run: LiveRun, rows: Rows) -> Table:
+def _readme(run: LiveRun, records: list[Revision], rows: Rows, view: SheetView) -> Table:
     record = run.record
+    shown = () if view.is_whole else (("view", f"rows and columns that were chosen; {_WHOLE_BESIDE}"),)
     lines = [
         ("what", "Annotations of attention heads, made with Head Atlas"),
         ("atlas", run.slug),
@@ -145,7 +157,8 @@ def _readme(run: LiveRun, rows: Rows) -> Table:
         ("corpus", record.corpus),
         *((f"SAE of layer {sae.layer}", f"{sae.name} ({sae.checksum})") for sae in record.saes),
         ("records", f"{len(rows.heads)} of heads, {len(rows.notes)} of features"),
-        ("software", "; ".join(sorted({row["software"] for row in (*rows.heads, *rows.notes)}))),
+        *shown,
+        ("software", "; ".join(sorted({found.against.software for found in records}))),
         ("heads, feature_notes", "what was annotated; these sheets are read on import, with overflow"),
         ("features, tally, layers, agreement", "computed from them; not read on import"),
         ("overflow", "text that a cell cannot hold, in parts; a cell that begins with \u21aa points to it"),

@@ -1,34 +1,49 @@
 """Use cases of a feature's page and of a layer's list of features."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from app.domain.records import FeatureRecord, SaeRecord
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
 from app.services import feature_parts as parts
+from app.services.feature_figures import example_figures
+from app.services.feature_models import WholeExample
 from app.services.page_models import FeatureListing, FeaturePage, HeadShare, LayerPage
-from app.services.page_parts import PairGroup, TokenLogit
+from app.services.page_parts import Align, Pair, PairGroup, TokenLogit
 from app.services.pages import Reading, check_head, sae_of
+from app.services.snippets import make_example, make_pair
 from app.store.dashboards import get_sequences
 from app.store.features import feature_neighbours, get_feature, list_features
 
-N_TOP_SHOWN = 20
-N_INTERVAL_SHOWN = 5
+N_TOP_SHOWN = 16
+N_INTERVAL_SHOWN = 4
 N_LISTED = 100
 N_LISTED_TOKENS = 5
 
 
-def feature_page(reading: Reading, ref: FeatureRef, head: HeadRef | None) -> FeaturePage:
-    """Through the given head, or the one with the largest decoder weight share.
+@dataclass(frozen=True)
+class Place:
+    """Where an example fires: a sequence of the corpus and a position in it."""
 
-    Raises NotFound for a feature that is not stored, or a head of another layer.
+    sequence: int
+    position: int
+
+
+def feature_page(
+    reading: Reading,
+    ref: FeatureRef,
+    head: HeadRef | None,
+    align: Align = "prefix",
+    whole: Place | None = None,
+) -> FeaturePage:
+    """Through the given head, or the one with the largest decoder weight share; `whole`: an example shown in full.
+
+    Raises NotFound for a feature or example that is not stored, or a head of another layer.
     """
-    run, sae = reading.run, _layer_sae(reading, ref.layer)
-    if ref.index >= sae.d_sae:
-        raise NotFound(f"layer {ref.layer} has {sae.d_sae} features; {ref} is not one of them")
-    record = get_feature(reading.session, run, ref)
-    chosen = head or largest_head(record)
-    _check_writer(reading, chosen, ref)
+    run = reading.run
+    sae, record, chosen = _chosen(reading, ref, head)
     neighbours = feature_neighbours(reading.session, run, ref)
     vocabulary, index = reading.vocabulary, chosen.head
     promoted = parts.whole_logits(record.promoted, vocabulary)
@@ -37,6 +52,8 @@ def feature_page(reading: Reading, ref: FeatureRef, head: HeadRef | None) -> Fea
         feature=ref,
         run=parts.summarise_run(run.record),
         head=chosen,
+        align=align,
+        whole=None if whole is None else _whole(reading, record, index, align, whole),
         n_active=record.n_active,
         density=record.density,
         max_activation=record.max_activation,
@@ -50,14 +67,56 @@ def feature_page(reading: Reading, ref: FeatureRef, head: HeadRef | None) -> Fea
         activation_histogram=parts.make_bins(record.activation_histogram),
         evidence=parts.evidence_shares(record.evidence, index),
         evidence_n=record.evidence.n_examples,
-        groups=_groups(reading, record, index),
+        groups=_groups(reading, record, index, align),
         worst_residual=record.worst_residual,
         dfa_maximum=parts.dfa_maximum(record, index),
         sae=sae,
+        figures=example_figures(record, index),
         n_layers=run.record.model.n_layers,
         previous=neighbours.previous,
         next=neighbours.next,
     )
+
+
+def whole_example(
+    reading: Reading, ref: FeatureRef, head: HeadRef | None, align: Align, place: Place
+) -> WholeExample:
+    """One example alone, for a request of it. Raises as `feature_page` does."""
+    _, record, chosen = _chosen(reading, ref, head)
+    return WholeExample(
+        model=reading.run.slug,
+        feature=ref,
+        head=chosen,
+        run=parts.summarise_run(reading.run.record),
+        align=align,
+        max_activation=record.max_activation,
+        dfa_maximum=parts.dfa_maximum(record, chosen.head),
+        whole=_whole(reading, record, chosen.head, align, place),
+    )
+
+
+def _chosen(
+    reading: Reading, ref: FeatureRef, head: HeadRef | None
+) -> tuple[SaeRecord, FeatureRecord, HeadRef]:
+    sae = _layer_sae(reading, ref.layer)
+    if ref.index >= sae.d_sae:
+        raise NotFound(f"layer {ref.layer} has {sae.d_sae} features; {ref} is not one of them")
+    record = get_feature(reading.session, reading.run, ref)
+    chosen = head or largest_head(record)
+    _check_writer(reading, chosen, ref)
+    return sae, record, chosen
+
+
+def _whole(reading: Reading, record: FeatureRecord, head: int, align: Align, place: Place) -> Pair:
+    examples = record.examples
+    if examples is not None:
+        found = (examples.sequence == place.sequence) & (examples.position == place.position)
+        for index in np.flatnonzero(found)[:1].tolist():
+            group = next(group.name for group in record.groups if group.start <= index < group.stop)
+            tokens = get_sequences(reading.session, reading.run, [place.sequence])[place.sequence]
+            example = make_example(examples, index, head, group)
+            return make_pair(example, examples, index, head, tokens, reading.vocabulary, align, whole=True)
+    raise NotFound(f"{record.ref} has no example at {place.sequence}:{place.position}")
 
 
 def _check_writer(reading: Reading, head: HeadRef, ref: FeatureRef) -> None:
@@ -119,7 +178,7 @@ def _heads(
     )
 
 
-def _groups(reading: Reading, record: FeatureRecord, head: int) -> tuple[PairGroup, ...]:
+def _groups(reading: Reading, record: FeatureRecord, head: int, align: Align) -> tuple[PairGroup, ...]:
     if record.examples is None:
         return ()
     shown = [(group, N_TOP_SHOWN if group.name == "top" else N_INTERVAL_SHOWN) for group in record.groups]
@@ -130,7 +189,7 @@ def _groups(reading: Reading, record: FeatureRecord, head: int) -> tuple[PairGro
     return tuple(
         PairGroup(
             parts.make_group(group),
-            parts.group_pairs(record, group, head, n_shown, sequences, reading.vocabulary),
+            parts.group_pairs(record, group, head, n_shown, sequences, reading.vocabulary, align),
         )
         for group, n_shown in shown
     )

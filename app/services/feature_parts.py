@@ -18,6 +18,7 @@ from app.domain.records import (
 from app.domain.tokens import Vocabulary
 from app.services.page_parts import (
     ActivationGroup,
+    Align,
     Bins,
     Example,
     Fve,
@@ -137,6 +138,7 @@ def group_pairs(
     n_shown: int,
     sequences: Sequences,
     vocabulary: Vocabulary,
+    align: Align = "prefix",
 ) -> tuple[Pair, ...]:
     """The first examples of a group with their text."""
     examples: Examples | None = feature.examples
@@ -145,7 +147,8 @@ def group_pairs(
     pairs: list[Pair] = []
     for index in range(group.start, min(group.stop, group.start + n_shown)):
         example = make_example(examples, index, head, group.name)
-        pairs.append(make_pair(example, examples, index, head, sequences[example.sequence], vocabulary))
+        tokens = sequences[example.sequence]
+        pairs.append(make_pair(example, examples, index, head, tokens, vocabulary, align))
     return tuple(pairs)
 
 

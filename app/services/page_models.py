@@ -6,8 +6,11 @@ from typing import Annotated
 from app.domain.records import Ranking, SaeRecord
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.annotation_models import NotesPanel, Panel
+from app.services.atlas_parts import AtlasNotes, Colouring, Done, HeadNotes, LayerNotes, Order, StrongScore
+from app.services.feature_models import ExampleFigures
 from app.services.page_parts import (
     DRAWN,
+    Align,
     Bins,
     FeatureThroughHead,
     Fve,
@@ -26,6 +29,7 @@ class HeadPage:
     run: Annotated[RunSummary, "The run the numbers come from"]
     scores: Annotated[dict[str, float], "The head's scores by name"]
     rank: Annotated[Ranking, "What the features are ranked by"]
+    align: Annotated[Align, "What stands at the hinge: the end of the matched prefix, or the tokens", DRAWN]
     features: Annotated[tuple[FeatureThroughHead, ...], "The head's top features, best first"]
     k: Annotated[int, "How many features were asked for"]
     previous: Annotated[HeadRef | None, "The head before this one"]
@@ -50,6 +54,7 @@ class FeatureRow:
     head: Annotated[HeadRef, "The head"]
     run: Annotated[RunSummary, "The run the numbers come from"]
     rank: Annotated[Ranking, "What the features are ranked by"]
+    align: Annotated[Align, "What stands at the hinge: the end of the matched prefix, or the tokens", DRAWN]
     k: Annotated[int, "How many features were asked for"]
     row: Annotated[FeatureThroughHead, "The row"]
     annotation: Annotated[Panel | None, "The form of the page; null where nobody annotates", DRAWN] = None
@@ -75,6 +80,8 @@ class FeaturePage:
     feature: Annotated[FeatureRef, "The feature"]
     run: Annotated[RunSummary, "The run the numbers come from"]
     head: Annotated[HeadRef, "The head whose DFA is shown"]
+    align: Annotated[Align, "What stands at the hinge: the end of the matched prefix, or the tokens", DRAWN]
+    whole: Annotated[Pair | None, "The example whose whole text is shown, where one was asked for", DRAWN]
     n_active: Annotated[int, "Counted tokens where the feature is active"]
     density: Annotated[float, "n_active over counted tokens"]
     max_activation: Annotated[float, "Largest activation"]
@@ -94,6 +101,7 @@ class FeaturePage:
     worst_residual: Annotated[float, "Largest residual over the stored examples"]
     dfa_maximum: Annotated[float, "Largest |DFA| of the chosen head over the stored examples"]
     sae: Annotated[SaeRecord, "The layer's SAE"]
+    figures: Annotated[ExampleFigures, "What the stored examples have in common through this head"]
     n_layers: Annotated[int, "Layers of the model"]
     previous: Annotated[FeatureRef | None, "The stored feature of the layer before this one"]
     next: Annotated[FeatureRef | None, "The stored feature of the layer after this one"]
@@ -107,13 +115,19 @@ class AtlasHead:
         dict[str, float], "Its scores by name; concentration among them where the layer has an SAE"
     ]
     matches: Annotated[bool, "Whether it fulfils the filters, where there are any"] = True
+    done: Annotated[Done, "Who has submitted a record of it"] = "nobody"
+    notes: Annotated[HeadNotes | None, "The labels shown of it; null where there are none"] = None
 
 
 @dataclass(frozen=True)
 class AtlasLayer:
     layer: Annotated[int, "The layer, from 0"]
     sae: Annotated[SaeRecord | None, "Its SAE; null where the atlas has none"]
-    heads: Annotated[tuple[AtlasHead, ...], "Its heads in order"]
+    heads: Annotated[tuple[AtlasHead, ...], "Its heads, by index or by value"]
+    notes: Annotated[LayerNotes | None, "What the labels say of it; null where there are none"] = None
+    strong: Annotated[
+        tuple[StrongScore, ...], "Heads whose attention names a behaviour, strongest first"
+    ] = ()
 
 
 @dataclass(frozen=True)
@@ -137,6 +151,9 @@ class AtlasFilter:
     layers: Annotated[str, "Layers as they were asked for, such as 5-7 or 2,5"] = ""
     low: Annotated[float | None, "Smallest value of the score"] = None
     high: Annotated[float | None, "Largest value of the score"] = None
+    role: Annotated[str, "A role that is among the head's"] = ""
+    type: Annotated[str, "The head type"] = ""
+    status: Annotated[str, "Who has submitted a record: nobody, you, others, both or anyone"] = ""
 
 
 @dataclass(frozen=True)
@@ -152,6 +169,10 @@ class AtlasPage:
     jobs: Annotated[tuple[Job, ...], "Precompute jobs that have not finished"]
     filter: Annotated[AtlasFilter, "What was filtered by"]
     n_matching: Annotated[int, "Heads that fulfil the filters"]
+    colour: Annotated[Colouring, "What the cells are coloured by"]
+    order: Annotated[Order, "Order of the heads within a layer"]
+    annotator: Annotated[str, "Whose labels were asked for; empty for the default"]
+    notes: Annotated[AtlasNotes, "The annotations"]
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 from app.domain.refs import FeatureRef
 from app.domain.tokens import TokenView
 
+Align = Literal["prefix", "token"]
 DRAWN = "drawn"  # marks a field that serves the drawing of the page only: it is not in the JSON twin
 
 
@@ -76,6 +77,7 @@ class Strip:
 
     before: Annotated[tuple[Cell, ...], "Tokens up to the hinge"]
     after: Annotated[tuple[Cell, ...], "Tokens from the hinge on"]
+    source_before: Annotated[bool, "Whether the source is the last token before the hinge", DRAWN] = False
 
 
 @dataclass(frozen=True)

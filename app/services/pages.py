@@ -12,7 +12,7 @@ from app.domain.tokens import Vocabulary
 from app.errors import NotFound
 from app.services import feature_parts as parts
 from app.services.page_models import FeatureRow, HeadPage
-from app.services.page_parts import FeatureThroughHead, Pair, PairGroup, Standing
+from app.services.page_parts import Align, FeatureThroughHead, Pair, PairGroup, Standing
 from app.services.run_cache import RunCache
 from app.store.dashboards import LiveRun, get_ranking, get_sequences
 from app.store.features import get_features
@@ -50,6 +50,7 @@ class HeadQuestion:
     open_feature: FeatureRef | None = None
     open_group: int = 0
     open_all: bool = False  # every row, for pages that cannot ask for one later
+    align: Align = "prefix"
 
 
 def sae_of(run: LiveRun, layer: int) -> SaeRecord | None:
@@ -77,7 +78,7 @@ def in_order(names: Iterable[str]) -> tuple[str, ...]:
     return (*leading, *sorted(found.difference(leading)))
 
 
-def _standings(heads: Sequence[HeadRecord], ref: HeadRef) -> tuple[Standing, ...]:
+def standings_of(heads: Sequence[HeadRecord], ref: HeadRef) -> tuple[Standing, ...]:
     tables = {head.ref: all_scores(head) for head in heads}
     standings: list[Standing] = []
     for name in in_order(tables[ref]):
@@ -110,6 +111,7 @@ def head_page(reading: Reading, question: HeadQuestion) -> HeadPage:
         run=parts.summarise_run(run.record),
         scores=head.scores,
         rank=question.rank,
+        align=question.align,
         features=_rows(reading, question),
         k=question.k,
         previous=_neighbour(run, ref, -1),
@@ -120,7 +122,7 @@ def head_page(reading: Reading, question: HeadQuestion) -> HeadPage:
         concentration=head.concentration,
         rank_correlation=head.rank_correlation,
         top_overlap=head.top_overlap,
-        standings=_standings(heads, ref),
+        standings=standings_of(heads, ref),
     )
 
 
@@ -135,6 +137,7 @@ def feature_row(reading: Reading, question: HeadQuestion) -> FeatureRow:
         head=question.head,
         run=parts.summarise_run(reading.run.record),
         rank=question.rank,
+        align=question.align,
         k=question.k,
         row=rows[0],
     )
@@ -156,14 +159,25 @@ def _rows(
     sequences = get_sequences(reading.session, reading.run, wanted)
     rows: list[FeatureThroughHead] = []
     for place, record, (strongest, open_group) in zip(places, records, shown, strict=True):
-        head, vocabulary = question.head.head, reading.vocabulary
-        first = parts.group_pairs(record, strongest, head, 1, sequences, vocabulary) if strongest else ()
+        first = _pairs(reading, question, record, strongest, 1, sequences) if strongest else ()
         pairs = None
         if open_group:
-            shown_pairs = parts.group_pairs(record, open_group, head, N_SHOWN, sequences, vocabulary)
+            shown_pairs = _pairs(reading, question, record, open_group, N_SHOWN, sequences)
             pairs = PairGroup(parts.make_group(open_group), shown_pairs)
         rows.append(_row(reading, question.head, place, record, first, pairs))
     return tuple(rows)
+
+
+def _pairs(
+    reading: Reading,
+    question: HeadQuestion,
+    record: FeatureRecord,
+    group: parts.ExampleGroup,
+    n_shown: int,
+    sequences: parts.Sequences,
+) -> tuple[Pair, ...]:
+    head, vocabulary = question.head.head, reading.vocabulary
+    return parts.group_pairs(record, group, head, n_shown, sequences, vocabulary, question.align)
 
 
 def _groups_shown(

@@ -1,5 +1,6 @@
 """What one annotator's records add up to: head types, layers, novelty, sensitivity, and agreement of all."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
@@ -43,16 +44,20 @@ def submitted_heads(records: list[Revision]) -> dict[str, dict[HeadRef, HeadAnno
     return found
 
 
+def novel_heads(heads: Mapping[HeadRef, HeadAnnotation]) -> dict[HeadRef, tuple[str, ...]]:
+    """Heads with the groups that no earlier head of these has, among the top k features."""
+    return novel_groups({head: [name for name, _ in found.computed.groups] for head, found in heads.items()})
+
+
 def add_up(annotator: str, heads: dict[HeadRef, HeadAnnotation], n_layers: int, n_heads: int) -> RollUp:
     """Everything that needs no store. Sensitivity to k and ranking is left empty."""
-    groups = {head: [name for name, _ in found.computed.groups] for head, found in heads.items()}
     return RollUp(
         annotator=annotator,
         n_heads=n_layers * n_heads,
         n_submitted=len(heads),
         tally=tally_heads(heads[head] for head in sorted(heads)),
         layers=layer_table(heads, n_layers),
-        novel=novel_groups(groups),
+        novel=novel_heads(heads),
         n_surprising=sum(found.surprising for found in heads.values()),
         sensitivity=(),
     )

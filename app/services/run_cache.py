@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
+from app.domain.evidence import normalised_ids
 from app.domain.records import HeadRecord
 from app.domain.tokens import Vocabulary
 from app.services.token_index import TokenIndex
@@ -14,7 +17,7 @@ from app.store.dashboards import LiveRun, get_heads, get_vocabulary
 class RunCache:
     """Keeps the newest few runs. Threads may read a run twice at first; they get equal values."""
 
-    def __init__(self, size: int = 8) -> None:
+    def __init__(self, size: int = 12) -> None:
         self._size = size
         self._kept: dict[tuple[str, int, str], Any] = {}
 
@@ -24,6 +27,10 @@ class RunCache:
     def heads(self, session: Session, run: LiveRun) -> tuple[HeadRecord, ...]:
         """Every head in order of layer and head."""
         return self._get("heads", run, lambda: tuple(get_heads(session, run)))
+
+    def normalised_ids(self, session: Session, run: LiveRun) -> NDArray[np.int64]:
+        """Each token's id up to a leading space and letter case."""
+        return self._get("normalised_ids", run, lambda: normalised_ids(self.vocabulary(session, run)))
 
     def token_index(self, session: Session, run: LiveRun) -> TokenIndex:
         """Which tokens have a given text."""

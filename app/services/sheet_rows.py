@@ -11,6 +11,9 @@ from app.domain.annotations import Content, FeatureNote, HeadAnnotation, Revisio
 from app.domain.refs import HeadRef
 from app.domain.roles import find_role
 from app.errors import AppError
+from app.services.agreement import settled_type
+from app.services.rollup import novel_heads, submitted_heads
+from app.store.annotators import CONSENSUS
 
 Row = dict[str, str]
 # What identifies a row, and where its record stands; never content.
@@ -19,7 +22,18 @@ NOTE_KEY = ("feature", "sae", "annotator")
 STATE = ("status", "version", "updated_at", "author", "blind")
 PROVENANCE = ("run", "against_sae", "software")
 # Follow from the others: written for readers, not read back.
-DERIVED = ("head_type", "computed_type", "provisional", "n_groups", "largest_group")
+DERIVED = (
+    "head_type",
+    "computed_type",
+    "provisional",
+    "n_groups",
+    "largest_group",
+    "new_groups",
+    "n_evidence",
+    "agreement",
+)
+# Whether others' settled types of the head are the same. `single` is asked for, and an empty cell.
+AGREEMENTS = ("agree", "differs", "single")
 HEAD_CONTENT = (
     "roles",
     "groups",
@@ -53,17 +67,40 @@ class NumberCell(str):
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of an export, in the order of the records."""
+    """The rows of an export, in the order of the records. `columns` are those of heads that are written."""
 
     heads: list[Row]
     notes: list[Row]
+    columns: tuple[str, ...] = HEAD_COLUMNS
 
 
 def rows_of(records: list[Revision]) -> Rows:
-    """Every cell is text; nothing depends on when or where the export is made."""
-    heads = [_row(record) for record in records if isinstance(record.subject.ref, HeadRef)]
+    """Every cell is text; nothing depends on when or where the export is made, only on these records."""
+    submitted = submitted_heads(records)
+    new = {name: novel_heads(heads) for name, heads in submitted.items()}
+    heads: list[Row] = []
+    for record in records:
+        if isinstance(record.subject.ref, HeadRef):
+            groups = new.get(record.annotator, {}).get(record.subject.ref, ())
+            among = {"new_groups": "; ".join(groups), "agreement": _agreement(record, submitted)}
+            heads.append(_row(record) | among)
     notes = [_row(record) for record in records if not isinstance(record.subject.ref, HeadRef)]
     return Rows(heads, notes)
+
+
+def _agreement(record: Revision, submitted: dict[str, dict[HeadRef, HeadAnnotation]]) -> str:
+    """Of the record's settled type with those of other annotators; the consensus is none."""
+    ref = record.subject.ref
+    own = settled_type(record.head)
+    if own is None or record.annotator == CONSENSUS or not isinstance(ref, HeadRef):
+        return ""
+    given = (
+        heads[ref]
+        for name, heads in submitted.items()
+        if name not in (record.annotator, CONSENSUS) and ref in heads
+    )
+    others = {found for head in given if (found := settled_type(head))}
+    return "" if not others else "agree" if others == {own} else "differs"
 
 
 def _row(record: Revision) -> Row:
@@ -116,6 +153,7 @@ def _derived(content: Content) -> Row:
         "provisional": _flag(content.provisional),
         "n_groups": str(len(computed.groups)),
         "largest_group": computed.groups[0][0] if computed.groups else "",
+        "n_evidence": str(len(content.evidence)),
     }
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from app.domain.records import Examples
 from app.domain.tokens import TokenView, Vocabulary
-from app.services.page_parts import Cell, Example, Pair, Strip
+from app.services.page_parts import Align, Cell, Example, Pair, Strip
 
 # What the widest page can show of a strip: more would be clipped, and every token costs markup.
 CHARACTERS_BEFORE = 44
@@ -31,18 +31,29 @@ def _span(views: Sequence[TokenView], hinge: int) -> tuple[int, int]:
     return start, stop
 
 
-def make_strip(views: Sequence[TokenView], hinge: int, values: Mapping[int, float], n_matched: int) -> Strip:
-    """The text around a hinge. The n_matched tokens before the hinge are the matched prefix."""
-    start, stop = _span(views, hinge)
+def make_strip(
+    views: Sequence[TokenView],
+    hinge: int,
+    values: Mapping[int, float],
+    n_matched: int,
+    source_before: bool = False,
+    whole: bool = False,
+) -> Strip:
+    """The text around a hinge, or all of it. The n_matched tokens that end there are the matched prefix.
+
+    source_before: the hinge comes after the source token instead, and the matched prefix ends before that.
+    """
+    start, stop = (0, len(views)) if whole else _span(views, hinge)
+    end = hinge - source_before
 
     def cell(index: int) -> Cell:
         view = views[index]
-        matched = hinge - n_matched <= index < hinge
-        return Cell(view.token_id, view.text, view, values.get(index), matched)
+        return Cell(view.token_id, view.text, view, values.get(index), end - n_matched <= index < end)
 
     return Strip(
         tuple(cell(index) for index in range(start, hinge)),
         tuple(cell(index) for index in range(hinge, stop)),
+        source_before,
     )
 
 
@@ -74,16 +85,24 @@ def make_pair(
     head: int,
     tokens: NDArray[np.int32],
     vocabulary: Vocabulary,
+    align: Align = "prefix",
+    whole: bool = False,
 ) -> Pair:
-    """The example's text: around the source token on the left, around the firing token on the right."""
+    """The example's text: around the source token on the left, around the firing token on the right.
+
+    Aligned by prefix, a repeated text ends at both hinges; by token, source and firing token themselves do.
+    """
     views = vocabulary.sequence_views(tokens)
     activations = examples.sequence_activations[index]
     active = {int(at): float(activations[at]) for at in np.flatnonzero(activations > 0)}
     # The float16 column rounds; the firing token shows the value that the page prints.
     active[example.position] = example.activation
-    fires = make_strip(views, example.position + 1, active, example.prefix_length)
+    n_matched = example.prefix_length
+    fires = make_strip(views, example.position + 1, active, n_matched, whole=whole)
     if example.source_position is None:
         return Pair(example, Strip((), ()), fires)
     slots = zip(examples.source[index, head], examples.dfa[index, head], strict=True)
     read = {int(source): float(dfa) for source, dfa in slots if source >= 0}
-    return Pair(example, make_strip(views, example.source_position, read, example.prefix_length), fires)
+    by_token = align == "token"
+    hinge = example.source_position + by_token
+    return Pair(example, make_strip(views, hinge, read, n_matched, by_token, whole), fires)

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any, cast
 
 from app.errors import AppError
-from app.services.sheet_rows import HEAD_COLUMNS, NOTE_COLUMNS, Row, Rows
+from app.services.sheet_rows import NOTE_COLUMNS, Row, Rows
 
 FORMAT, FORMAT_VERSION = "head-atlas annotations", 1
 MAX_IMPORT_BYTES = 50 * 2**20
@@ -40,9 +40,9 @@ def write_csv(rows: Rows) -> bytes:
     """RFC 4180 in UTF-8 with a byte order mark, heads only: CSV is one table."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(HEAD_COLUMNS)
+    writer.writerow(rows.columns)
     for row in rows.heads:
-        writer.writerow([escape_cell(row[name]) for name in HEAD_COLUMNS])
+        writer.writerow([escape_cell(row[name]) for name in rows.columns])
     return (BOM + text.getvalue()).encode()
 
 
@@ -97,7 +97,7 @@ def write_json(rows: Rows, atlas: str) -> bytes:
         "format": FORMAT,
         "version": FORMAT_VERSION,
         "atlas": atlas,
-        "heads": [{name: row[name] for name in HEAD_COLUMNS} for row in rows.heads],
+        "heads": [{name: row[name] for name in rows.columns} for row in rows.heads],
         "feature_notes": [{name: row[name] for name in NOTE_COLUMNS} for row in rows.notes],
     }
     return (json.dumps(whole, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode()
@@ -145,8 +145,8 @@ def _pyarrow() -> tuple[Any, Any]:
 def write_parquet(rows: Rows) -> bytes:
     """Heads as one table of texts. Raises InvalidSheet where pyarrow is not installed."""
     pyarrow, parquet = _pyarrow()
-    columns = {name: [row[name] for row in rows.heads] for name in HEAD_COLUMNS}
-    schema = pyarrow.schema([(name, pyarrow.string()) for name in HEAD_COLUMNS])
+    columns = {name: [row[name] for row in rows.heads] for name in rows.columns}
+    schema = pyarrow.schema([(name, pyarrow.string()) for name in rows.columns])
     sink = io.BytesIO()
     parquet.write_table(pyarrow.table(columns, schema=schema), sink, compression="zstd")
     return sink.getvalue()

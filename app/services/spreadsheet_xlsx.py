@@ -15,7 +15,7 @@ import xlsxwriter  # pyright: ignore[reportMissingTypeStubs]
 from defusedxml.common import DefusedXmlException
 from openpyxl.utils.exceptions import InvalidFileException
 
-from app.services.sheet_rows import HEAD_COLUMNS, NOTE_COLUMNS, NumberCell, Row, Rows
+from app.services.sheet_rows import NOTE_COLUMNS, NumberCell, Row, Rows
 from app.services.spreadsheet import InvalidSheet, check_size, table_rows
 
 MAX_CELL = 32_767  # UTF-16 units
@@ -72,10 +72,10 @@ def write_xlsx(rows: Rows, extra: Sequence[Table]) -> bytes:
     workbook: Any = xlsxwriter.Workbook
     with workbook(sink, options) as book:
         book.set_properties({"created": _CREATED})
-        heads = [[row[name] for name in HEAD_COLUMNS] for row in rows.heads]
+        heads = [[row[name] for name in rows.columns] for row in rows.heads]
         notes = [[row[name] for name in NOTE_COLUMNS] for row in rows.notes]
         for table in (
-            Table("heads", HEAD_COLUMNS, heads),
+            Table("heads", rows.columns, heads),
             *extra,
             Table("feature_notes", NOTE_COLUMNS, notes),
         ):

@@ -29,8 +29,19 @@ def get_features(
     session: Session, run: LiveRun, refs: Sequence[FeatureRef], with_examples: bool
 ) -> list[FeatureRecord]:
     """The features in the order asked for, in one query. Raises NotFound when one is missing."""
+    found = stored_features(session, run, refs, with_examples)
+    for ref in refs:
+        if ref not in found:
+            raise NotFound(f"no dashboard for {ref} in the atlas {run.slug!r}")
+    return [found[ref] for ref in refs]
+
+
+def stored_features(
+    session: Session, run: LiveRun, refs: Sequence[FeatureRef], with_examples: bool = False
+) -> dict[FeatureRef, FeatureRecord]:
+    """Those of the features that are stored, in one query."""
     if not refs:
-        return []
+        return {}
     query = select(Feature, FeatureExamples.data if with_examples else null())
     if with_examples:
         query = query.join(FeatureExamples, _same_feature(), isouter=True)
@@ -38,10 +49,7 @@ def get_features(
     for row, blob in session.execute(query.where(Feature.run_id == run.id, _among(refs))):
         examples = None if blob is None else unpack_examples(blob)
         found[FeatureRef(row.layer, row.feature_index)] = unpack_feature(row, examples)
-    for ref in refs:
-        if ref not in found:
-            raise NotFound(f"no dashboard for {ref} in the atlas {run.slug!r}")
-    return [found[ref] for ref in refs]
+    return found
 
 
 def get_feature(session: Session, run: LiveRun, ref: FeatureRef) -> FeatureRecord:

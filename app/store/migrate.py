@@ -13,11 +13,11 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from app.errors import InvalidStore
 from app.paths import migrations_dir
-from app.store import annotation_tables, search_tables, tables
+from app.store import annotation_tables, experiment_tables, search_tables, tables
 from app.store.errors import translated
 
 # Every module that adds tables to the one metadata.
-_TABLE_MODULES = (tables, annotation_tables, search_tables)
+_TABLE_MODULES = (tables, annotation_tables, search_tables, experiment_tables)
 # A second process waits this long for the first to finish its upgrade.
 UPGRADE_TIMEOUT_S = 60
 _ADVISORY_LOCK = 0x48656164  # any number, the same for every process: "Head"

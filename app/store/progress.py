@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, fields
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from app.domain.records import JobProgress
@@ -26,6 +26,11 @@ def fail_running(session: Session, fingerprint: str) -> None:
     """Mark what a job left running as failed: it ended, or a new attempt finds what a killed one left."""
     running = (tables.JobProgress.fingerprint == fingerprint, tables.JobProgress.state == "running")
     session.execute(update(tables.JobProgress).where(*running).values(state="failed"))
+
+
+def clear_progress(session: Session, fingerprint: str) -> None:
+    """Forget a job that says elsewhere how it ended."""
+    session.execute(delete(tables.JobProgress).where(tables.JobProgress.fingerprint == fingerprint))
 
 
 def list_progress(session: Session, limit: int = 100) -> list[JobProgress]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 BAR_WIDTH = 6  # of which 2 are the gap to the next bar
 MINIATURE_CELL = 6
@@ -96,12 +97,65 @@ def dumbbell(values: Sequence[float], chosen: Sequence[float | None], width: int
 
 
 def miniature(levels: Sequence[Sequence[str]]) -> dict[str, str]:
-    """A grid of cells as one path a class, for layers x heads at a few pixels a cell."""
+    """A grid of cells as one path a class, for layers x heads at a few pixels a cell; equal neighbours are joined."""
     paths: dict[str, list[str]] = {}
+    size = MINIATURE_CELL
     for row, cells in enumerate(levels):
-        for column, name in enumerate(cells):
-            paths.setdefault(name, []).append(f"M{column * MINIATURE_CELL} {row * MINIATURE_CELL}h5v5h-5z")
+        column = 0
+        for name, run in groupby(cells):
+            width = len(list(run)) * size
+            paths.setdefault(name, []).append(f"M{column} {row * size}h{width - 1}v{size - 1}H{column}z")
+            column += width
     return {name: "".join(path) for name, path in sorted(paths.items())}
+
+
+def steps(values: Sequence[int], top: float, width: int, height: int) -> str:
+    """A line that steps up to each value in turn, from zero at the bottom to `top`."""
+    if not values or top <= 0:
+        return ""
+    stride = width / len(values)
+    rises = "".join(f"V{_short(height - height * value / top)}h{_short(stride)}" for value in values)
+    return f"M0 {height}{rises}"
+
+
+def split_bar(counts: Sequence[int], gap: float = 4.0) -> tuple[str, ...]:
+    """A bar of ten units a count, split with gaps: a path for each part, in a box ten units times the sum wide."""
+    parts: list[str] = []
+    at = 0
+    for count in counts:
+        end = at + 10 * count - gap
+        parts.append(f"M{at} 0H{_short(end)}V4H{at}z")
+        at += 10 * count
+    return tuple(parts)
+
+
+def heat(
+    rows: Sequence[Sequence[float]], largest: float, steps: int, negative_steps: int, cell: int, height: int
+) -> dict[str, str]:
+    """Cells as one path a class, `rd` above zero and `ng` below, neighbours of one class as one box.
+
+    Values nearer to zero than to the first step have no cell: most of attention is as good as none.
+    """
+    paths: dict[str, list[str]] = {}
+    for y, row in enumerate(rows):
+        names = [_heat_class(value, largest, steps, negative_steps) for value in row]
+        x = 0
+        for name, run in groupby(names):
+            n = len(list(run))
+            if name:
+                paths.setdefault(name, []).append(
+                    f"M{x * cell} {y * height}h{n * cell}v{height}h-{n * cell}z"
+                )
+            x += n
+    return {name: "".join(path) for name, path in sorted(paths.items())}
+
+
+def _heat_class(value: float, largest: float, steps: int, negative_steps: int) -> str:
+    if largest <= 0 or not math.isfinite(value):
+        return ""
+    most = steps if value > 0 else negative_steps
+    step = math.floor(most * min(1.0, abs(value) / largest) + 0.5)
+    return f"{'rd' if value > 0 else 'ng'}{step}" if step else ""
 
 
 def level(value: float | None, largest: float, steps: int) -> int:

@@ -22,11 +22,13 @@ from app.web.routes import (
     atlases,
     compare,
     embed,
+    experiments,
     features,
     heads,
     histories,
     login,
     notes,
+    prompt,
     search,
     system,
 )
@@ -47,8 +49,9 @@ class VersionedStaticFiles(StaticFiles):
 
 def _lifespan(site: Site) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
+        app.state.desk.close()
         site.close()
 
     return lifespan
@@ -76,12 +79,25 @@ def create_app(settings: Settings, strangers: bool = False) -> FastAPI:
         dependencies=[Depends(require_login)],
     )
     app.state.site = site
+    app.state.desk = prompt.make_desk(settings)
     error_pages.install(app)
     app.mount("/static", VersionedStaticFiles(directory=frontend_dir() / "static"), name="static")
     # A name of ours before the names of atlases, JSON twins before the pages whose pattern they fit.
-    for resource in (system, login, annotations, histories, notes, atlases, heads, features, compare, search):
+    annotating = (annotations, histories, notes)
+    for resource in (
+        system,
+        login,
+        *annotating,
+        atlases,
+        heads,
+        features,
+        compare,
+        search,
+        prompt,
+        experiments,
+    ):
         app.include_router(resource.router)
-    for resource in (embed, annotations, histories, notes, atlases, heads, features, compare, search):
+    for resource in (embed, experiments, *annotating, atlases, heads, features, compare, search, prompt):
         app.include_router(resource.pages)
     install_openapi(app)
     # The last one added is the outermost.

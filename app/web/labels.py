@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from app.domain.head_types import HEAD_TYPE_NAMES, HeadType
+from app.domain.roles import FAMILY_NAMES, Family, UnknownRole, find_role
+
 
 @dataclass(frozen=True)
 class Label:
@@ -51,3 +54,29 @@ def evidence_label(name: str) -> Label:
 
 def ranking_label(name: str) -> Label:
     return RANKINGS.get(name) or _plain(name)
+
+
+def role_code(role: str) -> str:
+    """Two letters for a role; of one that has left the vocabulary the first two."""
+    try:
+        return find_role(role).code
+    except UnknownRole:
+        return role[:2].upper()
+
+
+# Without what all names share; the whole name is in titles.
+_SHORT_TYPES: dict[HeadType, str] = {
+    "monosemantic": "plausibly monosemantic",
+    "minor_exceptions": "with minor exceptions",
+    "bisemantic": "bisemantic",
+}
+
+
+def type_name(head_type: HeadType | None) -> str:
+    if head_type is None:
+        return "not annotated"
+    return _SHORT_TYPES.get(head_type, HEAD_TYPE_NAMES[head_type])
+
+
+def family_name(family: Family) -> str:
+    return FAMILY_NAMES[family]

@@ -2,8 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -13,20 +12,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from app import __version__
 from app.domain.head_types import HEAD_TYPE_NAMES
 from app.domain.roles import ABSTRACTIONS, FAMILY_NAMES
-from app.services.page_models import AtlasLayer
-from app.web import charts, formats, labels, token_html, urls
+from app.web import atlas_drawing, charts, formats, labels, plots, token_html, urls
 
-CELL_STEPS = 8
 FILL_STEPS = 20
-
-
-def cell_class(value: float | None, largest: float) -> str:
-    """Colour class of a heat cell; a missing value is hatched."""
-    if value is None:
-        return "tn"
-    if value < 0:
-        return f"ng{charts.level(-value, largest, token_html.NEGATIVE_STEPS)}"
-    return f"rd{charts.level(value, largest, CELL_STEPS)}"
 
 
 def fill_class(value: float | None) -> str:
@@ -40,29 +28,6 @@ class Page(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
-@dataclass(frozen=True)
-class ScoreGrid:
-    """One score over layers x heads at a few pixels a cell, and its range."""
-
-    width: int
-    height: int
-    low: float
-    high: float
-    largest: float
-    paths: dict[str, str]
-
-
-def score_grid(layers: Sequence[AtlasLayer], name: str) -> ScoreGrid:
-    values = [[head.scores.get(name) for head in layer.heads] for layer in layers]
-    known = [value for row in values for value in row if value is not None]
-    low, high = min(known, default=0.0), max(known, default=0.0)
-    largest = max(high, -low)
-    classes = [[cell_class(value, largest) for value in row] for row in values]
-    size = charts.MINIATURE_CELL
-    width, height = max(map(len, values), default=0) * size, len(values) * size
-    return ScoreGrid(width, height, low, high, largest, charts.miniature(classes))
-
-
 FILTERS = {
     "number": formats.number,
     "activation": formats.activation,
@@ -70,11 +35,14 @@ FILTERS = {
     "count": formats.count,
     "scientific": formats.scientific,
     "ordinal": formats.ordinal,
-    "cell_class": cell_class,
+    "cell_class": atlas_drawing.cell_class,
     "fill_class": fill_class,
     "score_label": labels.score_label,
     "evidence_label": labels.evidence_label,
     "ranking_label": labels.ranking_label,
+    "role_code": labels.role_code,
+    "type_name": labels.type_name,
+    "family_name": labels.family_name,
 }
 
 
@@ -133,6 +101,7 @@ def make_environment(templates: Path, static: StaticFiles) -> Environment:
         loader=FileSystemLoader(templates),
         autoescape=True,
         undefined=StrictUndefined,
+        extensions=["jinja2.ext.do"],
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
@@ -151,7 +120,13 @@ def make_environment(templates: Path, static: StaticFiles) -> Environment:
         "family_names": FAMILY_NAMES,
         "abstractions": ABSTRACTIONS,
         "search_url": urls.search_url,
+        "experiments_url": urls.experiments_url,
+        "experiment_url": urls.experiment_url,
+        "experiment_csv_url": urls.experiment_csv_url,
+        "draw_chart": plots.draw_chart,
+        "prompt_url": urls.prompt_url,
         "token_chip": token_html.token_chip,
+        "token_inside": token_html.token_text,
         "reads_html": token_html.reads_html,
         "fires_html": token_html.fires_html,
         "static_url": static.url,
@@ -161,8 +136,16 @@ def make_environment(templates: Path, static: StaticFiles) -> Environment:
         "ticks": charts.ticks,
         "dumbbell": charts.dumbbell,
         "miniature": charts.miniature,
-        "score_grid": score_grid,
+        "score_grid": atlas_drawing.score_grid,
+        "notes_grid": atlas_drawing.notes_grid,
+        "note_class": atlas_drawing.note_class,
+        "progress_blocks": atlas_drawing.progress_blocks,
+        "split_bar": charts.split_bar,
+        "zip": zip,
+        "steps": charts.steps,
         "bar_length": charts.bar_length,
+        "heat": charts.heat,
+        "write_class": token_html.write_class,
         "product_version": __version__,
     }
     return environment

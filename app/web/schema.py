@@ -13,8 +13,10 @@ from app.domain.records import Json
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.about import AboutPage
 from app.services.annotation_models import HeadRecordsPage, HistoryPage, NotesPage
+from app.services.experiment_models import ExperimentPage, ExperimentsPage
 from app.services.page_models import AtlasPage, ComparePage, FeaturePage, HeadPage, IndexPage, LayerPage
 from app.services.page_parts import FieldHelp, described_fields
+from app.services.prompt_models import PromptPage
 from app.services.search_models import SearchPage
 
 JsonObject = dict[str, Json]
@@ -60,6 +62,9 @@ PATHS: dict[type, str] = {
     HeadRecordsPage: "/{model}/heads/L5H1/annotation.json",
     HistoryPage: "/{model}/heads/L5H1/history.json?annotator=",
     NotesPage: "/{model}/features/L5F35744/notes.json",
+    ExperimentsPage: "/{model}/experiments.json",
+    ExperimentPage: "/{model}/experiments/{id}.json?heads=&threshold=&mode=&definition=&tokens=",
+    PromptPage: "/{model}/prompt.json?text=&head=L5H1&feature=&dest=",
     AboutPage: "/about.json",
 }
 

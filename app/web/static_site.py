@@ -132,7 +132,7 @@ class SiteFiles:
             case [""]:
                 return _atlas_file(None)
             case [slug] if slug == self._slug:
-                return _atlas_file(query.get("score"))
+                return _atlas_file(query.get("score")) if query.keys() <= {"score"} else None
             case [slug, kind, name] if slug == self._slug:
                 return self._file_below(kind, name, query)
         return None

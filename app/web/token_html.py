@@ -14,12 +14,15 @@ from app.web import charts, formats
 
 TOKEN_STEPS = 6
 NEGATIVE_STEPS = 4
+FAINTEST = 0.02  # of the largest: what is less has no colour, or every token would have some
 _CLASS_OF_PART = {"bytes": "hx", "marker": "hx mk", "control": "nl", "elision": "lg"}
 
 
 def read_class(value: float | None, largest: float) -> str:
     """Colour class of a DFA value: blue adds, hatched red takes away."""
-    if value is not None and value < 0:
+    if value is None or abs(value) < FAINTEST * largest:
+        return ""
+    if value < 0:
         step = charts.level(-value, largest, NEGATIVE_STEPS)
         return f"ng{step}" if step else ""
     step = charts.level(value, largest, TOKEN_STEPS)
@@ -28,6 +31,8 @@ def read_class(value: float | None, largest: float) -> str:
 
 def write_class(value: float | None, largest: float) -> str:
     """Colour class of an activation."""
+    if value is None or value < FAINTEST * largest:
+        return ""
     step = charts.level(value, largest, TOKEN_STEPS)
     return f"wr{step}" if step else ""
 
@@ -73,7 +78,8 @@ def _cell(cell: Cell, colour: str, peak: bool) -> str:
         value = "" if cell.value is None else f", {formats.number(cell.value)}"
         title = f' title="{escape(view.title + value)}"'
     text = escape(view.parts[0].text) if plain else token_text(view)
-    opening = f'<i class="{names}"{title}>' if names else f"<i{title}>"
+    number = f' data-v="{formats.number(cell.value)}"' if colour else ""
+    opening = f'<i class="{names}"{title}{number}>' if names else f"<i{title}>"
     return f"{opening}{text}</i>"
 
 
@@ -87,9 +93,10 @@ def _half(
 
 
 def reads_html(strip: Strip, largest: float) -> Markup:
-    """Where the head reads: the source token is the first after the hinge."""
-    before = _half(strip.before, read_class, largest)
-    return _halves(before, _half(strip.after, read_class, largest, peak=0))
+    """Where the head reads: the source token is the first after the hinge, or the last before it."""
+    at_end = len(strip.before) - 1 if strip.source_before else None
+    before = _half(strip.before, read_class, largest, peak=at_end)
+    return _halves(before, _half(strip.after, read_class, largest, peak=None if strip.source_before else 0))
 
 
 def fires_html(strip: Strip, largest: float) -> Markup:

@@ -44,5 +44,22 @@ def compare_url(model: str, heads: Iterable[HeadRef], **query: object) -> str:
     return _with_query(f"/{quote(model, safe='')}/compare", {"heads": listed or None, **query})
 
 
+def prompt_url(model: str, **query: object) -> str:
+    given = {name: value for name, value in query.items() if value != ""}
+    return _with_query(f"/{quote(model, safe='')}/prompt", given)
+
+
 def search_url(model: str, query: str) -> str:
     return _with_query(f"/{quote(model, safe='')}/search", {"q": query or None})
+
+
+def experiments_url(model: str) -> str:
+    return f"/{quote(model, safe='')}/experiments"
+
+
+def experiment_url(model: str, experiment: str, **query: object) -> str:
+    return _with_query(f"/{quote(model, safe='')}/experiments/{quote(experiment, safe='')}", query)
+
+
+def experiment_csv_url(model: str, experiment: str, **query: object) -> str:
+    return _with_query(f"{experiment_url(model, experiment)}.csv", query)

@@ -153,6 +153,41 @@ def test_only_as_deep_as_the_last_layer(models: Models, tokens: Tensor) -> None:
         handle.remove()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_neither_the_last_mlp_nor_the_unembedding_is_run(kind: str, models: Models, tokens: Tensor) -> None:
+    model = models[kind, "raw"]
+    ran: list[str] = []
+    bridge = model._bridge
+    parts = {"mlp 1": bridge.blocks[1].mlp, "mlp 2": bridge.blocks[2].mlp, "unembed": bridge.unembed}
+    handles = [
+        part.register_forward_pre_hook(lambda *_, name=name: ran.append(name)) for name, part in parts.items()
+    ]
+    try:
+        model.activations(tokens, [2])
+        model.hook_z(tokens, [2])
+        model.patterns(tokens)
+        assert ran == ["mlp 1"] * 3
+        model.loss(tokens)
+        assert ran[3:] == ["mlp 1", "mlp 2", "unembed"]
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def test_patterns_are_read_layer_by_layer_beside_activations(
+    model: TransformerLensModel, tokens: Tensor
+) -> None:
+    read: list[tuple[int, Tensor]] = []
+    found = model.read_patterns(tokens, lambda *given: read.append(given), [0, 2])
+    assert [layer for layer, _ in read] == list(range(N_LAYERS))
+    whole = model.activations(tokens, range(N_LAYERS))
+    assert all(torch.equal(pattern, whole[layer].pattern) for layer, pattern in read)
+    assert list(found) == [0, 2]
+    for layer, each in found.items():
+        for name in ("z", "v", "pattern"):
+            assert torch.equal(getattr(each, name), getattr(whole[layer], name))
+
+
 def test_the_batch_size_is_no_more_than_rounding(model: TransformerLensModel, tokens: Tensor) -> None:
     together = model.activations(tokens, [2])[2]
     for row in range(len(tokens)):

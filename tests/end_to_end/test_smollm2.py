@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,19 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app.demo import sae_folders
+from app.domain.prompts import PromptOpening, PromptQuestion
 from app.domain.refs import HeadRef
-from app.store.dashboards import LiveRun, get_heads, get_live_run, get_ranking
+from app.domain.tokens import Vocabulary
+from app.services.prompt_process import PromptProcess
+from app.store.dashboards import (
+    LiveRun,
+    get_heads,
+    get_live_run,
+    get_ranking,
+    get_report,
+    get_sequences,
+    get_vocabulary,
+)
 from app.store.engine import open_store, read_session
 from app.store.features import get_features
 
@@ -119,6 +131,45 @@ def test_features_of_induction_heads_show_induction(session: Session, run: LiveR
 
 def test_features_of_the_duplicate_token_head_read_the_same_token(session: Session, run: LiveRun) -> None:
     assert features_showing(session, run, HeadRef(8, 0), "same_token") >= 6
+
+
+@pytest.mark.slow
+def test_a_text_put_to_the_model_has_the_numbers_of_the_store(session: Session, run: LiveRun) -> None:
+    """Through the process that a server starts, on the text up to and with the firing token of stored examples."""
+    details = get_report(session, run).details
+    vocabulary = Vocabulary.from_blob(get_vocabulary(session, run).blob)
+    head = HeadRef(INDUCTION_LAYER, 3)
+    refs = [place.ref for place in get_ranking(session, run, head, "decoder_weight", 5).features]
+    opening = PromptOpening(run.record.plan, details["sources"], str(Path.home() / ".cache" / "head-atlas"))  # type: ignore[arg-type]
+    process = PromptProcess()
+    process.open(opening)
+    n = 0
+    for feature in get_features(session, run, refs, with_examples=True):
+        examples = feature.examples
+        assert examples is not None
+        for i in range(3):
+            sequence, dest = int(examples.sequence[i]), int(examples.position[i])
+            tokens = get_sequences(session, run, [sequence])[sequence][: dest + 1].tolist()
+            text = vocabulary.plain_text(tokens[1:])
+            question = PromptQuestion(text, INDUCTION_LAYER, 3, feature.ref.index, None)
+            found = process.ask(question, 120)
+            if found.tokens != tokens:  # the corpus cut a word in two
+                continue
+            found = process.ask(replace(question, dest=dest), 120)
+            reading = found.feature
+            assert reading is not None
+            np.testing.assert_allclose(reading.activation[dest], examples.activation[i], rtol=1e-3)
+            np.testing.assert_allclose(
+                reading.contributions, examples.head_contribution[i], rtol=1e-3, atol=1e-3
+            )
+            dfa = np.array(reading.dfa[3])
+            np.testing.assert_allclose(dfa[examples.source[i, 3]], examples.dfa[i, 3], rtol=1e-3, atol=1e-3)
+            total = sum(map(sum, reading.dfa)) + reading.bias
+            np.testing.assert_allclose(total, reading.pre_activation[dest], rtol=1e-4, atol=1e-4)
+            assert reading.residual < TOLERANCE
+            n += 1
+    process.close()
+    assert n >= 8
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from app.adapters.interventions import ReadOut, ResidualDecomposition, ZEdit
-from app.adapters.language_model import HeadWeights, LayerActivations, UnembedWeights
+from app.adapters.language_model import HeadWeights, LayerActivations, ReadPattern, UnembedWeights
 from app.domain.records import ModelRecord
 from app.domain.refs import HeadRef
 from app.domain.tokens import Vocabulary
@@ -94,6 +94,14 @@ class HandBuiltModel:
 
     def activations(self, tokens: Tensor, layers: Sequence[int]) -> dict[int, LayerActivations]:
         run = self._forward(tokens, [])
+        return {layer: run.layers[layer] for layer in layers}
+
+    def read_patterns(
+        self, tokens: Tensor, read: ReadPattern, layers: Sequence[int] = ()
+    ) -> dict[int, LayerActivations]:
+        run = self._forward(tokens, [])
+        for layer, part in enumerate(run.layers):
+            read(layer, part.pattern)
         return {layer: run.layers[layer] for layer in layers}
 
     def patterns(self, tokens: Tensor) -> dict[int, Tensor]:

@@ -8,11 +8,11 @@ import torch
 
 from app.attribution.sae import SparseCoder
 from app.attribution.sae_steps import NoNorm, ReLU
+from app.domain.experiments.errors import InvalidExperiment
+from app.domain.experiments.intervals import Resampling, mean_interval, ratio_interval
 from app.domain.records import FeatureRecord, FveByHead
 from app.domain.refs import FeatureRef, HeadRef
-from app.experiments.errors import InvalidExperiment
 from app.experiments.feature_check import Observed, feature_activations, feature_check
-from app.experiments.intervals import Resampling, mean_interval, ratio_interval
 from app.experiments.natural_text import Text
 from app.experiments.progress import Batching
 from app.experiments.weight_vs_fve import RankingParameters, weight_vs_fve
@@ -54,9 +54,10 @@ def test_agreement_and_flags_are_those_that_were_made() -> None:
     nothing = found[0, "r_squared", "all"]
     assert (nothing.correlation, nothing.overlap, nothing.n_listed) == (None, 0, 0)
     assert not nothing.ranking_matters
-    assert [point.fve for point in alike.points[:3]] == [None, None, pytest.approx(1 - 2 / 30)]
-    assert alike.points[4].feature == FeatureRef(5, 4)
-    assert alike.points[4].share == pytest.approx(0.9 - 4 / 30)
+    assert [point.fve for point in result.points(alike)[:3]] == [None, None, pytest.approx(1 - 2 / 30)]
+    points = result.points(alike)
+    assert points[4].feature == FeatureRef(5, 4)
+    assert points[4].share == pytest.approx(0.9 - 4 / 30)
 
 
 def test_rankings_of_other_layers_or_heads_are_refused() -> None:

@@ -9,12 +9,12 @@ import torch
 from torch.nn import functional as F
 
 from app.adapters.interventions import ZEdit
+from app.domain.experiments.errors import InvalidExperiment
+from app.domain.experiments.intervals import Interval, Resampling
 from app.domain.refs import HeadRef
 from app.experiments import tasks
 from app.experiments.ablation import LayerZ, ablated_losses, clean_losses
-from app.experiments.errors import InvalidExperiment
 from app.experiments.head_ablation import AblationParameters, flag, head_ablation
-from app.experiments.intervals import Interval, Resampling
 from app.experiments.natural_text import Text
 from app.experiments.polysemanticity import polysemanticity, role_tasks
 from app.experiments.progress import Batching

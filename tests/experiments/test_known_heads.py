@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from app.domain.experiments.errors import InvalidExperiment
+from app.domain.experiments.intervals import Resampling
+from app.domain.experiments.known_heads import KnownHeadParameters, scoreboard
 from app.domain.refs import HeadRef
 from app.experiments.circuits import copying_scores, predicted_token_attention, successor_scores
-from app.experiments.errors import InvalidExperiment
-from app.experiments.intervals import Resampling
-from app.experiments.known_heads import KnownHeadParameters, known_heads, scoreboard
+from app.experiments.known_heads import known_heads
 from app.experiments.natural_text import Text
 from app.experiments.progress import Batching
 from app.experiments.published import KNOWN_HEADS_GPT2_SMALL

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from app.domain.experiments.errors import InvalidExperiment
+from app.domain.experiments.intervals import Interval, Resampling
 from app.domain.refs import HeadRef
 from app.experiments.corruption import Draws, corrupted_attention, long_examples
-from app.experiments.errors import InvalidExperiment
-from app.experiments.intervals import Interval, Resampling
 from app.experiments.long_prefix_induction import (
     LongPrefixParameters,
     LongPrefixResult,
@@ -163,13 +163,18 @@ def test_replacements_never_match_the_token_before_the_destination() -> None:
         assert row[0, source - 1] == row[0, dest]
 
 
-def test_only_destinations_with_one_long_source_are_corrupted(model: HandBuiltModel) -> None:
-    """The second of the two copies of 5 6 7 is compared with one; the third could attend to either."""
-    tokens = np.array([[BOS, 5, 6, 7, 8, 9, 5, 6, 10, 11, 5, 6, 12]])
-    pairs = attended_pairs(model, Text(tokens, tokens != BOS), [LONG_PREFIX], 0.3)[LONG_PREFIX]
-    assert list(zip(pairs.dest, pairs.source, strict=True)) == [(7, 3), (11, 3), (11, 8)]
-    examples = long_examples(Text(tokens, tokens != BOS), [pairs], 0.3, 10, 0, BOS)
-    assert (examples.dest.tolist(), examples.source.tolist()) == ([7], [3])
+def test_only_destinations_with_one_earlier_copy_are_corrupted(model: HandBuiltModel) -> None:
+    """The second of the copies of 5 6 has one source; the third has two, and 8 9 after the lone 9 has another."""
+    rows = [
+        [BOS, 5, 6, 7, 8, 9, 5, 6, 10, 11, 5, 6, 12],
+        [BOS, 8, 9, 7, 6, 9, 5, 4, 3, 2, 8, 9, 12],
+    ]
+    text = Text(np.array(rows), np.array(rows) != BOS)
+    pairs = attended_pairs(model, text, [LONG_PREFIX], 0.3)[LONG_PREFIX]
+    found = list(zip(pairs.sequence, pairs.dest, pairs.source, strict=True))
+    assert found == [(0, 7, 3), (0, 11, 3), (0, 11, 8), (1, 11, 3)]
+    examples = long_examples(text, [pairs], 0.3, 10, 0, BOS)
+    assert (examples.sequence.tolist(), examples.dest.tolist(), examples.source.tolist()) == ([0], [7], [3])
 
 
 def test_random_examples_repeat_only_the_span_and_keep_their_positions(model: HandBuiltModel) -> None:

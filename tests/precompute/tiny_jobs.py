@@ -153,7 +153,7 @@ def principal_weights(x: torch.Tensor, d_sae: int, subtracts: bool) -> dict[str,
     mean = x.mean(0)
     _, _, directions = torch.linalg.svd((x - mean).double(), full_matrices=False)
     both = torch.cat([directions, -directions]).float()
-    w_dec = torch.zeros(d_sae, D_IN)
+    w_dec = torch.zeros(d_sae, x.shape[1])
     w_dec[: len(both)] = both
     b_enc = torch.zeros(d_sae)
     b_enc[len(both) :] = -1e3

@@ -12,6 +12,7 @@ from odd_text import make_vocabulary
 from app.domain.tokens import Vocabulary
 from app.services.page_parts import Cell, Strip
 from app.web import charts, formats, labels
+from app.web.atlas_drawing import cell_class
 from app.web.token_html import fires_html, read_class, reads_html, token_chip, write_class
 
 MINUS = "\u2212"
@@ -109,8 +110,35 @@ def test_ticks_stand_where_their_values_are() -> None:
 
 
 def test_a_miniature_has_a_path_a_class() -> None:
-    paths = charts.miniature([["rd0", "rd3"], ["rd3", "tn"]])
-    assert paths == {"rd0": "M0 0h5v5h-5z", "rd3": "M6 0h5v5h-5zM0 6h5v5h-5z", "tn": "M6 6h5v5h-5z"}
+    paths = charts.miniature([["rd0", "rd3", "rd3"], ["rd3", "tn", "rd3"]])
+    assert paths == {
+        "rd0": "M0 0h5v5H0z",
+        "rd3": "M6 0h11v5H6zM0 6h5v5H0zM12 6h5v5H12z",
+        "tn": "M6 6h5v5H6z",
+    }
+
+
+def test_steps_rise_to_each_value() -> None:
+    assert charts.steps([1, 1, 4], 4, 30, 20) == "M0 20V15h10V15h10V0h10"
+    assert charts.steps([], 4, 30, 20) == charts.steps([0], 0, 30, 20) == ""
+
+
+def test_a_split_bar_has_its_counts_and_gaps() -> None:
+    assert charts.split_bar([8, 2]) == ("M0 0H76V4H0z", "M80 0H96V4H80z")
+    assert charts.split_bar([8, 2], 0) == ("M0 0H80V4H0z", "M80 0H100V4H80z")
+
+
+def test_cells_have_nine_equal_steps() -> None:
+    assert [cell_class(value, 0.9) for value in (0.0, 0.05, 0.15, 0.89, 0.9)] == [
+        "rd0",
+        "rd0",
+        "rd1",
+        "rd8",
+        "rd8",
+    ]
+    assert [cell_class(value, 1.0) for value in (-1.0, None, math.nan)] == ["ng4", "tx", "tx"]
+    assert cell_class(0.9, 0.9, "concentration") == "wr8"
+    assert cell_class(0.0, 0.0) == "rd0"
 
 
 def test_colour_classes() -> None:
@@ -151,7 +179,7 @@ def test_any_bytes_are_inert_in_a_strip(token: bytes, value: float, matched: boo
     for html in (reads_html(Strip((cell,), (cell,)), 3.0), fires_html(Strip((cell,), (cell,)), 3.0)):
         tree = BeautifulSoup(html, "html.parser")
         assert {tag.name for tag in tree.find_all(True)} <= {"span", "i", "b"}
-        assert {name for tag in tree.find_all(True) for name in tag.attrs} <= {"class", "title"}
+        assert {name for tag in tree.find_all(True) for name in tag.attrs} <= {"class", "title", "data-v"}
         assert len(tree.select("i")) == 2
         assert len(tree.select("i.pk")) == 1
         assert tree.text == "".join(part.text for part in view.parts) * 2

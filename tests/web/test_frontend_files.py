@@ -48,6 +48,12 @@ def test_templates_keep_the_rules(path: Path) -> None:
 def test_styles_and_scripts_stay_small_and_at_home() -> None:
     static = frontend_dir() / "static"
     styles = [path.read_text() for path in static.glob("css/*.css")]
-    assert sum(map(len, styles)) < 48_000
-    assert sum(len(path.read_bytes()) for path in static.glob("js/*.js")) < 20_000
+    linked = re.compile(r"static_url\('((?:css|js)/[a-z]+\.(?:css|js))'\)")
+    layout = set(linked.findall((frontend_dir() / "templates/layouts/page.html").read_text()))
+    assert len(layout) == 4
+    for page in (frontend_dir() / "templates/pages").glob("*.html"):
+        files = layout | set(linked.findall(page.read_text()))
+        sizes = {name: (static / name).stat().st_size for name in files}
+        assert sum(size for name, size in sizes.items() if name.endswith(".css")) < 48_000, page
+        assert sum(size for name, size in sizes.items() if name.endswith(".js")) < 20_000, page
     assert not [text for text in styles if "url(" in text or "@import" in text]

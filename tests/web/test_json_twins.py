@@ -28,6 +28,7 @@ TWINS = {
     "/tiny/search.json?q=evidence:copying": "SearchPage",
     "/tiny/search.json?q=score:entropy%3C2": "SearchPage",
     "/tiny/search.json?q=%22": "SearchPage",
+    "/tiny/prompt.json?text=a&head=L0H1": "PromptPage",
     "/about.json": "AboutPage",
 }
 

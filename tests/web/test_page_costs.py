@@ -37,7 +37,7 @@ def test_the_number_of_queries_is_constant(client: TestClient, site_engine: Engi
         )
     }
     assert counts["/tiny/heads/L0H0?k=10"] == counts["/tiny/heads/L0H0?k=11"] <= 12
-    assert counts["/tiny"] <= 4
+    assert counts["/tiny"] <= 9
     assert counts["/tiny/features/L0F3"] <= 10
     assert counts["/tiny/search?q=the+evidence:copying"] <= 7
     assert counts["/tiny/compare?heads=L0H0,L0H1"] <= 7

@@ -15,6 +15,8 @@ from app.domain.records import JobProgress
 from app.domain.refs import FeatureRef, HeadRef
 from app.paths import frontend_dir
 from app.services.about import AboutPage
+from app.services.atlas_parts import HeadCard
+from app.services.feature_models import WholeExample
 from app.services.page_models import (
     AtlasPage,
     ComparePage,
@@ -35,12 +37,17 @@ from app.web.schema import DocsPage
 PAGES = {
     "/tiny": "AtlasPage",
     "/tiny?score=copying": "AtlasPage",
+    "/tiny?colour=type": "AtlasPage",
+    "/tiny?colour=groups&order=value": "AtlasPage",
+    "/tiny?colour=progress": "AtlasPage",
+    "/tiny/heads/L0H1/card": "HeadCard",
     "/tiny/heads/L0H1": "HeadPage",
     "/tiny/heads/L0H1?rank=fve&k=3&open=L0F3": "HeadPage",
     "/tiny/heads/L1H2": "HeadPage",
     "/tiny/features/L0F3": "FeaturePage",
     "/tiny/features/L0F3?head=L0H2": "FeaturePage",
     "/tiny/features/L2F80": "FeaturePage",
+    "/tiny/features/L0F3?align=token": "FeaturePage",
     "/tiny/layers/2": "LayerPage",
     "/tiny/compare": "ComparePage",
     "/tiny/compare?heads=L0H1": "ComparePage",
@@ -70,6 +77,8 @@ TEMPLATES = {
     "pages/docs.html": DocsPage,
     "partials/error.html": ErrorPage,
     "partials/feature_row.html": FeatureRow,
+    "partials/head_card.html": HeadCard,
+    "partials/whole_example.html": WholeExample,
 }
 HTMX = {"HX-Request": "true"}
 
@@ -84,7 +93,7 @@ def only(found: list[Tag]) -> Tag:
 
 
 @pytest.mark.parametrize("headers", [{}, HTMX], ids=["plain", "htmx"])
-@pytest.mark.parametrize("path", [path for path in PAGES if "open=" not in path])
+@pytest.mark.parametrize("path", [path for path in PAGES if "open=" not in path and "/card" not in path])
 def test_pages_are_whole(client: TestClient, path: str, headers: dict[str, str]) -> None:
     response = client.get(path, headers=headers)
     assert response.status_code == 200, response.text
@@ -136,12 +145,31 @@ def test_templates_use_documented_fields_only(template: str, page: type) -> None
         used.update(meta.find_undeclared_variables(tree))
         known.update(str(part) for found in tree.find_all(nodes.FromImport) for part in found.names)
         known.update(part.name for part in tree.find_all(nodes.Name) if part.ctx == "store")
+        known.update(macro.name for macro in tree.find_all(nodes.Macro))
         for other in meta.find_referenced_templates(tree):
             if other and not other.startswith("macros/"):
                 walk(other)
 
     walk(template)
     assert used - known == set()
+
+
+def test_an_example_opens_to_its_whole_text(client: TestClient, run: StoredRun) -> None:
+    examples = run.features[FeatureRef(0, 3)].examples
+    assert examples is not None
+    target = f"/tiny/features/L0F3?head=L0H2&open={examples.sequence[4]}.{examples.position[4]}"
+    links = [
+        str(link["href"]) for link in soup(client.get("/tiny/features/L0F3?head=L0H2").text).select("a.fu")
+    ]
+    assert target in links
+    row = only(soup(client.get(target, headers=HTMX).text).find_all("li"))
+    page = soup(client.get(target).text)
+    assert only(page.select("li.wh")).select_one(".wt").text == row.select_one(".wt").text  # type: ignore[union-attr]
+    assert len(row.select(".wt i")) == 2 * len(run.sequences[0])
+    assert len(page.select("li.er")) == len(links)
+    assert str(page.select("li.wh a.fu")[0]["href"]) == "/tiny/features/L0F3?head=L0H2"
+    assert client.get("/tiny/features/L0F3?open=0.0").status_code == 404
+    assert client.get("/tiny/features/L0F3?open=x").status_code == 422
 
 
 def test_a_head_page_shows_its_features_in_order(client: TestClient, run: StoredRun) -> None:
@@ -266,7 +294,7 @@ def test_the_feature_page_reads_through_any_head(client: TestClient, run: Stored
 
 def test_every_cell_of_the_atlas_links_to_its_head(client: TestClient, run: StoredRun) -> None:
     page = soup(client.get("/tiny").text)
-    links = [str(link["href"]) for link in page.select("table.grid td a")]
+    links = [str(link["href"]) for link in page.select("table.grid td a.c")]
     assert links == [f"/tiny/heads/{head.ref}" for head in run.heads]
     for link in links:
         assert client.get(link).status_code == 200
@@ -276,9 +304,11 @@ def test_every_cell_of_the_atlas_links_to_its_head(client: TestClient, run: Stor
 def test_the_atlas_shows_the_chosen_score(client: TestClient, run: StoredRun) -> None:
     for score in ("induction", "copying", "query_key_distance"):
         page = soup(client.get(f"/tiny?score={score}").text)
-        assert [cell.text for cell in page.select("td a.c em")] == [
-            number(head.scores[score]) for head in run.heads
-        ]
+        spoken = [str(cell["aria-label"]).rpartition(" ")[2] for cell in page.select("td a.c")]
+        assert spoken == [number(head.scores[score]) for head in run.heads]
+        # Tall cells print it; thin ones where there is something to see.
+        tall = [cell.text for cell in page.select("tr.full td a.c em")]
+        assert tall == [number(head.scores[score]) for head in run.heads if head.ref.layer != 1]
     assert client.get("/tiny?score=nope").status_code == 404
 
 
@@ -315,20 +345,41 @@ def test_filters_fade_what_does_not_match(client: TestClient, run: StoredRun) ->
     assert 0 < len(expected) < 8
     assert shown == expected
     assert f"{len(expected)} of 12 heads" in page.text
-    assert {link.text for link in page.select(".unr a")} == expected
+    assert {link.text for link in page.select(".unr")[0].select("a")} == expected
     assert [field.get("value") for field in page.select(".filters input")] == ["entropy", "0,2", "1.0", "3.0"]
+    chips = {str(link["href"]) for link in page.select("a.fc")}
+    assert chips == {"/tiny?score=entropy&low=1.0&high=3.0", "/tiny?score=entropy&layers=0,2"}
     # The range is one of the score, so another score does not keep it; the layers stay.
-    assert {str(link["href"]) for link in page.select("a.mt")} >= {"/tiny?score=induction&layers=0,2"}
+    others = {str(link["href"]) for link in page.select("a.mt, a.ms")}
+    assert others >= {
+        "/tiny?score=induction&layers=0,2",
+        "/tiny?score=copying&layers=0,2",
+        "/tiny?colour=type&layers=0,2",
+    }
 
 
 def test_filters_that_match_nothing_or_mean_nothing(client: TestClient) -> None:
     page = soup(client.get("/tiny?score=entropy&layers=1&low=99").text)
-    assert "0 of 12 heads: none in layers 1 from 99" in page.text
-    assert only(page.select(".filters a"))["href"] == "/tiny?score=entropy"
+    assert "0 of 12 heads: none fits all of these" in page.text
+    assert only(page.select(".chips a.lk"))["href"] == "/tiny?score=entropy"
     assert "off" not in str(soup(client.get("/tiny?score=entropy&layers=&low=&high=").text).select("td a.c"))
-    for query in ("layers=2-1", "layers=x", "low=x", "low=nan", "high=inf", "layers=" + "1" * 61):
+    for query in (
+        "layers=2-1",
+        "layers=x",
+        "low=x",
+        "low=nan",
+        "high=inf",
+        "layers=" + "1" * 61,
+        "type=x",
+        "status=x",
+        "role=x",
+        "colour=x",
+        "order=x",
+    ):
         for path in (f"/tiny?{query}", f"/tiny.json?{query}"):
             assert client.get(path).status_code == 422
+    for query in ("type=x", "status=x", "role=x", "colour=x", "order=x"):
+        assert client.get(f"/tiny?{query}").status_code == 422
     assert "is not a list of layers" in client.get("/tiny?layers=x").text
     assert client.get("/tiny.json?layers=1&score=entropy").json()["n_matching"] == 4
 

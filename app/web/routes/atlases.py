@@ -1,25 +1,29 @@
-"""The list of atlases, and one atlas."""
+"""The list of atlases, one atlas, and the card of one of its heads."""
 
 import math
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from app.errors import AppError
-from app.services.atlas_pages import atlas_page, index_page
+from app.services.atlas_pages import AtlasView, atlas_page, index_page
+from app.services.atlas_parts import Colouring, Order
+from app.services.head_cards import head_card
 from app.services.page_models import AtlasFilter, AtlasPage, IndexPage
 from app.services.search_query import InvalidQuery
-from app.web.answers import changing_page
-from app.web.dependencies import SiteDependency
+from app.web.answers import changing_page, fragment
+from app.web.dependencies import SiteDependency, parse_head
 from app.web.schema import documents
 from app.web.urls import atlas_url
+from app.web.viewers import ViewerDependency
 
 router = APIRouter()
 pages = APIRouter(include_in_schema=False)
 
 LayersQuery = Annotated[str, Query(max_length=60, description="Layers that stand out, such as 5-7 or 2,5")]
 RangeQuery = Annotated[str, Query(max_length=30, description="Bound of the score of heads that stand out")]
+WordQuery = Annotated[str, Query(max_length=60)]
 
 
 @pages.get("/", name="index")
@@ -56,40 +60,71 @@ def _number(text: str) -> float | None:
     return value
 
 
-def _page(
-    request: Request, site: SiteDependency, model: str, score: str | None, wanted: AtlasFilter
-) -> Response:
-    with site.session() as session:
-        reading = site.reading(session, site.live_run(session, model))
-        try:
-            page = atlas_page(reading, score, wanted)
-        except InvalidQuery as error:
-            raise InvalidFilter(str(error)) from error
-    return changing_page(site, request, page, "pages/atlas.html")
+def _filter(
+    layers: LayersQuery = "",
+    low: RangeQuery = "",
+    high: RangeQuery = "",
+    role: WordQuery = "",
+    head_type: Annotated[str, Query(alias="type", max_length=60)] = "",
+    status: WordQuery = "",
+) -> AtlasFilter:
+    return AtlasFilter(layers.strip(), _number(low), _number(high), role.strip(), head_type, status)
+
+
+def _view(
+    colour: Annotated[Colouring | None, Query(description="What the cells are coloured by")] = None,
+    order: Annotated[Order, Query(description="Order of heads within a layer")] = "index",
+    annotator: Annotated[str, Query(max_length=120, description="Whose labels are shown")] = "",
+) -> AtlasView:
+    return AtlasView(colour, order, annotator)
+
+
+FilterDependency = Annotated[AtlasFilter, Depends(_filter)]
+ViewDependency = Annotated[AtlasView, Depends(_view)]
 
 
 @router.get("/{model}.json", name="atlas_json", responses=documents(AtlasPage))
 def atlas_twin(
     request: Request,
     site: SiteDependency,
+    viewer: ViewerDependency,
     model: str,
+    wanted: FilterDependency,
+    view: ViewDependency,
     score: str | None = None,
-    layers: LayersQuery = "",
-    low: RangeQuery = "",
-    high: RangeQuery = "",
 ) -> Response:
-    """Every head of the model with its scores."""
-    return _page(request, site, model, score, AtlasFilter(layers.strip(), _number(low), _number(high)))
+    """Every head of the model with its scores, and what annotators say of it."""
+    return show_atlas(request, site, viewer, model, wanted, view, score)
 
 
 @pages.get("/{model}", name="atlas")
 def show_atlas(
     request: Request,
     site: SiteDependency,
+    viewer: ViewerDependency,
     model: str,
+    wanted: FilterDependency,
+    view: ViewDependency,
     score: str | None = None,
-    layers: LayersQuery = "",
-    low: RangeQuery = "",
-    high: RangeQuery = "",
 ) -> Response:
-    return _page(request, site, model, score, AtlasFilter(layers.strip(), _number(low), _number(high)))
+    with site.session() as session:
+        reading = site.reading(session, site.live_run(session, model))
+        try:
+            page = atlas_page(reading, score, wanted, view, viewer)
+        except InvalidQuery as error:
+            raise InvalidFilter(str(error)) from error
+    return changing_page(site, request, page, "pages/atlas.html")
+
+
+@pages.get("/{model}/heads/{head}/card", name="head_card")
+def show_card(
+    site: SiteDependency, viewer: ViewerDependency, model: str, head: str, annotator: WordQuery = ""
+) -> Response:
+    """A part of the atlas, asked for by its cells."""
+    ref = parse_head(head)
+    return fragment(
+        site,
+        model,
+        lambda session, run: head_card(site.reading(session, run), ref, viewer, annotator or None),
+        "partials/head_card.html",
+    )

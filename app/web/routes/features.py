@@ -1,6 +1,7 @@
 """The dashboard of one feature, and the list of a layer's features."""
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -8,12 +9,14 @@ from fastapi import Path as PathParameter
 from starlette.responses import Response
 
 from app.domain.refs import MAX_INDEX, FeatureRef
-from app.services.feature_pages import feature_page, layer_page
+from app.services.feature_pages import Place, feature_page, layer_page, whole_example
 from app.services.page_models import FeaturePage, LayerPage
+from app.services.page_parts import Align
+from app.services.visibility import Viewer
 from app.store.dashboards import LiveRun
-from app.web.answers import redirect, run_page
+from app.web.answers import fragment, is_fragment, redirect, run_page
 from app.web.dependencies import PageNotFound, SiteDependency, parse_feature, parse_head
-from app.web.routes.notes import annotated_feature
+from app.web.routes.notes import with_notes
 from app.web.schema import documents
 from app.web.urls import feature_url
 from app.web.viewers import ViewerDependency
@@ -30,16 +33,26 @@ AfterQuery = Annotated[
 _SOURCE = re.compile(r"(0|[1-9][0-9]{0,4})-[a-z0-9_-]{1,60}", re.ASCII | re.IGNORECASE)
 
 
+AlignQuery = Annotated[
+    Align,
+    Query(description="What stands at the hinge: the end of the matched prefix, or the tokens themselves"),
+]
+OpenQuery = Annotated[
+    str | None,
+    Query(
+        alias="open",
+        pattern=r"^[0-9]{1,9}\.[0-9]{1,9}$",
+        description="An example in full: sequence.position",
+    ),
+]
+
+
 @router.get("/{model}/features/{feature}.json", name="feature_json", responses=documents(FeaturePage))
 def feature_twin(
     request: Request, site: SiteDependency, model: str, feature: str, head: HeadQuery = None
 ) -> Response:
     """One feature: every head's part in it, and its examples by group of activation through one head."""
-    ref = parse_feature(feature)
-    if str(ref) != feature:
-        return redirect(request, f"{feature_url(model, ref)}.json")
-    through = None if head is None else parse_head(head)
-    return run_page(site, request, model, lambda s, run: feature_page(site.reading(s, run), ref, through), "")
+    return _feature(request, site, model, feature, Look(head), None)
 
 
 @pages.get("/{model}/features/{feature}", name="feature")
@@ -50,14 +63,41 @@ def show_feature(
     model: str,
     feature: str,
     head: HeadQuery = None,
+    align: AlignQuery = "prefix",
+    opened: OpenQuery = None,
+) -> Response:
+    """The page, or for htmx the one example that is opened."""
+    return _feature(request, site, model, feature, Look(head, align, opened), viewer)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a feature is looked at, as its address says it."""
+
+    head: str | None = None
+    align: Align = "prefix"
+    opened: str | None = None
+
+
+def _feature(
+    request: Request, site: SiteDependency, model: str, feature: str, look: Look, viewer: Viewer | None
 ) -> Response:
     ref = parse_feature(feature)
     if str(ref) != feature:
-        return redirect(request, feature_url(model, ref))
-    through = None if head is None else parse_head(head)
+        return redirect(request, feature_url(model, ref) + ("" if viewer else ".json"))
+    through = None if look.head is None else parse_head(look.head)
+    place = None if look.opened is None else Place(*map(int, look.opened.split(".")))
+    if place is not None and is_fragment(request):
+        return fragment(
+            site,
+            model,
+            lambda session, run: whole_example(site.reading(session, run), ref, through, look.align, place),
+            "partials/whole_example.html",
+        )
 
     def build(session: Any, run: LiveRun) -> FeaturePage:
-        return annotated_feature(site.reading(session, run), viewer, ref, through)
+        page = feature_page(site.reading(session, run), ref, through, look.align, place)
+        return page if viewer is None else with_notes(session, run, viewer, page)
 
     return run_page(site, request, model, build, "pages/feature.html", viewer)
 

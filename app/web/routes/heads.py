@@ -13,6 +13,7 @@ from app.services.pages import HeadQuestion, head_page
 from app.store.dashboards import LiveRun
 from app.web.answers import fragment, is_fragment, redirect, run_page
 from app.web.dependencies import SiteDependency, parse_feature, parse_head
+from app.web.routes.features import AlignQuery
 from app.web.schema import documents
 from app.web.urls import head_url
 from app.web.viewers import ViewerDependency
@@ -54,13 +55,14 @@ def show_head(
     k: CountQuery = 10,
     open_feature: Annotated[str | None, Query(alias="open", max_length=30)] = None,
     group: Annotated[int, Query(ge=0, le=20)] = 0,
+    align: AlignQuery = "prefix",
 ) -> Response:
     """The page, or for htmx the one row that is opened."""
     ref = parse_head(head)
     if str(ref) != head:
         return redirect(request, head_url(model, ref))
     feature = None if open_feature is None else parse_feature(open_feature, ref.layer)
-    question = HeadQuestion(ref, rank, k, feature, group)
+    question = HeadQuestion(ref, rank, k, feature, group, align=align)
     if feature is not None and is_fragment(request):
 
         def build_row(session: Any, run: LiveRun) -> FeatureRow:

@@ -2,31 +2,56 @@
 const root = document.documentElement;
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
-function switchTheme() {
-  const now = root.dataset.theme || (dark.matches ? "dark" : "light");
-  root.dataset.theme = now === "dark" ? "light" : "dark";
+function stored(name) {
   try {
-    localStorage.setItem("theme", root.dataset.theme);
+    return localStorage.getItem(name);
+  } catch {
+    return null; // Storage may be switched off.
+  }
+}
+
+function store(name, value) {
+  try {
+    localStorage.setItem(name, value);
   } catch {
     // Not kept, then; the page has changed all the same.
   }
 }
 
-function step(items, by) {
-  const at = items.indexOf(document.activeElement.closest(".ft") ?? document.activeElement);
-  const next = items[at < 0 ? (by > 0 ? 0 : items.length - 1) : at + by];
-  if (next) {
-    next.focus({ preventScroll: true });
-    next.scrollIntoView({ block: "nearest" });
-  }
-  return Boolean(next);
+function switchTheme() {
+  const now = root.dataset.theme || (dark.matches ? "dark" : "light");
+  root.dataset.theme = now === "dark" ? "light" : "dark";
+  store("theme", root.dataset.theme);
 }
 
-function openRow() {
-  const row = document.activeElement.closest(".ft");
+// Features of a head, results of a search, or the examples of a feature's page.
+function step(by) {
+  const rows = [...document.querySelectorAll(".ft")];
+  const items = rows.length ? rows : [...document.querySelectorAll(".fmain .ex > li")];
+  const at = items.indexOf(document.activeElement.closest(".ft, .fmain .ex > li"));
+  const next = items[at < 0 ? (by > 0 ? 0 : items.length - 1) : at + by];
+  if (!next) return;
+  next.tabIndex = -1;
+  next.focus({ preventScroll: true });
+  next.scrollIntoView({ block: "nearest" });
+}
+
+function openRow(row) {
+  const whole = row?.querySelector(":scope > a.fu");
+  if (whole) {
+    whole.click();
+    return;
+  }
   const details = row?.querySelector("details");
   if (details) details.open = !details.open;
   else row?.querySelector("a.op")?.click();
+}
+
+function openAll() {
+  const rows = [...document.querySelectorAll(".ft")];
+  const closed = rows.filter((row) => !row.querySelector("details[open]"));
+  if (closed.length) closed.forEach(openRow);
+  else rows.forEach((row) => (row.querySelector("details").open = false));
 }
 
 function moveInGrid(key) {
@@ -39,6 +64,14 @@ function moveInGrid(key) {
   const link = target?.querySelector("a.c");
   link?.focus();
   return Boolean(link);
+}
+
+// The first arrow on an atlas goes to its tab stop.
+function enterGrid() {
+  const stop = document.querySelector('.grid a.c[tabindex="0"]');
+  const free = document.activeElement === document.body;
+  if (free) stop?.focus();
+  return Boolean(free && stop);
 }
 
 function follow(selector) {
@@ -62,10 +95,11 @@ const keys = {
   "?": showKeys,
   b: () => history.back(),
   T: switchTheme,
-  t: switchTheme,
-  j: () => step([...document.querySelectorAll(".ft")], 1),
-  k: () => step([...document.querySelectorAll(".ft")], -1),
-  e: openRow,
+  j: () => step(1),
+  k: () => step(-1),
+  e: () => openRow(document.activeElement.closest(".ft, .fmain .ex > li")),
+  E: openAll,
+  v: () => document.querySelector("main")?.classList.toggle("values"),
   h: () => follow('a[rel="prev"]'),
   l: () => follow('a[rel="next"]'),
 };
@@ -73,16 +107,22 @@ const keys = {
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input, textarea, select, [contenteditable]");
   if (typing && event.key === "Escape") typing.blur();
+  if (typing || event.metaKey || event.ctrlKey || event.altKey) return;
   if (document.querySelector("dialog[open]") && event.key !== "?") return;
-  if (typing || event.metaKey || event.ctrlKey || event.altKey || root.dataset.keys === "off") return;
   if (event.key.startsWith("Arrow")) {
-    if (moveInGrid(event.key)) event.preventDefault();
-  } else if (event.key === "/") {
+    if (moveInGrid(event.key) || enterGrid()) event.preventDefault();
+    return;
+  }
+  if (event.defaultPrevented || event.key.length > 1 || stored("keys") === "off") return;
+  // A page's own script may take the key first.
+  const offered = new CustomEvent("head-atlas:key", { detail: event.key, cancelable: true });
+  if (!document.dispatchEvent(offered)) return;
+  if (event.key === "/") {
     if (focusSearch()) event.preventDefault();
-  } else if (keys[event.key]) {
-    keys[event.key]();
-  } else if (/^[a-z0-9[\]]$/.test(event.key)) {
-    follow(`[data-key="${event.key}"]`);
+  } else if (document.querySelector(`[data-key="${CSS.escape(event.key)}"]`)) {
+    follow(`[data-key="${CSS.escape(event.key)}"]`);
+  } else {
+    keys[event.key]?.();
   }
 });
 
@@ -91,19 +131,20 @@ document.addEventListener("htmx:after:swap", () => {
   if (document.activeElement === document.body) document.querySelector("article.ft.open:last-of-type")?.focus();
 });
 
-// Single keys can be switched off, for those whom they get in the way of.
-const single = document.getElementById("single-keys");
-if (single) {
-  single.checked = root.dataset.keys !== "off";
-  single.addEventListener("change", () => {
-    root.dataset.keys = single.checked ? "on" : "off";
-    try {
-      localStorage.setItem("keys", root.dataset.keys);
-    } catch {
-      // Until the page is left, then.
-    }
+// An example of a feature opens to its whole text in place of its row.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a.fu");
+  const row = link?.closest("li");
+  if (!row || row.matches(".wh") || !window.htmx || event.metaKey || event.ctrlKey || event.shiftKey) return;
+  event.preventDefault();
+  const index = [...row.parentElement.children].indexOf(row);
+  const list = row.parentElement;
+  window.htmx.ajax("GET", link.getAttribute("href"), { target: row, swap: "outerHTML" }).then(() => {
+    const opened = list.children[index];
+    opened.tabIndex = -1;
+    opened.focus();
   });
-}
+});
 
 // Framed pages have no header, and so no button.
 const button = document.getElementById("theme");
@@ -112,4 +153,12 @@ if (button) {
   button.addEventListener("click", switchTheme);
 }
 
-document.querySelector('[data-opens="keys"]')?.addEventListener("click", showKeys);
+for (const opener of document.querySelectorAll('[data-opens="keys"]')) opener.addEventListener("click", showKeys);
+for (const toggle of document.querySelectorAll('[data-does="values"]')) toggle.addEventListener("click", keys.v);
+for (const toggle of document.querySelectorAll('[data-does="all"]')) toggle.addEventListener("click", openAll);
+
+const single = document.getElementById("single-keys");
+if (single) {
+  single.checked = stored("keys") !== "off";
+  single.addEventListener("change", () => store("keys", single.checked ? "on" : "off"));
+}

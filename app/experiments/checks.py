@@ -1,14 +1,10 @@
-"""What makes a request for an experiment invalid, each in one sentence."""
+"""What heads and lengths a model has, checked before anything is run."""
 
 from collections.abc import Sequence
 
 from app.adapters.interventions import ExperimentModel
+from app.domain.experiments.errors import InvalidExperiment
 from app.domain.refs import HeadRef
-from app.errors import AppError
-
-
-class InvalidExperiment(AppError):
-    """The experiment cannot be run on this model with these parameters."""
 
 
 def check_heads(model: ExperimentModel, heads: Sequence[HeadRef]) -> None:

@@ -1,0 +1,256 @@
+"""Annotators and their passwords, and annotations to and from files."""
+
+import errno
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+import typer
+
+from app.commands.opening import settings_of
+from app.commands.options import Store
+from app.errors import AppError
+
+Name = Annotated[str, typer.Argument(help="the annotator's name")]
+Atlas = Annotated[str, typer.Option("--model", help="the atlas's name in addresses")]
+
+
+class UnusableFile(AppError):
+    """A file that cannot be read or written, or whose name does not tell its format."""
+
+
+class NoPassword(AppError):
+    """No password came where one was needed."""
+
+
+def annotators_add(
+    name: Name,
+    role: Annotated[
+        Literal["viewer", "annotator", "admin"],
+        typer.Option(help="viewers read, admins also settle and import"),
+    ] = "annotator",
+    blind: Annotated[
+        bool,
+        typer.Option("--blind", help="hide others' records and known heads until one's own is submitted"),
+    ] = False,
+    no_password: Annotated[
+        bool, typer.Option("--no-password", help="an account without a login, for records of someone else")
+    ] = False,
+    store: Store = None,
+) -> None:
+    """Add an annotator. The password is asked for twice, or is the first line of the input."""
+    from app.services.accounts import hash_password
+    from app.store.annotators import add_annotator
+
+    hashed = None if no_password else hash_password(_read_password())
+    with _writing(store) as session:
+        added = add_annotator(session, name, datetime.now(UTC), role, blind, hashed)
+    typer.echo(f"added {added.name}, {added.role}{', blind' if added.blind else ''}")
+
+
+def annotators_list(store: Store = None) -> None:
+    """List the annotators, one a line: name, role, and what is special."""
+    from app.store.annotators import list_annotators
+    from app.store.engine import read_session
+
+    with read_session(_opened(store)) as session:
+        people = list_annotators(session)
+    for person in people:
+        notes = [
+            note
+            for note, holds in (
+                ("blind", person.blind),
+                ("no login", person.password_hash is None and person.role != "system"),
+                ("removed", person.removed_at is not None),
+            )
+            if holds
+        ]
+        typer.echo("\t".join((person.name, person.role, ", ".join(notes))).rstrip())
+
+
+def annotators_remove(name: Name, store: Store = None) -> None:
+    """End an annotator's logins. What they wrote stays, under their name."""
+    from app.store.annotators import get_annotator, remove_annotator
+
+    with _writing(store) as session:
+        remove_annotator(session, get_annotator(session, name), datetime.now(UTC))
+    typer.echo(f"removed {name}; their records stay")
+
+
+def annotators_password(name: Name, store: Store = None) -> None:
+    """Set a password: asked for twice, or the first line of the input. Ends the annotator's logins."""
+    from app.services.accounts import hash_password
+    from app.store.annotators import change_annotator, get_annotator
+
+    hashed = hash_password(_read_password())
+    with _writing(store) as session:
+        found = get_annotator(session, name)
+        if found.removed_at is not None:
+            raise NoPassword(f"{name!r} was removed and cannot log in")
+        change_annotator(session, replace(found, password_hash=hashed))
+    typer.echo(f"the password of {name} is set")
+
+
+def export_annotations(
+    model: Atlas,
+    out: Annotated[Path, typer.Option(help="file to write")],
+    file_format: Annotated[
+        Literal["csv", "xlsx", "json", "parquet"] | None,
+        typer.Option("--format", help="default: the ending of --out"),
+    ] = None,
+    store: Store = None,
+) -> None:
+    """Write every annotation of an atlas to a file, as an admin sees them: the file that the page offers too."""
+    from app.services.export import export_annotations as export
+    from app.services.visibility import Viewer
+    from app.store.dashboards import get_live_run
+    from app.store.engine import read_session
+
+    chosen = file_format or _format_of(out)
+    with read_session(_opened(store)) as session:
+        made = export(session, get_live_run(session, model), Viewer(0, "", "admin"), cast(Any, chosen))
+    _write_whole(out, made.data)
+    typer.echo(f"wrote {out}, {len(made.data)} bytes")
+
+
+def import_annotations(
+    file: Annotated[Path, typer.Argument(help="csv, xlsx, json or parquet")],
+    model: Atlas,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="column=ours, for a sheet made by hand; column= drops it; repeatable"),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(help="whose records rows without an annotator are [HEAD_ATLAS_LOCAL_ANNOTATOR]"),
+    ] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="store the changes; without it they are only shown")
+    ] = False,
+    store: Store = None,
+) -> None:
+    """Show what a sheet would change, row by row, and with --apply store it: every row or none."""
+    from app.services.export import read_sheet
+    from app.services.imports import apply_import, rename_columns
+    from app.store.dashboards import get_live_run
+    from app.store.engine import read_session, write_session
+
+    file_format = _format_of(file)
+    heads, notes = read_sheet(_read_file(file), cast(Any, file_format))
+    mapped = rename_columns(heads, parse_mapping(columns or []))
+    engine, now = _opened(store), datetime.now(UTC)
+    with write_session(engine) if apply else read_session(engine) as session:
+        run = get_live_run(session, model)
+        plan = _plan(session, run, by, apply, mapped, notes, now)
+        for line in plan_lines(plan):
+            typer.echo(line)
+        done = apply_import(session, plan, run, now) if apply or plan.errors else 0
+    typer.echo(f"stored {done} records" if apply else "nothing is stored yet: --apply does it")
+
+
+def _plan(session: Any, run: Any, by: str | None, apply: bool, heads: Any, notes: Any, now: datetime) -> Any:
+    """The plan of whoever types the command, with an admin's rights: the store is theirs to write."""
+    from app.services.imports import plan_import
+    from app.services.visibility import Viewer
+    from app.store.annotators import ensure_annotator, find_annotator, get_annotator
+
+    name = settings_of().local_annotator if by is None else by
+    if by is None and apply:
+        person = ensure_annotator(session, name, now, "admin")
+    else:
+        person = find_annotator(session, name) if by is None else get_annotator(session, name)
+    viewer = Viewer(person.id if person else 0, name, "admin")
+    return plan_import(session, run, viewer, heads, notes, now)
+
+
+def plan_lines(plan: Any) -> list[str]:
+    """A dry run in words: what each row would change, then what is wrong with which row, then the sums."""
+    lines = [
+        f"row {change.row}\t{change.kind}\t{change.subject.ref}\t{change.annotator}"
+        + "".join(f"\n\t{name}: {_short(before)} -> {_short(after)}" for name, before, after in change.fields)
+        for change in plan.changes
+        if change.kind != "unchanged"
+    ]
+    lines += [f"row {error.row} of {error.sheet}\twrong\t{error.message}" for error in plan.errors]
+    counts = ", ".join(f"{plan.count(kind)} {kind}" for kind in ("new", "changed", "unchanged"))
+    return [*lines, f"{counts}, {len(plan.errors)} wrong"]
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 60 else f"{text[:57]}...")
+
+
+def parse_mapping(pairs: list[str]) -> dict[str, str]:
+    """column=ours as a mapping. Raises AppError."""
+    mapping: dict[str, str] = {}
+    for pair in pairs:
+        column, equals, ours = pair.rpartition("=")
+        if not equals or not column.strip():
+            raise AppError(f"--map {pair[:60]!r} is not column=ours, such as --map Beschreibung=notes")
+        mapping[column.strip()] = ours.strip()
+    return mapping
+
+
+def _format_of(path: Path) -> str:
+    """Raises UnusableFile."""
+    from app.services.export import SHEET_FORMATS
+
+    ending = path.suffix.removeprefix(".").lower()
+    if ending not in SHEET_FORMATS:
+        raise UnusableFile(f"{path.name} does not end in {', '.join(SHEET_FORMATS)}; its format is not known")
+    return ending
+
+
+def _read_file(path: Path) -> bytes:
+    from app.services.spreadsheet import MAX_IMPORT_BYTES
+
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_IMPORT_BYTES + 1)  # one more than is read: then the reader says so
+    except OSError as error:
+        raise UnusableFile(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """All of the file or none: a reader never finds half of it."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise UnusableFile(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _read_password() -> str:
+    """From a terminal twice, unseen; else the first line of the input. Never an argument: others can list those."""
+    if _is_terminal():
+        return str(typer.prompt("password", hide_input=True, confirmation_prompt=True))
+    line = sys.stdin.readline().rstrip("\r\n")
+    if not line:
+        raise NoPassword("no password came: type it, or give it as the first line of the input")
+    return line
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
+def _opened(store: str | None) -> Any:
+    """An existing store, brought up to date."""
+    from app.store.engine import open_store
+    from app.store.migrate import upgrade
+
+    engine = open_store(settings_of(store=store).store, must_exist=True)
+    upgrade(engine)
+    return engine
+
+
+def _writing(store: str | None) -> Any:
+    from app.store.engine import write_session
+
+    return write_session(_opened(store))

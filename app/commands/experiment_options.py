@@ -1,0 +1,112 @@
+"""Options that the experiment commands share, and what they open: atlas, model and how to run."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Annotated, Any, Literal
+
+import typer
+
+from app.commands.opening import settings_of
+from app.commands.options import Store as Store
+from app.commands.options import parse_layers
+from app.errors import AppError
+
+Model = Annotated[
+    str, typer.Option(help="the model of the atlas: hub name, local folder, or smollm2-135m (embedded)")
+]
+Name = Annotated[str | None, typer.Option(help="the atlas's name; default from the model")]
+Revision = Annotated[str | None, typer.Option(help="revision of a hub model")]
+Heads = Annotated[str | None, typer.Option(help="heads between commas: L5H1,5.5")]
+Layer = Annotated[int | None, typer.Option(min=0, help="all heads of this layer")]
+Sequences = Annotated[
+    int, typer.Option("--n-sequences", min=1, help="sequences of the atlas's corpus to read, evenly spaced")
+]
+Seed = Annotated[int, typer.Option(help="the same seed gives the same result")]
+BatchSize = Annotated[int, typer.Option(min=1, help="sequences in a forward pass; changes only rounding")]
+Processing = Annotated[
+    Literal["auto", "raw", "processed"], typer.Option(help="weight processing; auto: as the atlas's SAEs")
+]
+Device = Annotated[str, typer.Option(help="cpu, cuda or mps")]
+Dtype = Annotated[Literal["float32", "bfloat16", "float16"], typer.Option(help="number format of the model")]
+Threads = Annotated[int | None, typer.Option(min=1, help="threads of a forward pass")]
+Again = Annotated[bool, typer.Option("--again", help="compute it again although the store has the result")]
+Tasks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--task",
+        help="noun-digit, short-urls, succession, induction, duplicate-token, or proxy: and a predicate "
+        "(induction, long-induction, duplicate-token, noun-digit, url) or regular expression; repeatable",
+    ),
+]
+Modes = Annotated[str, typer.Option(help="kinds of ablation between commas")]
+Prompts = Annotated[int, typer.Option("--n-prompts", min=2, help="prompts, or sequences of text, a task")]
+Examples = Annotated[int, typer.Option("--n-examples", min=2, help="random sequences at each prefix length")]
+MaxPrefix = Annotated[int, typer.Option(min=1, help="longest repeated span, in tokens")]
+Length = Annotated[int, typer.Option(min=4, help="tokens of a random sequence, BOS included")]
+OneShare = Annotated[
+    float,
+    typer.Option(
+        help="a head whose gain at one token is a smaller share of its long gain than this is long-prefix"
+    ),
+]
+MinGain = Annotated[
+    float, typer.Option(help="attention that a repeated span must add for any verdict but neither")
+]
+
+
+def parse_heads(heads: str | None, layer: int | None, atlas: Any) -> list[Any]:
+    """The heads of --heads or of --layer. Raises AppError where neither or both are given, or one is no head."""
+    from app.domain.refs import HeadRef
+
+    if (heads is None) == (layer is None):
+        raise AppError("give either --heads, such as L5H1,5.5, or --layer")
+    if layer is not None:
+        return atlas.heads_of(layer)
+    found = [HeadRef.parse(part) for part in (heads or "").split(",")]
+    atlas.check_heads(found)
+    return found
+
+
+@contextmanager
+def opened_atlas(model: str, name: str | None, store: str | None) -> Generator[Any]:
+    """The atlas of a model. Raises AppError where there is no store or no such atlas in it."""
+    from app.domain.slugs import check_slug, slugify
+    from app.studies.atlas import open_atlas
+
+    slug = check_slug(name) if name else slugify(model)
+    with open_atlas(settings_of(store=store).store, slug) as atlas:
+        yield atlas
+
+
+def load_study(
+    atlas: Any,
+    model: tuple[str, str | None],
+    how: tuple[int, bool],
+    machine: tuple[str, str, str, int | None],
+    n_sequences: int = 1,
+) -> Any:
+    """The atlas with its model: (name, revision), (batch size, again), (processing, device, dtype, threads)."""
+    import torch
+
+    from app.studies.atlas import ModelOptions, load_atlas_model
+    from app.studies.conduct import How
+    from app.studies.studies import Study
+
+    processing, device, dtype, threads = machine
+    if threads is not None:
+        torch.set_num_threads(threads)
+    options: Any = {"processing": None if processing == "auto" else processing, "device": device}
+    chosen = ModelOptions(model[0], settings_of().cache_dir, model[1], dtype=dtype, **options)
+    return Study(atlas, load_atlas_model(atlas, chosen), n_sequences, How(*how))
+
+
+def layers_of(text: str | None, atlas: Any) -> tuple[int, ...]:
+    """The layers asked for, or every layer with an SAE."""
+    return parse_layers(text) or tuple(sae.layer for sae in atlas.run.record.saes)
+
+
+def say(stored: Any) -> None:
+    """What was found, and where to see it."""
+    request, took = stored.request, stored.seconds or 0.0
+    typer.echo(f"{request.name} {stored.id}: {stored.finding}")
+    typer.echo(f"{took:.0f} s; see /{request.atlas}/experiments/{stored.id}")

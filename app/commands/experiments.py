@@ -1,0 +1,289 @@
+"""Experiments on the heads of an atlas, a command each."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.commands.experiment_options import (
+    Again,
+    BatchSize,
+    Device,
+    Dtype,
+    Examples,
+    Heads,
+    Layer,
+    Length,
+    MaxPrefix,
+    MinGain,
+    Model,
+    Modes,
+    Name,
+    OneShare,
+    Processing,
+    Prompts,
+    Revision,
+    Seed,
+    Sequences,
+    Store,
+    Tasks,
+    Threads,
+    layers_of,
+    load_study,
+    opened_atlas,
+    parse_heads,
+    say,
+)
+from app.commands.options import SaePaths
+from app.errors import AppError
+
+experiment = typer.Typer(
+    no_args_is_help=True,
+    help="Test what annotations claim. Results are stored with the atlas and shown under /{model}/experiments.",
+)
+DEFAULT_TASKS = ("noun-digit", "short-urls", "succession", "induction", "duplicate-token", "proxy:induction")
+
+
+@experiment.command("long-prefix-induction")
+def long_prefix_induction(
+    model: Model,
+    heads: Heads = None,
+    layer: Layer = None,
+    store: Store = None,
+    name: Name = None,
+    revision: Revision = None,
+    n_sequences: Sequences = 128,
+    n_examples: Examples = 60,
+    max_prefix: MaxPrefix = 9,
+    length: Length = 48,
+    threshold: Annotated[float, typer.Option(help="attention that counts in natural text")] = 0.3,
+    n_corrupted: Annotated[int, typer.Option(min=1, help="natural examples to corrupt")] = 100,
+    min_gain: MinGain = 0.1,
+    max_one_share: OneShare = 0.5,
+    seed: Seed = 0,
+    batch_size: BatchSize = 16,
+    processing: Processing = "auto",
+    device: Device = "cpu",
+    dtype: Dtype = "float32",
+    threads: Threads = None,
+    again: Again = False,
+) -> None:
+    """Does a head attend by induction after one matching token, or does it want two or more?"""
+    with opened_atlas(model, name, store) as atlas:
+        refs = parse_heads(heads, layer, atlas)
+        from app.domain.experiments.long_prefix import LongPrefixParameters, VerdictRule
+        from app.studies.studies import study_long_prefix
+
+        parameters = LongPrefixParameters(
+            max_prefix=max_prefix, n_examples=n_examples, n_logit_examples=min(16, n_examples), length=length,
+            threshold=threshold, max_corrupted=n_corrupted, seed=seed, rule=VerdictRule(min_gain, max_one_share),
+        )  # fmt: skip
+        machine = (processing, device, dtype, threads)
+        study = load_study(atlas, (model, revision), (batch_size, again), machine, n_sequences)
+        say(study_long_prefix(study, refs, parameters))
+
+
+@experiment.command("head-ablation")
+def head_ablation(
+    model: Model,
+    layer: Annotated[int, typer.Option(min=0, help="the layer whose heads are ablated, one at a time")],
+    task: Tasks = None,
+    prompts: Annotated[
+        list[Path] | None,
+        typer.Option(help='JSON lines such as {"text": "The bus 7, and the bus[[ 7]]"}; repeatable'),
+    ] = None,
+    modes: Modes = "zero,mean,resample",
+    store: Store = None,
+    name: Name = None,
+    revision: Revision = None,
+    n_prompts: Prompts = 60,
+    n_sequences: Sequences = 128,
+    n_draws: Annotated[int, typer.Option(min=1, help="draws of resample ablation")] = 3,
+    min_spreads: Annotated[float, typer.Option(help="spreads above the layer's median to stand out")] = 3.5,
+    min_change: Annotated[float, typer.Option(help="nats that a head's change needs to stand out")] = 0.05,
+    seed: Seed = 0,
+    batch_size: BatchSize = 16,
+    processing: Processing = "auto",
+    device: Device = "cpu",
+    dtype: Dtype = "float32",
+    threads: Threads = None,
+    again: Again = False,
+) -> None:
+    """Change in loss when each head of a layer is ablated, on families of tasks."""
+    with opened_atlas(model, name, store) as atlas:
+        atlas.heads_of(layer)
+        from app.domain.experiments.ablation import AblationParameters
+        from app.studies.studies import study_ablation
+        from app.studies.task_choice import TaskChoice
+
+        given = tuple(prompts or ())
+        names = tuple(task or (() if given else DEFAULT_TASKS))
+        chosen = TaskChoice(tuple(dict.fromkeys(names)), given, n_prompts, seed)
+        chosen.check()
+        parameters = AblationParameters(
+            modes=_modes(modes), n_draws=n_draws, min_spreads=min_spreads, min_change=min_change, seed=seed
+        )
+        machine = (processing, device, dtype, threads)
+        study = load_study(atlas, (model, revision), (batch_size, again), machine, n_sequences)
+        say(study_ablation(study, layer, chosen, parameters))
+
+
+@experiment.command("known-heads")
+def known_heads(
+    model: Model,
+    store: Store = None,
+    name: Name = None,
+    revision: Revision = None,
+    n_sequences: Sequences = 64,
+    n_repeated: Annotated[int, typer.Option(min=1, help="sequences of random tokens seen twice")] = 64,
+    length: Annotated[int, typer.Option(min=2, help="random tokens of a sequence, seen twice")] = 64,
+    seed: Seed = 0,
+    batch_size: BatchSize = 16,
+    processing: Processing = "auto",
+    device: Device = "cpu",
+    dtype: Dtype = "float32",
+    threads: Threads = None,
+    again: Again = False,
+) -> None:
+    """Detectors of well-known kinds of heads on every head, and a scoreboard against what is known of them."""
+    with opened_atlas(model, name, store) as atlas:
+        from app.domain.experiments.known_heads import KnownHeadParameters
+        from app.studies.studies import study_known_heads
+
+        parameters = KnownHeadParameters(n_repeated, length, seed=seed)
+        machine = (processing, device, dtype, threads)
+        study = load_study(atlas, (model, revision), (batch_size, again), machine, n_sequences)
+        say(study_known_heads(study, parameters))
+
+
+@experiment.command("weight-vs-fve")
+def weight_vs_fve(
+    model: Model,
+    layers: Annotated[
+        str | None, typer.Option(help="layers: 5,6 or 5-7; default every one with an SAE")
+    ] = None,
+    store: Store = None,
+    name: Name = None,
+    k: Annotated[int, typer.Option(min=1, help="features in each head's lists")] = 10,
+    min_correlation: Annotated[float, typer.Option(help="the ranking matters below this correlation")] = 0.5,
+    min_overlap: Annotated[int, typer.Option(help="and below so many features in both lists")] = 6,
+    again: Again = False,
+) -> None:
+    """Decoder weight share against FVE for each head, from the store alone: no model is loaded."""
+    with opened_atlas(model, name, store) as atlas:
+        chosen = layers_of(layers, atlas)
+        from app.domain.experiments.rankings import RankingParameters
+        from app.studies.conduct import How
+        from app.studies.studies import study_rankings
+
+        if not chosen:
+            raise AppError(f"the atlas {atlas.run.slug} has no SAE, so there are no features to rank")
+        parameters = RankingParameters(k, min_correlation, min_overlap)
+        for layer in chosen:
+            say(study_rankings(atlas, layer, parameters, How(again=again)))
+
+
+@experiment.command("universality")
+def universality(
+    model: Model,
+    store: Store = None,
+    name: Name = None,
+    revision: Revision = None,
+    n_examples: Examples = 60,
+    max_prefix: MaxPrefix = 4,
+    length: Length = 32,
+    min_gain: MinGain = 0.1,
+    max_one_share: OneShare = 0.5,
+    seed: Seed = 0,
+    batch_size: BatchSize = 16,
+    processing: Processing = "auto",
+    device: Device = "cpu",
+    dtype: Dtype = "float32",
+    threads: Threads = None,
+    again: Again = False,
+) -> None:
+    """Long-prefix and standard induction heads among all heads of a model."""
+    with opened_atlas(model, name, store) as atlas:
+        from app.domain.experiments.long_prefix import VerdictRule
+        from app.domain.experiments.scan import ScanParameters
+        from app.studies.studies import study_universality
+
+        rule = VerdictRule(min_gain, max_one_share)
+        parameters = ScanParameters(max_prefix, n_examples, length, seed, rule)
+        machine = (processing, device, dtype, threads)
+        study = load_study(atlas, (model, revision), (batch_size, again), machine)
+        say(study_universality(study, parameters))
+
+
+@experiment.command("polysemanticity")
+def polysemanticity(
+    model: Model,
+    head: Annotated[str, typer.Option(help="the head, such as L5H1")],
+    roles: Annotated[
+        str | None, typer.Option(help="roles between commas; default those of submitted annotations")
+    ] = None,
+    modes: Modes = "zero,mean,resample",
+    store: Store = None,
+    name: Name = None,
+    revision: Revision = None,
+    n_prompts: Prompts = 60,
+    seed: Seed = 0,
+    batch_size: BatchSize = 16,
+    processing: Processing = "auto",
+    device: Device = "cpu",
+    dtype: Dtype = "float32",
+    threads: Threads = None,
+    again: Again = False,
+) -> None:
+    """Does ablating a head hurt the task of each role that it is annotated with?"""
+    with opened_atlas(model, name, store) as atlas:
+        [ref] = parse_heads(head.split(",")[0], None, atlas)
+        from app.domain.experiments.ablation import AblationParameters
+        from app.studies.roles import roles_of
+        from app.studies.studies import study_roles
+
+        parameters = AblationParameters(modes=_modes(modes), seed=seed)
+        chosen = roles_of(atlas, ref, roles)
+        machine = (processing, device, dtype, threads)
+        study = load_study(atlas, (model, revision), (batch_size, again), machine)
+        say(study_roles(study, ref, chosen, n_prompts, parameters))
+
+
+@experiment.command("feature-check")
+def feature_check(
+    model: Model,
+    feature: Annotated[str, typer.Option(help="the feature, such as L17F803")],
+    proxy: Annotated[str, typer.Option(help="predicate or regular expression that should select its tokens")],
+    sae_path: SaePaths = None,
+    release: Annotated[str | None, typer.Option(help="SAE release of the sae_lens registry")] = None,
+    sae_id: Annotated[str | None, typer.Option(help="id in the release")] = None,
+    n_intervals: Annotated[int, typer.Option(min=1, help="intervals of activation")] = 10,
+    store: Store = None,
+    name: Name = None,
+    revision: Revision = None,
+    n_sequences: Sequences = 256,
+    seed: Seed = 0,
+    batch_size: BatchSize = 16,
+    processing: Processing = "auto",
+    device: Device = "cpu",
+    dtype: Dtype = "float32",
+    threads: Threads = None,
+    again: Again = False,
+) -> None:
+    """Specificity and sensitivity of a feature for a proxy, over intervals of activation."""
+    with opened_atlas(model, name, store) as atlas:
+        from app.domain.refs import FeatureRef
+        from app.studies.saes import sae_of
+        from app.studies.studies import study_feature
+        from app.studies.task_choice import find_predicate
+
+        ref = FeatureRef.parse(feature)
+        find_predicate(proxy)
+        sae = sae_of(atlas, ref, tuple(sae_path or ()), (release, sae_id))
+        machine = (processing, device, dtype, threads)
+        study = load_study(atlas, (model, revision), (batch_size, again), machine, n_sequences)
+        say(study_feature(study, sae, ref, proxy, n_intervals, seed))
+
+
+def _modes(text: str):
+    return tuple(part.strip() for part in text.split(",") if part.strip())

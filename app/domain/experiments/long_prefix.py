@@ -1,0 +1,99 @@
+"""The long-prefix induction study: its parameters, verdicts and results."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from app.domain.experiments.errors import InvalidExperiment
+from app.domain.experiments.intervals import Interval, Resampling
+from app.domain.refs import HeadRef
+
+NAME = "long-prefix-induction"
+
+
+Kind = Literal["long-prefix", "standard", "neither"]
+
+
+@dataclass(frozen=True)
+class VerdictRule:
+    """The thresholds of the rule."""
+
+    min_gain: float = 0.1
+    max_one_share: float = 0.5
+    min_examples: int = 20
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a head is, why, and the intervals that say so."""
+
+    kind: Kind
+    reason: str
+    one_gain: Interval
+    long_gain: Interval
+    one_share: Interval
+    before: Interval | None  # natural examples; None where there were none
+    after: Interval | None
+    kept: Interval | None  # None where it is not known
+
+
+@dataclass(frozen=True)
+class PrefixDistribution:
+    """How many attended pairs have each matched prefix length; the last place also holds all longer ones."""
+
+    threshold: float
+    n_pairs: int
+    exact: tuple[int, ...]
+    fuzzy: tuple[int, ...]
+    induction_share: Interval | None  # pairs with an exact prefix, of all pairs
+    long_share: Interval | None  # pairs with an exact prefix of 2 or more, of those with one
+
+
+@dataclass(frozen=True)
+class LongPrefixParameters:
+    """Every number of the study; the defaults of the thresholds are the published ones."""
+
+    max_prefix: int = 9
+    n_examples: int = 60  # random sequences, each at every prefix length
+    n_logit_examples: int = 16  # of them, for logit attribution, which runs the whole model
+    length: int = 48  # of a random sequence, BOS included
+    threshold: float = 0.3  # attention that counts as not trivial
+    sweep: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    max_corrupted: int = 100
+    n_draws: int = 3
+    n_shuffles: int = 20
+    seed: int = 0
+    rule: VerdictRule = field(default_factory=VerdictRule)
+    resampling: Resampling = field(default_factory=Resampling)
+
+    def __post_init__(self) -> None:
+        """Raises InvalidExperiment where a number cannot be used."""
+        counts = (self.n_logit_examples, self.max_corrupted, self.n_draws)
+        if min(counts) < 1 or self.n_shuffles < 0 or self.n_logit_examples > self.n_examples:
+            raise InvalidExperiment(f"counts {counts} of examples and draws cannot be used")
+        if not all(0 < threshold < 1 for threshold in (self.threshold, *self.sweep)):
+            raise InvalidExperiment("attention thresholds lie between 0 and 1")
+
+
+@dataclass(frozen=True)
+class HeadStudy:
+    """One head's results. Tuples by prefix length begin at 0, where nothing repeats."""
+
+    head: HeadRef
+    verdict: Verdict
+    control: float | None  # share of label-shuffled controls not called neither
+    attention_by_prefix: tuple[Interval, ...]
+    logit_by_prefix: tuple[Interval, ...]  # DLA to the correct next token
+    natural: tuple[PrefixDistribution, ...]  # at the sweep's thresholds; empty without text
+
+
+@dataclass(frozen=True)
+class LongPrefixResult:
+    """The study of a set of heads, with what they share."""
+
+    model: str
+    parameters: LongPrefixParameters
+    heads: tuple[HeadStudy, ...]
+    correct_logit_by_prefix: tuple[Interval, ...]  # above the vocabulary's mean
+    worst_logit_error: float  # of the identity: all parts sum to the logit
+    n_text_tokens: int
+    n_corrupted: int

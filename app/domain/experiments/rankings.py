@@ -1,0 +1,81 @@
+"""Decoder weight share against FVE, per head: the records of the comparison."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from app.domain.refs import FeatureRef, HeadRef
+
+Definition = Literal["covariance_share", "residual", "r_squared"]
+
+
+TokenSet = Literal["active", "all"]
+
+
+DEFINITIONS: tuple[Definition, ...] = ("covariance_share", "residual", "r_squared")
+
+
+TOKEN_SETS: tuple[TokenSet, ...] = ("active", "all")
+
+
+@dataclass(frozen=True)
+class RankingParameters:
+    """The ranking matters for a head whose rank correlation or top-k overlap falls below its threshold."""
+
+    k: int = 10
+    min_correlation: float = 0.5
+    min_overlap: int = 6
+
+
+@dataclass(frozen=True)
+class ScatterPoint:
+    """One feature, as one head sees it. fve is None where the feature has none under the definition."""
+
+    feature: FeatureRef
+    share: float
+    fve: float | None
+
+
+@dataclass(frozen=True)
+class HeadShares:
+    """The decoder weight share of one head in every feature, in the order of the result's features."""
+
+    head: HeadRef
+    shares: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class RankingAgreement:
+    """Share against one definition of FVE, over one head's features."""
+
+    head: HeadRef
+    definition: Definition
+    tokens: TokenSet
+    fve: tuple[float | None, ...]  # in the order of the result's features
+    correlation: float | None  # Spearman; None below three features with an FVE
+    overlap: int  # features in both top-k lists
+    n_listed: int  # places in the shorter list
+    ranking_matters: bool
+
+
+@dataclass(frozen=True)
+class WeightVsFveResult:
+    """All heads of a layer under all definitions."""
+
+    layer: int
+    parameters: RankingParameters
+    features: tuple[FeatureRef, ...]
+    shares: tuple[HeadShares, ...]
+    agreements: tuple[RankingAgreement, ...]
+
+    def points(self, agreement: RankingAgreement) -> tuple[ScatterPoint, ...]:
+        """The scatter behind one agreement."""
+        shares = next(part.shares for part in self.shares if part.head == agreement.head)
+        return tuple(map(ScatterPoint, self.features, shares, agreement.fve))
+
+    def top(self, agreement: RankingAgreement) -> tuple[frozenset[FeatureRef], frozenset[FeatureRef]]:
+        """The k best features by share and by FVE; of equal ones the lower feature."""
+        points, k = self.points(agreement), self.parameters.k
+        by_share = sorted(points, key=lambda point: (-point.share, point.feature))
+        known = [(point.fve, point.feature) for point in points if point.fve is not None]
+        by_fve = sorted(known, key=lambda pair: (-pair[0], pair[1]))
+        return frozenset(p.feature for p in by_share[:k]), frozenset(ref for _, ref in by_fve[:k])

@@ -1,0 +1,44 @@
+"""The scan over every head of a model: its parameters and results."""
+
+from dataclasses import dataclass, field
+
+from app.domain.experiments.intervals import Resampling
+from app.domain.experiments.long_prefix import Kind, Verdict, VerdictRule
+from app.domain.refs import HeadRef
+
+
+@dataclass(frozen=True)
+class ScanParameters:
+    """As in the long-prefix study, on random tokens alone."""
+
+    max_prefix: int = 4
+    n_examples: int = 60
+    length: int = 32
+    seed: int = 0
+    rule: VerdictRule = field(default_factory=VerdictRule)
+    resampling: Resampling = field(default_factory=Resampling)
+
+
+@dataclass(frozen=True)
+class HeadPoint:
+    """One head in the scatter: x its attention at a prefix of one, y what longer prefixes add to it."""
+
+    head: HeadRef
+    induction_score: float
+    long_prefix_gain: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class UniversalityResult:
+    """Every head of one model. Several results stand side by side."""
+
+    model: str
+    n_layers: int
+    n_heads: int
+    parameters: ScanParameters
+    heads: tuple[HeadPoint, ...]
+
+    def named(self, kind: Kind) -> tuple[HeadRef, ...]:
+        """The heads with a verdict, layers upward."""
+        return tuple(point.head for point in self.heads if point.verdict.kind == kind)

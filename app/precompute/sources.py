@@ -1,0 +1,66 @@
+"""Where a run's model and SAEs were found, as the run's report keeps it, and the way back to them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from app.adapters.model_sources import EMBEDDED, ModelSource, find_model
+from app.adapters.sae_sources import LocalSae, ReleaseSae, SaeSpec
+from app.domain.records import Json
+from app.errors import AppError, InvalidModel, InvalidSae
+from app.paths import embedded_dir
+from app.precompute.bench import Bench, JobSpec
+from app.precompute.plan import RunPlan
+from app.precompute.work_folder import WorkFolder
+
+
+class SourcesNotRecorded(AppError):
+    """The run does not say where its SAEs are."""
+
+
+def sources_json(spec: JobSpec) -> dict[str, Json]:
+    """What a later process needs to load the same parts again."""
+    saes: list[Json] = [_sae_json(sae) for sae in spec.saes]
+    return {"model": spec.model.location if spec.model.identity else spec.model.name, "saes": saes}
+
+
+def reopen(plan: RunPlan, sources: Mapping[str, Any] | None, cache_dir: Path) -> Bench:
+    """The run's own model and SAEs. Raises AppError where they are not found, or are no longer the same."""
+    specs = _embedded_saes(plan) if sources is None else [_sae_spec(sae) for sae in sources["saes"]]
+    model = _find_model(plan, sources, cache_dir)
+    nowhere = WorkFolder(cache_dir)  # nothing is read or written there: the text takes the corpus's place
+    bench = Bench(JobSpec(plan, model, tuple(specs), nowhere, cache_dir))
+    for sae in plan.saes:
+        if bench.saes[sae.layer].loaded.checksum != sae.checksum:
+            raise InvalidSae(f"the SAE {sae.name} is no longer the one that the run was made with")
+    if bench.record.revision != plan.model_revision:
+        raise InvalidModel(f"the model {plan.model} is no longer the one that the run was made with")
+    return bench
+
+
+def _find_model(plan: RunPlan, sources: Mapping[str, Any] | None, cache_dir: Path) -> ModelSource:
+    if plan.model == EMBEDDED or sources is None:
+        return find_model(plan.model, cache_dir)
+    return find_model(str(sources["model"]), cache_dir, plan.model_revision)
+
+
+def _embedded_saes(plan: RunPlan) -> list[SaeSpec]:
+    """Runs of the embedded model that were published before sources were recorded."""
+    folders = [embedded_dir() / EMBEDDED / sae.name for sae in plan.saes]
+    if plan.model != EMBEDDED or not all(folder.is_dir() for folder in folders):
+        raise SourcesNotRecorded(
+            "the run does not record where its SAEs are, since an earlier version made it; precompute it again"
+        )
+    return [LocalSae(folder) for folder in folders]
+
+
+def _sae_json(spec: SaeSpec) -> Json:
+    if isinstance(spec, ReleaseSae):
+        return {"release": spec.release, "sae_id": spec.sae_id}
+    return {"path": str(spec.path.absolute()), "normalize_factor": spec.normalize_factor}
+
+
+def _sae_spec(value: Mapping[str, Any]) -> SaeSpec:
+    if "release" in value:
+        return ReleaseSae(value["release"], value["sae_id"])
+    return LocalSae(Path(value["path"]), value["normalize_factor"])

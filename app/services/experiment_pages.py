@@ -1,0 +1,131 @@
+"""Use cases of the pages of experiments, and what experiments found of a head."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.domain.experiments.ablation import HeadAblationResult, PolysemanticityResult
+from app.domain.experiments.feature_check import FeatureCheckResult
+from app.domain.experiments.findings import head_findings
+from app.domain.experiments.known_heads import KnownHeadsResult
+from app.domain.experiments.long_prefix import LongPrefixResult
+from app.domain.experiments.rankings import WeightVsFveResult
+from app.domain.experiments.records import Result, StoredExperiment
+from app.domain.experiments.scan import UniversalityResult
+from app.domain.records import Json
+from app.domain.refs import HeadRef
+from app.errors import NotFound
+from app.services.atlas_pages import jobs_under_way
+from app.services.experiment_models import (
+    ExperimentPage,
+    ExperimentsPage,
+    ExperimentSummary,
+    Figure,
+    HeadFinding,
+    NamedHead,
+    Parameter,
+)
+from app.services.feature_parts import summarise_run
+from app.services.figures.ablation import ablation_figures, role_figures
+from app.services.figures.feature_check import feature_check_figures
+from app.services.figures.long_prefix import long_prefix_figures
+from app.services.figures.options import FigureOptions
+from app.services.figures.rankings import known_head_figures, ranking_figures, scan_figures
+from app.services.spreadsheet import escape_cell
+from app.store import experiments as store
+from app.store.dashboards import LiveRun
+
+Draw = Callable[[Any, FigureOptions], tuple[Figure, ...]]
+_FIGURES: dict[type[Result], Draw] = {
+    LongPrefixResult: long_prefix_figures,
+    HeadAblationResult: ablation_figures,
+    PolysemanticityResult: role_figures,
+    WeightVsFveResult: ranking_figures,
+    UniversalityResult: scan_figures,
+    KnownHeadsResult: known_head_figures,
+    FeatureCheckResult: feature_check_figures,
+}
+
+
+def experiments_page(session: Session, run: LiveRun) -> ExperimentsPage:
+    """The experiments of an atlas, newest first."""
+    listed = store.list_experiments(session, run.slug)
+    return ExperimentsPage(run.slug, summarise_run(run.record), tuple(map(_summary, listed)))
+
+
+def experiment_page(
+    session: Session, run: LiveRun, experiment_id: str, options: FigureOptions
+) -> ExperimentPage:
+    """One experiment. Raises NotFound for one that is not there, or an option that it does not have."""
+    stored = store.get_experiment(session, run.slug, experiment_id)
+    result = stored.record if stored.state == "done" else None
+    named = {} if result is None else head_findings(result)
+    running = jobs_under_way(session) if stored.state == "running" else ()
+    return ExperimentPage(
+        model=run.slug,
+        run=summarise_run(run.record),
+        experiment=_summary(stored),
+        parameters=tuple(Parameter(key, _text(value)) for key, value in stored.request.parameters.items()),
+        heads=tuple(NamedHead(head, sentence) for head, sentence in sorted(named.items())),
+        figures=() if result is None else _FIGURES[type(result)](result, options),
+        jobs=tuple(job for job in running if job.fingerprint == stored.id),
+        query=options.query(),
+    )
+
+
+def experiments_of(session: Session, run: LiveRun, head: HeadRef) -> tuple[HeadFinding, ...]:
+    """What finished experiments found of a head, newest first."""
+    found = store.findings_of(session, run.slug, head)
+    return tuple(HeadFinding(one.experiment.id, one.experiment.request.name, one.finding) for one in found)
+
+
+def figure_of(page: ExperimentPage, name: str | None) -> Figure:
+    """One figure, by default the first. Raises NotFound."""
+    for figure in page.figures:
+        if name is None or figure.name == name:
+            return figure
+    names = ", ".join(figure.name for figure in page.figures) or "none until it is done"
+    raise NotFound(f"the experiment has no such figure; it has {names}")
+
+
+def figure_csv(figure: Figure) -> bytes:
+    """A figure's table; no cell is ever a formula."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(figure.columns)
+    for row in figure.rows:
+        writer.writerow(
+            ["" if cell is None else escape_cell(cell) if isinstance(cell, str) else cell for cell in row]
+        )
+    return text.getvalue().encode()
+
+
+def _summary(stored: StoredExperiment) -> ExperimentSummary:
+    request = stored.request
+    return ExperimentSummary(
+        id=stored.id,
+        name=request.name,
+        state=stored.state,
+        finding=stored.finding,
+        message=stored.message,
+        created_at=stored.created_at.strftime("%Y-%m-%d %H:%M"),
+        seconds=stored.seconds,
+        seed=request.seed,
+        software=request.software,
+        model_name=request.model_name,
+        model_revision=request.model_revision,
+        processing=request.processing,
+        against_run=request.run,
+    )
+
+
+def _text(value: Json) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(isinstance(item, str | int | float) for item in value):
+        return ", ".join(map(str, value))
+    return json.dumps(value, ensure_ascii=False)

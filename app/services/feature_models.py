@@ -1,0 +1,40 @@
+"""Parts of a feature's page beyond its examples: one text in full, and figures over all that are stored."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from app.domain.refs import FeatureRef, HeadRef
+from app.services.page_parts import Align, Pair, RunSummary
+
+# Upper edges of the bins of distances; the last bin is open.
+DISTANCES = (1, 2, 4, 8, 16, 32, 64, 128)
+LONGEST_PREFIX = 6  # and more
+
+
+@dataclass(frozen=True)
+class WholeExample:
+    """One example of a feature with all the text that the model was given."""
+
+    model: Annotated[str, "The atlas"]
+    feature: Annotated[FeatureRef, "The feature"]
+    head: Annotated[HeadRef, "The head whose DFA is shown"]
+    run: Annotated[RunSummary, "The run the numbers come from"]
+    align: Annotated[Align, "What stands at the hinge: the end of the matched prefix, or the tokens"]
+    max_activation: Annotated[float, "Largest activation of the feature"]
+    dfa_maximum: Annotated[float, "Largest |DFA| of the head over the stored examples"]
+    whole: Annotated[Pair, "The example"]
+
+
+@dataclass(frozen=True)
+class ExampleFigures:
+    """Over the stored examples, which over-represent strong activations."""
+
+    n: Annotated[int, "Examples with a source token of this head"]
+    prefix_lengths: Annotated[
+        tuple[int, ...], "How many have a matched prefix of 0, 1, 2 ... tokens; the last, or more"
+    ]
+    distances: Annotated[tuple[int, ...], "How many read from at most 1, 2, 4, 8 ... tokens back"]
+    contributions: Annotated[
+        tuple[tuple[float, ...], ...],
+        "What each head adds to the pre-activation of the strongest ten examples",
+    ]

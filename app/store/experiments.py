@@ -1,0 +1,133 @@
+"""Experiments: begun, done or failed, and read. Nothing here commits; the session's owner does."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import cast
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.orm import Session, undefer
+
+from app.domain.experiments.records import ExperimentRequest, State, StoredExperiment
+from app.domain.records import Json
+from app.domain.refs import HeadRef
+from app.errors import NotFound, StoreBusy
+from app.store.annotations import get_atlas_id
+from app.store.experiment_tables import ExperimentHeadRow, ExperimentRow
+from app.store.tables import Atlas
+
+
+@dataclass(frozen=True)
+class HeadFinding:
+    """What one experiment found of one head."""
+
+    experiment: StoredExperiment
+    finding: str
+
+
+def begin(session: Session, request: ExperimentRequest, now: datetime) -> str:
+    """Store the experiment as running and return its id. An earlier attempt at the same one is replaced."""
+    atlas_id = get_atlas_id(session, request.atlas)
+    experiment_id = request.id
+    forget(session, experiment_id)
+    values = asdict(request)
+    del values["atlas"]
+    row = {**values, "id": experiment_id, "atlas_id": atlas_id, "state": "running", "created_at": now}
+    session.execute(insert(ExperimentRow).values({**row, "message": "", "finding": ""}))
+    return experiment_id
+
+
+def finish(
+    session: Session,
+    experiment_id: str,
+    seconds: float,
+    finding: str,
+    heads: Mapping[HeadRef, str],
+    result: Json,
+) -> None:
+    """Store the result. Raises StoreBusy where another attempt has taken the place of this one and failed or ended."""
+    _end(session, experiment_id, "done", seconds=seconds, finding=finding, result=result)
+    rows = [
+        {"experiment_id": experiment_id, "layer": head.layer, "head": head.head, "finding": sentence}
+        for head, sentence in heads.items()
+    ]
+    if rows:
+        session.execute(insert(ExperimentHeadRow), rows)
+
+
+def fail(session: Session, experiment_id: str, seconds: float, message: str) -> None:
+    """Store why there is no result. Raises StoreBusy as finish does."""
+    _end(session, experiment_id, "failed", seconds=seconds, message=message)
+
+
+def forget(session: Session, experiment_id: str) -> None:
+    """Remove one that turned out not to be possible, with what it found."""
+    session.execute(delete(ExperimentRow).where(ExperimentRow.id == experiment_id))
+
+
+def find(session: Session, experiment_id: str) -> StoredExperiment | None:
+    """One experiment with its result."""
+    query = _SELECT.where(ExperimentRow.id == experiment_id).options(undefer(ExperimentRow.result))
+    found = session.execute(query).one_or_none()
+    return None if found is None else _record(*found, result=cast(Json, found[0].result))
+
+
+def get_experiment(session: Session, slug: str, experiment_id: str) -> StoredExperiment:
+    """One experiment of an atlas with its result. Raises NotFound."""
+    found = find(session, experiment_id)
+    if found is None or found.request.atlas != slug:
+        raise NotFound(f"no experiment {experiment_id[:40]!r} in the atlas {slug[:60]!r}")
+    return found
+
+
+def list_experiments(session: Session, slug: str, limit: int = 500) -> list[StoredExperiment]:
+    """The experiments of an atlas without their results, newest first."""
+    query = _SELECT.where(Atlas.slug == slug).order_by(ExperimentRow.created_at.desc(), ExperimentRow.id)
+    return [_record(row, atlas) for row, atlas in session.execute(query.limit(limit))]
+
+
+def findings_of(session: Session, slug: str, head: HeadRef, limit: int = 50) -> list[HeadFinding]:
+    """What experiments that are done found of a head, newest first."""
+    query = (
+        select(ExperimentRow, Atlas.slug, ExperimentHeadRow.finding)
+        .join(Atlas, Atlas.id == ExperimentRow.atlas_id)
+        .join(ExperimentHeadRow, ExperimentHeadRow.experiment_id == ExperimentRow.id)
+        .where(Atlas.slug == slug, ExperimentHeadRow.layer == head.layer, ExperimentHeadRow.head == head.head)
+        .order_by(ExperimentRow.created_at.desc(), ExperimentRow.id)
+    )
+    rows = session.execute(query.limit(limit))
+    return [HeadFinding(_record(row, atlas), finding) for row, atlas, finding in rows]
+
+
+_SELECT = select(ExperimentRow, Atlas.slug).join(Atlas, Atlas.id == ExperimentRow.atlas_id)
+
+
+def _end(session: Session, experiment_id: str, state: State, **values: object) -> None:
+    running = (ExperimentRow.id == experiment_id, ExperimentRow.state == "running")
+    statement = update(ExperimentRow).where(*running).values(state=state, **values)
+    if session.execute(statement.returning(ExperimentRow.id)).one_or_none() is None:
+        raise StoreBusy(f"experiment {experiment_id} was ended by another process that ran it as well")
+
+
+def _record(row: ExperimentRow, atlas: str, result: Json = None) -> StoredExperiment:
+    request = ExperimentRequest(
+        atlas=atlas,
+        name=row.name,
+        parameters=row.parameters,
+        seed=row.seed,
+        model_name=row.model_name,
+        model_revision=row.model_revision,
+        processing=row.processing,
+        run=row.run,
+        software=row.software,
+    )
+    return StoredExperiment(
+        id=row.id,
+        request=request,
+        state=cast(State, row.state),
+        created_at=row.created_at,
+        seconds=row.seconds,
+        message=row.message,
+        finding=row.finding,
+        result=result,
+    )

@@ -1,0 +1,119 @@
+"""The atlas that a study is about: its store, its text and features, and the model it was made from."""
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app.adapters.interventions import InterventionModel
+from app.adapters.language_model import Processing
+from app.adapters.model_sources import find_model
+from app.adapters.transformer_lens_model import DTYPES, load_model
+from app.domain.experiments.errors import InvalidExperiment
+from app.domain.records import FeatureRecord, ModelRecord
+from app.domain.refs import HeadRef
+from app.experiments.natural_text import Text
+from app.store.dashboards import LiveRun, get_live_run, get_sequences
+from app.store.engine import open_store, read_session
+from app.store.features import list_features
+from app.store.migrate import upgrade
+
+_ALL = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """How to load the model. processing None: as the atlas's SAEs were trained."""
+
+    model: str
+    cache_dir: Path
+    revision: str | None = None
+    processing: Processing | None = None
+    device: str = "cpu"
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True)
+class OpenAtlas:
+    """An atlas in an open store. The engine is not looked into here: only the store knows what it is."""
+
+    engine: Any
+    run: LiveRun
+
+    @property
+    def model(self) -> ModelRecord:
+        return self.run.record.model
+
+    def check_heads(self, heads: Sequence[HeadRef]) -> None:
+        """Raises InvalidExperiment for a head that the model lacks, before the model is loaded."""
+        for head in heads:
+            if head.layer >= self.model.n_layers or head.head >= self.model.n_heads:
+                raise InvalidExperiment(
+                    f"{self.model.name} has no head {head}: it has {self.model.n_layers} layers of "
+                    f"{self.model.n_heads} heads"
+                )
+
+    def heads_of(self, layer: int) -> list[HeadRef]:
+        """Every head of a layer. Raises InvalidExperiment for a layer that the model lacks."""
+        heads = [HeadRef(layer, head) for head in range(self.model.n_heads)]
+        self.check_heads(heads[:1])
+        return heads
+
+    def text(self, n_sequences: int) -> Text:
+        """So many sequences of the atlas's corpus, evenly spaced over it."""
+        run = self.run.record
+        chosen = np.unique(np.linspace(0, run.n_sequences - 1, min(n_sequences, run.n_sequences)).astype(int))
+        with read_session(self.engine) as session:
+            found = get_sequences(session, self.run, chosen.tolist())
+        tokens = np.stack([found[int(index)] for index in chosen]).astype(np.int64)
+        counted = tokens != self.model.bos_token_id  # padding is BOS, too
+        counted[:, 0] = False
+        return Text(tokens, counted)
+
+    def features(self, layer: int) -> list[FeatureRecord]:
+        """The stored features of a layer. Raises InvalidExperiment where there are none."""
+        with read_session(self.engine) as session:
+            found = list_features(session, self.run, layer, limit=_ALL)
+        if not found:
+            raise InvalidExperiment(f"the atlas {self.run.slug} holds no features of layer {layer}")
+        return found
+
+
+@contextmanager
+def open_atlas(store: str, slug: str) -> Generator[OpenAtlas]:
+    """Raises InvalidStore where there is no store, NotFound where it has no such atlas."""
+    engine = open_store(store, must_exist=True)
+    try:
+        upgrade(engine)
+        with read_session(engine) as session:
+            run = get_live_run(session, slug)
+        yield OpenAtlas(engine, run)
+    finally:
+        engine.dispose()
+
+
+def load_atlas_model(atlas: OpenAtlas, options: ModelOptions) -> InterventionModel:
+    """The model that the atlas was made from. Raises InvalidExperiment for another, or what load_model does."""
+    source = find_model(options.model, options.cache_dir, options.revision)
+    processing = options.processing or sae_processing(atlas)
+    model = InterventionModel.of(load_model(source, processing, options.device, DTYPES[options.dtype]))
+    ours, theirs = model.record, atlas.model
+    if (ours.name, ours.n_layers, ours.n_heads) != (theirs.name, theirs.n_layers, theirs.n_heads):
+        raise InvalidExperiment(
+            f"the atlas {atlas.run.slug} was made from {theirs.name}, not from {ours.name}"
+        )
+    if "unknown" not in (ours.revision, theirs.revision) and ours.revision != theirs.revision:
+        raise InvalidExperiment(
+            f"the atlas {atlas.run.slug} was made from revision {theirs.revision} of {theirs.name}, and this is "
+            f"{ours.revision}"
+        )
+    return model
+
+
+def sae_processing(atlas: OpenAtlas) -> Processing:
+    """The weight processing that the atlas's SAEs share, raw where they share none."""
+    found = {sae.processing for sae in atlas.run.record.saes}
+    return found.pop() if len(found) == 1 else "raw"

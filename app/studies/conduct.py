@@ -1,0 +1,128 @@
+"""Running one experiment: visible in the store while it runs, stored when it is done, and never half of it."""
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import app
+from app.adapters.language_model import LanguageModel
+from app.domain.experiments.errors import InvalidExperiment
+from app.domain.experiments.findings import finding, head_findings
+from app.domain.experiments.json_form import to_json
+from app.domain.experiments.records import ExperimentRequest, Result, StoredExperiment, pack_result
+from app.domain.records import JobProgress, Json
+from app.errors import AppError, StoreBusy
+from app.experiments.progress import Batching
+from app.precompute.progress import JobMonitor, Stage
+from app.store import experiments, progress
+from app.store.engine import read_session, write_session
+from app.studies.atlas import OpenAtlas
+
+_log = logging.getLogger(__name__)
+Work = Callable[[Batching], Result]
+
+
+@dataclass(frozen=True)
+class How:
+    """Speed knobs, which change no result beyond rounding, and whether a stored result is computed again."""
+
+    batch_size: int = 16
+    again: bool = False
+
+
+def request_for(
+    atlas: OpenAtlas, name: str, parameters: dict[str, object], seed: int, model: LanguageModel | None
+) -> ExperimentRequest:
+    """The request of an experiment on an atlas; without a model for those that only read the store."""
+    record = atlas.model if model is None else model.record
+    return ExperimentRequest(
+        atlas=atlas.run.slug,
+        name=name,
+        parameters={key: _json(value) for key, value in parameters.items()},
+        seed=seed,
+        model_name=record.name,
+        model_revision=record.revision,
+        processing="none" if model is None else model.processing,
+        run=atlas.run.record.fingerprint,
+        software=app.__version__,
+    )
+
+
+def _json(value: object) -> Json:
+    return to_json(value)
+
+
+def conduct(atlas: OpenAtlas, request: ExperimentRequest, work: Work, how: How) -> StoredExperiment:
+    """Run the experiment, or give the stored one. An invalid request leaves no trace, a failed run says why.
+
+    Raises what the experiment does.
+    """
+    with read_session(atlas.engine) as session:
+        stored = experiments.find(session, request.id)
+    if stored is not None and stored.state == "done" and not how.again:
+        return stored
+    with write_session(atlas.engine) as session:
+        experiments.begin(session, request, datetime.now(UTC))
+    began = time.monotonic()
+    try:
+        with JobMonitor(request.id, lambda row: _store_progress(atlas, row)) as monitor:
+            result = work(Batching(how.batch_size, _Stages(monitor)))
+        _finish(atlas, request.id, result, time.monotonic() - began)
+    except BaseException as error:
+        with suppress(AppError):  # the first error is the one to tell of
+            _end_badly(atlas, request.id, error, time.monotonic() - began)
+        raise
+    with read_session(atlas.engine) as session:
+        return experiments.get_experiment(session, request.atlas, request.id)
+
+
+def _finish(atlas: OpenAtlas, experiment_id: str, result: Result, seconds: float) -> None:
+    packed, sentence, by_head = pack_result(result), finding(result), head_findings(result)
+    with write_session(atlas.engine) as session:
+        experiments.finish(session, experiment_id, seconds, sentence, by_head, packed)
+        progress.clear_progress(session, experiment_id)
+
+
+def _end_badly(atlas: OpenAtlas, experiment_id: str, error: BaseException, seconds: float) -> None:
+    with write_session(atlas.engine) as session:
+        progress.clear_progress(session, experiment_id)
+        if isinstance(error, InvalidExperiment):
+            experiments.forget(session, experiment_id)
+        else:
+            experiments.fail(session, experiment_id, seconds, _sentence(error))
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, AppError):
+        return str(error)
+    if isinstance(error, Exception):
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    return "it was stopped before it ended"
+
+
+def _store_progress(atlas: OpenAtlas, row: JobProgress) -> None:
+    try:
+        with write_session(atlas.engine) as session:
+            progress.report_progress(session, row)
+    except StoreBusy as error:
+        _log.warning("progress was not stored: %s", error)
+
+
+class _Stages:
+    """What an experiment tells of its batches, as stages of a monitor."""
+
+    def __init__(self, monitor: JobMonitor) -> None:
+        self._monitor = monitor
+        self._stage: Stage | None = None
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        if self._stage is None or self._stage.name != name:
+            self._stage = self._monitor.stage(name, total, "sequences")
+            self._stage.resume(done)  # begun before it was heard of, so these have no time
+        self._stage.advance(done - self._stage.done)
+        if done == total:
+            self._stage.finish()
+            self._stage = None

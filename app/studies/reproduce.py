@@ -1,0 +1,123 @@
+"""The reproduction: GPT-2 small and its released SAEs through precompute and experiments, figure by figure."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.adapters.sae_formats import load_sae
+from app.adapters.sae_sources import ReleaseSae
+from app.attribution.decoder_weights import decoder_weight_norm, decoder_weight_share
+from app.domain.experiments.ablation import AblationParameters, HeadAblationResult
+from app.domain.experiments.known_heads import KnownHeadParameters, KnownHeadsResult
+from app.domain.experiments.long_prefix import LongPrefixParameters, LongPrefixResult
+from app.domain.experiments.rankings import RankingParameters
+from app.errors import AppError
+from app.precompute.job import HowToRun, run_job
+from app.precompute.request import JobRequest
+from app.store.dashboards import get_heads, get_ranking
+from app.store.engine import read_session
+from app.store.features import get_features
+from app.studies import anchors
+from app.studies.anchors import Anchor
+from app.studies.atlas import ModelOptions, OpenAtlas, load_atlas_model, open_atlas
+from app.studies.conduct import How
+from app.studies.studies import Study, study_ablation, study_known_heads, study_long_prefix, study_rankings
+from app.studies.task_choice import TaskChoice
+
+RELEASE = "gpt2-small-hook-z-kk"
+TASKS = ("noun-digit", "short-urls")
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What is reproduced on what. sizes of the experiments: prompts a task, random sequences, sequences of text."""
+
+    job: JobRequest  # its SAEs are those of the release
+    store: str
+    n_prompts: int = 100
+    n_examples: int = 60
+    n_sequences: int = 256
+    how: How = How()  # noqa: RUF009 - frozen
+
+
+def release_saes(release: str = RELEASE) -> tuple[ReleaseSae, ...]:
+    """The SAEs that the published figures need."""
+    return tuple(ReleaseSae(release, f"blocks.{layer}.hook_z") for layer in anchors.SAE_LAYERS)
+
+
+def reproduce(wanted: Reproduction) -> list[Anchor]:
+    """Precompute what is not up to date, run the experiments, and compare. Raises what they do."""
+    run_job(wanted.job, wanted.store, HowToRun())
+    with open_atlas(wanted.store, wanted.job.slug) as atlas:
+        model = atlas.model
+        if (model.n_layers, model.n_heads) != (12, 12):
+            raise AppError(
+                f"the published figures are of 12 layers of 12 heads, and {model.name} has "
+                f"{model.n_layers} of {model.n_heads}"
+            )
+        return [*_from_saes(atlas, wanted), *_from_store(atlas, wanted), *_from_experiments(atlas, wanted)]
+
+
+def _from_saes(atlas: OpenAtlas, wanted: Reproduction) -> list[Anchor]:
+    head = anchors.LARGEST_SHARE[0]
+    spec = wanted.job.saes[anchors.SAE_LAYERS.index(head.layer)]
+    coder = load_sae(spec, atlas.model).coder
+    shares = decoder_weight_share(decoder_weight_norm(coder.decoder_by_head))[:, head.head]
+    return [anchors.largest_share(shares.tolist())]
+
+
+def _from_store(atlas: OpenAtlas, wanted: Reproduction) -> list[Anchor]:
+    with read_session(atlas.engine) as session:
+        heads = get_heads(session, atlas.run)
+        ranking = get_ranking(session, atlas.run, anchors.ALL_INDUCTION, "decoder_weight", 10)
+        refs = [place.ref for place in ranking.features]
+        features = get_features(session, atlas.run, refs, with_examples=False)
+    for head in (anchors.CORRELATED, anchors.NOT_CORRELATED):
+        study_rankings(atlas, head.layer, RankingParameters(), wanted.how)
+    return [*anchors.rankings(heads), anchors.induction_features(features)]
+
+
+def _from_experiments(atlas: OpenAtlas, wanted: Reproduction) -> list[Anchor]:
+    job = wanted.job
+    options = ModelOptions(job.model, job.cache_dir, job.revision, device=job.device, dtype=job.dtype)
+    study = Study(atlas, load_atlas_model(atlas, options), wanted.n_sequences, wanted.how)
+    tasks = TaskChoice(TASKS, n_prompts=wanted.n_prompts, seed=job.seed)
+    ablation = study_ablation(
+        study, anchors.TWO_JOBS.layer, tasks, AblationParameters(modes=("zero",), seed=job.seed)
+    )
+    n = wanted.n_examples
+    long = LongPrefixParameters(n_examples=n, n_logit_examples=min(16, n), seed=job.seed)
+    induction = study_long_prefix(study, (anchors.LONG, anchors.STANDARD), long)
+    length = min(KnownHeadParameters().length, (study.model.context_limit - 1) // 2)
+    known = study_known_heads(study, KnownHeadParameters(length=length, seed=job.seed))
+    found = (ablation.record, induction.record, known.record)
+    if not (
+        isinstance(found[0], HeadAblationResult)
+        and isinstance(found[1], LongPrefixResult)
+        and isinstance(found[2], KnownHeadsResult)
+    ):
+        raise TypeError("an experiment gave the result of another")
+    return [
+        *anchors.two_jobs(found[0]),
+        *anchors.long_and_standard(found[1]),
+        *anchors.known_list(found[2]),
+    ]
+
+
+def request_of(
+    model: str,
+    release: str,
+    dataset: str,
+    folders: tuple[Path, Path],
+    n_prompts: int,
+    **options: int | str | None,
+) -> JobRequest:
+    """The precompute job of a reproduction; folders: for work and for caches."""
+    return JobRequest(
+        model=model,
+        saes=release_saes(release),
+        dataset=dataset,
+        work_dir=folders[0],
+        cache_dir=folders[1],
+        n_prompts=n_prompts,
+        **options,  # pyright: ignore[reportArgumentType] - fields of the request by name
+    )

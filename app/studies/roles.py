@@ -1,0 +1,22 @@
+"""The roles of a head that a study tests: given ones, or those of its submitted annotations."""
+
+from app.domain.experiments.errors import InvalidExperiment
+from app.domain.refs import HeadRef
+from app.experiments.polysemanticity import ROLE_TASKS
+from app.studies.atlas import OpenAtlas
+from app.studies.scoreboards import annotated_roles
+
+
+def roles_of(atlas: OpenAtlas, head: HeadRef, given: str | None) -> tuple[str, ...]:
+    """Raises InvalidExperiment where there are none, or none has a task."""
+    if given is not None:
+        roles = tuple(dict.fromkeys(part.strip() for part in given.split(",") if part.strip()))
+    else:
+        roles = tuple(sorted(annotated_roles(atlas).get(head, frozenset())))
+        if not roles:
+            raise InvalidExperiment(f"nobody has submitted roles for {head}; name some with --roles")
+    if not any(role in ROLE_TASKS for role in roles):
+        raise InvalidExperiment(
+            f"no role of {head} has a task; those that have one are {', '.join(ROLE_TASKS)}"
+        )
+    return roles

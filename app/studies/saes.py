@@ -1,0 +1,40 @@
+"""The SAE of a layer of an atlas: given, or the shipped one of the embedded model."""
+
+from pathlib import Path
+
+from app.adapters.model_sources import EMBEDDED
+from app.adapters.sae_formats import LoadedSae, LocalSae, ReleaseSae, load_sae
+from app.demo import sae_folders
+from app.domain.experiments.errors import InvalidExperiment
+from app.domain.refs import FeatureRef
+from app.studies.atlas import OpenAtlas
+from app.studies.studies import check_sae
+
+
+def sae_of(
+    atlas: OpenAtlas, feature: FeatureRef, paths: tuple[Path, ...], release: tuple[str | None, str | None]
+) -> LoadedSae:
+    """Raises InvalidExperiment where none is given or it is not the atlas's, or what load_sae does."""
+    name, sae_id = release
+    if (name is None) != (sae_id is None):
+        raise InvalidExperiment("--release and --sae-id go together")
+    if name is not None and sae_id is not None:
+        loaded = load_sae(ReleaseSae(name, sae_id), atlas.model)
+    else:
+        loaded = load_sae(LocalSae(_folder(atlas, feature, paths)), atlas.model)
+    check_sae(atlas, loaded, feature)
+    return loaded
+
+
+def _folder(atlas: OpenAtlas, feature: FeatureRef, paths: tuple[Path, ...]) -> Path:
+    if len(paths) > 1:
+        raise InvalidExperiment(f"one SAE is needed, and {len(paths)} were given")
+    if paths:
+        return paths[0]
+    shipped = sae_folders() if atlas.model.name == EMBEDDED else []
+    for folder in shipped:
+        if folder.name == f"layer_{feature.layer}":
+            return folder
+    raise InvalidExperiment(
+        f"the SAE of layer {feature.layer} is needed: use --sae-path, or --release and --sae-id"
+    )

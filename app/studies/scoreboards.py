@@ -1,0 +1,54 @@
+"""What is known of an atlas's heads: published lists, and the roles that annotators have submitted."""
+
+from collections.abc import Mapping, Set
+
+from app.domain.experiments.known_heads import Scoreboard, scoreboard
+from app.domain.refs import HeadRef
+from app.experiments.published import KNOWN_HEADS_GPT2_SMALL
+from app.services.published import published_for
+from app.services.rollup import submitted_heads
+from app.store.annotations import current_records, get_atlas_id
+from app.store.engine import read_session
+from app.studies.atlas import OpenAtlas
+
+# Roles as annotators name them, to the detector that finds them.
+DETECTORS = {
+    "previous token": "previous_token",
+    "duplicate token": "duplicate_token",
+    "induction": "induction",
+    "long-prefix induction": "induction",
+    "copy suppression": "copy_suppression",
+    "successor": "successor",
+}
+
+
+def annotated_roles(atlas: OpenAtlas) -> dict[HeadRef, frozenset[str]]:
+    """Every head with a submitted record, and the roles that any of its records names."""
+    with read_session(atlas.engine) as session:
+        records = current_records(session, get_atlas_id(session, atlas.run.slug))
+    found: dict[HeadRef, frozenset[str]] = {}
+    for heads in submitted_heads(records).values():
+        for head, annotation in heads.items():
+            found[head] = found.get(head, frozenset()) | frozenset(annotation.roles)
+    return found
+
+
+def scoreboards(atlas: OpenAtlas, detected: Mapping[str, Set[HeadRef]]) -> tuple[Scoreboard, ...]:
+    """Against the published list, where the model has one, and against annotations, where there are any.
+
+    Annotations say nothing of heads that nobody has annotated, so only annotated heads count there.
+    """
+    boards: list[Scoreboard] = []
+    n_heads = atlas.model.n_layers * atlas.model.n_heads
+    if published_for(atlas.model) is not None:
+        rows = scoreboard(detected, KNOWN_HEADS_GPT2_SMALL)
+        boards.append(Scoreboard("published list", n_heads, rows))
+    annotated = annotated_roles(atlas)
+    if annotated:
+        known = {
+            role: frozenset(head for head, names in annotated.items() if role in map(DETECTORS.get, names))
+            for role in dict.fromkeys(DETECTORS.values())
+        }
+        ours = {role: heads & annotated.keys() for role, heads in detected.items()}
+        boards.append(Scoreboard("annotations", len(annotated), scoreboard(ours, known)))
+    return tuple(boards)

@@ -1,0 +1,80 @@
+"""The experiments of an atlas, and the figures of one."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from app.services.experiment_models import ExperimentPage, ExperimentsPage
+from app.services.experiment_pages import experiment_page, experiments_page, figure_csv, figure_of
+from app.services.figures.options import FigureOptions
+from app.web.answers import changing_page
+from app.web.dependencies import SiteDependency, parse_head
+from app.web.schema import documents
+
+router = APIRouter()
+pages = APIRouter(include_in_schema=False)
+
+HeadsQuery = Annotated[str, Query(max_length=200, description="Heads to draw, between commas")]
+ThresholdQuery = Annotated[
+    float | None, Query(ge=0, le=1, description="Attention that counts in natural text")
+]
+NameQuery = Annotated[str | None, Query(max_length=40)]
+
+
+def _options(
+    heads: str, threshold: float | None, mode: str | None, definition: str | None, tokens: str | None
+) -> FigureOptions:
+    refs = tuple(parse_head(part) for part in heads.split(",") if part.strip())
+    return FigureOptions(refs, threshold, mode, definition, tokens)
+
+
+@router.get("/{model}/experiments.json", name="experiments_json", responses=documents(ExperimentsPage))
+@pages.get("/{model}/experiments", name="experiments")
+def show_experiments(request: Request, site: SiteDependency, model: str) -> Response:
+    """The experiments of an atlas, newest first."""
+    with site.session() as session:
+        page = experiments_page(session, site.live_run(session, model))
+    return changing_page(site, request, page, "pages/experiments.html")
+
+
+@router.get("/{model}/experiments/{experiment}.csv", name="experiment_csv")
+def experiment_csv(
+    site: SiteDependency,
+    model: str,
+    experiment: str,
+    figure: Annotated[str | None, Query(max_length=80, description="Which figure; default the first")] = None,
+    heads: HeadsQuery = "",
+) -> Response:
+    """The table of one figure of an experiment."""
+    options = _options(heads, None, None, None, None)
+    with site.session() as session:
+        page = experiment_page(session, site.live_run(session, model), experiment, options)
+    data = figure_csv(figure_of(page, figure))
+    headers = {
+        "Content-Disposition": f'attachment; filename="{page.model}-{page.experiment.id}.csv"',
+        "Cache-Control": "private, no-cache",
+    }
+    return Response(data, media_type="text/csv; charset=utf-8", headers=headers)
+
+
+@router.get(
+    "/{model}/experiments/{experiment}.json", name="experiment_json", responses=documents(ExperimentPage)
+)
+@pages.get("/{model}/experiments/{experiment}", name="experiment")
+def show_experiment(
+    request: Request,
+    site: SiteDependency,
+    model: str,
+    experiment: str,
+    heads: HeadsQuery = "",
+    threshold: ThresholdQuery = None,
+    mode: NameQuery = None,
+    definition: NameQuery = None,
+    tokens: NameQuery = None,
+) -> Response:
+    """One experiment: what was run, how it went, and its figures with their tables."""
+    options = _options(heads, threshold, mode, definition, tokens)
+    with site.session() as session:
+        page = experiment_page(session, site.live_run(session, model), experiment, options)
+    return changing_page(site, request, page, "pages/experiment.html")

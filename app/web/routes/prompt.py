@@ -1,0 +1,141 @@
+"""Trying a text: a form, and what the model does with it once its process has answered."""
+
+from importlib.util import find_spec
+from typing import Annotated
+from urllib.parse import parse_qsl, urlsplit
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import Response
+
+from app.domain.refs import FeatureRef, HeadRef, InvalidReference
+from app.errors import AppError
+from app.services.prompt_models import PromptPage
+from app.services.prompt_pages import PromptDesk, PromptRequest, prompt_page
+from app.services.prompt_queue import PromptLimits, PromptQueue
+from app.settings import Settings
+from app.web.answers import changing_page, redirect_to
+from app.web.dependencies import PageNotFound, SiteDependency, parse_feature, parse_head
+from app.web.schema import documents
+from app.web.urls import prompt_url
+
+EXTRA = ("torch", "transformers", "transformer_lens", "sae_lens")
+OFF = "This server does not run texts through the model. Started with head-atlas serve --prompts, it does."
+NO_EXTRA = (
+    "This server has no model libraries, so it cannot run texts. Installed with its precompute extra, it can: "
+    "pip install 'head-atlas[precompute]'."
+)
+RELOAD_S = "2"
+
+router = APIRouter()
+pages = APIRouter(include_in_schema=False)
+
+TextQuery = Annotated[
+    str, Query(max_length=10_000, description="The text; the run's context bounds its tokens")
+]
+NameQuery = Annotated[str, Query(max_length=30, description="The head or feature to look at")]
+DestQuery = Annotated[str, Query(max_length=6, description="The token whose sources to show, from 1")]
+
+
+def make_desk(settings: Settings) -> PromptDesk:
+    """Whether texts can be run here. The model libraries are looked for, never imported."""
+    if not settings.prompts:
+        return PromptDesk(None, OFF)
+    if any(find_spec(name) is None for name in EXTRA):
+        return PromptDesk(None, NO_EXTRA)
+    limits = PromptLimits(settings.prompt_seconds, settings.prompt_queue)
+    return PromptDesk(PromptQueue(limits), "", str(settings.cache_dir))
+
+
+def get_desk(request: Request) -> PromptDesk:
+    return request.app.state.desk
+
+
+DeskDependency = Annotated[PromptDesk, Depends(get_desk)]
+
+
+class StrangeRequest(AppError):
+    """Another site's page asked for work to be done here, unseen."""
+
+    status_code = 403
+
+
+@router.get("/{model}/prompt.json", name="prompt_json", responses=documents(PromptPage))
+def prompt_twin(
+    request: Request,
+    site: SiteDependency,
+    desk: DeskDependency,
+    model: str,
+    text: TextQuery = "",
+    at: NameQuery = "",
+    head: NameQuery = "",
+    feature: NameQuery = "",
+    dest: DestQuery = "",
+) -> Response:
+    """What the model does with a text. The state `waiting` (202) means: ask again."""
+    return _answer(request, site, desk, model, parse_request(text, at, head, feature, dest))
+
+
+@pages.get("/{model}/prompt", name="prompt")
+def show_prompt(
+    request: Request,
+    site: SiteDependency,
+    desk: DeskDependency,
+    model: str,
+    text: TextQuery = "",
+    at: NameQuery = "",
+    head: NameQuery = "",
+    feature: NameQuery = "",
+    dest: DestQuery = "",
+) -> Response:
+    asked = parse_request(text, at, head, feature, dest)
+    address = prompt_url(model, text=asked.text, head=asked.head, feature=asked.feature, dest=asked.dest)
+    # A form sends what it has, empty and twice; the address says it once.
+    if parse_qsl(request.url.query, True) != parse_qsl(urlsplit(address).query, True):
+        return redirect_to(address)
+    return _answer(request, site, desk, model, asked)
+
+
+def parse_request(text: str, at: str, head: str, feature: str, dest: str) -> PromptRequest:
+    """`at` names a head or a feature, and wins over both. Raises PageNotFound for what is no name."""
+    text = text.replace("\r\n", "\n")
+    if at.strip():
+        ref = _parse_either(at.strip())
+        return PromptRequest(
+            text, ref if isinstance(ref, HeadRef) else None, ref if isinstance(ref, FeatureRef) else None
+        )
+    if dest and not (dest.isascii() and dest.isdecimal()):
+        raise PageNotFound("Tokens of a text are numbered from 1, after BOS.")
+    return PromptRequest(
+        text,
+        parse_head(head) if head else None,
+        parse_feature(feature) if feature else None,
+        int(dest) if dest else None,
+    )
+
+
+def _parse_either(text: str) -> HeadRef | FeatureRef:
+    for kind in (HeadRef, FeatureRef):
+        try:
+            return kind.parse(text)
+        except InvalidReference:
+            continue
+    raise PageNotFound("That names no head and no feature; they look like L5H1 and L5F35744.")
+
+
+def _answer(
+    request: Request, site: SiteDependency, desk: PromptDesk, model: str, asked: PromptRequest
+) -> Response:
+    if request.headers.get("Sec-Fetch-Site") == "cross-site" and (
+        request.headers.get("Sec-Fetch-Dest", "document") != "document"
+    ):
+        raise StrangeRequest("Another site may link to this page, but not load it unseen.")
+    with site.session() as session:
+        page = prompt_page(site.reading(session, site.live_run(session, model)), desk, asked)
+    response = changing_page(site, request, page, "pages/prompt.html")
+    if page.state == "waiting":
+        response.status_code = 202
+    if page.state in ("waiting", "failed"):
+        response.headers["Cache-Control"] = "no-store"
+    if page.state == "waiting":
+        response.headers["Refresh"] = RELOAD_S
+    return response

@@ -1,0 +1,219 @@
+"""Pages of experiments: the list, every kind of result, those that run or failed, tables and CSV."""
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+from experiment_results import FAILED, RUNNING, results, store_experiments
+from serving import served
+from starlette.testclient import TestClient
+from test_json_twins import check, refuse
+
+from app.domain.experiments.records import pack_result
+from app.domain.refs import HeadRef
+from app.services.experiment_pages import experiments_of
+from app.store import experiments
+from app.store.engine import open_store, read_session, write_session
+from app.web import urls
+
+MAX_HTML = 100_000
+
+
+@pytest.fixture(scope="module")
+def stored(published: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, str]]:
+    path = shutil.copyfile(published, tmp_path_factory.mktemp("experiments") / "store.sqlite")
+    engine = open_store(path)
+    ids = store_experiments(engine)
+    engine.dispose()
+    return str(path), ids
+
+
+@pytest.fixture(scope="module")
+def ids(stored: tuple[str, dict[str, str]]) -> dict[str, str]:
+    return stored[1]
+
+
+@pytest.fixture(scope="module")
+def site(stored: tuple[str, dict[str, str]]) -> Iterator[TestClient]:
+    with TestClient(served(stored[0]), follow_redirects=False) as opened:
+        yield opened
+
+
+def soup(site: TestClient, path: str, **headers: str) -> BeautifulSoup:
+    response = site.get(path, headers=headers)
+    assert response.status_code == 200
+    assert len(response.content) < MAX_HTML
+    return BeautifulSoup(response.text, "html.parser")
+
+
+def page(site: TestClient, ids: dict[str, str], name: str, **query: str) -> BeautifulSoup:
+    return soup(site, urls.experiment_url("tiny", ids[name], **query))
+
+
+def test_the_list_has_every_experiment_with_its_end(site: TestClient, ids: dict[str, str]) -> None:
+    rows = soup(site, "/tiny/experiments").select(".ext tbody tr")
+    by_id = {row.select_one("th").text: row.text for row in rows}
+    assert set(by_id) == set(ids.values())
+    assert "running" in by_id[ids[RUNNING]]
+    assert "the disk <that holds> the store is full" in by_id[ids[FAILED]]
+    assert "long-prefix: L1H1" in by_id[ids["long-prefix-induction"]]
+    assert soup(site, "/tiny").select('nav a[href="/tiny/experiments"]')
+
+
+def test_an_atlas_without_experiments_says_how_to_run_one(client: TestClient) -> None:
+    assert "head-atlas experiment --help" in client.get("/tiny/experiments").text
+
+
+@pytest.mark.parametrize("name", results())
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["plain", "htmx"])
+def test_every_result_has_figures_tables_and_csv(
+    site: TestClient, ids: dict[str, str], name: str, headers: dict[str, str]
+) -> None:
+    found = soup(site, urls.experiment_url("tiny", ids[name]), **headers)
+    assert found.select_one("h1 .mono").text == ids[name]
+    figures = found.select("figure.fig")
+    assert figures
+    for figure in figures:
+        assert figure.select_one("h2").text
+        assert figure.select_one("figcaption p").text
+        assert ids[name] in figure.select_one(".fgn").text
+        header = [cell.text for cell in figure.select("table.ftb thead th")]
+        response = site.get(figure.select_one(".fgn a")["href"])
+        assert response.headers["Content-Type"].startswith("text/csv")
+        rows = list(csv.reader(io.StringIO(response.text, newline="")))
+        assert rows[0] == header
+        assert len(rows) >= 1 + len(figure.select("table.ftb tbody tr")) > 1
+        assert not any(cell.startswith(("=", "+", "@")) for row in rows for cell in row)
+        for chart in figure.select("svg.plot"):
+            assert chart["aria-label"]
+            assert "nan" not in str(chart).lower().replace("aria", "")
+
+
+@pytest.mark.parametrize("name", [*results(), RUNNING, FAILED])
+def test_the_twins_match_their_schema(site: TestClient, ids: dict[str, str], name: str) -> None:
+    schemas = site.get("/openapi.json").json()["components"]["schemas"]
+    for path, kind in (
+        (f"{urls.experiment_url('tiny', ids[name])}.json", "ExperimentPage"),
+        ("/tiny/experiments.json", "ExperimentsPage"),
+    ):
+        value = json.loads(site.get(path).text, parse_constant=refuse)
+        assert check(value, {"$ref": f"#/components/schemas/{kind}"}, schemas) == []
+
+
+def test_a_running_and_a_failed_one_keep_the_frame(site: TestClient, ids: dict[str, str]) -> None:
+    running, failed = page(site, ids, RUNNING), page(site, ids, FAILED)
+    assert running.select_one(".blank .job p").text.startswith("attention by prefix length")
+    assert "30 of 120 sequences, 4 a second" in running.select_one(".blank").text
+    assert "the disk <that holds> the store is full" in failed.select_one(".exh").text
+    assert "It stopped after 3 s." in failed.select_one(".blank").text
+    assert not running.select("figure") + failed.select("figure")
+    for name in (RUNNING, FAILED):
+        assert site.get(urls.experiment_csv_url("tiny", ids[name])).status_code == 404
+
+
+def test_a_link_for_each_threshold_and_kind_of_ablation(site: TestClient, ids: dict[str, str]) -> None:
+    found = page(site, ids, "long-prefix-induction", threshold="0.5", heads="L1H1")
+    links = found.select("#natural .seg a")
+    assert [link.text for link in links] == [f"0.{i}" for i in range(1, 10)]
+    assert [link.text for link in links if link.get("aria-current")] == ["0.5"]
+    assert "above 0.5" in found.select_one("#natural figcaption").text
+    for link in links:
+        assert "heads=L1H1" in str(link["href"])
+        assert site.get(str(link["href"])).status_code == 200
+    found = page(site, ids, "head-ablation", mode="mean")
+    assert "mean over the task's tokens" in found.select_one("figcaption").text
+    assert [a.text for a in found.select("#induction .seg a")] == ["zero", "mean"]
+    found = page(site, ids, "weight-vs-fve", definition="residual", tokens="all")
+    assert "1 − Var(p − c) / Var(p) over all tokens" in found.select_one("figcaption").text
+
+
+def test_heads_are_told_apart_and_linked(site: TestClient, ids: dict[str, str]) -> None:
+    found = page(site, ids, "long-prefix-induction")
+    attention = found.select_one("#attention")
+    assert attention.select_one("h2").text.endswith("L1H0, L1H1, L0H0")
+    assert [path["class"][0] for path in attention.select("path[class^=line]")] == ["lineC", "lineB", "lineA"]
+    ends = {text.text for text in attention.select("text.xb")}
+    assert ends == {"L1H0", "L1H1", "L0H0"}
+    assert len(found.select("#corrupted path.hollow")) == len(found.select("#corrupted text.xb")) / 2 == 3
+    assert [a["href"] for a in found.select(".hf dt a")] == [
+        "/tiny/heads/L0H0",
+        "/tiny/heads/L1H0",
+        "/tiny/heads/L1H1",
+    ]
+    only = page(site, ids, "long-prefix-induction", heads="L1H1")
+    assert [path["class"][0] for path in only.select("#attention path[class^=line]")] == ["lineA"]
+
+
+def test_heads_that_stand_out_are_marked_and_named(site: TestClient, ids: dict[str, str]) -> None:
+    figure = page(site, ids, "head-ablation").select_one("#induction")
+    assert figure.select_one("h2").text == "induction: L1H0 stands out"
+    assert len(figure.select("path.barS")) == len(figure.select("text.xb")) == 1
+    assert len(figure.select("path.barN")) == 3
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/tiny/experiments/unknown",
+        "/none/experiments",
+        "/none/experiments/{id}",
+        "/tiny/experiments/{id}?threshold=0.55",
+        "/tiny/experiments/{id}?heads=L2H0",
+        "/tiny/experiments/{id}?heads=poetry",
+        "/tiny/experiments/{id}.csv?figure=poetry",
+        "/tiny/experiments/unknown.csv",
+    ],
+)
+def test_what_is_not_there_is_not_found(site: TestClient, ids: dict[str, str], path: str) -> None:
+    response = site.get(path.replace("{id}", ids["long-prefix-induction"]))
+    assert response.status_code == 404
+    assert site.get(f"/tiny/experiments/{ids['head-ablation']}?mode=poetry").status_code == 404
+
+
+def test_unchanged_pages_are_not_sent_again(site: TestClient, ids: dict[str, str]) -> None:
+    path = urls.experiment_url("tiny", ids["universality"])
+    tag = site.get(path).headers["ETag"]
+    assert site.get(path, headers={"If-None-Match": tag}).status_code == 304
+
+
+def test_what_experiments_found_of_a_head(stored: tuple[str, dict[str, str]]) -> None:
+    engine = open_store(stored[0])
+    with read_session(engine) as session:
+        run = served(stored[0]).state.site.live_run(session, "tiny")
+        found = {one.name: one for one in experiments_of(session, run, HeadRef(1, 0))}
+        nothing = experiments_of(session, run, HeadRef(2, 3))
+    engine.dispose()
+    assert set(found) == {
+        "long-prefix-induction", "head-ablation", "known-heads", "universality", "polysemanticity",
+    }  # fmt: skip
+    assert found["universality"].finding.startswith("standard: needs one matching token")
+    assert found["universality"].id == stored[1]["universality"]
+    assert nothing == ()
+
+
+def test_addresses(site: TestClient) -> None:
+    app = site.app
+    assert urls.experiments_url("tiny") == app.url_path_for("experiments", model="tiny")
+    assert urls.experiment_url("tiny", "ab") == app.url_path_for("experiment", model="tiny", experiment="ab")
+    assert urls.experiment_csv_url("tiny", "ab", figure="x:y") == "/tiny/experiments/ab.csv?figure=x%3Ay"
+
+
+def test_a_result_of_another_version_is_no_page(stored: tuple[str, dict[str, str]], tmp_path: Path) -> None:
+    path = shutil.copyfile(stored[0], tmp_path / "store.sqlite")
+    engine = open_store(path)
+    with write_session(engine) as session:
+        old = experiments.get_experiment(session, "tiny", stored[1]["universality"])
+        again = experiments.begin(session, replace(old.request, seed=99), old.created_at)
+        packed = pack_result(results()["universality"])
+        experiments.finish(session, again, 1.0, "x", {}, {**packed, "version": 99})
+    engine.dispose()
+    with TestClient(served(str(path)), raise_server_exceptions=False) as opened:
+        response = opened.get(urls.experiment_url("tiny", again))
+    assert response.status_code == 503
+    assert "Traceback" not in response.text
