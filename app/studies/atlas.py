@@ -115,5 +115,5 @@ def load_atlas_model(atlas: OpenAtlas, options: ModelOptions) -> InterventionMod
 
 def sae_processing(atlas: OpenAtlas) -> Processing:
     """The weight processing that the atlas's SAEs share, raw where they share none."""
-    found = {sae.processing for sae in atlas.run.record.saes}
+    found: set[Processing] = {sae.processing for sae in atlas.run.record.saes}
     return found.pop() if len(found) == 1 else "raw"

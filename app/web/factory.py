@@ -18,6 +18,7 @@ from app.web.dependencies import People, Site
 from app.web.origins import SameOrigin
 from app.web.render import Renderer
 from app.web.routes import (
+    annotating,
     annotations,
     atlases,
     compare,
@@ -26,9 +27,11 @@ from app.web.routes import (
     features,
     heads,
     histories,
+    imports,
     login,
     notes,
     prompt,
+    rollups,
     search,
     system,
 )
@@ -83,12 +86,14 @@ def create_app(settings: Settings, strangers: bool = False) -> FastAPI:
     error_pages.install(app)
     app.mount("/static", VersionedStaticFiles(directory=frontend_dir() / "static"), name="static")
     # A name of ours before the names of atlases, JSON twins before the pages whose pattern they fit.
-    annotating = (annotations, histories, notes)
+    labelling = (annotating, histories, notes)
     for resource in (
         system,
         login,
-        *annotating,
+        *labelling,
         atlases,
+        annotations,
+        rollups,
         heads,
         features,
         compare,
@@ -97,7 +102,20 @@ def create_app(settings: Settings, strangers: bool = False) -> FastAPI:
         experiments,
     ):
         app.include_router(resource.router)
-    for resource in (embed, experiments, *annotating, atlases, heads, features, compare, search, prompt):
+    for resource in (
+        embed,
+        experiments,
+        *labelling,
+        atlases,
+        annotations,
+        imports,
+        rollups,
+        heads,
+        features,
+        compare,
+        search,
+        prompt,
+    ):
         app.include_router(resource.pages)
     install_openapi(app)
     # The last one added is the outermost.

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from app.domain.experiments.known_heads import ROLES, KnownHeadsResult
 from app.domain.experiments.rankings import DEFINITIONS, TOKEN_SETS, RankingAgreement, WeightVsFveResult
 from app.domain.experiments.scan import UniversalityResult
+from app.domain.refs import HeadRef
 from app.services.experiment_models import (
     Figure,
     Mark,
@@ -79,7 +80,7 @@ def _scatter(result: WeightVsFveResult, agreement: RankingAgreement) -> tuple[st
 
 
 def _features(
-    result: WeightVsFveResult, shown: tuple[object, ...], found: Mapping[object, RankingAgreement]
+    result: WeightVsFveResult, shown: tuple[HeadRef, ...], found: Mapping[HeadRef, RankingAgreement]
 ) -> Figure:
     rows: list[tuple[Value, ...]] = []
     for head in shown:

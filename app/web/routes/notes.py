@@ -9,10 +9,10 @@ from starlette.responses import RedirectResponse, Response
 from app.domain.annotations import FeatureNote
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import AppError
-from app.services.annotation_models import NotesPage
 from app.services.feature_notes import NoteAttempt, notes_page, notes_panel, save_note
 from app.services.feature_pages import feature_page
 from app.services.page_models import FeaturePage
+from app.services.panel_models import NotesPage
 from app.services.visibility import Viewer
 from app.store.annotations import Conflict
 from app.store.dashboards import LiveRun
