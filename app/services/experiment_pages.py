@@ -17,7 +17,6 @@ from app.domain.experiments.rankings import WeightVsFveResult
 from app.domain.experiments.records import Result, StoredExperiment
 from app.domain.experiments.scan import UniversalityResult
 from app.domain.records import Json
-from app.domain.refs import HeadRef
 from app.errors import NotFound
 from app.services.atlas_pages import jobs_under_way
 from app.services.experiment_models import (
@@ -25,7 +24,6 @@ from app.services.experiment_models import (
     ExperimentsPage,
     ExperimentSummary,
     Figure,
-    HeadFinding,
     NamedHead,
     Parameter,
 )
@@ -75,12 +73,6 @@ def experiment_page(
         jobs=tuple(job for job in running if job.fingerprint == stored.id),
         query=options.query(),
     )
-
-
-def experiments_of(session: Session, run: LiveRun, head: HeadRef) -> tuple[HeadFinding, ...]:
-    """What finished experiments found of a head, newest first."""
-    found = store.findings_of(session, run.slug, head)
-    return tuple(HeadFinding(one.experiment.id, one.experiment.request.name, one.finding) for one in found)
 
 
 def figure_of(page: ExperimentPage, name: str | None) -> Figure:

@@ -13,6 +13,7 @@ from app.services.page_parts import (
     Bins,
     FeatureThroughHead,
     Fve,
+    HeadFinding,
     Pair,
     PairGroup,
     RunSummary,
@@ -42,6 +43,7 @@ class HeadPage:
     ]
     top_overlap: Annotated[int | None, "Features that are in the top ten by both rankings"]
     standings: Annotated[tuple[Standing, ...], "Each score among all heads", DRAWN]
+    experiments: Annotated[tuple[HeadFinding, ...], "What experiments found of the head, newest first"] = ()
 
 
 @dataclass(frozen=True)

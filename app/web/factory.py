@@ -18,20 +18,51 @@ from app.web.dependencies import People, Site
 from app.web.origins import SameOrigin
 from app.web.render import Renderer
 from app.web.routes import (
+    annotations,
     atlases,
     compare,
     embed,
     experiments,
     features,
     heads,
+    imports,
     login,
     prompt,
+    rollups,
     search,
     system,
 )
 from app.web.schema import install_openapi
 from app.web.security import AllowedHosts, HeadAsGet, SecurityHeaders, host_name
 from app.web.viewers import require_login
+
+# A name of ours before the names of atlases, JSON twins before the pages whose pattern they fit.
+TWINS = (
+    system,
+    login,
+    atlases,
+    annotations,
+    rollups,
+    heads,
+    features,
+    compare,
+    search,
+    prompt,
+    experiments,
+)
+PAGES = (
+    embed,
+    experiments,
+    atlases,
+    annotations,
+    imports,
+    rollups,
+    heads,
+    features,
+    compare,
+    search,
+    prompt,
+)
 
 
 class VersionedStaticFiles(StaticFiles):
@@ -79,10 +110,9 @@ def create_app(settings: Settings, strangers: bool = False) -> FastAPI:
     app.state.desk = prompt.make_desk(settings)
     error_pages.install(app)
     app.mount("/static", VersionedStaticFiles(directory=frontend_dir() / "static"), name="static")
-    # A name of ours before the names of atlases, JSON twins before the pages whose pattern they fit.
-    for resource in (system, login, atlases, heads, features, compare, search, prompt, experiments):
+    for resource in TWINS:
         app.include_router(resource.router)
-    for resource in (embed, experiments, atlases, heads, features, compare, search, prompt):
+    for resource in PAGES:
         app.include_router(resource.pages)
     install_openapi(app)
     # The last one added is the outermost.

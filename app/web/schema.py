@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from app.domain.records import Json
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.about import AboutPage
+from app.services.annotation_models import AgreementPage, AnnotatedLayersPage, PublishedPage
 from app.services.experiment_models import ExperimentPage, ExperimentsPage
 from app.services.page_models import AtlasPage, ComparePage, FeaturePage, HeadPage, IndexPage, LayerPage
 from app.services.page_parts import FieldHelp, described_fields
@@ -62,6 +63,9 @@ PATHS: dict[type, str] = {
     ExperimentPage: "/{model}/experiments/{id}.json?heads=&threshold=&mode=&definition=&tokens=",
     PromptPage: "/{model}/prompt.json?text=&head=L5H1&feature=&dest=",
     AboutPage: "/about.json",
+    AgreementPage: "/{model}/agreement.json",
+    AnnotatedLayersPage: "/{model}/layers.json?by=",
+    PublishedPage: "/{model}/published.json?by=",
 }
 
 

@@ -36,14 +36,17 @@ def run() -> StoredRun:
 
 
 @pytest.fixture(scope="session")
-def base_url(
-    sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, run: StoredRun
-) -> Iterator[str]:
+def store_path(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, run: StoredRun) -> str:
     path = shutil.copyfile(sqlite_template, tmp_path_factory.mktemp("browser") / "store.sqlite")
     engine = open_store(path)
     publish(engine, run)
     engine.dispose()
-    app = create_app(Settings(store=str(path)))
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def base_url(store_path: str) -> Iterator[str]:
+    app = create_app(Settings(store=store_path))
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, http="h11", log_config=None))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

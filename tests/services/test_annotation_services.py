@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from annotated import NOW, later
-from annotating import HEAD, Team, labelled
+from annotated import NOW, labelled, later
+from annotating import HEAD, Team
 from data import make_run
 
 from app.domain.annotations import FeatureNote, HeadAnnotation, Subject

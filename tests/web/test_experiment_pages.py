@@ -17,7 +17,7 @@ from test_json_twins import check, refuse
 
 from app.domain.experiments.records import pack_result
 from app.domain.refs import HeadRef
-from app.services.experiment_pages import experiments_of
+from app.services.head_experiments import experiments_of
 from app.store import experiments
 from app.store.engine import open_store, read_session, write_session
 from app.web import urls
@@ -217,3 +217,25 @@ def test_a_result_of_another_version_is_no_page(stored: tuple[str, dict[str, str
         response = opened.get(urls.experiment_url("tiny", again))
     assert response.status_code == 503
     assert "Traceback" not in response.text
+
+
+def test_a_head_lists_what_experiments_found_of_it(published: Path, tmp_path: Path) -> None:
+    path = shutil.copyfile(published, tmp_path / "store.sqlite")
+    with TestClient(served(str(path))) as opened:
+        before = opened.get("/tiny/heads/L1H0")
+        assert not BeautifulSoup(before.text, "html.parser").select(".hx-list")
+        engine = open_store(path)
+        ids = store_experiments(engine)
+        engine.dispose()
+        # The run is the same, yet the page is not: a browser that kept it must be given the new one.
+        after = opened.get("/tiny/heads/L1H0", headers={"If-None-Match": before.headers["ETag"]})
+        assert after.status_code == 200
+        items = BeautifulSoup(after.text, "html.parser").select(".rail .hx-list li")
+        assert len(items) == 5
+        assert {item.select_one("a")["href"] for item in items} >= {
+            f"/tiny/experiments/{ids['universality']}"
+        }
+        twin = opened.get("/tiny/heads/L1H0.json").json()["experiments"]
+        assert twin[0]["id"] == ids["polysemanticity"]
+        same = opened.get("/tiny/heads/L1H0", headers={"If-None-Match": after.headers["ETag"]})
+        assert same.status_code == 304
