@@ -36,6 +36,34 @@ from app.web.schema import install_openapi
 from app.web.security import AllowedHosts, HeadAsGet, SecurityHeaders, host_name
 from app.web.viewers import require_login
 
+# A name of ours before the names of atlases, JSON twins before the pages whose pattern they fit.
+TWINS = (
+    system,
+    login,
+    atlases,
+    annotations,
+    rollups,
+    heads,
+    features,
+    compare,
+    search,
+    prompt,
+    experiments,
+)
+PAGES = (
+    embed,
+    experiments,
+    atlases,
+    annotations,
+    imports,
+    rollups,
+    heads,
+    features,
+    compare,
+    search,
+    prompt,
+)
+
 
 class VersionedStaticFiles(StaticFiles):
     """Addresses with a version never change their content; others are asked for each time."""
@@ -82,34 +110,9 @@ def create_app(settings: Settings, strangers: bool = False) -> FastAPI:
     app.state.desk = prompt.make_desk(settings)
     error_pages.install(app)
     app.mount("/static", VersionedStaticFiles(directory=frontend_dir() / "static"), name="static")
-    # A name of ours before the names of atlases, JSON twins before the pages whose pattern they fit.
-    for resource in (
-        system,
-        login,
-        atlases,
-        annotations,
-        rollups,
-        heads,
-        features,
-        compare,
-        search,
-        prompt,
-        experiments,
-    ):
+    for resource in TWINS:
         app.include_router(resource.router)
-    for resource in (
-        embed,
-        experiments,
-        atlases,
-        annotations,
-        imports,
-        rollups,
-        heads,
-        features,
-        compare,
-        search,
-        prompt,
-    ):
+    for resource in PAGES:
         app.include_router(resource.pages)
     install_openapi(app)
     # The last one added is the outermost.
