@@ -38,7 +38,7 @@ test: $(DEVELOPMENT) ## run the tests that take under ten minutes
 	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-slow
-test-slow: $(DEVELOPMENT) chromium ## run the slow tests: browser, Postgres, kills, the wheel
+test-slow: $(DEVELOPMENT) chromium libreoffice ## run the slow tests: browser, Postgres, kills, the wheel
 	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: check
@@ -60,6 +60,13 @@ chromium:
 	@test -x /usr/bin/chromium || { \
 	  test "$$(id -u)" = 0 || { echo "the browser tests need /usr/bin/chromium: apt-get install chromium" >&2; exit 1; }; \
 	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends chromium; }
+
+# Debian's LibreOffice Calc: the spreadsheet tests open exported files with it.
+.PHONY: libreoffice
+libreoffice:
+	@test -x /usr/bin/soffice || { \
+	  test "$$(id -u)" = 0 || { echo "the spreadsheet tests need /usr/bin/soffice: apt-get install libreoffice-calc" >&2; exit 1; }; \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends libreoffice-calc; }
 
 # In a fresh environment, so that nothing is locked that pyproject.toml does not ask for.
 .PHONY: lock

@@ -10,7 +10,7 @@ from typing import NoReturn
 import typer
 from pydantic import ValidationError
 
-from app.commands import annotations, experiments, jobs, reproduction, stores
+from app.commands import annotations, experiments, exports, jobs, reproduction, stores
 from app.errors import AppError, OutOfSpace
 
 DESCRIPTION = "Every attention head of a language model, seen through sparse autoencoder features."
@@ -41,6 +41,7 @@ app.add_typer(annotators, name="annotators")
 
 export = typer.Typer(no_args_is_help=True, help="Write what is in a store to files.")
 export.command("annotations")(annotations.export_annotations)
+export.command("site")(exports.export_site)
 app.add_typer(export, name="export")
 
 imports = typer.Typer(no_args_is_help=True, help="Read files into a store.")

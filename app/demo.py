@@ -3,7 +3,6 @@
 Imports no model library, so that a demo which is up to date starts at once.
 """
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from app.adapters.model_sources import EMBEDDED, embedded_checksum
 from app.adapters.text_sources import PYTHON_DOCS, open_text_source
 from app.errors import InvalidSae
+from app.paths import file_sha256
 from app.precompute.plan import PlanChanged, RunPlan, SaePlan
 from app.precompute.request import JobRequest, make_plan
 
@@ -82,6 +82,5 @@ def _sae_plan(folder: Path) -> SaePlan:
     config: dict[str, Any] = json.loads((folder / "cfg.json").read_text())
     metadata: dict[str, Any] = config["metadata"]
     layer = int(str(metadata["hook_name"]).split(".")[1])
-    with (folder / "sae_weights.safetensors").open("rb") as file:
-        checksum = hashlib.file_digest(file, "sha256").hexdigest()
+    checksum = file_sha256(folder / "sae_weights.safetensors")
     return SaePlan(layer, folder.name, checksum, metadata["head_atlas_processing"])

@@ -1,5 +1,6 @@
-"""Where the templates, migrations and data are: inside the installed package, or in a checkout beside it."""
+"""Files: the templates, migrations and data, inside the installed package or in a checkout beside it; checksums."""
 
+import hashlib
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
@@ -25,3 +26,9 @@ def migrations_dir() -> Path:
 def embedded_dir() -> Path:
     """The folder of the data that the package carries."""
     return _PACKAGE / "embedded"
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file's bytes, in hexadecimal. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -16,7 +16,8 @@ from app.store.dashboards import LiveRun, get_heads, get_live_run, get_ranking
 from app.store.engine import open_store, read_session
 from app.store.features import get_features
 
-KINDS = ("induction", "previous_token", "same_token", "bos")
+KINDS = ("induction", "induction_fuzzy", "previous_token", "same_token", "bos")
+INDUCTION = 0.5  # the score from which a head counts as an induction head in the pooled lines
 TOP = 10
 
 
@@ -28,17 +29,22 @@ class HeadEvidence:
     ranking: Ranking
     n_features: int
     showing: dict[str, int]
+    n_examples: int
+    examples: dict[str, int]  # of all top examples of these features
 
 
 def head_evidence(session: Session, run: LiveRun, head: HeadRecord, ranking: Ranking) -> HeadEvidence:
     """One row of the table."""
     refs = [place.ref for place in get_ranking(session, run, head.ref, ranking, TOP).features]
-    showing = dict.fromkeys(KINDS, 0)
+    showing, examples = dict.fromkeys(KINDS, 0), dict.fromkeys(KINDS, 0)
+    n_examples = 0
     for feature in get_features(session, run, refs, with_examples=False):
+        n_examples += feature.evidence.n_examples
         for kind in KINDS:
             count = int(feature.evidence.counts[kind][head.ref.head])
+            examples[kind] += count
             showing[kind] += 2 * count >= feature.evidence.n_examples > 0
-    return HeadEvidence(head, ranking, len(refs), showing)
+    return HeadEvidence(head, ranking, len(refs), showing, n_examples, examples)
 
 
 def rows(session: Session, run: LiveRun) -> list[HeadEvidence]:
@@ -50,8 +56,28 @@ def rows(session: Session, run: LiveRun) -> list[HeadEvidence]:
     ]
 
 
+def pooled(found: list[HeadEvidence], kind: str) -> list[str]:
+    """One line a ranking for the induction heads and for all others together."""
+    lines: list[str] = []
+    for ranking in ("decoder_weight", "fve"):
+        for name, wanted in (("induction heads", True), ("other heads", False)):
+            part = [
+                row
+                for row in found
+                if row.ranking == ranking and (row.head.scores["induction"] >= INDUCTION) == wanted
+            ]
+            showing, of = sum(row.showing[kind] for row in part), sum(row.n_features for row in part)
+            share = sum(row.examples[kind] for row in part) / max(sum(row.n_examples for row in part), 1)
+            most = max((row.showing[kind] for row in part), default=0)
+            lines.append(
+                f"{kind}, {ranking}, {len(part)} {name}: {showing} of {of} features (at most {most} a head), "
+                f"{share:.3f} of their examples"
+            )
+    return lines
+
+
 def main() -> None:
-    """Print the table as Markdown."""
+    """Print the table as Markdown, then the pooled lines."""
     engine = open_store(sys.argv[1], must_exist=True)
     with read_session(engine) as session:
         run = get_live_run(session, sys.argv[2])
@@ -65,6 +91,8 @@ def main() -> None:
         print(
             "| " + " | ".join([str(row.head.ref), *values, row.ranking, *counts, str(row.n_features)]) + " |"
         )
+    for kind in ("induction", "induction_fuzzy"):
+        print("\n" + "\n".join(pooled(found, kind)))
 
 
 if __name__ == "__main__":

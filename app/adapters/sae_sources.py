@@ -1,6 +1,5 @@
 """Where an SAE comes from, and what is read there: a config as written, and weights with their checksum."""
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from app.domain.records import Json
 from app.errors import InvalidSae
+from app.paths import file_sha256
 
 CONFIG_FILE = "cfg.json"
 WEIGHTS_FILE = "sae_weights.safetensors"
@@ -90,8 +90,7 @@ def _is_folder(path: Path) -> bool:
 def file_checksum(path: Path) -> str:
     """sha256 of a file's bytes, in hexadecimal."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise InvalidSae(f"SAE file {one_line(path)} cannot be read: {one_line(error.strerror)}") from error
 

@@ -1,7 +1,6 @@
 """Reading text files that may be packed, damaged, HTML or not UTF-8."""
 
 import gzip
-import hashlib
 import logging
 import zlib
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from app.errors import InvalidCorpus
+from app.paths import file_sha256
 
 HTML_SUFFIXES = frozenset({".html", ".htm"})
 _CHUNK = 2**20
@@ -57,8 +57,7 @@ def decode(data: bytes, where: str) -> str:
 def file_checksum(path: Path) -> str:
     """sha256 of the file. Raises InvalidCorpus where it cannot be read."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise InvalidCorpus(f"{path} could not be read: {error}") from error
 

@@ -6,7 +6,6 @@ The only importer of transformer_lens.
 import logging
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -262,8 +261,3 @@ def load_model(
         if processing == "processed":
             bridge.enable_compatibility_mode(disable_warnings=True)
     return TransformerLensModel(bridge, source.name, source.revision(bridge), processing)
-
-
-def model_exists_locally(location: str) -> bool:
-    """Whether the location is a folder with a model configuration."""
-    return (Path(location) / "config.json").is_file()

@@ -1,6 +1,7 @@
 """What a head reads for a feature: repeated prefixes, and counts of behaviours over its top examples."""
 
 from collections.abc import Collection
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,8 +9,15 @@ from numpy.typing import NDArray
 from app.domain.tokens import Vocabulary
 
 # What the top DFA source of an example can be evidence of. One source may be several at once.
-KINDS = ("previous_token", "same_token", "induction", "bos", "copying")
+KINDS = ("previous_token", "same_token", "induction", "induction_fuzzy", "bos", "copying")
 NO_SOURCE = -1
+
+
+class PrefixLengths(NamedTuple):
+    """Of the same examples and sources: over token ids, and over normalised_ids."""
+
+    exact: NDArray[np.integer]
+    fuzzy: NDArray[np.integer]
 
 
 def normalised_ids(vocabulary: Vocabulary) -> NDArray[np.int64]:
@@ -66,17 +74,17 @@ def count_evidence(
     tokens: NDArray[np.integer],
     dest: NDArray[np.integer],
     source: NDArray[np.integer],
-    prefix_length: NDArray[np.integer],
+    prefix_length: PrefixLengths,
     promoted_ids: Collection[int],
     bos_id: int,
 ) -> dict[str, NDArray[np.int64]]:
     """How many of n examples show each of KINDS through each head, as [heads].
 
-    tokens: [n context], each example's own sequence. dest: [n]. source and prefix_length: [n heads], of the
+    tokens: [n context], each example's own sequence. dest: [n]. source and both of prefix_length: [n heads], of the
     top DFA source. previous_token: the source is the position before. same_token: an earlier copy of the
     token at dest. induction: the token before the source is the token at dest (exact prefix length at least
-    1). bos: the source is a BOS token. copying: the source's token is among promoted_ids, those the feature's
-    own logits boost most.
+    1). induction_fuzzy: the same up to one leading space and letter case. bos: the source is a BOS token.
+    copying: the source's token is among promoted_ids, those the feature's own logits boost most.
     A source of NO_SOURCE shows nothing.
     """
     known = source != NO_SOURCE
@@ -85,7 +93,8 @@ def count_evidence(
     shown = {
         "previous_token": source == dest[:, None] - 1,
         "same_token": (at_source == at_dest) & (source < dest[:, None]),
-        "induction": prefix_length >= 1,
+        "induction": prefix_length.exact >= 1,
+        "induction_fuzzy": prefix_length.fuzzy >= 1,
         "bos": at_source == bos_id,
         "copying": np.isin(at_source, list(promoted_ids)),
     }

@@ -4,10 +4,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from numpy.typing import NDArray
 from torch import Tensor
 
 from app.adapters.corpora import Corpus, open_corpus
@@ -69,7 +67,6 @@ class Bench:
         used = {sae.processing for sae in spec.plan.saes}
         self._models = {name: model for name, model in parts.models.items() if name in used}
         self._loaded = parts.saes
-        self.candidates: dict[int, NDArray[np.int64] | None] = {}
         torch.set_num_threads(spec.plan.threads)
 
     def model(self, processing: Processing = "raw") -> LanguageModel:

@@ -1,4 +1,4 @@
-"""A look at the first sequences: is the model processed as the SAE was trained on, and which features may rank.
+"""A look at the first sequences: is the model processed as the one that the SAE was trained on.
 
 An SAE trained on a model with folded norms and value biases reads a shifted z from the model as released: logits
 agree, and every pre-activation is silently wrong. So where a release's processing is not known, both are tried and
@@ -14,18 +14,14 @@ from numpy.typing import NDArray
 
 from app.adapters.language_model import LanguageModel, Processing
 from app.adapters.sae_formats import LoadedSae
-from app.attribution.decoder_weights import decoder_weight_norm, decoder_weight_share, rank_features
 from app.errors import InvalidCorpus, InvalidSae
 from app.precompute.bench import LayerSae
 from app.precompute.layer_batch import LayerBatch
-from app.precompute.ranking import fve_over_active
 from app.statistics.feature_partial import FeaturePartial, FeatureShape
 
 MAX_FVU = 0.7
 L0_FACTOR = 5.0
 _TIE = 1e-3  # relative FVU: processings that differ by less are the same to this SAE
-_RARE = 8  # active tokens in the calibration below which a feature's FVE says nothing yet
-_MARGIN = 3  # candidates per head and ranking, as a multiple of k
 
 
 @dataclass(frozen=True)
@@ -90,19 +86,3 @@ def check_fit(loaded: LoadedSae, fit: Fit) -> None:
 def _is_l0_believable(loaded: LoadedSae, fit: Fit) -> bool:
     published = loaded.published_l0
     return not published or published / L0_FACTOR <= fit.l0 <= published * L0_FACTOR
-
-
-def candidate_features(sae: LayerSae, partial: FeaturePartial, k: int) -> NDArray[np.int64]:
-    """Features that may end in some head's top k by either ranking, so that the pass keeps their payloads.
-
-    A feature that was missed is hydrated after the pass: this decides only what that costs. Rare features cannot
-    be judged yet and have few tokens to keep, so they are all candidates.
-    """
-    n_active = partial.n_active.total
-    common = torch.from_numpy(n_active >= _RARE)
-    share = decoder_weight_share(decoder_weight_norm(sae.coder.decoder_by_head)).cpu()
-    fve = torch.from_numpy(fve_over_active(partial).covariance_share)
-    ranked = [rank_features(value, common, _MARGIN * k) for value in (share, fve)]
-    chosen = np.unique(torch.cat(ranked).numpy(force=True))
-    rare = np.flatnonzero(n_active < _RARE)
-    return np.union1d(chosen[chosen >= 0], rare).astype(np.int64)

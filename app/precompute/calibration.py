@@ -1,7 +1,7 @@
-"""The look at the first sequences: sealed once per run, it decides which features keep payloads in the pass."""
+"""The look at the first sequences, whether the SAEs fit the model: sealed, so that a resume does not look again."""
 
 from app.precompute.bench import Bench
-from app.precompute.calibrate import Fit, candidate_features, check_fit
+from app.precompute.calibrate import Fit, check_fit
 from app.precompute.partial_files import CorruptPartial, SealedHeader, open_sealed, write_sealed
 from app.precompute.shard import empty_partial, layer_batches, layer_name
 from app.precompute.work_folder import CALIBRATION, WorkFolder
@@ -27,7 +27,7 @@ def calibrate(bench: Bench) -> Calibration:
 
 
 def save_calibration(bench: Bench, calibration: Calibration) -> None:
-    """Seal it, for a resume and for worker processes."""
+    """Seal it, for a resume."""
     header = SealedHeader(plan=bench.plan.fingerprint, shards=())
     named = {layer_name(layer): partial for layer, partial in calibration.items()}
     write_sealed(bench.folder.sealed / CALIBRATION, header, named)
@@ -44,13 +44,3 @@ def load_calibration(folder: WorkFolder, fingerprint: str) -> Calibration | None
     except (FileNotFoundError, CorruptPartial):
         return None
     return {layer: part for layer, part in partials.items() if isinstance(part, FeaturePartial)}
-
-
-def set_candidates(bench: Bench, calibration: Calibration) -> Bench:
-    """Choose the features whose kept tokens get payloads during the pass; None for all."""
-    for layer, sae in bench.saes.items():
-        everything = bench.plan.features == "all"
-        bench.candidates[layer] = (
-            None if everything else candidate_features(sae, calibration[layer], bench.plan.k)
-        )
-    return bench

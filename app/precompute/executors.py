@@ -13,7 +13,6 @@ from typing import Protocol
 
 from app.errors import AppError
 from app.precompute.bench import Bench, JobSpec
-from app.precompute.calibration import calibrate, load_calibration, set_candidates
 from app.precompute.plan import Unit
 from app.precompute.shard import run_unit
 
@@ -120,10 +119,7 @@ def _end_with_parent() -> None:
 @cache
 def _worker_bench() -> Bench:
     """Made by the first unit and not by the start, so that its errors are told as what they are."""
-    spec = _worker_spec[0]
-    bench = Bench(spec)
-    calibration = load_calibration(spec.folder, spec.plan.fingerprint) or calibrate(bench)
-    return set_candidates(bench, calibration)
+    return Bench(_worker_spec[0])
 
 
 def _run_in_worker(unit: Unit) -> None:

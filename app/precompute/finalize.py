@@ -17,7 +17,7 @@ from app.attribution.logits import (
     head_slice_tops,
     summarise_logits,
 )
-from app.domain.evidence import count_evidence, prefix_lengths
+from app.domain.evidence import PrefixLengths, count_evidence, prefix_lengths
 from app.domain.records import (
     N_SOURCES,
     Evidence,
@@ -128,7 +128,7 @@ class Finalizer:
             self._tokens[examples.sequence[:n]],
             examples.position[:n],
             examples.source[:n, :, 0],
-            examples.prefix_length[:n],
+            PrefixLengths(examples.prefix_length[:n], examples.prefix_length_fuzzy[:n]),
             promoted.token_id[promoted.logit > 0].tolist(),
             self._bos,
         )

@@ -16,7 +16,7 @@ from app.adapters.corpora import Corpus
 from app.domain.records import JobProgress, Json, RunReport
 from app.errors import AppError, StoreBusy
 from app.precompute.bench import Bench
-from app.precompute.calibration import calibrate, load_calibration, save_calibration, set_candidates
+from app.precompute.calibration import calibrate, load_calibration, save_calibration
 from app.precompute.executors import Executor, ProcessExecutor, SerialExecutor
 from app.precompute.plan import Unit
 from app.precompute.prepare import prepare
@@ -62,7 +62,7 @@ def run_job(request: JobRequest, store: str, how: HowToRun) -> str:
         spec.folder.start(spec.plan, how.new_run)
         save_calibration(bench, calibration)
         with _migrated(store) as engine:
-            return _Job(request.slug, set_candidates(bench, calibration), engine, how).run()
+            return _Job(request.slug, bench, engine, how).run()
 
 
 def find_live_run(store: str, slug: str) -> str | None:
@@ -115,6 +115,7 @@ class _Job:
         stage.finish()
         report = self._report(executor, outcome, monitor)
         publisher.go_live(self._engine, run_id, report)  # the last thing that can fail
+        bench.folder.drop_activations()
         return report_text(self._slug, bench.plan.fingerprint, report)
 
     def _compute(self, bench: Bench, executor: Executor, units: list[Unit], monitor: JobMonitor) -> None:
@@ -139,7 +140,7 @@ class _Job:
     def _report(self, executor: Executor, outcome: Outcome, monitor: JobMonitor) -> RunReport:
         details: dict[str, Json] = {
             "n_features": outcome.n_features,
-            "n_hydrated": outcome.n_hydrated,
+            "n_run_again": outcome.n_run_again,
             "worst_residual": outcome.worst_residual,
             "sources": sources_json(self._bench.spec),
             "stage_seconds": {name: round(seconds, 2) for name, seconds in monitor.seconds.items()},
@@ -194,7 +195,7 @@ def report_text(slug: str, fingerprint: str, report: RunReport) -> str:
         f"atlas {slug}, run {fingerprint}",
         f"{report.seconds:.1f} s, {report.executor} x {report.workers}, "
         f"peak memory {report.peak_memory_bytes / 2**20:,.0f} MiB",
-        f"{details['n_features']} features with examples, {details['n_hydrated']} examples hydrated afterwards, "
+        f"{details['n_features']} features with examples, {details['n_run_again']} examples run again, "
         f"worst residual {details['worst_residual']:.1e}",
         "layer  SAE                   d_sae   L0     FVU    dead  rare",
     ]

@@ -1,7 +1,8 @@
 """One layer on one batch of sequences: what is counted, and the payload of each token that is kept."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from app.attribution.dfa import keep_sources, pair_contributions, residual, sequ
 from app.attribution.sae import Encoded
 from app.errors import InvalidModel
 from app.precompute.bench import LayerSae
+from app.statistics.arrays import AnyArray
 from app.statistics.feature_partial import FeatureBatch
 from app.statistics.payloads import Payloads
 
@@ -25,11 +27,12 @@ class LayerBatch:
     """Token index = sequence * context_size + position, over the whole corpus."""
 
     sae: LayerSae
-    activations: LayerActivations
-    counted: Bool[Tensor, "batch pos"]
+    v: Float[Tensor, "batch src n_heads d_head"]
+    pattern: Float[Tensor, "batch n_heads dest src"]
     first_sequence: int
     z: Float[Tensor, "token n_heads d_head"]  # counted tokens only
     encoded: Encoded
+    counted: Bool[Tensor, "batch pos"]
     row: Int64[Tensor, "batch pos"]  # where a counted token is in z; -1 elsewhere
 
     @classmethod
@@ -37,16 +40,54 @@ class LayerBatch:
         cls, sae: LayerSae, activations: LayerActivations, counted: Bool[Tensor, "batch pos"], first: int
     ) -> "LayerBatch":
         """Encode the counted tokens. Raises InvalidModel when z is not finite."""
-        device = activations.z.device
-        counted = counted.to(device)
+        counted = counted.to(activations.z.device)
         z = activations.z[counted]
         if not torch.isfinite(z).all():
             raise InvalidModel(
                 f"hook_z of layer {sae.layer} is not finite on sequences from {first}; try --dtype float32"
             )
-        row = torch.full(counted.shape, -1, dtype=torch.int64, device=device)
-        row[counted] = torch.arange(len(z), device=device)
-        return cls(sae, activations, counted, first, z, sae.coder.encode(z.flatten(1)), row)
+        encoded = sae.coder.encode(z.flatten(1))
+        return cls(sae, activations.v, activations.pattern, first, z, encoded, counted, _rows(counted))
+
+    @classmethod
+    def from_arrays(
+        cls, sae: LayerSae, arrays: Mapping[str, AnyArray], counted: Bool[Tensor, "batch pos"], first: int
+    ) -> "LayerBatch":
+        """What to_arrays gave, with pre-activations of the active pairs alone: enough for payloads."""
+        device = sae.coder.w_enc.device
+        found = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+        counted = counted.to(device)
+        pair = (found["token"].long(), found["feature"].long())
+        dense: dict[str, Tensor] = {}
+        for name in ("feature_acts", "hidden_pre"):
+            values = found[name]
+            dense[name] = values.new_zeros(len(found["z"]), sae.coder.d_sae).index_put_(pair, values)
+        encoded = Encoded(scale=found["scale"], shift=found["shift"], unscale=found["unscale"], **dense)
+        return cls(sae, found["v"], found["pattern"], first, found["z"], encoded, counted, _rows(counted))
+
+    def to_arrays(self) -> dict[str, AnyArray]:
+        """What payloads are made from, with feature_acts and hidden_pre of the active pairs alone."""
+        token, feature = self.active
+        encoded = self.encoded
+        tensors = {
+            "v": self.v,
+            "pattern": self.pattern,
+            "z": self.z,
+            "token": token.int(),
+            "feature": feature.int(),
+            "feature_acts": encoded.feature_acts[token, feature],
+            "hidden_pre": encoded.hidden_pre[token, feature],
+            "scale": encoded.scale,
+            "shift": encoded.shift,
+            "unscale": encoded.unscale,
+        }
+        return {name: tensor.numpy(force=True) for name, tensor in tensors.items()}
+
+    @cached_property
+    def active(self) -> tuple[Int64[Tensor, " pair"], Int64[Tensor, " pair"]]:
+        """The token (its row in z) and the feature of every active pair."""
+        token, feature = (self.encoded.feature_acts > 0).nonzero(as_tuple=True)
+        return token, feature
 
     @property
     def context_size(self) -> int:
@@ -56,7 +97,7 @@ class LayerBatch:
     def feature_batch(self) -> FeatureBatch:
         """Every active (token, feature) of the batch, and the batch's z."""
         acts, hidden_pre = self.encoded.feature_acts, self.encoded.hidden_pre
-        token, feature = (acts > 0).nonzero(as_tuple=True)
+        token, feature = self.active
         contribution = pair_contributions(self.z, self.sae.read_by_head, self.encoded.scale, token, feature)
         z_flat = self.z.flatten(1)
         missed = (self.sae.coder.decode(acts, self.encoded) - z_flat).double()
@@ -125,8 +166,8 @@ class LayerBatch:
     ) -> Float[Tensor, "example n_heads src"]:
         """DFA by head and source of counted tokens of one sequence."""
         return sequence_dfa(
-            self.activations.v[sequence],
-            self.activations.pattern[sequence],
+            self.v[sequence],
+            self.pattern[sequence],
             self.sae.read_by_head,
             dest,
             feature,
@@ -138,3 +179,7 @@ class LayerBatch:
         rows = self.row[sequence]
         acts = self.encoded.feature_acts[rows.clamp(min=0), feature[:, None]] * (rows >= 0)
         return acts.clamp(max=torch.finfo(torch.float16).max).half().numpy(force=True)
+
+
+def _rows(counted: Bool[Tensor, "batch pos"]) -> Int64[Tensor, "batch pos"]:
+    return torch.where(counted, counted.flatten().cumsum(0).view(counted.shape) - 1, -1)

@@ -13,6 +13,7 @@ from app.adapters.sae_formats import LoadedSae, load_sae
 from app.adapters.text_sources import open_text_source
 from app.adapters.transformer_lens_model import DTYPES, load_model
 from app.errors import AppError, InvalidCorpus
+from app.paths import file_sha256
 from app.precompute.bench import JobSpec, LayerSae, Parts
 from app.precompute.calibrate import Fit, choose_processing, measure
 from app.precompute.plan import RunPlan, SaePlan
@@ -73,8 +74,7 @@ def _open_corpus(request: JobRequest, model: LanguageModel, folder: WorkFolder) 
     """The tokenised corpus, its folder, and the identity of what it was made from."""
     path = Path(request.dataset).expanduser()
     if path.suffix == ".npy" and path.is_file():
-        with path.open("rb") as file:
-            identity = hashlib.file_digest(file, "sha256").hexdigest()
+        identity = file_sha256(path)
         target, record = _corpus_folder(request, model, folder, identity), model.record
         corpus = load_pretokenised(path, target, record.bos_token_id, record.d_vocab, request.n_prompts)
         _check_context(corpus.context_size, model)

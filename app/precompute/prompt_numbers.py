@@ -56,7 +56,7 @@ def answer_for(batch: LayerBatch, tokens: list[int], question: PromptQuestion) -
     index = active[0].index if question.feature is None and active else question.feature
     if index is None:
         dest = question.dest or len(tokens) - 1
-        return PromptAnswer(tokens, head, dest, _pattern(batch.activations.pattern, head), active, None)
+        return PromptAnswer(tokens, head, dest, _pattern(batch.pattern, head), active, None)
     _check_feature(batch, index)
     dest = question.dest
     if dest is None:
@@ -65,7 +65,7 @@ def answer_for(batch: LayerBatch, tokens: list[int], question: PromptQuestion) -
     if question.head is None:  # the head that matters where one looks
         head = int(np.argmax(reading.contributions))
         reading, active = read_feature(batch, index, head, dest), _active(pairs, head)
-    return PromptAnswer(tokens, head, dest, _pattern(batch.activations.pattern, head), active, reading)
+    return PromptAnswer(tokens, head, dest, _pattern(batch.pattern, head), active, reading)
 
 
 def read_feature(batch: LayerBatch, index: int, head: int, dest: int) -> FeatureReading:

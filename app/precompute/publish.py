@@ -35,7 +35,7 @@ class Outcome:
 
     n_features: int
     worst_residual: float
-    n_hydrated: int
+    n_run_again: int  # examples whose activations were not kept
     saes: tuple[SaeRecord, ...]
 
 
@@ -57,24 +57,23 @@ class Publisher:
             partial = self._folded(layer)
             rankings[layer] = self._ranked(partial, layer)
             missing[layer] = missing_payloads(partial, self._chosen(rankings[layer]))
-        # One forward for all layers, although each layer's partial is then folded twice: that is the cheaper.
-        made = hydrate(self._bench, missing)
+        # One pass for all layers, although each layer's partial is then folded twice: that is the cheaper.
+        hydrated = hydrate(self._bench, missing)
         finalizer = Finalizer(self._bench, normalised_ids(self._vocabulary))
         saes: list[SaeRecord] = []
         worst = 0.0
         for layer in layers:
-            partial = self._folded(layer).with_payloads(made.pop(layer))
+            partial = self._folded(layer).with_payloads(hydrated.payloads.pop(layer))
             result = LayerResult(self._bench.saes[layer], partial, rankings[layer])
             for records in _batches(finalizer.features(result, self._chosen(rankings[layer]))):
                 with write_session(engine) as session:
-                    runs.add_features(session, run_id, records)
+                    runs.add_features(session, run_id, records, self._vocabulary)
                 worst = max(worst, *(record.worst_residual for record in records))
             saes.append(sae_record(self._bench, result))
             stage.advance(1)
         self._finish(engine, run_id, rankings, saes)
         n_features = sum(len(self._chosen(ranking)) for ranking in rankings.values())
-        n_hydrated = sum(len(keys) for keys in missing.values())
-        return run_id, Outcome(n_features, worst, n_hydrated, tuple(saes))
+        return run_id, Outcome(n_features, worst, hydrated.n_run_again, tuple(saes))
 
     def go_live(self, engine: Engine, run_id: int, report: RunReport) -> None:
         """The switch, in one transaction."""

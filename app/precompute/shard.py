@@ -16,6 +16,7 @@ from app.attribution.head_scores import (
     repeated_sequence_scores,
 )
 from app.precompute.bench import Bench
+from app.precompute.kept_activations import keep, n_kept
 from app.precompute.layer_batch import LayerBatch
 from app.precompute.partial_files import SealedHeader, write_sealed
 from app.precompute.plan import RunPlan, Unit
@@ -45,7 +46,7 @@ def run_unit(bench: Bench, unit: Unit) -> Path:
 
 
 def features_of_shard(bench: Bench, shard: int) -> dict[str, Partial]:
-    """Every layer's statistics over one shard, with payloads for the bench's candidate features.
+    """Every layer's statistics over one shard; with payloads where every feature is to be published.
 
     With them the text scores of the shard's score sequences, if it has any: the pass goes to the last layer for
     those, and their patterns need no forward of their own.
@@ -97,7 +98,7 @@ def layer_batches(
     """
     tokens = torch.from_numpy(bench.corpus.tokens[start:stop].astype(np.int64))
     counted = torch.from_numpy(bench.corpus.counted(start, stop))
-    return token_batches(bench, tokens, counted, start, only)
+    return token_batches(bench, tokens, counted, start, only, read)
 
 
 def token_batches(
@@ -106,6 +107,7 @@ def token_batches(
     counted: Bool[Tensor, "batch pos"],
     start: int,
     only: Sequence[int] | None = None,
+    read: ReadPattern | None = None,
 ) -> Iterator[LayerBatch]:
     """The same of any sequences; the first of them counts as sequence `start`."""
     for processing, all_layers in bench.layers_by_processing.items():
@@ -124,8 +126,11 @@ def token_batches(
 
 def _fold(bench: Bench, partial: FeaturePartial, batch: LayerBatch) -> FeaturePartial:
     partial = partial.update(batch.feature_batch())
-    feature, token_index = partial.winners_without_payload(bench.candidates.get(batch.sae.layer))
-    return partial.with_payloads(batch.payloads(feature, token_index))
+    if bench.plan.features == "all":
+        return partial.with_payloads(batch.payloads(*partial.winners_without_payload()))
+    if batch.first_sequence < n_kept(bench):
+        keep(bench, batch)
+    return partial
 
 
 def random_scores(bench: Bench, index: int) -> dict[str, Partial]:

@@ -35,6 +35,11 @@ class WorkFolder:
         return self.root / "sealed"
 
     @property
+    def activations(self) -> Path:
+        """Where activations are kept until the run is published."""
+        return self.root / "activations"
+
+    @property
     def plan_file(self) -> Path:
         """The plan that the sealed partials belong to."""
         return self.root / "plan.json"
@@ -54,13 +59,20 @@ class WorkFolder:
         if new_run:
             self.clear()
         self.sealed.mkdir(parents=True, exist_ok=True)
-        sweep_temporary(self.sealed)
+        self.activations.mkdir(exist_ok=True)
+        for folder in (self.sealed, self.activations):
+            sweep_temporary(folder)
         plan.save(self.plan_file)
 
     def clear(self) -> None:
         """Drop a run's plan and partials; the tokenised corpora stay."""
         self.plan_file.unlink(missing_ok=True)
-        shutil.rmtree(self.sealed, ignore_errors=True)
+        for folder in (self.sealed, self.activations):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def drop_activations(self) -> None:
+        """Called when the run is live."""
+        shutil.rmtree(self.activations, ignore_errors=True)
 
     def finished(self, plan: RunPlan, units: list[Unit]) -> tuple[list[Unit], list[str]]:
         """Units whose sealed file is whole and of this plan; damaged files are removed and named."""

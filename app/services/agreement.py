@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Annotated
 
 import krippendorff
 import numpy as np
@@ -20,34 +21,49 @@ ByAnnotator = Mapping[str, Mapping[HeadRef, HeadAnnotation]]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its 95% bootstrap interval over heads. None where undefined; `reason` then says why."""
+    """A number with its 95% bootstrap interval over heads."""
 
-    value: float | None
-    low: float | None
-    high: float | None
-    n_heads: int
-    reason: str = ""
+    value: Annotated[float | None, "The number; null where it is undefined"]
+    low: Annotated[float | None, "Lower end of the interval; null where there are too few heads"]
+    high: Annotated[float | None, "Upper end"]
+    n_heads: Annotated[int, "Heads that it is taken over"]
+    reason: Annotated[str, "Why it is undefined, else empty"] = ""
+
+
+@dataclass(frozen=True)
+class TypePair:
+    """Two types that two annotators gave one head, whoever gave which."""
+
+    first: Annotated[HeadType, "One type"]
+    second: Annotated[HeadType, "The other, which may be the same"]
+    n_pairs: Annotated[int, "How many pairs of records have them"]
+
+
+@dataclass(frozen=True)
+class Opinion:
+    annotator: Annotated[str, "Who"]
+    head_type: Annotated[HeadType | None, "The settled type; null where there is none"]
+    roles: Annotated[tuple[str, ...], "The roles"]
 
 
 @dataclass(frozen=True)
 class Disagreement:
     """A head whose annotators differ in type, or share no role."""
 
-    head: HeadRef
-    types: tuple[tuple[str, HeadType | None], ...]
-    roles: tuple[tuple[str, tuple[str, ...]], ...]
-    role_overlap: float | None
+    head: Annotated[HeadRef, "The head"]
+    opinions: Annotated[tuple[Opinion, ...], "What each annotator says, by name"]
+    role_overlap: Annotated[float | None, "Mean share of roles in common; null where nobody gave any"]
 
 
 @dataclass(frozen=True)
 class Agreement:
     """Agreement of everyone with everyone on the heads that at least two have typed or given roles."""
 
-    annotators: tuple[str, ...]
-    head_type: Estimate
-    roles: Estimate
-    confusion: tuple[tuple[HeadType, HeadType, int], ...]  # unordered pairs of types with their counts
-    disagreements: tuple[Disagreement, ...]
+    annotators: Annotated[tuple[str, ...], "Whose records are compared"]
+    head_type: Annotated[Estimate, "Krippendorff's alpha of settled head types, nominal"]
+    roles: Annotated[Estimate, "Mean over heads of roles in common over all roles, over pairs of annotators"]
+    confusion: Annotated[tuple[TypePair, ...], "Pairs of types with how often they meet"]
+    disagreements: Annotated[tuple[Disagreement, ...], "Heads to settle, layers upwards"]
 
 
 def agreement(by_annotator: ByAnnotator, seed: int = 0, n_resamples: int = N_RESAMPLES) -> Agreement:
@@ -137,21 +153,21 @@ def _role_overlap(by_annotator: ByAnnotator, head: HeadRef) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _confusion(by_annotator: ByAnnotator, heads: list[HeadRef]) -> tuple[tuple[HeadType, HeadType, int], ...]:
+def _confusion(by_annotator: ByAnnotator, heads: list[HeadRef]) -> tuple[TypePair, ...]:
     counts: dict[tuple[int, int], int] = {}
     for head in heads:
         given = [t for records in by_annotator.values() if (t := settled_type(records.get(head)))]
         for left, right in combinations(sorted(map(HEAD_TYPES.index, given)), 2):
             counts[left, right] = counts.get((left, right), 0) + 1
-    return tuple((HEAD_TYPES[left], HEAD_TYPES[right], n) for (left, right), n in sorted(counts.items()))
+    return tuple(
+        TypePair(HEAD_TYPES[left], HEAD_TYPES[right], n) for (left, right), n in sorted(counts.items())
+    )
 
 
 def _disagreement(by_annotator: ByAnnotator, head: HeadRef) -> Disagreement | None:
     given = {name: records[head] for name, records in sorted(by_annotator.items()) if head in records}
-    types: list[tuple[str, HeadType | None]] = [(name, settled_type(found)) for name, found in given.items()]
+    opinions = tuple(Opinion(name, settled_type(found), found.roles) for name, found in given.items())
     overlap = _role_overlap(by_annotator, head)
-    if len({head_type for _, head_type in types if head_type}) < 2 and overlap != 0:
+    if len({opinion.head_type for opinion in opinions if opinion.head_type}) < 2 and overlap != 0:
         return None
-    return Disagreement(
-        head, tuple(types), tuple((name, found.roles) for name, found in given.items()), overlap
-    )
+    return Disagreement(head, opinions, overlap)

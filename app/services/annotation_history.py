@@ -5,8 +5,8 @@ from sqlalchemy.orm import Session
 from app.domain.annotations import HeadAnnotation
 from app.domain.refs import HeadRef
 from app.services import annotations
-from app.services.annotation_models import HistoryEntry, HistoryPage
 from app.services.annotation_views import changes, record_view
+from app.services.panel_models import HistoryEntry, HistoryPage
 from app.services.visibility import Viewer
 from app.store.annotators import find_annotator
 from app.store.dashboards import LiveRun

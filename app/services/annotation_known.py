@@ -12,8 +12,8 @@ from app.domain.novelty import novel_groups
 from app.domain.refs import FeatureRef, HeadRef
 from app.domain.roles import normalised
 from app.domain.type_changes import changes_in_words, counts_in_words
-from app.services.annotation_models import AnnotationRecord, HeadRecordsPage, RecordState
 from app.services.annotation_views import record_view, saved_at
+from app.services.panel_models import AnnotationRecord, HeadRecordsPage, RecordState
 from app.services.visibility import Viewer, is_open, visible_records
 from app.store import annotations as store
 from app.store.annotators import CONSENSUS, PUBLISHED

@@ -9,9 +9,9 @@ from app.domain.records import Ranking
 from app.domain.refs import FeatureRef, HeadRef
 from app.domain.roles import ROLES, normalised, suggested_family
 from app.services.annotation_known import Known, counted_features, others_of, record_state, with_labels
-from app.services.annotation_models import ClashView, Hint, Panel, RoleChoice, Slot
 from app.services.annotation_views import evidence_view
 from app.services.page_parts import FeatureThroughHead
+from app.services.panel_models import ClashView, Hint, Panel, RoleChoice, Slot
 from app.services.published import published_for
 from app.services.suggestions import suggest
 from app.services.visibility import is_open

@@ -7,7 +7,7 @@ from app.domain.annotations import EvidenceLink, FeatureLabel, FeatureNote, Grou
 from app.domain.head_types import HEAD_TYPE_NAMES
 from app.domain.merging import Clash
 from app.domain.refs import FeatureRef, InvalidReference
-from app.services.annotation_models import (
+from app.services.panel_models import (
     AnnotationRecord,
     Change,
     ClashView,

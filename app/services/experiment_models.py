@@ -158,15 +158,6 @@ class ExperimentsPage:
 
 
 @dataclass(frozen=True)
-class HeadFinding:
-    """What one experiment found of one head."""
-
-    id: Annotated[str, "The experiment"]
-    name: Annotated[str, "Which experiment"]
-    finding: Annotated[str, "What it found of this head, in a sentence"]
-
-
-@dataclass(frozen=True)
 class NamedHead:
     head: Annotated[HeadRef, "The head"]
     finding: Annotated[str, "What was found of it"]

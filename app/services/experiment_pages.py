@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -17,7 +18,6 @@ from app.domain.experiments.rankings import WeightVsFveResult
 from app.domain.experiments.records import Result, StoredExperiment
 from app.domain.experiments.scan import UniversalityResult
 from app.domain.records import Json
-from app.domain.refs import HeadRef
 from app.errors import NotFound
 from app.services.atlas_pages import jobs_under_way
 from app.services.experiment_models import (
@@ -25,7 +25,6 @@ from app.services.experiment_models import (
     ExperimentsPage,
     ExperimentSummary,
     Figure,
-    HeadFinding,
     NamedHead,
     Parameter,
 )
@@ -39,6 +38,7 @@ from app.services.spreadsheet import escape_cell
 from app.store import experiments as store
 from app.store.dashboards import LiveRun
 
+MAX_BESIDE = 3  # scans of other models beside a scan
 Draw = Callable[[Any, FigureOptions], tuple[Figure, ...]]
 _FIGURES: dict[type[Result], Draw] = {
     LongPrefixResult: long_prefix_figures,
@@ -64,6 +64,10 @@ def experiment_page(
     stored = store.get_experiment(session, run.slug, experiment_id)
     result = stored.record if stored.state == "done" else None
     named = {} if result is None else head_findings(result)
+    if isinstance(result, UniversalityResult):
+        beside = store.newest_elsewhere(session, run.slug, stored.request.name, MAX_BESIDE)
+        others = (one.record for one in beside)
+        options = replace(options, others=tuple(one for one in others if isinstance(one, UniversalityResult)))
     running = jobs_under_way(session) if stored.state == "running" else ()
     return ExperimentPage(
         model=run.slug,
@@ -75,12 +79,6 @@ def experiment_page(
         jobs=tuple(job for job in running if job.fingerprint == stored.id),
         query=options.query(),
     )
-
-
-def experiments_of(session: Session, run: LiveRun, head: HeadRef) -> tuple[HeadFinding, ...]:
-    """What finished experiments found of a head, newest first."""
-    found = store.findings_of(session, run.slug, head)
-    return tuple(HeadFinding(one.experiment.id, one.experiment.request.name, one.finding) for one in found)
 
 
 def figure_of(page: ExperimentPage, name: str | None) -> Figure:

@@ -9,9 +9,9 @@ from app.domain.annotations import FeatureNote, Revision
 from app.domain.refs import FeatureRef
 from app.services import annotations
 from app.services.annotation_actions import derived_key
-from app.services.annotation_models import NotesPage, NotesPanel
 from app.services.annotation_views import note_view
 from app.services.annotations import Save
+from app.services.panel_models import NotesPage, NotesPanel
 from app.services.visibility import Viewer, is_open, visible_records
 from app.store.annotations import get_atlas_id
 from app.store.dashboards import LiveRun

@@ -31,25 +31,19 @@ class Place:
     position: int
 
 
-@dataclass(frozen=True)
-class FeatureLook:
-    """How a feature is looked at. head: whose DFA; None: the one with the largest decoder weight share.
-
-    whole: an example shown in full.
-    """
-
-    head: HeadRef | None = None
-    align: Align = "prefix"
-    whole: Place | None = None
-
-
-def feature_page(reading: Reading, ref: FeatureRef, look: FeatureLook = FeatureLook()) -> FeaturePage:
-    """Everything stored of one feature, seen through one head.
+def feature_page(
+    reading: Reading,
+    ref: FeatureRef,
+    head: HeadRef | None,
+    align: Align = "prefix",
+    whole: Place | None = None,
+) -> FeaturePage:
+    """Through the given head, or the one with the largest decoder weight share; `whole`: an example shown in full.
 
     Raises NotFound for a feature or example that is not stored, or a head of another layer.
     """
     run = reading.run
-    sae, record, chosen = _chosen(reading, ref, look.head)
+    sae, record, chosen = _chosen(reading, ref, head)
     neighbours = feature_neighbours(reading.session, run, ref)
     vocabulary, index = reading.vocabulary, chosen.head
     promoted = parts.whole_logits(record.promoted, vocabulary)
@@ -58,8 +52,8 @@ def feature_page(reading: Reading, ref: FeatureRef, look: FeatureLook = FeatureL
         feature=ref,
         run=parts.summarise_run(run.record),
         head=chosen,
-        align=look.align,
-        whole=None if look.whole is None else _whole(reading, record, index, look.align, look.whole),
+        align=align,
+        whole=None if whole is None else _whole(reading, record, index, align, whole),
         n_active=record.n_active,
         density=record.density,
         max_activation=record.max_activation,
@@ -73,7 +67,7 @@ def feature_page(reading: Reading, ref: FeatureRef, look: FeatureLook = FeatureL
         activation_histogram=parts.make_bins(record.activation_histogram),
         evidence=parts.evidence_shares(record.evidence, index),
         evidence_n=record.evidence.n_examples,
-        groups=_groups(reading, record, index, look.align),
+        groups=_groups(reading, record, index, align),
         worst_residual=record.worst_residual,
         dfa_maximum=parts.dfa_maximum(record, index),
         sae=sae,
@@ -85,20 +79,20 @@ def feature_page(reading: Reading, ref: FeatureRef, look: FeatureLook = FeatureL
     )
 
 
-def whole_example(reading: Reading, ref: FeatureRef, look: FeatureLook) -> WholeExample:
+def whole_example(
+    reading: Reading, ref: FeatureRef, head: HeadRef | None, align: Align, place: Place
+) -> WholeExample:
     """One example alone, for a request of it. Raises as `feature_page` does."""
-    _, record, chosen = _chosen(reading, ref, look.head)
-    if look.whole is None:
-        raise NotFound(f"no example of {ref} was asked for")
+    _, record, chosen = _chosen(reading, ref, head)
     return WholeExample(
         model=reading.run.slug,
         feature=ref,
         head=chosen,
         run=parts.summarise_run(reading.run.record),
-        align=look.align,
+        align=align,
         max_activation=record.max_activation,
         dfa_maximum=parts.dfa_maximum(record, chosen.head),
-        whole=_whole(reading, record, chosen.head, look.align, look.whole),
+        whole=_whole(reading, record, chosen.head, align, place),
     )
 
 

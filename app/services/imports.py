@@ -107,12 +107,20 @@ class _Context:
 
 
 def rename_columns(rows: Numbered, mapping: Mapping[str, str]) -> list[tuple[int, Row]]:
-    """Rows under our columns: by the mapping (an empty name drops a column), then by ALIASES."""
+    """Rows under our columns: by the mapping (an empty name drops a column), then by ALIASES.
+
+    Raises InvalidCell where two columns would be one.
+    """
     names = {**ALIASES, **mapping}
     renamed: list[tuple[int, Row]] = []
     for number, row in rows:
-        cells = {names.get(name, names.get(name.lower(), name)): cell for name, cell in row.items()}
-        cells.pop("", None)
+        cells: Row = {}
+        for name, cell in row.items():
+            ours = names.get(name, names.get(name.lower(), name))
+            if ours in cells:
+                raise InvalidCell(f"row {number} has two columns that are read as {ours[:60]!r}")
+            if ours:
+                cells[ours] = cell
         renamed.append((number, cells))
     return renamed
 

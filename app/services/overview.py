@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Annotated
 
 from sqlalchemy.orm import Session
 
@@ -24,9 +25,9 @@ from app.store.dashboards import LiveRun
 class GroupCount:
     """One group among a head's top features. A group of no name is the unclear or unlabelled ones."""
 
-    name: str
-    family: Family
-    count: int
+    name: Annotated[str, "Its name; empty for features that are unclear or not labelled"]
+    family: Annotated[Family, "Its family, which gives the colour"]
+    count: Annotated[int, "How many of the top features are in it"]
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,10 @@ class Progress:
 class PublishedTotals:
     """The totals that the published reference prints, for heads of the whole model."""
 
-    source: str
-    n_heads: int
-    n_surprising: int
-    by_type: dict[HeadType, int]
+    source: Annotated[str, "The source"]
+    n_heads: Annotated[int, "Heads that it speaks of"]
+    n_surprising: Annotated[int, "Heads that it calls surprising"]
+    by_type: Annotated[dict[HeadType, int], "Heads of each type that it counts"]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from typing import Annotated
 
 from app.domain.records import Ranking, SaeRecord
 from app.domain.refs import FeatureRef, HeadRef
-from app.services.annotation_models import NotesPanel, Panel
 from app.services.atlas_parts import AtlasNotes, Colouring, Done, HeadNotes, LayerNotes, Order, StrongScore
 from app.services.feature_models import ExampleFigures, SimilarFeature
 from app.services.page_parts import (
@@ -14,12 +13,14 @@ from app.services.page_parts import (
     Bins,
     FeatureThroughHead,
     Fve,
+    HeadFinding,
     Pair,
     PairGroup,
     RunSummary,
     Standing,
     TokenLogit,
 )
+from app.services.panel_models import NotesPanel, Panel
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class HeadPage:
     ]
     top_overlap: Annotated[int | None, "Features that are in the top ten by both rankings"]
     standings: Annotated[tuple[Standing, ...], "Each score among all heads", DRAWN]
+    experiments: Annotated[tuple[HeadFinding, ...], "What experiments found of the head, newest first"] = ()
     annotation: Annotated[Panel | None, "The form beside it; null where nobody annotates", DRAWN] = None
 
 

@@ -192,3 +192,12 @@ class Standing:
     value: Annotated[float, "Its value"]
     place: Annotated[int, "Place among all heads, 1 being the largest value"]
     values: Annotated[tuple[float, ...], "The values of all heads, in order of layer and head"]
+
+
+@dataclass(frozen=True)
+class HeadFinding:
+    """What one experiment found of one head."""
+
+    id: Annotated[str, "The experiment"]
+    name: Annotated[str, "Which experiment"]
+    finding: Annotated[str, "What it found of this head, in a sentence"]

@@ -11,6 +11,7 @@ from app.domain.refs import FeatureRef, HeadRef
 from app.domain.tokens import Vocabulary
 from app.errors import NotFound
 from app.services import feature_parts as parts
+from app.services.head_experiments import experiments_of
 from app.services.page_models import FeatureRow, HeadPage
 from app.services.page_parts import Align, FeatureThroughHead, Pair, PairGroup, Standing
 from app.services.run_cache import RunCache
@@ -123,6 +124,7 @@ def head_page(reading: Reading, question: HeadQuestion) -> HeadPage:
         rank_correlation=head.rank_correlation,
         top_overlap=head.top_overlap,
         standings=standings_of(heads, ref),
+        experiments=experiments_of(reading.session, run, ref),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Annotated, Any
 
 from sqlalchemy.orm import Session
 
@@ -42,31 +42,31 @@ class Published:
 
 @dataclass(frozen=True)
 class HeadComparison:
-    """One head: what the annotator says beside what is published. None: one side says nothing of it."""
+    """One head: what the annotator says beside what is published."""
 
-    head: HeadRef
-    roles: tuple[str, ...]
-    published_roles: tuple[str, ...]
-    role_overlap: float | None
-    head_type: HeadType | None
-    published_type: HeadType | None
-    same_type: bool | None
-    known: bool
-    caveat: str
+    head: Annotated[HeadRef, "The head"]
+    roles: Annotated[tuple[str, ...], "The annotator's roles"]
+    published_roles: Annotated[tuple[str, ...], "The published ones"]
+    role_overlap: Annotated[float | None, "Roles in common over all roles; null where there are none"]
+    head_type: Annotated[HeadType | None, "The annotator's settled type; null where there is none"]
+    published_type: Annotated[HeadType | None, "The published type; null where none is given"]
+    same_type: Annotated[bool | None, "Whether they are the same; null where one is missing"]
+    known: Annotated[bool, "Whether earlier work had found the head too"]
+    caveat: Annotated[str, "Where the source contradicts itself"]
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Heads that both speak of, and the totals. A role is recovered where the two share at least one."""
 
-    heads: tuple[HeadComparison, ...]
-    n_published: int
-    n_role_shared: int
-    n_role_compared: int
-    n_same_type: int
-    n_type_compared: int
-    n_known_recovered: int
-    n_known_compared: int
+    heads: Annotated[tuple[HeadComparison, ...], "Head by head, layers upwards"]
+    n_published: Annotated[int, "Published heads that are visible"]
+    n_role_shared: Annotated[int, "Heads with at least one role in common"]
+    n_role_compared: Annotated[int, "Heads with published roles, and roles of the annotator or none"]
+    n_same_type: Annotated[int, "Heads of the same type"]
+    n_type_compared: Annotated[int, "Heads where both give a type"]
+    n_known_recovered: Annotated[int, "Heads known from earlier work with at least one role in common"]
+    n_known_compared: Annotated[int, "Heads known from earlier work that were compared"]
 
 
 @cache

@@ -63,14 +63,19 @@ def add_up(annotator: str, heads: dict[HeadRef, HeadAnnotation], n_layers: int, 
     )
 
 
+def with_sensitivity(
+    session: Session, run: LiveRun, added: RollUp, heads: Mapping[HeadRef, HeadAnnotation]
+) -> RollUp:
+    """The roll-up of these heads with the tallies that their groups give under other k and rankings."""
+    return replace(added, sensitivity=sensitivity(heads, get_all_rankings(session, run, max(SENSITIVITY_K))))
+
+
 def roll_up(session: Session, run: LiveRun, viewer: Viewer, annotator: str) -> RollUp:
     """The annotator's records as far as the viewer may see them."""
     records = visible_records(session, get_atlas_id(session, run.slug), viewer)
     heads = submitted_heads(records).get(annotator, {})
     model = run.record.model
-    added = add_up(annotator, heads, model.n_layers, model.n_heads)
-    rankings = get_all_rankings(session, run, max(SENSITIVITY_K))
-    return replace(added, sensitivity=sensitivity(heads, rankings))
+    return with_sensitivity(session, run, add_up(annotator, heads, model.n_layers, model.n_heads), heads)
 
 
 def agree(session: Session, run: LiveRun, viewer: Viewer, seed: int = 0) -> Agreement:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from app.domain.refs import FeatureRef, HeadRef
-from app.services.page_models import AtlasHead
 from app.services.page_parts import Pair, RunSummary, TokenLogit
+from app.services.search_labels import HeadLabels
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,21 @@ class FeatureHit:
 
 
 @dataclass(frozen=True)
+class HeadHit:
+    """A head that fulfils the query."""
+
+    head: Annotated[HeadRef, "The head"]
+    scores: Annotated[dict[str, float], "Its scores"]
+    labels: Annotated[tuple[HeadLabels, ...], "The records that fulfil the query, as far as they may be seen"]
+
+
+@dataclass(frozen=True)
+class HeadCount:
+    head: Annotated[HeadRef, "A head of the results"]
+    n: Annotated[int, "How many of the listed features it is named with; 1 in a list of heads"]
+
+
+@dataclass(frozen=True)
 class Suggestion:
     query: Annotated[str, "A query"]
     help: Annotated[str, "What it finds"]
@@ -37,10 +52,22 @@ class SearchPage:
     run: Annotated[RunSummary, "The run the numbers come from"]
     query: Annotated[str, "What was asked"]
     problem: Annotated[str | None, "What is wrong with the query, in one sentence"]
-    heads: Annotated[tuple[AtlasHead, ...], "The heads that fulfil the query"]
+    heads: Annotated[tuple[HeadHit, ...], "The heads that fulfil the query"]
     score_names: Annotated[tuple[str, ...], "Scores to show of them, and that can be asked for"]
     features: Annotated[tuple[FeatureHit, ...], "The features that fulfil it, best first"]
+    where: Annotated[tuple[HeadCount, ...], "The heads of the results, in order"]
+    n_layers: Annotated[int, "Layers of the model"]
+    n_heads: Annotated[int, "Heads in a layer"]
     more: Annotated[bool, "Whether there are more than are listed"]
     found_by: Annotated[str | None, "What the features are ordered by: logit, examples or share"]
     suggestions: Annotated[tuple[Suggestion, ...], "Queries to try instead, or next"]
     evidence_kinds: Annotated[tuple[str, ...], "Kinds of evidence that can be asked for"]
+
+
+@dataclass(frozen=True)
+class SearchSuggestions:
+    """What a query could become while it is typed."""
+
+    model: Annotated[str, "The atlas"]
+    query: Annotated[str, "What has been typed"]
+    suggestions: Annotated[tuple[Suggestion, ...], "Whole queries"]

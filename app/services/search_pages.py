@@ -1,6 +1,7 @@
 """Use case of search: a query to the heads and features that fulfil it, in a fixed number of queries."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 from app.domain.evidence import KINDS
@@ -8,10 +9,12 @@ from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
 from app.services import feature_parts as parts
 from app.services.feature_pages import largest_head
-from app.services.page_models import AtlasHead
 from app.services.pages import Reading, all_scores, in_order
-from app.services.search_models import FeatureHit, SearchPage, Suggestion
+from app.services.search_labels import Labels, matching, visible_labels
+from app.services.search_models import FeatureHit, HeadCount, HeadHit, SearchPage, Suggestion
 from app.services.search_query import InvalidQuery, SearchQuery, TokenTerm, parse_query
+from app.services.search_suggestions import quoted_if_needed
+from app.services.visibility import Viewer
 from app.store.dashboards import get_sequences
 from app.store.features import get_features
 from app.store.search import (
@@ -39,23 +42,30 @@ EXAMPLES = (
     Suggestion("evidence:copying promotes:self", "terms add up: features that copy this token"),
     Suggestion("score:induction>0.3", "heads by a score"),
     Suggestion("score:previous_token>0.5 layer:0-9", "heads by a score in some layers"),
+    Suggestion(
+        "role:induction", "heads with this role, by any record that you may see; also type: and group:"
+    ),
+    Suggestion("status:open layer:0-9", "heads without a record; also draft, submitted, unsure, skipped"),
     Suggestion("L5H1", "a head; also 5.1"),
     Suggestion("L5F1234", "a feature"),
 )
 
 
-def search_page(reading: Reading, text: str) -> SearchPage:
-    """A query that cannot be read, or that finds nothing, gives a page that says why and what to try."""
+def search_page(reading: Reading, text: str, viewer: Viewer | None = None) -> SearchPage:
+    """A query that cannot be read, or that finds nothing, gives a page that says why and what to try.
+
+    Annotations are searched as far as the viewer may see them; without a viewer there are none.
+    """
     names = in_order(name for head in reading.heads for name in all_scores(head))
     problem: str | None = None
-    heads: tuple[AtlasHead, ...] = ()
+    heads: tuple[HeadHit, ...] = ()
     found: list[FoundFeature] = []
     conditions: list[Condition] = []
     suggestions = EXAMPLES
     try:
         query = parse_query(text, names)
         _check_layers(reading, query)
-        heads = _heads(reading, query)
+        heads = _heads(reading, query, viewer)
         conditions = _conditions(reading, query)
         found = _features(reading, query, conditions, heads)
     except _NothingFound as nothing:
@@ -68,14 +78,19 @@ def search_page(reading: Reading, text: str) -> SearchPage:
         elif not query.is_empty:
             problem = _why_nothing(reading, query)
             suggestions = _other_words(reading, query) or EXAMPLES
+    hits, shown = _hits(reading, found[:N_HITS]), () if conditions else heads
+    model = reading.run.record.model
     return SearchPage(
         model=reading.run.slug,
         run=parts.summarise_run(reading.run.record),
         query=text,
         problem=problem,
-        heads=() if conditions else heads,
+        heads=shown,
         score_names=names,
-        features=_hits(reading, found[:N_HITS]),
+        features=hits,
+        where=_where(hits, shown),
+        n_layers=model.n_layers,
+        n_heads=model.n_heads,
         more=len(found) > N_HITS,
         found_by=_FOUND_BY[type(conditions[0])] if conditions else None,
         suggestions=tuple(suggestions),
@@ -116,19 +131,30 @@ def _check_layers(reading: Reading, query: SearchQuery) -> None:
         raise InvalidQuery(f"The model has layers 0 to {n_layers - 1}.")
 
 
-def _heads(reading: Reading, query: SearchQuery) -> tuple[AtlasHead, ...]:
+def _where(features: Sequence[FeatureHit], heads: Sequence[HeadHit]) -> tuple[HeadCount, ...]:
+    counts = Counter(hit.head for hit in (*features, *heads))
+    return tuple(HeadCount(head, counts[head]) for head in sorted(counts))
+
+
+def _heads(reading: Reading, query: SearchQuery, viewer: Viewer | None) -> tuple[HeadHit, ...]:
     """Heads that fulfil every term about heads; none where no term is about heads."""
-    if not (query.heads or query.scores or query.layers is not None):
+    if not query.asks_for_heads and query.layers is None:
         return ()
-    found: list[AtlasHead] = []
+    labels: Labels = {}
+    if query.labels:
+        visible: Labels = {} if viewer is None else visible_labels(reading, viewer)
+        labels = matching(visible, query.labels, [head.ref for head in reading.heads])
+    found: list[HeadHit] = []
     for head in reading.heads:
+        if query.labels and head.ref not in labels:
+            continue
         scores = all_scores(head)
         if query.heads and head.ref not in query.heads:
             continue
         if query.layers is not None and head.ref.layer not in query.layers:
             continue
         if all(term.holds(scores.get(term.name, math.nan)) for term in query.scores):
-            found.append(AtlasHead(head.ref, scores))
+            found.append(HeadHit(head.ref, scores, labels.get(head.ref, ())))
     if query.scores:
         first = query.scores[0]
         down = -1 if first.sign in (">", ">=") else 1
@@ -151,19 +177,15 @@ def _moves(reading: Reading, term: TokenTerm) -> MovesToken:
         return MovesToken(token_ids, term.sign)
     name = "promotes" if term.sign > 0 else "suppresses"
     near = [text for text in index.beginning_with(term.text, N_SUGGESTED) if text.isprintable()]
-    others = [Suggestion(f"{name}:{_quoted_if_needed(text)}", "a token of the model") for text in near]
+    others = [Suggestion(f"{name}:{quoted_if_needed(text)}", "a token of the model") for text in near]
     if term.exactly and index.find(term.text, exactly=False):
-        others.insert(0, Suggestion(f"{name}:{_quoted_if_needed(term.text.strip())}", "in any spelling"))
+        others.insert(0, Suggestion(f"{name}:{quoted_if_needed(term.text.strip())}", "in any spelling"))
     shown = term.text[:30].replace("\n", "\\n")
     raise _NothingFound(f"\u201c{shown}\u201d is not one token of the model.", others or EXAMPLES)
 
 
-def _quoted_if_needed(text: str) -> str:
-    return text if text.isalnum() else '"{}"'.format(text.replace("\\", "\\\\").replace('"', '\\"'))
-
-
 def _features(
-    reading: Reading, query: SearchQuery, conditions: list[Condition], heads: tuple[AtlasHead, ...]
+    reading: Reading, query: SearchQuery, conditions: list[Condition], heads: tuple[HeadHit, ...]
 ) -> list[FoundFeature]:
     if query.features:
         try:
@@ -173,18 +195,20 @@ def _features(
         return [FoundFeature(record.ref, largest_head(record), math.nan) for record in records]
     if not conditions:
         return []
-    by_head = [head.head for head in heads] if query.heads or query.scores else None
+    by_head = [head.head for head in heads] if query.asks_for_heads else None
     return find_features(reading.session, reading.run, conditions, query.layers, by_head, limit=N_HITS + 1)
 
 
 def _why_nothing(reading: Reading, query: SearchQuery) -> str:
     if query.features:
         return f"{query.features[0]} is not among the stored features of this atlas."
-    if query.heads and not query.asks_for_features:
+    if query.heads and not query.asks_for_features and not query.labels:
         model = reading.run.record.model
         return f"{query.heads[0]} is not one of the model's {model.n_layers} x {model.n_heads} heads."
     what = "feature" if query.asks_for_features else "head"
-    n_terms = len(query.tokens) + len(query.words) + len(query.evidence) + len(query.scores)
+    n_terms = (
+        len(query.tokens) + len(query.words) + len(query.evidence) + len(query.scores) + len(query.labels)
+    )
     return f"No {what} fulfils {'all of this' if n_terms > 1 else 'this'}."
 
 

@@ -5,11 +5,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
+from app.domain.annotations import STATUSES
 from app.domain.evidence import KINDS
+from app.domain.head_types import HEAD_TYPES, HeadType
 from app.domain.refs import FeatureRef, HeadRef, InvalidReference
+from app.domain.roles import ROLES, UnknownRole, find_role, normalised
 from app.store.search_index import words_of
 
-FIELDS = ("promotes", "suppresses", "text", "evidence", "score", "layer")
+LABELS = ("role", "type", "group", "status", "by")
+FIELDS = ("promotes", "suppresses", "text", "evidence", "score", "layer", *LABELS)
+OPEN = "open"  # the status of a head that nobody has a record of, as far as the viewer may know
+SEARCHED_STATUSES = (*STATUSES, OPEN)
+_TYPES: dict[str, HeadType] = {
+    "mono": "monosemantic",
+    "minor": "minor_exceptions",
+    "bi": "bisemantic",
+    "poly": "polysemantic",
+    **{name: name for name in HEAD_TYPES},
+}
 MAX_TERMS = 8
 HALF = 0.5  # evidence without a number: at least half of the examples
 _TERM = re.compile(r'(?:(?P<field>[A-Za-z_]+):)?(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s"]+))(?=\s|$)')
@@ -56,6 +69,14 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class LabelTerm:
+    """What one record of a head must say: a role's name, a type, a part of a group's name, a status, who says it."""
+
+    field: str
+    value: str
+
+
+@dataclass(frozen=True)
 class SearchQuery:
     """All terms hold at once."""
 
@@ -66,6 +87,12 @@ class SearchQuery:
     layers: frozenset[int] | None = None
     heads: tuple[HeadRef, ...] = ()
     features: tuple[FeatureRef, ...] = ()
+    labels: tuple[LabelTerm, ...] = ()
+
+    @property
+    def asks_for_heads(self) -> bool:
+        """Whether a term is about heads themselves, not where to look."""
+        return bool(self.heads or self.scores or self.labels)
 
     @property
     def asks_for_features(self) -> bool:
@@ -85,6 +112,7 @@ class _Terms:
     layers: frozenset[int] | None = None
     heads: list[HeadRef] = field(default_factory=list[HeadRef])
     features: list[FeatureRef] = field(default_factory=list[FeatureRef])
+    labels: list[LabelTerm] = field(default_factory=list[LabelTerm])
 
 
 def parse_query(text: str, score_names: Sequence[str]) -> SearchQuery:
@@ -111,8 +139,9 @@ def parse_query(text: str, score_names: Sequence[str]) -> SearchQuery:
         layers=terms.layers,
         heads=tuple(dict.fromkeys(terms.heads)),
         features=tuple(dict.fromkeys(terms.features)),
+        labels=tuple(dict.fromkeys(terms.labels)),
     )
-    if query.features and (query.asks_for_features or query.scores or query.layers is not None):
+    if query.features and (query.asks_for_features or query.asks_for_heads or query.layers is not None):
         raise InvalidQuery(f"{query.features[0]} names one feature already: leave out the other terms.")
     return query
 
@@ -138,7 +167,9 @@ def _add(terms: _Terms, match: re.Match[str], score_names: Sequence[str]) -> Non
     elif name == "layer":
         found = parse_layers(value)
         terms.layers = found if terms.layers is None else terms.layers & found
-    elif name == "text" or quoted:
+    elif name in LABELS:
+        terms.labels.append(_label(name, value))
+    elif name == "text" or (quoted and not name):
         terms.words.extend(_words(value))
     elif name:
         close = get_close_matches(name, FIELDS, 1)
@@ -195,6 +226,25 @@ def _evidence(value: str) -> Comparison:
             f"evidence:{kind} is a share of the examples: compare it by > or >= with a number up to 1."
         )
     return Comparison(kind, sign, number)
+
+
+def _label(name: str, value: str) -> LabelTerm:
+    plain = normalised(value.replace("_", " "))
+    if not plain:
+        raise InvalidQuery(f"{name}: needs something after the colon, without a space between.")
+    if name == "role":
+        try:
+            return LabelTerm(name, find_role(value.replace("_", " ")).name)
+        except UnknownRole as error:
+            names = [role.name for role in ROLES]
+            close = get_close_matches(plain, names, 1)
+            meant = f"Did you mean {close[0]}?" if close else f"There are {', '.join(names)}."
+            raise InvalidQuery(f"There is no role {value[:30]}. {meant}") from error
+    if name == "type":
+        return LabelTerm(name, _TYPES[_known(plain.replace(" ", "_"), tuple(_TYPES), "type of head")])
+    if name == "status":
+        return LabelTerm(name, _known(plain, SEARCHED_STATUSES, "status"))
+    return LabelTerm(name, plain)
 
 
 def _score(value: str, names: Sequence[str]) -> Comparison:

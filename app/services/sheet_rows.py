@@ -49,6 +49,8 @@ HEAD_CONTENT = (
     "k",
 )
 NOTE_CONTENT = ("label", "note")
+# What a column of a sheet made by hand may be read as.
+CONTENT_COLUMNS = (*HEAD_KEY, "status", *HEAD_CONTENT)
 HEAD_COLUMNS = (*HEAD_KEY, *STATE, *DERIVED, *HEAD_CONTENT, *PROVENANCE)
 NOTE_COLUMNS = (*NOTE_KEY, *STATE, *NOTE_CONTENT, *PROVENANCE)
 

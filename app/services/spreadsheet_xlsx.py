@@ -21,8 +21,9 @@ from app.services.spreadsheet import InvalidSheet, check_size, table_rows
 MAX_CELL = 32_767  # UTF-16 units
 MAX_UNPACKED_BYTES = 200 * 2**20
 _PART = 30_000
-# Programs disagree on text that looks like an escape of the format: such text goes to the overflow sheet.
-_AMBIGUOUS = re.compile("_x[0-9A-Fa-f]{4}_|x005F_|^\u21aa overflow ")
+# Programs disagree on text that looks like an escape of the format, and LibreOffice makes LF of CR: such text
+# goes to the overflow sheet.
+_AMBIGUOUS = re.compile("_x[0-9A-Fa-f]{4}_|x005F_|\r|^\u21aa overflow ")
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 _POINTER = re.compile("\u21aa overflow ([0-9]{1,6}): .*", re.DOTALL)
 # One date in every file: the same annotations give the same bytes.
@@ -55,7 +56,7 @@ class _Overflow:
         whole = json.dumps(text).replace("_", "\\u005f")
         parts = [whole[start : start + _PART] for start in range(0, len(whole), _PART)]
         self.rows += [(str(self._count), str(i), part) for i, part in enumerate(parts, 1)]
-        beginning = re.sub("[\x00-\x1f_\ufffe\uffff]", " ", text[:80])
+        beginning = re.sub("[\x00-\x1f_\ufffe\uffff]", " ", text[:200])
         return f"\u21aa overflow {self._count}: {beginning}"
 
 

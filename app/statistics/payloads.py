@@ -1,5 +1,6 @@
 """What is stored beside a kept token: one row of named columns per (feature, token)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +45,19 @@ class Payloads(Record):
         if wrong := [name for name, column in columns.items() if len(column) != len(key)]:
             raise ValueError(f"columns {', '.join(sorted(wrong))} do not have {len(key)} rows")
         return cls(key, {name: column[first] for name, column in columns.items()})
+
+    @classmethod
+    def joined(cls, parts: Sequence["Payloads"]) -> "Payloads":
+        """The merge of many tables in one copy. Raises ValueError where two of them share a key."""
+        filled = [part for part in parts if len(part)]
+        if not filled:
+            return cls.empty()
+        for part in filled:
+            require_same("columns", filled[0].schema, part.schema)
+        columns = {
+            name: np.concatenate([part.columns[name] for part in filled]) for name in filled[0].columns
+        }
+        return cls.of(*split_key(np.concatenate([part.key for part in filled])), columns)
 
     def __len__(self) -> int:
         return len(self.key)

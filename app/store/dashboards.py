@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from app.domain.records import (
@@ -23,6 +23,7 @@ from app.domain.records import (
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import InvalidStore, NotFound
 from app.store import tables
+from app.store.experiment_tables import ExperimentRow
 
 _WITH_LIVE_RUN = select(tables.Atlas.slug, tables.Run).join(
     tables.Run, tables.Run.id == tables.Atlas.live_run_id, isouter=True
@@ -36,6 +37,7 @@ class LiveRun:
     id: int
     slug: str
     record: RunRecord
+    experiments: str = ""  # differs whenever the atlas's finished experiments do
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,18 @@ def get_atlas(session: Session, slug: str) -> AtlasRecord:
 
 def get_live_run(session: Session, slug: str) -> LiveRun:
     """The atlas's live run. Raises NotFound when there is no such atlas or it has no live run yet."""
-    run = session.scalar(
-        select(tables.Run)
+    done = (ExperimentRow.atlas_id == tables.Atlas.id, ExperimentRow.state == "done")
+    counted = select(func.count()).where(*done).scalar_subquery()
+    newest = select(func.max(ExperimentRow.created_at)).where(*done).scalar_subquery()
+    found = session.execute(
+        select(tables.Run, counted, newest)
         .join(tables.Atlas, tables.Atlas.live_run_id == tables.Run.id)
         .where(tables.Atlas.slug == slug)
-    )
-    if run is None:
+    ).one_or_none()
+    if found is None:
         raise NotFound(f"no atlas {slug[:60]!r} in this store, or nothing of it is published yet")
-    return LiveRun(run.id, slug, _run_record(run, _saes(session, [run.id])[run.id]))
+    run, n_done, last = found
+    return LiveRun(run.id, slug, _run_record(run, _saes(session, [run.id])[run.id]), f"{n_done} {last}")
 
 
 def get_report(session: Session, run: LiveRun) -> RunReport:

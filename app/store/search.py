@@ -1,15 +1,18 @@
 """Reading the tables of search: features that fulfil several conditions at once, and words like a word."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Double, Integer, Select, and_, cast, exists, false, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, false, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from app.domain.refs import FeatureRef, HeadRef
 from app.store.dashboards import LiveRun
+from app.store.search_index import N_EXAMPLES
 from app.store.search_tables import FeatureEvidence, FeatureToken, FeatureWord
+
+_ROWS_A_FEATURE = 4  # looked at first; evidence has a row for each head that shows it
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class FiresNear:
     """The word stands near where the feature fires."""
 
     word: str
+    count: int | None = None  # in exactly so many examples; None: in any number
 
 
 @dataclass(frozen=True)
@@ -58,25 +62,62 @@ def find_features(
 ) -> list[FoundFeature]:
     """The features that fulfil all conditions, by how far they fulfil the first, ties by reference.
 
-    layers, heads: only features of these layers, and written by one of these heads; None for any.
+    layers, heads: only features of these layers, and written by one of these heads; None for any. Rows are read
+    in the order of an index, so what a term has many of costs no more than what it has few of.
     """
     first, *rest = conditions
+    best: dict[FeatureRef, FoundFeature] = {}
+    for part in _stretches(first):
+        for found in _best(session, run, part, rest, layers, heads, limit):
+            known = best.get(found.feature)
+            if known is None or found.value > known.value:
+                best[found.feature] = found
+        if isinstance(first, FiresNear) and len(best) >= limit:  # the stretches go down
+            break
+    return sorted(best.values(), key=lambda found: (-found.value, found.feature))[:limit]
+
+
+def _stretches(condition: Condition) -> Sequence[Condition]:
+    """Parts of an index that are in the order of the results: a token each, and a number of examples each."""
+    match condition:
+        case MovesToken():
+            return [MovesToken((token_id,), condition.sign) for token_id in condition.token_ids]
+        case FiresNear():
+            return [FiresNear(condition.word, count) for count in range(N_EXAMPLES, 0, -1)]
+        case ShowsEvidence():
+            return [condition]
+
+
+def _best(
+    session: Session,
+    run: LiveRun,
+    first: Condition,
+    rest: Sequence[Condition],
+    layers: Collection[int] | None,
+    heads: Collection[HeadRef] | None,
+    limit: int,
+) -> Iterable[FoundFeature]:
+    """The first `limit` features of one stretch of an index, each once, its best head first."""
     table, fulfilled, value = _parts(first)
-    query: Select[Any, Any, Any, Any] = select(
-        table.layer, table.feature_index, func.min(table.head), func.max(value).label("value")
-    ).where(table.run_id == run.id, fulfilled)
+    query: Select[Any, Any, Any, Any] = select(table.layer, table.feature_index, table.head, value)
+    query = query.where(table.run_id == run.id, fulfilled)
     if layers is not None:
         query = query.where(table.layer.in_(sorted(layers)))
     if heads is not None:
         query = query.where(_written_by(table, heads))
     for condition in rest:
         query = query.where(_also(table, condition))
-    query = query.group_by(table.layer, table.feature_index)
-    query = query.order_by(func.max(value).desc(), table.layer, table.feature_index).limit(limit)
-    return [
-        FoundFeature(FeatureRef(layer, index), HeadRef(layer, head), float(found))
-        for layer, index, head, found in session.execute(query)
-    ]
+    size = value.asc() if isinstance(first, MovesToken) and first.sign < 0 else value.desc()
+    query = query.order_by(size, table.layer, table.feature_index, table.head)
+    n_rows, distinct = _ROWS_A_FEATURE * limit, dict[FeatureRef, FoundFeature]()
+    while True:  # a feature may have a row for each head
+        rows = session.execute(query.limit(n_rows)).all()
+        for layer, index, head, found in rows:
+            ref = FeatureRef(layer, index)
+            distinct.setdefault(ref, FoundFeature(ref, HeadRef(layer, head), abs(float(found))))
+        if len(distinct) >= limit or len(rows) < n_rows:
+            return list(distinct.values())[:limit]
+        n_rows *= 8
 
 
 def words_like(session: Session, run: LiveRun, beginning: str, limit: int) -> list[str]:
@@ -95,21 +136,24 @@ def words_like(session: Session, run: LiveRun, beginning: str, limit: int) -> li
     return found
 
 
-def _parts(condition: Condition) -> tuple[Any, ColumnElement[bool], ColumnElement[Any]]:
+def _parts(condition: Condition) -> tuple[Any, ColumnElement[bool], Any]:
     """A table of its own for the condition, when a row of it fulfils the condition, and how far."""
     match condition:
         case MovesToken():
             tokens = aliased(FeatureToken)
             moved = and_(tokens.token_id.in_(condition.token_ids), tokens.sign == condition.sign)
-            return tokens, moved, func.abs(tokens.logit)
+            return tokens, moved, tokens.logit
         case FiresNear():
             words = aliased(FeatureWord)
-            return words, and_(words.word == condition.word), cast(words.count, Integer)
+            near = [words.word == condition.word]
+            if condition.count is not None:
+                near.append(words.count == condition.count)
+            return words, and_(*near), words.count
         case ShowsEvidence():
             evidence = aliased(FeatureEvidence)
             share = evidence.share
             above = share > condition.at_least if condition.strictly else share >= condition.at_least
-            return evidence, and_(evidence.kind == condition.kind, above), cast(share, Double)
+            return evidence, and_(evidence.kind == condition.kind, above), share
 
 
 def _also(outer: Any, condition: Condition) -> ColumnElement[bool]:

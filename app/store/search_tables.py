@@ -1,4 +1,6 @@
-"""The tables that search reads. All of it follows from the features: lost, it could be made again.
+"""The tables that search reads, with indexes in the order of its results.
+
+All of it follows from the features: lost, it could be made again.
 
 They refer to runs and not to features: to remove a run, no engine then has to look up each feature in them.
 """
@@ -23,7 +25,20 @@ class FeatureToken(Base):
     """A token that a feature raises (sign 1) or lowers (sign -1). `head` writes most of the feature."""
 
     __tablename__ = "feature_tokens"
-    __table_args__ = (CheckConstraint("sign IN (-1, 1)", name="sign"), _BY_KEY)
+    __table_args__ = (
+        CheckConstraint("sign IN (-1, 1)", name="sign"),
+        Index(
+            "ix_feature_tokens_logit",
+            "run_id",
+            "token_id",
+            "sign",
+            "logit",
+            "layer",
+            "feature_index",
+            "head",
+        ),
+        _BY_KEY,
+    )
 
     run_id: Mapped[int] = _run_id()
     token_id: Mapped[int] = _key()
@@ -39,7 +54,10 @@ class FeatureWord(Base):
     """A word near the firing token of `count` of a feature's strongest examples."""
 
     __tablename__ = "feature_words"
-    __table_args__ = _BY_KEY
+    __table_args__ = (
+        Index("ix_feature_words_count", "run_id", "word", "count", "layer", "feature_index", "head"),
+        _BY_KEY,
+    )
 
     run_id: Mapped[int] = _run_id()
     word: Mapped[str] = mapped_column(primary_key=True)

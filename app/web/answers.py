@@ -30,7 +30,8 @@ def wants_json(request: Request) -> bool:
 def page_tag(site: Site, request: Request, run: LiveRun, seen: str = "") -> str:
     """Names a page by all that it depends on: the run, the code that draws it, its address, and what is seen."""
     address = f"{request.url.path}?{request.url.query}"
-    parts = "\n".join((site.renderer.build, run.slug, run.record.fingerprint, address, seen))
+    known = (site.renderer.build, run.slug, run.record.fingerprint, run.experiments)
+    parts = "\n".join((*known, address, seen))
     return f'W/"{hashlib.sha256(parts.encode()).hexdigest()[:32]}"'
 
 

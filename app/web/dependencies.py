@@ -21,6 +21,7 @@ from app.store.dashboards import (
 from app.store.engine import read_session, write_session
 from app.web.login_limits import LoginLimits
 from app.web.render import Renderer
+from app.web.uploads import Uploads
 
 _BARE_FEATURE = re.compile(r"F?(0|[1-9][0-9]{0,9})", re.ASCII | re.IGNORECASE)
 
@@ -48,6 +49,7 @@ class Site:
         self.renderer = renderer
         self.people = people or People()
         self.logins = LoginLimits()
+        self.uploads = Uploads()
         self._cache = RunCache()
 
     def session(self) -> AbstractContextManager[Any]:

@@ -18,6 +18,7 @@ from app.web.dependencies import People, Site
 from app.web.origins import SameOrigin
 from app.web.render import Renderer
 from app.web.routes import (
+    annotating,
     annotations,
     atlases,
     compare,
@@ -26,15 +27,51 @@ from app.web.routes import (
     features,
     heads,
     histories,
+    imports,
     login,
     notes,
     prompt,
+    rollups,
     search,
     system,
 )
 from app.web.schema import install_openapi
 from app.web.security import AllowedHosts, HeadAsGet, SecurityHeaders, host_name
 from app.web.viewers import require_login
+
+# A name of ours before the names of atlases, JSON twins before the pages whose pattern they fit.
+TWINS = (
+    system,
+    login,
+    annotating,
+    histories,
+    notes,
+    atlases,
+    annotations,
+    rollups,
+    heads,
+    features,
+    compare,
+    search,
+    prompt,
+    experiments,
+)
+PAGES = (
+    embed,
+    experiments,
+    annotating,
+    histories,
+    notes,
+    atlases,
+    annotations,
+    imports,
+    rollups,
+    heads,
+    features,
+    compare,
+    search,
+    prompt,
+)
 
 
 class VersionedStaticFiles(StaticFiles):
@@ -82,35 +119,9 @@ def create_app(settings: Settings, strangers: bool = False) -> FastAPI:
     app.state.desk = prompt.make_desk(settings)
     error_pages.install(app)
     app.mount("/static", VersionedStaticFiles(directory=frontend_dir() / "static"), name="static")
-    # A name of ours before the names of atlases, JSON twins before the pages whose pattern they fit.
-    for resource in (
-        system,
-        login,
-        annotations,
-        histories,
-        notes,
-        atlases,
-        heads,
-        features,
-        compare,
-        search,
-        prompt,
-        experiments,
-    ):
+    for resource in TWINS:
         app.include_router(resource.router)
-    for resource in (
-        embed,
-        experiments,
-        annotations,
-        histories,
-        notes,
-        atlases,
-        heads,
-        features,
-        compare,
-        search,
-        prompt,
-    ):
+    for resource in PAGES:
         app.include_router(resource.pages)
     install_openapi(app)
     # The last one added is the outermost.

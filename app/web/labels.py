@@ -26,6 +26,9 @@ SCORES = {
 }
 EVIDENCE = {
     "induction": Label("induction", "reads the token after an earlier copy of the firing token"),
+    "induction_fuzzy": Label(
+        "fuzzy induction", "the same where the copy may differ in a leading space and letter case"
+    ),
     "previous_token": Label("previous", "reads the token just before the firing one"),
     "same_token": Label("same token", "reads an earlier copy of the firing token"),
     "duplicate_token": Label("same token", "reads an earlier copy of the firing token"),

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from app import __version__
 from app.domain.head_types import HEAD_TYPE_NAMES
 from app.domain.roles import ABSTRACTIONS, FAMILY_NAMES
-from app.web import atlas_drawing, charts, formats, labels, plots, token_html, urls
+from app.web import atlas_drawing, charts, formats, labels, plots, sheet_drawing, token_html, urls
 
 FILL_STEPS = 20
 
@@ -43,6 +43,36 @@ FILTERS = {
     "role_code": labels.role_code,
     "type_name": labels.type_name,
     "family_name": labels.family_name,
+}
+
+
+# What templates may call: every address of app/web/urls.py, and what draws.
+GLOBALS: dict[str, object] = {
+    **{name: function for name, function in vars(urls).items() if name.endswith("_url")},
+    "head_type_names": HEAD_TYPE_NAMES,
+    "family_names": FAMILY_NAMES,
+    "abstractions": ABSTRACTIONS,
+    "draw_chart": plots.draw_chart,
+    "token_chip": token_html.token_chip,
+    "token_inside": token_html.token_text,
+    "reads_html": token_html.reads_html,
+    "fires_html": token_html.fires_html,
+    "write_class": token_html.write_class,
+    "bars": charts.bars,
+    "outline": charts.outline,
+    "ticks": charts.ticks,
+    "dumbbell": charts.dumbbell,
+    "miniature": charts.miniature,
+    "split_bar": charts.split_bar,
+    "steps": charts.steps,
+    "bar_length": charts.bar_length,
+    "heat": charts.heat,
+    "score_grid": atlas_drawing.score_grid,
+    "notes_grid": atlas_drawing.notes_grid,
+    "note_class": atlas_drawing.note_class,
+    "progress_blocks": atlas_drawing.progress_blocks,
+    "zip": zip,
+    "product_version": __version__,
 }
 
 
@@ -107,45 +137,6 @@ def make_environment(templates: Path, static: StaticFiles) -> Environment:
         auto_reload=False,
     )
     environment.filters |= FILTERS
-    environment.globals |= {
-        "atlas_url": urls.atlas_url,
-        "head_url": urls.head_url,
-        "feature_url": urls.feature_url,
-        "layer_url": urls.layer_url,
-        "compare_url": urls.compare_url,
-        "annotation_url": urls.annotation_url,
-        "history_url": urls.history_url,
-        "notes_url": urls.notes_url,
-        "head_type_names": HEAD_TYPE_NAMES,
-        "family_names": FAMILY_NAMES,
-        "abstractions": ABSTRACTIONS,
-        "search_url": urls.search_url,
-        "experiments_url": urls.experiments_url,
-        "experiment_url": urls.experiment_url,
-        "experiment_csv_url": urls.experiment_csv_url,
-        "draw_chart": plots.draw_chart,
-        "prompt_url": urls.prompt_url,
-        "token_chip": token_html.token_chip,
-        "token_inside": token_html.token_text,
-        "reads_html": token_html.reads_html,
-        "fires_html": token_html.fires_html,
-        "static_url": static.url,
-        "integrity": static.integrity,
-        "bars": charts.bars,
-        "outline": charts.outline,
-        "ticks": charts.ticks,
-        "dumbbell": charts.dumbbell,
-        "miniature": charts.miniature,
-        "score_grid": atlas_drawing.score_grid,
-        "notes_grid": atlas_drawing.notes_grid,
-        "note_class": atlas_drawing.note_class,
-        "progress_blocks": atlas_drawing.progress_blocks,
-        "split_bar": charts.split_bar,
-        "zip": zip,
-        "steps": charts.steps,
-        "bar_length": charts.bar_length,
-        "heat": charts.heat,
-        "write_class": token_html.write_class,
-        "product_version": __version__,
-    }
+    environment.globals |= GLOBALS | sheet_drawing.GLOBALS
+    environment.globals |= {"static_url": static.url, "integrity": static.integrity}
     return environment

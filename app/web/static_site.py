@@ -13,20 +13,25 @@ from app.domain.refs import FeatureRef, HeadRef, InvalidReference
 from app.errors import AppError
 from app.paths import frontend_dir
 from app.services.about import about_page
-from app.services.atlas_pages import atlas_page
+from app.services.atlas_pages import AtlasView, atlas_page
+from app.services.atlas_parts import Colouring
+from app.services.export import SheetFormat, export_annotations
 from app.services.feature_pages import feature_page, layer_page
 from app.services.pages import HeadQuestion, Reading, head_page
 from app.services.run_cache import RunCache
+from app.services.visibility import Viewer
 from app.store.dashboards import get_live_run
 from app.store.engine import read_session
 from app.store.features import list_features
 from app.web.render import Page, Renderer
 
+ANNOTATION_FILES: tuple[SheetFormat, ...] = ("csv", "json")
+COLOURS: tuple[Colouring, ...] = ("type", "groups", "progress")
 N_FEATURES = 10  # of a head; its page shows the link to 20 without a target
 _PAGE = 200
 _LINK = re.compile(r'\s(href|src|hx-get)="([^"]*)"')
 _FORM = re.compile(r"<form\b.*?</form>", re.DOTALL)
-_ATTRIBUTES = re.compile(r'\s(?:integrity|hx-target|hx-swap)="[^"]*"')
+_ATTRIBUTES = re.compile(r'\s(?:integrity|hx-target|hx-swap|hx-trigger|data-atlas|data-by)="[^"]*"')
 _HTMX = re.compile(r'<script src="[^"]*vendor/htmx[^"]*"[^>]*></script>\n?')
 _ROW = re.compile(r'<details open><summary class="vh">')
 
@@ -35,8 +40,10 @@ class FolderInUse(AppError):
     """The folder to write to holds something already."""
 
 
-def export_site(engine: Any, slug: str, out: Path) -> int:
+def export_site(engine: Any, slug: str, out: Path, viewer: Viewer | None = None) -> int:
     """Write the atlas to a new folder and return the number of files; all of them, or none.
+
+    With a viewer, what they may see of annotations is in it: on the atlas, and as files of every record.
 
     Raises NotFound for an atlas that is not published, FolderInUse for a folder that is not empty.
     """
@@ -45,7 +52,7 @@ def export_site(engine: Any, slug: str, out: Path) -> int:
     partial = out.with_name(f"{out.name}.partial-{os.getpid()}")
     try:
         with read_session(engine) as session:
-            n_files = _write(Reading(session, get_live_run(session, slug), RunCache()), partial)
+            n_files = _write(Reading(session, get_live_run(session, slug), RunCache()), partial, viewer)
         if out.exists():
             out.rmdir()
         partial.rename(out)
@@ -54,7 +61,7 @@ def export_site(engine: Any, slug: str, out: Path) -> int:
     return n_files
 
 
-def _write(reading: Reading, folder: Path) -> int:
+def _write(reading: Reading, folder: Path, viewer: Viewer | None) -> int:
     renderer = Renderer(frontend_dir())
     stored = frozenset(_stored_features(reading))
     site = SiteFiles(reading.run.slug, stored)
@@ -62,11 +69,16 @@ def _write(reading: Reading, folder: Path) -> int:
         frontend_dir() / "static", folder / "static", ignore=shutil.ignore_patterns("vendor", "*.md")
     )
     n_files = sum(path.is_file() for path in folder.rglob("*"))
-    for name, template, page in _pages(reading, stored):
+    for name, template, page in _pages(reading, stored, viewer):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(site.linked(renderer.html(template, page), name), "utf-8", "replace")
         n_files += 1
+    if viewer is not None:
+        for file_format in ANNOTATION_FILES:
+            made = export_annotations(reading.session, reading.run, viewer, file_format)
+            (folder / f"annotations.{file_format}").write_bytes(made.data)
+            n_files += 1
     return n_files
 
 
@@ -78,12 +90,17 @@ def _stored_features(reading: Reading) -> Iterator[FeatureRef]:
             last = records[-1].ref
 
 
-def _pages(reading: Reading, stored: frozenset[FeatureRef]) -> Iterator[tuple[str, str, Page]]:
+def _pages(
+    reading: Reading, stored: frozenset[FeatureRef], viewer: Viewer | None
+) -> Iterator[tuple[str, str, Page]]:
     """(file, template, page) of every page."""
-    first = atlas_page(reading, None)
+    first = atlas_page(reading, None, viewer=viewer)
     yield "index.html", "pages/atlas.html", first
     for score in first.score_names:
-        yield _atlas_file(score), "pages/atlas.html", atlas_page(reading, score)
+        yield _atlas_file(score), "pages/atlas.html", atlas_page(reading, score, viewer=viewer)
+    for colour in COLOURS:
+        page = atlas_page(reading, None, view=AtlasView(colour), viewer=viewer)
+        yield _colour_file(colour), "pages/atlas.html", page
     for head in (head.ref for head in reading.heads):
         for rank in RANKINGS:
             question = HeadQuestion(head, rank, N_FEATURES, open_all=True)
@@ -97,8 +114,12 @@ def _pages(reading: Reading, stored: frozenset[FeatureRef]) -> Iterator[tuple[st
                 break
             after = page.following
     for ref in sorted(stored):
-        yield f"features/{ref}.html", "pages/feature.html", feature_page(reading, ref)
+        yield f"features/{ref}.html", "pages/feature.html", feature_page(reading, ref, None)
     yield "about.html", "pages/about.html", about_page()
+
+
+def _colour_file(colour: str) -> str:
+    return f"colour-{colour}.html"
 
 
 def _atlas_file(score: str | None) -> str:
@@ -132,10 +153,17 @@ class SiteFiles:
             case [""]:
                 return _atlas_file(None)
             case [slug] if slug == self._slug:
-                return _atlas_file(query.get("score")) if query.keys() <= {"score"} else None
+                return self._atlas(query)
             case [slug, kind, name] if slug == self._slug:
                 return self._file_below(kind, name, query)
         return None
+
+    def _atlas(self, query: dict[str, str]) -> str | None:
+        """Filters and other orders have no file: they are for the server to answer."""
+        if query.keys() - {"score", "colour"}:
+            return None
+        colour = query.get("colour", "score")
+        return _atlas_file(query.get("score")) if colour == "score" else _colour_file(colour)
 
     def _file_below(self, kind: str, name: str, query: dict[str, str]) -> str | None:
         if kind == "layers" and name.isdecimal():

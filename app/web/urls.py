@@ -49,8 +49,30 @@ def prompt_url(model: str, **query: object) -> str:
     return _with_query(f"/{quote(model, safe='')}/prompt", given)
 
 
-def search_url(model: str, query: str) -> str:
-    return _with_query(f"/{quote(model, safe='')}/search", {"q": query or None})
+def search_url(model: str, query: str, **more: object) -> str:
+    return _with_query(f"/{quote(model, safe='')}/search", {"q": query or None, **more})
+
+
+def annotations_url(model: str, file_format: str = "", **query: object) -> str:
+    """The spreadsheet, as a page or as a file."""
+    ending = f".{file_format}" if file_format else ""
+    return _with_query(f"/{quote(model, safe='')}/annotations{ending}", query)
+
+
+def import_url(model: str) -> str:
+    return f"/{quote(model, safe='')}/annotations/import"
+
+
+def settle_url(model: str, head: HeadRef) -> str:
+    return f"/{quote(model, safe='')}/annotations/settle/{head}"
+
+
+def annotated_layers_url(model: str, **query: object) -> str:
+    return _with_query(f"/{quote(model, safe='')}/layers", query)
+
+
+def published_url(model: str, **query: object) -> str:
+    return _with_query(f"/{quote(model, safe='')}/published", query)
 
 
 def experiments_url(model: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from tiny_models import byte_level_tokenizer, save_tiny_gpt2
 
 from app.adapters.model_sources import EMBEDDED, embedded_checksum, find_model, looks_local
-from app.adapters.transformer_lens_model import load_model, model_exists_locally
+from app.adapters.transformer_lens_model import load_model
 from app.errors import InvalidModel
 
 OFFLINE = """
@@ -44,7 +44,6 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 
 def test_a_folder_without_a_config_is_named(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"")
-    assert not model_exists_locally(str(tmp_path))
     with pytest.raises(InvalidModel, match=r"has no config\.json$"):
         find_model(str(tmp_path), tmp_path)
 
@@ -59,7 +58,6 @@ def test_a_local_folder_is_named_and_identified_by_its_content(tmp_path: Path) -
     folder = save_tiny_gpt2(tmp_path / "tiny")
     source = find_model(str(folder), tmp_path)
     assert (source.name, len(source.identity)) == ("tiny", 16)
-    assert model_exists_locally(str(folder))
     assert load_model(source).record.revision == source.identity
     again = save_tiny_gpt2(tmp_path / "again" / "tiny")
     assert find_model(str(again), tmp_path).identity == source.identity

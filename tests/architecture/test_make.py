@@ -71,6 +71,15 @@ def test_tests_are_offline_and_locked(target, selection):
     assert f"pytest -m {selection} " in last
 
 
+def test_slow_tests_install_the_programs_that_they_open_files_with():
+    plan = planned("test-slow")
+    for program, package in (("/usr/bin/chromium", "chromium"), ("/usr/bin/soffice", "libreoffice-calc")):
+        assert f"test -x {program} ||" in plan
+        assert f"apt-get install -yq --no-install-recommends {package};" in plan
+        assert f"apt-get install {package}" in plan  # what to do where the user is not root
+    assert "soffice" not in planned("test")
+
+
 def test_an_old_python_is_refused_with_a_sentence(tmp_path):
     old = tmp_path / "old-python"
     old.write_text(

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from app.domain.evidence import KINDS, NO_SOURCE, count_evidence, normalised_ids, prefix_lengths
+from app.domain.evidence import (
+    KINDS,
+    NO_SOURCE,
+    PrefixLengths,
+    count_evidence,
+    normalised_ids,
+    prefix_lengths,
+)
 from app.domain.tokens import Vocabulary
 
 BOS = 0
@@ -97,14 +104,15 @@ def test_fuzzy_prefixes_are_exact_ones_over_normalised_ids() -> None:
 
 
 def slow_evidence(
-    tokens: np.ndarray, dest: int, source: int, prefix: int, promoted: set[int]
+    tokens: np.ndarray, dest: int, source: int, prefix: tuple[int, int], promoted: set[int]
 ) -> dict[str, bool]:
     if source == NO_SOURCE:
         return dict.fromkeys(KINDS, False)
     return {
         "previous_token": source == dest - 1,
         "same_token": source < dest and tokens[source] == tokens[dest],
-        "induction": prefix >= 1,
+        "induction": prefix[0] >= 1,
+        "induction_fuzzy": prefix[1] >= 1,
         "bos": tokens[source] == BOS,
         "copying": int(tokens[source]) in promoted,
     }
@@ -116,14 +124,23 @@ def test_evidence_is_the_slow_loop() -> None:
     tokens = rng.integers(0, 6, (n, context)).astype(np.uint16)
     dest = rng.integers(0, context, n).astype(np.int32)
     source = (rng.random((n, heads)) * (dest[:, None] + 2)).astype(np.int16) - 1
-    prefix = prefix_lengths(tokens, np.arange(n)[:, None], dest[:, None], source, BOS)
+    at = (np.arange(n)[:, None], dest[:, None], source, BOS)
+    similar = np.where(tokens == 5, 4, tokens)  # two tokens that differ in letter case, say
+    prefix = PrefixLengths(prefix_lengths(tokens, *at), prefix_lengths(similar, *at))
     counts = count_evidence(tokens, dest, source, prefix, {2, 3}, BOS)
     assert tuple(counts) == KINDS
     for head in range(heads):
         shown = [
-            slow_evidence(tokens[e], int(dest[e]), int(source[e, head]), int(prefix[e, head]), {2, 3})
+            slow_evidence(
+                tokens[e],
+                int(dest[e]),
+                int(source[e, head]),
+                (int(prefix.exact[e, head]), int(prefix.fuzzy[e, head])),
+                {2, 3},
+            )
             for e in range(n)
         ]
+        assert counts["induction"][head] < counts["induction_fuzzy"][head]
         for kind in KINDS:
             assert counts[kind][head] == sum(one[kind] for one in shown), kind
             assert 0 < counts[kind][head] < n
@@ -132,8 +149,8 @@ def test_evidence_is_the_slow_loop() -> None:
 def test_no_source_and_no_examples_show_nothing() -> None:
     tokens = np.array([[5, 5, 5]])
     # A promoted last token must not be read through the index -1, nor position -1 count as the one before 0.
-    counts = count_evidence(tokens, np.array([0]), np.array([[NO_SOURCE]]), np.array([[0]]), {5}, 5)
+    zero, none = np.array([[0]]), np.zeros((0, 2), dtype=np.int16)
+    counts = count_evidence(tokens, np.array([0]), np.array([[NO_SOURCE]]), PrefixLengths(zero, zero), {5}, 5)
     assert all(count.tolist() == [0] for count in counts.values())
-    none = np.zeros((0, 2), dtype=np.int16)
-    counts = count_evidence(tokens[:0], np.zeros(0, dtype=np.int32), none, none, {5}, 5)
+    counts = count_evidence(tokens[:0], np.zeros(0, dtype=np.int32), none, PrefixLengths(none, none), {5}, 5)
     assert all(count.tolist() == [0, 0] for count in counts.values())

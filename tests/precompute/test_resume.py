@@ -20,9 +20,7 @@ from app.precompute.job import HowToRun
 from app.precompute.plan import PlanChanged, Unit
 from app.precompute.prepare import prepare
 from app.precompute.work_folder import WorkFolder
-from app.store.digest import table_digest
-from app.store.engine import check_store, open_store
-from tests.precompute.tiny_jobs import SLUG, Tiny, make_tiny, run
+from tests.precompute.tiny_jobs import SLUG, Tiny, digest_of, make_tiny, run
 
 N_UNITS = 3 + 22  # shards of the corpus, batches of the 64 score sequences
 
@@ -38,15 +36,6 @@ def whole(tiny: Tiny) -> tuple[str, dict[str, str]]:
     work = tiny.root / "whole"
     run(tiny, str(tiny.root / "whole.sqlite"), work_dir=work)
     return digest_of(tiny.root / "whole.sqlite"), sealed_files(work)
-
-
-def digest_of(store: Path) -> str:
-    engine = open_store(store)
-    try:
-        check_store(engine)
-        return table_digest(engine)
-    finally:
-        engine.dispose()
 
 
 def sealed_files(work: Path) -> dict[str, str]:
@@ -147,19 +136,6 @@ def test_a_damaged_plan_file_is_told_of(tiny: Tiny, tmp_path: Path) -> None:
     (folder / "plan.json").write_text("{")
     with pytest.raises(PlanChanged, match="is damaged; add --new-run"):
         run(tiny, str(tmp_path / "store.sqlite"), work_dir=tmp_path / "work")
-
-
-def test_hydration_and_the_pass_make_the_same_batches(tiny: Tiny, tmp_path: Path, monkeypatch: Any) -> None:
-    """With shards that no batch size divides, as here (4 and 3), a batch that spans two shards would show."""
-    import app.precompute.calibrate
-
-    digests: set[str] = set()
-    for name, margin in (("few", 0), ("many", 3)):
-        monkeypatch.setattr(app.precompute.calibrate, "_RARE", 0)
-        monkeypatch.setattr(app.precompute.calibrate, "_MARGIN", margin)
-        run(tiny, str(tmp_path / f"{name}.sqlite"), work_dir=tmp_path / name)
-        digests.add(digest_of(tmp_path / f"{name}.sqlite"))
-    assert len(digests) == 1
 
 
 def test_a_second_job_on_the_folder_is_turned_away_at_once(tiny: Tiny, tmp_path: Path) -> None:

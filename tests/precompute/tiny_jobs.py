@@ -20,7 +20,8 @@ from app.domain.refs import HeadRef
 from app.precompute.job import HowToRun, run_job
 from app.precompute.request import JobRequest
 from app.store.dashboards import LiveRun, get_live_run, get_ranking
-from app.store.engine import open_store, read_session
+from app.store.digest import table_digest
+from app.store.engine import check_store, open_store, read_session
 from app.store.features import get_features, list_features
 from tests.adapters.saved_saes import sae_lens
 from tests.tiny_models import save_tiny_gpt2, save_tiny_llama
@@ -237,3 +238,13 @@ class Published:
 
 def run(tiny: Tiny, store: str, how: HowToRun | None = None, **options: Any) -> str:
     return run_job(tiny.request(**options), store, how or HowToRun())
+
+
+def digest_of(store: Path) -> str:
+    """Of every row of a sound store."""
+    engine = open_store(store)
+    try:
+        check_store(engine)
+        return table_digest(engine)
+    finally:
+        engine.dispose()

@@ -5,8 +5,8 @@ import uuid
 from annotated import NOW
 from data import make_run, publish
 
-from app.domain.annotations import FeatureLabel, Group, HeadAnnotation
-from app.domain.refs import FeatureRef, HeadRef
+from app.domain.annotations import HeadAnnotation
+from app.domain.refs import HeadRef
 from app.services import annotations
 from app.services.annotations import Save
 from app.services.visibility import Viewer
@@ -45,13 +45,3 @@ class Team:
         request = Save(ref, content, base, fields.pop("key", str(uuid.uuid4())), status, **fields)
         with write_session(self.engine) as session:
             return annotations.save(session, get_live_run(session, "tiny"), self[name], request, now).revision
-
-
-def labelled(layer, *names, **fields):
-    """labelled(0, "a", "a", "?", None): one label a feature of the stored runs, whose indices are 3, 10, 17 ..."""
-    labels = [
-        FeatureLabel(FeatureRef(layer, 7 * i + 3), None if name in (None, "?") else name, name == "?")
-        for i, name in enumerate(names)
-    ]
-    groups = tuple(Group(name, "IN") for name in dict.fromkeys(names) if name not in (None, "?"))
-    return HeadAnnotation(groups=groups, labels=tuple(labels), **fields)

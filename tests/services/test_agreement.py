@@ -4,13 +4,13 @@ from itertools import product
 
 import numpy as np
 import pytest
-from annotated import NOW
-from annotating import Team, labelled
+from annotated import NOW, labelled
+from annotating import Team
 
 from app.domain.annotations import HeadAnnotation
 from app.domain.head_types import HEAD_TYPES
 from app.domain.refs import HeadRef
-from app.services.agreement import agreement, jaccard, nominal_alpha
+from app.services.agreement import Opinion, TypePair, agreement, jaccard, nominal_alpha
 from app.services.rollup import agree, roll_up
 
 MONO, POLY = HEAD_TYPES[0], HEAD_TYPES[3]
@@ -105,8 +105,8 @@ def test_disagreements_and_confusion():
     given = {"ada": typed(MONO, POLY, MONO), "ben": typed(POLY, POLY, MONO)}
     found = agreement(given)
     assert [str(entry.head) for entry in found.disagreements] == ["L0H0"]
-    assert found.disagreements[0].types == (("ada", MONO), ("ben", POLY))
-    assert found.confusion == ((MONO, MONO, 1), (MONO, POLY, 1), (POLY, POLY, 1))
+    assert found.disagreements[0].opinions == (Opinion("ada", MONO, ()), Opinion("ben", POLY, ()))
+    assert found.confusion == (TypePair(MONO, MONO, 1), TypePair(MONO, POLY, 1), TypePair(POLY, POLY, 1))
 
 
 def test_the_roll_up_of_an_atlas_by_hand(engine):

@@ -6,8 +6,8 @@ import uuid
 from dataclasses import replace
 
 import pytest
-from annotated import NOW, later
-from annotating import HEAD, Team, labelled
+from annotated import NOW, labelled, later
+from annotating import HEAD, Team
 from data import make_run
 
 from app.domain.annotations import FeatureNote, HeadAnnotation, Subject

@@ -10,7 +10,7 @@ from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
 from app.services.feature_figures import example_figures
 from app.services.feature_models import DISTANCES
-from app.services.feature_pages import FeatureLook, Place, feature_page, whole_example
+from app.services.feature_pages import Place, feature_page, whole_example
 from app.services.pages import HeadQuestion, Reading, head_page
 from app.services.run_cache import RunCache
 from app.store.dashboards import get_live_run
@@ -31,8 +31,8 @@ def reading(engine: Engine, run: StoredRun) -> Iterator[Reading]:
 
 
 def test_aligned_by_token_the_source_ends_at_the_hinge(reading: Reading, run: StoredRun) -> None:
-    by_prefix = feature_page(reading, REF, FeatureLook(HEAD))
-    by_token = feature_page(reading, REF, FeatureLook(HEAD, "token"))
+    by_prefix = feature_page(reading, REF, HEAD)
+    by_token = feature_page(reading, REF, HEAD, "token")
     n_matched = 0
     for left, right in zip(by_prefix.groups, by_token.groups, strict=True):
         for prefix, token in zip(left.pairs, right.pairs, strict=True):
@@ -65,15 +65,14 @@ def test_a_whole_example_is_the_whole_sequence(reading: Reading, run: StoredRun)
     assert stored is not None
     for index in (0, 25):
         place = Place(int(stored.sequence[index]), int(stored.position[index]))
-        look = FeatureLook(HEAD, whole=place)
-        found = whole_example(reading, REF, look)
-        assert feature_page(reading, REF, look).whole == found.whole
+        found = whole_example(reading, REF, HEAD, "prefix", place)
+        assert feature_page(reading, REF, HEAD, whole=place).whole == found.whole
         tokens = run.sequences[place.sequence].tolist()
         for strip in (found.whole.reads, found.whole.fires):
             assert [cell.token_id for cell in (*strip.before, *strip.after)] == tokens
         assert len(found.whole.fires.before) == place.position + 1
     with pytest.raises(NotFound, match="no example"):
-        whole_example(reading, REF, FeatureLook(HEAD, whole=Place(0, 0)))
+        whole_example(reading, REF, HEAD, "prefix", Place(0, 0))
 
 
 def test_figures_are_counts_over_the_stored_examples(run: StoredRun) -> None:
@@ -99,16 +98,16 @@ def test_figures_are_counts_over_the_stored_examples(run: StoredRun) -> None:
 
 
 def test_a_dead_feature_has_no_figures(reading: Reading) -> None:
-    page = feature_page(reading, FeatureRef(2, 80))
+    page = feature_page(reading, FeatureRef(2, 80), None)
     assert (page.figures.n, page.figures.contributions, page.groups) == (0, (), ())
     with pytest.raises(NotFound):
-        feature_page(reading, FeatureRef(2, 80), FeatureLook(whole=Place(1, 1)))
+        feature_page(reading, FeatureRef(2, 80), None, whole=Place(1, 1))
 
 
 def test_similar_features_are_those_stored(reading: Reading, run: StoredRun) -> None:
     stored = run.features[REF].similar
     assert stored is not None
-    shown = feature_page(reading, REF).similar
+    shown = feature_page(reading, REF, None).similar
     assert [other.feature.index for other in shown] == stored.feature_index.tolist()
     assert [other.cosine for other in shown] == pytest.approx(stored.cosine.tolist())
     assert all(other.promoted for other in shown)

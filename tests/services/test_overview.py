@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from annotating import Team, labelled
+from annotated import labelled
+from annotating import Team
 from data import Shape, make_run
 
 from app.domain.annotations import HeadAnnotation

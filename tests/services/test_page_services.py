@@ -14,7 +14,7 @@ from app.domain.tokens import Vocabulary
 from app.errors import NotFound
 from app.services import snippets
 from app.services.atlas_pages import atlas_page, index_page
-from app.services.feature_pages import FeatureLook, feature_page, layer_page
+from app.services.feature_pages import feature_page, layer_page
 from app.services.feature_parts import TOLERANCES
 from app.services.page_parts import Cell
 from app.services.pages import HeadQuestion, Reading, feature_row, head_page
@@ -53,7 +53,7 @@ def test_what_a_row_says_is_what_was_stored(reading: Reading, run: StoredRun) ->
 
 def test_contributions_and_bias_add_up_over_the_pages_of_all_heads(reading: Reading, run: StoredRun) -> None:
     ref = FeatureRef(0, 3)
-    pages = [feature_page(reading, ref, FeatureLook(HeadRef(0, head))) for head in range(4)]
+    pages = [feature_page(reading, ref, HeadRef(0, head)) for head in range(4)]
     bias = run.features[ref].examples
     assert bias is not None
     for group in range(6):
@@ -88,7 +88,7 @@ def test_the_walk_over_features_meets_each_once(reading: Reading, run: StoredRun
     met: list[FeatureRef] = []
     at: FeatureRef | None = FeatureRef(2, 3)
     while at is not None:
-        page = feature_page(reading, at)
+        page = feature_page(reading, at, None)
         met.append(at)
         at = page.next
     assert met == sorted(ref for ref in run.features if ref.layer == 2)
@@ -114,13 +114,13 @@ def test_what_is_not_there_is_not_found(reading: Reading) -> None:
     with pytest.raises(NotFound, match="L0H4"):
         head_page(reading, HeadQuestion(HeadRef(0, 4)))
     with pytest.raises(NotFound, match="no SAE for layer 1"):
-        feature_page(reading, FeatureRef(1, 3))
+        feature_page(reading, FeatureRef(1, 3), None)
     with pytest.raises(NotFound, match="2304 features"):
-        feature_page(reading, FeatureRef(0, 2304))
+        feature_page(reading, FeatureRef(0, 2304), None)
     with pytest.raises(NotFound, match="no dashboard"):
-        feature_page(reading, FeatureRef(0, 4))
+        feature_page(reading, FeatureRef(0, 4), None)
     with pytest.raises(NotFound, match="different layers"):
-        feature_page(reading, FeatureRef(0, 3), FeatureLook(HeadRef(2, 0)))
+        feature_page(reading, FeatureRef(0, 3), HeadRef(2, 0))
     with pytest.raises(NotFound, match="not among"):
         feature_row(reading, HeadQuestion(HeadRef(0, 1), open_feature=FeatureRef(0, 4)))
     with pytest.raises(NotFound, match="no such score"):
@@ -195,8 +195,8 @@ def holds_numpy(value: Any) -> bool:
 def test_pages_hold_plain_numbers(reading: Reading) -> None:
     for page in (
         head_page(reading, HeadQuestion(HeadRef(0, 1))),
-        feature_page(reading, FeatureRef(0, 3)),
-        feature_page(reading, FeatureRef(2, 80)),
+        feature_page(reading, FeatureRef(0, 3), None),
+        feature_page(reading, FeatureRef(2, 80), None),
         layer_page(reading, 2, None),
         atlas_page(reading, None),
     ):

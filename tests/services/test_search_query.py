@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.search_query import Comparison, InvalidQuery, SearchQuery, TokenTerm, parse_query
+from app.services.search_query import LabelTerm as Label
 
 SCORES = ("induction", "previous_token", "entropy")
 
@@ -29,6 +30,16 @@ SCORES = ("induction", "previous_token", "entropy")
             "score:entropy<2 layer:1",
             SearchQuery(scores=(Comparison("entropy", "<", 2),), layers=frozenset({1})),
         ),
+        (
+            "role:Induction role:LP",
+            SearchQuery(labels=(Label("role", "induction"), Label("role", "long-prefix induction"))),
+        ),
+        ('role:"prev token"', SearchQuery(labels=(Label("role", "previous token"),))),
+        ("role:previous_token", SearchQuery(labels=(Label("role", "previous token"),))),
+        ("type:mono", SearchQuery(labels=(Label("type", "monosemantic"),))),
+        ("type:minor-exceptions", SearchQuery(labels=(Label("type", "minor_exceptions"),))),
+        ("status:open by:Ada", SearchQuery(labels=(Label("status", "open"), Label("by", "ada")))),
+        ('group:"After Commas"', SearchQuery(labels=(Label("group", "after commas"),))),
         ("layer:5-7", SearchQuery(layers=frozenset({5, 6, 7}))),
         ("layer:1,5-6", SearchQuery(layers=frozenset({1, 5, 6}))),
         ("layer:1-5 layer:4-9", SearchQuery(layers=frozenset({4, 5}))),
@@ -47,7 +58,17 @@ def test_what_is_read(text: str, query: SearchQuery) -> None:
         ("promotes:", "promotes: needs something after the colon"),
         ('promotes:""', "promotes: needs a token"),
         ("promote:of", "Did you mean promotes:"),
-        ("role:induction", "It knows promotes, suppresses, text, evidence, score, layer."),
+        (
+            "colour:blue",
+            "It knows promotes, suppresses, text, evidence, score, layer, role, type, group, status, by.",
+        ),
+        ("role:inducton", "There is no role inducton. Did you mean induction?"),
+        ("role:zzz", "There are induction, long-prefix induction"),
+        ("role:", "role: needs something after the colon"),
+        ('by:"  "', "by: needs something after the colon"),
+        ("type:triple", "There is no type of head triple."),
+        ("status:done", "There is no status done."),
+        ("L5F3 role:induction", "L5F3 names one feature already"),
         ("evidence:inducton>=0.8", "There is no evidence inducton. Did you mean induction?"),
         ("evidence:induction<0.8", "compare it by > or >="),
         ("evidence:induction>=80", "with a number up to 1"),

@@ -26,6 +26,17 @@ def test_merge_is_a_union():
     assert a.merge(Payloads.empty()) == Payloads.empty().merge(a) == a
 
 
+def test_joined_is_the_merge_of_tables_without_a_common_key():
+    parts = [table((2, 1), (0, 7)), Payloads.empty(), table((0, 3)), table((1, 9), (2, 0))]
+    merged = Payloads.empty()
+    for part in parts:
+        merged = merged.merge(part)
+    assert Payloads.joined(parts) == merged
+    assert Payloads.joined([]) == Payloads.joined([Payloads.empty()]) == Payloads.empty()
+    with pytest.raises(ValueError, match="two payloads"):
+        Payloads.joined([table((0, 1)), table((0, 1))])
+
+
 def test_no_rows_keep_the_schema():
     none = table((0, 1)).restrict(np.array([], dtype=np.int64))
     assert len(none) == 0

@@ -6,18 +6,20 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
-from experiment_results import FAILED, RUNNING, results, store_experiments
+from data import make_run, publish
+from experiment_results import FAILED, NOON, RUNNING, request, results, store_experiments
 from serving import served
 from starlette.testclient import TestClient
 from test_json_twins import check, refuse
 
 from app.domain.experiments.records import pack_result
 from app.domain.refs import HeadRef
-from app.services.experiment_pages import experiments_of
+from app.services.head_experiments import experiments_of
 from app.store import experiments
 from app.store.engine import open_store, read_session, write_session
 from app.web import urls
@@ -204,6 +206,26 @@ def test_addresses(site: TestClient) -> None:
     assert urls.experiment_csv_url("tiny", "ab", figure="x:y") == "/tiny/experiments/ab.csv?figure=x%3Ay"
 
 
+def test_the_scans_of_other_models_stand_beside(stored: tuple[str, dict[str, str]], tmp_path: Path) -> None:
+    path = shutil.copyfile(stored[0], tmp_path / "store.sqlite")
+    engine = open_store(path)
+    publish(engine, make_run("other"))
+    scan = results()["universality"]
+    for minutes, model in ((1, "older"), (2, "newer")):
+        with write_session(engine) as session:
+            asked = request("universality", atlas="other", seed=minutes)
+            made = experiments.begin(session, asked, NOON + timedelta(minutes=minutes))
+            packed = pack_result(replace(scan, model=model))
+            experiments.finish(session, made, 1.0, "x", {}, packed)
+    engine.dispose()
+    with TestClient(served(str(path))) as opened:
+        found = soup(opened, urls.experiment_url("tiny", stored[1]["universality"]))
+        assert [caption.text for caption in found.select("#scan h3")] == [scan.model, "newer"]
+        assert len(found.select("#scan svg.plot")) == 2
+        rows = opened.get(urls.experiment_csv_url("tiny", stored[1]["universality"])).text.splitlines()
+        assert len(rows) == 1 + 2 * len(scan.heads)
+
+
 def test_a_result_of_another_version_is_no_page(stored: tuple[str, dict[str, str]], tmp_path: Path) -> None:
     path = shutil.copyfile(stored[0], tmp_path / "store.sqlite")
     engine = open_store(path)
@@ -217,3 +239,25 @@ def test_a_result_of_another_version_is_no_page(stored: tuple[str, dict[str, str
         response = opened.get(urls.experiment_url("tiny", again))
     assert response.status_code == 503
     assert "Traceback" not in response.text
+
+
+def test_a_head_lists_what_experiments_found_of_it(published: Path, tmp_path: Path) -> None:
+    path = shutil.copyfile(published, tmp_path / "store.sqlite")
+    with TestClient(served(str(path))) as opened:
+        before = opened.get("/tiny/heads/L1H0")
+        assert not BeautifulSoup(before.text, "html.parser").select(".hx-list")
+        engine = open_store(path)
+        ids = store_experiments(engine)
+        engine.dispose()
+        # The run is the same, yet the page is not: a browser that kept it must be given the new one.
+        after = opened.get("/tiny/heads/L1H0", headers={"If-None-Match": before.headers["ETag"]})
+        assert after.status_code == 200
+        items = BeautifulSoup(after.text, "html.parser").select(".rail .hx-list li")
+        assert len(items) == 5
+        assert {item.select_one("a")["href"] for item in items} >= {
+            f"/tiny/experiments/{ids['universality']}"
+        }
+        twin = opened.get("/tiny/heads/L1H0.json").json()["experiments"]
+        assert twin[0]["id"] == ids["polysemanticity"]
+        same = opened.get("/tiny/heads/L1H0", headers={"If-None-Match": after.headers["ETag"]})
+        assert same.status_code == 304

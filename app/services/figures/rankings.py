@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from app.domain.experiments.known_heads import ROLES, KnownHeadsResult
 from app.domain.experiments.rankings import DEFINITIONS, TOKEN_SETS, RankingAgreement, WeightVsFveResult
 from app.domain.experiments.scan import UniversalityResult
+from app.domain.refs import HeadRef
 from app.services.experiment_models import (
     Figure,
     Mark,
@@ -32,7 +33,10 @@ def ranking_figures(result: WeightVsFveResult, options: FigureOptions) -> tuple[
     by_agreement = sorted(found, key=lambda head: -(found[head].correlation or -2.0))
     shown = pick_heads(options.heads, list(found), [*by_agreement[:1], *by_agreement[-1:]])
     rows: list[tuple[Value, ...]] = [
-        (str(a.head), a.definition, a.tokens, a.correlation, a.overlap, a.n_listed, _yes(a.ranking_matters))
+        (
+            *(str(a.head), a.definition, a.tokens, a.correlation, "all live" if a.over_all else "stored"),
+            *(a.overlap, a.n_listed, _yes(a.ranking_matters)),
+        )
         for a in result.agreements
     ]
     p = result.parameters
@@ -41,10 +45,14 @@ def ranking_figures(result: WeightVsFveResult, options: FigureOptions) -> tuple[
             name="agreement",
             title=f"Decoder weight against FVE, layer {result.layer}",
             measure=f"FVE by feature, {_WORDS[definition]} over {tokens} tokens, against decoder weight share; "
-            "Spearman's ρ",
-            note=f"{len(result.features)} stored features; the ranking matters below ρ {p.min_correlation:g} or "
-            f"{p.min_overlap} of {p.k} in both lists",
-            columns=("head", "definition", "tokens", "correlation", "in both", "listed", "ranking matters"),
+            f"Spearman's ρ. Solid: top {p.k} by both; hollow amber: by weight alone; hollow grey: by FVE alone",
+            note=f"points: {len(result.features)} stored features; ρ over "
+            f"{'all live features' if any(a.over_all for a in found.values()) else 'these alone'}; the ranking matters "
+            f"below ρ {p.min_correlation:g} or {p.min_overlap} of {p.k} in both lists",
+            columns=(
+                *("head", "definition", "tokens", "correlation", "over features"),
+                *("in both", "listed", "ranking matters"),
+            ),
             rows=tuple(rows),
             charts=tuple(_scatter(result, found[head]) for head in shown[:N_SCATTERS]),
             choices=(
@@ -79,7 +87,7 @@ def _scatter(result: WeightVsFveResult, agreement: RankingAgreement) -> tuple[st
 
 
 def _features(
-    result: WeightVsFveResult, shown: tuple[object, ...], found: Mapping[object, RankingAgreement]
+    result: WeightVsFveResult, shown: tuple[HeadRef, ...], found: Mapping[HeadRef, RankingAgreement]
 ) -> Figure:
     rows: list[tuple[Value, ...]] = []
     for head in shown:
@@ -98,8 +106,29 @@ def _features(
     )
 
 
-def scan_figures(result: UniversalityResult, _options: FigureOptions) -> tuple[Figure, ...]:
-    """All heads of the model in one scatter, those with a verdict named."""
+def scan_figures(result: UniversalityResult, options: FigureOptions) -> tuple[Figure, ...]:
+    """All heads of the model in one scatter, those with a verdict named; other models of the store beside it."""
+    found = (result, *options.others)
+    p, parts = result.parameters, ("", " lower", " upper")
+    beside = "" if len(found) == 1 else f" and {len(found) - 1} more"
+    return (
+        Figure(
+            name="scan",
+            title=f"Induction over all {len(result.heads)} heads of {result.model}{beside}",
+            measure="Attention on random repeated tokens: at one matching token, and what two or more add. "
+            "Solid: long-prefix; hollow: standard; grey: neither",
+            note=f"{p.n_examples} sequences a length, up to {p.max_prefix} tokens, seed {p.seed}",
+            columns=(
+                *("model", "head", "one token", "added", "verdict", "reason"),
+                *(f"{name}{part}" for name in ("long gain", "one share") for part in parts),
+            ),
+            rows=tuple(row for scan in found for row in _scan_rows(scan)),
+            charts=tuple((scan.model, _scan_chart(scan)) for scan in found),
+        ),
+    )
+
+
+def _scan_chart(result: UniversalityResult) -> ScatterChart:
     marks: dict[str, Mark] = {"long-prefix": "strong", "standard": "hollow", "neither": "muted"}
     points = tuple(
         Point(
@@ -110,36 +139,19 @@ def scan_figures(result: UniversalityResult, _options: FigureOptions) -> tuple[F
         )
         for point in result.heads
     )
-    rows: list[tuple[Value, ...]] = [
+    return ScatterChart("attention at a prefix of one token", "added by longer prefixes", points)
+
+
+def _scan_rows(result: UniversalityResult) -> list[tuple[Value, ...]]:
+    return [
         (
-            str(point.head),
-            point.induction_score,
-            point.long_prefix_gain,
-            point.verdict.kind,
-            point.verdict.reason,
+            *(result.model, str(point.head), point.induction_score, point.long_prefix_gain),
+            *(point.verdict.kind, point.verdict.reason),
             *mean_and_interval(point.verdict.long_gain),
             *mean_and_interval(point.verdict.one_share),
         )
         for point in result.heads
     ]
-    p = result.parameters
-    caption = f"{result.model}: solid long-prefix, hollow standard, grey neither"
-    chart = ScatterChart("attention at a prefix of one token", "added by longer prefixes", points)
-    parts = ("", " lower", " upper")
-    return (
-        Figure(
-            name="scan",
-            title=f"Induction over all {len(result.heads)} heads of {result.model}",
-            measure="Attention on random repeated tokens: at one matching token, and what two or more add",
-            note=f"{p.n_examples} sequences a length, up to {p.max_prefix} tokens, seed {p.seed}",
-            columns=(
-                *("head", "one token", "added", "verdict", "reason"),
-                *(f"{name}{part}" for name in ("long gain", "one share") for part in parts),
-            ),
-            rows=tuple(rows),
-            charts=((caption, chart),),
-        ),
-    )
 
 
 def known_head_figures(result: KnownHeadsResult, _options: FigureOptions) -> tuple[Figure, ...]:

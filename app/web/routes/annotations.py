@@ -1,133 +1,173 @@
-"""Annotating a head: the form's buttons, the records as JSON, and the next head to look at."""
+"""The spreadsheet of annotations: page and files, agreement, and settling a head."""
 
-import json
-from typing import Any
+import uuid
+from dataclasses import replace
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Form, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from app.domain.annotations import Revision
 from app.domain.refs import HeadRef
-from app.errors import AppError
-from app.services.annotation_actions import SETTLING, act
-from app.services.annotation_known import Known, head_records, next_head, record_state
-from app.services.annotation_models import HeadRecordsPage
-from app.services.annotation_panel import Attempt
-from app.services.annotation_views import clash_view
-from app.services.annotations import propose_merge
-from app.services.head_panels import annotated_head
-from app.services.pages import HeadQuestion, check_head
-from app.services.visibility import Viewer
+from app.errors import AppError, NotFound
+from app.services.annotation_models import AgreementPage
+from app.services.annotation_pages import agreement_page, annotations_page
+from app.services.export import SHEET_FORMATS, WHOLE, SheetFormat, export_annotations
+from app.services.search_query import InvalidQuery
+from app.services.settling import Settlement, conflict_message, settle, settle_page
+from app.services.sheet_view import DEFAULT_COLUMNS, InvalidView, SheetView, make_view
+from app.services.visibility import Forbidden, Viewer, seen_by
 from app.store.annotations import Conflict
-from app.store.dashboards import LiveRun
-from app.web.annotation_forms import Fields, HeadForm, read_head_form
-from app.web.answers import run_page, uncached_page
-from app.web.dependencies import Site, SiteDependency, parse_head
+from app.web.answers import caching, holds, page_tag, run_page, uncached_page
+from app.web.dependencies import PageNotFound, Site, SiteDependency, parse_head
+from app.web.downloads import download
 from app.web.schema import documents
-from app.web.urls import atlas_url, head_url
+from app.web.urls import annotations_url
 from app.web.viewers import ViewerDependency
 
 router = APIRouter()
 pages = APIRouter(include_in_schema=False)
 
+ShortText = Annotated[str, Query(max_length=400)]
+FORMATS: dict[str, SheetFormat] = {name: name for name in SHEET_FORMATS}
+FILES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The rows of the view as a file", "content": {"application/octet-stream": {}}}
+}
 
-@router.get(
-    "/{model}/heads/{head}/annotation.json", name="annotation_json", responses=documents(HeadRecordsPage)
-)
-def annotation_twin(
-    request: Request, site: SiteDependency, viewer: ViewerDependency, model: str, head: str
+
+def asked_view(
+    columns: Annotated[list[str] | None, Query(description="Columns between commas", max_length=60)] = None,
+    layers: Annotated[str, Query(max_length=60, description="Layers, such as 5-7 or 2,5")] = "",
+    by: Annotated[str, Query(max_length=400, description="An annotator")] = "",
+    head_type: Annotated[str, Query(alias="type", max_length=40, description="A head type")] = "",
+    role: Annotated[str, Query(max_length=60, description="A role")] = "",
+    status: Annotated[str, Query(max_length=20, description="draft, submitted, unsure or skipped")] = "",
+    agreement: Annotated[str, Query(max_length=20, description="agree, differs or single")] = "",
+    sort: Annotated[
+        str, Query(max_length=40, description="A column, after - with the largest first")
+    ] = "head",
+) -> SheetView:
+    """The view that the query asks for; without columns, all of them in a file and some on the page.
+
+    Raises InvalidView.
+    """
+    listed = [name.strip() for part in columns or () for name in part.split(",") if name.strip()]
+    try:
+        return make_view(
+            listed or WHOLE.columns,
+            layers=layers.strip(),
+            by=by,
+            head_type=head_type,
+            role=role,
+            status=status,
+            agreement=agreement,
+            sort=sort.removeprefix("-") or "head",
+            descending=sort.startswith("-"),
+        )
+    except InvalidQuery as error:
+        raise InvalidView("Layers are a list such as 5-7 or 2,5.") from error
+
+
+ViewDependency = Annotated[SheetView, Depends(asked_view)]
+
+
+@router.get("/{model}/agreement.json", name="agreement_json", responses=documents(AgreementPage))
+def agreement_twin(request: Request, site: SiteDependency, viewer: ViewerDependency, model: str) -> Response:
+    """How far annotators agree, which types are taken for which, and the heads to settle."""
+    return run_page(site, request, model, lambda s, run: agreement_page(s, run, viewer), "", viewer)
+
+
+@router.get("/{model}/annotations.{file_format}", name="annotations_file", responses=FILES)
+def annotations_file(
+    request: Request,
+    site: SiteDependency,
+    viewer: ViewerDependency,
+    view: ViewDependency,
+    model: str,
+    file_format: str,
 ) -> Response:
-    """One's own record of a head, and others' as far as they may be seen."""
-    ref = parse_head(head)
-
-    def build(session: Any, run: LiveRun) -> HeadRecordsPage:
-        check_head(run, ref)
-        return head_records(session, run, viewer, ref)
-
-    return run_page(site, request, model, build, "", viewer)
-
-
-@pages.get("/{model}/next", name="next_head")
-def show_next(site: SiteDependency, viewer: ViewerDependency, model: str) -> Response:
-    """The first head that the viewer has not settled; the atlas when there is none."""
+    """The spreadsheet as csv, xlsx, json or parquet: all of it, or the rows and columns of a view."""
+    chosen = FORMATS.get(file_format)
+    if chosen is None:
+        raise PageNotFound("The sheet comes as csv, xlsx, json and parquet.")
     with site.session() as session:
         run = site.live_run(session, model)
-        following = next_head(Known.read(session, run, viewer), None)
-    address = head_url(model, following) if following else atlas_url(model)
-    return RedirectResponse(address, 307, {"Cache-Control": "no-store"})
+        tag = page_tag(site, request, run, seen_by(session, run.slug, viewer))
+        if holds(request, tag):
+            return Response(status_code=304, headers=caching(tag))
+        made = export_annotations(session, run, viewer, chosen, view)
+    return download(made.data, made.file_name, chosen, caching(tag))
 
 
-@pages.post("/{model}/heads/{head}/annotation", name="annotate")
-def annotate(
-    request: Request, site: SiteDependency, viewer: ViewerDependency, model: str, head: str, fields: Fields
+@pages.get("/{model}/annotations", name="annotations")
+def show_annotations(
+    request: Request,
+    site: SiteDependency,
+    viewer: ViewerDependency,
+    view: ViewDependency,
+    model: str,
+    page: Annotated[int, Query(ge=1, le=10_000)] = 1,
+    imported: Annotated[int | None, Query(ge=0, le=1_000_000)] = None,
 ) -> Response:
-    """Saves, and leads on: after submitting to the next head, else back. Scripts get the state as JSON."""
-    ref, form = parse_head(head), read_head_form(fields)
-    scripted = "application/json" in request.headers.get("Accept", "")
+    # Without any columns asked for, the page shows those that fit, and files have all.
+    shown = view if "columns" in request.query_params else replace(view, columns=DEFAULT_COLUMNS)
+
+    def build(session: Any, run: Any) -> Any:
+        try:
+            return annotations_page(session, run, viewer, shown, page, imported)
+        except NotFound as error:
+            raise PageNotFound("The sheet has no such page.") from error
+
+    return run_page(site, request, model, build, "pages/annotations.html", viewer)
+
+
+@pages.get("/{model}/annotations/settle/{head}", name="settle")
+def show_settling(site: SiteDependency, viewer: ViewerDependency, model: str, head: str) -> Response:
+    return _form(site, viewer, model, parse_head(head))
+
+
+def _form(
+    site: Site,
+    viewer: Viewer,
+    model: str,
+    head: HeadRef,
+    sent: Settlement | None = None,
+    error: AppError | None = None,
+) -> Response:
+    """The form, after a refusal with what was sent and why it was refused."""
+    message = str(error or "")
+    if sent and isinstance(error, Conflict):
+        # Sent again, it is a change of the record that was in the way.
+        message, sent = conflict_message(error), replace(sent, base_version=error.theirs.version)
+    with site.session() as session:
+        run = site.live_run(session, model)
+        page = settle_page(session, run, viewer, head, str(uuid.uuid4()), sent, message)
+    return uncached_page(site, page, "pages/settle.html", error.status_code if error else 200)
+
+
+@pages.post("/{model}/annotations/settle/{head}", name="settle_save")
+def save_settling(
+    site: SiteDependency,
+    viewer: ViewerDependency,
+    model: str,
+    head: str,
+    key: Annotated[str, Form(max_length=100)],
+    base: Annotated[str, Form(max_length=400)] = "",
+    head_type: Annotated[str, Form(max_length=40)] = "",
+    reason: Annotated[str, Form()] = "",
+    roles: Annotated[str, Form(max_length=4000)] = "",
+    notes: Annotated[str, Form()] = "",
+    base_version: Annotated[int, Form(ge=0, le=10**9)] = 0,
+) -> Response:
+    """Saves the consensus of the head, and leads back to the heads that are left."""
+    ref = parse_head(head)
+    form = Settlement(base, head_type, reason, roles, notes, base_version, key)
     try:
         with site.write() as session:
-            run = site.live_run(session, model)
-            record = act(session, run, viewer, ref, form.sent, site.now())
-    except AppError as error:
-        if isinstance(error, Conflict) or error.status_code in (413, 422):
-            return _not_saved(site, viewer, model, ref, form, error, scripted)
+            settle(session, site.live_run(session, model), viewer, ref, form, site.now())
+    except (Forbidden, NotFound):
         raise
-    if scripted:
-        return _state(site, viewer, model, ref, record)
-    return RedirectResponse(_after(site, viewer, model, ref, form), 303, {"Cache-Control": "no-store"})
-
-
-def _after(site: Site, viewer: Viewer, model: str, ref: HeadRef, form: HeadForm) -> str:
-    here = head_url(model, ref, rank=form.rank, k=form.k)
-    if form.sent.action not in SETTLING:
-        return f"{here}#annotation"
-    with site.session() as session:
-        following = next_head(Known.read(session, site.live_run(session, model), viewer), ref)
-    return head_url(model, following, rank=form.rank, k=form.k) if following else here
-
-
-def _state(site: Site, viewer: Viewer, model: str, ref: HeadRef, record: Revision | None) -> Response:
-    """What a saved form does not know by itself."""
-    with site.session() as session:
-        run = site.live_run(session, model)
-        page = record_state(Known.read(session, run, viewer), ref)
-    following = page.following
-    state = {
-        "version": record.version if record else 0,
-        "status": record.status if record else "draft",
-        "saved_at": page.saved_at,
-        "counts": page.counts,
-        "changes": list(page.changes),
-        "novel": list(page.novel),
-        "can_undo": page.can_undo,
-        "can_redo": page.can_redo,
-        "next": head_url(model, following) if following else atlas_url(model),
-    }
-    return _json(state, 200)
-
-
-def _not_saved(
-    site: Site, viewer: Viewer, model: str, ref: HeadRef, form: HeadForm, error: AppError, scripted: bool
-) -> Response:
-    """The page again with what was typed, and for a conflict with both texts merged."""
-    message = f"Not saved: {error}."
-    if scripted:
-        return _json({"error": message}, error.status_code)
-    attempt = Attempt(form.sent.content, form.sent.base_version, message)
-    if isinstance(error, Conflict):
-        merged = propose_merge(error)
-        content = merged.content
-        if not hasattr(content, "groups"):
-            raise error
-        clashes = tuple(map(clash_view, merged.clashes))
-        attempt = Attempt(content, error.theirs.version, message, clashes)  # type: ignore[arg-type]
-    with site.session() as session:
-        run = site.live_run(session, model)
-        question = HeadQuestion(ref, form.rank, form.k)
-        page = annotated_head(site.reading(session, run), viewer, question, attempt)
-    return uncached_page(site, page, "pages/head.html", error.status_code)
-
-
-def _json(value: object, status: int) -> Response:
-    text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
-    return Response(text, status, {"Cache-Control": "no-store"}, "application/json")
+    except AppError as error:
+        if error.status_code >= 500:
+            raise
+        return _form(site, viewer, model, ref, form, error)
+    return RedirectResponse(f"{annotations_url(model)}#settle", 303, {"Cache-Control": "no-store"})

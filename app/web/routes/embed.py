@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.services.feature_pages import FeatureLook, feature_page
+from app.services.feature_pages import feature_page
 from app.services.pages import HeadQuestion, head_page
 from app.web.answers import run_page
 from app.web.dependencies import SiteDependency, parse_feature, parse_head
@@ -38,6 +38,6 @@ def show_feature(
         site,
         request,
         model,
-        lambda s, run: feature_page(site.reading(s, run), ref, FeatureLook(through)),
+        lambda s, run: feature_page(site.reading(s, run), ref, through),
         "embed/feature.html",
     )

@@ -1,6 +1,7 @@
 """The dashboard of one feature, and the list of a layer's features."""
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -8,13 +9,14 @@ from fastapi import Path as PathParameter
 from starlette.responses import Response
 
 from app.domain.refs import MAX_INDEX, FeatureRef
-from app.services.feature_pages import FeatureLook, Place, feature_page, layer_page, whole_example
+from app.services.feature_pages import Place, feature_page, layer_page, whole_example
 from app.services.page_models import FeaturePage, LayerPage
 from app.services.page_parts import Align
+from app.services.visibility import Viewer
 from app.store.dashboards import LiveRun
 from app.web.answers import fragment, is_fragment, redirect, run_page
 from app.web.dependencies import PageNotFound, SiteDependency, parse_feature, parse_head
-from app.web.routes.notes import annotated_feature
+from app.web.routes.notes import with_notes
 from app.web.schema import documents
 from app.web.urls import feature_url
 from app.web.viewers import ViewerDependency
@@ -50,13 +52,7 @@ def feature_twin(
     request: Request, site: SiteDependency, model: str, feature: str, head: HeadQuery = None
 ) -> Response:
     """One feature: every head's part in it, and its examples by group of activation through one head."""
-    ref = parse_feature(feature)
-    if str(ref) != feature:
-        return redirect(request, f"{feature_url(model, ref)}.json")
-    through = None if head is None else parse_head(head)
-    return run_page(
-        site, request, model, lambda s, run: feature_page(site.reading(s, run), ref, FeatureLook(through)), ""
-    )
+    return _feature(request, site, model, feature, Look(head), None)
 
 
 @pages.get("/{model}/features/{feature}", name="feature")
@@ -71,21 +67,37 @@ def show_feature(
     opened: OpenQuery = None,
 ) -> Response:
     """The page, or for htmx the one example that is opened."""
+    return _feature(request, site, model, feature, Look(head, align, opened), viewer)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a feature is looked at, as its address says it."""
+
+    head: str | None = None
+    align: Align = "prefix"
+    opened: str | None = None
+
+
+def _feature(
+    request: Request, site: SiteDependency, model: str, feature: str, look: Look, viewer: Viewer | None
+) -> Response:
     ref = parse_feature(feature)
     if str(ref) != feature:
-        return redirect(request, feature_url(model, ref))
-    through = None if head is None else parse_head(head)
-    look = FeatureLook(through, align, None if opened is None else Place(*map(int, opened.split("."))))
-    if look.whole is not None and is_fragment(request):
+        return redirect(request, feature_url(model, ref) + ("" if viewer else ".json"))
+    through = None if look.head is None else parse_head(look.head)
+    place = None if look.opened is None else Place(*map(int, look.opened.split(".")))
+    if place is not None and is_fragment(request):
         return fragment(
             site,
             model,
-            lambda session, run: whole_example(site.reading(session, run), ref, look),
+            lambda session, run: whole_example(site.reading(session, run), ref, through, look.align, place),
             "partials/whole_example.html",
         )
 
     def build(session: Any, run: LiveRun) -> FeaturePage:
-        return annotated_feature(site.reading(session, run), viewer, ref, look)
+        page = feature_page(site.reading(session, run), ref, through, look.align, place)
+        return page if viewer is None else with_notes(session, run, viewer, page)
 
     return run_page(site, request, model, build, "pages/feature.html", viewer)
 

@@ -7,8 +7,8 @@ from starlette.responses import RedirectResponse, Response
 
 from app.services import annotations
 from app.services.annotation_history import history_page
-from app.services.annotation_models import HistoryPage
 from app.services.annotations import Restore
+from app.services.panel_models import HistoryPage
 from app.store.dashboards import LiveRun
 from app.web.answers import run_page
 from app.web.dependencies import PageNotFound, SiteDependency, parse_head

@@ -9,11 +9,10 @@ from starlette.responses import RedirectResponse, Response
 from app.domain.annotations import FeatureNote
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import AppError
-from app.services.annotation_models import NotesPage
 from app.services.feature_notes import NoteAttempt, notes_page, notes_panel, save_note
-from app.services.feature_pages import FeatureLook, feature_page
+from app.services.feature_pages import feature_page
 from app.services.page_models import FeaturePage
-from app.services.pages import Reading
+from app.services.panel_models import NotesPage
 from app.services.visibility import Viewer
 from app.store.annotations import Conflict
 from app.store.dashboards import LiveRun
@@ -30,16 +29,11 @@ HeadField = Annotated[str, Form(max_length=30)]
 Version = Annotated[int, Form(ge=0, le=10**9)]
 
 
-def annotated_feature(
-    reading: Reading,
-    viewer: Viewer,
-    ref: FeatureRef,
-    look: FeatureLook,
-    attempt: NoteAttempt | None = None,
+def with_notes(
+    session: Any, run: LiveRun, viewer: Viewer, page: FeaturePage, attempt: NoteAttempt | None = None
 ) -> FeaturePage:
-    """The feature's page as this viewer may see and annotate it."""
-    page = feature_page(reading, ref, look)
-    return replace(page, annotation=notes_panel(reading.session, reading.run, viewer, ref, attempt))
+    """The feature's page with the labels and notes that this viewer may see, and a form for their own."""
+    return replace(page, annotation=notes_panel(session, run, viewer, page.feature, attempt))
 
 
 @router.get("/{model}/features/{feature}/notes.json", name="notes_json", responses=documents(NotesPage))
@@ -95,7 +89,8 @@ def _not_saved(
     status: int,
 ) -> Response:
     with site.session() as session:
-        run: LiveRun = site.live_run(session, model)
-        reading: Any = site.reading(session, run)
-        page = annotated_feature(reading, viewer, ref, FeatureLook(through), attempt)
+        run = site.live_run(session, model)
+        page = with_notes(
+            session, run, viewer, feature_page(site.reading(session, run), ref, through), attempt
+        )
     return uncached_page(site, page, "pages/feature.html", status)

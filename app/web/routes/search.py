@@ -8,10 +8,12 @@ from starlette.responses import Response
 from app.domain.refs import HeadRef
 from app.services.search_models import SearchPage
 from app.services.search_pages import bare_reference, search_page
-from app.web.answers import redirect_to, run_page
+from app.services.search_suggestions import search_suggestions
+from app.web.answers import fragment, is_fragment, redirect_to, run_page
 from app.web.dependencies import SiteDependency
 from app.web.schema import documents
 from app.web.urls import feature_url, head_url
+from app.web.viewers import ViewerDependency
 
 router = APIRouter()
 pages = APIRouter(include_in_schema=False)
@@ -22,14 +24,32 @@ QueryText = Annotated[
 
 
 @router.get("/{model}/search.json", name="search_json", responses=documents(SearchPage))
-def search_twin(request: Request, site: SiteDependency, model: str, q: QueryText = "") -> Response:
+def search_twin(
+    request: Request, site: SiteDependency, viewer: ViewerDependency, model: str, q: QueryText = ""
+) -> Response:
     """Heads and features that fulfil all terms of a query."""
-    return run_page(site, request, model, lambda s, run: search_page(site.reading(s, run), q.strip()), "")
+    return run_page(
+        site, request, model, lambda s, run: search_page(site.reading(s, run), q.strip(), viewer), "", viewer
+    )
 
 
 @pages.get("/{model}/search", name="search")
-def show_search(request: Request, site: SiteDependency, model: str, q: QueryText = "") -> Response:
-    """A query that only names a head or feature of the atlas leads there."""
+def show_search(
+    request: Request,
+    site: SiteDependency,
+    viewer: ViewerDependency,
+    model: str,
+    q: QueryText = "",
+    typing: bool = False,
+) -> Response:
+    """A query that only names a head or feature of the atlas leads there; for htmx, what could be typed next."""
+    if typing and is_fragment(request):
+        return fragment(
+            site,
+            model,
+            lambda s, run: search_suggestions(site.reading(s, run), q, viewer),
+            "partials/search_suggestions.html",
+        )
     with site.session() as session:
         ref = bare_reference(site.reading(session, site.live_run(session, model)), q)
     if ref is not None:
@@ -38,6 +58,7 @@ def show_search(request: Request, site: SiteDependency, model: str, q: QueryText
         site,
         request,
         model,
-        lambda s, run: search_page(site.reading(s, run), q.strip()),
+        lambda s, run: search_page(site.reading(s, run), q.strip(), viewer),
         "pages/search.html",
+        viewer,
     )

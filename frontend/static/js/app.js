@@ -2,6 +2,14 @@
 const root = document.documentElement;
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
+function stored(name) {
+  try {
+    return localStorage.getItem(name);
+  } catch {
+    return null; // Storage may be switched off.
+  }
+}
+
 function store(name, value) {
   try {
     localStorage.setItem(name, value);
@@ -105,7 +113,7 @@ document.addEventListener("keydown", (event) => {
     if (moveInGrid(event.key) || enterGrid()) event.preventDefault();
     return;
   }
-  if (event.defaultPrevented || event.key.length > 1 || root.dataset.keys === "off") return;
+  if (event.defaultPrevented || event.key.length > 1 || stored("keys") === "off") return;
   // A page's own script may take the key first.
   const offered = new CustomEvent("head-atlas:key", { detail: event.key, cancelable: true });
   if (!document.dispatchEvent(offered)) return;
@@ -138,16 +146,6 @@ document.addEventListener("click", (event) => {
   });
 });
 
-// Single keys can be switched off, for those whom they get in the way of.
-const single = document.getElementById("single-keys");
-if (single) {
-  single.checked = root.dataset.keys !== "off";
-  single.addEventListener("change", () => {
-    root.dataset.keys = single.checked ? "on" : "off";
-    store("keys", root.dataset.keys);
-  });
-}
-
 // Framed pages have no header, and so no button.
 const button = document.getElementById("theme");
 if (button) {
@@ -158,3 +156,12 @@ if (button) {
 for (const opener of document.querySelectorAll('[data-opens="keys"]')) opener.addEventListener("click", showKeys);
 for (const toggle of document.querySelectorAll('[data-does="values"]')) toggle.addEventListener("click", keys.v);
 for (const toggle of document.querySelectorAll('[data-does="all"]')) toggle.addEventListener("click", openAll);
+
+const single = document.getElementById("single-keys");
+if (single) {
+  single.checked = stored("keys") !== "off";
+  single.addEventListener("change", () => {
+    root.dataset.keys = single.checked ? "on" : "off";
+    store("keys", root.dataset.keys);
+  });
+}

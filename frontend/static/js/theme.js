@@ -5,9 +5,4 @@ try {
 } catch {
   // Storage may be switched off; the system's theme holds then.
 }
-try {
-  document.documentElement.dataset.keys = localStorage.getItem("keys") || "on";
-} catch {
-  // Then keys are on.
-}
 document.documentElement.classList.add("scripted");

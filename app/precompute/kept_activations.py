@@ -1,0 +1,61 @@
+"""Activations of the pass, on disk until the run is published: payloads of its examples then need no second forward.
+
+What is kept decides only what a run costs: a batch that is not here is run again, and gives the same numbers.
+"""
+
+import logging
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from app.precompute.bench import Bench
+from app.precompute.layer_batch import LayerBatch
+
+KEPT_BYTES = 4 * 2**30
+_SHARE_OF_FREE = 0.25
+_BYTES_A_NUMBER = 4
+_log = logging.getLogger(__name__)
+
+
+def n_kept(bench: Bench) -> int:
+    """How many of the run's first sequences are kept: what fits in KEPT_BYTES and in a quarter of the free disk."""
+    heads = bench.record.n_heads
+    context = bench.corpus.context_size
+    # z and v have d_in numbers a token, and the pattern n_heads * context.
+    numbers = sum(heads * context + 2 * sae.coder.d_in for sae in bench.saes.values()) * context
+    free = shutil.disk_usage(bench.folder.root).free
+    return int(min(KEPT_BYTES, _SHARE_OF_FREE * free) // (_BYTES_A_NUMBER * numbers))
+
+
+def keep(bench: Bench, batch: LayerBatch) -> None:
+    """Write a batch to a temporary name, then rename it. A disk that turns out full costs a forward later, no more."""
+    path = _path(bench, batch.sae.layer, batch.first_sequence)
+    temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **batch.to_arrays())
+        temporary.replace(path)
+    except OSError as error:
+        _log.warning("activations of layer %d are not kept: %s", batch.sae.layer, error.strerror)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def kept_batch(bench: Bench, layer: int, start: int, stop: int) -> LayerBatch | None:
+    """A batch as the pass had it; None where it is not kept, or is damaged."""
+    try:
+        with _path(bench, layer, start).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (FileNotFoundError, zipfile.BadZipFile, ValueError, EOFError):
+        return None
+    counted = torch.from_numpy(bench.corpus.counted(start, stop))
+    return LayerBatch.from_arrays(bench.saes[layer], arrays, counted, start)
+
+
+def _path(bench: Bench, layer: int, start: int) -> Path:
+    return bench.folder.activations / f"L{layer}-{start:09d}.npz"

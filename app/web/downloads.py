@@ -1,0 +1,25 @@
+"""Files that the server makes: their names in headers, and what a browser may keep of them."""
+
+import re
+from urllib.parse import quote
+
+from starlette.responses import Response
+
+MEDIA_TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "json": "application/json",
+    "parquet": "application/vnd.apache.parquet",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+
+
+def content_disposition(file_name: str) -> str:
+    """RFC 6266: a plain name for old readers and the exact one after it. Nothing in a name ends the header."""
+    plain = re.sub(r"[^A-Za-z0-9 ._()-]", "_", file_name)
+    exact = quote(file_name.encode("utf-8", "replace"), safe="")
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{exact}"
+
+
+def download(data: bytes, file_name: str, file_format: str, headers: dict[str, str]) -> Response:
+    sent = {**headers, "Content-Disposition": content_disposition(file_name)}
+    return Response(data, media_type=MEDIA_TYPES[file_format], headers=sent)

@@ -1,0 +1,94 @@
+"""Importing a spreadsheet: upload, look at what it would change, store all of it or nothing."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, UploadFile
+from starlette.responses import RedirectResponse, Response
+
+from app.errors import AppError
+from app.services.annotation_models import ImportDiff
+from app.services.import_pages import (
+    PlanChanged,
+    Upload,
+    apply_upload,
+    describe_plan,
+    import_page,
+    plan_upload,
+)
+from app.services.spreadsheet import MAX_IMPORT_BYTES
+from app.services.visibility import Forbidden, Viewer
+from app.web.answers import uncached_page
+from app.web.dependencies import Site, SiteDependency
+from app.web.urls import annotations_url
+from app.web.viewers import ViewerDependency
+
+pages = APIRouter(include_in_schema=False)
+
+
+@pages.get("/{model}/annotations/import", name="import")
+def show_import(site: SiteDependency, viewer: ViewerDependency, model: str) -> Response:
+    return _page(site, viewer, model)
+
+
+def _page(
+    site: Site,
+    viewer: Viewer,
+    model: str,
+    diff: ImportDiff | None = None,
+    error: AppError | None = None,
+) -> Response:
+    with site.session() as session:
+        page = import_page(site.live_run(session, model), viewer, diff, str(error or ""))
+    return uncached_page(site, page, "pages/import.html", error.status_code if error else 200)
+
+
+def _diff(site: Site, viewer: Viewer, model: str, upload: Upload) -> ImportDiff:
+    """What the upload would do, and the upload kept until it is stored."""
+    with site.session() as session:
+        run = site.live_run(session, model)
+        plan, columns = plan_upload(session, run, viewer, upload, site.now())
+    token = site.uploads.keep(model, viewer.annotator_id, upload)
+    return describe_plan(upload, token, plan, columns)
+
+
+@pages.post("/{model}/annotations/import", name="import_sheet")
+def take_import(
+    site: SiteDependency,
+    viewer: ViewerDependency,
+    model: str,
+    action: Annotated[str, Form(max_length=10)] = "show",
+    file: Annotated[UploadFile | None, File()] = None,
+    token: Annotated[str, Form(max_length=100)] = "",
+    plan: Annotated[str, Form(max_length=100)] = "",
+    column: Annotated[list[str] | None, Form()] = None,
+    ours: Annotated[list[str] | None, Form()] = None,
+) -> Response:
+    """Shows what a sheet would do, again with other columns, or stores what was shown."""
+    mapping = dict(zip(column or (), ours or (), strict=False))
+    try:
+        if file is not None and file.filename:
+            upload = Upload(file.filename, file.file.read(MAX_IMPORT_BYTES + 1), mapping)
+        else:
+            kept = site.uploads.get(model, viewer.annotator_id, token)
+            upload = Upload(kept.file_name, kept.data, mapping)
+        if action != "store":
+            return _page(site, viewer, model, _diff(site, viewer, model, upload))
+        return _store(site, viewer, model, upload, plan)
+    except Forbidden:
+        raise
+    except AppError as error:
+        if error.status_code >= 500 or error.status_code == 404:
+            raise
+        return _page(site, viewer, model, error=error)
+
+
+def _store(site: Site, viewer: Viewer, model: str, upload: Upload, digest: str) -> Response:
+    """Stores it, or shows it anew where it is no longer what was shown."""
+    try:
+        with site.write() as session:
+            run = site.live_run(session, model)
+            done = apply_upload(session, run, viewer, upload, digest, site.now())
+    except PlanChanged as error:
+        return _page(site, viewer, model, _diff(site, viewer, model, upload), error)
+    site.uploads.drop(model, viewer.annotator_id)
+    return RedirectResponse(annotations_url(model, imported=done), 303, {"Cache-Control": "no-store"})

@@ -1,0 +1,68 @@
+"""What annotations add up to: the layer table, and the comparison with what is published."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from app.services.annotation_models import AnnotatedLayersPage, PublishedPage
+from app.services.annotation_pages import NoSuchAnnotator, layers_page, published_page
+from app.services.visibility import Viewer
+from app.store.dashboards import LiveRun
+from app.web.answers import run_page
+from app.web.dependencies import PageNotFound, SiteDependency
+from app.web.schema import documents
+from app.web.viewers import ViewerDependency
+
+router = APIRouter()
+pages = APIRouter(include_in_schema=False)
+
+ByQuery = Annotated[
+    str | None, Query(max_length=400, description="Whose labels; default the consensus, else one's own")
+]
+
+
+def _layers(session: Any, run: LiveRun, viewer: Viewer, by: str | None) -> AnnotatedLayersPage:
+    try:
+        return layers_page(session, run, viewer, by or None)
+    except NoSuchAnnotator as error:
+        raise PageNotFound("Nobody of that name has a submitted record that you may see.") from error
+
+
+def _published(session: Any, run: LiveRun, viewer: Viewer, by: str | None) -> PublishedPage:
+    try:
+        return published_page(session, run, viewer, by or None)
+    except NoSuchAnnotator as error:
+        raise PageNotFound("Nobody of that name has a submitted record that you may see.") from error
+
+
+@router.get("/{model}/layers.json", name="annotated_layers_json", responses=documents(AnnotatedLayersPage))
+def layers_twin(
+    request: Request, site: SiteDependency, viewer: ViewerDependency, model: str, by: ByQuery = None
+) -> Response:
+    """The layer table and the table of head types, from annotations."""
+    return run_page(site, request, model, lambda s, run: _layers(s, run, viewer, by), "", viewer)
+
+
+@pages.get("/{model}/layers", name="annotated_layers")
+def show_layers(
+    request: Request, site: SiteDependency, viewer: ViewerDependency, model: str, by: ByQuery = None
+) -> Response:
+    template = "pages/annotated_layers.html"
+    return run_page(site, request, model, lambda s, run: _layers(s, run, viewer, by), template, viewer)
+
+
+@router.get("/{model}/published.json", name="published_json", responses=documents(PublishedPage))
+def published_twin(
+    request: Request, site: SiteDependency, viewer: ViewerDependency, model: str, by: ByQuery = None
+) -> Response:
+    """One annotator's records beside what is published about the model's heads."""
+    return run_page(site, request, model, lambda s, run: _published(s, run, viewer, by), "", viewer)
+
+
+@pages.get("/{model}/published", name="published")
+def show_published(
+    request: Request, site: SiteDependency, viewer: ViewerDependency, model: str, by: ByQuery = None
+) -> Response:
+    template = "pages/published.html"
+    return run_page(site, request, model, lambda s, run: _published(s, run, viewer, by), template, viewer)

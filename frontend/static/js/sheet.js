@@ -1,0 +1,31 @@
+// Keys of the spreadsheet: rows, columns, export. The order turns with the link that `o` names.
+const columns = document.getElementById("columns");
+
+function stepRow(by) {
+  const links = [...document.querySelectorAll(".sheet tbody th a")];
+  const at = links.indexOf(document.activeElement.closest("tr")?.querySelector("th a"));
+  const next = links[at < 0 ? (by > 0 ? 0 : links.length - 1) : at + by];
+  next?.focus();
+}
+
+function toggleColumns() {
+  columns.open = !columns.open;
+  columns.querySelector(columns.open ? "input[type=checkbox]" : "summary").focus();
+}
+
+const sheetKeys = {
+  j: () => stepRow(1),
+  k: () => stepRow(-1),
+  ",": toggleColumns,
+  X: () => document.querySelector(".exb a").focus(),
+};
+
+document.addEventListener("head-atlas:key", (event) => {
+  const action = sheetKeys[event.detail];
+  if (!action) return;
+  event.preventDefault();
+  action();
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && columns.open) toggleColumns();
+});
