@@ -1,7 +1,8 @@
 """The atlas with annotations: against counts made by hand, what filters keep, and what a blind annotator gets."""
 
 import pytest
-from annotating import Team, labelled
+from annotated import labelled
+from annotating import Team
 
 from app.domain.annotations import HeadAnnotation
 from app.domain.refs import HeadRef
