@@ -18,6 +18,7 @@ from app.web.dependencies import People, Site
 from app.web.origins import SameOrigin
 from app.web.render import Renderer
 from app.web.routes import (
+    annotating,
     annotations,
     atlases,
     compare,
@@ -25,8 +26,10 @@ from app.web.routes import (
     experiments,
     features,
     heads,
+    histories,
     imports,
     login,
+    notes,
     prompt,
     rollups,
     search,
@@ -40,6 +43,9 @@ from app.web.viewers import require_login
 TWINS = (
     system,
     login,
+    annotating,
+    histories,
+    notes,
     atlases,
     annotations,
     rollups,
@@ -53,6 +59,9 @@ TWINS = (
 PAGES = (
     embed,
     experiments,
+    annotating,
+    histories,
+    notes,
     atlases,
     annotations,
     imports,

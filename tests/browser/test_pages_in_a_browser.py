@@ -12,6 +12,7 @@ PAGES = (
     "/tiny",
     "/tiny/heads/L1H3",
     "/tiny/heads/L0H0",
+    "/tiny/heads/L1H3/history",
     "/tiny/features/L1F3",
     "/tiny/layers/1",
     "/tiny/compare",
@@ -62,7 +63,7 @@ def test_a_row_opens_in_place(visit: Visit) -> None:
     )
 
 
-def test_going_back_shows_whole_pages(visit: Visit) -> None:
+def test_d06_going_back_shows_whole_pages(visit: Visit) -> None:
     visit.go("/tiny/heads/L1H3")
     visit.page.locator("a.op").first.click()
     expect(visit.page.locator("article.open")).to_have_count(2)
@@ -169,6 +170,10 @@ def test_a_head_prints_on_white_without_controls(visit: Visit) -> None:
 def test_the_bundle_opens_from_the_disk(chromium: Browser, base_url: str, bundle: Path) -> None:
     visit = open_tab(chromium, bundle.as_uri())
     visit.go("/index.html")
+    visit.page.locator("a.c[href='heads/L1H2.html']").hover()  # there is no server to ask for a card
+    visit.page.locator("a.mt[href='colour-progress.html']").click()
+    visit.page.locator("a.c[href='heads/L1H3.html']").focus()
+    visit.page.wait_for_timeout(300)
     visit.page.locator("a.c[href='heads/L1H3.html']").click()
     expect(visit.page.locator("article.ft")).to_have_count(10)
     row = visit.page.locator("article.ft").nth(4)
