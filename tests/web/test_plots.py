@@ -106,19 +106,18 @@ def test_places_that_are_heads_have_their_colours() -> None:
 
 
 def test_the_name_of_a_series_is_clear_of_taller_bars_beside_it() -> None:
-    series = (
-        Series("L1H0", 0, (Estimate(0.6), Estimate(0.1))),
-        Series("L1H1", 1, (Estimate(0.3), Estimate(0.2))),
-    )
-    drawing = draw_chart(BarChart("x", ("a", "b"), series))
-    frame = Frame(36, 392, 18, 150, 0.0, 0.6)
-    names = {text.text: float(text.y) for text in drawing.texts if " xb " in text.name}
-    assert names["L1H0"] == pytest.approx(frame.y(0.6) - 4, abs=0.06)
-    close = {text.text: float(text.y) for text in draw_chart(BarChart("x", tuple("abcdefghij"), tuple(
-        Series(one.label, one.index, one.values * 5) for one in series
-    ))).texts if " xb " in text.name}  # fmt: skip
-    assert close["L1H1"] <= frame.y(0.6) - 4 - 11 + 0.06
-    assert names["L1H1"] == pytest.approx(frame.y(0.3) - 4, abs=0.06)
+    def names(n: int) -> dict[str, float]:
+        series = (
+            Series("L1H0", 0, (Estimate(0.5), Estimate(0.1)) * n),
+            Series("L1H1", 1, (Estimate(0.3), Estimate(0.2)) * n),
+        )
+        drawing = draw_chart(BarChart("x", ("a", "b") * n, series))
+        return {text.text: float(text.y) for text in drawing.texts if " xb " in text.name}
+
+    frame = Frame(36, 392, 18, 150, 0.0, 0.5)
+    wide, narrow = names(1), names(5)
+    assert wide == pytest.approx({"L1H0": frame.y(0.5) - 4, "L1H1": frame.y(0.3) - 4}, abs=0.06)
+    assert narrow == pytest.approx({"L1H0": frame.y(0.5) - 4, "L1H1": frame.y(0.5) - 15}, abs=0.06)
 
 
 def test_points_stand_at_their_values_each_place_once() -> None:
