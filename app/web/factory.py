@@ -18,7 +18,6 @@ from app.web.dependencies import People, Site
 from app.web.origins import SameOrigin
 from app.web.render import Renderer
 from app.web.routes import (
-    annotations,
     atlases,
     compare,
     embed,
@@ -30,6 +29,7 @@ from app.web.routes import (
     prompt,
     rollups,
     search,
+    sheet,
     system,
 )
 from app.web.schema import install_openapi
@@ -41,7 +41,7 @@ TWINS = (
     system,
     login,
     atlases,
-    annotations,
+    sheet,
     rollups,
     heads,
     features,
@@ -54,7 +54,7 @@ PAGES = (
     embed,
     experiments,
     atlases,
-    annotations,
+    sheet,
     imports,
     rollups,
     heads,
