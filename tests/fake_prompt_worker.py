@@ -1,6 +1,7 @@
 """A peer for the server's side of prompts: speaks the worker's lines without a model. Texts choose what it does.
 
-`crash`, `hang`, `junk`, `other id`, `huge`, `refuse`; anything else is answered with numbers whose sums are true.
+`crash`, `hang`, `junk`, `other id`, `huge`, `refuse`; anything else is answered with numbers whose sums are true, for
+as many heads as the first argument says; the second names a layer without an SAE.
 """
 
 import json
@@ -8,15 +9,12 @@ import sys
 import time
 from typing import Any
 
-N_HEADS = 4
-
 
 def main() -> None:
-    n_heads = N_HEADS
+    n_heads, bare_layer = (int(each) for each in sys.argv[1:] or (4, 1))
     for line in sys.stdin.buffer:
         message = json.loads(line)
         if "open" in message:
-            n_heads = int(message["open"]["plan"].get("n_heads", N_HEADS))
             if message["open"]["cache_dir"] == "broken":
                 send({"id": message["id"], "error": "the SAE is not there"})
             else:
@@ -40,7 +38,7 @@ def main() -> None:
         else:
             if text.startswith("slow"):
                 time.sleep(2)
-            send({"id": message["id"], "ok": made_up(ask, n_heads)})
+            send({"id": message["id"], "ok": made_up(ask, n_heads, bare_layer)})
 
 
 def send(message: dict[str, Any]) -> None:
@@ -48,7 +46,7 @@ def send(message: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def made_up(ask: dict[str, Any], n_heads: int) -> dict[str, Any]:
+def made_up(ask: dict[str, Any], n_heads: int, bare_layer: int) -> dict[str, Any]:
     tokens = [0, *(1 + len(word) % 9 + 2 * (i % 5) for i, word in enumerate(ask["text"].split()))]
     n = len(tokens)
     head = ask["head"] if ask["head"] is not None else 1
@@ -72,7 +70,7 @@ def made_up(ask: dict[str, Any], n_heads: int) -> dict[str, Any]:
         {"index": index, "position": 1, "activation": 1.5, "head_contribution": 1.0 / (1 + i)}
         for i, index in enumerate((3, 10, 999))
     ]
-    if ask["layer"] == 1 or ask["text"].startswith("nothing"):
+    if ask["layer"] == bare_layer or ask["text"].startswith("nothing"):
         feature, active = None, []
     return {
         "tokens": tokens, "head": head, "dest": dest, "pattern": pattern, "active": active, "feature": feature

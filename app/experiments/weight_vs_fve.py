@@ -16,6 +16,7 @@ from app.domain.experiments.rankings import (
     RankingParameters,
     TokenSet,
     WeightVsFveResult,
+    ranking_matters,
 )
 from app.domain.records import FeatureRecord, FveByHead
 from app.domain.refs import FeatureRef, HeadRef
@@ -70,10 +71,9 @@ def _agreement(
     by_share, by_fve = _top(share, refs, p.k), _top(fve, refs, p.k)
     correlation, overlap = spearman(share, fve), top_overlap(by_share, by_fve)
     n_listed = int(min((by_share >= 0).sum(), (by_fve >= 0).sum()))
-    few = n_listed == p.k and overlap < p.min_overlap
     values = tuple(None if np.isnan(value) else float(value) for value in fve)
-    low = correlation is not None and correlation < p.min_correlation
-    return RankingAgreement(head, *kind, values, correlation, overlap, n_listed, ranking_matters=low or few)
+    matters = ranking_matters(correlation, overlap, n_listed, p)
+    return RankingAgreement(head, *kind, values, correlation, False, overlap, n_listed, matters)
 
 
 def _top(values: NDArray[np.float64], refs: list[FeatureRef], k: int) -> NDArray[np.int64]:

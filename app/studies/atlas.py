@@ -13,10 +13,10 @@ from app.adapters.language_model import Processing
 from app.adapters.model_sources import find_model
 from app.adapters.transformer_lens_model import DTYPES, load_model
 from app.domain.experiments.errors import InvalidExperiment
-from app.domain.records import FeatureRecord, ModelRecord
+from app.domain.records import FeatureRecord, HeadRecord, ModelRecord
 from app.domain.refs import HeadRef
 from app.experiments.natural_text import Text
-from app.store.dashboards import LiveRun, get_live_run, get_sequences
+from app.store.dashboards import LiveRun, get_heads, get_live_run, get_sequences
 from app.store.engine import open_store, read_session
 from app.store.features import list_features
 from app.store.migrate import upgrade
@@ -80,6 +80,11 @@ class OpenAtlas:
         if not found:
             raise InvalidExperiment(f"the atlas {self.run.slug} holds no features of layer {layer}")
         return found
+
+    def head_records(self) -> list[HeadRecord]:
+        """Every head with its stored scores."""
+        with read_session(self.engine) as session:
+            return get_heads(session, self.run)
 
 
 @contextmanager

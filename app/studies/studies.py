@@ -7,10 +7,11 @@ from app.adapters.interventions import InterventionModel
 from app.adapters.sae_formats import LoadedSae
 from app.domain.experiments.ablation import AblationParameters
 from app.domain.experiments.errors import InvalidExperiment
+from app.domain.experiments.findings import default_agreements
 from app.domain.experiments.intervals import Resampling
 from app.domain.experiments.known_heads import KnownHeadParameters, KnownHeadsResult
 from app.domain.experiments.long_prefix import LongPrefixParameters
-from app.domain.experiments.rankings import RankingParameters
+from app.domain.experiments.rankings import RankingParameters, WeightVsFveResult
 from app.domain.experiments.records import StoredExperiment
 from app.domain.experiments.scan import ScanParameters
 from app.domain.refs import FeatureRef, HeadRef
@@ -47,7 +48,8 @@ class Study:
         return text
 
     def with_sequences(self, **parameters: object) -> dict[str, object]:
-        return {**parameters, "n_sequences": self.n_sequences}
+        """Parameters of a study that reads the text; experiments have an n_sequences of their own."""
+        return {**parameters, "n_text_sequences": self.n_sequences}
 
 
 def study_long_prefix(
@@ -103,7 +105,19 @@ def study_rankings(atlas: OpenAtlas, layer: int, parameters: RankingParameters, 
     """Decoder weight share against FVE over the stored features of a layer. Needs no model."""
     features, heads = atlas.features(layer), atlas.heads_of(layer)
     request = request_for(atlas, "weight-vs-fve", {"layer": layer, **_plain(parameters)}, 0, None)
-    return conduct(atlas, request, lambda _batching: weight_vs_fve(features, heads, parameters), how)
+    correlations = {record.ref: record.rank_correlation for record in atlas.head_records()}
+
+    def work(_batching: Batching) -> WeightVsFveResult:
+        # The store has the default definition's correlation over all live features, free of the choice of stored ones.
+        found = weight_vs_fve(features, heads, parameters)
+        by_head = default_agreements(found)
+        agreements = [
+            one.over_all_features(correlations.get(one.head), parameters) if by_head[one.head] is one else one
+            for one in found.agreements
+        ]
+        return replace(found, agreements=tuple(agreements))
+
+    return conduct(atlas, request, work, how)
 
 
 def study_universality(study: Study, parameters: ScanParameters) -> StoredExperiment:

@@ -39,6 +39,37 @@ from app.web.schema import install_openapi
 from app.web.security import AllowedHosts, HeadAsGet, SecurityHeaders, host_name
 from app.web.viewers import require_login
 
+# A name of ours before the names of atlases, JSON twins before the pages whose pattern they fit.
+LABELLING = (annotating, histories, notes)
+TWINS = (
+    system,
+    login,
+    *LABELLING,
+    atlases,
+    annotations,
+    rollups,
+    heads,
+    features,
+    compare,
+    search,
+    prompt,
+    experiments,
+)
+PAGES = (
+    embed,
+    experiments,
+    *LABELLING,
+    atlases,
+    annotations,
+    imports,
+    rollups,
+    heads,
+    features,
+    compare,
+    search,
+    prompt,
+)
+
 
 class VersionedStaticFiles(StaticFiles):
     """Addresses with a version never change their content; others are asked for each time."""
@@ -85,37 +116,9 @@ def create_app(settings: Settings, strangers: bool = False) -> FastAPI:
     app.state.desk = prompt.make_desk(settings)
     error_pages.install(app)
     app.mount("/static", VersionedStaticFiles(directory=frontend_dir() / "static"), name="static")
-    # A name of ours before the names of atlases, JSON twins before the pages whose pattern they fit.
-    labelling = (annotating, histories, notes)
-    for resource in (
-        system,
-        login,
-        *labelling,
-        atlases,
-        annotations,
-        rollups,
-        heads,
-        features,
-        compare,
-        search,
-        prompt,
-        experiments,
-    ):
+    for resource in TWINS:
         app.include_router(resource.router)
-    for resource in (
-        embed,
-        experiments,
-        *labelling,
-        atlases,
-        annotations,
-        imports,
-        rollups,
-        heads,
-        features,
-        compare,
-        search,
-        prompt,
-    ):
+    for resource in PAGES:
         app.include_router(resource.pages)
     install_openapi(app)
     # The last one added is the outermost.

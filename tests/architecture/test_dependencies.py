@@ -61,6 +61,12 @@ def test_the_server_installs_no_model_library():
     assert not {name for name in names if name.startswith(("nvidia", "triton", "cuda"))}
 
 
+def test_parquet_is_tested_with_what_make_installs():
+    assert "pyarrow" in closure(PRECOMPUTE)
+    assert "pyarrow" not in closure(SERVER)
+    assert closure(PROJECT["project"]["optional-dependencies"]["parquet"]) <= locked().keys()
+
+
 def test_the_closure_follows_extras_and_dependencies_of_dependencies():
     assert "torch" in closure(PRECOMPUTE)
     assert "numpy" in closure(["sae-lens"])

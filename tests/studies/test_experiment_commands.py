@@ -149,10 +149,35 @@ def test_the_seed_is_part_of_the_request_and_the_batch_size_is_not(bench: Bench,
     assert {one.request.seed for one in bench.stored()} == {3, 4}
 
 
+def test_the_default_correlation_is_over_all_live_features(bench: Bench) -> None:
+    from app.studies.atlas import open_atlas
+
+    result = bench.done("weight-vs-fve", "--layers", "1").record
+    with open_atlas(str(bench.store), SLUG) as opened:
+        stored = {record.ref: record.rank_correlation for record in opened.head_records()}
+    whole = [one for one in result.agreements if one.over_all]
+    assert {one.head: one.correlation for one in whole} == {
+        ref: value for ref, value in stored.items() if ref.layer == 1
+    }
+    assert {(one.definition, one.tokens) for one in whole} == {("covariance_share", "active")}
+
+
 def test_progress_has_plain_lines_with_rate(bench: Bench) -> None:
     ended = bench.run("universality", *SMALL["universality"], "--batch-size", "2")
     assert "attention by prefix length: 12 of 12 sequences" in ended.err
     assert "sequences/s" in ended.err
+
+
+def test_every_parameter_is_part_of_the_request(bench: Bench) -> None:
+    words = ("--n-repeated", "4", "--length", "12", "--n-sequences", "5")
+    for more in ((), ("--n-repeated", "5"), ("--n-sequences", "4"), ("--length", "10")):
+        assert bench.run("known-heads", *words, *more).code == 0
+    asked = {(p["n_sequences"], p["n_text_sequences"], p["length"]) for p in parameters_of(bench)}
+    assert asked == {(4, 5, 12), (5, 5, 12), (4, 4, 12), (4, 5, 10)}
+
+
+def parameters_of(bench: Bench) -> list[dict[str, object]]:
+    return [one.request.parameters for one in bench.stored()]
 
 
 def test_a_layer_stands_for_all_its_heads(bench: Bench) -> None:

@@ -16,6 +16,18 @@ def test_templates_write_the_addresses_of_routes(app: FastAPI) -> None:
         "feature", model="tiny", feature=str(feature)
     )
     assert urls.layer_url("tiny", 5) == app.url_path_for("layer", model="tiny", layer=5)
+    assert urls.annotations_url("tiny") == app.url_path_for("annotations", model="tiny")
+    assert (
+        urls.annotations_url("tiny", "csv", columns="head,notes")
+        == "/tiny/annotations.csv?columns=head,notes"
+    )
+    assert urls.annotations_url("tiny", "csv") == app.url_path_for(
+        "annotations_file", model="tiny", file_format="csv"
+    )
+    assert urls.import_url("tiny") == app.url_path_for("import", model="tiny")
+    assert urls.settle_url("tiny", head) == app.url_path_for("settle", model="tiny", head=str(head))
+    assert urls.annotated_layers_url("tiny") == app.url_path_for("annotated_layers", model="tiny")
+    assert urls.published_url("tiny") == app.url_path_for("published", model="tiny")
     assert urls.head_url("a/b?", head, rank="fve", open=None) == "/a%2Fb%3F/heads/L5H1?rank=fve"
 
 

@@ -432,3 +432,94 @@ def test_d16_published_facts_are_hidden_from_a_blind_annotator(gpt2):
         assert page["n_hidden"] > 40
         assert page["totals"] is None
         assert page["contradictions"] == []
+
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "'onmouseover='x",
+    "{{7*7}}",
+    "javascript:x",
+)
+
+
+def test_e1_what_people_type_is_inert_on_every_page(own):
+    from app.domain.annotations import EvidenceLink, FeatureLabel, Group
+    from app.domain.refs import FeatureRef
+
+    store, login = own
+    for i, text in enumerate(HOSTILE):
+        for name, head in (("root", HeadRef(0, i % 4)), ("ada", HeadRef(2, i % 3))):
+            content = HeadAnnotation(
+                groups=(Group(text),),
+                labels=(FeatureLabel(FeatureRef(head.layer, 3), text),),
+                notes=text,
+                override="polysemantic",
+                override_reason=text,
+                evidence=(EvidenceLink("score", text, text),),
+            )
+            annotate(store, name, content, head, base=i // (4 if name == "root" else 3))
+    root = login("root")
+    for path in (
+        "/tiny/annotations",
+        f"/tiny/annotations?columns={','.join(HEAD_COLUMNS)}",
+        "/tiny/layers?by=root",
+        "/tiny/published?by=root",
+        "/tiny/annotations/settle/L2H0",
+    ):
+        soup = soup_of(root, path)
+        assert not soup.select("main script, main img, main [onerror], main [onmouseover], main [style]"), (
+            path
+        )
+        assert not soup.select("main a[href^=javascript]")
+    assert "{{7*7}}" in soup_of(root, "/tiny/annotations").get_text()
+
+
+def test_pages_of_a_large_team_stay_small(store):
+    add_people(store, NOW, **{f"annotator {i}": {} for i in range(12)}, root={"role": "admin"})
+    for i in range(12):
+        for layer in (0, 2):
+            for head in range(4):
+                names = [f"group {(i + j) % 7} of a rather long name" for j in range(10)]
+                content = labelled(layer, *names, notes="all but the date feature need two tokens " * 20)
+                annotate(store, f"annotator {i}", content, HeadRef(layer, head))
+    with logged_in(team_app(store), "root") as root:
+        for path in (
+            "/tiny/annotations",
+            f"/tiny/annotations?columns={','.join(HEAD_COLUMNS)}&page=2",
+            "/tiny/layers",
+        ):
+            response = root.get(path)
+            assert response.status_code == 200
+            assert len(response.content) < 100_000, path
+        soup = soup_of(root, "/tiny/annotations?sort=-annotator")
+        assert "part 1 of 2" in soup.select_one(".pgn").text
+        following = soup.select_one(".pgn a[rel=next]")["href"]
+        first = {
+            tuple(cell.text for cell in row.select("th, td")[:2]) for row in soup.select(".sheet tbody tr")
+        }
+        second = {
+            tuple(cell.text for cell in row.select("th, td")[:2])
+            for row in soup_of(root, following).select(".sheet tbody tr")
+        }
+        assert len(first | second) == len(first) + len(second) == 96
+
+
+def test_the_number_of_queries_does_not_grow(own):
+    from test_page_costs import count_queries
+
+    store, login = own
+    root = login("root")
+    paths = (
+        "/tiny/annotations",
+        "/tiny/layers",
+        "/tiny/published",
+        "/tiny/annotations.csv",
+        "/tiny/agreement.json",
+    )
+    engine = root.app.state.site.engine
+    before = {path: count_queries(engine, root, path) for path in paths}
+    assert max(before.values()) <= 7
+    for head in range(4):
+        annotate(store, "root", labelled(0, *"ab" * 5), HeadRef(0, head))
+    assert {path: count_queries(engine, root, path) for path in paths} == before

@@ -30,6 +30,9 @@ TWINS = {
     "/tiny/search.json?q=%22": "SearchPage",
     "/tiny/prompt.json?text=a&head=L0H1": "PromptPage",
     "/about.json": "AboutPage",
+    "/tiny/agreement.json": "AgreementPage",
+    "/tiny/layers.json": "AnnotatedLayersPage",
+    "/tiny/published.json": "PublishedPage",
 }
 
 

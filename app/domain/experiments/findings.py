@@ -86,7 +86,8 @@ def _head_ablation(result: HeadAblationResult) -> str:
 def _head_ablation_heads(result: HeadAblationResult) -> dict[HeadRef, str]:
     def sentence(modes: dict[str, list[str]]) -> str:
         if not modes:
-            return f"does not stand out on any of {len(result.tasks)} tasks"
+            names = [task.task for task in result.tasks]
+            return f"does not stand out on {', '.join(names) if len(names) < 4 else f'any of {len(names)} tasks'}"
         parts = [f"{task} ({', '.join(kinds)})" for task, kinds in modes.items()]
         return f"stands out when ablated on {', '.join(parts)}"
 

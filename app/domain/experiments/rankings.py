@@ -1,6 +1,6 @@
 """Decoder weight share against FVE, per head: the records of the comparison."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from app.domain.refs import FeatureRef, HeadRef
@@ -52,9 +52,21 @@ class RankingAgreement:
     tokens: TokenSet
     fve: tuple[float | None, ...]  # in the order of the result's features
     correlation: float | None  # Spearman; None below three features with an FVE
+    over_all: bool  # whether the correlation is over all live features, not only over those of the result
     overlap: int  # features in both top-k lists
     n_listed: int  # places in the shorter list
     ranking_matters: bool
+
+    def over_all_features(self, correlation: float | None, p: RankingParameters) -> "RankingAgreement":
+        """The same with the correlation over every live feature of the head, and judged by that."""
+        matters = ranking_matters(correlation, self.overlap, self.n_listed, p)
+        return replace(self, correlation=correlation, over_all=True, ranking_matters=matters)
+
+
+def ranking_matters(correlation: float | None, overlap: int, n_listed: int, p: RankingParameters) -> bool:
+    """Whether the choice of ranking matters: a low correlation, or too few features in both full lists."""
+    low = correlation is not None and correlation < p.min_correlation
+    return low or (n_listed == p.k and overlap < p.min_overlap)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,10 @@ def ranking_figures(result: WeightVsFveResult, options: FigureOptions) -> tuple[
     by_agreement = sorted(found, key=lambda head: -(found[head].correlation or -2.0))
     shown = pick_heads(options.heads, list(found), [*by_agreement[:1], *by_agreement[-1:]])
     rows: list[tuple[Value, ...]] = [
-        (str(a.head), a.definition, a.tokens, a.correlation, a.overlap, a.n_listed, _yes(a.ranking_matters))
+        (
+            *(str(a.head), a.definition, a.tokens, a.correlation, "all live" if a.over_all else "stored"),
+            *(a.overlap, a.n_listed, _yes(a.ranking_matters)),
+        )
         for a in result.agreements
     ]
     p = result.parameters
@@ -42,10 +45,14 @@ def ranking_figures(result: WeightVsFveResult, options: FigureOptions) -> tuple[
             name="agreement",
             title=f"Decoder weight against FVE, layer {result.layer}",
             measure=f"FVE by feature, {_WORDS[definition]} over {tokens} tokens, against decoder weight share; "
-            "Spearman's ρ",
-            note=f"{len(result.features)} stored features; the ranking matters below ρ {p.min_correlation:g} or "
-            f"{p.min_overlap} of {p.k} in both lists",
-            columns=("head", "definition", "tokens", "correlation", "in both", "listed", "ranking matters"),
+            f"Spearman's ρ. Solid: top {p.k} by both; hollow amber: by weight alone; hollow grey: by FVE alone",
+            note=f"points: {len(result.features)} stored features; ρ over "
+            f"{'all live features' if any(a.over_all for a in found.values()) else 'these alone'}; the ranking matters "
+            f"below ρ {p.min_correlation:g} or {p.min_overlap} of {p.k} in both lists",
+            columns=(
+                *("head", "definition", "tokens", "correlation", "over features"),
+                *("in both", "listed", "ranking matters"),
+            ),
             rows=tuple(rows),
             charts=tuple(_scatter(result, found[head]) for head in shown[:N_SCATTERS]),
             choices=(
