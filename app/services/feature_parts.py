@@ -16,7 +16,17 @@ from app.domain.records import (
     TokenLogits,
 )
 from app.domain.tokens import Vocabulary
-from app.services.page_parts import Align, Bins, Example, Fve, FveValues, Group, Pair, RunSummary, TokenLogit
+from app.services.page_parts import (
+    ActivationGroup,
+    Align,
+    Bins,
+    Example,
+    Fve,
+    FveValues,
+    Pair,
+    RunSummary,
+    TokenLogit,
+)
 from app.services.snippets import make_example, make_pair
 
 Sequences = dict[int, NDArray[np.int32]]
@@ -97,8 +107,8 @@ def evidence_shares(evidence: Evidence, head: int) -> dict[str, float]:
     return {kind: count / evidence.n_examples for kind, count in evidence_counts(evidence, head).items()}
 
 
-def make_group(group: ExampleGroup) -> Group:
-    return Group(
+def make_group(group: ExampleGroup) -> ActivationGroup:
+    return ActivationGroup(
         group.name, group.lower, group.upper, group.n_tokens, group.share_of_active, group.stop - group.start
     )
 

@@ -20,6 +20,7 @@ from app.services.page_parts import (
     Standing,
     TokenLogit,
 )
+from app.services.panel_models import NotesPanel, Panel
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class HeadPage:
     top_overlap: Annotated[int | None, "Features that are in the top ten by both rankings"]
     standings: Annotated[tuple[Standing, ...], "Each score among all heads", DRAWN]
     experiments: Annotated[tuple[HeadFinding, ...], "What experiments found of the head, newest first"] = ()
+    annotation: Annotated[Panel | None, "The form beside it; null where nobody annotates", DRAWN] = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class FeatureRow:
     align: Annotated[Align, "What stands at the hinge: the end of the matched prefix, or the tokens", DRAWN]
     k: Annotated[int, "How many features were asked for"]
     row: Annotated[FeatureThroughHead, "The row"]
+    annotation: Annotated[Panel | None, "The form of the page; null where nobody annotates", DRAWN] = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ class FeaturePage:
     n_layers: Annotated[int, "Layers of the model"]
     previous: Annotated[FeatureRef | None, "The stored feature of the layer before this one"]
     next: Annotated[FeatureRef | None, "The stored feature of the layer after this one"]
+    annotation: Annotated[NotesPanel | None, "Labels and notes; null where nobody annotates", DRAWN] = None
 
 
 @dataclass(frozen=True)

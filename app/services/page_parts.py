@@ -106,7 +106,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Group:
+class ActivationGroup:
     name: Annotated[str, "`top` or `interval 1` (strongest) to `interval 5`"]
     lower: Annotated[float, "Smallest activation of the group"]
     upper: Annotated[float, "Largest activation of the group"]
@@ -117,7 +117,7 @@ class Group:
 
 @dataclass(frozen=True)
 class PairGroup:
-    group: Annotated[Group, "The group"]
+    group: Annotated[ActivationGroup, "The group"]
     pairs: Annotated[tuple[Pair, ...], "Its examples with their text"]
 
 
@@ -170,7 +170,7 @@ class FeatureThroughHead:
     evidence_counts: Annotated[dict[str, int], "The same as counts"]
     evidence_n: Annotated[int, "Top examples counted"]
     examples: Annotated[tuple[Example, ...], "The stored examples, strongest first, then by interval"]
-    groups: Annotated[tuple[Group, ...], "The groups of activation the examples come from"]
+    groups: Annotated[tuple[ActivationGroup, ...], "The groups of activation the examples come from"]
     worst_residual: Annotated[float, "Largest residual over the stored examples"]
     shares_by_head: Annotated[tuple[float, ...], "Decoder weight share of every head of the layer"]
     fve_by_head: Annotated[tuple[float | None, ...], "FVE (covariance share, active tokens) of every head"]

@@ -4,10 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from app.domain.records import Evidence, FeatureRecord
-from app.domain.refs import FeatureRef, HeadRef
+from app.domain.refs import FeatureRef
+from app.services.page_parts import FeatureThroughHead
 
 # A kind of evidence suggests a role where at least this share of at least so many examples shows it.
 MIN_SHARE, MIN_EXAMPLES = 0.5, 5
@@ -48,11 +46,11 @@ class Suggestions:
     roles: tuple[RoleSuggestion, ...] = ()
 
 
-def suggest(head: HeadRef, features: Sequence[FeatureRecord], blind: bool) -> Suggestions:
-    """Proposals for the head's top features, given in their order. None at all in blind mode."""
+def suggest(features: Sequence[FeatureThroughHead], blind: bool) -> Suggestions:
+    """Proposals for the head's top features as its page shows them, in their order. None at all in blind mode."""
     if blind:
         return Suggestions()
-    found = [suggestion for record in features if (suggestion := _suggest_group(head, record))]
+    found = [suggestion for feature in features if (suggestion := _suggest_group(feature))]
     roles = Counter(suggestion.group for suggestion in found)
     return Suggestions(
         tuple(found),
@@ -64,23 +62,20 @@ def suggest(head: HeadRef, features: Sequence[FeatureRecord], blind: bool) -> Su
     )
 
 
-def _suggest_group(head: HeadRef, record: FeatureRecord) -> FeatureSuggestion | None:
-    evidence: Evidence = record.evidence
-    total = evidence.n_examples
+def _suggest_group(feature: FeatureThroughHead) -> FeatureSuggestion | None:
+    total = feature.evidence_n
     if total < MIN_EXAMPLES:
         return None
     for kind, role in _ROLES:
-        count = int(evidence.counts[kind][head.head])
+        count = feature.evidence_counts.get(kind, 0)
         if count / total < MIN_SHARE:
             continue
-        if role == "induction" and (long := _n_long(head, record, total)) / total >= MIN_SHARE:
-            return FeatureSuggestion(record.ref, "long-prefix induction", long, total)
-        return FeatureSuggestion(record.ref, role, count, total)
+        if role == "induction" and (long := _n_long(feature, total)) / total >= MIN_SHARE:
+            return FeatureSuggestion(feature.feature, "long-prefix induction", long, total)
+        return FeatureSuggestion(feature.feature, role, count, total)
     return None
 
 
-def _n_long(head: HeadRef, record: FeatureRecord, total: int) -> int:
+def _n_long(feature: FeatureThroughHead, total: int) -> int:
     """How many of the top examples match a prefix of two or more tokens."""
-    if record.examples is None:
-        return 0
-    return int(np.count_nonzero(record.examples.prefix_length[:total, head.head] >= LONG_PREFIX))
+    return sum(example.prefix_length >= LONG_PREFIX for example in feature.examples[:total])

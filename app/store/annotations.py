@@ -203,6 +203,14 @@ def history(session: Session, atlas_id: int, subject: Subject, annotator_id: int
     return _read(session, _SELECT.where(*of).order_by(RevisionRow.version.desc()))
 
 
+def versions(session: Session, atlas_id: int, subject: Subject, annotator_id: int) -> dict[int, int | None]:
+    """The versions of one record, and the version that each restored."""
+    query = select(RevisionRow.version, RevisionRow.restored_from).where(
+        _of_subject(atlas_id, subject), RevisionRow.annotator_id == annotator_id
+    )
+    return {row.version: row.restored_from for row in session.execute(query)}
+
+
 def ever_submitted(session: Session, atlas_id: int, annotator_id: int) -> set[Subject]:
     """What the annotator has submitted at any time: taking it back does not make them blind again."""
     query = select(RevisionRow.kind, RevisionRow.layer, RevisionRow.unit, RevisionRow.sae).where(

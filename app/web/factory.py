@@ -18,14 +18,17 @@ from app.web.dependencies import People, Site
 from app.web.origins import SameOrigin
 from app.web.render import Renderer
 from app.web.routes import (
+    annotating,
     atlases,
     compare,
     embed,
     experiments,
     features,
     heads,
+    histories,
     imports,
     login,
+    notes,
     prompt,
     rollups,
     search,
@@ -37,9 +40,11 @@ from app.web.security import AllowedHosts, HeadAsGet, SecurityHeaders, host_name
 from app.web.viewers import require_login
 
 # A name of ours before the names of atlases, JSON twins before the pages whose pattern they fit.
+LABELLING = (annotating, histories, notes)
 TWINS = (
     system,
     login,
+    *LABELLING,
     atlases,
     sheet,
     rollups,
@@ -53,6 +58,7 @@ TWINS = (
 PAGES = (
     embed,
     experiments,
+    *LABELLING,
     atlases,
     sheet,
     imports,

@@ -10,6 +10,8 @@ from typing import Any, ClassVar, Protocol
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app import __version__
+from app.domain.head_types import HEAD_TYPE_NAMES
+from app.domain.roles import ABSTRACTIONS, FAMILY_NAMES
 from app.web import atlas_drawing, charts, formats, labels, plots, sheet_drawing, token_html, urls
 
 FILL_STEPS = 20
@@ -47,6 +49,9 @@ FILTERS = {
 # What templates may call: every address of app/web/urls.py, and what draws.
 GLOBALS: dict[str, object] = {
     **{name: function for name, function in vars(urls).items() if name.endswith("_url")},
+    "head_type_names": HEAD_TYPE_NAMES,
+    "family_names": FAMILY_NAMES,
+    "abstractions": ABSTRACTIONS,
     "draw_chart": plots.draw_chart,
     "token_chip": token_html.token_chip,
     "token_inside": token_html.token_text,

@@ -15,6 +15,7 @@ from app.services.about import AboutPage
 from app.services.experiment_models import ExperimentPage, ExperimentsPage
 from app.services.page_models import AtlasPage, ComparePage, FeaturePage, HeadPage, IndexPage, LayerPage
 from app.services.page_parts import FieldHelp, described_fields
+from app.services.panel_models import HeadRecordsPage, HistoryPage, NotesPage
 from app.services.prompt_models import PromptPage
 from app.services.search_models import SearchPage
 from app.services.sheet_models import AgreementPage, AnnotatedLayersPage, PublishedPage
@@ -59,6 +60,9 @@ PATHS: dict[type, str] = {
     LayerPage: "/{model}/layers/5.json?after=",
     ComparePage: "/{model}/compare.json?heads=L5H1,L5H5&rank=",
     SearchPage: "/{model}/search.json?q=",
+    HeadRecordsPage: "/{model}/heads/L5H1/annotation.json",
+    HistoryPage: "/{model}/heads/L5H1/history.json?annotator=",
+    NotesPage: "/{model}/features/L5F35744/notes.json",
     ExperimentsPage: "/{model}/experiments.json",
     ExperimentPage: "/{model}/experiments/{id}.json?heads=&threshold=&mode=&definition=&tokens=",
     PromptPage: "/{model}/prompt.json?text=&head=L5H1&feature=&dest=",

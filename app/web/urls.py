@@ -19,8 +19,20 @@ def head_url(model: str, head: HeadRef, **query: object) -> str:
     return _with_query(f"/{quote(model, safe='')}/heads/{head}", query)
 
 
+def annotation_url(model: str, head: HeadRef) -> str:
+    return f"{head_url(model, head)}/annotation"
+
+
+def history_url(model: str, head: HeadRef, **query: object) -> str:
+    return _with_query(f"{head_url(model, head)}/history", query)
+
+
 def feature_url(model: str, feature: FeatureRef, **query: object) -> str:
     return _with_query(f"/{quote(model, safe='')}/features/{feature}", query)
+
+
+def notes_url(model: str, feature: FeatureRef) -> str:
+    return f"{feature_url(model, feature)}/notes"
 
 
 def layer_url(model: str, layer: int, **query: object) -> str:

@@ -12,6 +12,7 @@ PAGES = (
     "/tiny",
     "/tiny/heads/L1H3",
     "/tiny/heads/L0H0",
+    "/tiny/heads/L1H3/history",
     "/tiny/features/L1F3",
     "/tiny/layers/1",
     "/tiny/compare",
@@ -62,7 +63,7 @@ def test_a_row_opens_in_place(visit: Visit) -> None:
     )
 
 
-def test_going_back_shows_whole_pages(visit: Visit) -> None:
+def test_d06_going_back_shows_whole_pages(visit: Visit) -> None:
     visit.go("/tiny/heads/L1H3")
     visit.page.locator("a.op").first.click()
     expect(visit.page.locator("article.open")).to_have_count(2)

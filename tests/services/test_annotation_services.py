@@ -5,24 +5,24 @@ import time
 import uuid
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from annotated import NOW, labelled, later
 from annotating import HEAD, Team
 from data import make_run
 
 from app.domain.annotations import FeatureNote, HeadAnnotation, Subject
-from app.domain.records import RANKINGS
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import AppError, NotFound
 from app.services import accounts, annotations, visibility
 from app.services.annotations import Restore
+from app.services.pages import HeadQuestion, Reading, head_page
 from app.services.rollup import agree, roll_up
+from app.services.run_cache import RunCache
 from app.services.suggestions import Suggestions, suggest
 from app.services.visibility import Forbidden, Viewer, hints_are_open, visible_history, visible_records
 from app.store.annotations import Conflict, get_atlas_id
 from app.store.annotators import CONSENSUS, add_annotator, get_annotator
-from app.store.engine import write_session
+from app.store.engine import read_session, write_session
 
 FEATURE = FeatureRef(0, 3)
 
@@ -172,16 +172,23 @@ def test_a_conflict_of_two_first_saves_merges_against_nothing(team):
     assert annotations.propose_merge(caught.value).content == FeatureNote("x", "y")
 
 
-def features_with(kind, count, prefix=0, n=6):
-    run = make_run()
-    ranked = run.rankings[HEAD, RANKINGS[0]].features[:n]
-    made = []
-    for place in ranked:
-        record = run.features[place.ref]
-        counts = {name: np.full(4, count if name == kind else 0) for name in record.evidence.counts}
-        examples = replace(record.examples, prefix_length=np.full_like(record.examples.prefix_length, prefix))
-        made.append(replace(record, evidence=replace(record.evidence, counts=counts), examples=examples))
-    return made
+@pytest.fixture
+def features_with(team):
+    """The rows of a head's page, with so many of the top examples showing one kind of evidence."""
+
+    def make(kind, count, prefix=0, n=6):
+        with read_session(team.engine) as session:
+            page = head_page(Reading(session, team.run, RunCache()), HeadQuestion(HEAD, k=n))
+        return [
+            replace(
+                row,
+                evidence_counts={name: count if name == kind else 0 for name in row.evidence_counts},
+                examples=tuple(replace(example, prefix_length=prefix) for example in row.examples),
+            )
+            for row in page.features
+        ]
+
+    return make
 
 
 @pytest.mark.parametrize(
@@ -194,22 +201,22 @@ def features_with(kind, count, prefix=0, n=6):
         ("copying", 0, "copying"),
     ],
 )
-def test_evidence_suggests_groups_and_roles_with_their_counts(kind, prefix, expected):
-    found = suggest(HEAD, features_with(kind, 10, prefix), blind=False)
+def test_evidence_suggests_groups_and_roles_with_their_counts(features_with, kind, prefix, expected):
+    found = suggest(features_with(kind, 10, prefix), blind=False)
     assert {suggestion.group for suggestion in found.features} == {expected}
     assert found.features[0].total == 20
     assert [(role.role, role.count, role.total) for role in found.roles] == [(expected, 6, 6)]
 
 
-def test_too_little_evidence_suggests_nothing():
-    assert suggest(HEAD, features_with("induction", 9), blind=False) == Suggestions()
-    assert suggest(HEAD, [], blind=False) == Suggestions()
-    few = [replace(f, evidence=replace(f.evidence, n_examples=4)) for f in features_with("induction", 4)]
-    assert suggest(HEAD, few, blind=False) == Suggestions()
+def test_too_little_evidence_suggests_nothing(features_with):
+    assert suggest(features_with("induction", 9), blind=False) == Suggestions()
+    assert suggest([], blind=False) == Suggestions()
+    few = [replace(row, evidence_n=4) for row in features_with("induction", 4)]
+    assert suggest(few, blind=False) == Suggestions()
 
 
-def test_a_blind_annotator_has_no_suggestions():
-    assert suggest(HEAD, features_with("induction", 20), blind=True) == Suggestions()
+def test_a_blind_annotator_has_no_suggestions(features_with):
+    assert suggest(features_with("induction", 20), blind=True) == Suggestions()
 
 
 def test_passwords(team):

@@ -45,7 +45,7 @@ def test_a_save_is_read_back_whole(engine):
     assert (found.content, found.against, found.created_at, found.blind) == (ONE, AGAINST, later(3), True)
 
 
-def test_d1_two_annotators_of_one_head_do_not_conflict(engine):
+def test_d01_two_annotators_of_one_head_do_not_conflict(engine):
     atlas_id, (ada, ben) = make_atlas(engine, "ada", "ben")
     save(engine, atlas_id, draft(ben, ONE))
     save(engine, atlas_id, draft(ada, TWO))
@@ -53,7 +53,7 @@ def test_d1_two_annotators_of_one_head_do_not_conflict(engine):
     assert [(record.annotator, record.content) for record in found] == [("ada", TWO), ("ben", ONE)]
 
 
-def test_d1_the_second_save_of_a_shared_record_is_a_conflict_with_both_texts(engine):
+def test_d01_the_second_save_of_a_shared_record_is_a_conflict_with_both_texts(engine):
     atlas_id, (ada, ben) = make_atlas(engine, "ada", "ben")
     with write_session(engine) as session:
         shared = ensure_annotator(session, CONSENSUS, NOW, "system")
@@ -74,7 +74,7 @@ def test_d1_the_second_save_of_a_shared_record_is_a_conflict_with_both_texts(eng
     ]
 
 
-def test_d2_two_tabs_of_one_annotator(engine):
+def test_d02_two_tabs_of_one_annotator(engine):
     atlas_id, (ada,) = make_atlas(engine, "ada")
     save(engine, atlas_id, draft(ada, ONE))
     with pytest.raises(Conflict, match="L0H1 was saved as version 1"):
@@ -83,7 +83,7 @@ def test_d2_two_tabs_of_one_annotator(engine):
 
 
 @pytest.mark.parametrize("times", [2, 10])
-def test_d3_the_same_save_delivered_again_is_stored_once(engine, times):
+def test_d03_the_same_save_delivered_again_is_stored_once(engine, times):
     atlas_id, (ada,) = make_atlas(engine, "ada")
     made = draft(ada, ONE)
     answers = [save(engine, atlas_id, made, later(i)) for i in range(times)]
@@ -92,7 +92,7 @@ def test_d3_the_same_save_delivered_again_is_stored_once(engine, times):
     assert n_rows(engine) == 1
 
 
-def test_d4_a_retry_after_others_saved_gives_the_answer_of_then(engine):
+def test_d04_a_retry_after_others_saved_gives_the_answer_of_then(engine):
     atlas_id, (ada,) = make_atlas(engine, "ada")
     made = draft(ada, ONE)
     first = save(engine, atlas_id, made).revision
@@ -129,7 +129,7 @@ def test_a_key_that_is_no_key_is_refused(engine, key):
         save(engine, atlas_id, draft(ada, ONE, idempotency_key=key))
 
 
-def test_d5_a_stale_form_does_not_overwrite(engine):
+def test_d05_a_stale_form_does_not_overwrite(engine):
     atlas_id, (ada,) = make_atlas(engine, "ada")
     save(engine, atlas_id, draft(ada, ONE))
     save(engine, atlas_id, draft(ada, TWO, 1))
@@ -297,7 +297,7 @@ class Writer(threading.Thread):
 
 
 @pytest.mark.parametrize("n_saves", [6, pytest.param(200, marks=pytest.mark.slow)])
-def test_d1_sixteen_writers_on_four_heads_lose_and_double_nothing(store_url, engine, n_saves):
+def test_d01_sixteen_writers_on_four_heads_lose_and_double_nothing(store_url, engine, n_saves):
     atlas_id, people = make_atlas(engine, *(f"writer {i:02}" for i in range(16)))
     with write_session(engine) as session:
         shared = ensure_annotator(session, CONSENSUS, NOW, "system")

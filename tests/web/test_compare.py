@@ -71,7 +71,7 @@ def test_heads_can_be_added_swapped_and_left_out(client: TestClient) -> None:
 
 def test_a_head_links_to_its_comparison(client: TestClient) -> None:
     page = soup(client.get("/tiny/heads/L0H1").text)
-    [link] = page.select('a[data-key="c"]')
+    [link] = page.select('a[data-key="x"]')
     assert link["href"] == "/tiny/compare?heads=L0H1"
     assert "Choose another head" in client.get(str(link["href"])).text
 

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi import Path as PathParameter
@@ -12,10 +12,14 @@ from app.domain.refs import MAX_INDEX, FeatureRef
 from app.services.feature_pages import Place, feature_page, layer_page, whole_example
 from app.services.page_models import FeaturePage, LayerPage
 from app.services.page_parts import Align
+from app.services.visibility import Viewer
+from app.store.dashboards import LiveRun
 from app.web.answers import fragment, is_fragment, redirect, run_page
 from app.web.dependencies import PageNotFound, SiteDependency, parse_feature, parse_head
+from app.web.routes.notes import with_notes
 from app.web.schema import documents
 from app.web.urls import feature_url
+from app.web.viewers import ViewerDependency
 
 router = APIRouter()
 pages = APIRouter(include_in_schema=False)
@@ -48,13 +52,14 @@ def feature_twin(
     request: Request, site: SiteDependency, model: str, feature: str, head: HeadQuery = None
 ) -> Response:
     """One feature: every head's part in it, and its examples by group of activation through one head."""
-    return _feature(request, site, model, feature, Look(head), ".json")
+    return _feature(request, site, model, feature, Look(head), None)
 
 
 @pages.get("/{model}/features/{feature}", name="feature")
 def show_feature(
     request: Request,
     site: SiteDependency,
+    viewer: ViewerDependency,
     model: str,
     feature: str,
     head: HeadQuery = None,
@@ -62,7 +67,7 @@ def show_feature(
     opened: OpenQuery = None,
 ) -> Response:
     """The page, or for htmx the one example that is opened."""
-    return _feature(request, site, model, feature, Look(head, align, opened), "")
+    return _feature(request, site, model, feature, Look(head, align, opened), viewer)
 
 
 @dataclass(frozen=True)
@@ -75,11 +80,11 @@ class Look:
 
 
 def _feature(
-    request: Request, site: SiteDependency, model: str, feature: str, look: Look, suffix: str
+    request: Request, site: SiteDependency, model: str, feature: str, look: Look, viewer: Viewer | None
 ) -> Response:
     ref = parse_feature(feature)
     if str(ref) != feature:
-        return redirect(request, feature_url(model, ref) + suffix)
+        return redirect(request, feature_url(model, ref) + ("" if viewer else ".json"))
     through = None if look.head is None else parse_head(look.head)
     place = None if look.opened is None else Place(*map(int, look.opened.split(".")))
     if place is not None and is_fragment(request):
@@ -89,13 +94,12 @@ def _feature(
             lambda session, run: whole_example(site.reading(session, run), ref, through, look.align, place),
             "partials/whole_example.html",
         )
-    return run_page(
-        site,
-        request,
-        model,
-        lambda session, run: feature_page(site.reading(session, run), ref, through, look.align, place),
-        "pages/feature.html",
-    )
+
+    def build(session: Any, run: LiveRun) -> FeaturePage:
+        page = feature_page(site.reading(session, run), ref, through, look.align, place)
+        return page if viewer is None else with_notes(session, run, viewer, page)
+
+    return run_page(site, request, model, build, "pages/feature.html", viewer)
 
 
 @router.get("/{model}/layers/{layer}.json", name="layer_json", responses=documents(LayerPage))

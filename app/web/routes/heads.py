@@ -7,14 +7,16 @@ from starlette.responses import Response
 
 from app.domain.records import Ranking
 from app.domain.refs import HeadRef
+from app.services.head_panels import annotated_head, annotated_row
 from app.services.page_models import FeatureRow, HeadPage
-from app.services.pages import HeadQuestion, feature_row, head_page
+from app.services.pages import HeadQuestion, head_page
 from app.store.dashboards import LiveRun
 from app.web.answers import fragment, is_fragment, redirect, run_page
 from app.web.dependencies import SiteDependency, parse_feature, parse_head
 from app.web.routes.features import AlignQuery
 from app.web.schema import documents
 from app.web.urls import head_url
+from app.web.viewers import ViewerDependency
 
 MAX_FEATURES = 50
 
@@ -46,6 +48,7 @@ def head_twin(
 def show_head(
     request: Request,
     site: SiteDependency,
+    viewer: ViewerDependency,
     model: str,
     head: str,
     rank: RankQuery = "decoder_weight",
@@ -63,12 +66,14 @@ def show_head(
     if feature is not None and is_fragment(request):
 
         def build_row(session: Any, run: LiveRun) -> FeatureRow:
-            return feature_row(site.reading(session, run), question)
+            return annotated_row(site.reading(session, run), viewer, question)
 
         return fragment(site, model, build_row, "partials/feature_row.html")
-    return run_page(
-        site, request, model, lambda s, run: head_page(site.reading(s, run), question), "pages/head.html"
-    )
+
+    def build(session: Any, run: LiveRun) -> HeadPage:
+        return annotated_head(site.reading(session, run), viewer, question)
+
+    return run_page(site, request, model, build, "pages/head.html", viewer)
 
 
 @pages.get("/{model}/heads/{layer}/{head}")

@@ -1,0 +1,26 @@
+"""Head pages with the panel of annotation beside them."""
+
+from dataclasses import replace
+
+from app.services.annotation_known import Known
+from app.services.annotation_panel import Attempt, Shown, panel
+from app.services.page_models import FeatureRow, HeadPage
+from app.services.pages import HeadQuestion, Reading, feature_row, head_page
+from app.services.visibility import Viewer
+
+
+def annotated_head(
+    reading: Reading, viewer: Viewer, question: HeadQuestion, attempt: Attempt | None = None
+) -> HeadPage:
+    """The page of a head as this viewer may see and annotate it."""
+    page = head_page(reading, question)
+    shown = Shown(page.head, page.rank, page.k, page.features)
+    known = Known.read(reading.session, reading.run, viewer)
+    return replace(page, annotation=panel(known, shown, attempt))
+
+
+def annotated_row(reading: Reading, viewer: Viewer, question: HeadQuestion) -> FeatureRow:
+    """The opened row of that page alone. Raises NotFound where the feature is not in the ranking."""
+    page = feature_row(reading, question)
+    known = Known.read(reading.session, reading.run, viewer)
+    return replace(page, annotation=panel(known, Shown(page.head, page.rank, 0, (page.row,))))

@@ -1,0 +1,202 @@
+"""What the pages of annotation show: the panel beside a head, its records, and their history."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from app.domain.annotations import FeatureNote, HeadAnnotation, Status
+from app.domain.head_types import HeadType
+from app.domain.refs import FeatureRef, HeadRef
+from app.domain.roles import Abstraction, Family
+from app.services.suggestions import FeatureSuggestion
+
+
+@dataclass(frozen=True)
+class AnnotationRecord:
+    """One annotator's record of a head."""
+
+    annotator: Annotated[str, "Whose record it is"]
+    author: Annotated[str, "Who saved it"]
+    version: Annotated[int, "Its version, from 1"]
+    status: Annotated[Status, "draft, submitted, unsure or skipped"]
+    saved_at: Annotated[str, "When it was saved, UTC"]
+    blind: Annotated[bool, "Whether it was saved before others' records could be seen"]
+    restored_from: Annotated[int | None, "The version that this one restored"]
+    run: Annotated[str, "Fingerprint of the run that the annotator was looking at"]
+    software: Annotated[str, "Version of the software"]
+    head_type: Annotated[
+        HeadType | None, "The override, or what the groups give; null where nothing is labelled"
+    ]
+    provisional: Annotated[bool, "Whether features without a label may still change the type"]
+    content: Annotated[HeadAnnotation, "What the annotator says"]
+
+
+@dataclass(frozen=True)
+class HeadRecordsPage:
+    model: Annotated[str, "The atlas"]
+    head: Annotated[HeadRef, "The head"]
+    annotator: Annotated[str, "Who is looking"]
+    record: Annotated[AnnotationRecord | None, "Their own record; null before the first save"]
+    others: Annotated[tuple[AnnotationRecord, ...], "Others' records, as far as they may be seen"]
+    others_open: Annotated[bool, "Whether others' records may be seen: in blind mode only after submitting"]
+    novel: Annotated[tuple[str, ...], "Groups of the record that no earlier head of this annotator has"]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A numbered group of the form: one of the record, or one offered from the vocabulary."""
+
+    number: int
+    name: str
+    family: Family
+    abstraction: Abstraction | None
+    count: int
+    offered: bool
+
+
+@dataclass(frozen=True)
+class RoleChoice:
+    name: str
+    code: str
+    key: str
+    meaning: str
+    chosen: bool
+    suggested: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class EvidenceView:
+    """A piece of evidence with the words and the address that it is shown by."""
+
+    kind: str
+    target: str
+    note: str
+    words: str
+    feature: FeatureRef | None
+
+
+@dataclass(frozen=True)
+class ClashView:
+    """A field that two saves changed differently, both in words."""
+
+    field: str
+    words: str
+    mine: str
+    theirs: str
+
+
+@dataclass(frozen=True)
+class Hint:
+    """What is published of a head."""
+
+    roles: tuple[str, ...]
+    head_type: HeadType | None
+    note: str
+    caveat: str
+    source: str
+    agrees: bool | None
+
+
+@dataclass(frozen=True)
+class RecordState:
+    """What follows from a record: its type and counts, what would change it, and where one can go from it."""
+
+    saved_at: str | None
+    computed: HeadType | None
+    counts: str
+    changes: tuple[str, ...]
+    n_grouped: int
+    n_counted: int
+    novel: tuple[str, ...]
+    can_undo: bool
+    can_redo: bool
+    following: HeadRef | None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The form beside a head and all that it needs; drawn with the page, not part of its JSON twin."""
+
+    annotator: str
+    may_write: bool
+    content: HeadAnnotation
+    version: int
+    status: Status
+    state: RecordState
+    slots: tuple[Slot, ...]
+    labels: dict[FeatureRef, str]  # the number of a slot, unclear, or empty
+    accepted: frozenset[FeatureRef]
+    unshown: tuple[tuple[FeatureRef, str], ...]  # labels of features that the page has no row for
+    counted: tuple[FeatureRef, ...]
+    roles: tuple[RoleChoice, ...]
+    evidence: tuple[EvidenceView, ...]
+    vocabulary: tuple[str, ...]
+    suggestions: dict[FeatureRef, FeatureSuggestion]
+    from_labels: dict[FeatureRef, str]
+    others: tuple[AnnotationRecord, ...]
+    others_open: bool
+    has_hints: bool
+    hint: Hint | None
+    hint_open: bool
+    older_run: str | None  # the run it was made against, where it is not this one
+    message: str = ""
+    clashes: tuple[ClashView, ...] | None = None  # of a conflict; empty where the merge needs no choice
+
+    def slot_of(self, feature: FeatureRef) -> Slot | None:
+        value = self.labels.get(feature, "")
+        return self.slots[int(value) - 1] if value.isdecimal() else None
+
+
+@dataclass(frozen=True)
+class Change:
+    """One field that a revision changed."""
+
+    field: Annotated[str, "What changed, in words"]
+    before: Annotated[str, "Its value before, in words"]
+    after: Annotated[str, "Its value in this version"]
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    record: Annotated[AnnotationRecord, "The revision"]
+    changes: Annotated[tuple[Change, ...], "What it changed of the version before"]
+
+
+@dataclass(frozen=True)
+class HistoryPage:
+    model: Annotated[str, "The atlas"]
+    head: Annotated[HeadRef, "The head"]
+    annotator: Annotated[str, "Whose record it is"]
+    own: Annotated[bool, "Whether it is the viewer's own, and versions of it can be restored"]
+    entries: Annotated[tuple[HistoryEntry, ...], "Its revisions, newest first"]
+
+
+@dataclass(frozen=True)
+class NoteView:
+    """One annotator's label and note of a feature."""
+
+    annotator: Annotated[str, "Whose it is"]
+    version: Annotated[int, "Its version, from 1"]
+    saved_at: Annotated[str, "When it was saved, UTC"]
+    content: Annotated[FeatureNote, "Label and note"]
+
+
+@dataclass(frozen=True)
+class NotesPage:
+    model: Annotated[str, "The atlas"]
+    feature: Annotated[FeatureRef, "The feature"]
+    annotator: Annotated[str, "Who is looking"]
+    own: Annotated[NoteView | None, "Their own label and note; null before the first save"]
+    others: Annotated[tuple[NoteView, ...], "Others', as far as they may be seen"]
+    others_open: Annotated[bool, "Whether others' may be seen: in blind mode only after saving one's own"]
+
+
+@dataclass(frozen=True)
+class NotesPanel:
+    """The form for a feature's label and note."""
+
+    notes: NotesPage
+    may_write: bool
+    content: FeatureNote
+    version: int
+    message: str = ""
+    theirs: FeatureNote | None = None

@@ -1,0 +1,76 @@
+"""The history of a head's annotation, and making an old version the newest again."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Query, Request
+from starlette.responses import RedirectResponse, Response
+
+from app.services import annotations
+from app.services.annotation_history import history_page
+from app.services.annotations import Restore
+from app.services.panel_models import HistoryPage
+from app.store.dashboards import LiveRun
+from app.web.answers import run_page
+from app.web.dependencies import PageNotFound, SiteDependency, parse_head
+from app.web.schema import documents
+from app.web.urls import history_url
+from app.web.viewers import ViewerDependency
+
+router = APIRouter()
+pages = APIRouter(include_in_schema=False)
+
+AnnotatorQuery = Annotated[
+    str | None, Query(max_length=400, description="Whose record; one's own by default")
+]
+Version = Annotated[int, Form(ge=0, le=10**9)]
+
+
+@router.get("/{model}/heads/{head}/history.json", name="history_json", responses=documents(HistoryPage))
+def history_twin(
+    request: Request,
+    site: SiteDependency,
+    viewer: ViewerDependency,
+    model: str,
+    head: str,
+    annotator: AnnotatorQuery = None,
+) -> Response:
+    """Every revision of a record of a head, newest first, with what each changed."""
+    return show_history(request, site, viewer, model, head, annotator)
+
+
+@pages.get("/{model}/heads/{head}/history", name="history")
+def show_history(
+    request: Request,
+    site: SiteDependency,
+    viewer: ViewerDependency,
+    model: str,
+    head: str,
+    annotator: AnnotatorQuery = None,
+) -> Response:
+    ref = parse_head(head)
+    if annotator is not None and not annotator.isprintable():
+        raise PageNotFound("Nobody of that name has annotated here.")
+
+    def build(session: Any, run: LiveRun) -> HistoryPage:
+        return history_page(session, run, viewer, ref, annotator)
+
+    return run_page(site, request, model, build, "pages/history.html", viewer)
+
+
+@pages.post("/{model}/heads/{head}/history")
+def restore(
+    site: SiteDependency,
+    viewer: ViewerDependency,
+    model: str,
+    head: str,
+    version: Version,
+    base_version: Version,
+) -> Response:
+    """Appends the old version's content as a new revision; nothing is lost by it."""
+    ref = parse_head(head)
+    key = f"restore {viewer.annotator_id} {model[:30]} {ref} {version} {base_version}"
+    with site.write() as session:
+        run = site.live_run(session, model)
+        request = Restore(ref, version, base_version, key)
+        annotations.restore(session, run, viewer, request, site.now())
+    return RedirectResponse(history_url(model, ref), 303, {"Cache-Control": "no-store"})

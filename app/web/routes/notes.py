@@ -1,0 +1,96 @@
+"""A feature's page with one's label and note beside it."""
+
+from dataclasses import replace
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request
+from starlette.responses import RedirectResponse, Response
+
+from app.domain.annotations import FeatureNote
+from app.domain.refs import FeatureRef, HeadRef
+from app.errors import AppError
+from app.services.feature_notes import NoteAttempt, notes_page, notes_panel, save_note
+from app.services.feature_pages import feature_page
+from app.services.page_models import FeaturePage
+from app.services.panel_models import NotesPage
+from app.services.visibility import Viewer
+from app.store.annotations import Conflict
+from app.store.dashboards import LiveRun
+from app.web.answers import run_page, uncached_page
+from app.web.dependencies import Site, SiteDependency, parse_feature, parse_head
+from app.web.schema import documents
+from app.web.urls import feature_url
+from app.web.viewers import ViewerDependency
+
+router = APIRouter()
+pages = APIRouter(include_in_schema=False)
+
+HeadField = Annotated[str, Form(max_length=30)]
+Version = Annotated[int, Form(ge=0, le=10**9)]
+
+
+def with_notes(
+    session: Any, run: LiveRun, viewer: Viewer, page: FeaturePage, attempt: NoteAttempt | None = None
+) -> FeaturePage:
+    """The feature's page with the labels and notes that this viewer may see, and a form for their own."""
+    return replace(page, annotation=notes_panel(session, run, viewer, page.feature, attempt))
+
+
+@router.get("/{model}/features/{feature}/notes.json", name="notes_json", responses=documents(NotesPage))
+def notes_twin(
+    request: Request, site: SiteDependency, viewer: ViewerDependency, model: str, feature: str
+) -> Response:
+    """One's own label and note of a feature, and others' as far as they may be seen."""
+    ref = parse_feature(feature)
+    return run_page(site, request, model, lambda s, run: notes_page(s, run, viewer, ref), "", viewer)
+
+
+@pages.post("/{model}/features/{feature}/notes", name="note")
+def save(
+    site: SiteDependency,
+    viewer: ViewerDependency,
+    model: str,
+    feature: str,
+    base_version: Version,
+    label: Annotated[str, Form()] = "",
+    note: Annotated[str, Form()] = "",
+    head: HeadField = "",
+) -> Response:
+    """Saves label and note; a conflict shows both texts, to save again."""
+    ref, through = parse_feature(feature), parse_head(head) if head else None
+    content = FeatureNote(label, note)
+    try:
+        with site.write() as session:
+            run = site.live_run(session, model)
+            save_note(session, run, viewer, ref, content, base_version, site.now())
+    except AppError as error:
+        if not isinstance(error, Conflict) and error.status_code not in (413, 422):
+            raise
+        attempt = _attempt(content, base_version, error)
+        return _not_saved(site, viewer, model, ref, through, attempt, error.status_code)
+    address = feature_url(model, ref, head=through)
+    return RedirectResponse(f"{address}#notes", 303, {"Cache-Control": "no-store"})
+
+
+def _attempt(content: FeatureNote, base_version: int, error: AppError) -> NoteAttempt:
+    message = f"Not saved: {error}."
+    if isinstance(error, Conflict) and isinstance(error.theirs.content, FeatureNote):
+        return NoteAttempt(content, error.theirs.version, message, error.theirs.content)
+    return NoteAttempt(content, base_version, message)
+
+
+def _not_saved(
+    site: Site,
+    viewer: Viewer,
+    model: str,
+    ref: FeatureRef,
+    through: HeadRef | None,
+    attempt: NoteAttempt,
+    status: int,
+) -> Response:
+    with site.session() as session:
+        run = site.live_run(session, model)
+        page = with_notes(
+            session, run, viewer, feature_page(site.reading(session, run), ref, through), attempt
+        )
+    return uncached_page(site, page, "pages/feature.html", status)

@@ -1,0 +1,341 @@
+// Annotating by keyboard, and saving by itself. The form works without any of this: each action is a button of it.
+const $ = (selector, from = document) => from.querySelector(selector);
+const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
+const form = () => $("#annotation");
+const address = () => form().getAttribute("action"); // form.action would be the buttons of that name
+const label = (feature) => form().elements[`label:${feature}`];
+const rows = () => $$("article.ft").filter((row) => label(row.id));
+const groups = () => $$("#groups li");
+const part = (item, name) => $(`[name=group_${name}]`, item).value;
+const clock = (iso) => new Date(iso).toLocaleTimeString("en-GB");
+const DELAY = 400, PATIENCE = 10000, RETRY_S = 5;
+let changed = false, pending = null, sending = null, timer = 0, current = null, awaitsRole = false, sequence = 0;
+
+function say(text, bad = false) {
+  $("#saved").textContent = text;
+  $("#saved").classList.toggle("bad", bad);
+}
+
+// Storage may be full or switched off: then the page alone holds what is not saved.
+function stored(use) {
+  try {
+    return use(localStorage);
+  } catch {
+    return null;
+  }
+}
+
+// Drafts: kept until the server has them, under whose they are, of which head, and what they grew from.
+const drafts = () => `draft ${form().dataset.annotator} ${address()} `;
+const keep = (draft) => stored((place) => place.setItem(drafts() + draft.version, JSON.stringify(draft)));
+const forget = (draft) => stored((place) => place.removeItem(drafts() + draft.version));
+const kept = () => stored((place) => JSON.parse(place.getItem(Object.keys(place).find((key) => key.startsWith(drafts())))));
+
+function snapshot() {
+  const fields = [...new FormData(form())].filter(([name]) => name !== "new_group");
+  return { version: Number(form().elements.base_version.value), fields };
+}
+
+async function post(draft, action, asPage = false) {
+  const body = new URLSearchParams(draft.fields);
+  body.set("base_version", draft.version);
+  body.set("action", action);
+  const headers = asPage ? {} : { Accept: "application/json", "HX-Request": "true" };
+  const signal = AbortSignal.timeout(PATIENCE), keepalive = `${body}`.length < 60000;
+  const reply = await fetch(address(), { method: "POST", body, headers, signal, keepalive });
+  if (reply.status >= 500) throw new Error("no answer");
+  return reply;
+}
+
+function touch() {
+  changed = true;
+  keep(snapshot());
+  say("saving");
+  clearTimeout(timer);
+  timer = setTimeout(flush, DELAY);
+}
+
+function flush() {
+  clearTimeout(timer);
+  sending ??= send().finally(() => { sending = null; });
+  return sending;
+}
+
+// One request at a time; one that got no answer goes again, word for word, before anything newer.
+async function send() {
+  while (pending || changed) {
+    pending ??= snapshot();
+    changed = false;
+    const mine = ++sequence;
+    const reply = await post(pending, "save").catch(() => null);
+    if (mine !== sequence) return false; // overtaken
+    if (!reply) return retry(RETRY_S);
+    if (!(await taken(reply))) return false;
+  }
+  return true;
+}
+
+function retry(seconds) {
+  changed = true;
+  say(`not saved; kept in this browser, trying again in ${seconds} s`, true);
+  clearTimeout(timer);
+  timer = setTimeout(seconds > 1 ? () => retry(seconds - 1) : flush, 1000);
+  return false;
+}
+
+async function taken(reply) {
+  const draft = pending;
+  if (reply.status === 401) return location.assign(reply.headers.get("HX-Redirect") || "/login");
+  pending = null;
+  if (reply.status === 409) {
+    forget(draft);
+    await swap(await post({ ...snapshot(), version: draft.version }, "save", true));
+    return $(".warn")?.focus();
+  }
+  const state = await reply.json().catch(() => ({}));
+  if (!reply.ok) return say(state.error || "Not saved: the server refused it.", true);
+  forget(draft);
+  form().elements.base_version.value = state.version;
+  form().elements.status.value = state.status;
+  say(`saved ${clock(state.saved_at)}`);
+  $("#counts").textContent = state.counts;
+  $("#changes").textContent = state.changes.join(" ");
+  $("#novel").textContent = state.novel.length ? `new from the first layer up: ${state.novel.join(", ")}` : "";
+  for (const step of ["undo", "redo"]) $(`[value=${step}]`, form()).disabled = !state[`can_${step}`];
+  if (changed) keep(snapshot());
+  return true;
+}
+
+// The page as the server draws it now, in place of this one.
+async function swap(reply) {
+  const fresh = new DOMParser().parseFromString(await reply.text(), "text/html").getElementById("main");
+  if (!fresh) return location.reload();
+  const at = document.activeElement.closest("article.ft")?.id ?? current, top = scrollY;
+  $("#main").replaceWith(document.adoptNode(fresh));
+  window.htmx?.process(fresh);
+  changed = false;
+  scrollTo(0, top);
+  if (at) document.getElementById(at)?.focus({ preventScroll: true });
+  localise();
+}
+
+async function press(action) {
+  const settles = ["submit", "unsure", "skip"].includes(action);
+  if (!(await flush()) && changed) return;
+  const draft = snapshot();
+  const reply = await post(draft, action, !settles).catch(() => null);
+  if (!reply) return say("not saved: the server does not answer; labels are kept", true);
+  if (!settles) {
+    await swap(reply);
+    if (reply.ok) say(`${action.split(":")[0].replace("_", " ")}: done`);
+  } else if (reply.ok) location.assign((await reply.json()).next);
+  else {
+    pending = draft;
+    await taken(reply);
+  }
+}
+
+// The type that the groups give: the guide's rule, so that it need not wait for the server.
+function typeOf(values) {
+  const n = values.length, sizes = {};
+  for (const value of values) if (value && value !== "unclear") sizes[value] = (sizes[value] || 0) + 1;
+  const [first, second, third] = Object.values(sizes).sort((a, b) => b - a);
+  if (values.every((value) => !value)) return "";
+  if (2 * values.filter((value) => value === "unclear").length >= n) return "unclear";
+  if (first === n) return "monosemantic";
+  if (first >= n - Math.floor(n / 5)) return "minor_exceptions";
+  return first + second === n && !third ? "bisemantic" : "polysemantic";
+}
+
+// Swatches, counts and the type, from the form as it is.
+function refresh() {
+  const labels = [...form().elements].filter((control) => control.name.startsWith("label:"));
+  const values = Object.fromEntries(labels.map((control) => [control.name.slice(6), control.value]));
+  const items = groups();
+  for (const row of rows()) {
+    const value = values[row.id], item = items[value - 1], mark = $(".sw", row);
+    mark.className = `sw f${item ? part(item, "family") : value || "0"}`;
+    mark.textContent = item ? value : value && "?";
+  }
+  items.forEach((item, i) => {
+    const n = Object.values(values).filter((value) => value === `${i + 1}`).length;
+    $("b", item).textContent = n;
+    $(".dot", item).className = `dot f${part(item, "family")}`;
+    if (n) item.classList.remove("off");
+  });
+  const counted = form().dataset.counted.split(" ").filter(Boolean).map((feature) => values[feature] || "");
+  const open = counted.filter((value) => !value).length;
+  const given = form().elements.override.value, type = given || typeOf(counted);
+  const name = JSON.parse(form().dataset.names)[type] || "no type yet";
+  for (const use of $$("#type use, .msum use")) use.setAttribute("href", `#g-${type || "none"}`);
+  for (const place of $$("#type b, .msum b")) place.textContent = name;
+  $("#type i").textContent = open && type && !given ? "provisional" : "";
+  for (const place of $$("#grouped, .msum i")) place.textContent = `${counted.length - open} of ${counted.length} grouped`;
+}
+
+function options() {
+  const made = groups().map((item, i) => [part(item, "name"), `${i + 1}`]);
+  for (const { id } of rows()) {
+    const value = label(id).value;
+    label(id).replaceChildren(...[["no group", ""], ...made, ["unclear", "unclear"]].map((option) => new Option(...option)));
+    label(id).value = value;
+  }
+}
+
+function row() {
+  const all = rows();
+  return all.find((each) => each.contains(document.activeElement)) ?? all.find((each) => each.id === current) ?? all.find((each) => !label(each.id).value);
+}
+
+function assign(value, suggested = false) {
+  const target = row();
+  if (!target || (value && value !== "unclear" && !groups()[value - 1])) return;
+  label(target.id).value = value;
+  $("[name=accepted]", target)?.remove();
+  $(".sgn", target)?.remove();
+  if (suggested) target.append(hidden("accepted", target.id));
+  const all = rows(), at = all.indexOf(target);
+  const next = value && [...all.slice(at + 1), ...all.slice(0, at)].find((each) => !label(each.id).value);
+  current = (next || target).id;
+  (next || target).focus({ preventScroll: true });
+  (next || target).scrollIntoView({ block: "nearest" });
+  refresh();
+  touch();
+}
+
+function hidden(name, value) {
+  const input = Object.assign(document.createElement("input"), { type: "hidden", name, value });
+  input.setAttribute("form", "annotation");
+  return input;
+}
+
+// The number of the group of that name, which is added to the list where it is new.
+function numberOf(name) {
+  const plain = (text) => text.toLowerCase().split(/[-\s]+/).join(" ");
+  const items = groups(), at = items.findIndex((item) => plain(part(item, "name")) === plain(name));
+  if (at >= 0) return `${at + 1}`;
+  const item = items[0].cloneNode(true), number = items.length + 1;
+  for (const old of $$(".gx, [type=hidden]", item)) old.remove();
+  item.className = "";
+  $("kbd", item).textContent = number < 10 ? number : "";
+  $("input", item).setAttribute("value", name);
+  item.append(hidden("group_offered", ""), hidden("group_family", ""), hidden("group_abstraction", ""));
+  $("#groups").append(item);
+  options();
+  return `${number}`;
+}
+
+function addGroup() {
+  const name = $("#new-group").value.trim();
+  $("#new-group").value = "";
+  if (name) assign(numberOf(name));
+}
+
+function accept() {
+  const field = row() && $("[name=suggestion]", row());
+  if (!field) return;
+  field.remove();
+  assign(numberOf(JSON.parse(field.value)[1]), true);
+}
+
+function confidence(step) {
+  const all = $$("[name=confidence]"), at = all.findIndex((each) => each.checked);
+  all[at < 0 ? (step > 0 ? 0 : 4) : Math.min(4, Math.max(0, at + step))].checked = true;
+  touch();
+}
+
+function role(letter) {
+  awaitsRole = false;
+  const box = $(`[data-letter="${CSS.escape(letter)}"]`);
+  if (!box) return;
+  box.checked = !box.checked;
+  touch();
+}
+
+async function cite() {
+  const target = row();
+  await press($(".ci", target ?? document)?.value ?? `cite:example:${target.id}`);
+  $("#evidence li:last-child [name=evidence_note]")?.focus();
+}
+
+const keys = {
+  0: () => assign(""),
+  g: () => $("#new-group").focus(),
+  y: accept,
+  Y: () => $("[value=accept]", form()) && press("accept"),
+  r: () => { awaitsRole = true; },
+  "[": () => confidence(-1),
+  "]": () => confidence(1),
+  c: cite,
+  m: () => $("[name=notes]").focus(),
+  u: () => press("undo"),
+  U: () => press("redo"),
+  s: () => press("skip"),
+};
+
+// Before the keys of all pages, for some are taken here: after r, any letter is.
+addEventListener("keydown", (event) => {
+  if (!form() || $("dialog[open]")) return;
+  const { key, target } = event, take = (action, ...given) => {
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    action(...given);
+  };
+  if (key === "Enter" && event.ctrlKey) return take(press, "submit");
+  if (key === "Enter" && target.type === "text" && target.form === form()) return take(target.id === "new-group" ? addGroup : () => target.blur());
+  const typing = target.closest("input:not([type=checkbox], [type=radio]), textarea, select");
+  if (typing || event.metaKey || event.ctrlKey || event.altKey || key === "Shift" || stored((place) => place.getItem("keys")) === "off") return;
+  if (awaitsRole) take(role, key);
+  else if (/^[1-9]$/.test(key)) take(assign, key);
+  else if (keys[key]) take(keys[key]);
+}, true);
+
+document.addEventListener("focusin", (event) => { current = event.target.closest("article.ft")?.id ?? current; });
+
+document.addEventListener("input", ({ target }) => {
+  if (!form() || target.form !== form() || target.id === "new-group") return;
+  if (target.name.startsWith("label:")) $("[name=accepted]", target.closest("article"))?.remove();
+  if (target.name === "group_name") options();
+  refresh();
+  if (!$(".warn")) touch(); // a merge is saved when one says so
+});
+
+document.addEventListener("submit", (event) => {
+  if (event.target !== form()) return;
+  event.preventDefault();
+  const action = event.submitter?.value ?? "save";
+  if (action === "add_group") addGroup();
+  else if ($(".warn")) post(snapshot(), action, true).then(swap);
+  else press(action);
+});
+
+// A row that htmx opens comes as it is stored; what has been chosen since stays.
+let chosen = [];
+document.addEventListener("htmx:before:swap", () => { chosen = form() ? rows().map(({ id }) => [id, label(id).value]) : []; });
+document.addEventListener("htmx:after:swap", () => {
+  if (!form()) return;
+  options();
+  for (const [id, value] of chosen) if (label(id)) label(id).value = value;
+  refresh();
+});
+
+addEventListener("online", () => { if (form() && changed) flush(); });
+addEventListener("pagehide", () => { if (form() && changed && !sending) post(snapshot(), "save").catch(() => null); });
+
+function localise() {
+  const at = $("#saved")?.dataset.at;
+  if (at) say(`${form().elements.status.value}, saved ${clock(at)}`);
+}
+
+async function start() {
+  if (!form()) return;
+  localise();
+  const draft = kept();
+  if (!draft) return;
+  const reply = await post(draft, "save", true).catch(() => null);
+  if (!reply) return say("not saved; kept in this browser", true);
+  forget(draft);
+  await swap(reply);
+}
+
+start();

@@ -1,0 +1,53 @@
+"""The annotation form as a browser without scripts fills and sends it."""
+
+from bs4 import BeautifulSoup
+
+HEAD = "/tiny/heads/L0H1"
+
+
+def page_of(client, path=HEAD):
+    return BeautifulSoup(client.get(path).text, "html.parser")
+
+
+def _value(tag):
+    if tag.name == "textarea":
+        return tag.text.removeprefix("\n")
+    if tag.name == "select":
+        chosen = tag.select_one("[selected]") or tag.select_one("option")
+        return chosen.get("value", chosen.text)
+    return tag.get("value", "")
+
+
+def fields_of(html):
+    """Name -> value, or list of values, of every control that the browser would send."""
+    page = BeautifulSoup(html, "html.parser")
+    form = page.select_one("#annotation")
+    fields = {}
+    for tag in page.select("input, select, textarea"):
+        if not (tag.get("form") == "annotation" or form in tag.parents) or not tag.get("name"):
+            continue
+        if tag.get("type") in ("checkbox", "radio") and not tag.has_attr("checked"):
+            continue
+        name = tag["name"]
+        if name in fields:
+            fields[name] = [
+                *(fields[name] if isinstance(fields[name], list) else [fields[name]]),
+                _value(tag),
+            ]
+        else:
+            fields[name] = _value(tag)
+    return fields
+
+
+def press(client, action, changes, path=HEAD):
+    """Load the page, change fields of its form, and press a button."""
+    fields = {**fields_of(client.get(path).text), **changes, "action": action}
+    return client.post(f"{path}/annotation", data=fields)
+
+
+def button(client, action, path=HEAD):
+    return page_of(client, path).select_one(f'#annotation button[value="{action}"]')
+
+
+def say(response):
+    return BeautifulSoup(response.text, "html.parser").select_one(".warn").text
