@@ -94,7 +94,7 @@ def test_keys(visit: Visit) -> None:
 
 def test_keys_of_a_comparison(visit: Visit) -> None:
     visit.go("/tiny/heads/L1H3")
-    visit.page.keyboard.press("c")
+    visit.page.keyboard.press("x")
     expect(visit.page.locator(".chs a").first).to_be_visible()
     visit.page.locator("input[name=add]").fill("1.5")
     visit.page.keyboard.press("Enter")
