@@ -28,7 +28,7 @@ VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=4).read()"]
-# There is no login: publish the port on a loopback address, or behind a proxy that asks who is there.
+# Without HEAD_ATLAS_TEAM=true there is no login, and everyone who reaches the port may read: publish it on a loopback address.
 CMD ["sh", "-c", "head-atlas db upgrade && exec head-atlas serve --host 0.0.0.0 --port 8000 --open-to-network"]
 
 FROM server AS precompute

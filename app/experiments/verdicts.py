@@ -61,7 +61,10 @@ def judge(evidence: HeadEvidence, rule: VerdictRule, resampling: Resampling) -> 
     kept = None
     if before is not None and before.n >= rule.min_examples and before.lower >= rule.min_gain:
         kept = ratio_interval(evidence.after, evidence.before, resampling, evidence.sequence)
-    kind, reason = _decide(long_gain, one_share, kept, rule)
+    few = before is None or before.n < rule.min_examples
+    lacking = "too few natural examples" if few else "it attends too little to the natural examples"
+    without = None if kept else lacking
+    kind, reason = _decide(long_gain, one_share, kept, rule, without)
     return Verdict(kind, reason, one_gain, long_gain, one_share, before, after, kept)
 
 
@@ -75,14 +78,12 @@ def false_verdict_share(
 
 
 def _decide(
-    long_gain: Interval, one_share: Interval, kept: Interval | None, rule: VerdictRule
+    long_gain: Interval, one_share: Interval, kept: Interval | None, rule: VerdictRule, without: str | None
 ) -> tuple[Kind, str]:
     if long_gain.lower < rule.min_gain:
         return "neither", "attention rises too little when a span repeats"
     sides: Sequence[Kind | None] = [_side(part, rule) for part in (one_share, kept) if part is not None]
-    evidence = (
-        "on random tokens and after corruption" if kept else "on random tokens; too few natural examples"
-    )
+    evidence = f"on random tokens; {without}" if without else "on random tokens and after corruption"
     if sides[0] is None:
         return "neither", "undecided: the interval on random tokens spans the threshold"
     if sides[-1] is None:

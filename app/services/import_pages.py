@@ -8,7 +8,10 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from app.errors import AppError
-from app.services.annotation_models import (
+from app.services.export import SHEET_FORMATS, read_sheet
+from app.services.feature_parts import summarise_run
+from app.services.imports import ALIASES, Numbered, Plan, apply_import, plan_import, rename_columns
+from app.services.sheet_models import (
     CellChange,
     ImportDiff,
     ImportPage,
@@ -16,9 +19,6 @@ from app.services.annotation_models import (
     PlannedRow,
     WrongRow,
 )
-from app.services.export import SHEET_FORMATS, read_sheet
-from app.services.feature_parts import summarise_run
-from app.services.imports import ALIASES, Numbered, Plan, apply_import, plan_import, rename_columns
 from app.services.sheet_rows import CONTENT_COLUMNS, HEAD_COLUMNS
 from app.services.spreadsheet import InvalidSheet
 from app.services.visibility import Viewer, check_may_write

@@ -10,10 +10,10 @@ from app.domain.head_types import HEAD_TYPES, HeadType
 from app.domain.refs import HeadRef
 from app.domain.roles import find_role
 from app.services.agreement import Opinion, settled_type
-from app.services.annotation_models import SettlePage, SettleSource
 from app.services.annotations import Save, save, subject_of
 from app.services.feature_parts import summarise_run
 from app.services.overview import group_counts
+from app.services.sheet_models import SettlePage, SettleSource
 from app.services.visibility import Viewer, check_may_write, visible_records
 from app.store.annotations import Conflict, Saved, get_atlas_id
 from app.store.annotators import CONSENSUS

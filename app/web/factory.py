@@ -19,7 +19,6 @@ from app.web.origins import SameOrigin
 from app.web.render import Renderer
 from app.web.routes import (
     annotating,
-    annotations,
     atlases,
     compare,
     embed,
@@ -33,6 +32,7 @@ from app.web.routes import (
     prompt,
     rollups,
     search,
+    sheet,
     system,
 )
 from app.web.schema import install_openapi
@@ -47,7 +47,7 @@ TWINS = (
     histories,
     notes,
     atlases,
-    annotations,
+    sheet,
     rollups,
     heads,
     features,
@@ -63,7 +63,7 @@ PAGES = (
     histories,
     notes,
     atlases,
-    annotations,
+    sheet,
     imports,
     rollups,
     heads,

@@ -71,16 +71,25 @@ def _top(frame: Frame, value: Estimate) -> float:
 
 
 def _peak_labels(chart: BarChart, frame: Frame, slot: float, thick: float) -> list[Text]:
-    """Each series is named above its tallest bar, higher where another name is in the way."""
+    """Each series is named above its tallest bar, clear of the bars beside it and of other names."""
+    bars = [
+        (
+            frame.left + slot * (place + 0.5) + thick * (number - len(chart.series) / 2 + 0.5),
+            value.value,
+            number,
+        )
+        for number, series in enumerate(chart.series)
+        for place, value in enumerate(series.values)
+        if value is not None
+    ]
     texts: list[Text] = []
     taken: list[tuple[float, float]] = []
     for number, series in enumerate(chart.series):
-        known = [(value.value, place) for place, value in enumerate(series.values) if value is not None]
-        if not known:
+        mine = [(value, -x) for x, value, of in bars if of == number]
+        if not mine:
             continue
-        tallest, place = max(known, key=lambda pair: (pair[0], -pair[1]))
-        x = frame.left + slot * (place + 0.5) + thick * (number - len(chart.series) / 2 + 0.5)
-        y = frame.y(tallest) - 4
+        x = -max(mine)[1]
+        y = frame.y(max(value for other, value, _ in bars if abs(other - x) < 22)) - 4
         while any(abs(x - other_x) < 44 and abs(y - other_y) < 11 for other_x, other_y in taken):
             y -= 11
         taken.append((x, y))

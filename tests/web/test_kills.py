@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import threading
@@ -88,7 +89,7 @@ def cpu_seconds(process):
 
 
 def first_answer(process, port):
-    """(seconds from listening to the first answer, processor seconds from start to it)."""
+    """Seconds, and seconds of the processor, from listening to the first save that is stored."""
     while True:
         assert process.poll() is None
         try:
@@ -96,9 +97,9 @@ def first_answer(process, port):
             break
         except OSError:
             time.sleep(0.01)
-    listening = time.monotonic()
+    listening, used = time.monotonic(), cpu_seconds(process)
     assert save(port, "L2H3", 0, "the same each time", timeout=10) == 1
-    return time.monotonic() - listening, cpu_seconds(process)
+    return time.monotonic() - listening, cpu_seconds(process) - used
 
 
 def test_d10_twenty_kills_lose_no_acknowledged_save(store):
@@ -127,9 +128,9 @@ def test_d10_twenty_kills_lose_no_acknowledged_save(store):
             stored = history(port, writer.head)
             assert stored[: len(writer.acknowledged)] == writer.acknowledged  # each once, in order
             assert len(stored) <= len(writer.acknowledged) + 1  # the last may have lost its answer
-        assert max(wait for wait, _ in waits) < 2
-        assert max(used for _, used in waits) < 4
+        # What else the machine does may make one wait longer; it cannot make one cost more.
+        assert statistics.median(wait for wait, _ in waits) < 2
+        assert max(used for _, used in waits) < 2
     finally:
         process.kill()
         process.wait()
-    sys.stdout.write(f"{[len(w.acknowledged) for w in writers]} saves; waits {waits}\n")

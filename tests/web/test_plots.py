@@ -105,6 +105,21 @@ def test_places_that_are_heads_have_their_colours() -> None:
     assert names == ["barA", "barA hollow", "barB"]
 
 
+def test_the_name_of_a_series_is_clear_of_taller_bars_beside_it() -> None:
+    def names(n: int) -> dict[str, float]:
+        series = (
+            Series("L1H0", 0, (Estimate(0.5), Estimate(0.1)) * n),
+            Series("L1H1", 1, (Estimate(0.3), Estimate(0.2)) * n),
+        )
+        drawing = draw_chart(BarChart("x", ("a", "b") * n, series))
+        return {text.text: float(text.y) for text in drawing.texts if " xb " in text.name}
+
+    frame = Frame(36, 392, 18, 150, 0.0, 0.5)
+    wide, narrow = names(1), names(5)
+    assert wide == pytest.approx({"L1H0": frame.y(0.5) - 4, "L1H1": frame.y(0.3) - 4}, abs=0.06)
+    assert narrow == pytest.approx({"L1H0": frame.y(0.5) - 4, "L1H1": frame.y(0.5) - 15}, abs=0.06)
+
+
 def test_points_stand_at_their_values_each_place_once() -> None:
     points = (Point(0.5, 0.5), Point(0.5, 0.5), Point(1, 1, "strong", "L1H0"), Point(0, 0, "muted"))
     drawing = draw_chart(ScatterChart("x", "y", points))

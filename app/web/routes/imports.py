@@ -6,7 +6,6 @@ from fastapi import APIRouter, File, Form, UploadFile
 from starlette.responses import RedirectResponse, Response
 
 from app.errors import AppError
-from app.services.annotation_models import ImportDiff
 from app.services.import_pages import (
     PlanChanged,
     Upload,
@@ -15,6 +14,7 @@ from app.services.import_pages import (
     import_page,
     plan_upload,
 )
+from app.services.sheet_models import ImportDiff
 from app.services.spreadsheet import MAX_IMPORT_BYTES
 from app.services.visibility import Forbidden, Viewer
 from app.web.answers import uncached_page

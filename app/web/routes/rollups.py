@@ -5,8 +5,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from app.services.annotation_models import AnnotatedLayersPage, PublishedPage
-from app.services.annotation_pages import NoSuchAnnotator, layers_page, published_page
+from app.services.sheet_models import AnnotatedLayersPage, PublishedPage
+from app.services.sheet_pages import NoSuchAnnotator, layers_page, published_page
 from app.services.visibility import Viewer
 from app.store.dashboards import LiveRun
 from app.web.answers import run_page

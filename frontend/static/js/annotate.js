@@ -260,6 +260,7 @@ async function cite() {
 
 const keys = {
   0: () => assign(""),
+  "-": () => assign("unclear"),
   g: () => $("#new-group").focus(),
   y: accept,
   Y: () => $("[value=accept]", form()) && press("accept"),

@@ -9,11 +9,11 @@ from starlette.responses import RedirectResponse, Response
 
 from app.domain.refs import HeadRef
 from app.errors import AppError, NotFound
-from app.services.annotation_models import AgreementPage
-from app.services.annotation_pages import agreement_page, annotations_page
 from app.services.export import SHEET_FORMATS, WHOLE, SheetFormat, export_annotations
 from app.services.search_query import InvalidQuery
 from app.services.settling import Settlement, conflict_message, settle, settle_page
+from app.services.sheet_models import AgreementPage
+from app.services.sheet_pages import agreement_page, annotations_page
 from app.services.sheet_view import DEFAULT_COLUMNS, InvalidView, SheetView, make_view
 from app.services.visibility import Forbidden, Viewer, seen_by
 from app.store.annotations import Conflict

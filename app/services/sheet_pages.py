@@ -9,7 +9,11 @@ from app.domain.records import RANKINGS
 from app.domain.refs import HeadRef
 from app.errors import NotFound
 from app.services.agreement import agreement
-from app.services.annotation_models import (
+from app.services.feature_parts import summarise_run
+from app.services.overview import default_annotator, published_totals, summarise_head
+from app.services.published import PublishedHead, compare, published_for, visible_published
+from app.services.rollup import RollUp, add_up, agree, submitted_heads, with_sensitivity
+from app.services.sheet_models import (
     AgreementPage,
     AnnotatedLayersPage,
     AnnotationsPage,
@@ -20,10 +24,6 @@ from app.services.annotation_models import (
     PublishedRoles,
     SheetRow,
 )
-from app.services.feature_parts import summarise_run
-from app.services.overview import default_annotator, published_totals, summarise_head
-from app.services.published import PublishedHead, compare, published_for, visible_published
-from app.services.rollup import RollUp, add_up, agree, submitted_heads, with_sensitivity
 from app.services.sheet_rows import Row, rows_of
 from app.services.sheet_view import SheetView, view_rows
 from app.services.visibility import Viewer, visible_records
