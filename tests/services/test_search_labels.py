@@ -3,7 +3,8 @@
 import itertools
 
 import pytest
-from annotating import Team, labelled
+from annotated import labelled
+from annotating import Team
 
 from app.domain.refs import HeadRef
 from app.services.pages import Reading

@@ -11,7 +11,8 @@ from sqlalchemy import Engine
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
 from app.web.static_site import FolderInUse, SiteFiles, export_site
-from tests.services.annotating import Team, labelled
+from tests.annotated import labelled
+from tests.services.annotating import Team
 
 
 @pytest.fixture(scope="module")
