@@ -67,7 +67,7 @@ class Publisher:
             result = LayerResult(self._bench.saes[layer], partial, rankings[layer])
             for records in _batches(finalizer.features(result, self._chosen(rankings[layer]))):
                 with write_session(engine) as session:
-                    runs.add_features(session, run_id, records)
+                    runs.add_features(session, run_id, records, self._vocabulary)
                 worst = max(worst, *(record.worst_residual for record in records))
             saes.append(sae_record(self._bench, result))
             stage.advance(1)

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -37,6 +38,7 @@ from app.services.spreadsheet import escape_cell
 from app.store import experiments as store
 from app.store.dashboards import LiveRun
 
+MAX_BESIDE = 3  # scans of other models beside a scan
 Draw = Callable[[Any, FigureOptions], tuple[Figure, ...]]
 _FIGURES: dict[type[Result], Draw] = {
     LongPrefixResult: long_prefix_figures,
@@ -62,6 +64,10 @@ def experiment_page(
     stored = store.get_experiment(session, run.slug, experiment_id)
     result = stored.record if stored.state == "done" else None
     named = {} if result is None else head_findings(result)
+    if isinstance(result, UniversalityResult):
+        beside = store.newest_elsewhere(session, run.slug, stored.request.name, MAX_BESIDE)
+        others = (one.record for one in beside)
+        options = replace(options, others=tuple(one for one in others if isinstance(one, UniversalityResult)))
     running = jobs_under_way(session) if stored.state == "running" else ()
     return ExperimentPage(
         model=run.slug,

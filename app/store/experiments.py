@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session, undefer
 
 from app.domain.experiments.records import ExperimentRequest, State, StoredExperiment
@@ -84,6 +84,23 @@ def list_experiments(session: Session, slug: str, limit: int = 500) -> list[Stor
     """The experiments of an atlas without their results, newest first."""
     query = _SELECT.where(Atlas.slug == slug).order_by(ExperimentRow.created_at.desc(), ExperimentRow.id)
     return [_record(row, atlas) for row, atlas in session.execute(query.limit(limit))]
+
+
+def newest_elsewhere(session: Session, slug: str, name: str, limit: int) -> list[StoredExperiment]:
+    """The newest finished experiment of that name of every other atlas, with its result, by the atlas's slug."""
+    done = select(func.max(ExperimentRow.created_at)).where(
+        ExperimentRow.atlas_id == Atlas.id, ExperimentRow.name == name, ExperimentRow.state == "done"
+    )
+    query = _SELECT.where(
+        Atlas.slug != slug,
+        ExperimentRow.name == name,
+        ExperimentRow.state == "done",
+        ExperimentRow.created_at == done.correlate(Atlas).scalar_subquery(),
+    ).options(undefer(ExperimentRow.result))
+    found: dict[str, StoredExperiment] = {}
+    for row, atlas in session.execute(query.order_by(Atlas.slug, ExperimentRow.id).limit(limit)):
+        found.setdefault(atlas, _record(row, atlas, cast(Json, row.result)))
+    return list(found.values())
 
 
 def findings_of(session: Session, slug: str, head: HeadRef, limit: int = 50) -> list[HeadFinding]:

@@ -40,11 +40,12 @@ from app.web.security import AllowedHosts, HeadAsGet, SecurityHeaders, host_name
 from app.web.viewers import require_login
 
 # A name of ours before the names of atlases, JSON twins before the pages whose pattern they fit.
-LABELLING = (annotating, histories, notes)
 TWINS = (
     system,
     login,
-    *LABELLING,
+    annotating,
+    histories,
+    notes,
     atlases,
     annotations,
     rollups,
@@ -58,7 +59,9 @@ TWINS = (
 PAGES = (
     embed,
     experiments,
-    *LABELLING,
+    annotating,
+    histories,
+    notes,
     atlases,
     annotations,
     imports,

@@ -153,7 +153,7 @@ class SiteFiles:
             case [""]:
                 return _atlas_file(None)
             case [slug] if slug == self._slug:
-                return self._atlas(query) if query.keys() <= {"score"} else None
+                return self._atlas(query)
             case [slug, kind, name] if slug == self._slug:
                 return self._file_below(kind, name, query)
         return None

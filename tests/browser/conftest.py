@@ -11,11 +11,12 @@ import pytest
 import uvicorn
 from data import Shape, StoredRun, make_run, publish
 from playwright.sync_api import Browser, Page, sync_playwright
+from typer.testing import CliRunner
 
+from app import cli
 from app.settings import Settings
 from app.store.engine import open_store
 from app.web.factory import create_app
-from app.web.static_site import export_site
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -64,8 +65,11 @@ def bundle(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, run:
     folder = tmp_path_factory.mktemp("bundle")
     engine = open_store(shutil.copyfile(sqlite_template, folder / "store.sqlite"))
     publish(engine, run)
-    export_site(engine, run.slug, folder / "site")
     engine.dispose()
+    words = ["export", "site", "--store", str(folder / "store.sqlite"), "--model", run.slug]
+    done = CliRunner().invoke(cli.app, [*words, "--out", str(folder / "site"), "--with-annotations"])
+    assert done.exit_code == 0, done.output
+    assert f"open {folder / 'site' / 'index.html'}" in done.output
     return folder / "site"
 
 

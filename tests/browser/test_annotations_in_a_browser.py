@@ -163,7 +163,7 @@ def test_keys_of_the_sheet(tab: Visit) -> None:
     assert "layers=1" in tab.page.url
     tab.page.locator(".filters input[name=layers]").focus()
     tab.page.keyboard.type("j,X")
-    expect(tab.page.locator(".filters input[name=layers]")).to_have_value("1j,X")
+    expect(tab.page.locator(".filters input[name=layers]")).to_have_value("j,X1")
 
 
 def test_columns_are_chosen_and_exported(tab: Visit) -> None:

@@ -215,6 +215,30 @@ def test_search_looks_at_indexes_only(make_sqlite_store, monkeypatch: pytest.Mon
     engine.dispose()
 
 
+@pytest.mark.slow
+def test_postgres_reads_the_indexes_in_their_order(make_postgres_store) -> None:
+    """Tables this small it would rather scan, so that is switched off: what is left shows that the indexes fit."""
+    from app.store.engine import open_store
+
+    engine = open_store(make_postgres_store())
+    publish(engine, make_run())
+    seen: list[tuple[str, object]] = []
+    event.listen(engine, "before_cursor_execute", lambda *call: seen.append((call[2], call[3])))
+    with read_session(engine) as session:
+        reading = Reading(session, get_live_run(session, "tiny"), RunCache())
+        for query in ('promotes:" of"', "the", "evidence:copying>0.1", "the evidence:bos layer:0"):
+            search_page(reading, query)
+    queries = [(sql, given) for sql, given in seen if re.search("FROM feature_(tokens|words|evidence)", sql)]
+    assert len(queries) >= 4
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SET enable_seqscan = off; SET enable_bitmapscan = off")
+        for sql, given in queries:
+            plan = [row[0] for row in connection.exec_driver_sql(f"EXPLAIN {sql}", given)]
+            assert not [step for step in plan if "Seq Scan on feature_" in step], plan
+            assert [step for step in plan if "ix_feature_" in step or "pk_feature_" in step], plan
+    engine.dispose()
+
+
 def test_what_is_indexed_goes_with_its_run(engine: Engine) -> None:
     publish(engine, make_run())
     with write_session(engine) as session:

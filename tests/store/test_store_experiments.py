@@ -137,3 +137,25 @@ def test_ids_are_short_and_follow_the_request():
     assert REQUEST.id == replace(REQUEST, parameters=dict(reversed(REQUEST.parameters.items()))).id
     for change in ({"seed": 8}, {"run": "f2"}, {"software": "0.2"}, {"parameters": {}}, {"atlas": "b"}):
         assert replace(REQUEST, **change).id != REQUEST.id
+
+
+def test_the_newest_of_every_other_atlas_comes_with_its_result(store):
+    for slug in ("a", "b"):
+        publish(store, slug)
+    for hours, request in enumerate(
+        (
+            REQUEST,
+            replace(REQUEST, atlas="b"),
+            replace(REQUEST, atlas="a"),
+            replace(REQUEST, atlas="a", seed=8),
+        )
+    ):
+        finish(store, begin(store, request, NOON + timedelta(hours=hours)))
+    begin(store, replace(REQUEST, atlas="b", seed=9), NOON + timedelta(hours=9))
+    with read_session(store) as session:
+        found = experiments.newest_elsewhere(session, "tiny", REQUEST.name, 5)
+        assert [(one.request.atlas, one.request.seed, one.result) for one in found] == [
+            ("a", 8, RESULT),
+            ("b", 7, RESULT),
+        ]
+        assert experiments.newest_elsewhere(session, "tiny", "universality", 5) == []

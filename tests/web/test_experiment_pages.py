@@ -6,11 +6,13 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
-from experiment_results import FAILED, RUNNING, results, store_experiments
+from data import make_run, publish
+from experiment_results import FAILED, NOON, RUNNING, request, results, store_experiments
 from serving import served
 from starlette.testclient import TestClient
 from test_json_twins import check, refuse
@@ -202,6 +204,26 @@ def test_addresses(site: TestClient) -> None:
     assert urls.experiments_url("tiny") == app.url_path_for("experiments", model="tiny")
     assert urls.experiment_url("tiny", "ab") == app.url_path_for("experiment", model="tiny", experiment="ab")
     assert urls.experiment_csv_url("tiny", "ab", figure="x:y") == "/tiny/experiments/ab.csv?figure=x%3Ay"
+
+
+def test_the_scans_of_other_models_stand_beside(stored: tuple[str, dict[str, str]], tmp_path: Path) -> None:
+    path = shutil.copyfile(stored[0], tmp_path / "store.sqlite")
+    engine = open_store(path)
+    publish(engine, make_run("other"))
+    scan = results()["universality"]
+    for minutes, model in ((1, "older"), (2, "newer")):
+        with write_session(engine) as session:
+            asked = request("universality", atlas="other", seed=minutes)
+            made = experiments.begin(session, asked, NOON + timedelta(minutes=minutes))
+            packed = pack_result(replace(scan, model=model))
+            experiments.finish(session, made, 1.0, "x", {}, packed)
+    engine.dispose()
+    with TestClient(served(str(path))) as opened:
+        found = soup(opened, urls.experiment_url("tiny", stored[1]["universality"]))
+        assert [caption.text for caption in found.select("#scan h3")] == [scan.model, "newer"]
+        assert len(found.select("#scan svg.plot")) == 2
+        rows = opened.get(urls.experiment_csv_url("tiny", stored[1]["universality"])).text.splitlines()
+        assert len(rows) == 1 + 2 * len(scan.heads)
 
 
 def test_a_result_of_another_version_is_no_page(stored: tuple[str, dict[str, str]], tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from bs4 import BeautifulSoup
 from data import StoredRun
 from sqlalchemy import Engine
 
-from app.domain.refs import FeatureRef
+from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
 from app.web.static_site import FolderInUse, SiteFiles, export_site
+from tests.services.annotating import Team, labelled
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +72,24 @@ def test_rows_are_whole_and_folded(site: Path) -> None:
     assert all("vh" not in row.find("summary")["class"] for row in rows[1:])  # type: ignore[index,operator]
 
 
+def test_annotations_are_in_it_only_when_asked_for(engine: Engine, tmp_path: Path) -> None:
+    team = Team(engine, ada={}, bob={}, boss={"role": "admin"})
+    team.save("ada", labelled(0, *["after commas"] * 10, roles=("induction",)), HeadRef(0, 1))
+    team.save("bob", labelled(0, *["kept to bob"] * 10), HeadRef(0, 2), status="draft")
+    export_site(engine, "tiny", tmp_path / "plain")
+    export_site(engine, "tiny", tmp_path / "whole", team["boss"])
+    plain = "".join(path.read_text("utf-8", "replace") for path in (tmp_path / "plain").glob("*.html"))
+    assert "after commas" not in plain
+    assert "kept to bob" not in plain
+    assert not list((tmp_path / "plain").glob("annotations.*"))
+    whole = (tmp_path / "whole" / "colour-groups.html").read_text("utf-8")
+    assert "after commas" in whole
+    sheet = (tmp_path / "whole" / "annotations.csv").read_text("utf-8")
+    assert "after commas" in sheet
+    assert "kept to bob" in sheet  # an admin sees drafts
+    assert "after commas" in (tmp_path / "whole" / "annotations.json").read_text("utf-8")
+
+
 def test_nothing_is_written_over_and_nothing_left_half_done(
     tmp_path: Path, site_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +117,11 @@ def test_nothing_is_written_over_and_nothing_left_half_done(
         ("/tiny", "index.html"),
         ("/", "index.html"),
         ("/tiny?score=copying", "score-copying.html"),
+        ("/tiny?colour=type", "colour-type.html"),
+        ("/tiny?score=copying&layers=1", None),
+        ("/tiny?colour=type&order=value", None),
+        ("/tiny/prompt", None),
+        ("/tiny/search", None),
         ("/tiny/heads/L0H1?rank=decoder_weight&k=10", "heads/L0H1.html"),
         ("/tiny/heads/L0H1?rank=fve&k=10", "heads/L0H1.fve.html"),
         ("/tiny/heads/L0H1?rank=fve&k=20", None),

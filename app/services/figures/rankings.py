@@ -106,8 +106,29 @@ def _features(
     )
 
 
-def scan_figures(result: UniversalityResult, _options: FigureOptions) -> tuple[Figure, ...]:
-    """All heads of the model in one scatter, those with a verdict named."""
+def scan_figures(result: UniversalityResult, options: FigureOptions) -> tuple[Figure, ...]:
+    """All heads of the model in one scatter, those with a verdict named; other models of the store beside it."""
+    found = (result, *options.others)
+    p, parts = result.parameters, ("", " lower", " upper")
+    beside = "" if len(found) == 1 else f" and {len(found) - 1} more"
+    return (
+        Figure(
+            name="scan",
+            title=f"Induction over all {len(result.heads)} heads of {result.model}{beside}",
+            measure="Attention on random repeated tokens: at one matching token, and what two or more add. "
+            "Solid: long-prefix; hollow: standard; grey: neither",
+            note=f"{p.n_examples} sequences a length, up to {p.max_prefix} tokens, seed {p.seed}",
+            columns=(
+                *("model", "head", "one token", "added", "verdict", "reason"),
+                *(f"{name}{part}" for name in ("long gain", "one share") for part in parts),
+            ),
+            rows=tuple(row for scan in found for row in _scan_rows(scan)),
+            charts=tuple((scan.model, _scan_chart(scan)) for scan in found),
+        ),
+    )
+
+
+def _scan_chart(result: UniversalityResult) -> ScatterChart:
     marks: dict[str, Mark] = {"long-prefix": "strong", "standard": "hollow", "neither": "muted"}
     points = tuple(
         Point(
@@ -118,36 +139,19 @@ def scan_figures(result: UniversalityResult, _options: FigureOptions) -> tuple[F
         )
         for point in result.heads
     )
-    rows: list[tuple[Value, ...]] = [
+    return ScatterChart("attention at a prefix of one token", "added by longer prefixes", points)
+
+
+def _scan_rows(result: UniversalityResult) -> list[tuple[Value, ...]]:
+    return [
         (
-            str(point.head),
-            point.induction_score,
-            point.long_prefix_gain,
-            point.verdict.kind,
-            point.verdict.reason,
+            *(result.model, str(point.head), point.induction_score, point.long_prefix_gain),
+            *(point.verdict.kind, point.verdict.reason),
             *mean_and_interval(point.verdict.long_gain),
             *mean_and_interval(point.verdict.one_share),
         )
         for point in result.heads
     ]
-    p = result.parameters
-    caption = f"{result.model}: solid long-prefix, hollow standard, grey neither"
-    chart = ScatterChart("attention at a prefix of one token", "added by longer prefixes", points)
-    parts = ("", " lower", " upper")
-    return (
-        Figure(
-            name="scan",
-            title=f"Induction over all {len(result.heads)} heads of {result.model}",
-            measure="Attention on random repeated tokens: at one matching token, and what two or more add",
-            note=f"{p.n_examples} sequences a length, up to {p.max_prefix} tokens, seed {p.seed}",
-            columns=(
-                *("head", "one token", "added", "verdict", "reason"),
-                *(f"{name}{part}" for name in ("long gain", "one share") for part in parts),
-            ),
-            rows=tuple(rows),
-            charts=((caption, chart),),
-        ),
-    )
 
 
 def known_head_figures(result: KnownHeadsResult, _options: FigureOptions) -> tuple[Figure, ...]:
