@@ -194,7 +194,7 @@ def test_keys_of_the_atlas(visit: Visit) -> None:
         visit.page.keyboard.press(key)
     assert visit.page.evaluate("document.activeElement.getAttribute('href')") == "/tiny/heads/L1H1"
     visit.page.keyboard.press("2")
-    expect(visit.page.locator(".mt[aria-current] b")).to_have_text("Previous token")
+    expect(visit.page.locator(".mt[aria-current] b")).to_have_text("Feature groups")
 
 
 def test_the_theme_is_kept(visit: Visit) -> None:
