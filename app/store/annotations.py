@@ -185,16 +185,18 @@ def _of_subject(atlas_id: int, subject: Subject) -> ColumnElement[bool]:
 def current_records(
     session: Session, atlas_id: int, subjects: Iterable[Subject] | None = None
 ) -> list[Revision]:
-    """The newest revision of every record, or of those of the subjects: by layer, unit, then annotator's name."""
+    """The newest revision of every record, or of those of the subjects: by layer, unit, then name in code points."""
     newest = select(*_KEY, func.max(RevisionRow.version)).where(RevisionRow.atlas_id == atlas_id)
     wanted = None if subjects is None else set(subjects)
     if wanted is not None:
         units = {(s.ref.layer, s.ref.head if isinstance(s.ref, HeadRef) else s.ref.index) for s in wanted}
         newest = newest.where(tuple_(RevisionRow.layer, RevisionRow.unit).in_(units))
     query = _SELECT.where(tuple_(*_KEY, RevisionRow.version).in_(newest.group_by(*_KEY)))
-    order = (RevisionRow.kind.desc(), RevisionRow.layer, RevisionRow.unit, RevisionRow.sae, AnnotatorRow.name)
-    found = _read(session, query.order_by(*order))
-    return [record for record in found if wanted is None or record.subject in wanted]
+    found = [record for record in _read(session, query) if wanted is None or record.subject in wanted]
+    found.sort(
+        key=lambda r: (isinstance(r.subject.ref, FeatureRef), r.subject.ref, r.subject.sae, r.annotator)
+    )
+    return found
 
 
 def history(session: Session, atlas_id: int, subject: Subject, annotator_id: int) -> list[Revision]:
