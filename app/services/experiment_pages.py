@@ -35,6 +35,7 @@ from app.services.figures.long_prefix import long_prefix_figures
 from app.services.figures.options import FigureOptions
 from app.services.figures.rankings import known_head_figures, ranking_figures, scan_figures
 from app.services.spreadsheet import escape_cell
+from app.services.visibility import Forbidden, Viewer, sees_experiment
 from app.store import experiments as store
 from app.store.dashboards import LiveRun
 
@@ -51,17 +52,25 @@ _FIGURES: dict[type[Result], Draw] = {
 }
 
 
-def experiments_page(session: Session, run: LiveRun) -> ExperimentsPage:
-    """The experiments of an atlas, newest first."""
-    listed = store.list_experiments(session, run.slug)
+def experiments_page(session: Session, run: LiveRun, viewer: Viewer) -> ExperimentsPage:
+    """The experiments of an atlas that the viewer may see, newest first."""
+    stored = store.list_experiments(session, run.slug)
+    listed = [one for one in stored if sees_experiment(viewer, one.request.name)]
     return ExperimentsPage(run.slug, summarise_run(run.record), tuple(map(_summary, listed)))
 
 
 def experiment_page(
-    session: Session, run: LiveRun, experiment_id: str, options: FigureOptions
+    session: Session, run: LiveRun, viewer: Viewer, experiment_id: str, options: FigureOptions
 ) -> ExperimentPage:
-    """One experiment. Raises NotFound for one that is not there, or an option that it does not have."""
+    """One experiment. Raises NotFound for one that is not there, or an option that it does not have.
+
+    Raises Forbidden for one that tells a blind viewer what others said.
+    """
     stored = store.get_experiment(session, run.slug, experiment_id)
+    if not sees_experiment(viewer, stored.request.name):
+        raise Forbidden(
+            f"{stored.request.name} rests on others' roles of heads, which blind annotators do not see"
+        )
     result = stored.record if stored.state == "done" else None
     named = {} if result is None else head_findings(result)
     if isinstance(result, UniversalityResult):

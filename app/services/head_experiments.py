@@ -4,11 +4,17 @@ from sqlalchemy.orm import Session
 
 from app.domain.refs import HeadRef
 from app.services.page_parts import HeadFinding
+from app.services.visibility import Viewer, sees_experiment
 from app.store.dashboards import LiveRun
 from app.store.experiments import findings_of
 
 
-def experiments_of(session: Session, run: LiveRun, head: HeadRef) -> tuple[HeadFinding, ...]:
-    """What finished experiments found of a head, newest first."""
-    found = findings_of(session, run.slug, head)
-    return tuple(HeadFinding(one.experiment.id, one.experiment.request.name, one.finding) for one in found)
+def experiments_of(
+    session: Session, run: LiveRun, head: HeadRef, viewer: Viewer | None = None
+) -> tuple[HeadFinding, ...]:
+    """What finished experiments found of a head, newest first; without a viewer only what everyone may see."""
+    found = (
+        HeadFinding(one.experiment.id, one.experiment.request.name, one.finding)
+        for one in findings_of(session, run.slug, head)
+    )
+    return tuple(finding for finding in found if sees_experiment(viewer, finding.name))

@@ -13,7 +13,7 @@ def annotated_head(
     reading: Reading, viewer: Viewer, question: HeadQuestion, attempt: Attempt | None = None
 ) -> HeadPage:
     """The page of a head as this viewer may see and annotate it."""
-    page = head_page(reading, question)
+    page = head_page(reading, replace(question, viewer=viewer))
     shown = Shown(page.head, page.rank, page.k, page.features)
     known = Known.read(reading.session, reading.run, viewer)
     return replace(page, annotation=panel(known, shown, attempt))

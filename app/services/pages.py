@@ -15,6 +15,7 @@ from app.services.head_experiments import experiments_of
 from app.services.page_models import FeatureRow, HeadPage
 from app.services.page_parts import Align, FeatureThroughHead, Pair, PairGroup, Standing
 from app.services.run_cache import RunCache
+from app.services.visibility import Viewer
 from app.store.dashboards import LiveRun, get_ranking, get_sequences
 from app.store.features import get_features
 
@@ -52,6 +53,7 @@ class HeadQuestion:
     open_group: int = 0
     open_all: bool = False  # every row, for pages that cannot ask for one later
     align: Align = "prefix"
+    viewer: Viewer | None = None  # whose page it is; None: what everyone may see
 
 
 def sae_of(run: LiveRun, layer: int) -> SaeRecord | None:
@@ -124,7 +126,7 @@ def head_page(reading: Reading, question: HeadQuestion) -> HeadPage:
         rank_correlation=head.rank_correlation,
         top_overlap=head.top_overlap,
         standings=standings_of(heads, ref),
-        experiments=experiments_of(reading.session, run, ref),
+        experiments=experiments_of(reading.session, run, ref, question.viewer),
     )
 
 

@@ -11,6 +11,8 @@ from app.errors import AppError, NotFound
 from app.store import annotations as store
 from app.store.annotators import CONSENSUS, Annotator, AnnotatorRole, get_annotator
 
+EXPERIMENTS_ON_ROLES = frozenset(("known-heads", "polysemanticity"))
+
 
 class Forbidden(AppError):
     """The role of this annotator does not allow it."""
@@ -84,6 +86,11 @@ def is_blind_to(session: Session, atlas_id: int, viewer: Viewer, subject: Subjec
     if isinstance(subject.ref, HeadRef):
         return not hints_are_open(session, atlas_id, viewer, subject.ref)
     return not is_open(session, atlas_id, viewer, subject)
+
+
+def sees_experiment(viewer: Viewer | None, name: str) -> bool:
+    """Whether an experiment may be shown: some rest on roles that annotators gave, which blind viewers wait for."""
+    return name not in EXPERIMENTS_ON_ROLES or (viewer is not None and not viewer.blind)
 
 
 def check_may_write(viewer: Viewer, annotator: str) -> None:

@@ -11,6 +11,7 @@ from app.services.figures.options import FigureOptions
 from app.web.answers import changing_page
 from app.web.dependencies import SiteDependency, parse_head
 from app.web.schema import documents
+from app.web.viewers import ViewerDependency
 
 router = APIRouter()
 pages = APIRouter(include_in_schema=False)
@@ -31,16 +32,19 @@ def _options(
 
 @router.get("/{model}/experiments.json", name="experiments_json", responses=documents(ExperimentsPage))
 @pages.get("/{model}/experiments", name="experiments")
-def show_experiments(request: Request, site: SiteDependency, model: str) -> Response:
+def show_experiments(
+    request: Request, site: SiteDependency, viewer: ViewerDependency, model: str
+) -> Response:
     """The experiments of an atlas, newest first."""
     with site.session() as session:
-        page = experiments_page(session, site.live_run(session, model))
+        page = experiments_page(session, site.live_run(session, model), viewer)
     return changing_page(site, request, page, "pages/experiments.html")
 
 
 @router.get("/{model}/experiments/{experiment}.csv", name="experiment_csv")
 def experiment_csv(
     site: SiteDependency,
+    viewer: ViewerDependency,
     model: str,
     experiment: str,
     figure: Annotated[str | None, Query(max_length=80, description="Which figure; default the first")] = None,
@@ -49,7 +53,7 @@ def experiment_csv(
     """The table of one figure of an experiment."""
     options = _options(heads, None, None, None, None)
     with site.session() as session:
-        page = experiment_page(session, site.live_run(session, model), experiment, options)
+        page = experiment_page(session, site.live_run(session, model), viewer, experiment, options)
     data = figure_csv(figure_of(page, figure))
     headers = {
         "Content-Disposition": f'attachment; filename="{page.model}-{page.experiment.id}.csv"',
@@ -65,6 +69,7 @@ def experiment_csv(
 def show_experiment(
     request: Request,
     site: SiteDependency,
+    viewer: ViewerDependency,
     model: str,
     experiment: str,
     heads: HeadsQuery = "",
@@ -76,5 +81,5 @@ def show_experiment(
     """One experiment: what was run, how it went, and its figures with their tables."""
     options = _options(heads, threshold, mode, definition, tokens)
     with site.session() as session:
-        page = experiment_page(session, site.live_run(session, model), experiment, options)
+        page = experiment_page(session, site.live_run(session, model), viewer, experiment, options)
     return changing_page(site, request, page, "pages/experiment.html")
