@@ -55,7 +55,8 @@ def text_at(name: str, x: float, y: float, text: str) -> Text:
 
 def tick_text(value: float, signed: bool = False) -> str:
     """A number as on an axis: .25, 1.5, −.5; signed, with two digits: +.72."""
-    text = f"{abs(value):.2f}"
+    digits = 2 if signed or not 0 < abs(value) < 0.1 else 1 - math.floor(math.log10(abs(value)))
+    text = f"{abs(value):.{digits}f}"
     if not signed:
         text = text.rstrip("0").rstrip(".")
     text = text.removeprefix("0") if text.startswith("0.") else text

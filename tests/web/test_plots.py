@@ -48,6 +48,7 @@ def test_ticks_are_round_and_cover_the_range(low: float, high: float, ticks: lis
 
 def test_numbers_on_axes() -> None:
     assert [tick_text(v) for v in (0, 0.25, -0.5, 1.0, 1.5, 20)] == ["0", ".25", "\u2212.5", "1", "1.5", "20"]
+    assert [tick_text(v) for v in (0.005, -0.0025, 0.06, 0.1)] == [".005", "\u2212.0025", ".06", ".1"]
     assert [tick_text(v, signed=True) for v in (0.72, -0.04, 0.0, 1.5)] == ["+.72", "\u2212.04", "0", "+1.50"]
     assert span_of([]) == (0.0, 1.0)
     assert span_of([0.2, -0.1]) == (-0.1, 0.2)
