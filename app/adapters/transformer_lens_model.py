@@ -5,7 +5,7 @@ The only importer of transformer_lens.
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -85,20 +85,20 @@ class TransformerLensModel:
         n_layers = self.record.n_layers
         if layers:
             self._check_layers(layers)
-        left = set(range(n_layers))
+        left = {_hook_name(layer, "hook_pattern"): layer for layer in range(n_layers)}
+        wanted = frozenset(left)
 
-        def reading(layer: int) -> Any:
-            def hook_pattern(pattern: Tensor, hook: Any) -> None:
-                del hook
-                left.remove(layer)
-                read(layer, pattern)
+        def hook_pattern(pattern: Tensor, hook: Any) -> None:
+            read(left.pop(hook.name), pattern)
 
-            return hook_pattern
-
-        hooks = [(_hook_name(layer, "hook_pattern"), reading(layer)) for layer in range(n_layers)]
-        cache = self._run(tokens, _names(layers), last_layer=n_layers - 1, hooks=hooks)
+        # One hook for all layers: the bridge lists all of its hooks anew for each that is added.
+        cache = self._run(
+            tokens, _names(layers), last_layer=n_layers - 1, hooks=[(wanted.__contains__, hook_pattern)]
+        )
         if left:
-            raise InvalidModel(f"{self.record.name} has no readable attention pattern in layer {min(left)}")
+            raise InvalidModel(
+                f"{self.record.name} has no readable attention pattern in layer {min(left.values())}"
+            )
         return {layer: self._layer(cache, layer) for layer in layers}
 
     def patterns(
@@ -174,7 +174,7 @@ class TransformerLensModel:
         tokens: Int[Tensor, "batch pos"],
         names: list[str],
         last_layer: int,
-        hooks: Sequence[tuple[str, Any]] = (),
+        hooks: Sequence[tuple[str | Callable[[str], bool], Any]] = (),
     ) -> Any:
         """Up to the attention of the last layer: neither its MLP nor, in the model's last, the unembedding."""
         stop = (_hook_name(last_layer, "hook_out"), _stop)

@@ -6,8 +6,11 @@ from functools import cached_property
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from app.attribution.sae_steps import Activation, InputNorm
+
+_SPARSE_SHARE = 0.1  # of active entries, up to which gathering rows is faster than a dense product
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +75,7 @@ class SparseCoder:
         """z_hat from (possibly edited) activations; `encoded` holds each token's input steps to undo."""
         gain = self.activation.write_gain()
         acts = feature_acts if gain is None else feature_acts * gain
-        x_hat = torch.addmm(self.b_dec, acts, self.w_dec)
+        x_hat = self.b_dec + sparse_product(acts, self.w_dec)
         return x_hat * encoded.unscale[:, None] + encoded.shift[:, None]
 
     @cached_property
@@ -122,6 +125,17 @@ class SparseCoder:
         """The part of p that no head adds: p = scale * (z @ w_read[:, feature]) + bias, pair by pair."""
         offset = encoded.scale[token_index] * encoded.shift[token_index]
         return self.bias_read[feature_index] - offset * self._w_read_sum[feature_index]
+
+
+def sparse_product(
+    acts: Float[Tensor, "token d_sae"], w_dec: Float[Tensor, "d_sae d_in"]
+) -> Float[Tensor, "token d_in"]:
+    """acts @ w_dec from the rows of active features alone: a token has tens of them, of thousands."""
+    token, feature = acts.nonzero(as_tuple=True)
+    if not 0 < len(token) <= acts.numel() * _SPARSE_SHARE or acts.dtype not in (torch.float32, torch.float64):
+        return acts @ w_dec
+    first = torch.searchsorted(token, torch.arange(len(acts), device=acts.device))
+    return embedding_bag(feature, w_dec, first, mode="sum", per_sample_weights=acts[token, feature])
 
 
 def _check_shapes(coder: SparseCoder) -> None:

@@ -70,7 +70,20 @@ class TopTokens(Record):
         return self.add(other.unit, other.key)
 
     def add(self, unit: Ints, key: Ints) -> "TopTokens":
+        entering = self._may_enter(unit, key)
+        if not entering.any():
+            return self
+        unit, key = unit[entering], key[entering]
         return TopTokens.of(np.concatenate([self.unit, unit]), np.concatenate([self.key, key]), self.k)
+
+    def _may_enter(self, unit: Ints, key: Ints) -> AnyArray:
+        """All but those that cannot pass the last of k tokens which their unit has already: they need no sorting."""
+        if not len(self.unit):
+            return np.ones(len(unit), dtype=np.bool_)
+        stop = np.searchsorted(self.unit, unit, side="right")
+        first = np.maximum(stop - self.k, 0)
+        full = (stop >= self.k) & (self.unit[np.minimum(first, len(self.unit) - 1)] == unit)
+        return ~full | (key > self.key[np.maximum(stop - 1, 0)])
 
     def of_unit(self, unit: int) -> "TopTokens":
         start, stop = np.searchsorted(self.unit, [unit, unit + 1])

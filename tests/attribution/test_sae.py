@@ -9,7 +9,7 @@ from sae_lens_saes import ARCHITECTURES, build, random_z
 from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from app.attribution.sae import SparseCoder
+from app.attribution.sae import SparseCoder, sparse_product
 from app.attribution.sae_steps import (
     ConstantNormRescale,
     FixedScale,
@@ -236,3 +236,16 @@ class _LargestTensor(TorchDispatchMode):
         if isinstance(result, torch.Tensor):
             self.sizes.append(result.numel())
         return result
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5])
+def test_the_product_of_sparse_activations_is_the_dense_one(share):
+    torch.manual_seed(0)
+    acts = torch.rand(50, 300, dtype=torch.float64) * (torch.rand(50, 300) < share)
+    acts[[0, 7, 49]] = 0  # tokens without an active feature, the first and the last among them
+    w_dec = torch.randn(300, 12, dtype=torch.float64)
+    by_loop = torch.zeros(50, 12, dtype=torch.float64)
+    for token in range(50):
+        for feature in range(300):
+            by_loop[token] += acts[token, feature] * w_dec[feature]
+    torch.testing.assert_close(sparse_product(acts, w_dec), by_loop)
