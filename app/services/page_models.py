@@ -81,7 +81,8 @@ class FeaturePage:
     model: Annotated[str, "The atlas"]
     feature: Annotated[FeatureRef, "The feature"]
     run: Annotated[RunSummary, "The run the numbers come from"]
-    head: Annotated[HeadRef, "The head whose DFA is shown"]
+    head: Annotated[HeadRef | None, "The head whose DFA is shown; null: that of all heads, summed"]
+    all_heads: Annotated[bool, "Whether the run kept the DFA of all heads, summed"]
     align: Annotated[Align, "What stands at the hinge: the end of the matched prefix, or the tokens", DRAWN]
     whole: Annotated[Pair | None, "The example whose whole text is shown, where one was asked for", DRAWN]
     n_active: Annotated[int, "Counted tokens where the feature is active"]
@@ -91,8 +92,12 @@ class FeaturePage:
     heads: Annotated[tuple[HeadShare, ...], "Every head's part in the feature"]
     promoted: Annotated[tuple[TokenLogit, ...], "Tokens the feature promotes"]
     suppressed: Annotated[tuple[TokenLogit, ...], "Tokens the feature suppresses"]
-    head_promoted: Annotated[tuple[TokenLogit, ...], "Tokens promoted by the chosen head's slice alone"]
-    head_suppressed: Annotated[tuple[TokenLogit, ...], "Tokens suppressed by the chosen head's slice alone"]
+    head_promoted: Annotated[
+        tuple[TokenLogit, ...], "Tokens promoted by the chosen head's slice alone; none for all heads"
+    ]
+    head_suppressed: Annotated[
+        tuple[TokenLogit, ...], "Tokens suppressed by the chosen head's slice alone; none for all heads"
+    ]
     logit_histogram: Annotated[Bins, "Logit effects over the vocabulary"]
     activation_histogram: Annotated[Bins, "Activations over active tokens"]
     evidence: Annotated[
@@ -101,10 +106,10 @@ class FeaturePage:
     evidence_n: Annotated[int, "Top examples counted"]
     groups: Annotated[tuple[PairGroup, ...], "Examples with their text by group of activation"]
     worst_residual: Annotated[float, "Largest residual over the stored examples"]
-    dfa_maximum: Annotated[float, "Largest |DFA| of the chosen head over the stored examples"]
+    dfa_maximum: Annotated[float, "Largest |DFA| of the chosen head, or of all, over the stored examples"]
     sae: Annotated[SaeRecord, "The layer's SAE"]
     similar: Annotated[tuple[SimilarFeature, ...], "Stored features with the most similar decoder rows"]
-    figures: Annotated[ExampleFigures, "What the stored examples have in common through this head"]
+    figures: Annotated[ExampleFigures, "What the stored examples have in common through the head"]
     n_layers: Annotated[int, "Layers of the model"]
     previous: Annotated[FeatureRef | None, "The stored feature of the layer before this one"]
     next: Annotated[FeatureRef | None, "The stored feature of the layer after this one"]
