@@ -44,7 +44,7 @@ def test_a_label_is_saved_without_scripts_and_only_groups_that_are_used(local):
     response = press(local, "save", {name: "2"})
     assert (response.status_code, response.headers["Location"]) == (
         303,
-        f"{HEAD}?rank=decoder_weight&k=10#annotation",
+        f"{HEAD}#annotation",
     )
     kept = record(local)
     assert [group["name"] for group in kept["content"]["groups"]] == ["previous token"]
