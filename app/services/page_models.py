@@ -31,6 +31,8 @@ class HeadPage:
     scores: Annotated[dict[str, float], "The head's scores by name"]
     rank: Annotated[Ranking, "What the features are ranked by"]
     align: Annotated[Align, "What stands at the hinge: the end of the matched prefix, or the tokens", DRAWN]
+    open: Annotated[FeatureRef | None, "The row that was asked to be open; null for the strongest", DRAWN]
+    open_group: Annotated[int, "Which of its groups of activation", DRAWN]
     features: Annotated[tuple[FeatureThroughHead, ...], "The head's top features, best first"]
     k: Annotated[int, "How many features were asked for"]
     previous: Annotated[HeadRef | None, "The head before this one"]
