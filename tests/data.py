@@ -203,6 +203,7 @@ def make_feature(
         groups=groups,
         worst_residual=float(examples.residual.max()),
         examples=examples,
+        first_logit_by_head=(share * 4).astype(np.float32),
     )
 
 

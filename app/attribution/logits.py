@@ -104,6 +104,19 @@ def head_slice_tops(
     return _stacked(tops), _stacked(bottoms)
 
 
+def token_logit_by_head(
+    direction: Float[Tensor, "feature n_heads d_model"],
+    token_id: Int64[Tensor, " feature"],
+    w_u: Float[Tensor, "d_model d_vocab"],
+    final_norm_weight: Float[Tensor, " d_model"],
+    centre_residual: bool,
+) -> Float32[Tensor, "feature n_heads"]:
+    """Logit effect of every head's slice on one token of each feature. Heads sum to the feature's own."""
+    read_out = _read_out(direction, final_norm_weight, centre_residual).double()
+    column = w_u[:, token_id].T.double() - w_u.double().mean(dim=1)
+    return (read_out * column[:, None]).sum(dim=-1).float()
+
+
 def top_and_bottom(logits: Float[Tensor, "unit d_vocab"], k: int) -> tuple[TopTokens, TopTokens]:
     """The k largest and the k smallest logits of each unit, strongest first, then the lower token id."""
     k = min(k, logits.shape[1])
@@ -155,10 +168,10 @@ def _products(
 
 
 def _read_out(
-    direction: Float[Tensor, "unit d_model"],
+    direction: Float[Tensor, "*unit d_model"],
     final_norm_weight: Float[Tensor, " d_model"],
     centre: bool,
-) -> Float[Tensor, "unit d_model"]:
+) -> Float[Tensor, "*unit d_model"]:
     if centre:
         direction = direction - direction.mean(dim=-1, keepdim=True)
     return direction * final_norm_weight

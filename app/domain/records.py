@@ -147,6 +147,8 @@ class FeatureRecord:
     worst_residual: float
     examples: Examples | None = None
     similar: SimilarFeatures | None = None  # None: published before they were computed
+    # [heads] logit of the first promoted token through each head's slice; None: published before it was kept
+    first_logit_by_head: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from app.attribution.logits import (
     feature_directions,
     head_slice_tops,
     summarise_logits,
+    token_logit_by_head,
 )
 from app.domain.evidence import PrefixLengths, count_evidence, prefix_lengths
 from app.domain.records import (
@@ -94,6 +95,7 @@ class Finalizer:
             suppressed=_token_logits(whole.suppressed, place),
             head_promoted=_token_logits(logits.head_top, place),
             head_suppressed=_token_logits(logits.head_bottom, place),
+            first_logit_by_head=logits.first_by_head[place].numpy(force=True),
             logit_histogram=Histogram(
                 whole.edges[place].numpy(force=True), whole.counts[place].numpy(force=True)
             ),
@@ -186,6 +188,7 @@ class _FeatureLogits:
     whole: LogitSummary
     head_top: TopTokens
     head_bottom: TopTokens
+    first_by_head: torch.Tensor  # [feature n_heads]
 
 
 def _logits(
@@ -193,9 +196,11 @@ def _logits(
 ) -> _FeatureLogits:
     write = sae.coder.write_by_head[torch.from_numpy(features).to(sae.coder.w_dec.device)]
     read_out = (unembed.w_u, unembed.final_norm_weight, unembed.centre_residual)
-    whole = summarise_logits(feature_directions(write, w_o).sum(1), *read_out, k=N_LOGITS)
+    direction = feature_directions(write, w_o)
+    whole = summarise_logits(direction.sum(1), *read_out, k=N_LOGITS)
     top, bottom = head_slice_tops(write, w_o, *read_out, k=N_SLICE_LOGITS)
-    return _FeatureLogits(whole, top, bottom)
+    first = token_logit_by_head(direction, whole.promoted.token_id[:, 0], *read_out)
+    return _FeatureLogits(whole, top, bottom, first)
 
 
 def head_records(

@@ -13,7 +13,7 @@ from app.services.feature_figures import example_figures, summed_evidence
 from app.services.feature_models import SimilarFeature, WholeExample
 from app.services.head_views import view_through
 from app.services.page_models import FeatureListing, FeaturePage, HeadShare, LayerPage
-from app.services.page_parts import Align, Pair, PairGroup, TokenLogit
+from app.services.page_parts import Align, Pair, PairGroup
 from app.services.pages import Reading, check_head, sae_of
 from app.services.snippets import make_example, make_pair
 from app.store.dashboards import get_sequences
@@ -64,7 +64,7 @@ def feature_page(
         density=record.density,
         max_activation=record.max_activation,
         mean_activation=record.mean_activation,
-        heads=_heads(reading, record, promoted),
+        heads=_heads(reading, record),
         promoted=promoted,
         suppressed=parts.whole_logits(record.suppressed, vocabulary),
         head_promoted=parts.slice_logits(record.head_promoted, index, vocabulary),
@@ -186,15 +186,8 @@ def _layer_sae(reading: Reading, layer: int) -> SaeRecord:
     return sae
 
 
-def _heads(
-    reading: Reading, record: FeatureRecord, promoted: tuple[TokenLogit, ...]
-) -> tuple[HeadShare, ...]:
-    top = promoted[0].token_id if promoted else None
-
-    def top_logit(head: int) -> float | None:
-        listed = zip(record.head_promoted.token_id[head], record.head_promoted.logit[head], strict=True)
-        return next((float(logit) for token, logit in listed if int(token) == top), None)
-
+def _heads(reading: Reading, record: FeatureRecord) -> tuple[HeadShare, ...]:
+    first = record.first_logit_by_head
     return tuple(
         HeadShare(
             head=HeadRef(record.ref.layer, head),
@@ -202,7 +195,7 @@ def _heads(
             decoder_weight_share=float(record.decoder_weight_share[head]),
             fve=parts.make_fve(record, head),
             evidence_counts=parts.evidence_counts(record.evidence, head),
-            top_logit=top_logit(head),
+            top_logit=None if first is None else float(first[head]),
         )
         for head in range(reading.run.record.model.n_heads)
     )

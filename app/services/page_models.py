@@ -74,7 +74,8 @@ class HeadShare:
     fve: Annotated[Fve, "Fraction of variance explained by the head"]
     evidence_counts: Annotated[dict[str, int], "Top examples that show each behaviour through the head"]
     top_logit: Annotated[
-        float | None, "Logit of the feature's most promoted token through this head's slice, if listed"
+        float | None,
+        "Logit of the feature's first promoted token through this head's slice; null in older runs",
     ]
 
 

@@ -68,6 +68,8 @@ def pack_feature(feature: FeatureRecord) -> bytes:
             "similar.feature_index": feature.similar.feature_index,
             "similar.cosine": feature.similar.cosine,
         }
+    if feature.first_logit_by_head is not None:
+        arrays["first_logit_by_head"] = feature.first_logit_by_head
     _refuse_not_finite(arrays, feature.ref)
     return pack(arrays)
 
@@ -108,6 +110,7 @@ def unpack_feature(row: Feature, examples: Examples | None) -> FeatureRecord:
             if "similar.cosine" in arrays
             else None
         ),
+        first_logit_by_head=arrays.get("first_logit_by_head"),
         **parts,
     )
 

@@ -15,6 +15,7 @@ from app.attribution.logits import (
     logit_effect,
     logit_histogram,
     summarise_logits,
+    token_logit_by_head,
     top_and_bottom,
 )
 
@@ -126,6 +127,21 @@ def test_head_slices_are_the_effects_of_their_directions() -> None:
         assert torch.equal(bottom.token_id[:, h], slow_bottom.token_id)
         assert_close(top.logit[:, h], slow_top.logit, rtol=1e-5, atol=1e-5)
         assert_close(bottom.logit[:, h], slow_bottom.logit, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("centre", [False, True])
+def test_a_tokens_logit_by_head_is_that_of_each_slice_and_sums_to_the_features(centre: bool) -> None:
+    model = RandomGpt2()
+    directions = feature_directions(model.w_dec, model.w_o)
+    token_id = torch.arange(N_FEATURES) * 3 % D_VOCAB
+    found = token_logit_by_head(directions, token_id, model.w_u, model.norm_weight, centre)
+    assert found.shape == (N_FEATURES, N_HEADS)
+    for f, token in enumerate(token_id.tolist()):
+        for h in range(N_HEADS):
+            slow = logit_effect(directions[f, h][None], model.w_u, model.norm_weight, centre)[0, token]
+            assert_close(found[f, h], slow.float(), rtol=1e-5, atol=1e-5)
+        whole = logit_effect(directions[f].sum(0)[None], model.w_u, model.norm_weight, centre)[0, token]
+        assert_close(found[f].sum(), whole.float(), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("chunk", [1, 2 * D_VOCAB, 10**6])

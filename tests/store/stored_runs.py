@@ -96,6 +96,7 @@ def feature(
         groups=_groups(n) if ref.index % 5 else (),
         worst_residual=float(rng.random() * 1e-5),
         examples=examples(rng, n, n_heads, context),
+        first_logit_by_head=rng.random(n_heads, np.float32) if ref.index % 3 else None,
     )
 
 
