@@ -1,7 +1,7 @@
 """Opening a store, and the two kinds of transaction on it."""
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from sqlalchemy import Engine, make_url
@@ -120,5 +120,6 @@ def read_session(engine: Engine) -> Generator[Session]:
 def write_session(engine: Engine) -> Generator[Session]:
     """One transaction, committed when the block ends and rolled back when it raises."""
     bind = engine.execution_options(head_atlas_writes=True)
-    with translated(), Session(bind, expire_on_commit=False) as session, session.begin():
+    turns = engine.get_execution_options().get("head_atlas_turns", nullcontext())
+    with translated(), turns, Session(bind, expire_on_commit=False) as session, session.begin():
         yield session
