@@ -11,15 +11,15 @@ from sqlalchemy.orm import Session
 
 from app.errors import InvalidStore
 from app.store.errors import translated
-from app.store.migrate import check_schema
 from app.store.postgres import display, postgres_engine
+from app.store.revisions import check_schema
 from app.store.sqlite import backup_to, check_content, check_file, set_journal_mode, sqlite_engine
 
 
 def open_store(target: str | Path, must_exist: bool = False) -> Engine:
     """Open the store at a path (a SQLite file, made on need) or a postgresql:// address.
 
-    Its tables may be missing or old: `migrate.upgrade` makes or renews them, `require_current` insists.
+    Its tables may be missing or old: `migrate.upgrade` makes or renews them, `revisions.require_current` insists.
     Raises InvalidStore or StoreBusy; what is refused is left as it was.
     """
     url = _parse(target)
