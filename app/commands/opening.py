@@ -15,13 +15,16 @@ def settings_of(**arguments: Any) -> Settings:
     return Settings(**{name: value for name, value in arguments.items() if value is not None})
 
 
-def open_migrated(store: str) -> Any:
+def open_migrated(store: str, must_exist: bool = False) -> Any:
     """The store's engine, its schema up to date. Raises InvalidStore."""
     from app.store.engine import open_store
-    from app.store.migrate import upgrade
+    from app.store.revisions import revision_of_code, revision_of_store
 
-    engine = open_store(store)
-    upgrade(engine)
+    engine = open_store(store, must_exist)
+    if revision_of_store(engine) != revision_of_code():
+        from app.store.migrate import upgrade
+
+        upgrade(engine)
     return engine
 
 

@@ -69,6 +69,13 @@ def test_a_server_starts_without_what_only_some_requests_need(sqlite_template):
     assert run.returncode == 0, run.stderr
 
 
+def test_an_upgrade_of_a_current_store_needs_no_alembic(sqlite_template):
+    script = "import sys\nsys.modules['alembic'] = None\nfrom app.cli import main\nmain()\n"
+    command = [sys.executable, "-W", "error", "-c", script, "db", "upgrade", "--store", str(sqlite_template)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (run.returncode, run.stdout) == (0, "the store is up to date\n"), run.stderr
+
+
 def test_commands_that_need_no_model_import_no_model_library():
     script = (
         "import sys\n"
