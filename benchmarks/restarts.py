@@ -1,6 +1,6 @@
 """How long a server that was killed under saves takes until it saves again.
 
-    python benchmarks/restarts.py head-atlas.sqlite smollm2-135m [--kills 100] [--clients 4]
+    python benchmarks/restarts.py head-atlas.sqlite smollm2-135m [--kills 100] [--clients 4] [--note TEXT]
 
 Serves a copy of the store, kills it (SIGKILL) while clients save without pause, starts it again at once and saves to
 a head that nobody else writes to. Prints the seconds from the start of the process until it listens and until that
@@ -156,6 +156,7 @@ def main() -> None:
     parser.add_argument("model", help="the atlas's name in addresses")
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--clients", type=int, default=4)
+    parser.add_argument("--note", default="", help="what the figures are of, kept beside them")
     options = parser.parse_args()
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="head-atlas-benchmark-") as folder:
@@ -165,6 +166,7 @@ def main() -> None:
         found = run(copy, options.model, options.kills, options.clients)
     figures = {
         "benchmark": "restarts",
+        "note": options.note,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": platform.machine(),
         "cpus": os.cpu_count(),
