@@ -1,5 +1,6 @@
 """The commands as typed: bad input is one sentence, an exit code, and nothing half-written."""
 
+import gc
 import os
 import shutil
 import signal
@@ -272,6 +273,23 @@ def test_upgrade_and_backup(command: Command, tmp_path: Path) -> None:
     assert command("db", "backup", str(tmp_path / "copy.sqlite"), "--store", store).code == 0
     assert command("db", "check", "--store", str(tmp_path / "copy.sqlite")).out == "the store is sound\n"
     upgrade(open_store(tmp_path / "copy.sqlite"))
+
+
+def test_garbage_is_collected_again_once_a_server_has_started(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, seen = str(tmp_path / "store.sqlite"), []
+    command("db", "upgrade", "--store", store)
+    monkeypatch.setattr("app.log.configure_logging", lambda _level: None)
+    monkeypatch.setattr(
+        "app.web.server.serve", lambda *_: seen.append((gc.isenabled(), gc.get_freeze_count() > 0))
+    )
+    assert command("serve", "--store", store).code == 0
+    gc.unfreeze()
+    assert seen == [(True, True)]
+    assert command("serve", "--store", str(tmp_path / "none.sqlite")).errors
+    gc.unfreeze()
+    assert gc.isenabled()  # after a start-up that failed, too
 
 
 def test_the_doctor_needs_no_store(command: Command, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, cast
 
 import typer
 
-from app.commands.opening import settings_of
+from app.commands.opening import open_migrated, settings_of
 from app.commands.options import Store
 from app.errors import AppError
 
@@ -242,12 +242,7 @@ def _is_terminal() -> bool:
 
 def _opened(store: str | None) -> Any:
     """An existing store, brought up to date."""
-    from app.store.engine import open_store
-    from app.store.migrate import upgrade
-
-    engine = open_store(settings_of(store=store).store, must_exist=True)
-    upgrade(engine)
-    return engine
+    return open_migrated(settings_of(store=store).store, must_exist=True)
 
 
 def _writing(store: str | None) -> Any:

@@ -1,5 +1,6 @@
 """Long work: the demo, precompute and training."""
 
+import gc
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -42,6 +43,7 @@ def demo(
         how = HowToRun(new_run=holds_another_run(folders, plan))
         typer.echo(run_job(demo_request(folders, threads), settings.store, how))
     if serve:
+        gc.collect()  # a server looks at nothing again that was there before it
         run_server(settings)
 
 

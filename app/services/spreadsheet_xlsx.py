@@ -10,10 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from xml.etree.ElementTree import ParseError
 
-import openpyxl
-import xlsxwriter  # pyright: ignore[reportMissingTypeStubs]
 from defusedxml.common import DefusedXmlException
-from openpyxl.utils.exceptions import InvalidFileException
 
 from app.services.sheet_rows import NOTE_COLUMNS, NumberCell, Row, Rows
 from app.services.spreadsheet import InvalidSheet, check_size, table_rows
@@ -62,6 +59,8 @@ class _Overflow:
 
 def write_xlsx(rows: Rows, extra: Sequence[Table]) -> bytes:
     """Sheets heads, feature_notes, those of `extra`, and overflow. Raises InvalidSheet if a cell is not written."""
+    import xlsxwriter  # pyright: ignore[reportMissingTypeStubs]
+
     sink = io.BytesIO()
     options = {
         "in_memory": True,
@@ -110,6 +109,9 @@ def read_xlsx(data: bytes) -> tuple[list[tuple[int, Row]], list[tuple[int, Row]]
 
     A sheet made by hand needs no name: the first one is read where there is no `heads`.
     """
+    import openpyxl
+    from openpyxl.utils.exceptions import InvalidFileException
+
     check_size(data)
     _check_archive(data)
     try:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Select, and_, func, select, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
 from app.domain.annotation_json import content_to_json, head_from_json, note_from_json
@@ -13,6 +12,7 @@ from app.domain.annotations import Against, Content, HeadAnnotation, Revision, S
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import AppError, NotFound
 from app.store.annotation_tables import AnnotatorRow, RevealedHintRow, RevisionRow
+from app.store.inserts import insert_unless_there
 from app.store.tables import Atlas
 
 
@@ -84,10 +84,7 @@ def save(session: Session, atlas_id: int, draft: Draft, now: datetime) -> Saved:
     current = _newest(session, atlas_id, draft.subject, draft.annotator_id)
     version = current.version if current else 0
     if version == draft.base_version:
-        dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-        statement = (
-            dialect.insert(RevisionRow).values(values).on_conflict_do_nothing().returning(RevisionRow.id)
-        )
+        statement = insert_unless_there(session, RevisionRow, values).returning(RevisionRow.id)
         row_id = session.scalar(statement)
         if row_id is not None:
             return Saved(_one(session, RevisionRow.id == row_id), replayed=False)
@@ -242,7 +239,6 @@ def annotation_state(
 
 def reveal_hint(session: Session, atlas_id: int, head: HeadRef, annotator_id: int, now: datetime) -> None:
     """Record that the annotator looked; the first time counts."""
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     values = {
         "atlas_id": atlas_id,
         "layer": head.layer,
@@ -250,7 +246,7 @@ def reveal_hint(session: Session, atlas_id: int, head: HeadRef, annotator_id: in
         "annotator_id": annotator_id,
         "revealed_at": now,
     }
-    session.execute(dialect.insert(RevealedHintRow).values(values).on_conflict_do_nothing())
+    session.execute(insert_unless_there(session, RevealedHintRow, values))
 
 
 def revealed_hints(session: Session, atlas_id: int, annotator_id: int) -> dict[HeadRef, datetime]:

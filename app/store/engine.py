@@ -1,7 +1,7 @@
 """Opening a store, and the two kinds of transaction on it."""
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from sqlalchemy import Engine, make_url
@@ -11,15 +11,15 @@ from sqlalchemy.orm import Session
 
 from app.errors import InvalidStore
 from app.store.errors import translated
-from app.store.migrate import check_schema
 from app.store.postgres import display, postgres_engine
+from app.store.revisions import check_schema
 from app.store.sqlite import backup_to, check_content, check_file, set_journal_mode, sqlite_engine
 
 
 def open_store(target: str | Path, must_exist: bool = False) -> Engine:
     """Open the store at a path (a SQLite file, made on need) or a postgresql:// address.
 
-    Its tables may be missing or old: `migrate.upgrade` makes or renews them, `require_current` insists.
+    Its tables may be missing or old: `migrate.upgrade` makes or renews them, `revisions.require_current` insists.
     Raises InvalidStore or StoreBusy; what is refused is left as it was.
     """
     url = _parse(target)
@@ -120,5 +120,6 @@ def read_session(engine: Engine) -> Generator[Session]:
 def write_session(engine: Engine) -> Generator[Session]:
     """One transaction, committed when the block ends and rolled back when it raises."""
     bind = engine.execution_options(head_atlas_writes=True)
-    with translated(), Session(bind, expire_on_commit=False) as session, session.begin():
+    turns = engine.get_execution_options().get("head_atlas_turns", nullcontext())
+    with translated(), turns, Session(bind, expire_on_commit=False) as session, session.begin():
         yield session

@@ -8,8 +8,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, text
 
 from app.errors import InvalidStore
 from app.paths import migrations_dir
@@ -79,50 +78,6 @@ def _check_references(connection: Connection) -> None:
             raise InvalidStore(
                 f"the upgrade would leave {len(broken)} rows of {broken[0][0]!r} without their parent"
             )
-
-
-def revision_of_code() -> str:
-    """The newest revision that this version knows."""
-    revision = ScriptDirectory.from_config(alembic_config()).get_current_head()
-    if revision is None:
-        raise FileNotFoundError("this installation lacks its migrations; install head-atlas again")
-    return revision
-
-
-def revision_of_store(engine: Engine) -> str | None:
-    """The store's revision; None where no tables have been made."""
-    with translated(), engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
-
-
-def check_schema(engine: Engine, name: str) -> None:
-    """Raises InvalidStore when the store was made by a newer version, or is not a store of ours."""
-    revision = revision_of_store(engine)
-    if revision is None:
-        with engine.connect() as connection:
-            # Alembic's own empty table is what a downgrade to nothing leaves.
-            foreign = sorted(set(inspect(connection).get_table_names()) - {"alembic_version"})
-        if foreign:
-            raise InvalidStore(f"{name} is a database of something else: it holds the table {foreign[0]!r}")
-        return
-    known = {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
-    if revision not in known:
-        raise InvalidStore(
-            f"{name} was made by a newer Head Atlas: its schema is revision {revision}, "
-            f"this version knows up to {revision_of_code()}"
-        )
-
-
-def require_current(engine: Engine, name: str) -> None:
-    """Raises InvalidStore when the tables are missing or older than this version needs."""
-    store, code = revision_of_store(engine), revision_of_code()
-    if store != code:
-        state = (
-            "has no tables yet"
-            if store is None
-            else f"is at schema revision {store}, this version needs {code}"
-        )
-        raise InvalidStore(f"{name} {state}; run `head-atlas db upgrade`")
 
 
 def schema_differences(engine: Engine) -> list[str]:

@@ -6,7 +6,6 @@ from dataclasses import asdict, fields
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.domain.records import FeatureRecord, HeadRanking, HeadRecord, RunRecord, RunReport, SaeRecord
@@ -15,6 +14,7 @@ from app.domain.tokens import Vocabulary
 from app.errors import StoreBusy
 from app.store import tables
 from app.store.feature_blobs import pack_examples, pack_feature
+from app.store.inserts import insert_unless_there
 from app.store.search_index import index_features
 
 _RUN_COLUMNS = ("fingerprint", "corpus", "context_size", "n_sequences", "n_tokens", "plan")
@@ -51,7 +51,8 @@ def add_saes(session: Session, run_id: int, saes: Sequence[SaeRecord]) -> None:
 def add_vocabulary(session: Session, run_id: int, checksum: str, blob: bytes) -> None:
     """The tokenizer's bytes, stored once however many runs use them."""
     _require_publishing(session, run_id)
-    _insert_if_missing(session, tables.Vocabulary, {"checksum": checksum, "data": blob})
+    # Two jobs may add the same one at one moment: the second must find it, not fail.
+    session.execute(insert_unless_there(session, tables.Vocabulary, {"checksum": checksum, "data": blob}))
     session.execute(update(tables.Run).where(tables.Run.id == run_id).values(vocabulary=checksum))
 
 
@@ -188,7 +189,7 @@ def find_live_run(session: Session, slug: str) -> str | None:
 
 def _lock_atlas(session: Session, slug: str) -> int:
     # FOR UPDATE makes a second publisher of the atlas wait; SQLite's write transaction has done so already.
-    _insert_if_missing(session, tables.Atlas, {"slug": slug})
+    session.execute(insert_unless_there(session, tables.Atlas, {"slug": slug}))
     return session.scalars(select(tables.Atlas.id).where(tables.Atlas.slug == slug).with_for_update()).one()
 
 
@@ -208,9 +209,3 @@ def _feature_key(run_id: int, feature: FeatureRecord) -> dict[str, int]:
 def _insert(session: Session, table: type[tables.Base], rows: Iterable[Mapping[str, object]]) -> None:
     if listed := list(rows):
         session.execute(insert(table), listed)
-
-
-def _insert_if_missing(session: Session, table: type[tables.Base], values: Mapping[str, object]) -> None:
-    # Two jobs may add the same row at one moment: the second must find it, not fail.
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    session.execute(dialect.insert(table).values(values).on_conflict_do_nothing())

@@ -3,6 +3,7 @@
 import ipaddress
 
 import uvicorn
+from fastapi import FastAPI
 
 from app.errors import AppError
 from app.settings import Settings
@@ -25,8 +26,8 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def serve(settings: Settings, open_to_network: bool = False) -> None:
-    """Serve until interrupted. Raises ExposedServerError for a host that others reach, unless asked for.
+def make_application(settings: Settings, open_to_network: bool = False) -> FastAPI:
+    """Opens the store. Raises ExposedServerError for a host that others reach, unless asked for.
 
     Without team mode there is no login: whoever reaches the server can read all of its store, and then nobody
     annotates there.
@@ -37,8 +38,13 @@ def serve(settings: Settings, open_to_network: bool = False) -> None:
             f"{settings.host} can be reached from other machines and the server has no login; "
             "use 127.0.0.1, --team for logins, or --open-to-network to let everyone read it"
         )
+    return create_app(settings, strangers=exposed)
+
+
+def serve(application: FastAPI, settings: Settings) -> None:
+    """Serve until interrupted."""
     uvicorn.run(
-        create_app(settings, strangers=exposed),
+        application,
         host=settings.host.strip("[]"),
         port=settings.port,
         # httptools takes headers of any size; h11 stops at 64 KiB.

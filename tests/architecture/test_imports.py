@@ -53,6 +53,29 @@ def test_imports_inside_functions_count():
     assert imported_packages(source) == {"torch", "sae_lens"}
 
 
+def test_a_server_starts_without_what_only_some_requests_need(sqlite_template):
+    unneeded = ("alembic", "openpyxl", "xlsxwriter", "pyarrow", "scipy", "sqlalchemy.dialects.postgresql")
+    script = (
+        "import sys\n"
+        f"for name in {unneeded}:\n"
+        "    sys.modules[name] = None\n"
+        "import app.cli, app.log, app.web.server\n"
+        "from app.settings import Settings\n"
+        "from app.web.factory import create_app\n"
+        "create_app(Settings(store=sys.argv[1]))\n"
+    )
+    command = [sys.executable, "-W", "error", "-c", script, str(sqlite_template)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+
+
+def test_an_upgrade_of_a_current_store_needs_no_alembic(sqlite_template):
+    script = "import sys\nsys.modules['alembic'] = None\nfrom app.cli import main\nmain()\n"
+    command = [sys.executable, "-W", "error", "-c", script, "db", "upgrade", "--store", str(sqlite_template)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (run.returncode, run.stdout) == (0, "the store is up to date\n"), run.stderr
+
+
 def test_commands_that_need_no_model_import_no_model_library():
     script = (
         "import sys\n"

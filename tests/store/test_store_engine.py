@@ -19,7 +19,8 @@ from app.errors import AppError, InvalidStore, OutOfSpace, StoreBusy
 from app.store import engine as store_engine
 from app.store import runs, sqlite, tables
 from app.store.engine import backup, check_store, open_store, read_session, store_name, write_session
-from app.store.migrate import require_current, upgrade
+from app.store.migrate import upgrade
+from app.store.revisions import require_current
 
 
 def refusal(target, **options):

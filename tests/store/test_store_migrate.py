@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 import stored_runs
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from app.errors import InvalidStore
 from app.paths import migrations_dir
-from app.store import migrate
+from app.store import migrate, revisions
 from app.store.digest import table_digest
 from app.store.engine import open_store, write_session
 from app.store.tables import Base
@@ -23,7 +24,12 @@ ROOT = Path(migrate.__file__).parents[2]
 def test_the_migrations_make_the_tables_of_the_code(engine):
     assert migrate.schema_differences(engine) == []
     assert set(inspect(engine).get_table_names()) == {*Base.metadata.tables, "alembic_version"}
-    assert migrate.revision_of_store(engine) == migrate.revision_of_code()
+    assert revisions.revision_of_store(engine) == revisions.revision_of_code()
+
+
+def test_migrations_are_known_by_the_names_of_their_files():
+    scripts = ScriptDirectory.from_config(migrate.alembic_config())
+    assert revisions.known_revisions() == [script.revision for script in scripts.walk_revisions()][::-1]
 
 
 def test_a_missing_column_would_be_noticed(engine):
@@ -36,7 +42,7 @@ def test_down_and_up_again(make_store):
     engine = open_store(make_store())
     migrate.downgrade(engine, "base")
     assert inspect(engine).get_table_names() == ["alembic_version"]
-    assert migrate.revision_of_store(engine) is None
+    assert revisions.revision_of_store(engine) is None
     engine.dispose()
     engine = open_store(engine.url.render_as_string(hide_password=False))  # emptied, not foreign
     migrate.upgrade(engine)
@@ -60,7 +66,7 @@ def test_a_store_of_a_newer_version_is_refused_and_both_revisions_named(make_sto
     with pytest.raises(InvalidStore) as caught:
         open_store(url)
     assert "9876" in str(caught.value)
-    assert migrate.revision_of_code() in str(caught.value)
+    assert revisions.revision_of_code() in str(caught.value)
 
 
 NEXT = '''
@@ -83,7 +89,7 @@ def test_rebuilding_a_table_keeps_the_rows_that_refer_to_it(make_sqlite_store, t
     before = table_digest(engine)
     shutil.copytree(migrations_dir(), tmp_path / "migrations")
     later = tmp_path / "migrations" / "versions" / "9999_later.py"
-    later.write_text(NEXT.format(before=migrate.revision_of_code()))
+    later.write_text(NEXT.format(before=revisions.revision_of_code()))
     monkeypatch.setattr(migrate, "migrations_dir", lambda: tmp_path / "migrations")
     migrate.upgrade(engine)
     assert table_digest(engine) == before

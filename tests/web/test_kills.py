@@ -5,12 +5,12 @@ import json
 import os
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import threading
 import time
 import urllib.parse
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -88,8 +88,29 @@ def cpu_seconds(process):
     return (int(parts[11]) + int(parts[12])) / TICKS
 
 
-def first_answer(process, port):
-    """Seconds, and seconds of the processor, from listening to the first save that is stored."""
+def delay_seconds(process):
+    """Time for which it was ready to run and others had the processors: next to none on an idle machine.
+
+    Of the main thread, the only one until it listens, and of the one thread beside it that waited longest.
+    """
+    tasks = Path(f"/proc/{process.pid}/task").iterdir()
+    delays = {task.name: int((task / "schedstat").read_text("utf-8").split()[1]) / 1e9 for task in tasks}
+    return delays.pop(str(process.pid)) + max(delays.values(), default=0)
+
+
+@dataclass(frozen=True)
+class Restart:
+    """Seconds from the start of the process to its first acknowledged save."""
+
+    wall: float
+    cpu: float
+    delayed: float  # what others on the machine took of `wall`
+
+
+def restarted(store, port):
+    """A server just started, and what its first save took."""
+    begin = time.monotonic()
+    process = start(store, port)
     while True:
         assert process.poll() is None
         try:
@@ -97,25 +118,23 @@ def first_answer(process, port):
             break
         except OSError:
             time.sleep(0.01)
-    listening, used = time.monotonic(), cpu_seconds(process)
     assert save(port, "L2H3", 0, "the same each time", timeout=10) == 1
-    return time.monotonic() - listening, cpu_seconds(process) - used
+    return process, Restart(time.monotonic() - begin, cpu_seconds(process), delay_seconds(process))
 
 
 def test_d10_twenty_kills_lose_no_acknowledged_save(store):
     port = free_port()
-    process = start(store, port)
-    first_answer(process, port)
+    process, _ = restarted(store, port)
     writers = [Writer(port, f"L0H{head}") for head in range(N_CLIENTS)]
     for writer in writers:
         writer.start()
-    waits = []
+    restarts = []
     for round_ in range(N_KILLS):
         time.sleep(0.15 + 0.05 * (round_ % 5))
         process.send_signal(signal.SIGKILL)
         process.wait()
-        process = start(store, port)
-        waits.append(first_answer(process, port))
+        process, restart = restarted(store, port)
+        restarts.append(restart)
     time.sleep(0.5)
     for writer in writers:
         writer.stop = True
@@ -128,9 +147,11 @@ def test_d10_twenty_kills_lose_no_acknowledged_save(store):
             stored = history(port, writer.head)
             assert stored[: len(writer.acknowledged)] == writer.acknowledged  # each once, in order
             assert len(stored) <= len(writer.acknowledged) + 1  # the last may have lost its answer
-        # What else the machine does may make one wait longer; it cannot make one cost more.
-        assert statistics.median(wait for wait, _ in waits) < 2
-        assert max(used for _, used in waits) < 2
+        # Each of them within 2 s of the start of its process, imports and all, on a machine that does nothing
+        # else: what other work took is subtracted. Processor time, which no other work lengthens by much, is bounded
+        # as well; beside ten other programs it was 1.5 s at most.
+        assert max(restart.wall - restart.delayed for restart in restarts) < 2, restarts
+        assert max(restart.cpu for restart in restarts) < 1.7, restarts
     finally:
         process.kill()
         process.wait()

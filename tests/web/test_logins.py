@@ -186,10 +186,10 @@ def test_the_local_annotator_is_made_with_the_first_change_and_has_no_login(stor
 
 def test_e18_a_server_that_others_reach_without_logins_is_for_reading(store):
     from app.settings import Settings
-    from app.web.server import ExposedServerError, serve
+    from app.web.server import ExposedServerError, make_application
 
     with pytest.raises(ExposedServerError, match="--team"):
-        serve(Settings(store=store, host="0.0.0.0"))  # noqa: S104
+        make_application(Settings(store=store, host="0.0.0.0"))  # noqa: S104
 
 
 @pytest.mark.parametrize(

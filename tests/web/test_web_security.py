@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from app.errors import StoreBusy
 from app.settings import Settings
 from app.web.security import SECURITY_HEADERS, host_name
-from app.web.server import ExposedServerError, is_loopback, serve
+from app.web.server import ExposedServerError, is_loopback, make_application
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -240,7 +240,7 @@ def test_scripts_and_styles_are_what_the_page_says(client: TestClient) -> None:
 def test_an_exposed_server_must_be_asked_for(host: str, store: str) -> None:
     assert not is_loopback(host)
     with pytest.raises(ExposedServerError, match="no login"):
-        serve(Settings(store=store, host=host))
+        make_application(Settings(store=store, host=host))
 
 
 def test_loopback_names() -> None:
