@@ -405,7 +405,7 @@ def test_a_row_that_opens_keeps_a_label_that_is_not_saved_yet(tab):
 def test_without_scripts_a_head_is_annotated_and_submitted(chromium, local):
     tab = open_tab(chromium, local.base, java_script_enabled=False)
     tab.go(HEAD)
-    tab.page.locator('select[name^="label:"]').first.select_option("2")
+    tab.page.locator('input[name^="label:"]').first.fill("2")
     tab.page.locator("[name=new_group]").fill("odd ends")
     tab.page.get_by_role("button", name="add").click()
     expect(tab.page.locator('[name="group_name"]').nth(1)).to_have_value("odd ends")
@@ -413,3 +413,14 @@ def test_without_scripts_a_head_is_annotated_and_submitted(chromium, local):
     expect(tab.page.locator("h1")).to_have_text("L0H1")
     assert tab.errors == []
     tab.page.context.close()
+
+
+def test_the_field_of_a_row_is_a_menu_of_all_groups(tab):
+    tab.go(HEAD)
+    menus = tab.page.locator(".gp select")
+    expect(menus).to_have_count(10)
+    expect(tab.page.locator(".gp input")).to_have_count(0)
+    expect(menus.first).to_have_accessible_name(re.compile(r"^Group of F\d+$"))
+    menus.first.select_option(label="previous token")
+    saved(tab.page)
+    assert record(tab.page)["content"]["labels"][0]["group"] == "previous token"

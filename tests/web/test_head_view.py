@@ -105,3 +105,18 @@ def test_the_history_leads_back_to_the_page_as_it_was_shown(local, viewed):
     data = {tag["name"]: tag["value"] for tag in form.select("input")}
     assert shown_as(local.post(form["action"], data=data).headers["Location"]) == VIEW
     assert record(local)["content"]["notes"] == "one"
+
+
+def test_a_group_is_given_by_number_or_by_name_and_a_new_name_is_a_new_group(local):
+    names = [name for name in fields_of(local.get(HEAD).text) if name.startswith("label:")]
+    press(
+        local, "save", dict(zip(names, ["1", " Induction ", "dates", "Dates", "Unclear", "99"], strict=False))
+    )
+    content = local.get(f"{HEAD}/annotation.json").json()["record"]["content"]
+    assert [group["name"] for group in content["groups"]] == ["induction", "dates"]
+    assert [label["group"] for label in content["labels"][:6]] == ["induction"] * 2 + ["dates"] * 2 + [
+        None
+    ] * 2
+    assert [label["unclear"] for label in content["labels"][:6]] == [False] * 4 + [True, False]
+    shown = [field["value"] for field in page_of(local).select('[name^="label:"]')]
+    assert shown[:6] == ["1", "1", "2", "2", "unclear", ""]
