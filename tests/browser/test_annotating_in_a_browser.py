@@ -415,6 +415,41 @@ def test_without_scripts_a_head_is_annotated_and_submitted(chromium, local):
     tab.page.context.close()
 
 
+def test_the_bar_follows_the_keys_and_the_page_stays_as_it_was_shown(tab):
+    tab.go(f"{HEAD}?k=12&align=token")
+    bar, aligned = tab.page.locator("#bar"), tab.page.locator("[aria-label=Align] [aria-current]")
+    expect(tab.page.locator(".hbar")).to_have_text("press 1–9", use_inner_text=True)
+    tab.page.keyboard.press("1")
+    saved(tab.page)
+    for key in ("1", "2", "-"):
+        tab.page.keyboard.press(key)
+    pieces = bar.locator("i")
+    expect(pieces).to_have_count(2 + 1 + 6)
+    expect(pieces.first).to_have_class("fIN p4")
+    expect(bar).to_have_accessible_name(
+        re.compile("2 in “induction”, 1 in “previous token”, 1 unclear, 6 open")
+    )
+    expect(tab.page.locator(".hbar")).to_have_text("", use_inner_text=True)
+    saved(tab.page)
+    drawn = bar.inner_html()
+    tab.page.locator("article.ft").nth(2).locator("a.op").click()
+    expect(tab.page.locator("article.ft.open")).to_have_count(2)
+    tab.page.keyboard.press("u")
+    expect(pieces).to_have_count(1 + 9)
+    expect(aligned).to_have_text("token")
+    expect(tab.page.locator("article.ft")).to_have_count(12)
+    expect(tab.page.locator("article.ft.open")).to_have_count(2)
+    tab.page.keyboard.press("U")
+    expect(pieces).to_have_count(9)
+    assert bar.inner_html() == drawn
+    tab.page.locator("[data-does=values]").click()  # still works on the page as it is now
+    expect(tab.page.locator("main")).to_have_class(re.compile("values"))
+    tab.page.reload()
+    assert bar.inner_html() == drawn
+    tab.page.keyboard.press("Control+Enter")
+    tab.page.wait_for_url("**/heads/L0H1?k=12&align=token")
+
+
 def test_the_field_of_a_row_is_a_menu_of_all_groups(tab):
     tab.go(HEAD)
     menus = tab.page.locator(".gp select")

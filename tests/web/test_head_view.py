@@ -107,6 +107,25 @@ def test_the_history_leads_back_to_the_page_as_it_was_shown(local, viewed):
     assert record(local)["content"]["notes"] == "one"
 
 
+def bar_of(page):
+    return [(part["class"][0], part["class"][1]) for part in page.select(".hh #bar > *")]
+
+
+def test_the_header_has_the_bar_of_the_groups_or_says_how_to_begin(local):
+    page = page_of(local)
+    assert bar_of(page) == []
+    assert "press 1–9" in page.select_one(".hbar").text
+    names = [name for name in fields_of(local.get(HEAD).text) if name.startswith("label:")]
+    labels = dict(zip(names, ["2", *"1111", "5", "unclear", "", "2", "1"], strict=True))
+    press(local, "save", labels)
+    page = page_of(local)
+    # Largest group first, each as long as its share; what is unclear or open is hollow, one by one.
+    assert bar_of(page) == [("fIN", "p10"), ("fMT", "p4"), ("fCX", "p2"), ("fo", "p2"), ("fo", "p2")]
+    assert page.select_one("#bar")["role"] == "img"
+    assert page.select_one("#bar")["aria-labelledby"] == "bar counts"
+    assert "5 in “induction”" in page.select_one("#counts").text
+
+
 def test_a_group_is_given_by_number_or_by_name_and_a_new_name_is_a_new_group(local):
     names = [name for name in fields_of(local.get(HEAD).text) if name.startswith("label:")]
     press(

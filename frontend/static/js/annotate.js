@@ -173,6 +173,11 @@ function refresh() {
   for (const place of $$("#type b, .msum b")) place.textContent = name;
   $("#type i").textContent = open && type && !given ? "provisional" : "";
   for (const place of $$("#grouped, .msum i")) place.textContent = `${counted.length - open} of ${counted.length} grouped`;
+  const size = (value) => counted.filter((each) => each === value).length;
+  const bar = items.map((item, i) => [part(item, "family"), size(`${i + 1}`)]).filter(([, n]) => n).sort((a, b) => b[1] - a[1]);
+  for (const value of counted) if (!(value > 0)) bar.push(["o", 1]);
+  const piece = ([family, n]) => `<i class="f${family} p${Math.round((20 * n) / counted.length)}"></i>`;
+  $("#bar").innerHTML = open < counted.length ? bar.map(piece).join("") : "";
 }
 
 // The menu of groups in each row, in place of the field that does without scripts.
