@@ -1,5 +1,6 @@
 """What the pages of annotation show: the panel beside a head, its records, and their history."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -142,6 +143,18 @@ class Panel:
     older_run: str | None  # the run it was made against, where it is not this one
     message: str = ""
     clashes: tuple[ClashView, ...] | None = None  # of a conflict; empty where the merge needs no choice
+
+    @property
+    def bar(self) -> tuple[tuple[Family | None, int], ...]:
+        """(family, features) of each group of the counted features, largest first; then one by one those without."""
+        values = [self.labels.get(feature, "") for feature in self.counted]
+        sizes = Counter(value for value in values if value.isdecimal())
+        order = sorted(sizes.items(), key=lambda item: (-item[1], int(item[0])))
+        parts: list[tuple[Family | None, int]] = [
+            (self.slots[int(value) - 1].family, n) for value, n in order
+        ]
+        parts += [(None, 1)] * (len(values) - sum(sizes.values()))
+        return tuple(parts) if any(values) else ()
 
     def slot_of(self, feature: FeatureRef) -> Slot | None:
         value = self.labels.get(feature, "")

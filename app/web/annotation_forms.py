@@ -1,6 +1,5 @@
 """The annotation form as it is sent: fields to an annotation. What it says is checked where it is saved."""
 
-import json
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar, cast
 
@@ -21,12 +20,13 @@ from app.domain.annotations import (
 from app.domain.head_types import HEAD_TYPES
 from app.domain.records import Ranking
 from app.domain.refs import FeatureRef, InvalidReference
-from app.domain.roles import ABSTRACTIONS, FAMILIES, Family, find_role, suggested_family
+from app.domain.roles import ABSTRACTIONS, FAMILIES, Family, find_role, normalised, suggested_family
 from app.services.annotation_actions import Sent
 
 MAX_FIELDS = 1000
 T = TypeVar("T")
 _LABEL = "label:"
+_OFFERED = "offered"  # in place of a level: a group of the form that is none of the record's yet
 
 
 class UnreadableForm(InvalidAnnotation):
@@ -46,9 +46,11 @@ def read_head_form(form: FormData) -> Sent:
     groups, numbers = _groups(form)
     labels = _labels(form, numbers)
     used = {label.group for label in labels}
+    typed = [name for name in dict.fromkeys(label.group for label in labels) if name is not None]
+    new = [Group(name, suggested_family(name)) for name in typed if name not in numbers.values()]
     return Sent(
         content=HeadAnnotation(
-            groups=tuple(group for group, offered in groups if not offered or group.name in used),
+            groups=(*(group for group, offered in groups if not offered or group.name in used), *new),
             labels=labels,
             ranking=_ranking(form, "ranking"),
             k=_counted(form),
@@ -117,35 +119,42 @@ def _status(form: FormData) -> Status:
 def _groups(form: FormData) -> tuple[list[tuple[Group, bool]], dict[str, str]]:
     """(group, whether it was only offered), and names by number. A row that was emptied is none."""
     names, families = _texts(form, "group_name"), _texts(form, "group_family")
-    levels, offered = _texts(form, "group_abstraction"), _texts(form, "group_offered")
-    if not len(names) == len(families) == len(levels) == len(offered):
+    levels = _texts(form, "group_abstraction")
+    if not len(names) == len(families) == len(levels):
         raise UnreadableForm("the groups of the form are not whole")
     groups: list[tuple[Group, bool]] = []
     numbers: dict[str, str] = {}
-    for number, (name, family, level, offer) in enumerate(
-        zip(names, families, levels, offered, strict=True), 1
-    ):
+    for number, (name, family, level) in enumerate(zip(names, families, levels, strict=True), 1):
         if not name.strip():
             continue
+        offered = level == _OFFERED
         chosen: Family | None = _one_of(family, FAMILIES, "family")
-        group = Group(name, chosen or suggested_family(name), _one_of(level, ABSTRACTIONS, "level"))
-        groups.append((group, bool(offer)))
+        group = Group(
+            name,
+            chosen or suggested_family(name),
+            _one_of("" if offered else level, ABSTRACTIONS, "level"),
+        )
+        groups.append((group, offered))
         numbers[str(number)] = name
     return groups, numbers
 
 
 def _labels(form: FormData, numbers: Mapping[str, str]) -> tuple[FeatureLabel, ...]:
+    """Of each feature the group that its field has by number or by name; another name is a new group."""
     accepted = set(_texts(form, "accepted"))
+    by_name = {normalised(name): name for name in numbers.values()}
     labels: list[FeatureLabel] = []
     for name in form:
         if not name.startswith(_LABEL):
             continue
-        feature, value = _feature(name.removeprefix(_LABEL)), _text(form, name)
-        group = numbers.get(value)
-        if value not in ("", "unclear") and group is None:
-            value = ""  # its group was emptied
+        feature, value = _feature(name.removeprefix(_LABEL)), _text(form, name).strip()
+        group = numbers.get(value) or by_name.get(normalised(value))
+        unclear = group is None and value.lower() == "unclear"
+        # A number without a group: it was emptied.
+        if group is None and not unclear and value and not value.isdecimal():
+            group = by_name.setdefault(normalised(value), value)
         suggested = group is not None and str(feature) in accepted
-        labels.append(FeatureLabel(feature, group, value == "unclear", suggested))
+        labels.append(FeatureLabel(feature, group, unclear, suggested))
     return tuple(labels)
 
 
@@ -176,11 +185,9 @@ def _suggested(form: FormData, action: str, argument: str) -> dict[FeatureRef, s
         return None
     field = "suggestion" if action == "accept" else "from_label"
     pairs: dict[FeatureRef, str] = {}
-    for text in _texts(form, field):
-        try:
-            feature, group = json.loads(text)
-        except (ValueError, TypeError, RecursionError) as error:
-            raise UnreadableForm("a suggestion cannot be read") from error
-        if isinstance(feature, str) and isinstance(group, str) and argument in ("", feature):
+    texts = _text(form, field).split(";") if action == "accept" else _texts(form, field)
+    for text in filter(None, texts):
+        feature, _, group = text.partition(" ")
+        if argument in ("", feature):
             pairs[_feature(feature)] = group
     return pairs

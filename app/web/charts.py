@@ -24,25 +24,29 @@ class Bars:
 
 
 def bars(values: Sequence[float | None], chosen: int | None, height: int = 20) -> Bars:
-    """Bars over the largest value, at least a hairline each. Negative and missing values have no bar."""
+    """Bars over the largest value, down from the base line at 0: the style turns them up, so digits are few.
+
+    Whole pixels, at least one each. Negative and missing values have no bar.
+    """
     known = [value for value in values if value is not None and value > 0]
     largest = max(known, default=1.0)
     drawn = {True: [], False: []}
     for index, value in enumerate(values):
         if value is not None and value > 0:
-            tall = max(0.8, (height - 1) * value / largest)
-            drawn[index == chosen].append(f"M{index * BAR_WIDTH + 3} {height}v-{_short(tall)}")
+            tall = max(1, round((height - 1) * value / largest))
+            drawn[index == chosen].append(f"M{index * BAR_WIDTH + 3} 0v{tall}")
     return Bars(max(1, len(values)) * BAR_WIDTH, "".join(drawn[False]), "".join(drawn[True]))
 
 
 def outline(counts: Sequence[int], width: int, height: int, logarithmic: bool = False) -> str:
-    """A histogram as one closed outline. Logarithmic heights are of 1 + count: an empty bin has none."""
+    """A histogram as one closed outline, to the pixel. Logarithmic heights are of 1 + count: an empty bin has none."""
     sizes = [math.log1p(count) if logarithmic else float(count) for count in counts]
     largest = max(sizes, default=0.0)
     if largest <= 0:
         return ""
     step = width / len(sizes)
-    tops = "".join(f"V{_short(height - (height - 1) * size / largest)}h{_short(step)}" for size in sizes)
+    levels = groupby(round(height - (height - 1) * size / largest) for size in sizes)
+    tops = "".join(f"V{level}h{_short(len(list(same)) * step)}" for level, same in levels)
     return f"M0 {height}{tops}V{height}z"
 
 
@@ -57,16 +61,26 @@ class Ticks:
 
 
 def ticks(values: Sequence[float], chosen: float, width: int = 118) -> Ticks:
-    """Ticks are placed to half a pixel and drawn once a place, which keeps hundreds of heads short."""
+    """Ticks a pixel wide, in units of half a pixel. Those that touch are one stroke: hundreds of heads stay short.
+
+    `rest` is a line along the middle, to be stroked as high as ticks are.
+    """
     finite = [value for value in values if math.isfinite(value)]
     low, high = min(0.0, *finite, 0.0), max(finite, default=1.0)
     span = (high - low) or 1.0
 
-    def place(value: float) -> str:
-        return _short(1 + round(2 * (width - 2) * (value - low) / span) / 2)
+    def place(value: float) -> int:
+        return 2 + round(2 * (width - 2) * (value - low) / span)
 
-    places = sorted({place(value) for value in finite}, key=float)
-    return Ticks("".join(f"M{x} 6v8" for x in places), f"M{place(chosen)} 1v16", low, high)
+    rest, end = "", 0
+    for x in sorted({place(value) for value in finite}):
+        if rest and x - 1 <= end:
+            rest, n = rest[: rest.rindex("h")], int(rest[rest.rindex("h") + 1 :])
+            rest += f"h{n + x + 1 - end}"
+        else:
+            rest += f"m{x - 1 - end} 0h2" if rest else f"M{x - 1} 20h2"
+        end = x + 1
+    return Ticks(rest, f"M{place(chosen)} 2v32", low, high)
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,8 @@ GLOBALS: dict[str, object] = {
     "abstractions": ABSTRACTIONS,
     "draw_chart": plots.draw_chart,
     "token_chip": token_html.token_chip,
+    "token_chips": token_html.token_chips,
+    "lighter": token_html.lighter,
     "token_inside": token_html.token_text,
     "reads_html": token_html.reads_html,
     "fires_html": token_html.fires_html,

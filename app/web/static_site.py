@@ -29,9 +29,9 @@ ANNOTATION_FILES: tuple[SheetFormat, ...] = ("csv", "json")
 COLOURS: tuple[Colouring, ...] = ("type", "groups", "progress")
 N_FEATURES = 10  # of a head; its page shows the link to 20 without a target
 _PAGE = 200
-_LINK = re.compile(r'\s(href|src|hx-get)="([^"]*)"')
+_LINK = re.compile(r'\s(href|src)="([^"]*)"')
 _FORM = re.compile(r"<form\b.*?</form>", re.DOTALL)
-_ATTRIBUTES = re.compile(r'\s(?:integrity|hx-target|hx-swap|hx-trigger|data-atlas|data-by)="[^"]*"')
+_ATTRIBUTES = re.compile(r'\s(?:integrity|data-atlas|data-by)="[^"]*"')
 _HTMX = re.compile(r'<script src="[^"]*vendor/htmx[^"]*"[^>]*></script>\n?')
 _ROW = re.compile(r'<details open><summary class="vh">')
 
@@ -185,8 +185,6 @@ class SiteFiles:
 
         def lead(match: re.Match[str]) -> str:
             attribute, address = match[1], match[2].replace("&amp;", "&")
-            if attribute == "hx-get":
-                return ""
             if address.startswith(("#", "https:")):
                 return match[0]
             file = self.file_of(address.partition("#")[0])

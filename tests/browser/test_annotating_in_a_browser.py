@@ -405,7 +405,7 @@ def test_a_row_that_opens_keeps_a_label_that_is_not_saved_yet(tab):
 def test_without_scripts_a_head_is_annotated_and_submitted(chromium, local):
     tab = open_tab(chromium, local.base, java_script_enabled=False)
     tab.go(HEAD)
-    tab.page.locator('select[name^="label:"]').first.select_option("2")
+    tab.page.locator('input[name^="label:"]').first.fill("2")
     tab.page.locator("[name=new_group]").fill("odd ends")
     tab.page.get_by_role("button", name="add").click()
     expect(tab.page.locator('[name="group_name"]').nth(1)).to_have_value("odd ends")
@@ -413,3 +413,49 @@ def test_without_scripts_a_head_is_annotated_and_submitted(chromium, local):
     expect(tab.page.locator("h1")).to_have_text("L0H1")
     assert tab.errors == []
     tab.page.context.close()
+
+
+def test_the_bar_follows_the_keys_and_the_page_stays_as_it_was_shown(tab):
+    tab.go(f"{HEAD}?k=12&align=token")
+    bar, aligned = tab.page.locator("#bar"), tab.page.locator("[aria-label=Align] [aria-current]")
+    expect(tab.page.locator(".hbar")).to_have_text("press 1–9", use_inner_text=True)
+    tab.page.keyboard.press("1")
+    saved(tab.page)
+    for key in ("1", "2", "-"):
+        tab.page.keyboard.press(key)
+    pieces = bar.locator("i")
+    expect(pieces).to_have_count(2 + 1 + 6)
+    expect(pieces.first).to_have_class("fIN p4")
+    expect(bar).to_have_accessible_name(
+        re.compile("2 in “induction”, 1 in “previous token”, 1 unclear, 6 open")
+    )
+    expect(tab.page.locator(".hbar")).to_have_text("", use_inner_text=True)
+    saved(tab.page)
+    drawn = bar.inner_html()
+    tab.page.locator("article.ft").nth(2).locator("a.op").click()
+    expect(tab.page.locator("article.ft.open")).to_have_count(2)
+    tab.page.keyboard.press("u")
+    expect(pieces).to_have_count(1 + 9)
+    expect(aligned).to_have_text("token")
+    expect(tab.page.locator("article.ft")).to_have_count(12)
+    expect(tab.page.locator("article.ft.open")).to_have_count(2)
+    tab.page.keyboard.press("U")
+    expect(pieces).to_have_count(9)
+    assert bar.inner_html() == drawn
+    tab.page.locator("[data-does=values]").click()  # still works on the page as it is now
+    expect(tab.page.locator("main")).to_have_class(re.compile("values"))
+    tab.page.reload()
+    assert bar.inner_html() == drawn
+    tab.page.keyboard.press("Control+Enter")
+    tab.page.wait_for_url("**/heads/L0H1?k=12&align=token")
+
+
+def test_the_field_of_a_row_is_a_menu_of_all_groups(tab):
+    tab.go(HEAD)
+    menus = tab.page.locator(".gp select")
+    expect(menus).to_have_count(10)
+    expect(tab.page.locator(".gp input")).to_have_count(0)
+    expect(menus.first).to_have_accessible_name(re.compile(r"^Group of F\d+$"))
+    menus.first.select_option(label="previous token")
+    saved(tab.page)
+    assert record(tab.page)["content"]["labels"][0]["group"] == "previous token"

@@ -30,7 +30,7 @@ def test_examples_by_keyboard(visit: Visit) -> None:
 
 def test_alignment_and_head_are_in_the_address(visit: Visit) -> None:
     visit.go("/tiny/features/L1F3?head=L1H2")
-    sources = visit.page.locator(".kL .pre i:last-child.pk")
+    sources = visit.page.locator(".kL > b > :last-child.pk")
     expect(sources).to_have_count(0)
     visit.page.keyboard.press("a")
     expect(sources.first).to_be_visible()
@@ -46,7 +46,7 @@ def test_alignment_and_head_are_in_the_address(visit: Visit) -> None:
 def test_both_hinges_hold_when_aligned_by_token(visit: Visit) -> None:
     visit.go("/tiny/features/L1F3?align=token")
     for side in (".kL", ".kR"):
-        ends = visit.page.locator(f".ex {side} .pre").evaluate_all(
+        ends = visit.page.locator(f".ex {side} > b").evaluate_all(
             "parts => parts.map(part => Math.round(part.getBoundingClientRect().right))"
         )
         assert len(ends) > 20

@@ -219,7 +219,7 @@ def test_the_hinge_is_one_line(visit: Visit) -> None:
     """Sources begin, and firing tokens end, at the same place in all pairs of a row."""
     visit.go("/tiny/heads/L1H3")
     for side in (".kL", ".kR"):
-        places = visit.page.locator(f"article.open {side} .post").evaluate_all(
+        places = visit.page.locator(f"article.open {side} > i").evaluate_all(
             "parts => parts.map(part => Math.round(part.getBoundingClientRect().left))"
         )
         assert len(places) == 10
@@ -232,7 +232,7 @@ def test_odd_tokens_run_nothing_and_keep_their_place(visit: Visit) -> None:
         visit.go(f"/tiny/heads/L1H{head}?k=50")
         assert visit.page.evaluate("window.pwned") is None
         assert visit.page.evaluate("document.querySelectorAll('[onmouseover]').length") == 0
-        ordered = visit.page.locator(".pre, .post").evaluate_all(
+        ordered = visit.page.locator(".k > *").evaluate_all(
             """strips => strips.every(strip => {
                 const places = [...strip.children].map(token => token.getBoundingClientRect().left);
                 return places.every((place, i) => i === 0 || place >= places[i - 1] - 0.5);

@@ -1,22 +1,28 @@
 """The real model with the shipped SAEs: the numbers add up, and known kinds of head show themselves."""
 
+import gzip
+import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sqlalchemy.orm import Session
+from starlette.testclient import TestClient
 
 from app.demo import sae_folders
 from app.domain.prompts import PromptOpening, PromptQuestion
 from app.domain.refs import HeadRef
 from app.domain.tokens import Vocabulary
 from app.services.prompt_process import PromptProcess
+from app.settings import Settings
 from app.store.dashboards import (
     LiveRun,
     get_heads,
@@ -28,6 +34,7 @@ from app.store.dashboards import (
 )
 from app.store.engine import open_store, read_session
 from app.store.features import get_features
+from app.web.factory import create_app
 
 ROOT = Path(__file__).parents[2]
 TOLERANCE = 1e-4  # float32
@@ -172,6 +179,30 @@ def test_a_text_put_to_the_model_has_the_numbers_of_the_store(session: Session, 
     assert n >= 8
 
 
+def check_weight(store: Path) -> None:
+    """Head pages of a copy of the store, annotated by rule, are under 100,000 bytes, and under 25,000 compressed."""
+    spec = importlib.util.spec_from_file_location("sample_labels", ROOT / "scripts" / "sample_labels.py")
+    assert spec is not None
+    assert spec.loader is not None
+    sample_labels = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sample_labels)
+    engine = open_store(store, must_exist=True)
+    sample_labels.annotate(engine, "smollm2-135m", ("me", "ben"))
+    with read_session(engine) as opened:
+        record = get_live_run(opened, "smollm2-135m").record
+    engine.dispose()
+    heads = [HeadRef(sae.layer, head) for sae in record.saes for head in range(record.model.n_heads)]
+    with TestClient(create_app(Settings(store=str(store))), base_url="http://127.0.0.1") as client:
+        for head, query in product(heads, ("", "?k=20", "?k=20&rank=fve&align=token")):
+            page = client.get(f"/smollm2-135m/heads/{head}{query}").content
+            assert len(page) < 100_000, (head, query)
+            assert len(gzip.compress(page, 6)) < 25_000, (head, query)
+
+
+def test_annotated_head_pages_stay_light(folder: Path, tmp_path: Path) -> None:
+    check_weight(Path(shutil.copyfile(folder / "head-atlas.sqlite", tmp_path / "annotated.sqlite")))
+
+
 @pytest.mark.slow
 def test_the_demo_covers_all_shipped_layers_and_resumes_at_once(tmp_path: Path) -> None:
     # One thread: two that wait for each other at every product crawl where other tests run beside them.
@@ -190,3 +221,4 @@ def test_the_demo_covers_all_shipped_layers_and_resumes_at_once(tmp_path: Path) 
     began = time.monotonic()
     assert "up to date" in run_command("demo", "--no-serve", "--threads", "1", folder=tmp_path, timeout=60)
     assert time.monotonic() - began < 30
+    check_weight(tmp_path / "head-atlas.sqlite")

@@ -40,7 +40,7 @@ def team(store):
     app = team_app(store)
     ada = logged_in(app, "ada")
     press(ada, "add_group", {"new_group": SECRET})
-    label = page_of(ada).select_one('select[name^="label:"]')["name"]
+    label = page_of(ada).select_one('input[name^="label:"]')["name"]
     press(ada, "submit", {label: "1", "notes": SECRET})
     ada.post(f"{FEATURE}/notes", data={"base_version": "0", "label": SECRET, "note": SECRET})
     return app

@@ -30,7 +30,8 @@ def first_label(client):
 
 def test_a_new_form_is_empty_and_offers_groups(local):
     page = page_of(local)
-    assert len(page.select('select[name^="label:"]')) == 10
+    assert len(page.select('input[name^="label:"][list=slots]')) == 10
+    assert [option["value"] for option in page.select("#slots option")] == [*"1234567", "unclear"]
     assert [item["value"] for item in page.select('[name="group_name"]')][:2] == [
         "induction",
         "previous token",
@@ -127,7 +128,7 @@ def test_evidence_is_cited_once_with_a_claim_and_removed(local):
 
 def test_suggestions_are_accepted_one_by_one_or_all_and_recorded(local):
     page = page_of(local)
-    offered = [item["value"] for item in page.select('[name="suggestion"]')]
+    offered = page.select_one('[name="suggestion"]')["value"].split(";")
     assert len(offered) >= 2
     press(local, page.select_one(".sgn")["value"], {})
     labels = record(local)["content"]["labels"]
@@ -307,6 +308,7 @@ def test_scripts_get_the_state_and_conflicts_as_json(local):
         {"evidence_kind": "example"},
         {"evidence_kind": "x", "evidence_target": "y", "evidence_note": ""},
         {"action": "accept", "suggestion": "[1"},
+        {"action": "propose", "from_label": "induction"},
         {"action": "cite:example"},
     ],
 )

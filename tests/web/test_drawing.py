@@ -12,12 +12,20 @@ from odd_text import make_vocabulary
 
 from app.domain.refs import HeadRef
 from app.domain.tokens import Vocabulary
-from app.services.page_parts import Cell, Strip
+from app.services.page_parts import Cell, Pair, Strip, TokenLogit
 from app.services.sheet_models import LayerLine, PublishedRoles
 from app.web import charts, formats, labels
 from app.web.atlas_drawing import cell_class
 from app.web.sheet_drawing import layer_blocks
-from app.web.token_html import fires_html, read_class, reads_html, token_chip, write_class
+from app.web.token_html import (
+    fires_html,
+    lighter,
+    read_class,
+    reads_html,
+    token_chip,
+    token_chips,
+    write_class,
+)
 
 MINUS = "\u2212"
 
@@ -89,8 +97,9 @@ def test_levels_stay_on_their_scale(value: float, largest: float) -> None:
 def test_bars_have_one_path_a_colour() -> None:
     shape = charts.bars([0.5, None, 1.0, -0.2, 0.0], 0)
     assert shape.width == 30
-    assert shape.chosen == "M3 20v-9.5"
-    assert shape.rest == "M15 20v-19"
+    assert shape.chosen == "M3 0v10"
+    assert shape.rest == "M15 0v19"
+    assert charts.bars([1000.0, 1e-9], 0).rest == "M9 0v1"
     assert charts.bars([], None).rest == ""
 
 
@@ -101,16 +110,35 @@ def test_an_outline_has_the_heights_of_its_counts() -> None:
     tops = [
         float(top) for top in re.findall(r"V([\d.]+)h", charts.outline([0, 1, 99], 30, 11, logarithmic=True))
     ]
-    assert tops == pytest.approx([11, 11 - 10 * math.log(2) / math.log(100), 1], abs=0.06)
+    assert tops == pytest.approx([11, 11 - 10 * math.log(2) / math.log(100), 1], abs=0.5)
+    assert charts.outline([3, 3, 3], 30, 11) == "M0 11V1h30V11z"
 
 
 def test_ticks_stand_where_their_values_are() -> None:
     line = charts.ticks([0.0, 0.5, 1.0, 0.5], 0.5, width=102)
     assert (line.low, line.high) == (0.0, 1.0)
-    assert line.chosen == "M51 1v16"
-    assert line.rest == "M1 6v8M51 6v8M101 6v8"
-    assert charts.ticks([-1.0, 1.0], -1.0, width=102).chosen == "M1 1v16"
-    assert charts.ticks([0.0, 0.0], 0.0).rest == "M1 6v8"
+    assert line.chosen == "M102 2v32"
+    assert line.rest == "M1 20h2m98 0h2m98 0h2"
+    assert charts.ticks([-1.0, 1.0], -1.0, width=102).chosen == "M2 2v32"
+    assert charts.ticks([0.0, 0.0], 0.0).rest == "M1 20h2"
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=300))
+def test_ticks_cover_a_pixel_about_each_value_and_no_more(values: list[float]) -> None:
+    high = max(*values, 0.0) or 1.0
+    expected = {x for value in values for x in _halves_about(2 + round(232 * value / high))}
+    covered: set[int] = set()
+    [start, *steps] = re.findall(r"[Mmh]-?\d+", charts.ticks(values, values[0]).rest)
+    at = int(start[1:])
+    for step in steps:
+        if step[0] == "h":
+            covered.update(range(at, at + int(step[1:])))
+        at += int(step[1:])
+    assert covered == expected
+
+
+def _halves_about(x: int) -> tuple[int, int]:
+    return x - 1, x
 
 
 def test_a_miniature_has_a_path_a_class() -> None:
@@ -166,10 +194,10 @@ def test_every_token_is_inert_and_titled() -> None:
     vocabulary = make_vocabulary()
     titles = set()
     for token in range(len(vocabulary)):
-        chip = BeautifulSoup(token_chip(vocabulary.view(token)), "html.parser").span
+        chip = BeautifulSoup(token_chip(vocabulary.view(token)), "html.parser").bdi
         assert chip is not None
         assert set(chip.attrs) == {"class", "title"}
-        assert {tag.name for tag in chip.find_all(True)} <= {"bdi", "b"}
+        assert {tag.name for tag in chip.find_all(True)} <= {"b"}
         assert chip.text == "".join(part.text for part in vocabulary.view(token).parts)
         titles.add(chip["title"])
     assert len(titles) == len(vocabulary)
@@ -182,10 +210,10 @@ def test_any_bytes_are_inert_in_a_strip(token: bytes, value: float, matched: boo
     cell = Cell(0, view.text, view, value, matched)
     for html in (reads_html(Strip((cell,), (cell,)), 3.0), fires_html(Strip((cell,), (cell,)), 3.0)):
         tree = BeautifulSoup(html, "html.parser")
-        assert {tag.name for tag in tree.find_all(True)} <= {"span", "i", "b"}
+        assert {tag.name for tag in tree.find_all(True)} <= {"u", "i", "b"}
         assert {name for tag in tree.find_all(True) for name in tag.attrs} <= {"class", "title", "data-v"}
-        assert len(tree.select("i")) == 2
-        assert len(tree.select("i.pk")) == 1
+        assert len(tree.select("b > i, b > u, i > i, i > u")) == 2
+        assert len(tree.select(".pk")) == 1
         assert tree.text == "".join(part.text for part in view.parts) * 2
 
 
@@ -197,3 +225,36 @@ def test_neighbouring_layers_of_which_nothing_is_said_are_one_row() -> None:
     told = replace(lines[1], published=(PublishedRoles(HeadRef(1, 0), ("induction",), None),))
     blocks = layer_blocks([lines[0], told, lines[3]])
     assert [[line.layer for line in block] for block in blocks] == [[0], [1], [3]]
+
+
+def _cells(*texts: str, value: float | None = None) -> tuple[Cell, ...]:
+    views = [Vocabulary.from_tokens([text.encode()], []).view(0) for text in texts]
+    return tuple(Cell(0, view.text, view, value, False) for view in views)
+
+
+def test_a_token_says_no_more_than_it_needs() -> None:
+    strip = Strip(_cells("a", " b"), _cells("c", "\n", value=1.0))
+    assert fires_html(strip, 2.0) == (
+        '<b><i>a</i><u class="pk" title="#0"> b</u></b>'
+        '<i><i class="wr3" data-v="1.00">c</i><i class="wr3" data-v="1.00"><b>↵</b></i></i>'
+    )
+    # Text that the model had not read is grey, but keeps its values.
+    assert '<i><i data-v="1.00">c</i>' in fires_html(strip, 2.0, grey_after=True)
+    long = Strip(_cells("x" * 30), ())
+    assert f'title="token 0: “{"x" * 30}”"' in fires_html(long, 2.0)
+
+
+def test_lighter_text_is_the_nearest_to_the_hinge() -> None:
+    words = [f" {letter * 5}" for letter in "abcdefghij"]
+    whole = Strip(_cells(*words), _cells(*words))
+    pair = lighter(Pair(None, whole, Strip((), ())))  # type: ignore[arg-type]
+    assert [cell.text for cell in pair.reads.before] == words[-5:]
+    assert [cell.text for cell in pair.reads.after] == words[:4]
+    assert pair.fires == Strip((), ())
+
+
+def test_chips_that_a_line_cannot_show_are_not_sent() -> None:
+    logits = [TokenLogit(cell.token_id, cell.text, cell.view, 1.0) for cell in _cells(*["abcdefgh"] * 5)]
+    shown = [str(token_chips(logits[:5], width)).count("<bdi") for width in (1, 65, 135, 1000)]
+    assert shown == [1, 1, 2, 5]
+    assert token_chips([], 100) == ""

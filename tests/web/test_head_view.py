@@ -105,3 +105,37 @@ def test_the_history_leads_back_to_the_page_as_it_was_shown(local, viewed):
     data = {tag["name"]: tag["value"] for tag in form.select("input")}
     assert shown_as(local.post(form["action"], data=data).headers["Location"]) == VIEW
     assert record(local)["content"]["notes"] == "one"
+
+
+def bar_of(page):
+    return [(part["class"][0], part["class"][1]) for part in page.select(".hh #bar > *")]
+
+
+def test_the_header_has_the_bar_of_the_groups_or_says_how_to_begin(local):
+    page = page_of(local)
+    assert bar_of(page) == []
+    assert "press 1–9" in page.select_one(".hbar").text
+    names = [name for name in fields_of(local.get(HEAD).text) if name.startswith("label:")]
+    labels = dict(zip(names, ["2", *"1111", "5", "unclear", "", "2", "1"], strict=True))
+    press(local, "save", labels)
+    page = page_of(local)
+    # Largest group first, each as long as its share; what is unclear or open is hollow, one by one.
+    assert bar_of(page) == [("fIN", "p10"), ("fMT", "p4"), ("fCX", "p2"), ("fo", "p2"), ("fo", "p2")]
+    assert page.select_one("#bar")["role"] == "img"
+    assert page.select_one("#bar")["aria-labelledby"] == "bar counts"
+    assert "5 in “induction”" in page.select_one("#counts").text
+
+
+def test_a_group_is_given_by_number_or_by_name_and_a_new_name_is_a_new_group(local):
+    names = [name for name in fields_of(local.get(HEAD).text) if name.startswith("label:")]
+    press(
+        local, "save", dict(zip(names, ["1", " Induction ", "dates", "Dates", "Unclear", "99"], strict=False))
+    )
+    content = local.get(f"{HEAD}/annotation.json").json()["record"]["content"]
+    assert [group["name"] for group in content["groups"]] == ["induction", "dates"]
+    assert [label["group"] for label in content["labels"][:6]] == ["induction"] * 2 + ["dates"] * 2 + [
+        None
+    ] * 2
+    assert [label["unclear"] for label in content["labels"][:6]] == [False] * 4 + [True, False]
+    shown = [field["value"] for field in page_of(local).select('[name^="label:"]')]
+    assert shown[:6] == ["1", "1", "2", "2", "unclear", ""]

@@ -165,7 +165,7 @@ def test_an_example_opens_to_its_whole_text(client: TestClient, run: StoredRun) 
     row = only(soup(client.get(target, headers=HTMX).text).find_all("li"))
     page = soup(client.get(target).text)
     assert only(page.select("li.wh")).select_one(".wt").text == row.select_one(".wt").text  # type: ignore[union-attr]
-    assert len(row.select(".wt i")) == 2 * len(run.sequences[0])
+    assert len(row.select(".wt > * > *")) == 2 * len(run.sequences[0])
     assert len(page.select("li.er")) == len(links)
     assert str(page.select("li.wh a.fu")[0]["href"]) == "/tiny/features/L0F3?head=L0H2"
     assert client.get("/tiny/features/L0F3?open=0.0").status_code == 404
@@ -199,9 +199,10 @@ def test_every_row_opens_without_scripts(client: TestClient) -> None:
     links = page.select("a.op")
     assert len(links) == 9
     for link in links:
-        assert str(link["href"]).partition("#")[0] == link["hx-get"]
-        row = only(soup(client.get(str(link["hx-get"])).text).select("article.open"))
-        part = client.get(str(link["hx-get"]), headers=HTMX)
+        address, _, place = str(link["href"]).partition("#")
+        row = only(soup(client.get(address).text).select("article.open"))
+        assert row["id"] == place
+        part = client.get(address, headers=HTMX)
         fragment = only(soup(part.text).find_all("article", recursive=False))
         assert row["id"] == fragment["id"]
         assert fragment.select("li")
@@ -237,14 +238,14 @@ def test_pairs_show_source_and_firing_token_at_the_hinge(client: TestClient, run
         source, n = int(record.examples.source[0, 1, 0]), int(record.examples.prefix_length[0, 1])
         pair = row.select_one("ol.ex li") or row.select_one(".pv")
         assert pair is not None
-        peak = only(pair.select(".kL .post i.pk"))
-        assert f"token {tokens[source]}" in str(peak["title"])
-        firing = only(pair.select(".kR .pre i.pk"))
-        assert f"token {tokens[record.examples.position[0]]}" in str(firing["title"])
+        peak = only(pair.select(".kL > i .pk"))
+        assert re.match(rf"(#|token ){tokens[source]}\b", str(peak["title"]))
+        firing = only(pair.select(".kR > b .pk"))
+        assert re.match(rf"(#|token ){tokens[record.examples.position[0]]}\b", str(firing["title"]))
         assert only(pair.select(".nb")).text == (str(n) if n else MISSING)
         # The prefix is under-lined in both strips, and is the same text.
-        read = [token.text for token in pair.select(".kL i.m")]
-        assert read == [token.text for token in pair.select(".kR i.m")]
+        read = [token.text for token in pair.select(".kL .m")]
+        assert read == [token.text for token in pair.select(".kR .m")]
         assert len(read) == n
 
 

@@ -111,9 +111,11 @@ async function swap(reply) {
   const fresh = new DOMParser().parseFromString(await reply.text(), "text/html").getElementById("main");
   if (!fresh) return location.reload();
   const at = document.activeElement.closest("article.ft")?.id ?? current, top = scrollY;
+  const opened = $$(".ft.open").map(({ id }) => `#${id} .op`);
   $("#main").replaceWith(document.adoptNode(fresh));
-  window.htmx?.process(fresh);
   changed = false;
+  options();
+  for (const link of opened) $(link)?.click();
   scrollTo(0, top);
   if (at) document.getElementById(at)?.focus({ preventScroll: true });
   localise();
@@ -166,19 +168,27 @@ function refresh() {
   const counted = form().dataset.counted.split(" ").filter(Boolean).map((feature) => values[feature] || "");
   const open = counted.filter((value) => !value).length;
   const given = form().elements.override.value, type = given || typeOf(counted);
-  const name = JSON.parse(form().dataset.names)[type] || "no type yet";
+  const name = type ? $(`[name=override] [value=${type}]`).text : "no type yet";
   for (const use of $$("#type use, .msum use")) use.setAttribute("href", `#g-${type || "none"}`);
   for (const place of $$("#type b, .msum b")) place.textContent = name;
   $("#type i").textContent = open && type && !given ? "provisional" : "";
   for (const place of $$("#grouped, .msum i")) place.textContent = `${counted.length - open} of ${counted.length} grouped`;
+  const size = (value) => counted.filter((each) => each === value).length;
+  const bar = items.map((item, i) => [part(item, "family"), size(`${i + 1}`)]).filter(([, n]) => n).sort((a, b) => b[1] - a[1]);
+  for (const value of counted) if (!(value > 0)) bar.push(["o", 1]);
+  const piece = ([family, n]) => `<i class="f${family} p${Math.round((20 * n) / counted.length)}"></i>`;
+  $("#bar").innerHTML = open < counted.length ? bar.map(piece).join("") : "";
 }
 
+// The menu of groups in each row, in place of the field that does without scripts.
 function options() {
-  const made = groups().map((item, i) => [part(item, "name"), `${i + 1}`]);
+  const made = [["no group", ""], ...groups().map((item, i) => [part(item, "name"), `${i + 1}`]), ["unclear", "unclear"]];
   for (const { id } of rows()) {
-    const value = label(id).value;
-    label(id).replaceChildren(...[["no group", ""], ...made, ["unclear", "unclear"]].map((option) => new Option(...option)));
-    label(id).value = value;
+    const { name, value, ariaLabel } = label(id), menu = document.createElement("select");
+    menu.append(...made.map((option) => new Option(...option)));
+    Object.assign(menu, { name, value, ariaLabel });
+    menu.setAttribute("form", "annotation");
+    label(id).replaceWith(menu);
   }
 }
 
@@ -219,7 +229,7 @@ function numberOf(name) {
   item.className = "";
   $("kbd", item).textContent = number < 10 ? number : "";
   $("input", item).setAttribute("value", name);
-  item.append(hidden("group_offered", ""), hidden("group_family", ""), hidden("group_abstraction", ""));
+  item.append(hidden("group_family", ""), hidden("group_abstraction", ""));
   $("#groups").append(item);
   options();
   return `${number}`;
@@ -232,10 +242,8 @@ function addGroup() {
 }
 
 function accept() {
-  const field = row() && $("[name=suggestion]", row());
-  if (!field) return;
-  field.remove();
-  assign(numberOf(JSON.parse(field.value)[1]), true);
+  const name = row() && $(".sgn span", row());
+  if (name) assign(numberOf(name.textContent), true);
 }
 
 function confidence(step) {
@@ -246,7 +254,7 @@ function confidence(step) {
 
 function role(letter) {
   awaitsRole = false;
-  const box = $(`[data-letter="${CSS.escape(letter)}"]`);
+  const box = $$("[name=roles]").find((each) => each.nextSibling.textContent === letter);
   if (!box) return;
   box.checked = !box.checked;
   touch();
@@ -331,6 +339,7 @@ function localise() {
 async function start() {
   if (!form()) return;
   localise();
+  options();
   const draft = kept();
   if (!draft) return;
   const reply = await post(draft, "save", true).catch(() => null);

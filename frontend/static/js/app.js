@@ -54,26 +54,6 @@ function openAll() {
   else rows.forEach((row) => (row.querySelector("details").open = false));
 }
 
-function moveInGrid(key) {
-  const cell = document.activeElement.closest(".grid td");
-  if (!cell) return false;
-  const row = cell.parentElement;
-  const across = { ArrowLeft: -1, ArrowRight: 1 }[key];
-  const down = { ArrowUp: "previousElementSibling", ArrowDown: "nextElementSibling" }[key];
-  const target = across ? row.cells[cell.cellIndex + across] : row[down]?.cells[cell.cellIndex];
-  const link = target?.querySelector("a.c");
-  link?.focus();
-  return Boolean(link);
-}
-
-// The first arrow on an atlas goes to its tab stop.
-function enterGrid() {
-  const stop = document.querySelector('.grid a.c[tabindex="0"]');
-  const free = document.activeElement === document.body;
-  if (free) stop?.focus();
-  return Boolean(free && stop);
-}
-
 function follow(selector) {
   document.querySelector(selector)?.click();
 }
@@ -109,10 +89,6 @@ document.addEventListener("keydown", (event) => {
   if (typing && event.key === "Escape") typing.blur();
   if (typing || event.metaKey || event.ctrlKey || event.altKey) return;
   if (document.querySelector("dialog[open]") && event.key !== "?") return;
-  if (event.key.startsWith("Arrow")) {
-    if (moveInGrid(event.key) || enterGrid()) event.preventDefault();
-    return;
-  }
   if (event.defaultPrevented || event.key.length > 1 || stored("keys") === "off") return;
   // A page's own script may take the key first.
   const offered = new CustomEvent("head-atlas:key", { detail: event.key, cancelable: true });
@@ -126,21 +102,25 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// The row that htmx puts in place of an opened one takes its focus.
-document.addEventListener("htmx:after:swap", () => {
-  if (document.activeElement === document.body) document.querySelector("article.ft.open:last-of-type")?.focus();
+// A feature of a head opens in place of its row, and so does an example of a feature. What took the link takes its focus.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a.fu, .ft .op, .ivs a");
+  const row = link?.closest("li:not(.ivs *), article");
+  if (!row || row.matches(".wh") || !window.htmx || event.metaKey || event.ctrlKey || event.shiftKey) return;
+  event.preventDefault();
+  const list = row.parentElement, index = [...list.children].indexOf(row);
+  window.htmx.ajax("GET", link.getAttribute("href").split("#")[0], { target: row, swap: "outerHTML" }).then(() => {
+    if (document.activeElement !== document.body) return;
+    const opened = list.children[index];
+    opened.tabIndex = -1;
+    opened.focus();
+  });
 });
 
-// Framed pages have no header, and so no button.
-const button = document.getElementById("theme");
-if (button) {
-  button.hidden = false;
-  button.addEventListener("click", switchTheme);
-}
-
-for (const opener of document.querySelectorAll('[data-opens="keys"]')) opener.addEventListener("click", showKeys);
-for (const toggle of document.querySelectorAll('[data-does="values"]')) toggle.addEventListener("click", keys.v);
-for (const toggle of document.querySelectorAll('[data-does="all"]')) toggle.addEventListener("click", openAll);
+const buttons = { "#theme": switchTheme, '[data-opens="keys"]': showKeys, '[data-does="values"]': keys.v, '[data-does="all"]': openAll };
+document.addEventListener("click", ({ target }) => {
+  for (const [selector, action] of Object.entries(buttons)) if (target.closest(selector)) action();
+});
 
 const single = document.getElementById("single-keys");
 if (single) {

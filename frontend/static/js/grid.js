@@ -102,3 +102,29 @@ filters?.addEventListener("change", () => filters.requestSubmit());
 filters?.addEventListener("formdata", (event) => {
   for (const [name, value] of [...event.formData]) if (value === "") event.formData.delete(name);
 });
+
+function moveInGrid(key) {
+  const cell = document.activeElement.closest(".grid td");
+  if (!cell) return false;
+  const row = cell.parentElement;
+  const across = { ArrowLeft: -1, ArrowRight: 1 }[key];
+  const down = { ArrowUp: "previousElementSibling", ArrowDown: "nextElementSibling" }[key];
+  const target = across ? row.cells[cell.cellIndex + across] : row[down]?.cells[cell.cellIndex];
+  const link = target?.querySelector("a.c");
+  link?.focus();
+  return Boolean(link);
+}
+
+// The first arrow on an atlas goes to its tab stop.
+function enterGrid() {
+  const stop = document.querySelector('.grid a.c[tabindex="0"]');
+  const free = document.activeElement === document.body;
+  if (free) stop?.focus();
+  return Boolean(free && stop);
+}
+
+document.addEventListener("keydown", (event) => {
+  const elsewhere = event.target.closest("input, textarea, select") || document.querySelector("dialog[open]");
+  if (elsewhere || !event.key.startsWith("Arrow") || event.metaKey || event.ctrlKey || event.altKey) return;
+  if (moveInGrid(event.key) || enterGrid()) event.preventDefault();
+});
