@@ -35,6 +35,10 @@ def notes_url(model: str, feature: FeatureRef) -> str:
     return f"{feature_url(model, feature)}/notes"
 
 
+def cite_url(model: str, feature: FeatureRef) -> str:
+    return f"{feature_url(model, feature)}/cite"
+
+
 def layer_url(model: str, layer: int, **query: object) -> str:
     return _with_query(f"/{quote(model, safe='')}/layers/{layer}", query)
 

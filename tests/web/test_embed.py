@@ -23,7 +23,7 @@ def plain(page: BeautifulSoup) -> str:
 def test_a_framed_page_is_the_page_without_its_surroundings(client: TestClient, path: str) -> None:
     framed = BeautifulSoup(client.get(path).text, "html.parser")
     page = BeautifulSoup(client.get(path.removeprefix("/embed")).text, "html.parser")
-    for form in page.select(".panel, #notes, .gp, .ci, button[form], .fhd span:last-child"):
+    for form in page.select(".panel, #notes, .gp, .ci, #cite, #cited, button[form], .fhd span:last-child"):
         form.decompose()  # a frame is for reading
     assert not framed.select("main form, .panel, [form=annotation]")
     assert plain(framed) == plain(page)
