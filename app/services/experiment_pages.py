@@ -47,7 +47,7 @@ from app.store.dashboards import LiveRun
 ABLATION = "head-ablation"
 MAX_BESIDE = 3  # scans of other models beside a scan
 Draw = Callable[[Any, FigureOptions], tuple[Figure, ...]]
-_FIGURES: dict[type[Result], Draw] = {
+_DRAW: dict[type[Result], Draw] = {
     LongPrefixResult: long_prefix_figures,
     HeadAblationResult: ablation_figures,
     PolysemanticityResult: role_figures,
@@ -68,7 +68,9 @@ def experiments_page(
     stored = store.list_experiments(session, run.slug)
     listed = [one for one in stored if sees_experiment(viewer, one.request.name)]
     proposed = None if ablate is None else ProposedExperiment(ablate, ablation_command(run, ablate))
-    return ExperimentsPage(run.slug, summarise_run(run.record), tuple(map(_summary, listed)), proposed)
+    return ExperimentsPage(
+        run.slug, summarise_run(run.record), tuple(map(summarise_experiment, listed)), proposed
+    )
 
 
 def newest_ablation(session: Session, run: LiveRun, head: HeadRef) -> str | None:
@@ -110,13 +112,18 @@ def experiment_page(
     return ExperimentPage(
         model=run.slug,
         run=summarise_run(run.record),
-        experiment=_summary(stored),
+        experiment=summarise_experiment(stored),
         parameters=tuple(Parameter(key, _text(value)) for key, value in stored.request.parameters.items()),
         heads=tuple(NamedHead(head, sentence) for head, sentence in sorted(named.items())),
-        figures=() if result is None else _FIGURES[type(result)](result, options),
+        figures=() if result is None else figures_of_result(result, options),
         jobs=tuple(job for job in running if job.fingerprint == stored.id),
         query=options.query(),
     )
+
+
+def figures_of_result(result: Result, options: FigureOptions) -> tuple[Figure, ...]:
+    """Raises NotFound for an option that the experiment does not have."""
+    return _DRAW[type(result)](result, options)
 
 
 def figure_of(page: ExperimentPage, name: str | None) -> Figure:
@@ -140,7 +147,7 @@ def figure_csv(figure: Figure) -> bytes:
     return text.getvalue().encode()
 
 
-def _summary(stored: StoredExperiment) -> ExperimentSummary:
+def summarise_experiment(stored: StoredExperiment) -> ExperimentSummary:
     request = stored.request
     return ExperimentSummary(
         id=stored.id,

@@ -124,6 +124,7 @@ def test_nothing_is_written_over_and_nothing_left_half_done(
         ("/tiny/prompt", None),
         ("/tiny/search", None),
         ("/tiny/heads/L0H1?rank=decoder_weight&k=10", "heads/L0H1.html"),
+        ("/tiny/heads/L0H1", "heads/L0H1.html"),
         ("/tiny/heads/L0H1?rank=fve&k=10", "heads/L0H1.fve.html"),
         ("/tiny/heads/L0H1?rank=fve&k=20", None),
         ("/tiny/heads/L0H1?open=L0F3&group=2", None),

@@ -7,8 +7,8 @@ from app.services.feature_pages import feature_page
 from app.services.pages import HeadQuestion, head_page
 from app.web.answers import run_page
 from app.web.dependencies import SiteDependency, parse_feature, parse_head, parse_through
+from app.web.head_queries import CountQuery, RankQuery
 from app.web.routes.features import HeadQuery
-from app.web.routes.heads import CountQuery, RankQuery
 
 pages = APIRouter(prefix="/embed", include_in_schema=False)
 

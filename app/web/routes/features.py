@@ -18,6 +18,7 @@ from app.services.visibility import Viewer
 from app.store.dashboards import LiveRun
 from app.web.answers import fragment, is_fragment, redirect, run_page
 from app.web.dependencies import PageNotFound, Site, SiteDependency, parse_feature, parse_through
+from app.web.head_queries import AlignQuery
 from app.web.routes.notes import with_notes
 from app.web.schema import documents
 from app.web.urls import feature_url
@@ -37,10 +38,6 @@ AfterQuery = Annotated[
 _SOURCE = re.compile(r"(0|[1-9][0-9]{0,4})-[a-z0-9_-]{1,60}", re.ASCII | re.IGNORECASE)
 
 
-AlignQuery = Annotated[
-    Align,
-    Query(description="What stands at the hinge: the end of the matched prefix, or the tokens themselves"),
-]
 OpenQuery = Annotated[
     str | None,
     Query(
