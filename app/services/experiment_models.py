@@ -151,10 +151,21 @@ class ExperimentSummary:
 
 
 @dataclass(frozen=True)
+class ProposedExperiment:
+    """An experiment that has not been run."""
+
+    head: Annotated[HeadRef, "The head that it is about"]
+    command: Annotated[str, "What runs it"]
+
+
+@dataclass(frozen=True)
 class ExperimentsPage:
     model: Annotated[str, "The atlas"]
     run: Annotated[RunSummary, "The atlas's live run"]
     experiments: Annotated[tuple[ExperimentSummary, ...], "Its experiments, newest first"]
+    proposed: Annotated[
+        ProposedExperiment | None, "How to ablate the head that was asked for; null where none was"
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,8 @@ from app.domain.experiments.rankings import WeightVsFveResult
 from app.domain.experiments.records import Result, StoredExperiment
 from app.domain.experiments.scan import UniversalityResult
 from app.domain.records import Json
+from app.domain.refs import HeadRef
+from app.domain.slugs import slugify
 from app.errors import NotFound
 from app.services.atlas_pages import jobs_under_way
 from app.services.experiment_models import (
@@ -27,6 +30,7 @@ from app.services.experiment_models import (
     Figure,
     NamedHead,
     Parameter,
+    ProposedExperiment,
 )
 from app.services.feature_parts import summarise_run
 from app.services.figures.ablation import ablation_figures, role_figures
@@ -34,11 +38,13 @@ from app.services.figures.feature_check import feature_check_figures
 from app.services.figures.long_prefix import long_prefix_figures
 from app.services.figures.options import FigureOptions
 from app.services.figures.rankings import known_head_figures, ranking_figures, scan_figures
+from app.services.pages import check_head
 from app.services.spreadsheet import escape_cell
 from app.services.visibility import Forbidden, Viewer, sees_experiment
 from app.store import experiments as store
 from app.store.dashboards import LiveRun
 
+ABLATION = "head-ablation"
 MAX_BESIDE = 3  # scans of other models beside a scan
 Draw = Callable[[Any, FigureOptions], tuple[Figure, ...]]
 _DRAW: dict[type[Result], Draw] = {
@@ -52,11 +58,36 @@ _DRAW: dict[type[Result], Draw] = {
 }
 
 
-def experiments_page(session: Session, run: LiveRun, viewer: Viewer) -> ExperimentsPage:
-    """The experiments of an atlas that the viewer may see, newest first."""
+def experiments_page(
+    session: Session, run: LiveRun, viewer: Viewer, ablate: HeadRef | None = None
+) -> ExperimentsPage:
+    """The experiments of an atlas that the viewer may see, newest first; with how to ablate a head.
+
+    Raises NotFound for a head that the model does not have.
+    """
     stored = store.list_experiments(session, run.slug)
     listed = [one for one in stored if sees_experiment(viewer, one.request.name)]
-    return ExperimentsPage(run.slug, summarise_run(run.record), tuple(map(summarise_experiment, listed)))
+    proposed = None if ablate is None else ProposedExperiment(ablate, ablation_command(run, ablate))
+    return ExperimentsPage(
+        run.slug, summarise_run(run.record), tuple(map(summarise_experiment, listed)), proposed
+    )
+
+
+def newest_ablation(session: Session, run: LiveRun, head: HeadRef) -> str | None:
+    """The id of the newest finished ablation of the head. Raises NotFound for a head that is not there."""
+    check_head(run, head)
+    found = (one.experiment for one in store.findings_of(session, run.slug, head))
+    return next((one.id for one in found if one.request.name == ABLATION), None)
+
+
+def ablation_command(run: LiveRun, head: HeadRef) -> str:
+    """What ablates the head, and in turn those beside it. Raises NotFound for a head that is not there."""
+    check_head(run, head)
+    model = run.record.model.name
+    words = ["head-atlas", "experiment", ABLATION, "--model", model, "--layer", str(head.layer)]
+    if slugify(model) != run.slug:
+        words += ["--name", run.slug]
+    return shlex.join(words)
 
 
 def experiment_page(

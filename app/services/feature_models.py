@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from app.domain.refs import FeatureRef, HeadRef
-from app.services.page_parts import Align, Pair, RunSummary, TokenLogit
+from app.services.page_parts import DRAWN, Align, Pair, RunSummary, TokenLogit
+from app.services.panel_models import Citations
 
 # Upper edges of the bins of distances; the last bin is open.
 DISTANCES = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -23,6 +24,11 @@ class WholeExample:
     max_activation: Annotated[float, "Largest activation of the feature"]
     dfa_maximum: Annotated[float, "Largest |DFA| of the head, or of all, over the stored examples"]
     whole: Annotated[Pair, "The example"]
+    citations: Annotated[
+        Citations | None,
+        "What one's record of the head cites of the feature; null where one may not write",
+        DRAWN,
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from app.services.page_parts import (
     Standing,
     TokenLogit,
 )
-from app.services.panel_models import NotesPanel, Panel
+from app.services.panel_models import Citations, NotesPanel, Panel
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,9 @@ class FeaturePage:
     previous: Annotated[FeatureRef | None, "The stored feature of the layer before this one"]
     next: Annotated[FeatureRef | None, "The stored feature of the layer after this one"]
     annotation: Annotated[NotesPanel | None, "Labels and notes; null where nobody annotates", DRAWN] = None
+    citations: Annotated[
+        Citations | None, "What one's record of the head cites here; null where one may not write", DRAWN
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -218,3 +218,16 @@ class NotesPanel:
     version: int
     message: str = ""
     theirs: FeatureNote | None = None
+
+
+@dataclass(frozen=True)
+class Citations:
+    """Numbers of the record's evidence that is of this feature.
+
+    Keys of `numbers`: `sequence:position` of an example, or an empty text for the feature itself. head: None where
+    the page shows no single head, so that there is no record to cite in.
+    """
+
+    head: HeadRef | None
+    numbers: dict[str, int]
+    version: int = 0  # of the record; 0 before the first save

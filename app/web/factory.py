@@ -20,6 +20,7 @@ from app.web.render import Renderer
 from app.web.routes import (
     annotating,
     atlases,
+    citing,
     compare,
     embed,
     experiments,
@@ -62,6 +63,7 @@ PAGES = (
     annotating,
     histories,
     notes,
+    citing,
     atlases,
     sheet,
     imports,

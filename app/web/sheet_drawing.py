@@ -140,6 +140,12 @@ def sorted_by(view: SheetView, column: str) -> str:
     return f"-{column}" if turned else column
 
 
+def next_column(view: SheetView) -> str:
+    """The column after the one that it is sorted by, and after the last the first."""
+    columns = view.columns
+    return columns[(columns.index(view.sort) + 1) % len(columns)] if view.sort in columns else columns[0]
+
+
 GLOBALS = {
     "layer_blocks": layer_blocks,
     "column_name": column_name,
@@ -152,5 +158,6 @@ GLOBALS = {
     "level_y": level_y,
     "view_query": view_query,
     "sorted_by": sorted_by,
+    "next_column": next_column,
     "head_types": HEAD_TYPES,
 }

@@ -46,6 +46,10 @@ def notes_url(model: str, feature: FeatureRef) -> str:
     return f"{feature_url(model, feature)}/notes"
 
 
+def cite_url(model: str, feature: FeatureRef) -> str:
+    return f"{feature_url(model, feature)}/cite"
+
+
 def layer_url(model: str, layer: int, **query: object) -> str:
     return _with_query(f"/{quote(model, safe='')}/layers/{layer}", query)
 
@@ -86,8 +90,12 @@ def published_url(model: str, **query: object) -> str:
     return _with_query(f"/{quote(model, safe='')}/published", query)
 
 
-def experiments_url(model: str) -> str:
-    return f"/{quote(model, safe='')}/experiments"
+def experiments_url(model: str, **query: object) -> str:
+    return _with_query(f"/{quote(model, safe='')}/experiments", query)
+
+
+def ablation_url(model: str, head: HeadRef) -> str:
+    return f"{head_url(model, head)}/ablation"
 
 
 def experiment_url(model: str, experiment: str, **query: object) -> str:

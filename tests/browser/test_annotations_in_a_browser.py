@@ -151,7 +151,7 @@ def test_keys_of_the_sheet(tab: Visit) -> None:
     expect(tab.page.locator("#columns")).not_to_have_attribute("open", "")
     tab.page.keyboard.press("X")
     expect(tab.page.locator(".exb a").first).to_be_focused()
-    tab.page.keyboard.press("o")
+    tab.page.keyboard.press("O")
     tab.page.wait_for_url("**sort=-head**")
     expect(links.first).to_have_text("L1H8")
     assert "layers=1" in tab.page.url

@@ -1,5 +1,7 @@
 """A feature's page by keyboard: examples, their whole text, alignment, values, the head whose DFA is shown."""
 
+import re
+
 import pytest
 from conftest import Visit
 from playwright.sync_api import expect
@@ -51,3 +53,49 @@ def test_both_hinges_hold_when_aligned_by_token(visit: Visit) -> None:
         )
         assert len(ends) > 20
         assert len(set(ends)) == 1
+
+
+def test_the_menu_of_heads_and_all_of_them(visit: Visit) -> None:
+    page = visit.page
+    visit.go("/tiny/features/L1F3?head=L1H2")
+    menu, summary = page.locator("details.oh .pop"), page.locator(".oh summary")
+    for close in (lambda: page.keyboard.press("Escape"), lambda: page.locator("h1").click()):
+        summary.click()
+        expect(menu).to_be_visible()
+        close()
+        expect(menu).to_be_hidden()
+    page.get_by_role("link", name="all heads").click()
+    expect(page.locator(".seg > a[aria-current]").first).to_have_text("all heads")
+    assert "head=all" in page.url
+    expect(page.locator(".eh .kh i").first).to_have_text("source token, DFA of all heads")
+    page.keyboard.press("c")
+    expect(page.locator("#cited")).to_have_text(re.compile("^To cite an example choose one head"))
+
+
+def test_c_cites_what_has_the_focus_and_undo_takes_it_back(visit: Visit) -> None:
+    page = visit.page
+    visit.go("/tiny/features/L1F10?head=L1H4")
+    line, marks = page.locator("#cited"), page.locator(".ex .ci.on")
+    page.keyboard.press("c")
+    expect(line).to_have_text(re.compile("^Cited F10 as evidence 1 of your record of L1H4. undo$"))
+    expect(page.locator("#cite button")).to_have_text(re.compile("feature cited, 1"))
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("c")
+    expect(line).to_have_text(re.compile("^Cited the example as evidence 2"))
+    expect(page.locator(".ex > li").nth(1).locator(".ci")).to_have_text("2")
+    expect(page.locator(".ex > li").nth(1)).to_be_focused()
+    page.keyboard.press("c")
+    expect(line).to_have_text("Cited already in your record of L1H4.")
+    page.keyboard.press("e")
+    expect(page.locator(".ex > li.wh .ci")).to_have_text("2")
+    page.reload()
+    assert marks.all_inner_texts() == ["2"] * marks.count()
+    marks.first.click()
+    expect(line).to_have_text(re.compile("^Took the example out"))
+    expect(marks).to_have_count(0)
+    line.get_by_role("button", name="undo").click()
+    expect(marks.first).to_have_text("2")
+    expect(line).to_have_text("Undone in your record of L1H4.")
+    page.goto(f"{visit.base}/tiny/heads/L1H4")
+    expect(page.locator("#evidence li")).to_have_count(2)

@@ -150,7 +150,8 @@ def test_links_of_the_page_keep_the_view(root):
         query = parse_qs(urlsplit(link["href"]).query)
         assert (query["layers"], query["by"]) == (["0"], ["ada"])
         assert query["columns"] == ["head,annotator,notes,head_type"]
-    assert soup.select_one('[data-key="o"]')["href"].count("sort=notes")
+    assert soup.select_one('[data-key="O"]')["href"].count("sort=notes")
+    assert soup.select_one('[data-key="o"]')["href"].count("sort=head_type")
     hidden = {tag["name"]: tag["value"] for tag in soup.select(".pop input[type=hidden]")}
     assert hidden == {"layers": "0", "by": "ada", "sort": "-notes"}
     assert {box["value"] for box in soup.select(".pop input[checked]")} == {"notes", "head_type"}

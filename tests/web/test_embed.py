@@ -23,7 +23,9 @@ def plain(page: BeautifulSoup) -> str:
 def test_a_framed_page_is_the_page_without_its_surroundings(client: TestClient, path: str) -> None:
     framed = BeautifulSoup(client.get(path).text, "html.parser")
     page = BeautifulSoup(client.get(path.removeprefix("/embed")).text, "html.parser")
-    for form in page.select(".panel, #notes, .hbar, .gp, .ci, button[form], .fhd span:last-child"):
+    for form in page.select(
+        ".panel, #notes, .hbar, .gp, .ci, #cite, #cited, button[form], .fhd span:last-child"
+    ):
         form.decompose()  # a frame is for reading
     for chips in (*framed.select(".fr .lt"), *page.select(".fr .lt")):
         chips.decompose()  # as many as there is room for

@@ -3,8 +3,9 @@
 import csv
 import io
 import json
+import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,14 +17,19 @@ from experiment_results import FAILED, NOON, RUNNING, request, results, store_ex
 from serving import served
 from starlette.testclient import TestClient
 from test_json_twins import check, refuse
+from typer.testing import CliRunner
 
+from app import cli
 from app.domain.experiments.findings import head_findings
 from app.domain.experiments.long_prefix import LongPrefixResult
 from app.domain.experiments.records import pack_result
 from app.domain.refs import HeadRef
+from app.errors import InvalidStore
+from app.services.experiment_pages import ablation_command
 from app.services.head_experiments import experiments_of
 from app.services.visibility import Viewer
 from app.store import experiments
+from app.store.dashboards import get_live_run
 from app.store.engine import open_store, read_session, write_session
 from app.web import urls
 
@@ -205,6 +211,7 @@ def test_what_experiments_found_of_a_head(stored: tuple[str, dict[str, str]]) ->
 
 def test_addresses(site: TestClient) -> None:
     app = site.app
+    assert urls.ablation_url("tiny", HeadRef(1, 2)) == app.url_path_for("ablation", model="tiny", head="L1H2")
     assert urls.experiments_url("tiny") == app.url_path_for("experiments", model="tiny")
     assert urls.experiment_url("tiny", "ab") == app.url_path_for("experiment", model="tiny", experiment="ab")
     assert urls.experiment_csv_url("tiny", "ab", figure="x:y") == "/tiny/experiments/ab.csv?figure=x%3Ay"
@@ -267,6 +274,56 @@ def test_a_head_lists_what_experiments_found_of_it(published: Path, tmp_path: Pa
         }
         same = opened.get("/tiny/heads/L1H0", headers={"If-None-Match": after.headers["ETag"]})
         assert same.status_code == 304
+
+
+def test_ablating_leads_to_the_newest_ablation_of_the_head(site: TestClient, ids: dict[str, str]) -> None:
+    for head in ("L1H1", "1.1"):
+        answer = site.get(f"/tiny/heads/{head}/ablation")
+        assert (answer.status_code, answer.headers["Location"]) == (
+            307,
+            f"/tiny/experiments/{ids['head-ablation']}?heads=L1H1",
+        )
+    assert site.get(answer.headers["Location"]).status_code == 200
+    assert site.get("/tiny/heads/L9H9/ablation").status_code == 404
+    assert site.get("/tiny/experiments?ablate=L9H9").status_code == 404
+
+
+def test_a_head_without_an_ablation_gets_the_command_for_it(client: TestClient) -> None:
+    answer = client.get("/tiny/heads/L2H3/ablation")
+    assert answer.headers["Location"] == "/tiny/experiments?ablate=L2H3#ablate"
+    found = BeautifulSoup(client.get(answer.headers["Location"]).text, "html.parser")
+    command = found.select_one("#ablate pre").text
+    assert command == "head-atlas experiment head-ablation --model org/Tiny --layer 2"
+    assert client.get("/tiny/experiments.json?ablate=L2H3").json()["proposed"] == {
+        "head": "L2H3",
+        "command": command,
+    }
+    assert client.get("/tiny/experiments.json").json()["proposed"] is None
+    page = BeautifulSoup(client.get("/tiny/heads/L2H3").text, "html.parser")
+    assert page.select('a[href="/tiny/heads/L2H3/ablation"]')
+
+
+@pytest.mark.parametrize(
+    ("slug", "name", "words"),
+    [
+        ("tiny", "a folder/Tiny", ["--model", "a folder/Tiny", "--layer", "2"]),
+        ("other", "org/Tiny", ["--model", "org/Tiny", "--layer", "2", "--name", "other"]),
+    ],
+)
+def test_the_command_is_one_that_the_shell_and_the_program_take(
+    make_sqlite_store: Callable[..., str], slug: str, name: str, words: list[str]
+) -> None:
+    run = make_run(slug)
+    record = replace(run.record, model=replace(run.record.model, name=name))
+    engine = open_store(make_sqlite_store())
+    publish(engine, replace(run, record=record))
+    with read_session(engine) as session:
+        found = ablation_command(get_live_run(session, slug), HeadRef(2, 3))
+    engine.dispose()
+    given = shlex.split(found)
+    assert given == ["head-atlas", "experiment", "head-ablation", *words]
+    done = CliRunner().invoke(cli.app, [*given[1:], "--store", "/nowhere/at-all.sqlite"])
+    assert isinstance(done.exception, InvalidStore)  # all that it still lacks
 
 
 def test_compared_heads_have_the_figures_of_experiments_on_them(

@@ -39,7 +39,7 @@ def test_the_number_of_queries_is_constant(client: TestClient, site_engine: Engi
     }
     assert counts["/tiny/heads/L0H0?k=10"] == counts["/tiny/heads/L0H0?k=11"] <= 13
     assert counts["/tiny"] <= 9
-    assert counts["/tiny/features/L0F3"] <= 11
+    assert counts["/tiny/features/L0F3"] <= 12
     # A frequent word is looked up by each number of examples that it can stand in, the largest first.
     assert counts["/tiny/search?q=the+evidence:copying"] <= 9 + N_EXAMPLES
     assert counts["/tiny/compare?heads=L0H0,L0H1"] <= 7

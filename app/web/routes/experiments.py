@@ -6,11 +6,18 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from app.services.experiment_models import ExperimentPage, ExperimentsPage
-from app.services.experiment_pages import experiment_page, experiments_page, figure_csv, figure_of
+from app.services.experiment_pages import (
+    experiment_page,
+    experiments_page,
+    figure_csv,
+    figure_of,
+    newest_ablation,
+)
 from app.services.figures.options import FigureOptions
-from app.web.answers import changing_page
+from app.web.answers import changing_page, redirect_to
 from app.web.dependencies import SiteDependency, parse_head
 from app.web.schema import documents
+from app.web.urls import experiment_url, experiments_url
 from app.web.viewers import ViewerDependency
 
 router = APIRouter()
@@ -20,6 +27,7 @@ HeadsQuery = Annotated[str, Query(max_length=200, description="Heads to draw, be
 ThresholdQuery = Annotated[
     float | None, Query(ge=0, le=1, description="Attention that counts in natural text")
 ]
+AblateQuery = Annotated[str | None, Query(max_length=30, description="A head: say how to ablate it")]
 NameQuery = Annotated[str | None, Query(max_length=40)]
 
 
@@ -33,12 +41,24 @@ def _options(
 @router.get("/{model}/experiments.json", name="experiments_json", responses=documents(ExperimentsPage))
 @pages.get("/{model}/experiments", name="experiments")
 def show_experiments(
-    request: Request, site: SiteDependency, viewer: ViewerDependency, model: str
+    request: Request, site: SiteDependency, viewer: ViewerDependency, model: str, ablate: AblateQuery = None
 ) -> Response:
     """The experiments of an atlas, newest first."""
+    head = None if ablate is None else parse_head(ablate)
     with site.session() as session:
-        page = experiments_page(session, site.live_run(session, model), viewer)
+        page = experiments_page(session, site.live_run(session, model), viewer, head)
     return changing_page(site, request, page, "pages/experiments.html")
+
+
+@pages.get("/{model}/heads/{head}/ablation", name="ablation")
+def show_ablation(site: SiteDependency, _viewer: ViewerDependency, model: str, head: str) -> Response:
+    """The newest ablation of a head; where there is none, how to make one."""
+    ref = parse_head(head)
+    with site.session() as session:
+        newest = newest_ablation(session, site.live_run(session, model), ref)
+    if newest is None:
+        return redirect_to(f"{experiments_url(model, ablate=ref)}#ablate")
+    return redirect_to(experiment_url(model, newest, heads=ref))
 
 
 @router.get("/{model}/experiments/{experiment}.csv", name="experiment_csv")

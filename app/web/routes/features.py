@@ -1,7 +1,7 @@
 """The dashboard of one feature, and the list of a layer's features."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -9,13 +9,15 @@ from fastapi import Path as PathParameter
 from starlette.responses import Response
 
 from app.domain.refs import MAX_INDEX, FeatureRef
-from app.services.feature_pages import Place, feature_page, layer_page, whole_example
+from app.services.citations import citations
+from app.services.feature_models import WholeExample
+from app.services.feature_pages import Place, Through, feature_page, layer_page, whole_example
 from app.services.page_models import FeaturePage, LayerPage
 from app.services.page_parts import Align
 from app.services.visibility import Viewer
 from app.store.dashboards import LiveRun
 from app.web.answers import fragment, is_fragment, redirect, run_page
-from app.web.dependencies import PageNotFound, SiteDependency, parse_feature, parse_through
+from app.web.dependencies import PageNotFound, Site, SiteDependency, parse_feature, parse_through
 from app.web.head_queries import AlignQuery
 from app.web.routes.notes import with_notes
 from app.web.schema import documents
@@ -90,7 +92,7 @@ def _feature(
         return fragment(
             site,
             model,
-            lambda session, run: whole_example(site.reading(session, run), ref, through, look.align, place),
+            lambda session, run: _row(site, session, run, viewer, (ref, through, look.align, place)),
             "partials/whole_example.html",
         )
 
@@ -99,6 +101,19 @@ def _feature(
         return page if viewer is None else with_notes(session, run, viewer, page)
 
     return run_page(site, request, model, build, "pages/feature.html", viewer)
+
+
+def _row(
+    site: Site,
+    session: Any,
+    run: LiveRun,
+    viewer: Viewer | None,
+    asked: tuple[FeatureRef, Through | None, Align, Place],
+) -> WholeExample:
+    row = whole_example(site.reading(session, run), *asked)
+    if viewer is None:
+        return row
+    return replace(row, citations=citations(session, run, viewer, row.feature, row.head))
 
 
 @router.get("/{model}/layers/{layer}.json", name="layer_json", responses=documents(LayerPage))

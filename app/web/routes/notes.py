@@ -9,6 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from app.domain.annotations import FeatureNote
 from app.domain.refs import FeatureRef
 from app.errors import AppError
+from app.services.citations import citations
 from app.services.feature_notes import NoteAttempt, notes_page, notes_panel, save_note
 from app.services.feature_pages import Through, feature_page
 from app.services.page_models import FeaturePage
@@ -32,8 +33,12 @@ Version = Annotated[int, Form(ge=0, le=10**9)]
 def with_notes(
     session: Any, run: LiveRun, viewer: Viewer, page: FeaturePage, attempt: NoteAttempt | None = None
 ) -> FeaturePage:
-    """The feature's page with the labels and notes that this viewer may see, and a form for their own."""
-    return replace(page, annotation=notes_panel(session, run, viewer, page.feature, attempt))
+    """The feature's page with the labels and notes that this viewer may see, and forms for their own."""
+    return replace(
+        page,
+        annotation=notes_panel(session, run, viewer, page.feature, attempt),
+        citations=citations(session, run, viewer, page.feature, page.head),
+    )
 
 
 @router.get("/{model}/features/{feature}/notes.json", name="notes_json", responses=documents(NotesPage))

@@ -90,10 +90,9 @@ function current() {
 }
 document.addEventListener("head-atlas:key", (event) => {
   const cell = current();
-  if (cell && event.detail === "c") {
-    location.assign(`${frame.dataset.atlas}/compare?heads=${headOf(cell)}`);
-    event.preventDefault();
-  }
+  if (!cell || !"cx".includes(event.detail)) return;
+  location.assign(event.detail === "c" ? `${frame.dataset.atlas}/compare?heads=${headOf(cell)}` : `${cell.pathname}/ablation`);
+  event.preventDefault();
 });
 
 // Chosen filters apply at once, and those that ask for nothing stay out of the address.

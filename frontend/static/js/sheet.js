@@ -1,4 +1,4 @@
-// Keys of the spreadsheet: rows, columns, export. The order turns with the link that `o` names.
+// Keys of the spreadsheet: rows, columns, export. The order follows links: `o` the next column, `O` the other way round.
 const columns = document.getElementById("columns");
 
 function stepRow(by) {
