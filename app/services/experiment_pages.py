@@ -52,15 +52,15 @@ _FIGURES: dict[type[Result], Draw] = {
 }
 
 
-def experiments_page(session: Session, run: LiveRun, viewer: Viewer) -> ExperimentsPage:
-    """The experiments of an atlas that the viewer may see, newest first."""
+def experiments_page(session: Session, run: LiveRun, viewer: Viewer | None) -> ExperimentsPage:
+    """The experiments of an atlas that the viewer may see, newest first; without one, what everyone may see."""
     stored = store.list_experiments(session, run.slug)
     listed = [one for one in stored if sees_experiment(viewer, one.request.name)]
     return ExperimentsPage(run.slug, summarise_run(run.record), tuple(map(_summary, listed)))
 
 
 def experiment_page(
-    session: Session, run: LiveRun, viewer: Viewer, experiment_id: str, options: FigureOptions
+    session: Session, run: LiveRun, viewer: Viewer | None, experiment_id: str, options: FigureOptions
 ) -> ExperimentPage:
     """One experiment. Raises NotFound for one that is not there, or an option that it does not have.
 

@@ -19,7 +19,7 @@ from app.store.features import feature_neighbours, get_feature, get_features, li
 
 N_TOP_SHOWN = 16
 N_INTERVAL_SHOWN = 4
-N_LISTED = 100
+N_LISTED = 100  # features on one page of a layer
 N_LISTED_TOKENS = 5
 
 
