@@ -32,9 +32,9 @@ FLAGS = [
 
 
 @contextmanager
-def serving(path: Path) -> Iterator[str]:
+def serving(path: Path, team: bool = False) -> Iterator[str]:
     """The address of a server of the store on a free port."""
-    app = create_app(Settings(store=str(path)))
+    app = create_app(Settings(store=str(path), team=team))
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, http="h11", log_config=None))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
