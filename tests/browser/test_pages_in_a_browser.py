@@ -194,7 +194,8 @@ def test_the_annotations_of_the_bundle_open_from_the_disk(chromium: Browser, bun
     records = visit.page.locator(".panel details")
     expect(records.locator("summary")).to_have_text(["ben, submitted", "me, submitted"])
     expect(records.nth(1)).to_contain_text("induction 10")
-    records.nth(1).locator("[aria-label=Groups] a").first.click()
+    records.nth(1).locator("[aria-label=Groups] a").first.click()  # leads to the row of this page
+    visit.page.locator("article.ft:target a.fid").click()
     expect(visit.page.locator(".use td").filter(has_text="L1H0")).to_have_count(2)
     visit.page.locator("nav a", has_text="Annotations").click()
     visit.page.wait_for_url("**/annotations.html")  # keys work once the scripts have run

@@ -85,6 +85,16 @@ function focusSearch() {
   return Boolean(field);
 }
 
+// From the field of a query down into what it could become, and back.
+function stepSuggestions(key) {
+  const by = { ArrowDown: 1, ArrowUp: -1 }[key];
+  const items = [...document.querySelectorAll("[name=q], #typed a")];
+  const at = items.indexOf(document.activeElement);
+  if (!by || at < 0) return false;
+  items[at + by]?.focus();
+  return items.length > 1;
+}
+
 function showKeys() {
   const sheet = document.getElementById("keys");
   if (sheet.open) sheet.close();
@@ -106,7 +116,8 @@ const keys = {
 
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input, textarea, select, [contenteditable]");
-  if (typing && event.key === "Escape") typing.blur();
+  if (event.key === "Escape") (typing ?? event.target.closest(".typed a"))?.blur();
+  if (stepSuggestions(event.key)) event.preventDefault();
   if (typing || event.metaKey || event.ctrlKey || event.altKey) return;
   if (document.querySelector("dialog[open]") && event.key !== "?") return;
   if (event.key.startsWith("Arrow")) {
@@ -129,21 +140,6 @@ document.addEventListener("keydown", (event) => {
 // The row that htmx puts in place of an opened one takes its focus.
 document.addEventListener("htmx:after:swap", () => {
   if (document.activeElement === document.body) document.querySelector("article.ft.open:last-of-type")?.focus();
-});
-
-// An example of a feature opens to its whole text in place of its row.
-document.addEventListener("click", (event) => {
-  const link = event.target.closest("a.fu");
-  const row = link?.closest("li");
-  if (!row || row.matches(".wh") || !window.htmx || event.metaKey || event.ctrlKey || event.shiftKey) return;
-  event.preventDefault();
-  const index = [...row.parentElement.children].indexOf(row);
-  const list = row.parentElement;
-  window.htmx.ajax("GET", link.getAttribute("href"), { target: row, swap: "outerHTML" }).then(() => {
-    const opened = list.children[index];
-    opened.tabIndex = -1;
-    opened.focus();
-  });
 });
 
 // Framed pages have no header, and so no button.
