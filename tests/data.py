@@ -34,6 +34,7 @@ from app.domain.records import (
     RunReport,
     SaeRecord,
     SimilarFeatures,
+    SummedSources,
     TokenLogits,
 )
 from app.domain.refs import FeatureRef, HeadRef
@@ -98,6 +99,7 @@ def make_examples(
             dfa[i, head, 0] = 0.8 * contribution[i, head]
             dfa[i, head, 1 : len(kept)] = rng.normal(0, 0.02, len(others))
             prefix[i, head] = prefix_length(tokens, int(position[i]), top)
+    summed = _summed(sequences[sequence], position, contribution.sum(-1, dtype=np.float64), source, dfa)
     context = np.where(rng.random((n, shape.context)) < 0.1, rng.random((n, shape.context)), 0.0)
     context[np.arange(n), position] = activation
     return Examples(
@@ -114,7 +116,33 @@ def make_examples(
         prefix_length=prefix,
         prefix_length_fuzzy=prefix + (prefix > 2).astype(np.int16),
         sequence_activations=context.astype(np.float16),
+        summed=summed,
     )
+
+
+def _summed(
+    tokens: NDArray[np.int32],
+    position: NDArray[np.int64],
+    contribution: NDArray[np.float64],
+    source: NDArray[np.int16],
+    dfa: NDArray[np.float32],
+) -> SummedSources:
+    """As the job keeps it, were the kept sources of each head all that there are."""
+    n, (_, n_kept) = len(source), source.shape[1:]
+    kept, values = np.full((n, n_kept), -1, np.int16), np.zeros((n, n_kept), np.float32)
+    prefix = np.zeros(n, np.int16)
+    for i in range(n):
+        total: dict[int, float] = {}
+        for at, value in zip(source[i].ravel().tolist(), dfa[i].ravel().tolist(), strict=True):
+            if at >= 0:
+                total[at] = total.get(at, 0.0) + value
+        first = max(total, key=lambda at: (total[at], -at))
+        rest = sorted(total.keys() - {first}, key=lambda at: (-abs(total[at]), at))
+        order = [first, *rest][:n_kept]
+        kept[i, : len(order)], values[i, : len(order)] = order, [total[at] for at in order]
+        prefix[i] = prefix_length(tokens[i], int(position[i]), first)
+    rest_dfa = (contribution - values.sum(-1, dtype=np.float64)).astype(np.float32)
+    return SummedSources(kept, values, rest_dfa, prefix, prefix + (prefix > 2).astype(np.int16))
 
 
 def _groups(largest: float) -> tuple[ExampleGroup, ...]:

@@ -112,7 +112,7 @@ def sequence_dfa(
 
 def dfa_by_source(dfa: Float[Tensor, "example n_heads src"]) -> Float64[Tensor, "example src"]:
     """DFA by source position with the heads summed."""
-    return dfa.sum(dim=1, dtype=torch.float64)
+    return dfa.double().sum(dim=1)
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,21 @@ class ExampleGroup:
 
 
 @dataclass(frozen=True)
+class SummedSources:
+    """DFA by source with the heads summed, as columns over n examples.
+
+    The N_SOURCES largest sources, as Examples keeps them for one head, and the sum over all others, so that
+    dfa.sum(-1) + rest + bias = pre_activation.
+    """
+
+    source: NDArray[np.int16]  # [n sources], -1 in unused slots
+    dfa: NDArray[np.float32]  # [n sources], 0 in unused slots
+    rest: NDArray[np.float32]  # [n]
+    prefix_length: NDArray[np.int16]  # [n] exact match before slot 0's source
+    prefix_length_fuzzy: NDArray[np.int16]  # [n]
+
+
+@dataclass(frozen=True)
 class Examples:
     """The stored examples of one feature, as columns over n examples.
 
@@ -94,6 +109,7 @@ class Examples:
     prefix_length: NDArray[np.int16]  # [n heads] exact match before slot 0's source
     prefix_length_fuzzy: NDArray[np.int16]  # [n heads]
     sequence_activations: NDArray[np.float16]  # [n context] the feature over the example's whole sequence
+    summed: SummedSources | None = None  # None: published before it was kept
 
     def __len__(self) -> int:
         return len(self.sequence)

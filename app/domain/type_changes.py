@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 
 from app.domain.head_types import HEAD_TYPE_NAMES, Label, Mark, TypeFromGroups, classify
+from app.domain.roles import normalised
+
+MOST_NAMED = 2
 
 
 def counts_in_words(found: TypeFromGroups) -> str:
@@ -16,7 +19,10 @@ def counts_in_words(found: TypeFromGroups) -> str:
 
 
 def changes_in_words(labels: Sequence[Label], k: int) -> tuple[str, ...]:
-    """At most two: what the open features would make of it, or the least number of labels that would change it."""
+    """At most two: what the open features would make of it, or the least number of labels that would change it.
+
+    One or two features that are open, or alone outside the largest group, are named by their place.
+    """
     top = tuple(labels[:k])
     found = classify(top, k) if k >= 1 else None
     if found is None or not top or found.head_type is None:
@@ -24,35 +30,45 @@ def changes_in_words(labels: Sequence[Label], k: int) -> tuple[str, ...]:
     largest = found.groups[0][0] if found.groups else None
     if found.n_unlabelled:
         return _if_open(top, k, largest)
-    return _if_moved(top, k, largest, found)
+    return _if_moved(top, k, largest, found) if largest is not None else ()
 
 
 def _if_open(top: tuple[Label, ...], k: int, largest: str | None) -> tuple[str, ...]:
-    n_open = sum(label is Mark.UNLABELLED for label in top)
-    it = "it joins" if n_open == 1 else f"all {n_open} join"
-    is_ = "it is" if n_open == 1 else f"all {n_open} are"
+    places = [i for i, label in enumerate(top) if label is Mark.UNLABELLED]
+    who, one = _named(places), len(places) == 1
     sentences: list[str] = []
     if largest is not None:
-        filled = [largest if label is Mark.UNLABELLED else label for label in top]
-        sentences.append(f"If {it} “{largest}”: {_name(filled, k)}.")
-    unclear = [Mark.UNCLEAR if label is Mark.UNLABELLED else label for label in top]
-    sentences.append(f"If {is_} unclear: {_name(unclear, k)}.")
+        joined = _moved(top, places, largest)
+        sentences.append(f"If {who} join{'s' if one else ''} “{largest}”: {_name(joined, k)}.")
+    unclear = _moved(top, places, Mark.UNCLEAR)
+    sentences.append(f"If {who} {'is' if one else 'are'} unclear: {_name(unclear, k)}.")
     return tuple(sentences)
 
 
-def _if_moved(top: tuple[Label, ...], k: int, largest: str | None, now: TypeFromGroups) -> tuple[str, ...]:
+def _if_moved(top: tuple[Label, ...], k: int, largest: str, now: TypeFromGroups) -> tuple[str, ...]:
     """Moves into the largest group, and out of it into another."""
-    outside = [i for i, label in enumerate(top) if label != largest]
-    inside = [i for i, label in enumerate(top) if label == largest]
-    moves = [(outside, largest, "more in"), (inside, "\0another", "fewer in")] if largest else []
+    own = normalised(largest)
+    outside = [i for i, label in enumerate(top) if isinstance(label, Mark) or normalised(label) != own]
+    inside = [i for i in range(len(top)) if i not in outside]
     sentences: list[str] = []
-    for places, to, words in moves:
+    for places, to, words in ((outside, largest, "more in"), (inside, "\0another", "fewer in")):
         for n in range(1, len(places) + 1):
-            changed = [to or label if i in places[-n:] else label for i, label in enumerate(top)]
+            changed = _moved(top, places[-n:], to)
             if classify(changed, k).head_type != now.head_type:
-                sentences.append(f"{n} {words} “{largest}”: {_name(changed, k)}.")
+                all_named = places is outside and n == len(places) <= MOST_NAMED
+                who = f"If {_named(places)} join{'s' if n == 1 else ''}" if all_named else f"{n} {words}"
+                sentences.append(f"{who} “{largest}”: {_name(changed, k)}.")
                 break
     return tuple(sentences)
+
+
+def _moved(top: tuple[Label, ...], places: Sequence[int], to: Label) -> list[Label]:
+    return [to if i in places else label for i, label in enumerate(top)]
+
+
+def _named(places: Sequence[int]) -> str:
+    """9 and 10, as the page numbers them; a number where they are many."""
+    return " and ".join(str(i + 1) for i in places) if len(places) <= MOST_NAMED else f"all {len(places)}"
 
 
 def _name(labels: Sequence[Label], k: int) -> str:

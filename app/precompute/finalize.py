@@ -29,11 +29,13 @@ from app.domain.records import (
     Histogram,
     SaeRecord,
     SimilarFeatures,
+    SummedSources,
     TokenLogits,
 )
 from app.domain.refs import FeatureRef, HeadRef
 from app.precompute.bench import Bench, LayerSae
 from app.precompute.ranking import LayerRankings
+from app.statistics.arrays import Ints
 from app.statistics.feature_partial import ActivationGroup, FeaturePartial
 
 N_LOGITS = 20
@@ -110,15 +112,25 @@ class Finalizer:
             return _no_examples(len(partial.active.mean_c[0]), self._bench.corpus.context_size)
         rows = partial.payloads.rows(feature, tokens)
         sequence, position = np.divmod(tokens, self._bench.corpus.context_size)
-        top_source = rows["source"][:, :, 0].astype(np.int64)
-        where = (sequence[:, None], position[:, None], top_source, self._bos)
+        at = (sequence[:, None], position[:, None])
+        exact, fuzzy = self._prefixes(*at, rows["source"][:, :, 0])
+        source, dfa, rest = (rows.pop(f"summed_{name}") for name in ("source", "dfa", "rest"))
+        summed = (part[:, 0] for part in self._prefixes(*at, source[:, :1]))
         return Examples(
             sequence=sequence.astype(np.int32),
             position=position.astype(np.int32),
-            prefix_length=prefix_lengths(self._tokens, *where),
-            prefix_length_fuzzy=prefix_lengths(self._fuzzy_tokens, *where),
+            prefix_length=exact,
+            prefix_length_fuzzy=fuzzy,
+            summed=SummedSources(source, dfa, rest, *summed),
             **rows,  # pyright: ignore[reportArgumentType]
         )
+
+    def _prefixes(
+        self, sequence: Ints, position: Ints, source: NDArray[np.integer]
+    ) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+        """Exact and fuzzy prefix lengths before the sources [n k] of tokens [n 1]."""
+        where = (sequence, position, source.astype(np.int64), self._bos)
+        return prefix_lengths(self._tokens, *where), prefix_lengths(self._fuzzy_tokens, *where)
 
     def _evidence(
         self, examples: Examples, groups: tuple[ActivationGroup, ...], promoted: TokenLogits
@@ -148,7 +160,7 @@ def similar_features(sae: LayerSae, features: NDArray[np.int64]) -> list[Similar
 def _no_examples(n_heads: int, context_size: int) -> Examples:
     """What a dead feature has."""
     by_head = np.zeros((0, n_heads), np.float32)
-    numbers = np.zeros(0, np.float32)
+    numbers, none = np.zeros(0, np.float32), np.zeros(0, np.int16)
     return Examples(
         sequence=np.zeros(0, np.int32),
         position=np.zeros(0, np.int32),
@@ -163,6 +175,9 @@ def _no_examples(n_heads: int, context_size: int) -> Examples:
         prefix_length=np.zeros((0, n_heads), np.int16),
         prefix_length_fuzzy=np.zeros((0, n_heads), np.int16),
         sequence_activations=np.zeros((0, context_size), np.float16),
+        summed=SummedSources(
+            np.zeros((0, N_SOURCES), np.int16), np.zeros((0, N_SOURCES), np.float32), numbers, none, none
+        ),
     )
 
 

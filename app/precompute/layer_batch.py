@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from app.adapters.language_model import LayerActivations
-from app.attribution.dfa import keep_sources, pair_contributions, residual, sequence_dfa
+from app.attribution.dfa import (
+    dfa_by_source,
+    keep_sources,
+    pair_contributions,
+    residual,
+    sequence_dfa,
+)
 from app.attribution.sae import Encoded
 from app.errors import InvalidModel
 from app.precompute.bench import LayerSae
@@ -145,6 +151,7 @@ class LayerBatch:
         encoded, read = self.encoded, self.sae.read_by_head
         dfa = self.dfa(sequence, dest, feature)
         kept = keep_sources(dfa, dest)
+        summed = keep_sources(dfa_by_source(dfa)[:, None], dest)
         bias = self.sae.coder.bias(encoded, row, feature)
         pre_activation = encoded.hidden_pre[row, feature]
         pair = torch.arange(len(row), device=row.device)
@@ -158,6 +165,9 @@ class LayerBatch:
             "source": kept.source.numpy(force=True),
             "dfa": kept.dfa.numpy(force=True),
             "dfa_rest": kept.rest.numpy(force=True),
+            "summed_source": summed.source[:, 0].numpy(force=True),
+            "summed_dfa": summed.dfa[:, 0].numpy(force=True),
+            "summed_rest": summed.rest[:, 0].numpy(force=True),
             "sequence_activations": self._over_sequence(sequence, feature),
         }
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 from app.domain.records import N_INTERVAL_EXAMPLES, N_TOP_EXAMPLES, Json
 from app.errors import AppError
 
-FORMAT = 2  # raise it when the same plan would give other numbers
+FORMAT = 3  # raise it when the same plan would give other numbers
 _LIBRARIES = ("torch", "transformers", "transformer-lens", "sae-lens", "numpy")
 
 FeatureChoice = Literal["top", "all"]

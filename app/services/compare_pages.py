@@ -7,13 +7,14 @@ from app.domain.records import FeatureRecord, HeadRanking, Ranking
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
 from app.services import feature_parts as parts
-from app.services.page_models import (
+from app.services.compare_models import (
     ComparedFeature,
     ComparedHead,
     ComparedScore,
     ComparePage,
     FeatureExamples,
 )
+from app.services.compared_experiments import compared_experiments
 from app.services.pages import Reading, all_scores, check_head, in_order, sae_of
 from app.store.dashboards import get_ranking, get_sequences
 from app.store.features import get_features
@@ -47,6 +48,7 @@ def compare_page(reading: Reading, heads: Sequence[HeadRef], rank: Ranking = "de
         heads=_heads(reading, rankings, records),
         scores=_scores(reading, heads),
         features=_features(reading, rankings, records),
+        experiments=compared_experiments(reading.session, run, heads),
         others=tuple(
             HeadRef(heads[0].layer, index)
             for index in range(model.n_heads if heads else 0)

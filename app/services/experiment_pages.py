@@ -41,7 +41,7 @@ from app.store.dashboards import LiveRun
 
 MAX_BESIDE = 3  # scans of other models beside a scan
 Draw = Callable[[Any, FigureOptions], tuple[Figure, ...]]
-_FIGURES: dict[type[Result], Draw] = {
+_DRAW: dict[type[Result], Draw] = {
     LongPrefixResult: long_prefix_figures,
     HeadAblationResult: ablation_figures,
     PolysemanticityResult: role_figures,
@@ -56,7 +56,7 @@ def experiments_page(session: Session, run: LiveRun, viewer: Viewer | None) -> E
     """The experiments of an atlas that the viewer may see, newest first; without one, what everyone may see."""
     stored = store.list_experiments(session, run.slug)
     listed = [one for one in stored if sees_experiment(viewer, one.request.name)]
-    return ExperimentsPage(run.slug, summarise_run(run.record), tuple(map(_summary, listed)))
+    return ExperimentsPage(run.slug, summarise_run(run.record), tuple(map(summarise_experiment, listed)))
 
 
 def experiment_page(
@@ -81,13 +81,18 @@ def experiment_page(
     return ExperimentPage(
         model=run.slug,
         run=summarise_run(run.record),
-        experiment=_summary(stored),
+        experiment=summarise_experiment(stored),
         parameters=tuple(Parameter(key, _text(value)) for key, value in stored.request.parameters.items()),
         heads=tuple(NamedHead(head, sentence) for head, sentence in sorted(named.items())),
-        figures=() if result is None else _FIGURES[type(result)](result, options),
+        figures=() if result is None else figures_of_result(result, options),
         jobs=tuple(job for job in running if job.fingerprint == stored.id),
         query=options.query(),
     )
+
+
+def figures_of_result(result: Result, options: FigureOptions) -> tuple[Figure, ...]:
+    """Raises NotFound for an option that the experiment does not have."""
+    return _DRAW[type(result)](result, options)
 
 
 def figure_of(page: ExperimentPage, name: str | None) -> Figure:
@@ -111,7 +116,7 @@ def figure_csv(figure: Figure) -> bytes:
     return text.getvalue().encode()
 
 
-def _summary(stored: StoredExperiment) -> ExperimentSummary:
+def summarise_experiment(stored: StoredExperiment) -> ExperimentSummary:
     request = stored.request
     return ExperimentSummary(
         id=stored.id,

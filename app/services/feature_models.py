@@ -17,11 +17,11 @@ class WholeExample:
 
     model: Annotated[str, "The atlas"]
     feature: Annotated[FeatureRef, "The feature"]
-    head: Annotated[HeadRef, "The head whose DFA is shown"]
+    head: Annotated[HeadRef | None, "The head whose DFA is shown; null: that of all heads, summed"]
     run: Annotated[RunSummary, "The run the numbers come from"]
     align: Annotated[Align, "What stands at the hinge: the end of the matched prefix, or the tokens"]
     max_activation: Annotated[float, "Largest activation of the feature"]
-    dfa_maximum: Annotated[float, "Largest |DFA| of the head over the stored examples"]
+    dfa_maximum: Annotated[float, "Largest |DFA| of the head, or of all, over the stored examples"]
     whole: Annotated[Pair, "The example"]
 
 
@@ -29,7 +29,7 @@ class WholeExample:
 class ExampleFigures:
     """Over the stored examples, which over-represent strong activations."""
 
-    n: Annotated[int, "Examples with a source token of this head"]
+    n: Annotated[int, "Examples with a source token"]
     prefix_lengths: Annotated[
         tuple[int, ...], "How many have a matched prefix of 0, 1, 2 ... tokens; the last, or more"
     ]

@@ -1,15 +1,17 @@
 """Use cases of a feature's page and of a layer's list of features."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from app.domain.records import FeatureRecord, SaeRecord
+from app.domain.records import ExampleGroup, FeatureRecord, SaeRecord
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
 from app.services import feature_parts as parts
-from app.services.feature_figures import example_figures
+from app.services.feature_figures import example_figures, summed_evidence
 from app.services.feature_models import SimilarFeature, WholeExample
+from app.services.head_views import view_through
 from app.services.page_models import FeatureListing, FeaturePage, HeadShare, LayerPage
 from app.services.page_parts import Align, Pair, PairGroup, TokenLogit
 from app.services.pages import Reading, check_head, sae_of
@@ -17,6 +19,7 @@ from app.services.snippets import make_example, make_pair
 from app.store.dashboards import get_sequences
 from app.store.features import feature_neighbours, get_feature, get_features, list_features
 
+Through = HeadRef | Literal["all"]  # whose DFA is shown: one head's, or that of all heads summed
 N_TOP_SHOWN = 16
 N_INTERVAL_SHOWN = 4
 N_LISTED = 100  # features on one page of a layer
@@ -34,24 +37,27 @@ class Place:
 def feature_page(
     reading: Reading,
     ref: FeatureRef,
-    head: HeadRef | None,
+    head: Through | None,
     align: Align = "prefix",
     whole: Place | None = None,
 ) -> FeaturePage:
     """Through the given head, or the one with the largest decoder weight share; `whole`: an example shown in full.
 
-    Raises NotFound for a feature or example that is not stored, or a head of another layer.
+    Raises NotFound for a feature or example that is not stored, a head of another layer, or all heads where
+    the run did not keep their sum.
     """
     run = reading.run
     sae, record, chosen = _chosen(reading, ref, head)
     neighbours = feature_neighbours(reading.session, run, ref)
-    vocabulary, index = reading.vocabulary, chosen.head
+    vocabulary, index = reading.vocabulary, _index_of(chosen)
+    sequences = _sequences(reading, record)
     promoted = parts.whole_logits(record.promoted, vocabulary)
     return FeaturePage(
         model=run.slug,
         feature=ref,
         run=parts.summarise_run(run.record),
         head=chosen,
+        all_heads=record.examples is not None and record.examples.summed is not None,
         align=align,
         whole=None if whole is None else _whole(reading, record, index, align, whole),
         n_active=record.n_active,
@@ -61,13 +67,13 @@ def feature_page(
         heads=_heads(reading, record, promoted),
         promoted=promoted,
         suppressed=parts.whole_logits(record.suppressed, vocabulary),
-        head_promoted=parts.head_logits(record.head_promoted, index, vocabulary),
-        head_suppressed=parts.head_logits(record.head_suppressed, index, vocabulary),
+        head_promoted=parts.slice_logits(record.head_promoted, index, vocabulary),
+        head_suppressed=parts.slice_logits(record.head_suppressed, index, vocabulary),
         logit_histogram=parts.make_bins(record.logit_histogram),
         activation_histogram=parts.make_bins(record.activation_histogram),
-        evidence=parts.evidence_shares(record.evidence, index),
+        evidence=_evidence(reading, record, index, sequences),
         evidence_n=record.evidence.n_examples,
-        groups=_groups(reading, record, index, align),
+        groups=_groups(reading, record, index, align, sequences),
         worst_residual=record.worst_residual,
         dfa_maximum=parts.dfa_maximum(record, index),
         sae=sae,
@@ -80,7 +86,7 @@ def feature_page(
 
 
 def whole_example(
-    reading: Reading, ref: FeatureRef, head: HeadRef | None, align: Align, place: Place
+    reading: Reading, ref: FeatureRef, head: Through | None, align: Align, place: Place
 ) -> WholeExample:
     """One example alone, for a request of it. Raises as `feature_page` does."""
     _, record, chosen = _chosen(reading, ref, head)
@@ -91,32 +97,42 @@ def whole_example(
         run=parts.summarise_run(reading.run.record),
         align=align,
         max_activation=record.max_activation,
-        dfa_maximum=parts.dfa_maximum(record, chosen.head),
-        whole=_whole(reading, record, chosen.head, align, place),
+        dfa_maximum=parts.dfa_maximum(record, _index_of(chosen)),
+        whole=_whole(reading, record, _index_of(chosen), align, place),
     )
 
 
 def _chosen(
-    reading: Reading, ref: FeatureRef, head: HeadRef | None
-) -> tuple[SaeRecord, FeatureRecord, HeadRef]:
+    reading: Reading, ref: FeatureRef, head: Through | None
+) -> tuple[SaeRecord, FeatureRecord, HeadRef | None]:
+    """The feature and the head to see it through; None: all heads."""
     sae = _layer_sae(reading, ref.layer)
     if ref.index >= sae.d_sae:
         raise NotFound(f"layer {ref.layer} has {sae.d_sae} features; {ref} is not one of them")
     record = get_feature(reading.session, reading.run, ref)
+    if head == "all":
+        if record.examples is not None:
+            view_through(record.examples, None)
+        return sae, record, None
     chosen = head or largest_head(record)
     _check_writer(reading, chosen, ref)
     return sae, record, chosen
 
 
-def _whole(reading: Reading, record: FeatureRecord, head: int, align: Align, place: Place) -> Pair:
+def _index_of(head: HeadRef | None) -> int | None:
+    return None if head is None else head.head
+
+
+def _whole(reading: Reading, record: FeatureRecord, head: int | None, align: Align, place: Place) -> Pair:
     examples = record.examples
     if examples is not None:
         found = (examples.sequence == place.sequence) & (examples.position == place.position)
         for index in np.flatnonzero(found)[:1].tolist():
             group = next(group.name for group in record.groups if group.start <= index < group.stop)
             tokens = get_sequences(reading.session, reading.run, [place.sequence])[place.sequence]
-            example = make_example(examples, index, head, group)
-            return make_pair(example, examples, index, head, tokens, reading.vocabulary, align, whole=True)
+            view = view_through(examples, head)
+            example = make_example(examples, view, index, group)
+            return make_pair(example, examples, view, index, tokens, reading.vocabulary, align, whole=True)
     raise NotFound(f"{record.ref} has no example at {place.sequence}:{place.position}")
 
 
@@ -192,20 +208,38 @@ def _heads(
     )
 
 
-def _groups(reading: Reading, record: FeatureRecord, head: int, align: Align) -> tuple[PairGroup, ...]:
+def _n_shown(group: ExampleGroup) -> int:
+    return N_TOP_SHOWN if group.name == "top" else N_INTERVAL_SHOWN
+
+
+def _sequences(reading: Reading, record: FeatureRecord) -> parts.Sequences:
+    """The text of every example that is shown, and of the whole top group, over which evidence is counted."""
+    wanted: set[int] = set()
+    for place, group in enumerate(record.groups):
+        wanted |= parts.sequences_of(record, group, group.stop if place == 0 else _n_shown(group))
+    return get_sequences(reading.session, reading.run, wanted)
+
+
+def _evidence(
+    reading: Reading, record: FeatureRecord, head: int | None, sequences: parts.Sequences
+) -> dict[str, float]:
+    if head is None:
+        return summed_evidence(record, sequences, reading.run.record.model.bos_token_id)
+    return parts.evidence_shares(record.evidence, head)
+
+
+def _groups(
+    reading: Reading, record: FeatureRecord, head: int | None, align: Align, sequences: parts.Sequences
+) -> tuple[PairGroup, ...]:
     if record.examples is None:
         return ()
-    shown = [(group, N_TOP_SHOWN if group.name == "top" else N_INTERVAL_SHOWN) for group in record.groups]
-    wanted: set[int] = set()
-    for group, n_shown in shown:
-        wanted |= parts.sequences_of(record, group, n_shown)
-    sequences = get_sequences(reading.session, reading.run, wanted)
+    vocabulary = reading.vocabulary
     return tuple(
         PairGroup(
             parts.make_group(group),
-            parts.group_pairs(record, group, head, n_shown, sequences, reading.vocabulary, align),
+            parts.group_pairs(record, group, head, _n_shown(group), sequences, vocabulary, align),
         )
-        for group, n_shown in shown
+        for group in record.groups
     )
 
 

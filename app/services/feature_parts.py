@@ -16,6 +16,7 @@ from app.domain.records import (
     TokenLogits,
 )
 from app.domain.tokens import Vocabulary
+from app.services.head_views import view_through
 from app.services.page_parts import (
     ActivationGroup,
     Align,
@@ -78,6 +79,11 @@ def head_logits(logits: TokenLogits, head: int, vocabulary: Vocabulary) -> tuple
     return make_logits(logits.token_id[head], logits.logit[head], vocabulary)
 
 
+def slice_logits(logits: TokenLogits, head: int | None, vocabulary: Vocabulary) -> tuple[TokenLogit, ...]:
+    """Of one head's slice; nothing for all heads, whose logits are those of the feature."""
+    return () if head is None else head_logits(logits, head, vocabulary)
+
+
 def _fve_values(fve: FveByHead | None, head: int) -> FveValues | None:
     if fve is None:
         return None
@@ -117,24 +123,26 @@ def make_examples(feature: FeatureRecord, head: int) -> tuple[Example, ...]:
     """Every stored example through one head, in stored order."""
     if feature.examples is None:
         return ()
+    view = view_through(feature.examples, head)
     return tuple(
-        make_example(feature.examples, index, head, group.name)
+        make_example(feature.examples, view, index, group.name)
         for group in feature.groups
         for index in range(group.start, group.stop)
     )
 
 
-def dfa_maximum(feature: FeatureRecord, head: int) -> float:
+def dfa_maximum(feature: FeatureRecord, head: int | None) -> float:
+    """Largest |DFA| over the stored examples, through one head or (None) all of them."""
     examples = feature.examples
     if examples is None or not len(examples):
         return 0.0
-    return float(np.abs(examples.dfa[:, head]).max())
+    return float(np.abs(view_through(examples, head).dfa).max())
 
 
 def group_pairs(
     feature: FeatureRecord,
     group: ExampleGroup,
-    head: int,
+    head: int | None,
     n_shown: int,
     sequences: Sequences,
     vocabulary: Vocabulary,
@@ -144,11 +152,12 @@ def group_pairs(
     examples: Examples | None = feature.examples
     if examples is None:
         return ()
+    view = view_through(examples, head)
     pairs: list[Pair] = []
     for index in range(group.start, min(group.stop, group.start + n_shown)):
-        example = make_example(examples, index, head, group.name)
+        example = make_example(examples, view, index, group.name)
         tokens = sequences[example.sequence]
-        pairs.append(make_pair(example, examples, index, head, tokens, vocabulary, align))
+        pairs.append(make_pair(example, examples, view, index, tokens, vocabulary, align))
     return tuple(pairs)
 
 

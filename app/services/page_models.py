@@ -31,6 +31,8 @@ class HeadPage:
     scores: Annotated[dict[str, float], "The head's scores by name"]
     rank: Annotated[Ranking, "What the features are ranked by"]
     align: Annotated[Align, "What stands at the hinge: the end of the matched prefix, or the tokens", DRAWN]
+    open: Annotated[FeatureRef | None, "The row that was asked to be open; null for the strongest", DRAWN]
+    open_group: Annotated[int, "Which of its groups of activation", DRAWN]
     features: Annotated[tuple[FeatureThroughHead, ...], "The head's top features, best first"]
     k: Annotated[int, "How many features were asked for"]
     previous: Annotated[HeadRef | None, "The head before this one"]
@@ -81,7 +83,8 @@ class FeaturePage:
     model: Annotated[str, "The atlas"]
     feature: Annotated[FeatureRef, "The feature"]
     run: Annotated[RunSummary, "The run the numbers come from"]
-    head: Annotated[HeadRef, "The head whose DFA is shown"]
+    head: Annotated[HeadRef | None, "The head whose DFA is shown; null: that of all heads, summed"]
+    all_heads: Annotated[bool, "Whether the run kept the DFA of all heads, summed"]
     align: Annotated[Align, "What stands at the hinge: the end of the matched prefix, or the tokens", DRAWN]
     whole: Annotated[Pair | None, "The example whose whole text is shown, where one was asked for", DRAWN]
     n_active: Annotated[int, "Counted tokens where the feature is active"]
@@ -91,8 +94,12 @@ class FeaturePage:
     heads: Annotated[tuple[HeadShare, ...], "Every head's part in the feature"]
     promoted: Annotated[tuple[TokenLogit, ...], "Tokens the feature promotes"]
     suppressed: Annotated[tuple[TokenLogit, ...], "Tokens the feature suppresses"]
-    head_promoted: Annotated[tuple[TokenLogit, ...], "Tokens promoted by the chosen head's slice alone"]
-    head_suppressed: Annotated[tuple[TokenLogit, ...], "Tokens suppressed by the chosen head's slice alone"]
+    head_promoted: Annotated[
+        tuple[TokenLogit, ...], "Tokens promoted by the chosen head's slice alone; none for all heads"
+    ]
+    head_suppressed: Annotated[
+        tuple[TokenLogit, ...], "Tokens suppressed by the chosen head's slice alone; none for all heads"
+    ]
     logit_histogram: Annotated[Bins, "Logit effects over the vocabulary"]
     activation_histogram: Annotated[Bins, "Activations over active tokens"]
     evidence: Annotated[
@@ -101,10 +108,10 @@ class FeaturePage:
     evidence_n: Annotated[int, "Top examples counted"]
     groups: Annotated[tuple[PairGroup, ...], "Examples with their text by group of activation"]
     worst_residual: Annotated[float, "Largest residual over the stored examples"]
-    dfa_maximum: Annotated[float, "Largest |DFA| of the chosen head over the stored examples"]
+    dfa_maximum: Annotated[float, "Largest |DFA| of the chosen head, or of all, over the stored examples"]
     sae: Annotated[SaeRecord, "The layer's SAE"]
     similar: Annotated[tuple[SimilarFeature, ...], "Stored features with the most similar decoder rows"]
-    figures: Annotated[ExampleFigures, "What the stored examples have in common through this head"]
+    figures: Annotated[ExampleFigures, "What the stored examples have in common through the head"]
     n_layers: Annotated[int, "Layers of the model"]
     previous: Annotated[FeatureRef | None, "The stored feature of the layer before this one"]
     next: Annotated[FeatureRef | None, "The stored feature of the layer after this one"]
@@ -216,69 +223,7 @@ class LayerPage:
 
 
 @dataclass(frozen=True)
-class ComparedScore:
-    """One score of the compared heads."""
-
-    name: Annotated[str, "The score"]
-    by_head: Annotated[tuple[float | None, ...], "Its value for each compared head; null where it has none"]
-    values: Annotated[tuple[float, ...], "The values of all heads of the model", DRAWN]
-
-
-@dataclass(frozen=True)
-class ComparedFeature:
-    """A feature that is among the top ten of at least one of the compared heads."""
-
-    feature: Annotated[FeatureRef, "The feature"]
-    ranks: Annotated[tuple[int | None, ...], "Place among each head's top ten; null beyond it"]
-    decoder_weight_shares: Annotated[
-        tuple[float | None, ...], "Decoder weight share of each head; null for a head of another layer"
-    ]
-    fve: Annotated[tuple[float | None, ...], "FVE by each head (covariance share, active tokens)"]
-    in_all: Annotated[bool, "Whether it is among the top ten of every compared head"]
-    promoted: Annotated[tuple[TokenLogit, ...], "The first tokens it promotes"]
-
-
-@dataclass(frozen=True)
-class FeatureExamples:
-    """A head's top feature with its strongest examples, seen through that head."""
-
-    feature: Annotated[FeatureRef, "The feature"]
-    promoted: Annotated[tuple[TokenLogit, ...], "The first tokens it promotes"]
-    evidence: Annotated[dict[str, float], "Share of its top examples that show each behaviour"]
-    evidence_n: Annotated[int, "Top examples counted"]
-    max_activation: Annotated[float, "Largest activation"]
-    dfa_maximum: Annotated[float, "Largest |DFA| of the head over the stored examples"]
-    pairs: Annotated[tuple[Pair, ...], "Its strongest examples with their text"]
-
-
-@dataclass(frozen=True)
-class ComparedHead:
-    head: Annotated[HeadRef, "The head"]
-    has_sae: Annotated[bool, "Whether its layer has an SAE in this atlas"]
-    strongest: Annotated[tuple[FeatureExamples, ...], "Its first features with their strongest examples"]
-
-
-@dataclass(frozen=True)
-class ComparePage:
-    model: Annotated[str, "The atlas"]
-    run: Annotated[RunSummary, "The run the numbers come from"]
-    rank: Annotated[Ranking, "What the features are ranked by"]
-    heads: Annotated[tuple[ComparedHead, ...], "The compared heads, in the order asked for"]
-    scores: Annotated[tuple[ComparedScore, ...], "Every score of the heads"]
-    features: Annotated[
-        tuple[ComparedFeature, ...], "Their top features: those of every head first, then head by head"
-    ]
-    others: Annotated[tuple[HeadRef, ...], "Heads of the first one's layer that could be added"]
-    n_heads_total: Annotated[int, "Heads of the model"]
-    previous: Annotated[HeadRef | None, "The head before the last compared one, in its layer"]
-    next: Annotated[HeadRef | None, "The head after the last compared one, in its layer"]
-
-
-@dataclass(frozen=True)
 class ErrorPage:
     status: Annotated[int, "HTTP status code"]
     title: Annotated[str, "Its name"]
     message: Annotated[str, "What went wrong, in one sentence"]
-
-
-PageModel = IndexPage | AtlasPage | HeadPage | FeatureRow | FeaturePage | LayerPage | ComparePage | ErrorPage

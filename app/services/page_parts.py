@@ -87,10 +87,10 @@ class Example:
     position: Annotated[int, "Position of the firing token, the beginning-of-sequence token being 0"]
     activation: Annotated[float, "The feature's activation"]
     pre_activation: Annotated[float, "The activation before the activation function, from the encode path"]
-    head_contribution: Annotated[float, "What this head adds to the pre-activation"]
+    head_contribution: Annotated[float, "What the head, or all of them, add to the pre-activation"]
     head_share: Annotated[float | None, "head_contribution over pre_activation; null where that is 0"]
-    source_position: Annotated[int | None, "The token with this head's largest DFA; null where there is none"]
-    source_dfa: Annotated[float | None, "The DFA of that token through this head"]
+    source_position: Annotated[int | None, "The token with the largest DFA; null where there is none"]
+    source_dfa: Annotated[float | None, "The DFA of that token through the head or all heads"]
     prefix_length: Annotated[
         int, "Tokens before the source equal to the tokens up to the firing one, exactly"
     ]

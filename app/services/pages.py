@@ -115,6 +115,8 @@ def head_page(reading: Reading, question: HeadQuestion) -> HeadPage:
         scores=head.scores,
         rank=question.rank,
         align=question.align,
+        open=question.open_feature,
+        open_group=question.open_group,
         features=_rows(reading, question),
         k=question.k,
         previous=_neighbour(run, ref, -1),

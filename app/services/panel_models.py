@@ -5,8 +5,10 @@ from typing import Annotated
 
 from app.domain.annotations import FeatureNote, Group, HeadAnnotation, Status
 from app.domain.head_types import HeadType
+from app.domain.records import Ranking
 from app.domain.refs import FeatureRef, HeadRef
 from app.domain.roles import Abstraction, Family, normalised
+from app.services.page_parts import DRAWN, Align
 from app.services.suggestions import FeatureSuggestion
 
 
@@ -200,6 +202,9 @@ class HistoryPage:
     annotator: Annotated[str, "Whose record it is"]
     own: Annotated[bool, "Whether it is the viewer's own, and versions of it can be restored"]
     entries: Annotated[tuple[HistoryEntry, ...], "Its revisions, newest first"]
+    rank: Annotated[Ranking, "How the head's page is ranked that leads here", DRAWN] = "decoder_weight"
+    k: Annotated[int, "How many features it shows", DRAWN] = 10
+    align: Annotated[Align, "What it aligns by", DRAWN] = "prefix"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from app.domain.records import Examples
 from app.domain.tokens import TokenView, Vocabulary
+from app.services.head_views import HeadView
 from app.services.page_parts import Align, Cell, Example, Pair, Strip
 
 # What the widest page can show of a strip: more would be clipped, and every token costs markup.
@@ -57,11 +58,11 @@ def make_strip(
     )
 
 
-def make_example(examples: Examples, index: int, head: int, group: str) -> Example:
-    """One row of the examples, seen through one head."""
-    source = int(examples.source[index, head, 0])
+def make_example(examples: Examples, view: HeadView, index: int, group: str) -> Example:
+    """One row of the examples, seen through one head or all of them."""
+    source = int(view.source[index, 0])
     pre_activation = float(examples.pre_activation[index])
-    contribution = float(examples.head_contribution[index, head])
+    contribution = float(view.contribution[index])
     return Example(
         group=group,
         sequence=int(examples.sequence[index]),
@@ -71,9 +72,9 @@ def make_example(examples: Examples, index: int, head: int, group: str) -> Examp
         head_contribution=contribution,
         head_share=contribution / pre_activation if pre_activation else None,
         source_position=source if source >= 0 else None,
-        source_dfa=float(examples.dfa[index, head, 0]) if source >= 0 else None,
-        prefix_length=int(examples.prefix_length[index, head]),
-        prefix_length_fuzzy=int(examples.prefix_length_fuzzy[index, head]),
+        source_dfa=float(view.dfa[index, 0]) if source >= 0 else None,
+        prefix_length=int(view.prefix_length[index]),
+        prefix_length_fuzzy=int(view.prefix_length_fuzzy[index]),
         residual=float(examples.residual[index]),
     )
 
@@ -81,8 +82,8 @@ def make_example(examples: Examples, index: int, head: int, group: str) -> Examp
 def make_pair(
     example: Example,
     examples: Examples,
+    view: HeadView,
     index: int,
-    head: int,
     tokens: NDArray[np.int32],
     vocabulary: Vocabulary,
     align: Align = "prefix",
@@ -101,7 +102,7 @@ def make_pair(
     fires = make_strip(views, example.position + 1, active, n_matched, whole=whole)
     if example.source_position is None:
         return Pair(example, Strip((), ()), fires)
-    slots = zip(examples.source[index, head], examples.dfa[index, head], strict=True)
+    slots = zip(view.source[index], view.dfa[index], strict=True)
     read = {int(source): float(dfa) for source, dfa in slots if source >= 0}
     by_token = align == "token"
     hinge = example.source_position + by_token

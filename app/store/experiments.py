@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, tuple_, update
 from sqlalchemy.orm import Session, undefer
 
 from app.domain.experiments.records import ExperimentRequest, State, StoredExperiment
@@ -22,6 +22,7 @@ class HeadFinding:
     """What one experiment found of one head."""
 
     experiment: StoredExperiment
+    head: HeadRef
     finding: str
 
 
@@ -103,17 +104,21 @@ def newest_elsewhere(session: Session, slug: str, name: str, limit: int) -> list
     return list(found.values())
 
 
-def findings_of(session: Session, slug: str, head: HeadRef, limit: int = 50) -> list[HeadFinding]:
-    """What experiments that are done found of a head, newest first."""
+def findings_of(session: Session, slug: str, *heads: HeadRef, limit: int = 50) -> list[HeadFinding]:
+    """What experiments that are done found of the heads, newest first; `limit` is of findings for each head."""
+    places = tuple_(ExperimentHeadRow.layer, ExperimentHeadRow.head)
     query = (
-        select(ExperimentRow, Atlas.slug, ExperimentHeadRow.finding)
+        select(ExperimentRow, Atlas.slug, ExperimentHeadRow)
         .join(Atlas, Atlas.id == ExperimentRow.atlas_id)
         .join(ExperimentHeadRow, ExperimentHeadRow.experiment_id == ExperimentRow.id)
-        .where(Atlas.slug == slug, ExperimentHeadRow.layer == head.layer, ExperimentHeadRow.head == head.head)
+        .where(Atlas.slug == slug, places.in_([(head.layer, head.head) for head in heads]))
         .order_by(ExperimentRow.created_at.desc(), ExperimentRow.id)
     )
-    rows = session.execute(query.limit(limit))
-    return [HeadFinding(_record(row, atlas), finding) for row, atlas, finding in rows]
+    rows = session.execute(query.limit(limit * len(heads)))
+    return [
+        HeadFinding(_record(row, atlas), HeadRef(found.layer, found.head), found.finding)
+        for row, atlas, found in rows
+    ]
 
 
 _SELECT = select(ExperimentRow, Atlas.slug).join(Atlas, Atlas.id == ExperimentRow.atlas_id)

@@ -14,6 +14,7 @@ from app.domain.records import (
     FveByHead,
     Histogram,
     SimilarFeatures,
+    SummedSources,
     TokenLogits,
 )
 from app.domain.refs import FeatureRef
@@ -32,6 +33,7 @@ _GROUP_DTYPES = {
     "start": np.int64,
     "stop": np.int64,
 }
+_COLUMNS = tuple(column.name for column in fields(Examples) if column.name != "summed")
 _Arrays = dict[str, NDArray[Any]]
 
 
@@ -132,7 +134,11 @@ def _groups(arrays: _Arrays) -> tuple[ExampleGroup, ...]:
 
 def pack_examples(examples: Examples, ref: FeatureRef) -> bytes:
     """All examples of a feature. Raises ValueError for a NaN or infinity."""
-    arrays: _Arrays = {column.name: getattr(examples, column.name) for column in fields(Examples)}
+    arrays: _Arrays = {name: getattr(examples, name) for name in _COLUMNS}
+    if examples.summed is not None:
+        arrays |= {
+            f"summed.{part.name}": getattr(examples.summed, part.name) for part in fields(SummedSources)
+        }
     _refuse_not_finite(arrays, ref)
     return pack(arrays)
 
@@ -140,7 +146,12 @@ def pack_examples(examples: Examples, ref: FeatureRef) -> bytes:
 def unpack_examples(blob: bytes) -> Examples:
     """Raises InvalidStore when the block is damaged."""
     arrays = _Loaded(unpack(blob))
-    return Examples(**{column.name: arrays[column.name] for column in fields(Examples)})
+    summed = (
+        SummedSources(*(arrays[f"summed.{part.name}"] for part in fields(SummedSources)))
+        if "summed.source" in arrays
+        else None
+    )
+    return Examples(**{name: arrays[name] for name in _COLUMNS}, summed=summed)
 
 
 def _refuse_not_finite(arrays: _Arrays, ref: FeatureRef) -> None:

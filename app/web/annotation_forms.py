@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Depends, Request
@@ -41,22 +40,13 @@ async def read_fields(request: Request) -> FormData:
 Fields = Annotated[FormData, Depends(read_fields)]
 
 
-@dataclass(frozen=True)
-class HeadForm:
-    """What was sent, and which rows the page showed."""
-
-    sent: Sent
-    rank: Ranking
-    k: int
-
-
-def read_head_form(form: FormData) -> HeadForm:
+def read_head_form(form: FormData) -> Sent:
     """Raises InvalidAnnotation for fields that our own page would not send."""
     action, _, argument = _text(form, "action", "save").partition(":")
     groups, numbers = _groups(form)
     labels = _labels(form, numbers)
     used = {label.group for label in labels}
-    sent = Sent(
+    return Sent(
         content=HeadAnnotation(
             groups=tuple(group for group, offered in groups if not offered or group.name in used),
             labels=labels,
@@ -80,7 +70,6 @@ def read_head_form(form: FormData) -> HeadForm:
         suggested=_suggested(form, action, argument),
         key=_text(form, "key"),
     )
-    return HeadForm(sent, _ranking(form, "page_rank"), max(1, min(50, _number(form, "page_k", 10))))
 
 
 def _text(form: Mapping[str, Any], name: str, default: str = "") -> str:

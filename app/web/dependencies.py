@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from app.domain.refs import MAX_INDEX, FeatureRef, HeadRef, InvalidReference
 from app.domain.slugs import InvalidSlug, check_slug
 from app.errors import NotFound
+from app.services.feature_pages import Through
 from app.services.pages import Reading
 from app.services.run_cache import RunCache
 from app.store.dashboards import (
@@ -90,6 +91,11 @@ def parse_head(text: str) -> HeadRef:
         return HeadRef.parse(text)
     except InvalidReference as error:
         raise PageNotFound("That is not the name of a head; heads look like L5H1.") from error
+
+
+def parse_through(text: str) -> Through:
+    """One head, or all of them. Raises as parse_head does."""
+    return "all" if text == "all" else parse_head(text)
 
 
 def parse_feature(text: str, layer: int | None = None) -> FeatureRef:

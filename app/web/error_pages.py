@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.errors import AppError, InvalidStore
+from app.services.head_views import SumNotKept
 from app.services.page_models import ErrorPage
 from app.web.answers import is_fragment, wants_json
 from app.web.dependencies import PageNotFound, get_site
@@ -65,7 +66,7 @@ def on_app_error(request: Request, error: Exception) -> Response:
         logger.error("store unusable", extra={"detail": str(error)})
         return error_response(request, 503, f"{error}.".capitalize(), {"Retry-After": "5"})
     status = error.status_code if isinstance(error, AppError) else 500
-    if status == 404 and not isinstance(error, PageNotFound):
+    if status == 404 and not isinstance(error, PageNotFound | SumNotKept):
         return error_response(request, 404, MESSAGES[404])
     headers = {"Retry-After": "5"} if status == 503 else None
     return error_response(request, status, str(error), headers)

@@ -12,8 +12,9 @@ from fastapi.openapi.utils import get_openapi
 from app.domain.records import Json
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.about import AboutPage
+from app.services.compare_models import ComparePage
 from app.services.experiment_models import ExperimentPage, ExperimentsPage
-from app.services.page_models import AtlasPage, ComparePage, FeaturePage, HeadPage, IndexPage, LayerPage
+from app.services.page_models import AtlasPage, FeaturePage, HeadPage, IndexPage, LayerPage
 from app.services.page_parts import FieldHelp, described_fields
 from app.services.panel_models import HeadRecordsPage, HistoryPage, NotesPage
 from app.services.prompt_models import PromptPage

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, groupby, pairwise
 
 from app.domain.head_types import HEAD_TYPE_NAMES, HEAD_TYPES, HeadType
 from app.services.agreement import TypePair
+from app.services.sheet_models import LayerLine
 from app.services.sheet_view import DEFAULT_COLUMNS, SheetView
 
 COLUMN_NAMES = {
@@ -32,6 +33,12 @@ COLUMN_SETS = (
     ("Evidence", ("n_evidence", "evidence")),
     ("Made with", ("run", "against_sae", "software")),
 )
+
+
+def layer_blocks(layers: Sequence[LayerLine]) -> list[tuple[LayerLine, ...]]:
+    """Layers of which something is said one by one, and neighbours of which nothing is together."""
+    blocks = groupby(layers, key=lambda line: not (line.n_heads or line.published))
+    return list(chain.from_iterable([tuple(run)] if empty else zip(run) for empty, run in blocks))
 
 
 def column_name(column: str) -> str:
@@ -134,6 +141,7 @@ def sorted_by(view: SheetView, column: str) -> str:
 
 
 GLOBALS = {
+    "layer_blocks": layer_blocks,
     "column_name": column_name,
     "column_sets": COLUMN_SETS,
     "type_title": type_title,

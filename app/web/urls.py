@@ -15,16 +15,27 @@ def atlas_url(model: str, **query: object) -> str:
     return _with_query(f"/{quote(model, safe='')}", query)
 
 
+# What a head's page shows where its address does not say.
+_HEAD_DEFAULTS: dict[str, object] = {"rank": "decoder_weight", "k": 10, "align": "prefix"}
+
+
+def _head_path(model: str, head: HeadRef, below: str, query: dict[str, object]) -> str:
+    given = {name: value for name, value in query.items() if _HEAD_DEFAULTS.get(name) != value}
+    return _with_query(f"/{quote(model, safe='')}/heads/{head}{below}", given)
+
+
 def head_url(model: str, head: HeadRef, **query: object) -> str:
-    return _with_query(f"/{quote(model, safe='')}/heads/{head}", query)
+    """What the page shows by default is left out."""
+    return _head_path(model, head, "", query)
 
 
-def annotation_url(model: str, head: HeadRef) -> str:
-    return f"{head_url(model, head)}/annotation"
+def annotation_url(model: str, head: HeadRef, **query: object) -> str:
+    """Where the form goes; the query says how the page that it is on is shown."""
+    return _head_path(model, head, "/annotation", query)
 
 
 def history_url(model: str, head: HeadRef, **query: object) -> str:
-    return _with_query(f"{head_url(model, head)}/history", query)
+    return _head_path(model, head, "/history", query)
 
 
 def feature_url(model: str, feature: FeatureRef, **query: object) -> str:

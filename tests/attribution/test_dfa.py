@@ -156,6 +156,18 @@ def test_kept_sources_and_rest_sum_to_the_head() -> None:
     assert_close(kept.dfa.sum(-1) + kept.rest, s.contributions(), rtol=1e-5, atol=1e-6)
 
 
+def test_sources_kept_of_all_heads_are_the_slow_loop_and_sum_to_the_pre_activation() -> None:
+    s = Sequence(dtype=torch.float32)
+    summed = dfa_by_source(s.dfa())[:, None]
+    kept = keep_sources(summed, s.token)
+    assert_kept(kept, summed.float(), s.token)
+    for e in range(len(s.token)):
+        slow = [sum(slow_dfa(s, e, h, src) for h in range(N_HEADS)) for src in range(N_TOKEN)]
+        assert_close(summed[e, 0].tolist(), slow, rtol=1e-5, atol=1e-6)
+    total = kept.dfa.sum(-1) + kept.rest + s.bias[s.feature][:, None]
+    assert_close(total[:, 0], s.pre_activation(), rtol=1e-5, atol=1e-5)
+
+
 def test_a_future_source_is_never_kept_but_never_lost() -> None:
     dfa = torch.zeros(1, 1, 20)
     dfa[0, 0, 3], dfa[0, 0, 15] = -1.0, 100.0

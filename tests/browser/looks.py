@@ -12,6 +12,38 @@ new PerformanceObserver(list => {
 }).observe({type: "layout-shift", buffered: true});
 """
 
+FIND_COVERED = """
+() => {
+    const covered = [];
+    for (const element of document.querySelectorAll("h1, h2, h3, p, dt, dd, th, label, legend, summary, button")) {
+        const text = [...element.childNodes].find(node => node.nodeType === 3 && node.data.trim());
+        if (!text || !element.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
+        if (element.closest(".vh, [hidden], dialog, #card")) continue;
+        element.scrollIntoView({block: "center", inline: "center", behavior: "instant"});
+        const range = document.createRange();
+        const start = text.data.search(/\\S/);
+        range.setStart(text, start);
+        range.setEnd(text, start + 1);
+        const box = range.getBoundingClientRect();
+        const x = box.left + box.width / 2, y = box.top + box.height / 2;
+        const top = document.elementFromPoint(x, y);
+        const clipped = x < 0 || y < 0 || x > innerWidth || y > innerHeight || !box.width;
+        if (clipped || !top || top.closest(".status, .panel footer")) continue;
+        if (!element.contains(top) && !top.contains(element))
+            covered.push([text.data.trim().slice(0, 40), top.outerHTML.slice(0, 80)]);
+        if (top !== element && top.matches("input, select, textarea"))
+            covered.push([text.data.trim().slice(0, 40), top.outerHTML.slice(0, 80)]);
+    }
+    scrollTo(0, 0);
+    return covered;
+}
+"""
+
+
+def covered(page: Page) -> list[object]:
+    """Words whose first letter lies under something else, and what it is."""
+    return page.evaluate(FIND_COVERED)
+
 
 def violations(page: Page, width: int) -> list[object]:
     """What axe finds. The policy would stop axe itself, so the tab must have been opened without it."""

@@ -30,10 +30,11 @@ def wide_run() -> StoredRun:
 def with_one_example(feature: FeatureRecord) -> FeatureRecord:
     examples = feature.examples
     assert examples is not None
-    columns = {name: getattr(examples, name)[:1] for name in vars(examples)}
+    columns = {name: column[:1] for name, column in vars(examples).items() if name != "summed"}
     top = feature.groups[0]
     group = ExampleGroup("top", top.upper, top.upper, 1, 1.0, 0, 1)
-    one = replace(examples, **columns)
+    summed = replace(examples.summed, **{name: column[:1] for name, column in vars(examples.summed).items()})
+    one = replace(examples, **columns, summed=summed)
     return replace(feature, n_active=1, fve_active=None, groups=(group,), examples=one)
 
 

@@ -3,8 +3,8 @@
 import pytest
 from conftest import Visit, open_tab
 from experiment_results import FAILED, RUNNING, results, store_experiments
+from looks import covered, overflow, violations
 from playwright.sync_api import Browser, expect
-from test_pages_in_a_browser import AXE
 
 from app.store.engine import open_store
 
@@ -25,11 +25,12 @@ def address(ids: dict[str, str], name: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["list", *NAMES])
-def test_nothing_scrolls_sideways(visit: Visit, ids: dict[str, str], name: str) -> None:
+def test_nothing_scrolls_sideways_or_covers_words(visit: Visit, ids: dict[str, str], name: str) -> None:
     for width in (1440, 1024, 390):
         visit.page.set_viewport_size({"width": width, "height": 900})
         visit.go(address(ids, name))
-        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert overflow(visit.page) <= 0
+        assert covered(visit.page) == []
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -48,11 +49,7 @@ def test_axe_finds_nothing(
         visit.go(address(ids, name))
         for table in visit.page.locator("details").all():
             table.locator("summary").click()
-        visit.page.evaluate(AXE)
-        rules = {"target-size": {"enabled": width < 820}}
-        options = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "rules": rules}
-        found = visit.page.evaluate("async options => (await axe.run(options)).violations", options)
-        assert [(one["id"], [node["target"] for node in one["nodes"]][:3]) for one in found] == []
+        assert violations(visit.page, width) == []
         visit.page.context.close()
 
 
@@ -84,3 +81,10 @@ def test_lines_and_marks_of_two_heads_differ_in_both_themes(
         assert ground not in strokes
         visit.page.context.close()
         assert visit.errors == []
+
+
+def test_how_it_was_made_is_there_at_every_width(visit: Visit, ids: dict[str, str]) -> None:
+    for width in (1440, 1024, 390):
+        visit.page.set_viewport_size({"width": width, "height": 900})
+        visit.go(address(ids, "head-ablation"))
+        expect(visit.page.locator(".made dt").first).to_be_visible()

@@ -1,5 +1,7 @@
 """Single edits, the line that undo and redo walk, and what would change a type, in words."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,6 +107,12 @@ LABELS = st.lists(st.sampled_from(["a", "b", "c", Mark.UNCLEAR, Mark.UNLABELLED]
 def test_what_would_change_is_true_and_names_a_type(labels):
     for sentence in changes_in_words(labels, 10):
         assert any(f"{name}." in sentence for name in HEAD_TYPE_NAMES.values())
+        places = re.match(r"If (\d+)(?: and (\d+))? (?:joins?|is|are) ", sentence)
+        found = classify(labels, 10)
+        largest = found.groups[0][0] if found.groups else None
+        for place in filter(None, places.groups() if places else ()):
+            now = labels[int(place) - 1]
+            assert now is Mark.UNLABELLED if found.n_unlabelled else now != largest
     assert len(changes_in_words(labels, 10)) <= 2
 
 
@@ -112,12 +120,26 @@ def test_words_of_a_head():
     labels = ["a"] * 9 + [Mark.UNLABELLED]
     assert counts_in_words(classify(labels)) == "9 in “a”, 1 open"
     assert changes_in_words(labels, 10) == (
-        "If it joins “a”: plausibly monosemantic.",
-        "If it is unclear: plausibly monosemantic, minor exceptions.",
+        "If 10 joins “a”: plausibly monosemantic.",
+        "If 10 is unclear: plausibly monosemantic, minor exceptions.",
     )
-    assert changes_in_words(["a"] * 8 + ["b"] * 2, 10) == (
-        "2 more in “a”: plausibly monosemantic.",
+    assert changes_in_words([Mark.UNLABELLED, "a", Mark.UNLABELLED, *["a"] * 7], 10) == (
+        "If 1 and 3 join “a”: plausibly monosemantic.",
+        "If 1 and 3 are unclear: plausibly monosemantic, minor exceptions.",
+    )
+    assert changes_in_words([*["a"] * 7, *[Mark.UNLABELLED] * 3], 10)[0] == (
+        "If all 3 join “a”: plausibly monosemantic."
+    )
+    assert changes_in_words(["a", "b", *["a"] * 7, "b"], 10) == (
+        "If 2 and 10 join “a”: plausibly monosemantic.",
         "1 fewer in “a”: polysemantic.",
+    )
+    assert changes_in_words([*["a"] * 4, Mark.UNCLEAR, *["A"] * 5], 10)[0] == (
+        "If 5 joins “a”: plausibly monosemantic."
+    )
+    # One of the two would do, so neither is named.
+    assert changes_in_words(["a", "a", "a", "b", "c"], 5)[0] == (
+        "1 more in “a”: plausibly monosemantic, minor exceptions."
     )
 
 

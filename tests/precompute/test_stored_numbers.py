@@ -69,6 +69,11 @@ def check_identities(feature: FeatureRecord) -> None:
     assert (np.abs(by_head - examples.head_contribution).max(1) <= TOLERANCE * size).all()
     total = examples.head_contribution.sum(-1, dtype=np.float64) + examples.bias
     assert (np.abs(total - examples.pre_activation) <= TOLERANCE * size).all()
+    summed = examples.summed
+    assert summed is not None
+    size = np.abs(summed.dfa).sum(1) + np.abs(summed.rest)
+    total = summed.dfa.sum(-1, dtype=np.float64) + summed.rest + examples.bias
+    assert (np.abs(total - examples.pre_activation) <= TOLERANCE * (size + np.abs(examples.bias))).all()
     assert examples.residual.max() <= TOLERANCE
     assert feature.worst_residual == examples.residual.max()
     assert (examples.activation > 0).all()
@@ -95,6 +100,7 @@ def check_against_files(
     contributions = sae.contributions(z.reshape(-1, *z.shape[2:])).reshape(*tokens.shape, z.shape[2], -1)
     for feature in features:
         check_examples(feature, sae, attention, p, acts, contributions)
+        check_all_heads(feature, sae, attention, tokens, published.run.record.model.bos_token_id)
     for feature in features[:6]:
         check_logits(feature, sae, tiny.model, layer)
 
@@ -115,6 +121,36 @@ def check_examples(feature: FeatureRecord, sae: SlowSae, attention: Any, p: Any,
         np.testing.assert_allclose(examples.dfa_rest[i], dfa.sum(1) - stored.sum(1), **close)
         past = dfa[:, : examples.position[i] + 1]
         np.testing.assert_allclose(examples.dfa[i][:, 0], past.max(1), **close)
+
+
+def check_all_heads(feature: FeatureRecord, sae: SlowSae, attention: Any, tokens: Any, bos: int) -> None:
+    """The sources that were kept of the heads' sum, against one product and one sum at a time."""
+    assert feature.examples is not None
+    examples, summed = feature.examples, feature.examples.summed
+    assert summed is not None
+    close = {"rtol": 2e-4, "atol": 2e-4}
+    for i in range(0, len(examples), 5):
+        sequence, dest = int(examples.sequence[i]), int(examples.position[i])
+        by_head = sae.dfa(attention, sequence, dest, feature.ref.index)
+        dfa = np.array([sum(row[src] for row in by_head) for src in range(by_head.shape[1])])
+        sources = [int(source) for source in summed.source[i] if source >= 0]
+        assert len(set(sources)) == len(sources) == min(dest + 1, summed.source.shape[1])
+        np.testing.assert_allclose(summed.dfa[i][: len(sources)], dfa[sources], **close)
+        assert not summed.dfa[i][len(sources) :].any()
+        others = [src for src in range(len(dfa)) if src not in sources]
+        np.testing.assert_allclose(summed.rest[i], dfa[others].sum(), **close)
+        assert dfa[sources[0]] >= dfa[: dest + 1].max() - 2e-4
+        smallest = min(abs(dfa[source]) for source in sources[1:]) if sources[1:] else 0
+        assert all(abs(dfa[src]) <= smallest + 2e-4 for src in others if src <= dest)
+        assert summed.prefix_length[i] == prefix_length(tokens[sequence], dest, sources[0], bos)
+        assert summed.prefix_length_fuzzy[i] >= summed.prefix_length[i]
+
+
+def prefix_length(row: Any, dest: int, source: int, bos: int) -> int:
+    n = 0
+    while n < min(source, dest - source + 1) and row[dest - n] == row[source - 1 - n] != bos:
+        n += 1
+    return n
 
 
 def check_logits(feature: FeatureRecord, sae: SlowSae, model: Path, layer: int) -> None:

@@ -22,6 +22,7 @@ from app.domain.records import (
     RunRecord,
     RunReport,
     SaeRecord,
+    SummedSources,
     TokenLogits,
 )
 from app.domain.refs import FeatureRef, HeadRef
@@ -114,6 +115,13 @@ def examples(rng: np.random.Generator, n: int, n_heads: int, context: int) -> Ex
         prefix_length=rng.integers(0, 5, (n, n_heads), np.int16),
         prefix_length_fuzzy=rng.integers(0, 5, (n, n_heads), np.int16),
         sequence_activations=np.where(rng.random((n, context)) < 0.1, acts, np.float16(0)),
+        summed=SummedSources(
+            source=rng.integers(-1, context, (n, 8), np.int16),
+            dfa=rng.random((n, 8), np.float32),
+            rest=rng.random(n, np.float32),
+            prefix_length=rng.integers(0, 5, n, np.int16),
+            prefix_length_fuzzy=rng.integers(0, 5, n, np.int16),
+        ),
     )
 
 

@@ -290,6 +290,17 @@ def test_nan_means_none_where_there_may_be_none(engine):
     assert (found.rank_correlation, found.concentration) == (None, 0.25)
 
 
+def test_examples_without_the_sum_over_heads_come_back_so(engine):
+    made = stored_runs.features()[1]
+    made = replace(made, examples=replace(made.examples, summed=None))
+    with write_session(engine) as session:
+        run_id = runs.begin_run(session, "tiny", stored_runs.run_record())
+        runs.add_features(session, run_id, [made])
+        runs.go_live(session, run_id, stored_runs.report())
+    with read_session(engine) as session:
+        assert_same(features.get_feature(session, dashboards.get_live_run(session, "tiny"), made.ref), made)
+
+
 def test_nan_in_a_block_is_refused(engine):
     made = stored_runs.features()[0]
     share = made.decoder_weight_share.copy()

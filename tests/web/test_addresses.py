@@ -28,6 +28,10 @@ def test_templates_write_the_addresses_of_routes(app: FastAPI) -> None:
     assert urls.settle_url("tiny", head) == app.url_path_for("settle", model="tiny", head=str(head))
     assert urls.annotated_layers_url("tiny") == app.url_path_for("annotated_layers", model="tiny")
     assert urls.published_url("tiny") == app.url_path_for("published", model="tiny")
+    assert urls.annotation_url("tiny", head) == app.url_path_for("annotate", model="tiny", head=str(head))
+    assert urls.history_url("tiny", head) == app.url_path_for("history", model="tiny", head=str(head))
+    assert urls.head_url("tiny", head, rank="decoder_weight", k=10, align="prefix") == "/tiny/heads/L5H1"
+    assert urls.history_url("tiny", head, k=20, align="token") == "/tiny/heads/L5H1/history?k=20&align=token"
     assert urls.head_url("a/b?", head, rank="fve", open=None) == "/a%2Fb%3F/heads/L5H1?rank=fve"
 
 

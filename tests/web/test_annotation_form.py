@@ -44,7 +44,7 @@ def test_a_label_is_saved_without_scripts_and_only_groups_that_are_used(local):
     response = press(local, "save", {name: "2"})
     assert (response.status_code, response.headers["Location"]) == (
         303,
-        f"{HEAD}?rank=decoder_weight&k=10#annotation",
+        f"{HEAD}#annotation",
     )
     kept = record(local)
     assert [group["name"] for group in kept["content"]["groups"]] == ["previous token"]
@@ -175,6 +175,8 @@ def test_the_type_can_be_counted_over_another_ranking_and_number(local):
     shown = [item["feature"] for item in local.get(f"{HEAD}.json?rank=fve&k=5").json()["features"]]
     assert [label["feature"] for label in content["labels"]][:5] == shown
     assert "of 5 grouped" in page_of(local).select_one("#grouped").text
+    assert "Places are those by FVE" in page_of(local).select_one("#type").text
+    assert "Places are those" not in page_of(local, f"{HEAD}?rank=fve").select_one("#type").text
 
 
 def test_labels_of_features_that_are_not_shown_stay(local):

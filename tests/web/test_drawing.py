@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 
 import pytest
 from bs4 import BeautifulSoup
@@ -9,10 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from odd_text import make_vocabulary
 
+from app.domain.refs import HeadRef
 from app.domain.tokens import Vocabulary
 from app.services.page_parts import Cell, Strip
+from app.services.sheet_models import LayerLine, PublishedRoles
 from app.web import charts, formats, labels
 from app.web.atlas_drawing import cell_class
+from app.web.sheet_drawing import layer_blocks
 from app.web.token_html import fires_html, read_class, reads_html, token_chip, write_class
 
 MINUS = "\u2212"
@@ -183,3 +187,13 @@ def test_any_bytes_are_inert_in_a_strip(token: bytes, value: float, matched: boo
         assert len(tree.select("i")) == 2
         assert len(tree.select("i.pk")) == 1
         assert tree.text == "".join(part.text for part in view.parts) * 2
+
+
+def test_neighbouring_layers_of_which_nothing_is_said_are_one_row() -> None:
+    heads = [0, 0, 3, 0, 1, 2, 0, 0, 0]
+    lines = [LayerLine(layer, n, (), (), (), None, 0, ()) for layer, n in enumerate(heads)]
+    blocks = layer_blocks(lines)
+    assert [[line.layer for line in block] for block in blocks] == [[0, 1], [2], [3], [4], [5], [6, 7, 8]]
+    told = replace(lines[1], published=(PublishedRoles(HeadRef(1, 0), ("induction",), None),))
+    blocks = layer_blocks([lines[0], told, lines[3]])
+    assert [[line.layer for line in block] for block in blocks] == [[0], [1], [3]]

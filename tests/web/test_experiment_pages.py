@@ -17,6 +17,8 @@ from serving import served
 from starlette.testclient import TestClient
 from test_json_twins import check, refuse
 
+from app.domain.experiments.findings import head_findings
+from app.domain.experiments.long_prefix import LongPrefixResult
 from app.domain.experiments.records import pack_result
 from app.domain.refs import HeadRef
 from app.services.head_experiments import experiments_of
@@ -265,3 +267,50 @@ def test_a_head_lists_what_experiments_found_of_it(published: Path, tmp_path: Pa
         }
         same = opened.get("/tiny/heads/L1H0", headers={"If-None-Match": after.headers["ETag"]})
         assert same.status_code == 304
+
+
+def test_compared_heads_have_the_figures_of_experiments_on_them(
+    site: TestClient, ids: dict[str, str], client: TestClient
+) -> None:
+    study = results()["long-prefix-induction"]
+    assert isinstance(study, LongPrefixResult)
+    first, second, _ = (one.head for one in study.heads)
+    address = urls.compare_url("tiny", [second, first])
+    twin = site.get(address.replace("/compare", "/compare.json")).json()
+    found = {one["experiment"]["name"]: one for one in twin["experiments"]}
+    assert found["long-prefix-induction"]["heads"] == [str(second), str(first)]
+    assert found["long-prefix-induction"]["experiment"]["id"] == ids["long-prefix-induction"]
+    assert set(found) <= {"long-prefix-induction", "head-ablation", "weight-vs-fve"}
+    shown = soup(site, address)
+    figures = shown.select(".xps figure")
+    assert [figure.h2.get_text() for figure in figures if figure.h2][:1] == [
+        f"Attention by prefix length: {second}, {first}"
+    ]
+    assert not shown.select(".xps table")
+    for link in shown.select(".xps .fgn a"):
+        assert site.get(str(link["href"])).status_code == 200
+    # Heads without results, and an atlas without experiments, have no such section.
+    assert not soup(client, address).select(".xps")
+    alone = site.get("/tiny/compare.json?heads=L2H0").json()["experiments"]
+    assert {one["experiment"]["name"] for one in alone} == {
+        name for name, result in results().items() if HeadRef(2, 0) in head_findings(result) and name in found
+    }
+
+
+def test_a_finding_of_another_version_stays_beside_the_heads(
+    stored: tuple[str, dict[str, str]], tmp_path: Path
+) -> None:
+    path = shutil.copyfile(stored[0], tmp_path / "store.sqlite")
+    study = results()["long-prefix-induction"]
+    named = head_findings(study)
+    engine = open_store(path)
+    with write_session(engine) as session:
+        old = experiments.get_experiment(session, "tiny", stored[1]["long-prefix-induction"])
+        again = experiments.begin(session, replace(old.request, seed=99), old.created_at + timedelta(days=1))
+        experiments.finish(session, again, 1.0, "found <it>", named, {**pack_result(study), "version": 99})
+    engine.dispose()
+    with TestClient(served(str(path))) as opened:
+        page = soup(opened, urls.compare_url("tiny", list(named)[:2]))
+    [shown] = [link for link in page.select(".xps .fig p a") if again in str(link["href"])]
+    assert shown.parent is not None
+    assert "found <it>." in shown.parent.get_text()

@@ -16,10 +16,10 @@ from app.domain.refs import FeatureRef, HeadRef
 from app.paths import frontend_dir
 from app.services.about import AboutPage
 from app.services.atlas_parts import HeadCard
+from app.services.compare_models import ComparePage
 from app.services.feature_models import WholeExample
 from app.services.page_models import (
     AtlasPage,
-    ComparePage,
     ErrorPage,
     FeaturePage,
     FeatureRow,

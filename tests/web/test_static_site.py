@@ -266,6 +266,7 @@ FILES = {
         ("/", "index.html"),
         ("/tiny?score=copying&layers=1", None),
         ("/tiny/prompt", None),
+        ("/tiny/search", None),
         ("/tiny/heads/L0H1?k=10&rank=decoder_weight", "heads/L0H1.html"),
         ("/tiny/heads/L0H1?k=10&rank=fve", "heads/L0H1.fve.html"),
         ("/tiny/heads/L0H1?open=L0F3", "heads/L0H1.html"),

@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from app.domain.annotations import Revision
 from app.domain.refs import HeadRef
 from app.errors import AppError
-from app.services.annotation_actions import SETTLING, act
+from app.services.annotation_actions import SETTLING, Sent, act
 from app.services.annotation_known import Known, head_records, next_head, record_state
 from app.services.annotation_panel import Attempt
 from app.services.annotation_views import clash_view
@@ -20,9 +20,10 @@ from app.services.panel_models import HeadRecordsPage
 from app.services.visibility import Viewer
 from app.store.annotations import Conflict
 from app.store.dashboards import LiveRun
-from app.web.annotation_forms import Fields, HeadForm, read_head_form
+from app.web.annotation_forms import Fields, read_head_form
 from app.web.answers import run_page, uncached_page
 from app.web.dependencies import Site, SiteDependency, parse_head
+from app.web.head_queries import HeadView, HeadViewDependency
 from app.web.schema import documents
 from app.web.urls import atlas_url, head_url
 from app.web.viewers import ViewerDependency
@@ -59,34 +60,48 @@ def show_next(site: SiteDependency, viewer: ViewerDependency, model: str) -> Res
 
 @pages.post("/{model}/heads/{head}/annotation", name="annotate")
 def annotate(
-    request: Request, site: SiteDependency, viewer: ViewerDependency, model: str, head: str, fields: Fields
+    request: Request,
+    site: SiteDependency,
+    viewer: ViewerDependency,
+    model: str,
+    head: str,
+    fields: Fields,
+    view: HeadViewDependency,
 ) -> Response:
-    """Saves, and leads on: after submitting to the next head, else back. Scripts get the state as JSON."""
-    ref, form = parse_head(head), read_head_form(fields)
+    """Saves, and leads on: after submitting to the next head, else back. Scripts get the state as JSON.
+
+    Either is shown as the page was that the form is on.
+    """
+    ref, sent = parse_head(head), read_head_form(fields)
     scripted = "application/json" in request.headers.get("Accept", "")
     try:
         with site.write() as session:
             run = site.live_run(session, model)
-            record = act(session, run, viewer, ref, form.sent, site.now())
+            record = act(session, run, viewer, ref, sent, site.now())
     except AppError as error:
         if isinstance(error, Conflict) or error.status_code in (413, 422):
-            return _not_saved(site, viewer, model, ref, form, error, scripted)
+            if scripted:
+                return _json({"error": _refusal(error)}, error.status_code)
+            return _not_saved(site, viewer, model, view.question(ref), sent, error)
         raise
     if scripted:
-        return _state(site, viewer, model, ref, record)
-    return RedirectResponse(_after(site, viewer, model, ref, form), 303, {"Cache-Control": "no-store"})
+        return _state(site, viewer, model, ref, record, view)
+    address = _after(site, viewer, model, ref, view, sent.action)
+    return RedirectResponse(address, 303, {"Cache-Control": "no-store"})
 
 
-def _after(site: Site, viewer: Viewer, model: str, ref: HeadRef, form: HeadForm) -> str:
-    here = head_url(model, ref, rank=form.rank, k=form.k)
-    if form.sent.action not in SETTLING:
+def _after(site: Site, viewer: Viewer, model: str, ref: HeadRef, view: HeadView, action: str) -> str:
+    here = view.address(model, ref)
+    if action not in SETTLING:
         return f"{here}#annotation"
     with site.session() as session:
         following = next_head(Known.read(session, site.live_run(session, model), viewer), ref)
-    return head_url(model, following, rank=form.rank, k=form.k) if following else here
+    return view.without_row().address(model, following) if following else here
 
 
-def _state(site: Site, viewer: Viewer, model: str, ref: HeadRef, record: Revision | None) -> Response:
+def _state(
+    site: Site, viewer: Viewer, model: str, ref: HeadRef, record: Revision | None, view: HeadView
+) -> Response:
     """What a saved form does not know by itself."""
     with site.session() as session:
         run = site.live_run(session, model)
@@ -101,19 +116,21 @@ def _state(site: Site, viewer: Viewer, model: str, ref: HeadRef, record: Revisio
         "novel": list(page.novel),
         "can_undo": page.can_undo,
         "can_redo": page.can_redo,
-        "next": head_url(model, following) if following else atlas_url(model),
+        "next": view.without_row().address(model, following) if following else atlas_url(model),
     }
     return _json(state, 200)
 
 
+def _refusal(error: AppError) -> str:
+    return f"Not saved: {error}."
+
+
 def _not_saved(
-    site: Site, viewer: Viewer, model: str, ref: HeadRef, form: HeadForm, error: AppError, scripted: bool
+    site: Site, viewer: Viewer, model: str, question: HeadQuestion, sent: Sent, error: AppError
 ) -> Response:
     """The page again with what was typed, and for a conflict with both texts merged."""
-    message = f"Not saved: {error}."
-    if scripted:
-        return _json({"error": message}, error.status_code)
-    attempt = Attempt(form.sent.content, form.sent.base_version, message)
+    message = _refusal(error)
+    attempt = Attempt(sent.content, sent.base_version, message)
     if isinstance(error, Conflict):
         merged = propose_merge(error)
         content = merged.content
@@ -123,7 +140,6 @@ def _not_saved(
         attempt = Attempt(content, error.theirs.version, message, clashes)  # type: ignore[arg-type]
     with site.session() as session:
         run = site.live_run(session, model)
-        question = HeadQuestion(ref, form.rank, form.k)
         page = annotated_head(site.reading(session, run), viewer, question, attempt)
     return uncached_page(site, page, "pages/head.html", error.status_code)
 

@@ -8,8 +8,8 @@ from starlette.responses import Response
 from app.domain.records import Ranking
 from app.domain.refs import HeadRef
 from app.errors import AppError
+from app.services.compare_models import ComparePage
 from app.services.compare_pages import MAX_HEADS, compare_page
-from app.services.page_models import ComparePage
 from app.web.answers import redirect_to, run_page
 from app.web.dependencies import SiteDependency, parse_head
 from app.web.schema import documents

@@ -6,9 +6,9 @@ from starlette.responses import Response
 from app.services.feature_pages import feature_page
 from app.services.pages import HeadQuestion, head_page
 from app.web.answers import run_page
-from app.web.dependencies import SiteDependency, parse_feature, parse_head
+from app.web.dependencies import SiteDependency, parse_feature, parse_head, parse_through
+from app.web.head_queries import CountQuery, RankQuery
 from app.web.routes.features import HeadQuery
-from app.web.routes.heads import CountQuery, RankQuery
 
 pages = APIRouter(prefix="/embed", include_in_schema=False)
 
@@ -33,7 +33,7 @@ def show_feature(
     request: Request, site: SiteDependency, model: str, feature: str, head: HeadQuery = None
 ) -> Response:
     ref = parse_feature(feature)
-    through = None if head is None else parse_head(head)
+    through = None if head is None else parse_through(head)
     return run_page(
         site,
         request,

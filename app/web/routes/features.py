@@ -15,7 +15,8 @@ from app.services.page_parts import Align
 from app.services.visibility import Viewer
 from app.store.dashboards import LiveRun
 from app.web.answers import fragment, is_fragment, redirect, run_page
-from app.web.dependencies import PageNotFound, SiteDependency, parse_feature, parse_head
+from app.web.dependencies import PageNotFound, SiteDependency, parse_feature, parse_through
+from app.web.head_queries import AlignQuery
 from app.web.routes.notes import with_notes
 from app.web.schema import documents
 from app.web.urls import feature_url
@@ -24,7 +25,9 @@ from app.web.viewers import ViewerDependency
 router = APIRouter()
 pages = APIRouter(include_in_schema=False)
 
-HeadQuery = Annotated[str | None, Query(max_length=30, description="The head whose DFA to show")]
+HeadQuery = Annotated[
+    str | None, Query(max_length=30, description="Whose DFA to show: a head, or all, summed")
+]
 LayerPath = Annotated[int, PathParameter(ge=0, le=MAX_INDEX)]
 AfterQuery = Annotated[
     int | None, Query(ge=0, le=MAX_INDEX, description="List the features after this index")
@@ -33,10 +36,6 @@ AfterQuery = Annotated[
 _SOURCE = re.compile(r"(0|[1-9][0-9]{0,4})-[a-z0-9_-]{1,60}", re.ASCII | re.IGNORECASE)
 
 
-AlignQuery = Annotated[
-    Align,
-    Query(description="What stands at the hinge: the end of the matched prefix, or the tokens themselves"),
-]
 OpenQuery = Annotated[
     str | None,
     Query(
@@ -85,7 +84,7 @@ def _feature(
     ref = parse_feature(feature)
     if str(ref) != feature:
         return redirect(request, feature_url(model, ref) + ("" if viewer else ".json"))
-    through = None if look.head is None else parse_head(look.head)
+    through = None if look.head is None else parse_through(look.head)
     place = None if look.opened is None else Place(*map(int, look.opened.split(".")))
     if place is not None and is_fragment(request):
         return fragment(

@@ -1,30 +1,24 @@
 """The dashboard of one head."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.domain.records import Ranking
 from app.domain.refs import HeadRef
 from app.services.head_panels import annotated_head, annotated_row
 from app.services.page_models import FeatureRow, HeadPage
 from app.services.pages import HeadQuestion, head_page
 from app.store.dashboards import LiveRun
 from app.web.answers import fragment, is_fragment, redirect, run_page
-from app.web.dependencies import SiteDependency, parse_feature, parse_head
-from app.web.routes.features import AlignQuery
+from app.web.dependencies import SiteDependency, parse_head
+from app.web.head_queries import CountQuery, HeadViewDependency, RankQuery
 from app.web.schema import documents
 from app.web.urls import head_url
 from app.web.viewers import ViewerDependency
 
-MAX_FEATURES = 50
-
 router = APIRouter()
 pages = APIRouter(include_in_schema=False)
-
-RankQuery = Annotated[Ranking, Query(description="What to rank the head's features by")]
-CountQuery = Annotated[int, Query(ge=1, le=MAX_FEATURES, description="How many features")]
 
 
 @router.get("/{model}/heads/{head}.json", name="head_json", responses=documents(HeadPage))
@@ -51,19 +45,14 @@ def show_head(
     viewer: ViewerDependency,
     model: str,
     head: str,
-    rank: RankQuery = "decoder_weight",
-    k: CountQuery = 10,
-    open_feature: Annotated[str | None, Query(alias="open", max_length=30)] = None,
-    group: Annotated[int, Query(ge=0, le=20)] = 0,
-    align: AlignQuery = "prefix",
+    view: HeadViewDependency,
 ) -> Response:
     """The page, or for htmx the one row that is opened."""
     ref = parse_head(head)
     if str(ref) != head:
         return redirect(request, head_url(model, ref))
-    feature = None if open_feature is None else parse_feature(open_feature, ref.layer)
-    question = HeadQuestion(ref, rank, k, feature, group, align=align)
-    if feature is not None and is_fragment(request):
+    question = view.question(ref)
+    if question.open_feature is not None and is_fragment(request):
 
         def build_row(session: Any, run: LiveRun) -> FeatureRow:
             return annotated_row(site.reading(session, run), viewer, question)

@@ -1,5 +1,6 @@
 """The history of a head's annotation, and making an old version the newest again."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Request
@@ -12,6 +13,7 @@ from app.services.panel_models import HistoryPage
 from app.store.dashboards import LiveRun
 from app.web.answers import run_page
 from app.web.dependencies import PageNotFound, SiteDependency, parse_head
+from app.web.head_queries import HeadView, HeadViewDependency
 from app.web.schema import documents
 from app.web.urls import history_url
 from app.web.viewers import ViewerDependency
@@ -35,7 +37,7 @@ def history_twin(
     annotator: AnnotatorQuery = None,
 ) -> Response:
     """Every revision of a record of a head, newest first, with what each changed."""
-    return show_history(request, site, viewer, model, head, annotator)
+    return show_history(request, site, viewer, model, head, HeadView(), annotator)
 
 
 @pages.get("/{model}/heads/{head}/history", name="history")
@@ -45,6 +47,7 @@ def show_history(
     viewer: ViewerDependency,
     model: str,
     head: str,
+    view: HeadViewDependency,
     annotator: AnnotatorQuery = None,
 ) -> Response:
     ref = parse_head(head)
@@ -52,7 +55,8 @@ def show_history(
         raise PageNotFound("Nobody of that name has annotated here.")
 
     def build(session: Any, run: LiveRun) -> HistoryPage:
-        return history_page(session, run, viewer, ref, annotator)
+        page = history_page(session, run, viewer, ref, annotator)
+        return replace(page, rank=view.rank, k=view.k, align=view.align)
 
     return run_page(site, request, model, build, "pages/history.html", viewer)
 
@@ -65,6 +69,7 @@ def restore(
     head: str,
     version: Version,
     base_version: Version,
+    view: HeadViewDependency,
 ) -> Response:
     """Appends the old version's content as a new revision; nothing is lost by it."""
     ref = parse_head(head)
@@ -73,4 +78,5 @@ def restore(
         run = site.live_run(session, model)
         request = Restore(ref, version, base_version, key)
         annotations.restore(session, run, viewer, request, site.now())
-    return RedirectResponse(history_url(model, ref), 303, {"Cache-Control": "no-store"})
+    address = history_url(model, ref, rank=view.rank, k=view.k, align=view.align)
+    return RedirectResponse(address, 303, {"Cache-Control": "no-store"})

@@ -7,17 +7,17 @@ from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
 from app.domain.annotations import FeatureNote
-from app.domain.refs import FeatureRef, HeadRef
+from app.domain.refs import FeatureRef
 from app.errors import AppError
 from app.services.feature_notes import NoteAttempt, notes_page, notes_panel, save_note
-from app.services.feature_pages import feature_page
+from app.services.feature_pages import Through, feature_page
 from app.services.page_models import FeaturePage
 from app.services.panel_models import NotesPage
 from app.services.visibility import Viewer
 from app.store.annotations import Conflict
 from app.store.dashboards import LiveRun
 from app.web.answers import run_page, uncached_page
-from app.web.dependencies import Site, SiteDependency, parse_feature, parse_head
+from app.web.dependencies import Site, SiteDependency, parse_feature, parse_through
 from app.web.schema import documents
 from app.web.urls import feature_url
 from app.web.viewers import ViewerDependency
@@ -57,7 +57,7 @@ def save(
     head: HeadField = "",
 ) -> Response:
     """Saves label and note; a conflict shows both texts, to save again."""
-    ref, through = parse_feature(feature), parse_head(head) if head else None
+    ref, through = parse_feature(feature), parse_through(head) if head else None
     content = FeatureNote(label, note)
     try:
         with site.write() as session:
@@ -84,7 +84,7 @@ def _not_saved(
     viewer: Viewer,
     model: str,
     ref: FeatureRef,
-    through: HeadRef | None,
+    through: Through | None,
     attempt: NoteAttempt,
     status: int,
 ) -> Response:

@@ -26,7 +26,7 @@ function stored(use) {
 }
 
 // Drafts: kept until the server has them, under whose they are, of which head, and what they grew from.
-const drafts = () => `draft ${form().dataset.annotator} ${address()} `;
+const drafts = () => `draft ${form().dataset.annotator} ${address().split("?")[0]} `;
 const keep = (draft) => stored((place) => place.setItem(drafts() + draft.version, JSON.stringify(draft)));
 const forget = (draft) => stored((place) => place.removeItem(drafts() + draft.version));
 const kept = () => stored((place) => JSON.parse(place.getItem(Object.keys(place).find((key) => key.startsWith(drafts())))));
