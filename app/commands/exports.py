@@ -12,19 +12,22 @@ from app.commands.options import Store
 def export_site(
     model: Annotated[str, typer.Option("--model", help="the atlas's name in addresses")],
     out: Annotated[Path, typer.Option(help="new folder for the files")],
-    with_annotations: Annotated[
-        bool, typer.Option("--with-annotations", help="everyone's annotations too, as an admin sees them")
-    ] = False,
+    annotations: Annotated[
+        bool,
+        typer.Option(
+            "--with-annotations/--without-annotations",
+            help="everyone's submitted annotations, with their names and never a draft, or none at all",
+        ),
+    ] = True,
     store: Store = None,
 ) -> None:
     """Write an atlas as pages that open from a disk, without a server. Its front page is index.html."""
-    from app.services.visibility import Viewer
     from app.store.engine import open_store
     from app.web.static_site import export_site as export
 
     engine = open_store(settings_of(store=store).store, must_exist=True)
     try:
-        n_files = export(engine, model, out, Viewer(0, "", "admin") if with_annotations else None)
+        n_files = export(engine, model, out, annotations)
     finally:
         engine.dispose()
     typer.echo(f"wrote {n_files} files; open {out / 'index.html'}")

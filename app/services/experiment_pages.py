@@ -59,10 +59,11 @@ _DRAW: dict[type[Result], Draw] = {
 
 
 def experiments_page(
-    session: Session, run: LiveRun, viewer: Viewer, ablate: HeadRef | None = None
+    session: Session, run: LiveRun, viewer: Viewer | None, ablate: HeadRef | None = None
 ) -> ExperimentsPage:
     """The experiments of an atlas that the viewer may see, newest first; with how to ablate a head.
 
+    Without a viewer: what everyone may see.
     Raises NotFound for a head that the model does not have.
     """
     stored = store.list_experiments(session, run.slug)
@@ -91,7 +92,7 @@ def ablation_command(run: LiveRun, head: HeadRef) -> str:
 
 
 def experiment_page(
-    session: Session, run: LiveRun, viewer: Viewer, experiment_id: str, options: FigureOptions
+    session: Session, run: LiveRun, viewer: Viewer | None, experiment_id: str, options: FigureOptions
 ) -> ExperimentPage:
     """One experiment. Raises NotFound for one that is not there, or an option that it does not have.
 

@@ -1,17 +1,18 @@
 """Short labels and notes of features, beside the feature's page."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from app.domain.annotations import FeatureNote, Revision
-from app.domain.refs import FeatureRef
+from app.domain.annotations import FeatureLabel, FeatureNote, HeadAnnotation, Revision, Subject
+from app.domain.refs import FeatureRef, HeadRef
 from app.services import annotations
 from app.services.annotation_actions import derived_key
-from app.services.annotation_views import note_view
+from app.services.annotation_views import evidence_view, note_view
 from app.services.annotations import Save
-from app.services.panel_models import NotesPage, NotesPanel
+from app.services.panel_models import FeatureUse, NotesPage, NotesPanel
 from app.services.visibility import Viewer, is_open, visible_records
 from app.store.annotations import get_atlas_id
 from app.store.dashboards import LiveRun
@@ -46,7 +47,9 @@ def notes_page(session: Session, run: LiveRun, viewer: Viewer, feature: FeatureR
     """Raises NotFound for a feature that the atlas does not have."""
     subject = annotations.subject_of(run, feature)
     atlas_id = get_atlas_id(session, run.slug)
-    views = [note_view(record) for record in visible_records(session, atlas_id, viewer, [subject])]
+    heads = (HeadRef(feature.layer, head) for head in range(run.record.model.n_heads))
+    records = visible_records(session, atlas_id, viewer, [subject, *map(Subject, heads)])
+    views = [note_view(record) for record in records if record.subject == subject]
     return NotesPage(
         model=run.slug,
         feature=feature,
@@ -54,7 +57,20 @@ def notes_page(session: Session, run: LiveRun, viewer: Viewer, feature: FeatureR
         own=next((view for view in views if view.annotator == viewer.name), None),
         others=tuple(view for view in views if view.annotator != viewer.name),
         others_open=is_open(session, atlas_id, viewer, subject),
+        used=tuple(sorted(_uses(records, feature), key=lambda use: (use.head, use.annotator))),
     )
+
+
+def _uses(records: Iterable[Revision], feature: FeatureRef) -> Iterator[FeatureUse]:
+    for record in records:
+        if not isinstance(record.content, HeadAnnotation) or not isinstance(record.subject.ref, HeadRef):
+            continue
+        labels = record.content.labels
+        label = next((label for label in labels if label.feature == feature), FeatureLabel(feature))
+        links = record.content.evidence
+        cited = tuple(link.note for link in links if evidence_view(link).feature == feature)
+        if label.group is not None or label.unclear or cited:
+            yield FeatureUse(record.subject.ref, record.annotator, label.group, label.unclear, cited)
 
 
 def notes_panel(

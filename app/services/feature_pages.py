@@ -22,7 +22,7 @@ from app.store.features import feature_neighbours, get_feature, get_features, li
 Through = HeadRef | Literal["all"]  # whose DFA is shown: one head's, or that of all heads summed
 N_TOP_SHOWN = 16
 N_INTERVAL_SHOWN = 4
-N_LISTED = 100
+N_LISTED = 100  # features on one page of a layer
 N_LISTED_TOKENS = 5
 
 

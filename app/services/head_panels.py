@@ -13,9 +13,15 @@ def annotated_head(
     reading: Reading, viewer: Viewer, question: HeadQuestion, attempt: Attempt | None = None
 ) -> HeadPage:
     """The page of a head as this viewer may see and annotate it."""
-    page = head_page(reading, replace(question, viewer=viewer))
+    return known_head(reading, Known.read(reading.session, reading.run, viewer), question, attempt)
+
+
+def known_head(
+    reading: Reading, known: Known, question: HeadQuestion, attempt: Attempt | None = None
+) -> HeadPage:
+    """The same from annotations that are read already, for whoever makes many pages."""
+    page = head_page(reading, replace(question, viewer=known.viewer))
     shown = Shown(page.head, page.rank, page.k, page.features)
-    known = Known.read(reading.session, reading.run, viewer)
     return replace(page, annotation=panel(known, shown, attempt))
 
 

@@ -1,14 +1,14 @@
 """What the pages of annotation show: the panel beside a head, its records, and their history."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
-from app.domain.annotations import FeatureNote, HeadAnnotation, Status
+from app.domain.annotations import FeatureNote, Group, HeadAnnotation, Status
 from app.domain.head_types import HeadType
 from app.domain.records import Ranking
 from app.domain.refs import FeatureRef, HeadRef
-from app.domain.roles import Abstraction, Family
+from app.domain.roles import Abstraction, Family, normalised
 from app.services.page_parts import DRAWN, Align
 from app.services.suggestions import FeatureSuggestion
 
@@ -31,6 +31,17 @@ class AnnotationRecord:
     ]
     provisional: Annotated[bool, "Whether features without a label may still change the type"]
     content: Annotated[HeadAnnotation, "What the annotator says"]
+
+    @property
+    def members(self) -> tuple[tuple[Group, tuple[FeatureRef, ...]], ...]:
+        """Every group with its features, strongest first; last, without a name, those called unclear."""
+        labels = self.content.labels
+        named = tuple(
+            (group, tuple(label.feature for label in labels if label.group == group.name))
+            for group in self.content.groups
+        )
+        unclear = tuple(label.feature for label in labels if label.unclear)
+        return (*named, (Group(""), unclear)) if unclear else named
 
 
 @dataclass(frozen=True)
@@ -116,6 +127,15 @@ class RecordState:
 
 
 @dataclass(frozen=True)
+class GivenGroup:
+    """A group that others put a feature into, and who did. No name: they call it unclear."""
+
+    name: str
+    family: Family
+    annotators: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Panel:
     """The form beside a head and all that it needs; drawn with the page, not part of its JSON twin."""
 
@@ -160,6 +180,18 @@ class Panel:
         value = self.labels.get(feature, "")
         return self.slots[int(value) - 1] if value.isdecimal() else None
 
+    def given(self, feature: FeatureRef) -> tuple[GivenGroup, ...]:
+        """What others' records say of the feature, in the order of the records."""
+        found: dict[str, GivenGroup] = {}
+        for record in self.others:
+            for group, members in record.members:
+                if feature in members:
+                    key = normalised(group.name)
+                    names = found[key].annotators if key in found else ()
+                    first = found.get(key, GivenGroup(group.name, group.family, ()))
+                    found[key] = replace(first, annotators=(*names, record.annotator))
+        return tuple(found.values())
+
 
 @dataclass(frozen=True)
 class Change:
@@ -199,6 +231,17 @@ class NoteView:
 
 
 @dataclass(frozen=True)
+class FeatureUse:
+    """Where an annotation of a head uses a feature: in one of its groups, as evidence, or both."""
+
+    head: Annotated[HeadRef, "The head that is annotated"]
+    annotator: Annotated[str, "Whose record it is"]
+    group: Annotated[str | None, "The group that the feature is in; null where it is in none"]
+    unclear: Annotated[bool, "Whether the record calls it unclear"]
+    cited: Annotated[tuple[str, ...], "What each citation of one of its examples is to show"]
+
+
+@dataclass(frozen=True)
 class NotesPage:
     model: Annotated[str, "The atlas"]
     feature: Annotated[FeatureRef, "The feature"]
@@ -206,6 +249,7 @@ class NotesPage:
     own: Annotated[NoteView | None, "Their own label and note; null before the first save"]
     others: Annotated[tuple[NoteView, ...], "Others', as far as they may be seen"]
     others_open: Annotated[bool, "Whether others' may be seen: in blind mode only after saving one's own"]
+    used: Annotated[tuple[FeatureUse, ...], "Records of heads that use it, as far as they may be seen"]
 
 
 @dataclass(frozen=True)

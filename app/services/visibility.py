@@ -22,18 +22,26 @@ class Forbidden(AppError):
 
 @dataclass(frozen=True)
 class Viewer:
-    """Who is looking. Blind: others' records of a head are hidden until one's own has been submitted."""
+    """Who is looking. Blind: others' records of a head are hidden until one's own has been submitted.
+
+    submitted_only: of the rest not even what is skipped or unsure, as in what is given away.
+    """
 
     annotator_id: int
     name: str
     role: AnnotatorRole
     blind: bool = False
+    submitted_only: bool = False
 
     @classmethod
     def of(cls, annotator: Annotator) -> "Viewer":
         # One who never annotates has nothing to be influenced in.
         blind = annotator.blind and annotator.role != "viewer"
         return cls(annotator.id, annotator.name, annotator.role, blind)
+
+
+# Whoever reads what was given away, such as an atlas as files.
+PUBLIC = Viewer(0, "", "viewer", submitted_only=True)
 
 
 def visible_records(
@@ -46,11 +54,15 @@ def visible_records(
         record
         for record in records
         if record.annotator == viewer.name
-        or (
-            (record.status != "draft" or viewer.role == "admin")
-            and (opened is None or record.subject in opened)
-        )
+        or (_is_shown(record, viewer) and (opened is None or record.subject in opened))
     ]
+
+
+def _is_shown(record: Revision, viewer: Viewer) -> bool:
+    """Whether its status lets others see it."""
+    if viewer.submitted_only:
+        return record.status == "submitted"
+    return record.status != "draft" or viewer.role == "admin"
 
 
 def visible_history(

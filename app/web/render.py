@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from app import __version__
 from app.domain.head_types import HEAD_TYPE_NAMES
 from app.domain.roles import ABSTRACTIONS, FAMILY_NAMES
+from app.services.annotation_views import evidence_view
 from app.web import atlas_drawing, charts, formats, labels, plots, sheet_drawing, token_html, urls
 
 FILL_STEPS = 20
@@ -43,6 +44,7 @@ FILTERS = {
     "role_code": labels.role_code,
     "type_name": labels.type_name,
     "family_name": labels.family_name,
+    "evidence_view": evidence_view,
 }
 
 
@@ -103,10 +105,11 @@ class StaticFiles:
 class Renderer:
     """Renders a page dataclass: its fields are all that a template gets."""
 
-    def __init__(self, frontend: Path, team: bool = False) -> None:
+    def __init__(self, frontend: Path, team: bool = False, on_disk: bool = False) -> None:
         self.static = StaticFiles(frontend / "static")
         self.environment = make_environment(frontend / "templates", self.static)
-        self.environment.globals["team"] = team
+        # on_disk: pages of a bundle, which leave out the choices that only a server can answer.
+        self.environment.globals |= {"team": team, "on_disk": on_disk}
         self.build = self._build(frontend / "templates")
 
     def _build(self, templates: Path) -> str:

@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 from data import Shape, StoredRun, make_run, publish
 from playwright.sync_api import Browser, Page, sync_playwright
+from stores import annotate
 from typer.testing import CliRunner
 
 from app import cli
@@ -31,9 +32,9 @@ FLAGS = [
 
 
 @contextmanager
-def serving(path: Path) -> Iterator[str]:
+def serving(path: Path, team: bool = False) -> Iterator[str]:
     """The address of a server of the store on a free port."""
-    app = create_app(Settings(store=str(path)))
+    app = create_app(Settings(store=str(path), team=team))
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, http="h11", log_config=None))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -69,13 +70,14 @@ def base_url(store_path: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def bundle(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, run: StoredRun) -> Path:
-    """The same run as plain files."""
+    """The same run as plain files, with annotations."""
     folder = tmp_path_factory.mktemp("bundle")
     engine = open_store(shutil.copyfile(sqlite_template, folder / "store.sqlite"))
     publish(engine, run)
+    annotate(engine, run)
     engine.dispose()
     words = ["export", "site", "--store", str(folder / "store.sqlite"), "--model", run.slug]
-    done = CliRunner().invoke(cli.app, [*words, "--out", str(folder / "site"), "--with-annotations"])
+    done = CliRunner().invoke(cli.app, [*words, "--out", str(folder / "site")])
     assert done.exit_code == 0, done.output
     assert f"open {folder / 'site' / 'index.html'}" in done.output
     return folder / "site"

@@ -187,6 +187,51 @@ def test_the_bundle_opens_from_the_disk(chromium: Browser, base_url: str, bundle
     assert visit.errors == []
 
 
+def test_the_annotations_of_the_bundle_open_from_the_disk(chromium: Browser, bundle: Path) -> None:
+    visit = open_tab(chromium, bundle.as_uri())
+    visit.go("/heads/L1H0.html")
+    records = visit.page.locator(".panel details")
+    expect(records.locator("summary")).to_have_text(["ben, submitted", "me, submitted"])
+    expect(records.nth(1)).to_contain_text("induction 10")
+    records.nth(1).locator("[aria-label=Groups] a").first.click()  # leads to the row of this page
+    visit.page.locator("article.ft:target a.fid").click()
+    expect(visit.page.locator(".use td").filter(has_text="L1H0")).to_have_count(2)
+    visit.page.locator("nav a", has_text="Annotations").click()
+    visit.page.wait_for_url("**/annotations.html")  # keys work once the scripts have run
+    visit.page.keyboard.press("j")
+    visit.page.keyboard.press(",")  # there are no columns to choose
+    visit.page.keyboard.press("Escape")
+    expect(visit.page.locator(".sheet tbody a").first).to_be_focused()
+    with visit.page.expect_download() as saved:
+        visit.page.locator(".exb a", has_text="CSV").click()
+    assert "induction" in saved.value.path().read_text()
+    visit.page.locator("nav a", has_text="Layers").click()
+    visit.page.locator("[aria-label='Labels of'] a", has_text="ben").click()
+    expect(visit.page.locator(".lead b")).to_have_text("ben")
+    visit.page.wait_for_load_state()
+    visit.page.keyboard.press("?")
+    visit.page.locator("dialog button").click()
+    expect(visit.page.locator("dialog")).to_be_hidden()
+    visit.page.context.close()
+    assert visit.errors == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize(
+    "name", ["index", "heads/L1H0", "heads/L1H3.fve", "features/L1F3", "annotations", "layers", "published"]
+)
+def test_axe_finds_nothing_in_the_bundle(
+    chromium: Browser, bundle: Path, name: str, theme: str, width: int
+) -> None:
+    visit = open_tab(chromium, bundle.as_uri(), color_scheme=theme, viewport={"width": width, "height": 1000})
+    visit.go(f"/{name}.html")
+    assert overflow(visit.page) <= 0
+    assert violations(visit.page, width) == []
+    visit.page.context.close()
+    assert visit.errors == []
+
+
 def test_keys_of_the_atlas(visit: Visit) -> None:
     visit.go("/tiny")
     visit.page.locator("td a.c").first.focus()

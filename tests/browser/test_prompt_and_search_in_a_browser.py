@@ -15,7 +15,7 @@ import uvicorn
 from conftest import Visit, open_tab
 from data import StoredRun, publish
 from fastapi import FastAPI
-from looks import covered, overflow, violations
+from looks import WATCH_SHIFTS, covered, overflow, violations
 from playwright.sync_api import Browser, expect
 
 from app.services.prompt_pages import PromptDesk
@@ -156,6 +156,71 @@ def test_search_suggests_while_one_types(visit: Visit) -> None:
     assert "evidence%3Acopying" in page.url
     page.go_back()
     expect(page.locator("main.find")).to_have_count(1)
+
+
+@pytest.mark.parametrize("path", ["/tiny", "/tiny/heads/L1H3", "/tiny/features/L1F3"])
+def test_the_bar_suggests_over_the_page(visit: Visit, path: str) -> None:
+    page = visit.page
+    page.add_init_script(WATCH_SHIFTS)
+    visit.go(path)
+    page.wait_for_load_state("networkidle")
+    before = page.locator("h1").bounding_box()
+    page.keyboard.press("/")
+    page.keyboard.type("evidence:cop")
+    first = page.locator("#typed a").first
+    expect(first).to_have_text("evidence:copying>=0.5")
+    # Shifts just after a key do not count for the browser, so the page's own places are looked at too.
+    assert sum(page.evaluate("window.shifts")) < 0.01
+    assert page.locator("h1").bounding_box() == before
+    page.keyboard.press("ArrowUp")  # nothing is above the field
+    expect(page.locator("[name=q]")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    expect(first).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    expect(page.locator("[name=q]")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Escape")
+    expect(first).to_be_hidden()
+    page.keyboard.press("/")
+    expect(first).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/tiny/search?q=evidence%3Acopying**")
+    expect(page.locator(".where a").first).to_be_visible()
+
+
+def test_a_suggestion_of_the_bar_can_be_clicked(visit: Visit) -> None:
+    visit.go("/tiny")
+    visit.page.locator("[name=q]").press_sequentially("layer:")
+    visit.page.locator("#typed a", has_text="layer:4").click()
+    visit.page.wait_for_url("**/tiny/search?q=layer%3A4")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 1024])
+def test_axe_finds_nothing_in_open_suggestions(
+    chromium: Browser, base_url: str, theme: str, width: int
+) -> None:
+    visit = open_tab(
+        chromium, base_url, bypass_csp=True, color_scheme=theme, viewport={"width": width, "height": 900}
+    )
+    visit.go("/tiny/heads/L1H3")
+    visit.page.locator("[name=q]").press_sequentially("e")
+    expect(visit.page.locator("#typed a").first).to_be_visible()
+    assert overflow(visit.page) <= 0
+    assert violations(visit.page, width) == []
+    visit.page.context.close()
+    assert visit.errors == []
+
+
+def test_the_bar_searches_without_scripts(chromium: Browser, base_url: str) -> None:
+    visit = open_tab(chromium, base_url, java_script_enabled=False)
+    visit.go("/tiny/heads/L1H3")
+    visit.page.locator("[name=q]").fill("evidence:copying")
+    visit.page.keyboard.press("Enter")
+    expect(visit.page.locator(".where a").first).to_be_visible()
+    visit.page.context.close()
+    assert visit.errors == []
 
 
 def test_the_small_atlas_leads_to_its_heads(visit: Visit) -> None:

@@ -10,16 +10,24 @@ from annotated import NOW, labelled, later
 from annotating import HEAD, Team
 from data import make_run
 
-from app.domain.annotations import FeatureNote, HeadAnnotation, Subject
+from app.domain.annotations import EvidenceLink, FeatureNote, HeadAnnotation, Subject
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import AppError, NotFound
 from app.services import accounts, annotations, visibility
 from app.services.annotations import Restore
+from app.services.feature_notes import notes_page
 from app.services.pages import HeadQuestion, Reading, head_page
 from app.services.rollup import agree, roll_up
 from app.services.run_cache import RunCache
 from app.services.suggestions import Suggestions, suggest
-from app.services.visibility import Forbidden, Viewer, hints_are_open, visible_history, visible_records
+from app.services.visibility import (
+    PUBLIC,
+    Forbidden,
+    Viewer,
+    hints_are_open,
+    visible_history,
+    visible_records,
+)
 from app.store.annotations import Conflict, get_atlas_id
 from app.store.annotators import CONSENSUS, add_annotator, get_annotator
 from app.store.engine import read_session, write_session
@@ -257,3 +265,29 @@ def _annotator(role):
     from app.store.annotators import Annotator
 
     return Annotator(1, "x", role, True, NOW, None, None)
+
+
+def test_d16_uses_of_a_feature_are_those_that_the_viewer_may_see(team):
+    cited = EvidenceLink("example", f"{FEATURE}:0:5", "it reads a comma")
+    team.save("ada", labelled(0, "commas", "verbs", evidence=(cited,)))
+    team.save("root", labelled(0, "?"), HeadRef(0, 2))
+    team.save("root", labelled(0, "secret"), HeadRef(0, 3), status="draft")
+
+    def used(name):
+        found = team.read(notes_page, team.run, PUBLIC if name is None else team[name], FEATURE).used
+        return [(str(use.head), use.annotator, use.group, use.unclear, use.cited) for use in found]
+
+    first = ("L0H1", "ada", "commas", False, ("it reads a comma",))
+    second = ("L0H2", "root", None, True, ())
+    assert used("ada") == used("eve") == used(None) == [first, second]
+    assert used("ben") == []
+    team.save("ben", labelled(0, "mine"))
+    assert used("ben") == [first, ("L0H1", "ben", "mine", False, ())]
+
+
+@pytest.mark.parametrize("status", ["draft", "unsure", "skipped"])
+def test_what_is_given_away_is_what_was_submitted(team, status):
+    team.save("ada")
+    team.save("root", ref=HeadRef(0, 2), status=status)
+    records = team.read(lambda session: visible_records(session, get_atlas_id(session, "tiny"), PUBLIC))
+    assert [(record.annotator, record.status) for record in records] == [("ada", "submitted")]

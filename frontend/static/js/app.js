@@ -65,6 +65,16 @@ function focusSearch() {
   return Boolean(field);
 }
 
+// From the field of a query down into what it could become, and back.
+function stepSuggestions(key) {
+  const by = { ArrowDown: 1, ArrowUp: -1 }[key];
+  const items = [...document.querySelectorAll("[name=q], #typed a")];
+  const at = items.indexOf(document.activeElement);
+  if (!by || at < 0) return false;
+  items[at + by]?.focus();
+  return items.length > 1;
+}
+
 function showKeys() {
   const sheet = document.getElementById("keys");
   if (sheet.open) sheet.close();
@@ -86,7 +96,8 @@ const keys = {
 
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input, textarea, select, [contenteditable]");
-  if (typing && event.key === "Escape") typing.blur();
+  if (event.key === "Escape") (typing ?? event.target.closest(".typed a"))?.blur();
+  if (stepSuggestions(event.key)) event.preventDefault();
   if (typing || event.metaKey || event.ctrlKey || event.altKey) return;
   if (document.querySelector("dialog[open]") && event.key !== "?") return;
   if (event.defaultPrevented || event.key.length > 1 || stored("keys") === "off") return;

@@ -1,5 +1,5 @@
 // Keys of the spreadsheet: rows, columns, export. The order follows links: `o` the next column, `O` the other way round.
-const columns = document.getElementById("columns");
+const columns = document.getElementById("columns"); // none where the sheet is a file
 
 function stepRow(by) {
   const links = [...document.querySelectorAll(".sheet tbody th a")];
@@ -9,6 +9,7 @@ function stepRow(by) {
 }
 
 function toggleColumns() {
+  if (!columns) return;
   columns.open = !columns.open;
   columns.querySelector(columns.open ? "input[type=checkbox]" : "summary").focus();
 }
@@ -27,5 +28,5 @@ document.addEventListener("head-atlas:key", (event) => {
   action();
 });
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && columns.open) toggleColumns();
+  if (event.key === "Escape" && columns?.open) toggleColumns();
 });
