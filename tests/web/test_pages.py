@@ -1,5 +1,6 @@
 """Every page: with and without htmx, what its template is given, what it prints, what it asks the store."""
 
+import re
 from dataclasses import fields, replace
 from typing import Any
 

@@ -176,8 +176,9 @@ function refresh() {
   const size = (value) => counted.filter((each) => each === value).length;
   const bar = items.map((item, i) => [part(item, "family"), size(`${i + 1}`)]).filter(([, n]) => n).sort((a, b) => b[1] - a[1]);
   for (const value of counted) if (!(value > 0)) bar.push(["o", 1]);
-  const piece = ([family, n]) => `<i class="f${family} p${Math.round((20 * n) / counted.length)}"></i>`;
-  $("#bar").innerHTML = open < counted.length ? bar.map(piece).join("") : "";
+  const look = ([family, n]) => `f${family} p${Math.round((20 * n) / counted.length)}`;
+  const pieces = bar.map((part) => Object.assign(document.createElement("i"), { className: look(part) }));
+  $("#bar").replaceChildren(...(open < counted.length ? pieces : []));
 }
 
 // The menu of groups in each row, in place of the field that does without scripts.
