@@ -137,7 +137,7 @@ async function press(action) {
   }
 }
 
-// The type that the groups give: the guide's rule, so that it need not wait for the server.
+// The type that the groups give by the guide's rule, without waiting for the server.
 function typeOf(values) {
   const n = values.length, sizes = {};
   for (const value of values) if (value && value !== "unclear") sizes[value] = (sizes[value] || 0) + 1;
@@ -176,14 +176,13 @@ function refresh() {
   const size = (value) => counted.filter((each) => each === value).length;
   const bar = items.map((item, i) => [part(item, "family"), size(`${i + 1}`)]).filter(([, n]) => n).sort((a, b) => b[1] - a[1]);
   for (const value of counted) if (!(value > 0)) bar.push(["o", 1]);
-  const look = ([family, n]) => `f${family} p${Math.round((20 * n) / counted.length)}`;
-  const pieces = bar.map((part) => Object.assign(document.createElement("i"), { className: look(part) }));
-  $("#bar").replaceChildren(...(open < counted.length ? pieces : []));
+  const piece = ([family, n]) => Object.assign(document.createElement("i"), { className: `f${family} p${Math.round((20 * n) / counted.length)}` });
+  $("#bar").replaceChildren(...(open < counted.length ? bar.map(piece) : []));
 }
 
-// The menu of groups in each row, in place of the field that does without scripts.
+// Menus of groups, in place of the fields that do without scripts.
 function options() {
-  const made = [["no group", ""], ...groups().map((item, i) => [part(item, "name"), `${i + 1}`]), ["unclear", "unclear"]];
+  const made = [["no group", ""], ...groups().map((item, i) => [part(item, "name"), i + 1]), ["unclear", "unclear"]];
   for (const { id } of rows()) {
     const { name, value, ariaLabel } = label(id), menu = document.createElement("select");
     menu.append(...made.map((option) => new Option(...option)));
@@ -319,7 +318,7 @@ document.addEventListener("submit", (event) => {
   else press(action);
 });
 
-// A row that htmx opens comes as it is stored; what has been chosen since stays.
+// A row that is opened comes as it is stored; what has been chosen since stays.
 let chosen = [];
 document.addEventListener("htmx:before:swap", () => { chosen = form() ? rows().map(({ id }) => [id, label(id).value]) : []; });
 document.addEventListener("htmx:after:swap", () => {

@@ -113,7 +113,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// A feature of a head opens in place of its row, and so does an example of a feature. What took the link takes its focus.
+// Features of a head and examples of a feature open in place of their rows, and take the focus of the link.
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a.fu, .ft .op, .ivs a");
   const row = link?.closest("li:not(.ivs *), article");
