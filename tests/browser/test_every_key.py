@@ -264,7 +264,7 @@ def the_other_ranking(tab: Visit, page: Page) -> None:
 
 def align(tab: Visit, page: Page, path: str) -> None:
     tab.go(path)
-    sources = page.locator(".kL .pre i:last-child.pk")
+    sources = page.locator(".kL > b > :last-child.pk")
     expect(sources).to_have_count(0)
     press(page, "a")
     page.wait_for_url("**align=token**")
@@ -380,8 +380,9 @@ def all_suggestions_are_accepted(tab: Visit, page: Page) -> None:
 @key("labels", "r")
 def a_role_is_toggled(tab: Visit, page: Page) -> None:
     label(tab, page, 15)
-    box = page.locator("#roles input").nth(2)
-    press(page, "r", box.get_attribute("data-letter") or "")
+    choice = page.locator("#roles label").nth(2)
+    box = choice.locator("input")
+    press(page, "r", choice.locator("kbd").inner_text())
     expect(box).to_be_checked()
     assert saved(page)["roles"] == [box.get_attribute("value")]
 

@@ -120,7 +120,7 @@ document.addEventListener("click", (event) => {
   if (!row || row.matches(".wh") || !window.htmx || event.metaKey || event.ctrlKey || event.shiftKey) return;
   event.preventDefault();
   const list = row.parentElement, index = [...list.children].indexOf(row);
-  window.htmx.ajax("GET", link.getAttribute("href").split("#")[0], { target: row, swap: "outerHTML" }).then(() => {
+  window.htmx.ajax("GET", link.getAttribute("href").split("#")[0], { source: link, target: row, swap: "outerHTML" }).then(() => {
     if (document.activeElement !== document.body) return;
     const opened = list.children[index];
     opened.tabIndex = -1;
