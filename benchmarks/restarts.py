@@ -73,9 +73,9 @@ class Server:
 
     def delayed(self) -> float:
         """Of the main thread, the only one until it listens, and of the one thread beside it that waited longest."""
-        tasks = Path(f"/proc/{self._process.pid}/task").iterdir()
-        delays = {task.name: int((task / "schedstat").read_text("utf-8").split()[1]) / 1e9 for task in tasks}
-        return delays.pop(str(self._process.pid)) + max(delays.values(), default=0)
+        waited = Path(f"/proc/{self._process.pid}/task").glob("*/schedstat")  # none where it is not counted
+        delays = {path.parent.name: int(path.read_text("utf-8").split()[1]) / 1e9 for path in waited}
+        return delays.pop(str(self._process.pid), 0) + max(delays.values(), default=0)
 
     def is_listening(self) -> bool:
         if self._process.poll() is not None:

@@ -25,7 +25,7 @@ def history_page(
         model=run.slug,
         head=head,
         annotator=owner,
-        own=owner == viewer.name and viewer.role in ("annotator", "admin"),
+        own=owner == viewer.name and viewer.may_write,
         entries=tuple(
             HistoryEntry(record_view(revision), changes(old, revision.head))
             for revision, old in zip(revisions, before, strict=False)

@@ -64,7 +64,7 @@ def panel(known: Known, page: Shown, attempt: Attempt | None = None) -> Panel:
     hint_open = _hint_is_open(known, page.head)
     return Panel(
         annotator=known.viewer.name,
-        may_write=known.viewer.role in ("annotator", "admin"),
+        may_write=known.viewer.may_write,
         content=content,
         version=attempt.base_version if attempt else record.version if record else 0,
         status=record.status if record else "draft",

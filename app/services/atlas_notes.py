@@ -86,7 +86,7 @@ def _atlas_notes(
     counted = [how for ref, how in done.items() if ref.layer in layers]
     shown = found.heads.values()
     published = found.published
-    may = viewer.role in ("annotator", "admin")
+    may = viewer.may_write
     return AtlasNotes(
         by=found.by,
         by_viewer=found.by == viewer.name,

@@ -44,7 +44,7 @@ def citations(
     session: Session, run: LiveRun, viewer: Viewer, feature: FeatureRef, head: HeadRef | None
 ) -> Citations | None:
     """None for those who only read."""
-    if viewer.role not in ("annotator", "admin"):
+    if not viewer.may_write:
         return None
     if head is None:
         return Citations(None, {})

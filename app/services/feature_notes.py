@@ -82,7 +82,7 @@ def notes_panel(
     content = attempt.content if attempt else own.content if own else FeatureNote()
     return NotesPanel(
         notes=notes,
-        may_write=viewer.role in ("annotator", "admin"),
+        may_write=viewer.may_write,
         content=content,
         version=attempt.base_version if attempt else own.version if own else 0,
         message=attempt.message if attempt else "",

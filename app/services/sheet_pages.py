@@ -57,7 +57,7 @@ def annotations_page(
     by_annotator = submitted_heads(records)
     settled = by_annotator.pop(CONSENSUS, {})
     shown = rows[(page - 1) * ROWS_A_PAGE : page * ROWS_A_PAGE]
-    may_write = viewer.role in ("annotator", "admin")
+    may_write = viewer.may_write
     return AnnotationsPage(
         model=run.slug,
         run=summarise_run(run.record),

@@ -39,6 +39,11 @@ class Viewer:
         blind = annotator.blind and annotator.role != "viewer"
         return cls(annotator.id, annotator.name, annotator.role, blind)
 
+    @property
+    def may_write(self) -> bool:
+        """Whether they have records of their own; others only read."""
+        return self.role in ("annotator", "admin")
+
 
 # Whoever reads what was given away, such as an atlas as files.
 PUBLIC = Viewer(0, "", "viewer", submitted_only=True)
@@ -107,7 +112,7 @@ def sees_experiment(viewer: Viewer | None, name: str) -> bool:
 
 def check_may_write(viewer: Viewer, annotator: str) -> None:
     """Raises Forbidden: annotators write their own records, admins the consensus and imports too."""
-    if viewer.role not in ("annotator", "admin"):
+    if not viewer.may_write:
         raise Forbidden(f"{viewer.name!r} may read, not annotate")
     if annotator != viewer.name and viewer.role != "admin":
         whose = "the consensus" if annotator == CONSENSUS else "another annotator's record"

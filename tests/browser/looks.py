@@ -29,9 +29,8 @@ FIND_COVERED = """
         const top = document.elementFromPoint(x, y);
         const clipped = x < 0 || y < 0 || x > innerWidth || y > innerHeight || !box.width;
         if (clipped || !top || top.closest(".status, .panel footer")) continue;
-        if (!element.contains(top) && !top.contains(element))
-            covered.push([text.data.trim().slice(0, 40), top.outerHTML.slice(0, 80)]);
-        if (top !== element && top.matches("input, select, textarea"))
+        const beside = !element.contains(top) && !top.contains(element);
+        if (beside || (top !== element && top.matches("input, select, textarea")))
             covered.push([text.data.trim().slice(0, 40), top.outerHTML.slice(0, 80)]);
     }
     scrollTo(0, 0);
