@@ -10,6 +10,8 @@ from app.web.formats import MINUS
 WIDTH, HEIGHT = 400, 196
 LETTERS = "ABCD"
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+_TINY = 1e-4  # printed with an exponent, as so many zeros are not read
+_ZERO = 1e-3  # of what an axis covers: shorter than a hairline
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,11 @@ def text_at(name: str, x: float, y: float, text: str) -> Text:
 
 
 def tick_text(value: float, signed: bool = False) -> str:
-    """A number as on an axis: .25, 1.5, −.5; signed, with two digits: +.72."""
+    """A number as on an axis: .25, 1.5, −.5, 2.5e−9; signed, with two digits: +.72."""
+    if 0 < abs(value) < _TINY:
+        mantissa, exponent = f"{abs(value):.1e}".split("e")
+        sign = MINUS if value < 0 else "+" if signed else ""
+        return f"{sign}{mantissa.removesuffix('.0')}e{MINUS}{-int(exponent)}"
     digits = 2 if signed or not 0 < abs(value) < 0.1 else 1 - math.floor(math.log10(abs(value)))
     text = f"{abs(value):.{digits}f}"
     if not signed:
@@ -91,9 +97,9 @@ class Scale:
         """Round values that cover the range, about five of them."""
         rough = (self.high - self.low) / 4
         power = 10 ** math.floor(math.log10(rough))
-        step = next(power * part for part in _STEPS if power * part >= rough - 1e-12)
+        step = next(power * part for part in _STEPS if part >= rough / power - 1e-9)
         first, last = math.floor(self.low / step + 1e-9), math.ceil(self.high / step - 1e-9)
-        return [round(step * i, 10) for i in range(first, last + 1)]
+        return [float(f"{step * i:.10g}") for i in range(first, last + 1)]
 
     def at(self, value: float) -> float:
         ticks = self.ticks()
@@ -113,6 +119,10 @@ class Frame:
 
     def y(self, value: float) -> float:
         return Scale(self.low, self.high, self.bottom, self.top).at(value)
+
+    def value_text(self, value: float, signed: bool = False) -> str:
+        """A value drawn in the frame, in print; what the frame cannot tell from 0 is 0 there too."""
+        return "0" if abs(value) < _ZERO * (self.high - self.low) else tick_text(value, signed)
 
     def grid(self, percent: bool = False) -> tuple[list[Shape], list[Text]]:
         """Hairlines with their values, the one at 0 stronger."""

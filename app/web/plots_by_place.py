@@ -40,7 +40,7 @@ def draw_bars(chart: BarChart) -> Drawing:
             index, strong = place if chart.by_place else series.index, place in chart.strong
             shapes += _bar(frame, value, x, thick - _GAP, _bar_class(index, strong, series.hollow))
             if chart.by_place or strong:
-                text = tick_text(value.value, signed=not chart.by_place)
+                text = frame.value_text(value.value, signed=not chart.by_place)
                 texts.append(text_at("xm xb", x + thick / 2, _top(frame, value), text))
     texts.append(text_at("xm", (frame.left + frame.right) / 2, 180, chart.x_label))
     if n > 1 and not chart.by_place:

@@ -8,7 +8,10 @@ AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
 WATCH_SHIFTS = """
 window.shifts = [];
 new PerformanceObserver(list => {
-    for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifts.push(entry.value);
+    for (const entry of list.getEntries()) {
+        const moved = entry.sources.map(({node}) => (node?.outerHTML || node?.data || "").slice(0, 80));
+        if (!entry.hadRecentInput) window.shifts.push([entry.value, moved]);
+    }
 }).observe({type: "layout-shift", buffered: true});
 """
 
@@ -60,6 +63,12 @@ def violations(page: Page, width: int) -> list[object]:
         ".map(v => [v.id, v.nodes.length, v.nodes[0].html, v.nodes[0].failureSummary])",
         options,
     )
+
+
+def shifts(page: Page) -> list[object]:
+    """What moved by itself since `WATCH_SHIFTS`, unless all of it together could not be seen."""
+    seen = page.evaluate("window.shifts")
+    return seen if sum(amount for amount, _ in seen) >= 0.001 else []
 
 
 def overflow(page: Page) -> int:

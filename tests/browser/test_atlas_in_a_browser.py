@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import Visit, open_tab, serving
 from data import StoredRun
-from looks import WATCH_SHIFTS, overflow, violations
+from looks import WATCH_SHIFTS, overflow, shifts, violations
 from playwright.sync_api import Browser, expect
 from stores import fill
 
@@ -64,7 +64,7 @@ def test_pages_fit_and_do_not_shift(full: Visit, path: str, width: int) -> None:
     full.go(path)
     full.page.wait_for_load_state("networkidle")
     assert overflow(full.page) <= 0
-    assert sum(full.page.evaluate("window.shifts")) < 0.01
+    assert shifts(full.page) == []
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -99,8 +99,10 @@ def test_pages_are_whole(client: TestClient, path: str, headers: dict[str, str])
     response = client.get(path, headers=headers)
     assert response.status_code == 200, response.text
     page = soup(response.text)
-    only(page.find_all("main"))
+    main = only(page.find_all("main"))
     only(page.find_all("h1"))
+    # Browsers that know how wait for all of it, so that half a page is never laid out.
+    assert only(page.select("link[rel=expect][blocking=render]"))["href"] == f"#{main['id']}"
     assert response.headers["Vary"] == "HX-Request"
     assert len(response.content) < 100_000
 

@@ -37,6 +37,7 @@ def texts(drawing: Drawing, name: str) -> list[str]:
         (-0.3, 0.9, [-0.5, 0, 0.5, 1]),
         (0.0, 0.0031, [0, 0.001, 0.002, 0.003, 0.004]),
         (0.0, 7300.0, [0, 2000, 4000, 6000, 8000]),
+        (-1e-13, 3e-13, [-1e-13, 0, 1e-13, 2e-13, 3e-13]),
     ],
 )
 def test_ticks_are_round_and_cover_the_range(low: float, high: float, ticks: list[float]) -> None:
@@ -50,6 +51,8 @@ def test_numbers_on_axes() -> None:
     assert [tick_text(v) for v in (0, 0.25, -0.5, 1.0, 1.5, 20)] == ["0", ".25", "\u2212.5", "1", "1.5", "20"]
     assert [tick_text(v) for v in (0.005, -0.0025, 0.06, 0.1)] == [".005", "\u2212.0025", ".06", ".1"]
     assert [tick_text(v, signed=True) for v in (0.72, -0.04, 0.0, 1.5)] == ["+.72", "\u2212.04", "0", "+1.50"]
+    assert [tick_text(v) for v in (1.24e-9, -5e-5)] == ["1.2e\u22129", "\u22125e\u22125"]
+    assert tick_text(3e-12, signed=True) == "+3e\u221212"
     assert span_of([]) == (0.0, 1.0)
     assert span_of([0.2, -0.1]) == (-0.1, 0.2)
 
@@ -104,6 +107,20 @@ def test_places_that_are_heads_have_their_colours() -> None:
     drawing = draw_chart(BarChart("x", ("L1H0", "L1H1"), (clean, cut), by_place=True))
     names = [shape.name for shape in drawing.shapes if shape.name.startswith("bar")]
     assert names == ["barA", "barA hollow", "barB"]
+
+
+def test_a_bar_too_short_to_be_drawn_is_nought_in_print() -> None:
+    clean = Series("clean", None, (Estimate(0.5), Estimate(0.002)))
+    cut = Series("corrupted", None, (Estimate(-1.3e-9), Estimate(4e-4)), hollow=True)
+    drawing = draw_chart(BarChart("x", ("L1H0", "L1H1"), (clean, cut), by_place=True))
+    assert texts(drawing, "xm xb") == [".5", "0", ".002", "0"]
+    alone = draw_chart(BarChart("x", ("L1H0", "L1H1"), (cut,), by_place=True))
+    assert texts(alone, "xm xb") == ["0", ".0004"]
+    tiny = Series("corrupted", None, (Estimate(-1.3e-9), Estimate(4e-10)))
+    assert texts(draw_chart(BarChart("x", ("a", "b"), (tiny,), by_place=True)), "xm xb") == [
+        "\u22121.3e\u22129",
+        "4e\u221210",
+    ]
 
 
 def test_the_name_of_a_series_is_clear_of_taller_bars_beside_it() -> None:
