@@ -64,6 +64,14 @@ class ComparedExperiment:
 
 
 @dataclass(frozen=True)
+class AlikeHeads:
+    """Two heads of one layer, and what they share."""
+
+    heads: Annotated[tuple[HeadRef, HeadRef], "The heads, in the order of the model"]
+    n_shared: Annotated[int, "Features that are among the top ten of both"]
+
+
+@dataclass(frozen=True)
 class ComparePage:
     model: Annotated[str, "The atlas"]
     run: Annotated[RunSummary, "The run the numbers come from"]
@@ -78,3 +86,8 @@ class ComparePage:
     n_heads_total: Annotated[int, "Heads of the model"]
     previous: Annotated[HeadRef | None, "The head before the last compared one, in its layer"]
     next: Annotated[HeadRef | None, "The head after the last compared one, in its layer"]
+    shape: Annotated[tuple[int, int], "Layers of the model, and heads of each"]
+    alike: Annotated[
+        tuple[AlikeHeads, ...],
+        "Pairs with the most top features in common, while fewer than two heads are chosen; with the chosen one",
+    ]

@@ -7,7 +7,9 @@ from app.domain.records import FeatureRecord, HeadRanking, Ranking
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
 from app.services import feature_parts as parts
+from app.services.alike_heads import alike_heads
 from app.services.compare_models import (
+    AlikeHeads,
     ComparedFeature,
     ComparedHead,
     ComparedScore,
@@ -18,6 +20,7 @@ from app.services.compared_experiments import compared_experiments
 from app.services.pages import Reading, all_scores, check_head, in_order, sae_of
 from app.store.dashboards import get_ranking, get_sequences
 from app.store.features import get_features
+from app.store.rankings import get_all_rankings
 
 MAX_HEADS = 4
 TOP = 10
@@ -57,7 +60,16 @@ def compare_page(reading: Reading, heads: Sequence[HeadRef], rank: Ranking = "de
         n_heads_total=model.n_layers * model.n_heads,
         previous=_free_head(last, heads, range(last.head - 1, -1, -1)) if last else None,
         next=_free_head(last, heads, range(last.head + 1, model.n_heads)) if last else None,
+        shape=(model.n_layers, model.n_heads),
+        alike=_alike(reading, heads, rank),
     )
+
+
+def _alike(reading: Reading, heads: Sequence[HeadRef], rank: Ranking) -> tuple[AlikeHeads, ...]:
+    if len(heads) > 1:
+        return ()
+    rankings = get_all_rankings(reading.session, reading.run, TOP)
+    return alike_heads({head: features for (head, by), features in rankings.items() if by == rank}, *heads)
 
 
 def _free_head(last: HeadRef, heads: Sequence[HeadRef], indices: range) -> HeadRef | None:

@@ -76,6 +76,24 @@ def test_a_head_links_to_its_comparison(client: TestClient) -> None:
     assert "Choose another head" in client.get(str(link["href"])).text
 
 
+@pytest.mark.parametrize("chosen", ["", "L0H1"])
+def test_any_head_can_be_chosen_and_alike_ones_are_one_step_away(
+    client: TestClient, run: StoredRun, chosen: str
+) -> None:
+    address = f"/tiny/compare?heads={chosen}&rank=fve" if chosen else "/tiny/compare"
+    page = soup(client.get(address).text)
+    offered = {str(link["aria-label"]): str(link["href"]) for link in page.select(".pks a")}
+    assert set(offered) == {str(head.ref) for head in run.heads} - {chosen}
+    first = f"/tiny/compare?heads={chosen},L2H1&rank=fve" if chosen else "/tiny/compare?heads=L2H1"
+    assert offered["L2H1"] == first
+    pairs = page.select(".alk tr")
+    twin = client.get(address.replace("/compare", "/compare.json")).json()["alike"]
+    assert [row.select_one("th").text for row in pairs] == [" and ".join(pair["heads"]) for pair in twin]  # type: ignore[union-attr]
+    assert [row.select_one(".n").text for row in pairs] == [str(pair["n_shared"]) for pair in twin]  # type: ignore[union-attr]
+    for link in [*offered.values(), *(str(link["href"]) for link in page.select(".alk a"))][::5]:
+        assert client.get(link).status_code == 200
+
+
 def test_addresses_of_comparisons() -> None:
     assert urls.compare_url("tiny", []) == "/tiny/compare"
     assert urls.compare_url("a b", [HeadRef(0, 1), HeadRef(2, 3)], rank="fve") == (
