@@ -26,6 +26,8 @@ PAGES = (
     "/wide",
     "/wide/heads/L1H47",
     "/wide/features/L1F3",
+    "/wide/compare",
+    "/wide/compare?heads=L1H3",
     "/wide/compare?heads=L1H0,L1H47",
 )
 
