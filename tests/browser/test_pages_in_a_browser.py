@@ -95,7 +95,7 @@ def test_keys(visit: Visit) -> None:
 def test_keys_of_a_comparison(visit: Visit) -> None:
     visit.go("/tiny/heads/L1H3")
     visit.page.keyboard.press("x")
-    expect(visit.page.locator(".chs a").first).to_be_visible()
+    expect(visit.page.locator(".pks a").first).to_be_visible()
     visit.page.locator("input[name=add]").fill("1.5")
     visit.page.keyboard.press("Enter")
     names = visit.page.locator("h1 a.mono")
