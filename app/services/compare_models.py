@@ -86,7 +86,8 @@ class ComparePage:
     n_heads_total: Annotated[int, "Heads of the model"]
     previous: Annotated[HeadRef | None, "The head before the last compared one, in its layer"]
     next: Annotated[HeadRef | None, "The head after the last compared one, in its layer"]
-    shape: Annotated[tuple[int, int], "Layers of the model, and heads of each"]
+    n_layers: Annotated[int, "Layers of the model"]
+    n_heads: Annotated[int, "Heads in a layer"]
     alike: Annotated[
         tuple[AlikeHeads, ...],
         "Pairs with the most top features in common, while fewer than two heads are chosen; with the chosen one",

@@ -60,7 +60,8 @@ def compare_page(reading: Reading, heads: Sequence[HeadRef], rank: Ranking = "de
         n_heads_total=model.n_layers * model.n_heads,
         previous=_free_head(last, heads, range(last.head - 1, -1, -1)) if last else None,
         next=_free_head(last, heads, range(last.head + 1, model.n_heads)) if last else None,
-        shape=(model.n_layers, model.n_heads),
+        n_layers=model.n_layers,
+        n_heads=model.n_heads,
         alike=_alike(reading, heads, rank),
     )
 
