@@ -99,7 +99,9 @@ def look(base: str, pages: list[str], folder: Path) -> None:
                 tab = context.new_page()
                 for page in pages:
                     name = page.strip("/").replace("/", "-").replace("?", "-") or "index"
-                    tab.goto(base + page)
+                    answer = tab.goto(base + page)
+                    if answer is None or not answer.ok:
+                        raise SystemExit(f"{page} is no page of this store")
                     tab.screenshot(path=folder / f"{name}-{width}-{theme}.png", full_page=True)
                 context.close()
         browser.close()

@@ -64,11 +64,21 @@ class ComparedExperiment:
 
 
 @dataclass(frozen=True)
-class AlikeHeads:
-    """Two heads of one layer, and what they share."""
+class NearestHead:
+    """A head whose scores are near those of another."""
 
-    heads: Annotated[tuple[HeadRef, HeadRef], "The heads, in the order of the model"]
-    n_shared: Annotated[int, "Features that are among the top ten of both"]
+    head: Annotated[HeadRef, "The head"]
+    distance: Annotated[float, "Root mean square difference of scores, in standard deviations over the heads"]
+
+
+@dataclass(frozen=True)
+class LeadingHead:
+    """The head with the highest value of one score."""
+
+    score: Annotated[str, "The score"]
+    head: Annotated[HeadRef, "The head"]
+    value: Annotated[float, "Its value"]
+    nearest: Annotated[NearestHead, "The head with the scores nearest to its own"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +98,7 @@ class ComparePage:
     next: Annotated[HeadRef | None, "The head after the last compared one, in its layer"]
     n_layers: Annotated[int, "Layers of the model"]
     n_heads: Annotated[int, "Heads in a layer"]
-    alike: Annotated[
-        tuple[AlikeHeads, ...],
-        "Pairs with the most top features in common, while fewer than two heads are chosen; with the chosen one",
+    nearest: Annotated[
+        tuple[NearestHead, ...], "Heads with scores near the chosen one's, where one is chosen"
     ]
+    leading: Annotated[tuple[LeadingHead, ...], "The first head by each score, where none is chosen"]

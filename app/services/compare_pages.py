@@ -7,9 +7,7 @@ from app.domain.records import FeatureRecord, HeadRanking, Ranking
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
 from app.services import feature_parts as parts
-from app.services.alike_heads import alike_heads
 from app.services.compare_models import (
-    AlikeHeads,
     ComparedFeature,
     ComparedHead,
     ComparedScore,
@@ -17,10 +15,10 @@ from app.services.compare_models import (
     FeatureExamples,
 )
 from app.services.compared_experiments import compared_experiments
+from app.services.nearest_heads import leading_heads, nearest_heads
 from app.services.pages import Reading, all_scores, check_head, in_order, sae_of
 from app.store.dashboards import get_ranking, get_sequences
 from app.store.features import get_features
-from app.store.rankings import get_all_rankings
 
 MAX_HEADS = 4
 TOP = 10
@@ -62,15 +60,13 @@ def compare_page(reading: Reading, heads: Sequence[HeadRef], rank: Ranking = "de
         next=_free_head(last, heads, range(last.head + 1, model.n_heads)) if last else None,
         n_layers=model.n_layers,
         n_heads=model.n_heads,
-        alike=_alike(reading, heads, rank),
+        nearest=nearest_heads(reading.heads, heads[0]) if len(heads) == 1 else (),
+        leading=() if heads else leading_heads(reading.heads, _score_names(reading)),
     )
 
 
-def _alike(reading: Reading, heads: Sequence[HeadRef], rank: Ranking) -> tuple[AlikeHeads, ...]:
-    if len(heads) > 1:
-        return ()
-    rankings = get_all_rankings(reading.session, reading.run, TOP)
-    return alike_heads({head: features for (head, by), features in rankings.items() if by == rank}, *heads)
+def _score_names(reading: Reading) -> tuple[str, ...]:
+    return in_order(name for head in reading.heads for name in head.scores)
 
 
 def _free_head(last: HeadRef, heads: Sequence[HeadRef], indices: range) -> HeadRef | None:

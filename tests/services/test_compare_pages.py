@@ -9,8 +9,8 @@ from sqlalchemy import Engine
 from app.domain.records import Ranking
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
-from app.services.alike_heads import N_SHOWN, alike_heads
 from app.services.compare_pages import N_FEATURES_SHOWN, N_PAIRS, compare_page
+from app.services.nearest_heads import N_NEAREST, nearest_heads
 from app.services.pages import Reading
 from app.services.run_cache import RunCache
 from app.store.dashboards import get_live_run
@@ -125,29 +125,15 @@ def test_what_cannot_be_compared_is_refused(reading: Reading) -> None:
         compare_page(reading, [HeadRef(0, i % 4) for i in range(5)])
 
 
-@pytest.mark.parametrize("rank", ["decoder_weight", "fve"])
-@pytest.mark.parametrize("chosen", [(), HEADS[:1]], ids=["none", "one"])
-def test_pairs_to_begin_with_share_the_most_features(
-    reading: Reading, run: StoredRun, rank: Ranking, chosen: tuple[HeadRef, ...]
-) -> None:
-    heads = [head for head, by in run.rankings if by == rank]
-    expected: list[tuple[int, HeadRef, HeadRef]] = []
-    for first in heads:
-        for second in heads:
-            shared = sum(ref in top_ten(run, second, rank) for ref in top_ten(run, first, rank))
-            if first.layer == second.layer and first.head < second.head and shared:
-                expected.append((-shared, first, second))
-    expected = [pair for pair in sorted(expected) if not chosen or chosen[0] in pair]
-    page = compare_page(reading, chosen, rank)
-    assert [(-pair.n_shared, *pair.heads) for pair in page.alike] == expected[:N_SHOWN]
-    assert page.alike
-    assert compare_page(reading, HEADS, rank).alike == ()
-
-
-def test_heads_with_nothing_in_common_or_of_other_layers_are_no_pair() -> None:
-    first, second, other = HeadRef(0, 0), HeadRef(0, 1), HeadRef(1, 0)
-    a, b = FeatureRef(0, 1), FeatureRef(0, 2)
-    assert alike_heads({first: [a], second: [b], other: [FeatureRef(1, 1)]}) == ()
-    assert [pair.heads for pair in alike_heads({second: [a, b], first: [b]})] == [(first, second)]
-    many = {HeadRef(0, index): [a] for index in range(9)}
-    assert len(alike_heads(many)) == N_SHOWN
+def test_one_head_has_its_nearest_and_none_the_first_by_each_score(reading: Reading, run: StoredRun) -> None:
+    one = compare_page(reading, HEADS[:1])
+    assert one.nearest == nearest_heads(run.heads, HEADS[0])
+    assert (len(one.nearest), one.leading) == (N_NEAREST, ())
+    nothing = compare_page(reading, ())
+    assert nothing.nearest == ()
+    assert [row.score for row in nothing.leading][:3] == ["induction", "previous_token", "duplicate_token"]
+    for row in nothing.leading:
+        assert row.value == max(head.scores[row.score] for head in run.heads)
+        assert row.nearest == nearest_heads(run.heads, row.head)[0]
+    two = compare_page(reading, HEADS)
+    assert (two.nearest, two.leading) == ((), ())

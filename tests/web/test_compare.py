@@ -77,21 +77,45 @@ def test_a_head_links_to_its_comparison(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("chosen", ["", "L0H1"])
-def test_any_head_can_be_chosen_and_alike_ones_are_one_step_away(
-    client: TestClient, run: StoredRun, chosen: str
-) -> None:
-    address = f"/tiny/compare?heads={chosen}&rank=fve" if chosen else "/tiny/compare"
-    page = soup(client.get(address).text)
+def test_any_head_can_be_chosen(client: TestClient, run: StoredRun, chosen: str) -> None:
+    page = soup(client.get(f"/tiny/compare?heads={chosen}&rank=fve" if chosen else "/tiny/compare").text)
     offered = {link.text: str(link["href"]) for link in page.select(".pks a")}
     assert set(offered) == {str(head.ref) for head in run.heads} - {chosen}
     first = f"/tiny/compare?heads={chosen},L2H1&rank=fve" if chosen else "/tiny/compare?heads=L2H1"
     assert offered["L2H1"] == first
-    pairs = page.select(".alk tr")
-    twin = client.get(address.replace("/compare", "/compare.json")).json()["alike"]
-    assert [row.select_one("th").text for row in pairs] == [" and ".join(pair["heads"]) for pair in twin]  # type: ignore[union-attr]
-    assert [row.select_one(".n").text for row in pairs] == [str(pair["n_shared"]) for pair in twin]  # type: ignore[union-attr]
-    for link in [*offered.values(), *(str(link["href"]) for link in page.select(".alk a"))][::5]:
+    for link in list(offered.values())[::4]:
         assert client.get(link).status_code == 200
+    # What the chosen head shows comes before the choice of any other.
+    places = [section["class"][0] for section in page.select("main > section")]
+    assert places == (["cpair", "pick"] if chosen else ["ldh", "pick"])
+
+
+def test_heads_with_near_scores_are_one_step_away(client: TestClient) -> None:
+    page = soup(client.get("/tiny/compare?heads=L0H1&rank=fve").text)
+    nearest = client.get("/tiny/compare.json?heads=L0H1").json()["nearest"]
+    links = page.select(".chs a.mono")
+    assert [link.text for link in links] == [f"add {near['head']}" for near in nearest]
+    assert [link["href"] for link in links] == [
+        f"/tiny/compare?heads=L0H1,{near['head']}&rank=fve" for near in nearest
+    ]
+    assert [str(link["title"]).split()[0] for link in links] == [number(near["distance"]) for near in nearest]
+    assert client.get(str(links[0]["href"])).status_code == 200
+
+
+def test_the_first_heads_of_each_score_are_where_to_begin(client: TestClient) -> None:
+    rows = soup(client.get("/tiny/compare").text).select(".ldt tbody tr")
+    leading = client.get("/tiny/compare.json").json()["leading"]
+    assert len(rows) == len(leading) > 3
+    for row, lead in zip(rows, leading, strict=True):
+        [link] = row.select("a")
+        near = lead["nearest"]
+        assert link.text == f"{lead['head']} and {near['head']}"
+        assert link["href"] == f"/tiny/compare?heads={lead['head']},{near['head']}"
+        assert [cell.text for cell in row.select("td")[::2]] == [
+            number(lead["value"]),
+            f"{number(near['distance'])} apart",
+        ]
+        assert client.get(str(link["href"])).status_code == 200
 
 
 def test_addresses_of_comparisons() -> None:

@@ -1,0 +1,61 @@
+"""Heads whose scores are nearest to each other: where comparing begins, across layers and without any SAE."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.records import HeadRecord
+from app.domain.refs import HeadRef
+from app.services.compare_models import LeadingHead, NearestHead
+
+N_NEAREST = 8
+
+
+def nearest_heads(
+    heads: Sequence[HeadRecord], chosen: HeadRef, n: int = N_NEAREST
+) -> tuple[NearestHead, ...]:
+    """The n heads whose scores are nearest to those of `chosen`, nearest first, then by place in the model.
+
+    A distance is the root mean square over the scores that both heads have, each in standard deviations over the
+    model's heads; scores that are equal for all do not count, nor heads with no score in common.
+    """
+    refs = [head.ref for head in heads]
+    scaled = _scaled(heads, sorted({name for head in heads for name in head.scores}))
+    squares = (scaled - scaled[refs.index(chosen)]) ** 2
+    n_common = np.sum(~np.isnan(squares), axis=1)
+    distances = np.sqrt(np.nansum(squares, axis=1) / np.maximum(n_common, 1))
+    found = [
+        NearestHead(ref, float(distance))
+        for ref, distance, common in zip(refs, distances, n_common, strict=True)
+        if common and ref != chosen
+    ]
+    return tuple(sorted(found, key=lambda near: (near.distance, near.head))[:n])
+
+
+def leading_heads(heads: Sequence[HeadRecord], names: Sequence[str]) -> tuple[LeadingHead, ...]:
+    """For each of the scores the head with the highest value, and the head that is nearest to that one."""
+    values = _values(heads, names)
+    found: list[LeadingHead] = []
+    for name, column in zip(names, values.T, strict=True):
+        if np.isnan(column).all():
+            continue
+        leader = heads[int(np.nanargmax(column))]
+        nearest = nearest_heads(heads, leader.ref, 1)
+        found += [LeadingHead(name, leader.ref, leader.scores[name], near) for near in nearest]
+    return tuple(found)
+
+
+def _values(heads: Sequence[HeadRecord], names: Sequence[str]) -> NDArray[np.float64]:
+    """[head, score], NaN where a head has no finite value."""
+    values = np.array([[head.scores.get(name, np.nan) for name in names] for head in heads], dtype=np.float64)
+    values = values.reshape(len(heads), len(names))
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _scaled(heads: Sequence[HeadRecord], names: Sequence[str]) -> NDArray[np.float64]:
+    """[head, score] in standard deviations over the heads; only scores that differ between heads."""
+    columns = [column for column in _values(heads, names).T if np.unique(column[~np.isnan(column)]).size > 1]
+    if not columns:
+        return np.full((len(heads), 0), np.nan)
+    return np.stack([column / np.nanstd(column) for column in columns], axis=1)
