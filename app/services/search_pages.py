@@ -27,7 +27,8 @@ from app.store.search import (
     words_like,
 )
 
-N_HITS = 25
+N_HITS = 25  # features on one page
+MAX_PAGES = 40
 N_TOKENS = 5
 N_SUGGESTED = 6
 _FOUND_BY = {MovesToken: "logit", FiresNear: "examples", ShowsEvidence: "share"}
@@ -51,10 +52,11 @@ EXAMPLES = (
 )
 
 
-def search_page(reading: Reading, text: str, viewer: Viewer | None = None) -> SearchPage:
+def search_page(reading: Reading, text: str, viewer: Viewer | None = None, page: int = 1) -> SearchPage:
     """A query that cannot be read, or that finds nothing, gives a page that says why and what to try.
 
     Annotations are searched as far as the viewer may see them; without a viewer there are none.
+    page: which N_HITS of the features, from 1 to MAX_PAGES.
     """
     names = in_order(name for head in reading.heads for name in all_scores(head))
     problem: str | None = None
@@ -67,7 +69,7 @@ def search_page(reading: Reading, text: str, viewer: Viewer | None = None) -> Se
         _check_layers(reading, query)
         heads = _heads(reading, query, viewer)
         conditions = _conditions(reading, query)
-        found = _features(reading, query, conditions, heads)
+        found = _features(reading, query, conditions, heads, limit=page * N_HITS + 1)
     except _NothingFound as nothing:
         problem, suggestions = str(nothing), nothing.suggestions
     except InvalidQuery as error:
@@ -78,7 +80,11 @@ def search_page(reading: Reading, text: str, viewer: Viewer | None = None) -> Se
         elif not query.is_empty:
             problem = _why_nothing(reading, query)
             suggestions = _other_words(reading, query) or EXAMPLES
-    hits, shown = _hits(reading, found[:N_HITS]), () if conditions else heads
+    first = (page - 1) * N_HITS
+    more = len(found) > first + N_HITS
+    if found and first >= len(found):
+        problem = f"These are {len(found)} features; there is no part {page} of them."
+    hits, shown = _hits(reading, found[first : first + N_HITS]), () if conditions else heads
     model = reading.run.record.model
     return SearchPage(
         model=reading.run.slug,
@@ -91,7 +97,10 @@ def search_page(reading: Reading, text: str, viewer: Viewer | None = None) -> Se
         where=_where(hits, shown),
         n_layers=model.n_layers,
         n_heads=model.n_heads,
-        more=len(found) > N_HITS,
+        page=page,
+        first=first + 1,
+        more=more,
+        next_page=page + 1 if more and page < MAX_PAGES else None,
         found_by=_FOUND_BY[type(conditions[0])] if conditions else None,
         suggestions=tuple(suggestions),
         evidence_kinds=KINDS,
@@ -185,7 +194,7 @@ def _moves(reading: Reading, term: TokenTerm) -> MovesToken:
 
 
 def _features(
-    reading: Reading, query: SearchQuery, conditions: list[Condition], heads: tuple[HeadHit, ...]
+    reading: Reading, query: SearchQuery, conditions: list[Condition], heads: tuple[HeadHit, ...], limit: int
 ) -> list[FoundFeature]:
     if query.features:
         try:
@@ -196,7 +205,7 @@ def _features(
     if not conditions:
         return []
     by_head = [head.head for head in heads] if query.asks_for_heads else None
-    return find_features(reading.session, reading.run, conditions, query.layers, by_head, limit=N_HITS + 1)
+    return find_features(reading.session, reading.run, conditions, query.layers, by_head, limit)
 
 
 def _why_nothing(reading: Reading, query: SearchQuery) -> str:

@@ -21,8 +21,11 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def wide_run() -> StoredRun:
-    """48 heads a layer; the first feature of its SAE has a single example, and its last is dead."""
-    run = make_run("wide", 5, Shape(n_layers=4, n_heads=48, sae_layers=(1,), context=64, n_sequences=30))
+    """48 heads a layer; the first feature of its SAE has a single example, and its last is dead.
+
+    It has so many features that a search of all of them takes two pages.
+    """
+    run = make_run("wide", 5, Shape(4, 48, sae_layers=(1,), features_per_layer=36, context=64, n_sequences=30))
     first = min(run.features)
     return replace(run, features={**run.features, first: with_one_example(run.features[first])})
 

@@ -26,6 +26,8 @@ PAGES = (
     "/wide",
     "/wide/heads/L1H47",
     "/wide/features/L1F3",
+    "/wide/search?q=evidence:copying%3E0.1",
+    "/wide/search?q=evidence:copying%3E0.1&page=2",
     "/wide/compare",
     "/wide/compare?heads=L1H3",
     "/wide/compare?heads=L1H0,L1H47",

@@ -12,6 +12,7 @@ from app.domain.refs import FeatureRef, HeadRef
 from app.services import search_pages
 from app.services.pages import Reading
 from app.services.run_cache import RunCache
+from app.services.search_models import FeatureHit
 from app.services.search_pages import bare_reference, search_page
 from app.store import search_index
 from app.store.dashboards import get_live_run
@@ -171,13 +172,41 @@ def test_nothing_found_says_so_and_what_to_try(reading: Reading, run: StoredRun)
     assert search_page(reading, "layer:77").problem == "The model has layers 0 to 2."
 
 
-def test_the_list_is_cut_and_says_so(reading: Reading, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = search_page(reading, "evidence:copying>0.1")
+@pytest.mark.parametrize("query", ["evidence:copying>0.1", "promotes:of", "the"])
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_pages_of_a_long_list_join_to_the_whole(
+    reading: Reading, monkeypatch: pytest.MonkeyPatch, query: str, size: int
+) -> None:
+    whole = search_page(reading, query)
     assert not whole.more
-    monkeypatch.setattr(search_pages, "N_HITS", 3)
-    page = search_page(reading, "evidence:copying>0.1")
-    assert page.more
-    assert [hit.feature for hit in page.features] == [hit.feature for hit in whole.features][:3]
+    assert (whole.page, whole.first, whole.next_page) == (1, 1, None)
+    monkeypatch.setattr(search_pages, "N_HITS", size)
+    joined: list[FeatureHit] = []
+    page = search_page(reading, query)
+    while True:
+        assert page.first == len(joined) + 1
+        assert len(page.features) == size or not page.more
+        joined += page.features
+        if page.next_page is None:
+            break
+        assert page.next_page == page.page + 1
+        page = search_page(reading, query, page=page.next_page)
+    assert tuple(joined) == whole.features
+    assert not page.more
+    beyond = search_page(reading, query, page=page.page + 1)
+    assert beyond.features == ()
+    assert beyond.problem == f"These are {len(whole.features)} features; there is no part {beyond.page} of them."
+
+
+def test_the_last_page_that_can_be_asked_for_says_that_there_are_more(
+    reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_pages, "N_HITS", 2)
+    monkeypatch.setattr(search_pages, "MAX_PAGES", 2)
+    assert search_page(reading, "evidence:copying>0.1").next_page == 2
+    last = search_page(reading, "evidence:copying>0.1", page=2)
+    assert last.more
+    assert last.next_page is None
 
 
 def test_a_dead_feature_is_found_by_its_weights(reading: Reading, run: StoredRun) -> None:

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from app.domain.refs import HeadRef
 from app.services.search_models import SearchPage
-from app.services.search_pages import bare_reference, search_page
+from app.services.search_pages import MAX_PAGES, bare_reference, search_page
 from app.services.search_suggestions import search_suggestions
 from app.web.answers import fragment, is_fragment, redirect_to, run_page
 from app.web.dependencies import SiteDependency
@@ -21,15 +21,26 @@ pages = APIRouter(include_in_schema=False)
 QueryText = Annotated[
     str, Query(max_length=300, description='Terms such as promotes:" of", evidence:induction>=0.8, layer:5-7')
 ]
+PageNumber = Annotated[int, Query(ge=1, le=MAX_PAGES, description="Which part of the features, from 1")]
 
 
 @router.get("/{model}/search.json", name="search_json", responses=documents(SearchPage))
 def search_twin(
-    request: Request, site: SiteDependency, viewer: ViewerDependency, model: str, q: QueryText = ""
+    request: Request,
+    site: SiteDependency,
+    viewer: ViewerDependency,
+    model: str,
+    q: QueryText = "",
+    page: PageNumber = 1,
 ) -> Response:
     """Heads and features that fulfil all terms of a query."""
     return run_page(
-        site, request, model, lambda s, run: search_page(site.reading(s, run), q.strip(), viewer), "", viewer
+        site,
+        request,
+        model,
+        lambda s, run: search_page(site.reading(s, run), q.strip(), viewer, page),
+        "",
+        viewer,
     )
 
 
@@ -40,6 +51,7 @@ def show_search(
     viewer: ViewerDependency,
     model: str,
     q: QueryText = "",
+    page: PageNumber = 1,
     typing: bool = False,
 ) -> Response:
     """A query that only names a head or feature of the atlas leads there; for htmx, what could be typed next."""
@@ -58,7 +70,7 @@ def show_search(
         site,
         request,
         model,
-        lambda s, run: search_page(site.reading(s, run), q.strip(), viewer),
+        lambda s, run: search_page(site.reading(s, run), q.strip(), viewer, page),
         "pages/search.html",
         viewer,
     )
