@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 from data import Shape, StoredRun, make_run, publish
 from playwright.sync_api import Browser, Page, sync_playwright
-from stores import annotate
+from stores import annotate, fill
 from typer.testing import CliRunner
 
 from app import cli
@@ -65,6 +65,19 @@ def store_path(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, 
 @pytest.fixture(scope="session")
 def base_url(store_path: str) -> Iterator[str]:
     with serving(Path(store_path)) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def full_url(
+    sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, run: StoredRun
+) -> Iterator[str]:
+    """A server of an annotated atlas, of one with 48 heads a layer, and of a job under way; a module's own."""
+    path = shutil.copyfile(sqlite_template, tmp_path_factory.mktemp("full") / "store.sqlite")
+    engine = open_store(path)
+    fill(engine, run)
+    engine.dispose()
+    with serving(path) as url:
         yield url
 
 

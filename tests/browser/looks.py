@@ -68,7 +68,7 @@ def violations(page: Page, width: int) -> list[object]:
 def shifts(page: Page) -> list[object]:
     """What moved by itself since `WATCH_SHIFTS`, unless all of it together could not be seen."""
     seen = page.evaluate("window.shifts")
-    return seen if sum(amount for amount, _ in seen) >= 0.005 else []
+    return seen if sum(amount for amount, _ in seen) >= 0.001 else []
 
 
 def overflow(page: Page) -> int:

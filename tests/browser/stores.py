@@ -25,7 +25,9 @@ def wide_run() -> StoredRun:
 
     It has so many features that a search of all of them takes two pages.
     """
-    run = make_run("wide", 5, Shape(4, 48, sae_layers=(1,), features_per_layer=36, context=64, n_sequences=30))
+    run = make_run(
+        "wide", 5, Shape(4, 48, sae_layers=(1,), features_per_layer=36, context=64, n_sequences=30)
+    )
     first = min(run.features)
     return replace(run, features={**run.features, first: with_one_example(run.features[first])})
 

@@ -6,12 +6,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Visit, open_tab, serving
-from data import StoredRun
 from looks import WATCH_SHIFTS, overflow, shifts, violations
 from playwright.sync_api import Browser, expect
-from stores import fill
-
-from app.store.engine import open_store
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -32,18 +28,6 @@ PAGES = (
     "/wide/compare?heads=L1H3",
     "/wide/compare?heads=L1H0,L1H47",
 )
-
-
-@pytest.fixture(scope="module")
-def full_url(
-    sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, run: StoredRun
-) -> Iterator[str]:
-    path = shutil.copyfile(sqlite_template, tmp_path_factory.mktemp("full") / "store.sqlite")
-    engine = open_store(path)
-    fill(engine, run)
-    engine.dispose()
-    with serving(path) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

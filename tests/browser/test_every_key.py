@@ -1,17 +1,11 @@
 """Every key of the sheet that `?` opens does what the sheet says. A key without a test here fails the first one."""
 
 import re
-import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from conftest import Visit, open_tab, serving
-from data import StoredRun
+from conftest import Visit, open_tab
 from playwright.sync_api import Browser, Locator, Page, expect
-from stores import fill
-
-from app.store.engine import open_store
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -48,21 +42,9 @@ def press(page: Page, *keys: str) -> None:
         page.keyboard.press(NAMES.get(each, each))
 
 
-@pytest.fixture(scope="module")
-def keyed_url(
-    sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, run: StoredRun
-) -> Iterator[str]:
-    path = shutil.copyfile(sqlite_template, tmp_path_factory.mktemp("keys") / "store.sqlite")
-    engine = open_store(path)
-    fill(engine, run)
-    engine.dispose()
-    with serving(path) as url:
-        yield url
-
-
 @pytest.fixture
-def tab(chromium: Browser, keyed_url: str) -> Iterator[Visit]:
-    visit = open_tab(chromium, keyed_url, viewport={"width": 1440, "height": 1000})
+def tab(chromium: Browser, full_url: str) -> Iterator[Visit]:
+    visit = open_tab(chromium, full_url, viewport={"width": 1440, "height": 1000})
     visit.page.set_default_timeout(15_000)
     yield visit
     visit.page.context.close()

@@ -195,7 +195,9 @@ def test_pages_of_a_long_list_join_to_the_whole(
     assert not page.more
     beyond = search_page(reading, query, page=page.page + 1)
     assert beyond.features == ()
-    assert beyond.problem == f"These are {len(whole.features)} features; there is no part {beyond.page} of them."
+    assert (
+        beyond.problem == f"These are {len(whole.features)} features; there is no part {beyond.page} of them."
+    )
 
 
 def test_the_last_page_that_can_be_asked_for_says_that_there_are_more(

@@ -21,7 +21,9 @@ def test_a_list_that_fits_has_no_parts(client: TestClient) -> None:
 
 
 def test_parts_lead_to_each_other(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = [hit["feature"] for hit in client.get(ASKED.replace("search?", "search.json?")).json()["features"]]
+    whole = [
+        hit["feature"] for hit in client.get(ASKED.replace("search?", "search.json?")).json()["features"]
+    ]
     monkeypatch.setattr(search_pages, "N_HITS", 4)
     address, seen, titles = ASKED, list[str](), list[str]()
     while address:
@@ -29,7 +31,9 @@ def test_parts_lead_to_each_other(client: TestClient, monkeypatch: pytest.Monkey
         seen += [str(article["aria-label"]) for article in page.select(".hits article")]
         titles.append(page.select_one("h1").text)  # type: ignore[union-attr]
         back = [str(link["href"]) for link in page.select('.pgn a[rel="prev"]')]
-        assert back == ([ASKED if len(titles) == 2 else f"{ASKED}&page={len(titles) - 1}"] if titles[1:] else [])
+        assert back == (
+            [ASKED if len(titles) == 2 else f"{ASKED}&page={len(titles) - 1}"] if titles[1:] else []
+        )
         address = next((str(link["href"]) for link in page.select('.pgn a[rel="next"]')), "")
         assert address in ("", f"{ASKED}&page={len(titles) + 1}")
     assert seen == whole
