@@ -283,6 +283,7 @@ def test_a_residual_above_tolerance_is_shown(empty_store: str) -> None:
 def test_a_dead_feature_has_a_page_without_examples(client: TestClient) -> None:
     text = client.get("/tiny/features/L2F80").text
     assert "No activations in" in text
+    assert "Histogram of activations" not in text
     assert "nan" not in text.lower().replace("finance", "")
 
 
