@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from app.domain.evidence import KINDS
 from app.domain.refs import FeatureRef, HeadRef
@@ -59,32 +60,13 @@ def search_page(reading: Reading, text: str, viewer: Viewer | None = None, page:
     page: which N_HITS of the features, from 1 to MAX_PAGES.
     """
     names = in_order(name for head in reading.heads for name in all_scores(head))
-    problem: str | None = None
-    heads: tuple[HeadHit, ...] = ()
-    found: list[FoundFeature] = []
-    conditions: list[Condition] = []
-    suggestions = EXAMPLES
-    try:
-        query = parse_query(text, names)
-        _check_layers(reading, query)
-        heads = _heads(reading, query, viewer)
-        conditions = _conditions(reading, query)
-        found = _features(reading, query, conditions, heads, limit=page * N_HITS + 1)
-    except _NothingFound as nothing:
-        problem, suggestions = str(nothing), nothing.suggestions
-    except InvalidQuery as error:
-        problem = str(error)
-    else:
-        if found or heads:
-            suggestions = ()
-        elif not query.is_empty:
-            problem = _why_nothing(reading, query)
-            suggestions = _other_words(reading, query) or EXAMPLES
+    answer = _answer(reading, text, names, viewer, limit=page * N_HITS + 1)
+    found, conditions, problem = answer.found, answer.conditions, answer.problem
     first = (page - 1) * N_HITS
     more = len(found) > first + N_HITS
     if found and first >= len(found):
         problem = f"These are {len(found)} features; there is no part {page} of them."
-    hits, shown = _hits(reading, found[first : first + N_HITS]), () if conditions else heads
+    hits, shown = _hits(reading, found[first : first + N_HITS]), () if conditions else answer.heads
     model = reading.run.record.model
     return SearchPage(
         model=reading.run.slug,
@@ -102,9 +84,40 @@ def search_page(reading: Reading, text: str, viewer: Viewer | None = None, page:
         more=more,
         next_page=page + 1 if more and page < MAX_PAGES else None,
         found_by=_FOUND_BY[type(conditions[0])] if conditions else None,
-        suggestions=tuple(suggestions),
+        suggestions=answer.suggestions,
         evidence_kinds=KINDS,
     )
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a query finds: heads, the first features, and otherwise why there are none and what to try."""
+
+    heads: tuple[HeadHit, ...] = ()
+    found: Sequence[FoundFeature] = ()
+    conditions: Sequence[Condition] = ()
+    problem: str | None = None
+    suggestions: tuple[Suggestion, ...] = ()
+
+
+def _answer(reading: Reading, text: str, names: Sequence[str], viewer: Viewer | None, limit: int) -> _Answer:
+    heads: tuple[HeadHit, ...] = ()
+    try:
+        query = parse_query(text, names)
+        _check_layers(reading, query)
+        heads = _heads(reading, query, viewer)
+        conditions = _conditions(reading, query)
+    except _NothingFound as nothing:
+        return _Answer(heads, problem=str(nothing), suggestions=nothing.suggestions)
+    except InvalidQuery as error:
+        return _Answer(problem=str(error), suggestions=EXAMPLES)
+    found = _features(reading, query, conditions, heads, limit)
+    if found or heads:
+        return _Answer(heads, found, conditions)
+    if query.is_empty:
+        return _Answer(suggestions=EXAMPLES)
+    suggestions = tuple(_other_words(reading, query)) or EXAMPLES
+    return _Answer((), (), conditions, _why_nothing(reading, query), suggestions)
 
 
 def bare_reference(reading: Reading, text: str) -> HeadRef | FeatureRef | None:
