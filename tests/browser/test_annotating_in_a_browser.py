@@ -297,13 +297,7 @@ def test_d09_late_replies_do_not_undo_what_came_after(tab):
     page = tab.page
     tab.go(HEAD)
     held = []
-
-    def hold(route):
-        held.append(route)
-        if len(held) > 1:
-            route.continue_()
-
-    page.route("**/annotation", hold)
+    page.route("**/annotation", lambda route: held.append(route))
     page.locator("[name=notes]").fill("first")
     expect(page.locator("#saved")).to_have_text("saving")
     page.wait_for_timeout(700)
@@ -311,9 +305,13 @@ def test_d09_late_replies_do_not_undo_what_came_after(tab):
     page.wait_for_timeout(700)
     assert len(held) == 1  # one at a time
     held[0].continue_()
+    while len(held) < 2:
+        page.wait_for_timeout(20)
+    # "saved" is said of all of it: not when only the first has arrived.
+    expect(page.locator("#saved")).to_have_text("saving")
+    held[1].continue_()
     saved(page)
     expect(page.locator("[name=notes]")).to_have_value("second")
-    page.wait_for_timeout(800)
     kept = record(page)
     assert (kept["content"]["notes"], kept["version"]) == ("second", 2)
 

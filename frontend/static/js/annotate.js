@@ -97,12 +97,12 @@ async function taken(reply) {
   forget(draft);
   form().elements.base_version.value = state.version;
   form().elements.status.value = state.status;
-  say(`saved ${clock(state.saved_at)}`);
   $("#counts").textContent = state.counts;
   $("#changes").textContent = state.changes.join(" ");
   $("#novel").textContent = state.novel.length ? `new from the first layer up: ${state.novel.join(", ")}` : "";
   for (const step of ["undo", "redo"]) $(`[value=${step}]`, form()).disabled = !state[`can_${step}`];
   if (changed) keep(snapshot());
+  else say(`saved ${clock(state.saved_at)}`);
   return true;
 }
 
