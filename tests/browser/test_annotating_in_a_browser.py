@@ -305,8 +305,10 @@ def test_d09_late_replies_do_not_undo_what_came_after(tab):
     page.wait_for_timeout(700)
     assert len(held) == 1  # one at a time
     held[0].continue_()
-    while len(held) < 2:
-        page.wait_for_timeout(20)
+    for _ in range(500):
+        if len(held) < 2:
+            page.wait_for_timeout(20)
+    assert len(held) == 2
     # "saved" is said of all of it: not when only the first has arrived.
     expect(page.locator("#saved")).to_have_text("saving")
     held[1].continue_()

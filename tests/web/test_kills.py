@@ -169,6 +169,8 @@ def test_d10_twenty_kills_lose_no_acknowledged_save(store):
             restarts,
         )
         assert statistics.median(restart.cpu for restart in restarts) < 1.5 * slowness, (slowness, restarts)
+        slowest = max(1, max(probes) / PROBE_SECONDS)
+        assert max(restart.cpu for restart in restarts) < 1.7 * slowest, (slowest, restarts)
     finally:
         process.kill()
         process.wait()
