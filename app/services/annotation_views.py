@@ -23,7 +23,7 @@ FIELD_WORDS = {
     "ranking": "ranking",
 }
 _RANKING_WORDS: dict[str, str] = {"decoder_weight": "decoder weight", "fve": "FVE"}
-NOTHING = "nothing"
+NOTHING, NO_LABEL = "nothing", "no label"  # how changes() says what is not there
 Parts = tuple[object, ...]
 
 
@@ -78,7 +78,7 @@ def in_words(field: str, value: object) -> str:
     """A value of an annotation's field as a person reads it."""
     match value:
         case FeatureLabel():
-            return "unclear" if value.unclear else value.group or "no label"
+            return "unclear" if value.unclear else value.group or NO_LABEL
         case Group():
             level = f", {value.abstraction}" if value.abstraction else ""
             return f"{value.name} ({value.family}{level})"
@@ -117,7 +117,7 @@ def _part_changes(field: str, before: Parts, after: Parts) -> list[Change]:
     for key in dict.fromkeys((*old, *new)):
         texts = [in_words(field, side[key]) if key in side else NOTHING for side in (old, new)]
         if field == "labels":
-            texts = ["no label" if text == NOTHING else text for text in texts]
+            texts = [NO_LABEL if text == NOTHING else text for text in texts]
         if texts[0] != texts[1]:
             found.append(Change(f"{_PARTS[field]} {key}", *texts))
     return found

@@ -23,7 +23,7 @@ from app.services.page_models import (
     IndexPage,
     Job,
 )
-from app.services.pages import Reading, all_scores, in_order, sae_of
+from app.services.pages import Reading, all_scores, sae_of, score_names
 from app.services.visibility import Viewer
 from app.store.dashboards import list_atlases
 from app.store.progress import list_progress
@@ -66,7 +66,7 @@ def atlas_page(
     Raises NotFound for a score the run does not have, InvalidQuery for a filter that cannot be read.
     """
     run = reading.run
-    names = in_order(name for head in reading.heads for name in all_scores(head))
+    names = score_names(reading.heads)
     chosen = score or (names[0] if names else "")
     if score is not None and score not in names:
         raise NotFound("the run has no such score")

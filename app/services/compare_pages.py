@@ -16,7 +16,7 @@ from app.services.compare_models import (
 )
 from app.services.compared_experiments import compared_experiments
 from app.services.nearest_heads import leading_heads, nearest_heads
-from app.services.pages import Reading, all_scores, check_head, in_order, sae_of
+from app.services.pages import Reading, all_scores, check_head, in_order, sae_of, score_names
 from app.store.dashboards import get_ranking, get_sequences
 from app.store.features import get_features
 
@@ -61,12 +61,8 @@ def compare_page(reading: Reading, heads: Sequence[HeadRef], rank: Ranking = "de
         n_layers=model.n_layers,
         n_heads=model.n_heads,
         nearest=nearest_heads(reading.heads, heads[0]) if len(heads) == 1 else (),
-        leading=() if heads else leading_heads(reading.heads, _score_names(reading)),
+        leading=() if heads else leading_heads(reading.heads, score_names(reading.heads)),
     )
-
-
-def _score_names(reading: Reading) -> tuple[str, ...]:
-    return in_order(name for head in reading.heads for name in head.scores)
 
 
 def _free_head(last: HeadRef, heads: Sequence[HeadRef], indices: range) -> HeadRef | None:

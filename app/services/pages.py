@@ -81,6 +81,11 @@ def in_order(names: Iterable[str]) -> tuple[str, ...]:
     return (*leading, *sorted(found.difference(leading)))
 
 
+def score_names(heads: Iterable[HeadRecord]) -> tuple[str, ...]:
+    """Every score that any of the heads has, in the order that pages show them."""
+    return in_order(name for head in heads for name in all_scores(head))
+
+
 def standings_of(heads: Sequence[HeadRecord], ref: HeadRef) -> tuple[Standing, ...]:
     tables = {head.ref: all_scores(head) for head in heads}
     standings: list[Standing] = []

@@ -10,7 +10,7 @@ from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
 from app.services import feature_parts as parts
 from app.services.feature_pages import largest_head
-from app.services.pages import Reading, all_scores, in_order
+from app.services.pages import Reading, all_scores, score_names
 from app.services.search_labels import Labels, matching, visible_labels
 from app.services.search_models import FeatureHit, HeadCount, HeadHit, SearchPage, Suggestion
 from app.services.search_query import InvalidQuery, SearchQuery, TokenTerm, parse_query
@@ -59,7 +59,7 @@ def search_page(reading: Reading, text: str, viewer: Viewer | None = None, page:
     Annotations are searched as far as the viewer may see them; without a viewer there are none.
     page: which N_HITS of the features, from 1 to MAX_PAGES.
     """
-    names = in_order(name for head in reading.heads for name in all_scores(head))
+    names = score_names(reading.heads)
     answer = _answer(reading, text, names, viewer, limit=page * N_HITS + 1)
     found, conditions, problem = answer.found, answer.conditions, answer.problem
     first = (page - 1) * N_HITS

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from app.domain.evidence import KINDS
 from app.domain.head_types import HEAD_TYPES
 from app.domain.roles import ROLES
-from app.services.pages import Reading, all_scores, in_order
+from app.services.pages import Reading, score_names
 from app.services.search_labels import Labels, visible_labels
 from app.services.search_models import SearchSuggestions, Suggestion
 from app.services.search_query import SEARCHED_STATUSES
@@ -109,8 +109,7 @@ def _tokens(reading: Reading, name: str, typed: str) -> list[Suggestion]:
 
 
 def _scores(reading: Reading, _viewer: Viewer | None) -> list[tuple[str, str]]:
-    names = in_order(score for head in reading.heads for score in all_scores(head))
-    return [(f"{name}>0.3", "heads by this score") for name in names]
+    return [(f"{name}>0.3", "heads by this score") for name in score_names(reading.heads)]
 
 
 def _layers(reading: Reading, _viewer: Viewer | None) -> list[tuple[str, str]]:

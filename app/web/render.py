@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from app import __version__
 from app.domain.head_types import HEAD_TYPE_NAMES
 from app.domain.roles import ABSTRACTIONS, FAMILY_NAMES
-from app.services.annotation_views import evidence_view
+from app.services.annotation_views import NO_LABEL, NOTHING, evidence_view
 from app.web import atlas_drawing, charts, formats, labels, plots, sheet_drawing, token_html, urls
 
 FILL_STEPS = 20
@@ -142,6 +142,7 @@ def make_environment(templates: Path, static: StaticFiles) -> Environment:
         auto_reload=False,
     )
     environment.filters |= FILTERS
+    environment.tests["absent"] = lambda words: words in (NOTHING, NO_LABEL)
     environment.globals |= GLOBALS | sheet_drawing.GLOBALS
     environment.globals |= {"static_url": static.url, "integrity": static.integrity}
     return environment

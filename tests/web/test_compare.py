@@ -1,17 +1,13 @@
 """The page of heads side by side: its addresses, its marks, and what it prints."""
 
 import pytest
-from bs4 import BeautifulSoup
 from data import StoredRun
+from soups import soup
 from starlette.testclient import TestClient
 
 from app.domain.refs import HeadRef
 from app.web import charts, urls
 from app.web.formats import number
-
-
-def soup(text: str) -> BeautifulSoup:
-    return BeautifulSoup(text, "html.parser")
 
 
 @pytest.mark.parametrize(

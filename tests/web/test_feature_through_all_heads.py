@@ -3,17 +3,13 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from bs4 import BeautifulSoup
 from data import StoredRun, make_run, publish
 from serving import served
+from soups import soup
 from starlette.testclient import TestClient
 
 from app.domain.refs import FeatureRef
 from app.store.engine import open_store
-
-
-def soup(text: str) -> BeautifulSoup:
-    return BeautifulSoup(text, "html.parser")
 
 
 def test_the_feature_page_reads_through_all_heads(client: TestClient, run: StoredRun) -> None:

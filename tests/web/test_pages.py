@@ -5,11 +5,12 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
-from bs4 import BeautifulSoup, Tag
+from bs4 import Tag
 from data import NOON, StoredRun, make_run, publish
 from fastapi import FastAPI
 from jinja2 import meta, nodes
 from serving import served
+from soups import soup
 from starlette.testclient import TestClient
 
 from app.domain.records import JobProgress
@@ -82,10 +83,6 @@ TEMPLATES = {
     "partials/whole_example.html": WholeExample,
 }
 HTMX = {"HX-Request": "true"}
-
-
-def soup(text: str) -> BeautifulSoup:
-    return BeautifulSoup(text, "html.parser")
 
 
 def only(found: list[Tag]) -> Tag:

@@ -1,16 +1,12 @@
 """The page of search: its parts, and how one leads to the next."""
 
 import pytest
-from bs4 import BeautifulSoup
+from soups import soup
 from starlette.testclient import TestClient
 
 from app.services import search_pages
 
 ASKED = "/tiny/search?q=evidence%3Acopying%3E0.1"
-
-
-def soup(text: str) -> BeautifulSoup:
-    return BeautifulSoup(text, "html.parser")
 
 
 def test_a_list_that_fits_has_no_parts(client: TestClient) -> None:

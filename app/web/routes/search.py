@@ -1,6 +1,7 @@
 """Search of one atlas."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
@@ -9,8 +10,10 @@ from app.domain.refs import HeadRef
 from app.services.search_models import SearchPage
 from app.services.search_pages import MAX_PAGES, bare_reference, search_page
 from app.services.search_suggestions import search_suggestions
+from app.services.visibility import Viewer
+from app.store.dashboards import LiveRun
 from app.web.answers import fragment, is_fragment, redirect_to, run_page
-from app.web.dependencies import SiteDependency
+from app.web.dependencies import Site, SiteDependency
 from app.web.schema import documents
 from app.web.urls import feature_url, head_url
 from app.web.viewers import ViewerDependency
@@ -24,6 +27,10 @@ QueryText = Annotated[
 PageNumber = Annotated[int, Query(ge=1, le=MAX_PAGES, description="Which part of the features, from 1")]
 
 
+def _search(site: Site, viewer: Viewer, q: str, page: int) -> Callable[[Any, LiveRun], SearchPage]:
+    return lambda session, run: search_page(site.reading(session, run), q.strip(), viewer, page)
+
+
 @router.get("/{model}/search.json", name="search_json", responses=documents(SearchPage))
 def search_twin(
     request: Request,
@@ -34,14 +41,7 @@ def search_twin(
     page: PageNumber = 1,
 ) -> Response:
     """Heads and features that fulfil all terms of a query."""
-    return run_page(
-        site,
-        request,
-        model,
-        lambda s, run: search_page(site.reading(s, run), q.strip(), viewer, page),
-        "",
-        viewer,
-    )
+    return run_page(site, request, model, _search(site, viewer, q, page), "", viewer)
 
 
 @pages.get("/{model}/search", name="search")
@@ -66,11 +66,4 @@ def show_search(
         ref = bare_reference(site.reading(session, site.live_run(session, model)), q)
     if ref is not None:
         return redirect_to(head_url(model, ref) if isinstance(ref, HeadRef) else feature_url(model, ref))
-    return run_page(
-        site,
-        request,
-        model,
-        lambda s, run: search_page(site.reading(s, run), q.strip(), viewer, page),
-        "pages/search.html",
-        viewer,
-    )
+    return run_page(site, request, model, _search(site, viewer, q, page), "pages/search.html", viewer)
