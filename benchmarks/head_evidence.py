@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from app.domain.records import HeadRecord, Ranking
-from app.store.dashboards import LiveRun, get_heads, get_live_run, get_ranking
-from app.store.engine import open_store, read_session
-from app.store.features import get_features
+from app.store.atlas.features import get_features
+from app.store.atlas.reads import LiveRun, get_heads, get_live_run, get_ranking
+from app.store.database.engine import open_store, read_session
 
 KINDS = ("induction", "induction_fuzzy", "previous_token", "same_token", "bos")
 INDUCTION = 0.5  # the score from which a head counts as an induction head in the pooled lines

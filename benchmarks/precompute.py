@@ -23,8 +23,8 @@ import torch
 
 from app.adapters.sae_sources import LocalSae
 from app.demo import DemoFolders, demo_request
-from app.precompute.bench import Bench
 from app.precompute.job import HowToRun, peak_memory_bytes, run_job
+from app.precompute.loaded_run import Bench
 from app.precompute.prepare import prepare
 from app.precompute.request import JobRequest
 from app.precompute.shard import corpus_batches

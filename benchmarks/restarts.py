@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from app.store.engine import backup, open_store
+from app.store.database.engine import backup, open_store
 
 RESULTS = Path(__file__).parent / "results.jsonl"
 HEADERS = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}

@@ -25,12 +25,12 @@ from sqlalchemy import Engine
 from app.domain.evidence import KINDS
 from app.domain.records import ModelRecord, RunRecord, RunReport
 from app.domain.refs import HeadRef
-from app.store import runs
-from app.store.dashboards import LiveRun, get_live_run
-from app.store.engine import open_store, read_session, write_session
+from app.store.atlas import writes as runs
+from app.store.atlas.reads import LiveRun, get_live_run
+from app.store.database.engine import open_store, read_session, write_session
 from app.store.migrate import upgrade
 from app.store.search import Condition, FiresNear, MovesToken, ShowsEvidence, find_features, words_like
-from app.store.search_tables import FeatureEvidence, FeatureToken, FeatureWord
+from app.store.tables.search import FeatureEvidence, FeatureToken, FeatureWord
 
 RESULTS = Path(__file__).parent / "results.jsonl"
 N_HEADS, D_VOCAB, N_WORDS = 12, 50_257, 30_000

@@ -4,8 +4,8 @@ from alembic import context
 from sqlalchemy import Connection
 
 from app.settings import Settings
-from app.store.engine import open_store
-from app.store.tables import Base
+from app.store.database.engine import open_store
+from app.store.tables.atlas import Base
 
 
 def _run(connection: Connection) -> None:

@@ -5,18 +5,19 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
-from app.domain.annotations import FeatureLabel, Group, HeadAnnotation
+from app.domain.annotations.records import FeatureLabel, Group, HeadAnnotation
+from app.domain.annotations.roles import suggested_family
 from app.domain.refs import HeadRef
-from app.domain.roles import suggested_family
-from app.services.annotations import Save, save
-from app.services.page_parts import FeatureThroughHead
-from app.services.pages import HeadQuestion, Reading, head_page
-from app.services.run_cache import RunCache
-from app.services.suggestions import suggest
-from app.services.visibility import Viewer
+from app.services.annotations.hints import suggest
+from app.services.annotations.saving import Save, save
+from app.services.examples.models import FeatureThroughHead
+from app.services.heads.page import HeadQuestion, head_page
+from app.services.reading.cache import RunCache
+from app.services.reading.reading import Reading
+from app.services.reading.visibility import Viewer
 from app.store.annotators import Annotator, add_annotator, ensure_annotator, find_annotator
-from app.store.dashboards import get_live_run
-from app.store.engine import write_session
+from app.store.atlas.reads import get_live_run
+from app.store.database.engine import write_session
 
 K = 10
 NOTE = "Grouped by rule for a picture: by evidence where it is strong, else by the kind of token promoted."

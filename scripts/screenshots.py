@@ -19,8 +19,8 @@ from playwright.sync_api import Page, sync_playwright
 from sample_labels import annotate
 
 from app.settings import Settings
-from app.store.dashboards import list_atlases
-from app.store.engine import open_store, read_session
+from app.store.atlas.reads import list_atlases
+from app.store.database.engine import open_store, read_session
 from app.store.migrate import upgrade
 from app.web.factory import create_app
 

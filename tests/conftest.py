@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
 
-from app.store.engine import open_store
+from app.store.database.engine import open_store
 from app.store.migrate import upgrade
 
 ENGINES = [pytest.param("sqlite"), pytest.param("postgres", marks=pytest.mark.slow)]

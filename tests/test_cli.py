@@ -19,10 +19,10 @@ import app.cli
 from app.commands.options import parse_layers, parse_share
 from app.errors import AppError
 from app.precompute.work_folder import WorkFolder
-from app.store.engine import open_store
+from app.store.database.engine import open_store
 from app.store.migrate import upgrade
-from tests.precompute.tiny_jobs import CONTEXT, SLUG, Tiny, edit_config, edit_weights, make_tiny
-from tests.tiny_models import save_tiny_gpt2
+from tests.support.tiny_jobs import CONTEXT, SLUG, Tiny, edit_config, edit_weights, make_tiny
+from tests.support.tiny_models import save_tiny_gpt2
 
 
 @dataclass(frozen=True)

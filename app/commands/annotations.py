@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, cast
 
 import typer
 
-from app.commands.opening import open_migrated, settings_of
 from app.commands.options import Store
+from app.commands.store_access import open_migrated, settings_of
 from app.errors import AppError
 
 Name = Annotated[str, typer.Argument(help="the annotator's name")]
@@ -41,7 +41,7 @@ def annotators_add(
     store: Store = None,
 ) -> None:
     """Add an annotator. The password is asked for twice, or is the first line of the input."""
-    from app.services.accounts import hash_password
+    from app.services.accounts.accounts import hash_password
     from app.store.annotators import add_annotator
 
     hashed = None if no_password else hash_password(_read_password())
@@ -53,7 +53,7 @@ def annotators_add(
 def annotators_list(store: Store = None) -> None:
     """List the annotators, one a line: name, role, and what is special."""
     from app.store.annotators import list_annotators
-    from app.store.engine import read_session
+    from app.store.database.engine import read_session
 
     with read_session(_opened(store)) as session:
         people = list_annotators(session)
@@ -81,7 +81,7 @@ def annotators_remove(name: Name, store: Store = None) -> None:
 
 def annotators_password(name: Name, store: Store = None) -> None:
     """Set a password: asked for twice, or the first line of the input. Ends the annotator's logins."""
-    from app.services.accounts import hash_password
+    from app.services.accounts.accounts import hash_password
     from app.store.annotators import change_annotator, get_annotator
 
     hashed = hash_password(_read_password())
@@ -103,10 +103,10 @@ def export_annotations(
     store: Store = None,
 ) -> None:
     """Write every annotation of an atlas to a file, as an admin sees them: the file that the page offers too."""
-    from app.services.export import export_annotations as export
-    from app.services.visibility import Viewer
-    from app.store.dashboards import get_live_run
-    from app.store.engine import read_session
+    from app.services.reading.visibility import Viewer
+    from app.services.sheet.files import export_annotations as export
+    from app.store.atlas.reads import get_live_run
+    from app.store.database.engine import read_session
 
     chosen = file_format or _format_of(out)
     with read_session(_opened(store)) as session:
@@ -132,10 +132,10 @@ def import_annotations(
     store: Store = None,
 ) -> None:
     """Show what a sheet would change, row by row, and with --apply store it: every row or none."""
-    from app.services.export import read_sheet
-    from app.services.imports import apply_import, rename_columns
-    from app.store.dashboards import get_live_run
-    from app.store.engine import read_session, write_session
+    from app.services.sheet.files import read_sheet
+    from app.services.sheet.imports import apply_import, rename_columns
+    from app.store.atlas.reads import get_live_run
+    from app.store.database.engine import read_session, write_session
 
     file_format = _format_of(file)
     heads, notes = read_sheet(_read_file(file), cast(Any, file_format))
@@ -152,8 +152,8 @@ def import_annotations(
 
 def _plan(session: Any, run: Any, by: str | None, apply: bool, heads: Any, notes: Any, now: datetime) -> Any:
     """The plan of whoever types the command, with an admin's rights: the store is theirs to write."""
-    from app.services.imports import plan_import
-    from app.services.visibility import Viewer
+    from app.services.reading.visibility import Viewer
+    from app.services.sheet.imports import plan_import
     from app.store.annotators import ensure_annotator, find_annotator, get_annotator
 
     name = settings_of().local_annotator if by is None else by
@@ -195,7 +195,7 @@ def parse_mapping(pairs: list[str]) -> dict[str, str]:
 
 def _format_of(path: Path) -> str:
     """Raises UnusableFile."""
-    from app.services.export import SHEET_FORMATS
+    from app.services.sheet.files import SHEET_FORMATS
 
     ending = path.suffix.removeprefix(".").lower()
     if ending not in SHEET_FORMATS:
@@ -204,7 +204,7 @@ def _format_of(path: Path) -> str:
 
 
 def _read_file(path: Path) -> bytes:
-    from app.services.spreadsheet import MAX_IMPORT_BYTES
+    from app.services.sheet.csv_json_parquet import MAX_IMPORT_BYTES
 
     try:
         with path.open("rb") as file:
@@ -246,6 +246,6 @@ def _opened(store: str | None) -> Any:
 
 
 def _writing(store: str | None) -> Any:
-    from app.store.engine import write_session
+    from app.store.database.engine import write_session
 
     return write_session(_opened(store))

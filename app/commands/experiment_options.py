@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from app.commands.opening import settings_of
 from app.commands.options import Store as Store
 from app.commands.options import parse_layers
+from app.commands.store_access import settings_of
 from app.errors import AppError
 
 Model = Annotated[

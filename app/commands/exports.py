@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from app.commands.opening import settings_of
 from app.commands.options import Store
+from app.commands.store_access import settings_of
 
 
 def export_site(
@@ -22,8 +22,8 @@ def export_site(
     store: Store = None,
 ) -> None:
     """Write an atlas as pages that open from a disk, without a server. Its front page is index.html."""
-    from app.store.engine import open_store
-    from app.web.static_site import export_site as export
+    from app.store.database.engine import open_store
+    from app.web.static_site.writer import export_site as export
 
     engine = open_store(settings_of(store=store).store, must_exist=True)
     try:

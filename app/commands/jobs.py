@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from app.commands.opening import open_migrated, run_server, settings_of
 from app.commands.options import (
     Dataset,
     Model,
@@ -19,6 +18,7 @@ from app.commands.options import (
     parse_layers,
     parse_share,
 )
+from app.commands.store_access import open_migrated, run_server, settings_of
 from app.errors import AppError
 
 
@@ -151,11 +151,11 @@ def train_sae(
 
 
 def _live_fingerprint(store: str, slug: str) -> str | None:
-    from app.store import runs
-    from app.store.engine import read_session
+    from app.store.atlas import writes
+    from app.store.database.engine import read_session
 
     engine = open_migrated(store)
     with read_session(engine) as session:
-        found = runs.find_live_run(session, slug)
+        found = writes.find_live_run(session, slug)
     engine.dispose()
     return found

@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from app.commands.experiment_options import Again, BatchSize, Device, Dtype, Name, Revision, Seed
-from app.commands.opening import settings_of
 from app.commands.options import Dataset, Store, Threads, WorkDir
+from app.commands.store_access import settings_of
 
 
 def reproduce(

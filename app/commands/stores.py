@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from app.commands.opening import open_migrated, run_server, settings_of
 from app.commands.options import Port, Store
+from app.commands.store_access import open_migrated, run_server, settings_of
 
 
 def serve(
@@ -47,7 +47,7 @@ def db_upgrade(store: Store = None) -> None:
 
 def db_backup(out: Annotated[Path, typer.Argument(help="file to write")], store: Store = None) -> None:
     """Copy a SQLite store while it is in use."""
-    from app.store.engine import backup, open_store
+    from app.store.database.engine import backup, open_store
 
     backup(open_store(settings_of(store=store).store, must_exist=True), out)
     typer.echo(f"wrote {out}")
@@ -55,7 +55,7 @@ def db_backup(out: Annotated[Path, typer.Argument(help="file to write")], store:
 
 def db_check(store: Store = None) -> None:
     """Check that a store is whole and of this version."""
-    from app.store.engine import check_store, open_store
+    from app.store.database.engine import check_store, open_store
 
     check_store(open_store(settings_of(store=store).store, must_exist=True))
     typer.echo("the store is sound")

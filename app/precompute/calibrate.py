@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from app.adapters.language_model import LanguageModel, Processing
 from app.adapters.sae_formats import LoadedSae
 from app.errors import InvalidCorpus, InvalidSae
-from app.precompute.bench import LayerSae
 from app.precompute.layer_batch import LayerBatch
+from app.precompute.loaded_run import LayerSae
 from app.statistics.feature_partial import FeaturePartial, FeatureShape
 
 MAX_FVU = 0.7

@@ -1,7 +1,7 @@
 """The look at the first sequences, whether the SAEs fit the model: sealed, so that a resume does not look again."""
 
-from app.precompute.bench import Bench
 from app.precompute.calibrate import Fit, check_fit
+from app.precompute.loaded_run import Bench
 from app.precompute.partial_files import CorruptPartial, SealedHeader, open_sealed, write_sealed
 from app.precompute.shard import empty_partial, layer_batches, layer_name
 from app.precompute.work_folder import CALIBRATION, WorkFolder

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Protocol
 
 from app.errors import AppError
-from app.precompute.bench import Bench, JobSpec
+from app.precompute.loaded_run import Bench, JobSpec
 from app.precompute.plan import Unit
 from app.precompute.shard import run_unit
 

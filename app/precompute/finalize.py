@@ -34,7 +34,7 @@ from app.domain.records import (
     TokenLogits,
 )
 from app.domain.refs import FeatureRef, HeadRef
-from app.precompute.bench import Bench, LayerSae
+from app.precompute.loaded_run import Bench, LayerSae
 from app.precompute.ranking import LayerRankings
 from app.statistics.arrays import Ints
 from app.statistics.feature_partial import ActivationGroup, FeaturePartial

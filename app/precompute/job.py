@@ -15,9 +15,9 @@ from sqlalchemy import Engine
 from app.adapters.corpora import Corpus
 from app.domain.records import JobProgress, Json, RunReport
 from app.errors import AppError, StoreBusy
-from app.precompute.bench import Bench
 from app.precompute.calibration import calibrate, load_calibration, save_calibration
 from app.precompute.executors import Executor, ProcessExecutor, SerialExecutor
+from app.precompute.loaded_run import Bench
 from app.precompute.plan import Unit
 from app.precompute.prepare import prepare
 from app.precompute.progress import JobMonitor
@@ -25,9 +25,9 @@ from app.precompute.publish import Outcome, Publisher
 from app.precompute.request import JobRequest
 from app.precompute.sources import sources_json
 from app.precompute.work_folder import WorkFolder
-from app.store import progress as stored_progress
-from app.store import runs
-from app.store.engine import check_place, open_store, read_session, write_session
+from app.store.atlas import progress as stored_progress
+from app.store.atlas import writes
+from app.store.database.engine import check_place, open_store, read_session, write_session
 from app.store.migrate import upgrade
 
 ExecutorName = Literal["serial", "processes"]
@@ -68,7 +68,7 @@ def run_job(request: JobRequest, store: str, how: HowToRun) -> str:
 def find_live_run(store: str, slug: str) -> str | None:
     """The fingerprint of the run that an atlas shows."""
     with _migrated(store) as engine, read_session(engine) as session:
-        return runs.find_live_run(session, slug)
+        return writes.find_live_run(session, slug)
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from app.precompute.bench import Bench
 from app.precompute.layer_batch import LayerBatch
+from app.precompute.loaded_run import Bench
 
 KEPT_BYTES = 4 * 2**30
 _SHARE_OF_FREE = 0.25

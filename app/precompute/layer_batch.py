@@ -20,7 +20,7 @@ from app.attribution.dfa import (
 )
 from app.attribution.sae import Encoded
 from app.errors import InvalidModel
-from app.precompute.bench import LayerSae
+from app.precompute.loaded_run import LayerSae
 from app.statistics.arrays import AnyArray
 from app.statistics.feature_partial import FeatureBatch
 from app.statistics.payloads import Payloads

@@ -14,8 +14,8 @@ from app.adapters.text_sources import open_text_source
 from app.adapters.transformer_lens_model import DTYPES, load_model
 from app.errors import AppError, InvalidCorpus
 from app.paths import file_sha256
-from app.precompute.bench import JobSpec, LayerSae, Parts
 from app.precompute.calibrate import Fit, choose_processing, measure
+from app.precompute.loaded_run import JobSpec, LayerSae, Parts
 from app.precompute.plan import RunPlan, SaePlan
 from app.precompute.request import JobRequest, make_plan
 from app.precompute.work_folder import WorkFolder

@@ -9,8 +9,8 @@ from torch import Tensor
 from app.attribution.dfa import residual
 from app.domain.prompts import MAX_CHARACTERS, ActiveFeature, FeatureReading, PromptAnswer, PromptQuestion
 from app.errors import AppError
-from app.precompute.bench import Bench
 from app.precompute.layer_batch import LayerBatch
+from app.precompute.loaded_run import Bench
 from app.precompute.shard import token_batches
 from app.statistics.feature_partial import FeatureBatch
 

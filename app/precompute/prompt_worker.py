@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from app.domain.prompts import PromptOpening, PromptQuestion, question_json, to_line
 from app.errors import AppError
-from app.precompute.bench import Bench
+from app.precompute.loaded_run import Bench
 from app.precompute.plan import RunPlan
 from app.precompute.prompt_numbers import answer
 from app.precompute.sources import reopen

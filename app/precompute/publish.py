@@ -11,9 +11,9 @@ from sqlalchemy import Engine
 from app.adapters.corpora import Corpus
 from app.domain.evidence import normalised_ids
 from app.domain.records import FeatureRecord, RunRecord, RunReport, SaeRecord
-from app.precompute.bench import Bench
+from app.precompute.attach_payloads import Keys, hydrate, missing_payloads
 from app.precompute.finalize import Finalizer, LayerResult, head_records, sae_record
-from app.precompute.hydrate import Keys, hydrate, missing_payloads
+from app.precompute.loaded_run import Bench
 from app.precompute.merge import SealedRun
 from app.precompute.plan import Unit
 from app.precompute.progress import Stage
@@ -22,8 +22,8 @@ from app.precompute.shard import SCORES, empty_partial, layer_name
 from app.statistics.feature_partial import FeaturePartial
 from app.statistics.head_partial import HeadScorePartial
 from app.statistics.leaves import Shards
-from app.store import runs
-from app.store.engine import write_session
+from app.store.atlas import writes
+from app.store.database.engine import write_session
 
 _FEATURES_A_TRANSACTION = 128
 _SEQUENCES_A_TRANSACTION = 2048
@@ -67,7 +67,7 @@ class Publisher:
             result = LayerResult(self._bench.saes[layer], partial, rankings[layer])
             for records in _batches(finalizer.features(result, self._chosen(rankings[layer]))):
                 with write_session(engine) as session:
-                    runs.add_features(session, run_id, records, self._vocabulary)
+                    writes.add_features(session, run_id, records, self._vocabulary)
                 worst = max(worst, *(record.worst_residual for record in records))
             saes.append(sae_record(self._bench, result))
             stage.advance(1)
@@ -78,7 +78,7 @@ class Publisher:
     def go_live(self, engine: Engine, run_id: int, report: RunReport) -> None:
         """The switch, in one transaction."""
         with write_session(engine) as session:
-            runs.go_live(session, run_id, report)
+            writes.go_live(session, run_id, report)
 
     def _folded(self, layer: int) -> FeaturePartial:
         empty = empty_partial(self._bench, layer, Shards.of())
@@ -105,12 +105,12 @@ class Publisher:
             plan=bench.plan.as_json(),
         )
         with write_session(engine) as session:
-            run_id = runs.begin_run(session, self._slug, record)
-            runs.add_vocabulary(session, run_id, self._vocabulary.checksum, self._vocabulary.to_blob())
+            run_id = writes.begin_run(session, self._slug, record)
+            writes.add_vocabulary(session, run_id, self._vocabulary.checksum, self._vocabulary.to_blob())
         for start in range(0, bench.corpus.n_sequences, _SEQUENCES_A_TRANSACTION):
             part = np.asarray(bench.corpus.tokens[start : start + _SEQUENCES_A_TRANSACTION])
             with write_session(engine) as session:
-                runs.add_sequences(session, run_id, part, start)
+                writes.add_sequences(session, run_id, part, start)
         return run_id
 
     def _finish(
@@ -124,10 +124,10 @@ class Publisher:
             for name, score in self._sealed.fold(kind, SCORES, empty).scores().items()
         }
         with write_session(engine) as session:
-            runs.add_saes(session, run_id, saes)
-            runs.add_heads(session, run_id, head_records(bench, scores, rankings))
+            writes.add_saes(session, run_id, saes)
+            writes.add_heads(session, run_id, head_records(bench, scores, rankings))
             for layer in sorted(rankings):
-                runs.add_rankings(session, run_id, rankings[layer].head_rankings())
+                writes.add_rankings(session, run_id, rankings[layer].head_rankings())
 
 
 def _batches(records: Iterator[FeatureRecord]) -> Iterator[list[FeatureRecord]]:

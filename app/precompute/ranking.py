@@ -16,7 +16,7 @@ from app.attribution.decoder_weights import (
 from app.attribution.fve import all_token_covariances, fve_from_covariance, spearman, top_overlap
 from app.domain.records import FveByHead, HeadRanking, RankedFeature, Ranking
 from app.domain.refs import FeatureRef, HeadRef
-from app.precompute.bench import LayerSae
+from app.precompute.loaded_run import LayerSae
 from app.statistics.feature_partial import FeaturePartial
 
 _TOP = 10  # the post's list length, for the overlap of the two rankings

@@ -15,9 +15,9 @@ from app.attribution.head_scores import (
     random_repeated_tokens,
     repeated_sequence_scores,
 )
-from app.precompute.bench import Bench
 from app.precompute.kept_activations import keep, n_kept
 from app.precompute.layer_batch import LayerBatch
+from app.precompute.loaded_run import Bench
 from app.precompute.partial_files import SealedHeader, write_sealed
 from app.precompute.plan import RunPlan, Unit
 from app.statistics import head_partial

@@ -9,7 +9,7 @@ from app.adapters.sae_sources import LocalSae, ReleaseSae, SaeSpec
 from app.domain.records import Json
 from app.errors import AppError, InvalidModel, InvalidSae
 from app.paths import embedded_dir
-from app.precompute.bench import Bench, JobSpec
+from app.precompute.loaded_run import Bench, JobSpec
 from app.precompute.plan import RunPlan
 from app.precompute.work_folder import WorkFolder
 

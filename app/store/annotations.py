@@ -7,13 +7,21 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Select, and_, func, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
-from app.domain.annotation_json import content_to_json, head_from_json, note_from_json
-from app.domain.annotations import Against, Content, HeadAnnotation, Revision, Status, Subject, check_content
+from app.domain.annotations.json_form import content_to_json, head_from_json, note_from_json
+from app.domain.annotations.records import (
+    Against,
+    Content,
+    HeadAnnotation,
+    Revision,
+    Status,
+    Subject,
+    check_content,
+)
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import AppError, NotFound
-from app.store.annotation_tables import AnnotatorRow, RevealedHintRow, RevisionRow
-from app.store.inserts import insert_unless_there
-from app.store.tables import Atlas
+from app.store.database.inserts import insert_unless_there
+from app.store.tables.annotations import AnnotatorRow, RevealedHintRow, RevisionRow
+from app.store.tables.atlas import Atlas
 
 
 class Conflict(AppError):
@@ -235,28 +243,6 @@ def annotation_state(
     if not rows:  # nobody has written anything yet
         return 0, 0, []
     return rows[0][0] or 0, rows[0][1], [tuple(row[2:]) for row in rows]
-
-
-def reveal_hint(session: Session, atlas_id: int, head: HeadRef, annotator_id: int, now: datetime) -> None:
-    """Record that the annotator looked; the first time counts."""
-    values = {
-        "atlas_id": atlas_id,
-        "layer": head.layer,
-        "head": head.head,
-        "annotator_id": annotator_id,
-        "revealed_at": now,
-    }
-    session.execute(insert_unless_there(session, RevealedHintRow, values))
-
-
-def revealed_hints(session: Session, atlas_id: int, annotator_id: int) -> dict[HeadRef, datetime]:
-    """When the annotator looked at what is known of which head."""
-    rows = session.scalars(
-        select(RevealedHintRow).where(
-            RevealedHintRow.atlas_id == atlas_id, RevealedHintRow.annotator_id == annotator_id
-        )
-    )
-    return {HeadRef(row.layer, row.head): row.revealed_at for row in rows}
 
 
 def _newest(session: Session, atlas_id: int, subject: Subject, annotator_id: int) -> Revision | None:

@@ -9,9 +9,9 @@ from typing import Literal, cast, get_args
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from app.domain.note_text import check_name
+from app.domain.annotations.note_text import check_name
 from app.errors import AppError, NotFound
-from app.store.annotation_tables import AnnotatorRow, SessionRow
+from app.store.tables.annotations import AnnotatorRow, SessionRow
 
 AnnotatorRole = Literal["viewer", "annotator", "admin", "system"]
 ANNOTATOR_ROLES: tuple[AnnotatorRole, ...] = get_args(AnnotatorRole)

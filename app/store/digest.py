@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from sqlalchemy import Engine, inspect, select
 from sqlalchemy.orm import Session
 
-from app.store import tables
-from app.store.engine import read_session
-from app.store.sqlite import dump_json
+from app.store.database.engine import read_session
+from app.store.database.sqlite import dump_json
+from app.store.tables import atlas as tables
 
 
 def table_digest(engine: Engine) -> str:

@@ -13,8 +13,8 @@ from app.domain.records import Json
 from app.domain.refs import HeadRef
 from app.errors import NotFound, StoreBusy
 from app.store.annotations import get_atlas_id
-from app.store.experiment_tables import ExperimentHeadRow, ExperimentRow
-from app.store.tables import Atlas
+from app.store.tables.atlas import Atlas
+from app.store.tables.experiments import ExperimentHeadRow, ExperimentRow
 
 
 @dataclass(frozen=True)

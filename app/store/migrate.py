@@ -12,8 +12,11 @@ from sqlalchemy import Connection, Engine, text
 
 from app.errors import InvalidStore
 from app.paths import migrations_dir
-from app.store import annotation_tables, experiment_tables, search_tables, tables
-from app.store.errors import translated
+from app.store.database.errors import translated
+from app.store.tables import annotations as annotation_tables
+from app.store.tables import atlas as tables
+from app.store.tables import experiments as experiment_tables
+from app.store.tables import search as search_tables
 
 # Every module that adds tables to the one metadata.
 _TABLE_MODULES = (tables, annotation_tables, search_tables, experiment_tables)

@@ -8,9 +8,9 @@ from sqlalchemy import ColumnElement, Select, and_, exists, false, func, or_, se
 from sqlalchemy.orm import Session, aliased
 
 from app.domain.refs import FeatureRef, HeadRef
-from app.store.dashboards import LiveRun
+from app.store.atlas.reads import LiveRun
 from app.store.search_index import N_EXAMPLES
-from app.store.search_tables import FeatureEvidence, FeatureToken, FeatureWord
+from app.store.tables.search import FeatureEvidence, FeatureToken, FeatureWord
 
 _ROWS_A_FEATURE = 4  # looked at first; evidence has a row for each head that shows it
 

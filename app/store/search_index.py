@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 
 from app.domain.records import FeatureRecord, TokenLogits
 from app.domain.tokens import Vocabulary
-from app.store.search_tables import FeatureEvidence, FeatureToken, FeatureWord
-from app.store.tables import Base
-from app.store.tables import Sequence as StoredSequence
+from app.store.tables.atlas import Base
+from app.store.tables.atlas import Sequence as StoredSequence
+from app.store.tables.search import FeatureEvidence, FeatureToken, FeatureWord
 
 # What a whole dictionary can afford: some sixty rows a feature.
 N_TOKENS = 10

@@ -16,9 +16,9 @@ from app.domain.experiments.errors import InvalidExperiment
 from app.domain.records import FeatureRecord, HeadRecord, ModelRecord
 from app.domain.refs import HeadRef
 from app.experiments.natural_text import Text
-from app.store.dashboards import LiveRun, get_heads, get_live_run, get_sequences
-from app.store.engine import open_store, read_session
-from app.store.features import list_features
+from app.store.atlas.features import list_features
+from app.store.atlas.reads import LiveRun, get_heads, get_live_run, get_sequences
+from app.store.database.engine import open_store, read_session
 from app.store.migrate import upgrade
 
 _ALL = 2**31 - 1

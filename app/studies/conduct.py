@@ -17,8 +17,9 @@ from app.domain.records import JobProgress, Json
 from app.errors import AppError, StoreBusy
 from app.experiments.progress import Batching
 from app.precompute.progress import JobMonitor, Stage
-from app.store import experiments, progress
-from app.store.engine import read_session, write_session
+from app.store import experiments
+from app.store.atlas import progress
+from app.store.database.engine import read_session, write_session
 from app.studies.atlas import OpenAtlas
 
 _log = logging.getLogger(__name__)

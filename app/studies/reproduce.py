@@ -13,9 +13,9 @@ from app.domain.experiments.rankings import RankingParameters
 from app.errors import AppError
 from app.precompute.job import HowToRun, run_job
 from app.precompute.request import JobRequest
-from app.store.dashboards import get_heads, get_ranking
-from app.store.engine import read_session
-from app.store.features import get_features
+from app.store.atlas.features import get_features
+from app.store.atlas.reads import get_heads, get_ranking
+from app.store.database.engine import read_session
 from app.studies import anchors
 from app.studies.anchors import Anchor
 from app.studies.atlas import ModelOptions, OpenAtlas, load_atlas_model, open_atlas

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Set
 from app.domain.experiments.known_heads import Scoreboard, scoreboard
 from app.domain.refs import HeadRef
 from app.experiments.published import KNOWN_HEADS_GPT2_SMALL
-from app.services.published import published_for
-from app.services.rollup import submitted_heads
+from app.services.rollups.published import published_for
+from app.services.rollups.rollup import submitted_heads
 from app.store.annotations import current_records, get_atlas_id
-from app.store.engine import read_session
+from app.store.database.engine import read_session
 from app.studies.atlas import OpenAtlas
 
 # Roles as annotators name them, to the detector that finds them.

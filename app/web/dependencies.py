@@ -11,18 +11,14 @@ from fastapi import Depends, Request
 from app.domain.refs import MAX_INDEX, FeatureRef, HeadRef, InvalidReference
 from app.domain.slugs import InvalidSlug, check_slug
 from app.errors import NotFound
-from app.services.feature_pages import Through
-from app.services.pages import Reading
-from app.services.run_cache import RunCache
-from app.store.dashboards import (
-    LiveRun,
-    get_live_run,
-    list_atlases,
-)
-from app.store.engine import read_session, write_session
-from app.web.login_limits import LoginLimits
+from app.services.features.page import Through
+from app.services.reading.cache import RunCache
+from app.services.reading.reading import Reading
+from app.store.atlas.reads import LiveRun, get_live_run, list_atlases
+from app.store.database.engine import read_session, write_session
+from app.web.guards.login_limits import LoginLimits
+from app.web.guards.uploads import Uploads
 from app.web.render import Renderer
-from app.web.uploads import Uploads
 
 _BARE_FEATURE = re.compile(r"F?(0|[1-9][0-9]{0,9})", re.ASCII | re.IGNORECASE)
 

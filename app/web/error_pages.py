@@ -11,12 +11,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.errors import AppError, InvalidStore
-from app.services.head_views import SumNotKept
-from app.services.page_models import ErrorPage
-from app.web.answers import is_fragment, wants_json
+from app.services.examples.through_head import SumNotKept
 from app.web.dependencies import PageNotFound, get_site
-from app.web.security import SECURITY_HEADERS
-from app.web.viewers import LoginNeeded
+from app.web.error_models import ErrorPage
+from app.web.guards.headers import SECURITY_HEADERS
+from app.web.responses import is_fragment, wants_json
+from app.web.sessions import LoginNeeded
 
 logger = logging.getLogger(__name__)
 

@@ -11,16 +11,17 @@ from starlette.types import Scope
 from app import __version__
 from app.paths import frontend_dir
 from app.settings import Settings
-from app.store.engine import open_store
+from app.store.database.engine import open_store
 from app.web import error_pages
-from app.web.body_limits import BodyLimits
 from app.web.dependencies import People, Site
-from app.web.origins import SameOrigin
+from app.web.guards.body_limits import BodyLimits
+from app.web.guards.headers import AllowedHosts, HeadAsGet, SecurityHeaders, host_name
+from app.web.guards.origins import SameOrigin
 from app.web.render import Renderer
 from app.web.routes import (
-    annotating,
+    annotations,
     atlases,
-    citing,
+    citations,
     compare,
     embed,
     experiments,
@@ -37,14 +38,13 @@ from app.web.routes import (
     system,
 )
 from app.web.schema import install_openapi
-from app.web.security import AllowedHosts, HeadAsGet, SecurityHeaders, host_name
-from app.web.viewers import require_login
+from app.web.sessions import require_login
 
 # A name of ours before the names of atlases, JSON twins before the pages whose pattern they fit.
 TWINS = (
     system,
     login,
-    annotating,
+    annotations,
     histories,
     notes,
     atlases,
@@ -60,10 +60,10 @@ TWINS = (
 PAGES = (
     embed,
     experiments,
-    annotating,
+    annotations,
     histories,
     notes,
-    citing,
+    citations,
     atlases,
     sheet,
     imports,

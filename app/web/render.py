@@ -10,10 +10,14 @@ from typing import Any, ClassVar, Protocol
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app import __version__
-from app.domain.head_types import HEAD_TYPE_NAMES
-from app.domain.roles import ABSTRACTIONS, FAMILY_NAMES
-from app.services.annotation_views import NO_LABEL, NOTHING, evidence_view
-from app.web import atlas_drawing, charts, formats, labels, plots, sheet_drawing, token_html, urls
+from app.domain.annotations.head_types import HEAD_TYPE_NAMES
+from app.domain.annotations.roles import ABSTRACTIONS, FAMILY_NAMES
+from app.services.annotations.record_words import NO_LABEL, NOTHING, evidence_view
+from app.web import urls
+from app.web.drawing import atlas as atlas_drawing
+from app.web.drawing import charts, display_names, numbers, plots
+from app.web.drawing import sheet as sheet_drawing
+from app.web.drawing import tokens as token_html
 
 FILL_STEPS = 20
 
@@ -30,20 +34,20 @@ class Page(Protocol):
 
 
 FILTERS = {
-    "number": formats.number,
-    "activation": formats.activation,
-    "percent": formats.percent,
-    "count": formats.count,
-    "scientific": formats.scientific,
-    "ordinal": formats.ordinal,
+    "number": numbers.number,
+    "activation": numbers.activation,
+    "percent": numbers.percent,
+    "count": numbers.count,
+    "scientific": numbers.scientific,
+    "ordinal": numbers.ordinal,
     "cell_class": atlas_drawing.cell_class,
     "fill_class": fill_class,
-    "score_label": labels.score_label,
-    "evidence_label": labels.evidence_label,
-    "ranking_label": labels.ranking_label,
-    "role_code": labels.role_code,
-    "type_name": labels.type_name,
-    "family_name": labels.family_name,
+    "score_label": display_names.score_label,
+    "evidence_label": display_names.evidence_label,
+    "ranking_label": display_names.ranking_label,
+    "role_code": display_names.role_code,
+    "type_name": display_names.type_name,
+    "family_name": display_names.family_name,
     "evidence_view": evidence_view,
 }
 

@@ -12,14 +12,16 @@ from fastapi.openapi.utils import get_openapi
 from app.domain.records import Json
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.about import AboutPage
-from app.services.compare_models import ComparePage
-from app.services.experiment_models import ExperimentPage, ExperimentsPage
-from app.services.page_models import AtlasPage, FeaturePage, HeadPage, IndexPage, LayerPage
-from app.services.page_parts import FieldHelp, described_fields
-from app.services.panel_models import HeadRecordsPage, HistoryPage, NotesPage
-from app.services.prompt_models import PromptPage
-from app.services.search_models import SearchPage
-from app.services.sheet_models import AgreementPage, AnnotatedLayersPage, PublishedPage
+from app.services.annotations.models import HeadRecordsPage, HistoryPage, NotesPage
+from app.services.atlas.models import AtlasPage, IndexPage
+from app.services.compare.models import ComparePage
+from app.services.experiments.models import ExperimentPage, ExperimentsPage
+from app.services.features.models import FeaturePage, LayerPage
+from app.services.heads.models import HeadPage
+from app.services.prompts.models import PromptPage
+from app.services.reading.fields import FieldHelp, described_fields
+from app.services.search.models import SearchPage
+from app.services.sheet.models import AgreementPage, AnnotatedLayersPage, PublishedPage
 
 JsonObject = dict[str, Json]
 _SIMPLE: dict[Any, JsonObject] = {

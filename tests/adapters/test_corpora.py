@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import byte_level_tokenizer
 
 from app.adapters import corpora
 from app.adapters.corpora import Corpus, load_pretokenised, open_corpus, tokenise
 from app.adapters.tokenizers import HuggingFaceTokenizer
 from app.errors import InvalidCorpus
+from tests.support.tiny_models import byte_level_tokenizer
 
 BOS, SEPARATOR, CONTEXT = 0, 1, 8
 

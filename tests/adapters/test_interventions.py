@@ -12,7 +12,7 @@ from app.adapters.transformer_lens_model import load_model
 from app.domain.refs import HeadRef
 from app.errors import InvalidModel
 from app.experiments.logit_attribution import logit_parts
-from tests.tiny_models import save_tiny_gpt2, save_tiny_llama
+from tests.support.tiny_models import save_tiny_gpt2, save_tiny_llama
 
 HEAD = HeadRef(1, 2)
 TOKENS = torch.randint(5, 300, (3, 12), generator=torch.Generator().manual_seed(1))

@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_models import byte_level_tokenizer, save_tiny_gpt2
 
 from app.adapters.model_sources import EMBEDDED, embedded_checksum, find_model, looks_local
 from app.adapters.transformer_lens_model import load_model
 from app.errors import InvalidModel
+from tests.support.tiny_models import byte_level_tokenizer, save_tiny_gpt2
 
 OFFLINE = """
 import json, sys, time

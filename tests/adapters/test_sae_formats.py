@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from saved_saes import (
+from torch.testing import assert_close
+
+from app.adapters.sae_formats import LocalSae, load_sae
+from app.adapters.sae_sources import CHECKSUM_FILE, WEIGHTS_FILE
+from app.attribution.sae_steps import FixedScale, RescaledTopK
+from tests.support.saved_saes import (
     D_IN,
     D_SAE,
     HOOK,
@@ -24,11 +29,6 @@ from saved_saes import (
     saved,
     write_legacy,
 )
-from torch.testing import assert_close
-
-from app.adapters.sae_formats import LocalSae, load_sae
-from app.adapters.sae_sources import CHECKSUM_FILE, WEIGHTS_FILE
-from app.attribution.sae_steps import FixedScale, RescaledTopK
 
 KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("standard", {}),

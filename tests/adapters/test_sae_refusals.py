@@ -7,13 +7,23 @@ from typing import Any
 
 import pytest
 import torch
-from saved_saes import D_IN, D_SAE, HOOK, MODEL, edit_config, edit_weights, library_acts, random_z, saved
 
 from app.adapters.sae_checks import names_differ
 from app.adapters.sae_formats import LocalSae, load_sae
 from app.adapters.sae_sources import CHECKSUM_FILE, CONFIG_FILE, WEIGHTS_FILE
 from app.domain.records import ModelRecord
 from app.errors import InvalidSae
+from tests.support.saved_saes import (
+    D_IN,
+    D_SAE,
+    HOOK,
+    MODEL,
+    edit_config,
+    edit_weights,
+    library_acts,
+    random_z,
+    saved,
+)
 
 Damage = Callable[[Path], object]
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 from huggingface_hub import constants
-from saved_saes import D_HEAD, D_IN, D_SAE, MODEL, N_HEADS, new_sae, random_z, saved
 from torch.testing import assert_close
 
 from app.adapters.sae_formats import (
@@ -22,6 +21,7 @@ from app.adapters.sae_formats import (
 )
 from app.domain.records import ModelRecord
 from app.errors import InvalidSae
+from tests.support.saved_saes import D_HEAD, D_IN, D_SAE, MODEL, N_HEADS, new_sae, random_z, saved
 
 KK = "gpt2-small-hook-z-kk"
 KK_REPO = "ckkissane/attn-saes-gpt2-small-all-layers"

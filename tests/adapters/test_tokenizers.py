@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import BOS, END, byte_level_tokenizer
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from app.adapters.tokenizers import HuggingFaceTokenizer
 from app.errors import InvalidModel
+from tests.support.tiny_models import BOS, END, byte_level_tokenizer
 
 BYTE_LEVEL = HuggingFaceTokenizer(byte_level_tokenizer(), "tiny")
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_models import save_tiny_gpt2, save_tiny_llama
 from torch import Tensor, einsum
 from transformers import AutoModelForCausalLM
 
@@ -13,6 +12,7 @@ from app.adapters.model_sources import find_model
 from app.adapters.transformer_lens_model import TransformerLensModel, load_model
 from app.attribution.logits import logit_effect
 from app.errors import InvalidModel
+from tests.support.tiny_models import save_tiny_gpt2, save_tiny_llama
 
 N_LAYERS, N_HEADS, D_HEAD = 3, 4, 8
 KINDS = ["gpt2", "llama"]

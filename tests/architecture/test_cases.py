@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from repository import ROOT
+
+from tests.support.repository import ROOT
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from fnmatch import fnmatch
 
 import pytest
 import yaml
-from repository import ROOT
+
+from tests.support.repository import ROOT
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))

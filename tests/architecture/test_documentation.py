@@ -4,7 +4,8 @@ import re
 import tomllib
 
 import pytest
-from repository import ROOT, relative
+
+from tests.support.repository import ROOT, relative
 
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")

@@ -5,7 +5,8 @@ import sys
 from fnmatch import fnmatch
 
 import pytest
-from repository import ROOT, imported_packages, python_files, relative
+
+from tests.support.repository import ROOT, imported_packages, python_files, relative
 
 # The only doors to libraries that should be easy to replace, or that some part must do without.
 DOORS = {
@@ -21,8 +22,8 @@ DOORS = {
     "typer": ["app/cli.py", "app/commands/*"],
     "pydantic_settings": ["app/settings.py"],
     "psycopg": ["app/store/*"],
-    "pysqlite3": ["app/store/sqlite.py"],
-    "sqlite3": ["app/store/sqlite.py"],
+    "pysqlite3": ["app/store/database/sqlite.py"],
+    "sqlite3": ["app/store/database/sqlite.py"],
 }
 
 LINT = "raise SystemExit(lint_imports(no_cache=True))"

@@ -5,7 +5,8 @@ import re
 import subprocess
 
 import pytest
-from repository import ROOT
+
+from tests.support.repository import ROOT
 
 TARGETS = ["help", "demo", "serve", "test", "test-slow", "check", "format", "lock", "clean"]
 

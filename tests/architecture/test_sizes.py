@@ -2,7 +2,7 @@
 
 import ast
 
-from repository import APP, python_files, relative
+from tests.support.repository import APP, python_files, relative
 
 MAX_MODULE_LINES = 300
 MAX_FUNCTION_LINES = 40

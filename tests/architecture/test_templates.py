@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from repository import ROOT, relative
+
+from tests.support.repository import ROOT, relative
 
 FRONTEND = ROOT / "frontend"
 FORBIDDEN = {

@@ -14,7 +14,8 @@ from pathlib import Path
 from urllib.error import URLError
 
 import pytest
-from repository import APP, ROOT
+
+from tests.support.repository import APP, ROOT
 
 pytestmark = pytest.mark.slow
 

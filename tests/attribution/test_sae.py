@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 from jaxtyping import TypeCheckError
-from sae_lens_saes import ARCHITECTURES, build, random_z
 from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -20,6 +19,7 @@ from app.attribution.sae_steps import (
     RescaledTopK,
     TopK,
 )
+from tests.support.sae_lens_saes import ARCHITECTURES, build, random_z
 
 N_HEADS, D_HEAD, D_SAE = 3, 4, 40
 D_IN = N_HEADS * D_HEAD

@@ -1,50 +1,18 @@
 """A server on a free port with one run, and a real Chromium that reports every breach of the content policy."""
 
 import shutil
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-import uvicorn
-from data import Shape, StoredRun, make_run, publish
-from playwright.sync_api import Browser, Page, sync_playwright
-from stores import annotate, fill
+from playwright.sync_api import Browser, sync_playwright
 from typer.testing import CliRunner
 
 from app import cli
-from app.settings import Settings
-from app.store.engine import open_store
-from app.web.factory import create_app
-
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-
-
-@contextmanager
-def serving(path: Path, team: bool = False) -> Iterator[str]:
-    """The address of a server of the store on a free port."""
-    app = create_app(Settings(store=str(path), team=team))
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, http="h11", log_config=None))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 20
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.02)
-    [listener] = server.servers[0].sockets
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(10)
+from app.store.database.engine import open_store
+from tests.support.browser_stores import annotate, fill
+from tests.support.browsing import CHROMIUM, FLAGS, Visit, open_tab, serving
+from tests.support.run_data import Shape, StoredRun, make_run, publish
 
 
 @pytest.fixture(scope="session")
@@ -104,38 +72,6 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
-
-
-@dataclass
-class Visit:
-    """A tab, and what went wrong in it."""
-
-    page: Page
-    base: str
-    errors: list[str] = field(default_factory=list)
-
-    def go(self, path: str) -> None:
-        self.page.goto(self.base + path)
-
-
-def open_tab(browser: Browser, base: str, **options: object) -> Visit:
-    page = browser.new_context(**options).new_page()  # type: ignore[arg-type]
-    visit = Visit(page, base)
-    page.on("console", lambda message: visit.errors.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: visit.errors.append(str(error)))
-    # Leaving a page aborts what it was still loading.
-    page.on(
-        "requestfailed",
-        lambda request: None if request.failure == "net::ERR_ABORTED" else visit.errors.append(request.url),
-    )
-    page.on(
-        "request",
-        lambda request: None if request.url.startswith(base) else visit.errors.append(f"left: {request.url}"),
-    )
-    page.add_init_script(
-        "addEventListener('securitypolicyviolation', e => console.error('policy: ' + e.violatedDirective))"
-    )
-    return visit
 
 
 @pytest.fixture

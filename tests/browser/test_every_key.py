@@ -4,8 +4,9 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
-from conftest import Visit, open_tab
 from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.support.browsing import Visit, open_tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

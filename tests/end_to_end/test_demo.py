@@ -12,13 +12,13 @@ import pytest
 import app.cli
 import app.demo
 import app.precompute.prepare
-import tests.tiny_models
 from app.adapters.model_sources import EMBEDDED, ModelSource
 from app.demo import DemoFolders, demo_plan, demo_request, sae_folders
 from app.errors import InvalidSae
 from app.precompute.prepare import prepare
-from tests.precompute.tiny_jobs import edit_config, fitting_sae, write_text, z_of
-from tests.tiny_models import save_tiny_gpt2
+from tests.support import tiny_models
+from tests.support.tiny_jobs import edit_config, fitting_sae, write_text, z_of
+from tests.support.tiny_models import save_tiny_gpt2
 
 CHECKSUM = "0123456789abcdef" * 4
 N_SEQUENCES = 20
@@ -42,7 +42,7 @@ assert not loaded, loaded
 @pytest.fixture
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of shipped SAEs, and the model that they are for."""
-    monkeypatch.setattr(tests.tiny_models, "CONTEXT", 256)  # the demo's contexts and scores need their length
+    monkeypatch.setattr(tiny_models, "CONTEXT", 256)  # the demo's contexts and scores need their length
     model = save_tiny_gpt2(tmp_path / EMBEDDED)
     text = write_text(tmp_path / "text.txt")
     for layer in (0, 1):

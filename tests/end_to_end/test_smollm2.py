@@ -21,9 +21,10 @@ from app.demo import sae_folders
 from app.domain.prompts import PromptOpening, PromptQuestion
 from app.domain.refs import HeadRef
 from app.domain.tokens import Vocabulary
-from app.services.prompt_process import PromptProcess
+from app.services.prompts.process import PromptProcess
 from app.settings import Settings
-from app.store.dashboards import (
+from app.store.atlas.features import get_features
+from app.store.atlas.reads import (
     LiveRun,
     get_heads,
     get_live_run,
@@ -32,8 +33,7 @@ from app.store.dashboards import (
     get_sequences,
     get_vocabulary,
 )
-from app.store.engine import open_store, read_session
-from app.store.features import get_features
+from app.store.database.engine import open_store, read_session
 from app.web.factory import create_app
 
 ROOT = Path(__file__).parents[2]

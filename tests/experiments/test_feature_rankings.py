@@ -16,8 +16,8 @@ from app.experiments.feature_check import Observed, feature_activations, feature
 from app.experiments.natural_text import Text
 from app.experiments.progress import Batching
 from app.experiments.weight_vs_fve import RankingParameters, weight_vs_fve
-from tests.data import make_run
-from tests.experiments.hand_built import BOS, hand_built_model, repeating_text
+from tests.support.hand_built_model import BOS, hand_built_model, repeating_text
+from tests.support.run_data import make_run
 
 REF = FeatureRef(5, 7)
 HEADS = [HeadRef(5, 0), HeadRef(5, 1)]

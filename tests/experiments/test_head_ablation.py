@@ -20,7 +20,7 @@ from app.experiments.polysemanticity import polysemanticity, role_tasks
 from app.experiments.progress import Batching
 from app.experiments.prompts import MarkedText, Prompts, encode_marked, given_prompts, parse_jsonl
 from app.experiments.proxies import PREDICATES, by_induction, duplicates
-from tests.experiments.hand_built import (
+from tests.support.hand_built_model import (
     BOS,
     LONG_PREFIX,
     PREVIOUS,

@@ -14,7 +14,7 @@ from app.experiments.natural_text import Text
 from app.experiments.progress import Batching
 from app.experiments.published import KNOWN_HEADS_GPT2_SMALL
 from app.experiments.universality import ScanParameters, universality
-from tests.experiments.hand_built import (
+from tests.support.hand_built_model import (
     BOS,
     DUPLICATE,
     LONG_PREFIX,

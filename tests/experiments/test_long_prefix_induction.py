@@ -18,7 +18,7 @@ from app.experiments.long_prefix_induction import (
 from app.experiments.natural_text import Text, attended_pairs, prefix_distribution
 from app.experiments.progress import Batching
 from app.experiments.repeated_prefixes import attention_by_prefix, repeated_prefixes
-from tests.experiments.hand_built import (
+from tests.support.hand_built_model import (
     BOS,
     IDLE,
     LONG_PREFIX,

@@ -15,7 +15,7 @@ from app.experiments.polysemanticity import polysemanticity
 from app.experiments.progress import Batching
 from app.experiments.tasks import duplicate_token, induction
 from app.experiments.universality import ScanParameters, universality
-from tests.experiments.hand_built import (
+from tests.support.hand_built_model import (
     BOS,
     STANDARD,
     HandBuiltModel,

@@ -9,12 +9,12 @@ import pytest
 
 import app.precompute.kept_activations
 import app.precompute.shard
-from app.precompute.bench import Bench
 from app.precompute.kept_activations import n_kept
+from app.precompute.loaded_run import Bench
 from app.precompute.prepare import prepare
 from app.precompute.publish import Publisher
 from app.precompute.shard import corpus_batches, layer_batches
-from tests.precompute.tiny_jobs import SLUG, Published, Tiny, digest_of, make_tiny, run
+from tests.support.tiny_jobs import SLUG, Published, Tiny, digest_of, make_tiny, run
 
 Before = Callable[[Path], None]
 

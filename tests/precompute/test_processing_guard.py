@@ -10,7 +10,7 @@ from app.adapters.sae_sources import LocalSae
 from app.errors import InvalidSae
 from app.precompute.calibrate import Fit, check_fit, choose_processing
 from app.precompute.prepare import prepare
-from tests.precompute.tiny_jobs import D_IN, Tiny, fitting_sae, make_tiny, run, z_of
+from tests.support.tiny_jobs import D_IN, Tiny, fitting_sae, make_tiny, run, z_of
 
 
 def sharp_sae(tiny: Tiny, folder: Path, processing: Any, layer: int = 0) -> Path:

@@ -13,16 +13,16 @@ from sqlalchemy import Engine
 from app.adapters.sae_sources import WEIGHTS_FILE, LocalSae, ReleaseSae
 from app.domain.prompts import PromptAnswer, PromptOpening, PromptQuestion, question_json
 from app.errors import InvalidModel, InvalidSae
-from app.precompute.bench import Bench
+from app.precompute.loaded_run import Bench
 from app.precompute.plan import PlanChanged, RunPlan
 from app.precompute.prompt_numbers import UnfitText, answer, answer_for
 from app.precompute.prompt_worker import serve
 from app.precompute.shard import token_batches
 from app.precompute.sources import SourcesNotRecorded, _sae_json, _sae_spec, reopen
-from app.services.prompt_process import PromptFailed, PromptProcess
-from app.store.dashboards import get_report, get_sequences
-from app.store.engine import read_session
-from tests.precompute.tiny_jobs import CONTEXT, N_HEADS, TEXT, Published, Tiny, edit_weights, make_tiny, run
+from app.services.prompts.process import PromptFailed, PromptProcess
+from app.store.atlas.reads import get_report, get_sequences
+from app.store.database.engine import read_session
+from tests.support.tiny_jobs import CONTEXT, N_HEADS, TEXT, Published, Tiny, edit_weights, make_tiny, run
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
 

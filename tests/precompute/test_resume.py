@@ -20,7 +20,7 @@ from app.precompute.job import HowToRun
 from app.precompute.plan import PlanChanged, Unit
 from app.precompute.prepare import prepare
 from app.precompute.work_folder import WorkFolder
-from tests.precompute.tiny_jobs import SLUG, Tiny, digest_of, make_tiny, run
+from tests.support.tiny_jobs import SLUG, Tiny, digest_of, make_tiny, run
 
 N_UNITS = 3 + 22  # shards of the corpus, batches of the 64 score sequences
 

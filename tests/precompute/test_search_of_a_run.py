@@ -5,11 +5,11 @@ from pathlib import Path
 from app.domain.records import FeatureRecord
 from app.domain.refs import FeatureRef
 from app.domain.tokens import Vocabulary
-from app.store.dashboards import get_sequences, get_vocabulary
-from app.store.engine import read_session
+from app.store.atlas.reads import get_sequences, get_vocabulary
+from app.store.database.engine import read_session
 from app.store.search import Condition, FiresNear, MovesToken, find_features
 from app.store.search_index import TOKENS_AFTER, TOKENS_BEFORE, words_of
-from tests.precompute.tiny_jobs import Published, make_tiny, run
+from tests.support.tiny_jobs import Published, make_tiny, run
 
 
 def test_features_of_a_job_are_found_by_word_and_by_token(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ import pytest
 
 from app.adapters.sae_sources import LocalSae
 from app.domain.records import FeatureRecord
-from app.store.dashboards import get_sequences
-from app.store.engine import read_session
-from tests.precompute.slow_truth import SlowSae, logit_weights, run_model
-from tests.precompute.tiny_jobs import Published, Tiny, make_tiny, run
+from app.store.atlas.reads import get_sequences
+from app.store.database.engine import read_session
+from tests.support.slow_truth import SlowSae, logit_weights, run_model
+from tests.support.tiny_jobs import Published, Tiny, make_tiny, run
 
 ARCHITECTURES = ("standard", "topk", "topk_rescaled", "jumprelu", "gated")
 NORMS = ("none", "layer_norm", "constant_norm_rescale", "expected_average_only_in")

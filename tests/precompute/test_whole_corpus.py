@@ -11,13 +11,13 @@ import app.precompute.calibrate
 from app.adapters.sae_sources import LocalSae
 from app.domain.records import FeatureRecord, Ranking
 from app.domain.refs import HeadRef
-from app.precompute.bench import Bench
 from app.precompute.job import HowToRun
+from app.precompute.loaded_run import Bench
 from app.precompute.prepare import prepare
 from app.precompute.shard import corpus_batches, layer_batches
 from app.statistics.kept_tokens import sampling_rank
-from tests.precompute.slow_truth import SlowSae
-from tests.precompute.tiny_jobs import (
+from tests.support.slow_truth import SlowSae
+from tests.support.tiny_jobs import (
     D_SAE,
     N_HEADS,
     Published,

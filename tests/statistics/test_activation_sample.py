@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from partial_batches import ACTIVATIONS, EDGES, slow_interval_members, slow_intervals, slow_sample
 
 from app.statistics.activation_bins import (
     BIN_EDGES,
@@ -18,6 +17,13 @@ from app.statistics.activation_bins import (
     interval_of_bin,
 )
 from app.statistics.activation_sample import ActivationSample
+from tests.support.partial_batches import (
+    ACTIVATIONS,
+    EDGES,
+    slow_interval_members,
+    slow_intervals,
+    slow_sample,
+)
 
 K = 2
 SEED = 5

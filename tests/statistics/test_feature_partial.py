@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from partial_batches import (
+
+from app.statistics.feature_partial import FeatureBatch, FeaturePartial, FeatureShape
+from app.statistics.leaves import OverlappingShards, Shards
+from app.statistics.partial import IncompatiblePartials, Partial
+from tests.support.partial_batches import (
     N_SAMPLE,
     N_TOP,
     SEED,
@@ -25,10 +29,6 @@ from partial_batches import (
     slow_intervals,
     slow_sample,
 )
-
-from app.statistics.feature_partial import FeatureBatch, FeaturePartial, FeatureShape
-from app.statistics.leaves import OverlappingShards, Shards
-from app.statistics.partial import IncompatiblePartials, Partial
 
 
 def active_pairs(batch: FeatureBatch, feature: int) -> list[int]:

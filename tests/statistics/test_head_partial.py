@@ -5,11 +5,11 @@ from functools import reduce
 
 import numpy as np
 import pytest
-from partial_batches import assert_same
 
 from app.statistics.head_partial import SCORE_NAMES, HeadScoreBatch, HeadScorePartial, ScoreSums
 from app.statistics.leaves import OverlappingShards, Shards
 from app.statistics.partial import Partial
+from tests.support.partial_batches import assert_same
 
 N_LAYERS, N_HEADS = 2, 3
 

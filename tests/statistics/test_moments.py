@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from partial_batches import assert_same
 
 from app.statistics.moments import CoMoments, GroupedCoMoments
+from tests.support.partial_batches import assert_same
 
 sizes = st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 5), st.integers(0, 2**32 - 1))
 

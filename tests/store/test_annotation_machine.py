@@ -6,15 +6,15 @@ import uuid
 from pathlib import Path
 
 import pytest
-from annotated import HEAD, NOW, draft, make_atlas
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from app.domain.annotations import HeadAnnotation
+from app.domain.annotations.records import HeadAnnotation
 from app.store import annotations
 from app.store.annotations import Conflict
-from app.store.engine import open_store, read_session, write_session
+from app.store.database.engine import open_store, read_session, write_session
+from tests.support.annotated_atlas import HEAD, NOW, draft, make_atlas
 
 TABS = st.integers(0, 2)
 

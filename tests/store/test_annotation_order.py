@@ -1,11 +1,10 @@
 """Records come in one order from every database."""
 
-from annotated import FEATURE, draft, make_atlas, save
-
-from app.domain.annotations import FeatureNote, HeadAnnotation, Subject
+from app.domain.annotations.records import FeatureNote, HeadAnnotation, Subject
 from app.domain.refs import HeadRef
 from app.store import annotations
-from app.store.engine import read_session
+from app.store.database.engine import read_session
+from tests.support.annotated_atlas import FEATURE, draft, make_atlas, save
 
 NAMES = ("émile", "Zoe", "adam", "Ben-2", "ben 10", "Åsa")
 

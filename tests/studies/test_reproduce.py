@@ -8,16 +8,16 @@ import torch
 from huggingface_hub import constants
 
 import app.cli
-import tests.tiny_models
 from app.adapters.model_sources import find_model
 from app.adapters.sae_formats import resolve
 from app.adapters.transformer_lens_model import load_model
 from app.domain.refs import HeadRef
 from app.store import experiments
-from app.store.engine import open_store, read_session
+from app.store.database.engine import open_store, read_session
 from app.studies.anchors import LARGEST_SHARE, SAE_LAYERS, largest_share
 from app.studies.reproduce import RELEASE
-from tests.precompute.tiny_jobs import principal_weights, write_text
+from tests.support import tiny_models
+from tests.support.tiny_jobs import principal_weights, write_text
 
 N, D_HEAD = 12, 4
 D_IN = N * D_HEAD
@@ -30,8 +30,8 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the model, a corpus, and a hub cache with the release."""
     root = tmp_path_factory.mktemp("reproduce")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tests.tiny_models, "CONTEXT", CONTEXT)
-        model = tests.tiny_models.save_tiny_gpt2(root / "gpt2", n_layers=N, n_heads=N, d_head=D_HEAD)
+        patch.setattr(tiny_models, "CONTEXT", CONTEXT)
+        model = tiny_models.save_tiny_gpt2(root / "gpt2", n_layers=N, n_heads=N, d_head=D_HEAD)
     text = write_text(root / "text.txt", 200)
     loaded = load_model(find_model(str(model), root), "processed")
     ids = loaded.tokenizer.encode(text.read_text())

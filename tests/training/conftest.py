@@ -4,12 +4,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tiny_models import save_tiny_gpt2
-from training_runs import sequences_of, small_recipe
 
 from app.adapters.model_sources import ModelSource, find_model
 from app.adapters.transformer_lens_model import TransformerLensModel, load_model
 from app.training.run import CORPUS_FILE
+from tests.support.tiny_models import save_tiny_gpt2
+from tests.support.training_runs import sequences_of, small_recipe
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from training_runs import sequences_of, small_recipe
 
 from app.adapters.corpora import Corpus
 from app.adapters.transformer_lens_model import TransformerLensModel
 from app.training.activation_stream import ActivationStream, HookBatch, Sequences, hook_name
 from app.training.recipe import InvalidRecipe, Recipe
+from tests.support.training_runs import sequences_of, small_recipe
 
 NAME = hook_name(1)
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_runs import sequences_of, small_recipe
 
 from app.adapters.transformer_lens_model import TransformerLensModel
 from app.attribution.sae import SparseCoder
 from app.attribution.sae_steps import NoNorm, ReLU, TopK
 from app.training.activation_stream import Sequences
 from app.training.quality import LayerQuality, quality_report, quality_table, read_report, write_report
+from tests.support.training_runs import sequences_of, small_recipe
 
 D_IN = 32
 

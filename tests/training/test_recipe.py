@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from training_runs import small_recipe
 
 from app.training.recipe import RECIPE_FILE, InvalidRecipe, Recipe
+from tests.support.training_runs import small_recipe
 
 
 @pytest.mark.parametrize(

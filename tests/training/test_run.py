@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from training_runs import small_recipe
 
 from app.adapters.model_sources import ModelSource
 from app.adapters.text_sources import open_text_source
@@ -15,6 +14,7 @@ from app.errors import InvalidCorpus
 from app.training.quality import quality_table, read_report
 from app.training.recipe import InvalidRecipe, Recipe
 from app.training.run import gather_sequences, run_training
+from tests.support.training_runs import small_recipe
 
 SHORT = 10 * 128
 

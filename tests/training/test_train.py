@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_runs import sequences_of, small_recipe, trained
 
 from app.adapters.sae_formats import LocalSae, load_sae
 from app.adapters.transformer_lens_model import TransformerLensModel
@@ -16,6 +15,7 @@ from app.training.activation_stream import ActivationStream
 from app.training.quality import quality_report
 from app.training.recipe import InvalidRecipe, Recipe
 from app.training.train import finish
+from tests.support.training_runs import sequences_of, small_recipe, trained
 
 WEIGHTS = "sae_weights.safetensors"
 N_STEPS = 90  # a checkpoint every 10 of them

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from data import StoredRun, make_run, publish
 from fastapi import FastAPI
-from serving import served
 from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
-from app.store.engine import open_store
+from app.store.database.engine import open_store
+from tests.support.run_data import StoredRun, make_run, publish
+from tests.support.serving import served
 
 
 @pytest.fixture(scope="session")

@@ -4,19 +4,20 @@ import gzip
 import re
 
 import pytest
-from annotated import NOW
-from annotated_site import annotate
 from bs4 import BeautifulSoup
-from data import Shape, make_run, publish
-from logins import add_people, logged_in, team_app
 
-from app.domain.annotations import FeatureLabel, Group, HeadAnnotation
+from app.domain.annotations.records import FeatureLabel, Group, HeadAnnotation
 from app.domain.refs import HeadRef
-from app.services.page_parts import FeatureThroughHead
-from app.services.pages import HeadQuestion, Reading, head_page
-from app.services.run_cache import RunCache
-from app.store.dashboards import get_live_run
-from app.store.engine import open_store, read_session
+from app.services.examples.models import FeatureThroughHead
+from app.services.heads.page import HeadQuestion, head_page
+from app.services.reading.cache import RunCache
+from app.services.reading.reading import Reading
+from app.store.atlas.reads import get_live_run
+from app.store.database.engine import open_store, read_session
+from tests.support.annotated_atlas import NOW
+from tests.support.annotated_site import annotate
+from tests.support.logins import add_people, logged_in, team_app
+from tests.support.run_data import Shape, make_run, publish
 
 MAX_HTML, MAX_COMPRESSED = 100_000, 25_000
 FAMILIES = ("IN", "MT", "LX", "CX", "GR", "CO", "unclear", "IN", "LX")

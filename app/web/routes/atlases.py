@@ -7,16 +7,16 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from app.errors import AppError
-from app.services.atlas_pages import AtlasView, atlas_page, index_page
-from app.services.atlas_parts import Colouring, Order
-from app.services.head_cards import head_card
-from app.services.page_models import AtlasFilter, AtlasPage, IndexPage
-from app.services.search_query import InvalidQuery
-from app.web.answers import changing_page, fragment
+from app.services.atlas.annotation_models import Colouring, Order
+from app.services.atlas.cards import head_card
+from app.services.atlas.models import AtlasFilter, AtlasPage, IndexPage
+from app.services.atlas.page import AtlasView, atlas_page, index_page
+from app.services.reading.layer_ranges import InvalidQuery
 from app.web.dependencies import SiteDependency, parse_head
+from app.web.responses import changing_page, fragment
 from app.web.schema import documents
+from app.web.sessions import ViewerDependency
 from app.web.urls import atlas_url
-from app.web.viewers import ViewerDependency
 
 router = APIRouter()
 pages = APIRouter(include_in_schema=False)

@@ -8,10 +8,10 @@ from starlette.responses import Response
 from app.domain.records import Ranking
 from app.domain.refs import HeadRef
 from app.errors import AppError
-from app.services.compare_models import ComparePage
-from app.services.compare_pages import MAX_HEADS, compare_page
-from app.web.answers import redirect_to, run_page
+from app.services.compare.models import ComparePage
+from app.services.compare.page import MAX_HEADS, compare_page
 from app.web.dependencies import SiteDependency, parse_head
+from app.web.responses import redirect_to, run_page
 from app.web.schema import documents
 from app.web.urls import compare_url
 

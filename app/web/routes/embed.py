@@ -3,11 +3,11 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.services.feature_pages import feature_page
-from app.services.pages import HeadQuestion, head_page
-from app.web.answers import run_page
+from app.services.features.page import feature_page
+from app.services.heads.page import HeadQuestion, head_page
 from app.web.dependencies import SiteDependency, parse_feature, parse_head, parse_through
-from app.web.head_queries import CountQuery, RankQuery
+from app.web.forms.head_query import CountQuery, RankQuery
+from app.web.responses import run_page
 from app.web.routes.features import HeadQuery
 
 pages = APIRouter(prefix="/embed", include_in_schema=False)

@@ -5,20 +5,20 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from app.services.experiment_models import ExperimentPage, ExperimentsPage
-from app.services.experiment_pages import (
+from app.services.experiments.figures.options import FigureOptions
+from app.services.experiments.models import ExperimentPage, ExperimentsPage
+from app.services.experiments.page import (
     experiment_page,
     experiments_page,
     figure_csv,
     figure_of,
     newest_ablation,
 )
-from app.services.figures.options import FigureOptions
-from app.web.answers import changing_page, redirect_to
 from app.web.dependencies import SiteDependency, parse_head
+from app.web.responses import changing_page, redirect_to
 from app.web.schema import documents
+from app.web.sessions import ViewerDependency
 from app.web.urls import experiment_url, experiments_url
-from app.web.viewers import ViewerDependency
 
 router = APIRouter()
 pages = APIRouter(include_in_schema=False)

@@ -9,20 +9,20 @@ from fastapi import Path as PathParameter
 from starlette.responses import Response
 
 from app.domain.refs import MAX_INDEX, FeatureRef
-from app.services.citations import citations
-from app.services.feature_models import WholeExample
-from app.services.feature_pages import Place, Through, feature_page, layer_page, whole_example
-from app.services.page_models import FeaturePage, LayerPage
-from app.services.page_parts import Align
-from app.services.visibility import Viewer
-from app.store.dashboards import LiveRun
-from app.web.answers import fragment, is_fragment, redirect, run_page
+from app.services.annotations.citations import citations
+from app.services.examples.models import Align
+from app.services.features.figure_models import WholeExample
+from app.services.features.models import FeaturePage, LayerPage
+from app.services.features.page import Place, Through, feature_page, layer_page, whole_example
+from app.services.reading.visibility import Viewer
+from app.store.atlas.reads import LiveRun
 from app.web.dependencies import PageNotFound, Site, SiteDependency, parse_feature, parse_through
-from app.web.head_queries import AlignQuery
+from app.web.forms.head_query import AlignQuery
+from app.web.responses import fragment, is_fragment, redirect, run_page
 from app.web.routes.notes import with_notes
 from app.web.schema import documents
+from app.web.sessions import ViewerDependency
 from app.web.urls import feature_url
-from app.web.viewers import ViewerDependency
 
 router = APIRouter()
 pages = APIRouter(include_in_schema=False)

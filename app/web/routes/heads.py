@@ -6,16 +6,16 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.domain.refs import HeadRef
-from app.services.head_panels import annotated_head, annotated_row
-from app.services.page_models import FeatureRow, HeadPage
-from app.services.pages import HeadQuestion, head_page
-from app.store.dashboards import LiveRun
-from app.web.answers import fragment, is_fragment, redirect, run_page
+from app.services.heads.annotated import annotated_head, annotated_row
+from app.services.heads.models import FeatureRow, HeadPage
+from app.services.heads.page import HeadQuestion, head_page
+from app.store.atlas.reads import LiveRun
 from app.web.dependencies import SiteDependency, parse_head
-from app.web.head_queries import CountQuery, HeadViewDependency, RankQuery
+from app.web.forms.head_query import CountQuery, HeadViewDependency, RankQuery
+from app.web.responses import fragment, is_fragment, redirect, run_page
 from app.web.schema import documents
+from app.web.sessions import ViewerDependency
 from app.web.urls import head_url
-from app.web.viewers import ViewerDependency
 
 router = APIRouter()
 pages = APIRouter(include_in_schema=False)

@@ -6,17 +6,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from app.services import annotations
-from app.services.annotation_history import history_page
-from app.services.annotations import Restore
-from app.services.panel_models import HistoryPage
-from app.store.dashboards import LiveRun
-from app.web.answers import run_page
+from app.services.annotations import saving
+from app.services.annotations.history import history_page
+from app.services.annotations.models import HistoryPage
+from app.services.annotations.saving import Restore
+from app.store.atlas.reads import LiveRun
 from app.web.dependencies import PageNotFound, SiteDependency, parse_head
-from app.web.head_queries import HeadView, HeadViewDependency
+from app.web.forms.head_query import HeadView, HeadViewDependency
+from app.web.responses import run_page
 from app.web.schema import documents
+from app.web.sessions import ViewerDependency
 from app.web.urls import history_url
-from app.web.viewers import ViewerDependency
 
 router = APIRouter()
 pages = APIRouter(include_in_schema=False)
@@ -77,6 +77,6 @@ def restore(
     with site.write() as session:
         run = site.live_run(session, model)
         request = Restore(ref, version, base_version, key)
-        annotations.restore(session, run, viewer, request, site.now())
+        saving.restore(session, run, viewer, request, site.now())
     address = history_url(model, ref, rank=view.rank, k=view.k, align=view.align)
     return RedirectResponse(address, 303, {"Cache-Control": "no-store"})

@@ -6,7 +6,9 @@ from fastapi import APIRouter, File, Form, UploadFile
 from starlette.responses import RedirectResponse, Response
 
 from app.errors import AppError
-from app.services.import_pages import (
+from app.services.reading.visibility import Forbidden, Viewer
+from app.services.sheet.csv_json_parquet import MAX_IMPORT_BYTES
+from app.services.sheet.import_page import (
     PlanChanged,
     Upload,
     apply_upload,
@@ -14,13 +16,11 @@ from app.services.import_pages import (
     import_page,
     plan_upload,
 )
-from app.services.sheet_models import ImportDiff
-from app.services.spreadsheet import MAX_IMPORT_BYTES
-from app.services.visibility import Forbidden, Viewer
-from app.web.answers import uncached_page
+from app.services.sheet.models import ImportDiff
 from app.web.dependencies import Site, SiteDependency
+from app.web.responses import uncached_page
+from app.web.sessions import ViewerDependency
 from app.web.urls import annotations_url
-from app.web.viewers import ViewerDependency
 
 pages = APIRouter(include_in_schema=False)
 

@@ -6,14 +6,14 @@ from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from app.errors import AppError
-from app.services import accounts
-from app.services.account_pages import AccountPage, LoginPage
+from app.services.accounts import accounts
+from app.services.accounts.page import AccountPage, LoginPage
 from app.store.annotators import Annotator
-from app.web.answers import uncached_page
 from app.web.dependencies import PageNotFound, Site, SiteDependency
-from app.web.login_limits import TooManyLogins
-from app.web.origins import inside
-from app.web.viewers import ViewerDependency, end_session, start_session
+from app.web.guards.login_limits import TooManyLogins
+from app.web.guards.origins import inside
+from app.web.responses import uncached_page
+from app.web.sessions import ViewerDependency, end_session, start_session
 
 router = APIRouter(include_in_schema=False)
 

@@ -6,22 +6,22 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from app.domain.annotations import FeatureNote
+from app.domain.annotations.records import FeatureNote
 from app.domain.refs import FeatureRef
 from app.errors import AppError
-from app.services.citations import citations
-from app.services.feature_notes import NoteAttempt, notes_page, notes_panel, save_note
-from app.services.feature_pages import Through, feature_page
-from app.services.page_models import FeaturePage
-from app.services.panel_models import NotesPage
-from app.services.visibility import Viewer
+from app.services.annotations.citations import citations
+from app.services.annotations.feature_notes import NoteAttempt, notes_page, notes_panel, save_note
+from app.services.annotations.models import NotesPage
+from app.services.features.models import FeaturePage
+from app.services.features.page import Through, feature_page
+from app.services.reading.visibility import Viewer
 from app.store.annotations import Conflict
-from app.store.dashboards import LiveRun
-from app.web.answers import run_page, uncached_page
+from app.store.atlas.reads import LiveRun
 from app.web.dependencies import Site, SiteDependency, parse_feature, parse_through
+from app.web.responses import run_page, uncached_page
 from app.web.schema import documents
+from app.web.sessions import ViewerDependency
 from app.web.urls import feature_url
-from app.web.viewers import ViewerDependency
 
 router = APIRouter()
 pages = APIRouter(include_in_schema=False)

@@ -9,12 +9,12 @@ from starlette.responses import Response
 
 from app.domain.refs import FeatureRef, HeadRef, InvalidReference
 from app.errors import AppError
-from app.services.prompt_models import PromptPage
-from app.services.prompt_pages import PromptDesk, PromptRequest, prompt_page
-from app.services.prompt_queue import PromptLimits, PromptQueue
+from app.services.prompts.models import PromptPage
+from app.services.prompts.page import PromptDesk, PromptRequest, prompt_page
+from app.services.prompts.queue import PromptLimits, PromptQueue
 from app.settings import Settings
-from app.web.answers import changing_page, redirect_to
 from app.web.dependencies import PageNotFound, SiteDependency, parse_feature, parse_head
+from app.web.responses import changing_page, redirect_to
 from app.web.schema import documents
 from app.web.urls import prompt_url
 

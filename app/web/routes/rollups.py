@@ -5,14 +5,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from app.services.sheet_models import AnnotatedLayersPage, PublishedPage
-from app.services.sheet_pages import NoSuchAnnotator, layers_page, published_page
-from app.services.visibility import Viewer
-from app.store.dashboards import LiveRun
-from app.web.answers import run_page
+from app.services.reading.visibility import Viewer
+from app.services.sheet.models import AnnotatedLayersPage, PublishedPage
+from app.services.sheet.pages import NoSuchAnnotator, layers_page, published_page
+from app.store.atlas.reads import LiveRun
 from app.web.dependencies import PageNotFound, SiteDependency
+from app.web.responses import run_page
 from app.web.schema import documents
-from app.web.viewers import ViewerDependency
+from app.web.sessions import ViewerDependency
 
 router = APIRouter()
 pages = APIRouter(include_in_schema=False)

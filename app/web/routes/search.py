@@ -7,16 +7,16 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from app.domain.refs import HeadRef
-from app.services.search_models import SearchPage
-from app.services.search_pages import MAX_PAGES, bare_reference, search_page
-from app.services.search_suggestions import search_suggestions
-from app.services.visibility import Viewer
-from app.store.dashboards import LiveRun
-from app.web.answers import fragment, is_fragment, redirect_to, run_page
+from app.services.reading.visibility import Viewer
+from app.services.search.models import SearchPage
+from app.services.search.page import MAX_PAGES, bare_reference, search_page
+from app.services.search.suggestions import search_suggestions
+from app.store.atlas.reads import LiveRun
 from app.web.dependencies import Site, SiteDependency
+from app.web.responses import fragment, is_fragment, redirect_to, run_page
 from app.web.schema import documents
+from app.web.sessions import ViewerDependency
 from app.web.urls import feature_url, head_url
-from app.web.viewers import ViewerDependency
 
 router = APIRouter()
 pages = APIRouter(include_in_schema=False)

@@ -9,20 +9,20 @@ from starlette.responses import RedirectResponse, Response
 
 from app.domain.refs import HeadRef
 from app.errors import AppError, NotFound
-from app.services.export import SHEET_FORMATS, WHOLE, SheetFormat, export_annotations
-from app.services.search_query import InvalidQuery
-from app.services.settling import Settlement, conflict_message, settle, settle_page
-from app.services.sheet_models import AgreementPage
-from app.services.sheet_pages import agreement_page, annotations_page
-from app.services.sheet_view import DEFAULT_COLUMNS, InvalidView, SheetView, make_view
-from app.services.visibility import Forbidden, Viewer, seen_by
+from app.services.reading.layer_ranges import InvalidQuery
+from app.services.reading.visibility import Forbidden, Viewer, seen_by
+from app.services.sheet.consensus import Settlement, conflict_message, settle, settle_page
+from app.services.sheet.files import SHEET_FORMATS, WHOLE, SheetFormat, export_annotations
+from app.services.sheet.models import AgreementPage
+from app.services.sheet.pages import agreement_page, annotations_page
+from app.services.sheet.selection import DEFAULT_COLUMNS, InvalidView, SheetView, make_view
 from app.store.annotations import Conflict
-from app.web.answers import caching, holds, page_tag, run_page, uncached_page
 from app.web.dependencies import PageNotFound, Site, SiteDependency, parse_head
-from app.web.downloads import download
+from app.web.forms.downloads import download
+from app.web.responses import caching, holds, page_tag, run_page, uncached_page
 from app.web.schema import documents
+from app.web.sessions import ViewerDependency
 from app.web.urls import annotations_url
-from app.web.viewers import ViewerDependency
 
 router = APIRouter()
 pages = APIRouter(include_in_schema=False)

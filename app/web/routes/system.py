@@ -4,8 +4,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, Response
 
 from app.services.about import AboutPage, about_page
-from app.web.answers import changing_page
 from app.web.dependencies import SiteDependency
+from app.web.responses import changing_page
 from app.web.schema import docs_page, documents
 
 router = APIRouter()

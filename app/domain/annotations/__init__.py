@@ -1,0 +1,1 @@
+"""Annotation records and rules: roles, head types, merging, tallies."""

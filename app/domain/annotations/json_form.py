@@ -1,0 +1,118 @@
+"""Annotations as plain JSON and back: the form in which they are stored and exchanged."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any, TypeVar, cast
+
+from app.domain.annotations.records import (
+    Content,
+    EvidenceLink,
+    FeatureLabel,
+    FeatureNote,
+    Group,
+    HeadAnnotation,
+    InvalidAnnotation,
+)
+from app.domain.annotations.roles import current_name
+from app.domain.records import Json
+from app.domain.refs import FeatureRef
+
+T = TypeVar("T")
+
+
+def content_to_json(content: Content) -> dict[str, Json]:
+    """Every field; a feature's label is [feature, group, unclear, suggested] under those names."""
+    if isinstance(content, FeatureNote):
+        return {"label": content.label, "note": content.note}
+    values: dict[str, Json] = {field.name: getattr(content, field.name) for field in fields(content)}
+    values["roles"] = list(content.roles)
+    values["groups"] = [
+        {"name": group.name, "family": group.family, "abstraction": group.abstraction}
+        for group in content.groups
+    ]
+    values["labels"] = [
+        {
+            "feature": str(label.feature),
+            "group": label.group,
+            "unclear": label.unclear,
+            "suggested": label.suggested,
+        }
+        for label in content.labels
+    ]
+    values["evidence"] = [
+        {"kind": link.kind, "target": link.target, "note": link.note} for link in content.evidence
+    ]
+    return values
+
+
+def note_from_json(value: object) -> FeatureNote:
+    """Raises InvalidAnnotation."""
+    return FeatureNote(**_fields(FeatureNote, value))
+
+
+def head_from_json(value: object) -> HeadAnnotation:
+    """Missing fields have their defaults. Raises InvalidAnnotation or InvalidReference; checks types alone."""
+    values = _fields(HeadAnnotation, value)
+    readers: dict[str, Callable[[Any], Any]] = {
+        "groups": lambda item: Group(**_fields(Group, item)),
+        "labels": _label,
+        "roles": lambda item: current_name(_typed("a role", item, str)),
+        "evidence": lambda item: EvidenceLink(**_fields(EvidenceLink, item)),
+    }
+    for name, read in readers.items():
+        if name in values:
+            values[name] = tuple(read(item) for item in _items(name, values[name]))
+    return HeadAnnotation(**values)
+
+
+def _label(item: object) -> FeatureLabel:
+    values = _fields(FeatureLabel, item)
+    if "feature" not in values:
+        raise InvalidAnnotation("a label names no feature")
+    values["feature"] = FeatureRef.parse(_typed("a feature", values["feature"], str))
+    return FeatureLabel(**values)
+
+
+# The types of single values; whatever is not here is text.
+_TYPES: dict[str, tuple[type, ...]] = {
+    "k": (int,),
+    "confidence": (int, type(None)),
+    "surprising": (bool,),
+    "unclear": (bool,),
+    "suggested": (bool,),
+    "group": (str, type(None)),
+    "abstraction": (str, type(None)),
+    "override": (str, type(None)),
+    "knew_before": (str, type(None)),
+    "groups": (list, tuple),
+    "labels": (list, tuple),
+    "roles": (list, tuple),
+    "evidence": (list, tuple),
+}
+_REQUIRED = {Group: ("name",), EvidenceLink: ("kind", "target"), FeatureLabel: ("feature",)}
+
+
+def _fields(kind: type, value: object) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InvalidAnnotation(f"{str(value)[:60]!r} is not an object with the fields of {kind.__name__}")
+    known = {field.name for field in fields(kind)}
+    found = {str(name): item for name, item in cast(Mapping[object, object], value).items()}
+    if unknown := sorted(found.keys() - known):
+        raise InvalidAnnotation(f"{unknown[0][:60]!r} is not a field of {kind.__name__}")
+    if missing := [name for name in _REQUIRED.get(kind, ()) if name not in found]:
+        raise InvalidAnnotation(f"{kind.__name__} lacks {missing[0]!r}")
+    return {name: _typed(repr(name), item, *_TYPES.get(name, (str,))) for name, item in found.items()}
+
+
+def _typed(name: str, value: object, *types: type) -> Any:
+    wrong_bool = isinstance(value, bool) and bool not in types
+    if wrong_bool or not isinstance(value, types):
+        wanted = " or ".join("nothing" if t is type(None) else t.__name__ for t in types)
+        raise InvalidAnnotation(f"{name} is {str(value)[:60]!r}, not {wanted}")
+    return value
+
+
+def _items(name: str, value: object) -> Sequence[object]:
+    if not isinstance(value, list | tuple):
+        raise InvalidAnnotation(f"{name} is not a list")
+    return cast(Sequence[object], value)

@@ -1,0 +1,233 @@
+"""What one annotator says about a head or a feature, and what makes it acceptable."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, get_args
+
+from app.domain.annotations.head_types import HEAD_TYPES, HeadType, Label, Mark, TypeFromGroups, classify
+from app.domain.annotations.note_text import check_name, check_text
+from app.domain.annotations.roles import ABSTRACTIONS, FAMILIES, Abstraction, Family, find_role, normalised
+from app.domain.records import RANKINGS, Ranking
+from app.domain.refs import FeatureRef, HeadRef
+from app.errors import AppError
+
+Status = Literal["draft", "submitted", "unsure", "skipped"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+KnewBefore = Literal["no", "partly", "yes"]
+KNEW_BEFORE: tuple[KnewBefore, ...] = get_args(KnewBefore)
+EvidenceKind = Literal["example", "score", "experiment"]
+EVIDENCE_KINDS: tuple[EvidenceKind, ...] = get_args(EvidenceKind)
+DEFAULT_K = 10
+MAX_LABELS = 100
+MAX_LINKS = 50
+CONFIDENCES = range(1, 6)
+
+
+class InvalidAnnotation(AppError):
+    """The annotation contradicts itself or names what is not there."""
+
+    status_code = 422
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group of features. Names are free; two that differ only in case, hyphens or spaces are one."""
+
+    name: str
+    family: Family = "unclear"
+    abstraction: Abstraction | None = None
+
+
+@dataclass(frozen=True)
+class FeatureLabel:
+    """Where a feature was put: a group's name, unclear, or neither yet. `suggested`: accepted from a suggestion."""
+
+    feature: FeatureRef
+    group: str | None = None
+    unclear: bool = False
+    suggested: bool = False
+
+    @property
+    def label(self) -> Label:
+        return Mark.UNCLEAR if self.unclear else Mark.UNLABELLED if self.group is None else self.group
+
+
+@dataclass(frozen=True)
+class EvidenceLink:
+    """What a claim rests on: an example (L5F7:sequence:position), a score's name, an experiment's id."""
+
+    kind: EvidenceKind
+    target: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class HeadAnnotation:
+    """One annotator's view of one head. `labels` are the features that were shown, strongest first."""
+
+    groups: tuple[Group, ...] = ()
+    labels: tuple[FeatureLabel, ...] = ()
+    ranking: Ranking = "decoder_weight"
+    k: int = DEFAULT_K
+    roles: tuple[str, ...] = ()
+    override: HeadType | None = None
+    override_reason: str = ""
+    confidence: int | None = None
+    knew_before: KnewBefore | None = None
+    surprising: bool = False
+    notes: str = ""
+    evidence: tuple[EvidenceLink, ...] = ()
+
+    @property
+    def computed(self) -> TypeFromGroups:
+        """The head type that the groups of the top k give."""
+        return classify([label.label for label in self.labels], self.k)
+
+    @property
+    def head_type(self) -> HeadType | None:
+        """The override, or what the groups give; None where nothing is labelled."""
+        return self.override or self.computed.head_type
+
+    @property
+    def provisional(self) -> bool:
+        return self.override is None and self.computed.provisional
+
+
+@dataclass(frozen=True)
+class FeatureNote:
+    """One annotator's short label and note of one feature."""
+
+    label: str = ""
+    note: str = ""
+
+
+Content = HeadAnnotation | FeatureNote
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What an annotation is about. Features belong to an SAE (its checksum), heads to the model alone."""
+
+    ref: HeadRef | FeatureRef
+    sae: str = ""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.ref, FeatureRef) != bool(self.sae):
+            raise ValueError(f"{self.ref}: a feature needs its SAE, and a head has none")
+
+
+@dataclass(frozen=True)
+class Against:
+    """What the annotator was looking at: run, SAE and version of the software."""
+
+    run: str
+    sae: str
+    software: str
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One stored state of one annotator's record; the newest of its subject is the record."""
+
+    subject: Subject
+    annotator: str
+    author: str  # who saved it; differs from the annotator for consensus and imports
+    version: int
+    status: Status
+    content: Content
+    against: Against
+    created_at: datetime
+    blind: bool = False  # saved before the others' records could be seen
+    restored_from: int | None = None
+    imported_at: datetime | None = None
+
+    @property
+    def head(self) -> HeadAnnotation:
+        """The content of a head's record. Raises TypeError for a feature's."""
+        if not isinstance(self.content, HeadAnnotation):
+            raise TypeError(f"{self.subject.ref} is not a head")
+        return self.content
+
+
+def check_content(content: Content, subject: Subject) -> None:
+    """Raises InvalidAnnotation, InvalidText, TextTooLong or UnknownRole."""
+    if isinstance(content, HeadAnnotation) != isinstance(subject.ref, HeadRef):
+        raise InvalidAnnotation(f"{subject.ref} cannot have a {type(content).__name__}")
+    if isinstance(content, FeatureNote):
+        if content.label:
+            check_name(content.label, "the label")
+        check_text(content.note, "the note")
+        return
+    check_text(content.notes, "the notes")
+    check_text(content.override_reason, "the reason for the override")
+    _check_groups(content)
+    _check_labels(content, subject.ref.layer)
+    _check_judgement(content)
+    _check_evidence(content)
+
+
+def _check_groups(content: HeadAnnotation) -> None:
+    seen: dict[str, str] = {}
+    _at_most(len(content.groups), MAX_LABELS, "groups")
+    for group in content.groups:
+        check_name(group.name, "the name of a group")
+        _one_of(group.family, FAMILIES, "family")
+        if group.abstraction is not None:
+            _one_of(group.abstraction, ABSTRACTIONS, "level of abstraction")
+        key = normalised(group.name)
+        if key in seen:
+            raise InvalidAnnotation(f"the groups {seen[key]!r} and {group.name!r} have one name")
+        seen[key] = group.name
+
+
+def _check_labels(content: HeadAnnotation, layer: int) -> None:
+    _at_most(len(content.labels), MAX_LABELS, "labelled features")
+    groups = {group.name for group in content.groups}
+    seen: set[FeatureRef] = set()
+    for label in content.labels:
+        if label.feature in seen:
+            raise InvalidAnnotation(f"{label.feature} is labelled twice")
+        if label.feature.layer != layer:
+            raise InvalidAnnotation(f"{label.feature} is not a feature of layer {layer}")
+        if label.unclear and label.group is not None:
+            raise InvalidAnnotation(f"{label.feature} is in a group and unclear")
+        if label.group is not None and label.group not in groups:
+            raise InvalidAnnotation(
+                f"{label.feature} is in {label.group[:60]!r}, which is not among the groups"
+            )
+        seen.add(label.feature)
+
+
+def _check_judgement(content: HeadAnnotation) -> None:
+    _one_of(content.ranking, RANKINGS, "ranking")
+    if not 1 <= content.k <= MAX_LABELS:
+        raise InvalidAnnotation(f"k is {content.k}; it is from 1 to {MAX_LABELS}")
+    names = [find_role(role).name for role in content.roles]
+    if sorted(set(names)) != sorted(names):
+        raise InvalidAnnotation("a role is given twice")
+    if content.override is not None:
+        _one_of(content.override, HEAD_TYPES, "head type")
+        if not content.override_reason.strip():
+            raise InvalidAnnotation("a head type that overrides the groups needs a reason")
+    if content.confidence is not None and content.confidence not in CONFIDENCES:
+        raise InvalidAnnotation(f"confidence is {content.confidence}; it is from 1 to 5")
+    if content.knew_before is not None:
+        _one_of(content.knew_before, KNEW_BEFORE, "answer to 'knew it before'")
+
+
+def _check_evidence(content: HeadAnnotation) -> None:
+    _at_most(len(content.evidence), MAX_LINKS, "pieces of evidence")
+    for link in content.evidence:
+        _one_of(link.kind, EVIDENCE_KINDS, "kind of evidence")
+        check_name(link.target, "the target of a piece of evidence")
+        check_text(link.note, "the note of a piece of evidence", 4096)
+
+
+def _one_of(value: str, known: tuple[str, ...], name: str) -> None:
+    if value not in known:
+        raise InvalidAnnotation(f"{value[:60]!r} is no {name}; known are {', '.join(known)}")
+
+
+def _at_most(n: int, limit: int, name: str) -> None:
+    if n > limit:
+        raise InvalidAnnotation(f"{n} {name} are too many; {limit} is the limit")

@@ -1,0 +1,85 @@
+"""Counts of head types with their fractions, and how they depend on k and on the ranking."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from app.domain.annotations.head_types import HEAD_TYPES, HeadType, Mark, TypeFromGroups, classify
+from app.domain.annotations.records import HeadAnnotation
+from app.domain.records import RANKINGS, Ranking
+from app.domain.refs import FeatureRef, HeadRef
+
+SENSITIVITY_K = (5, 10, 20)
+
+
+@dataclass(frozen=True)
+class TallyRow:
+    """How many heads have a type, of how many. fraction is count / total, 0 where there is no head."""
+
+    head_type: HeadType
+    count: int
+    total: int
+    fraction: float
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Every type in its order. total: heads with a settled type; provisional and untyped heads are apart."""
+
+    rows: tuple[TallyRow, ...]
+    total: int
+    n_provisional: int
+    n_untyped: int
+
+    def __getitem__(self, head_type: HeadType) -> TallyRow:
+        return next(row for row in self.rows if row.head_type == head_type)
+
+
+@dataclass(frozen=True)
+class SensitivityRow:
+    """The tally that the same labels give for the top k of one ranking."""
+
+    ranking: Ranking
+    k: int
+    tally: Tally
+
+
+def _tally(types: Iterable[tuple[HeadType | None, bool]]) -> Tally:
+    listed = list(types)
+    settled = Counter(head_type for head_type, provisional in listed if head_type and not provisional)
+    total = sum(settled.values())
+    rows = tuple(
+        TallyRow(name, settled[name], total, settled[name] / total if total else 0.0) for name in HEAD_TYPES
+    )
+    n_provisional = sum(head_type is not None and provisional for head_type, provisional in listed)
+    return Tally(rows, total, n_provisional, sum(head_type is None for head_type, _ in listed))
+
+
+def tally_heads(annotations: Iterable[HeadAnnotation]) -> Tally:
+    """The table of head types, overrides counted as given."""
+    return _tally((annotation.head_type, annotation.provisional) for annotation in annotations)
+
+
+def type_under(annotation: HeadAnnotation, features: Sequence[FeatureRef], k: int) -> TypeFromGroups:
+    """The type that the annotation's groups give to other features, or the same in another order."""
+    labels = {label.feature: label.label for label in annotation.labels}
+    return classify([labels.get(feature, Mark.UNLABELLED) for feature in features], k)
+
+
+def sensitivity(
+    annotations: Mapping[HeadRef, HeadAnnotation],
+    rankings: Mapping[tuple[HeadRef, Ranking], Sequence[FeatureRef]],
+    ks: Sequence[int] = SENSITIVITY_K,
+) -> tuple[SensitivityRow, ...]:
+    """The tally for each ranking and k, from groups alone: overrides were made for one view and are left out."""
+    rows: list[SensitivityRow] = []
+    for ranking in RANKINGS:
+        for k in ks:
+            types = (
+                type_under(annotation, rankings.get((head, ranking), ()), k)
+                for head, annotation in annotations.items()
+            )
+            rows.append(
+                SensitivityRow(ranking, k, _tally((found.head_type, found.provisional) for found in types))
+            )
+    return tuple(rows)

@@ -1,0 +1,1 @@
+"""Annotators' names, passwords and account page."""

@@ -1,0 +1,1 @@
+"""Annotations of heads and features: saving, editing, history, the annotation panel."""

@@ -1,0 +1,120 @@
+"""What a feature's page cites in one's record of a head: the feature as a whole, or one of its examples."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy.orm import Session
+
+from app.domain.annotations.records import HeadAnnotation, InvalidAnnotation, Revision, Subject
+from app.domain.refs import FeatureRef, HeadRef
+from app.errors import NotFound
+from app.services.annotations.edits import Sent, act
+from app.services.annotations.models import Citations
+from app.services.reading.visibility import Viewer, visible_records
+from app.store.annotations import get_atlas_id
+from app.store.atlas.features import get_feature
+from app.store.atlas.reads import LiveRun
+
+Action = Literal["cite", "drop", "undo"]
+_MAX_DIGITS = 9
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What to do with a place of a feature, or (undo) with the record's version of that number."""
+
+    action: Action
+    place: str
+
+
+def read_wish(text: str) -> Wish:
+    """`cite:12:34`, `drop:12:34`, `cite:` for the feature, `undo:5`. Raises InvalidAnnotation for other texts."""
+    action, _, place = text.partition(":")
+    numbers = place.split(":") if place else []
+    plain = all(part.isascii() and part.isdecimal() and len(part) <= _MAX_DIGITS for part in numbers)
+    if action in ("cite", "drop") and plain and len(numbers) in (0, 2):
+        return Wish("cite" if action == "cite" else "drop", place)
+    if action == "undo" and plain and len(numbers) == 1:
+        return Wish("undo", place)
+    raise InvalidAnnotation("what is cited is a feature or one of its examples")
+
+
+def citations(
+    session: Session, run: LiveRun, viewer: Viewer, feature: FeatureRef, head: HeadRef | None
+) -> Citations | None:
+    """None for those who only read."""
+    if not viewer.may_write:
+        return None
+    if head is None:
+        return Citations(None, {})
+    return _of(_own(session, run, viewer, head), feature, head)
+
+
+def carry_out(
+    session: Session,
+    run: LiveRun,
+    viewer: Viewer,
+    feature: FeatureRef,
+    head: HeadRef,
+    wish: Wish,
+    now: datetime,
+) -> Citations:
+    """A new version of the viewer's record of the head, as every change of it is.
+
+    Raises NotFound for an example that is not stored, Conflict for an undo of what is not the newest version, and
+    what `services.annotations.save` does.
+    """
+    _check(session, run, feature, head, wish)
+    record = _own(session, run, viewer, head)
+    before = _of(record, feature, head)
+    sent = Sent(
+        content=record.head if record else HeadAnnotation(),
+        base_version=int(wish.place) if wish.action == "undo" else before.version,
+        status=record.status if record else "draft",
+        action={"cite": "cite", "drop": "drop_evidence", "undo": "undo"}[wish.action],
+        argument=_argument(wish, feature, before),
+    )
+    act(session, run, viewer, head, sent, now)
+    return _of(_own(session, run, viewer, head), feature, head)
+
+
+def _own(session: Session, run: LiveRun, viewer: Viewer, head: HeadRef) -> Revision | None:
+    records = visible_records(session, get_atlas_id(session, run.slug), viewer, [Subject(head)])
+    return next((record for record in records if record.annotator == viewer.name), None)
+
+
+def _argument(wish: Wish, feature: FeatureRef, before: Citations) -> str:
+    if wish.action == "cite":
+        return f"example:{target(feature, wish.place)}"
+    return str(before.numbers.get(wish.place, 0)) if wish.action == "drop" else ""
+
+
+def target(feature: FeatureRef, place: str) -> str:
+    """How evidence names a place of a feature."""
+    return f"{feature}:{place}" if place else str(feature)
+
+
+def _of(record: Revision | None, feature: FeatureRef, head: HeadRef) -> Citations:
+    if record is None:
+        return Citations(head, {})
+    numbers: dict[str, int] = {}
+    for number, link in enumerate(record.head.evidence, 1):
+        name, _, place = link.target.partition(":")
+        if link.kind == "example" and name == str(feature):
+            numbers.setdefault(place, number)
+    return Citations(head, numbers, record.version)
+
+
+def _check(session: Session, run: LiveRun, feature: FeatureRef, head: HeadRef, wish: Wish) -> None:
+    if head.layer != feature.layer:
+        raise NotFound(f"{head} does not write {feature}: they are of different layers")
+    examples = get_feature(session, run, feature).examples
+    if wish.action != "cite" or not wish.place:
+        return
+    sequence, position = map(int, wish.place.split(":"))
+    stored = (
+        examples is not None and ((examples.sequence == sequence) & (examples.position == position)).any()
+    )
+    if not stored:
+        raise NotFound(f"{feature} has no example at {wish.place}")

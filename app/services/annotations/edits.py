@@ -1,0 +1,127 @@
+"""What a press of a button in the form does: the form's content with one edit, saved; or a step in its history."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from app.domain.annotations import edits
+from app.domain.annotations.json_form import content_to_json
+from app.domain.annotations.records import (
+    EVIDENCE_KINDS,
+    Content,
+    EvidenceLink,
+    HeadAnnotation,
+    InvalidAnnotation,
+    Revision,
+    Status,
+)
+from app.domain.refs import FeatureRef, HeadRef
+from app.services.annotations import saving
+from app.services.annotations.saving import Restore, Save
+from app.services.annotations.snapshot import Known, counted_features, with_labels
+from app.services.reading.visibility import Viewer
+from app.store import annotations as store
+from app.store.atlas.reads import LiveRun
+
+# Buttons that settle a head; every other one leaves its status as it is.
+SETTLING: Mapping[str, Status] = {"submit": "submitted", "unsure": "unsure", "skip": "skipped"}
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A form as it came in. `action` is the button's; `theirs` the clashes to resolve in favour of the stored text."""
+
+    content: HeadAnnotation
+    base_version: int
+    status: Status
+    action: str = "save"
+    argument: str = ""
+    new_group: str = ""
+    theirs: tuple[str, ...] = ()
+    suggested: Mapping[FeatureRef, str] | None = None
+    key: str = ""
+
+
+def act(
+    session: Session, run: LiveRun, viewer: Viewer, head: HeadRef, sent: Sent, now: datetime
+) -> Revision | None:
+    """The record as it stands afterwards. Raises what `services.annotations.save` does."""
+    saving.subject_of(run, head)
+    known = Known.read(session, run, viewer)
+    if sent.action == "reveal":
+        saving.check_may_write(viewer, viewer.name)
+        saving.reveal_hint(session, run, viewer, head, now)
+        return known.own(head)
+    if sent.action in ("undo", "redo"):
+        return _step(known, head, sent, now)
+    content = edited(known, head, sent)
+    status = SETTLING.get(sent.action, "draft" if sent.status == "skipped" else sent.status)
+    stored = known.own(head)
+    same = stored is not None and (stored.content, stored.status) == (content, status)
+    if stored is not None and same and stored.version == sent.base_version:
+        return stored
+    key = sent.key or derived_key(viewer, head, sent.base_version, status, content)
+    request = Save(head, content, sent.base_version, key, status)
+    return saving.save(session, run, viewer, request, now).revision
+
+
+def derived_key(
+    viewer: Viewer, ref: HeadRef | FeatureRef, base_version: int, status: str, content: Content
+) -> str:
+    """One key for one change, so that a save that is sent again is known: by what it says and what it grew from."""
+    said = json.dumps(content_to_json(content), sort_keys=True)
+    whole = f"{viewer.annotator_id} {ref} {base_version} {status} {said}"
+    return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def edited(known: Known, head: HeadRef, sent: Sent) -> HeadAnnotation:
+    """The form's content with the edit of its button, labels in the order of the ranking."""
+    content = sent.content
+    if sent.theirs:
+        stored = known.own(head)
+        if stored is not None and stored.version == sent.base_version:
+            content = edits.take_theirs(content, stored.head, sent.theirs)
+    counted = counted_features(known.session, known.run, head, content)
+    content = with_labels(content, counted)
+    match sent.action:
+        case "add_group" if sent.new_group.strip():
+            return edits.add_group(content, sent.new_group.strip())
+        case "drop_group":
+            return edits.drop_group(content, _number(sent.argument))
+        case "cite":
+            return edits.cite(content, _link(sent.argument))
+        case "drop_evidence":
+            return edits.drop_evidence(content, _number(sent.argument))
+        case "accept":
+            return edits.put_into_groups(content, sent.suggested or {}, suggested=True)
+        case "propose":
+            return edits.put_into_groups(content, sent.suggested or {}, suggested=False)
+        case _:
+            return content
+
+
+def _step(known: Known, head: HeadRef, sent: Sent, now: datetime) -> Revision | None:
+    subject = saving.subject_of(known.run, head)
+    versions = store.versions(known.session, known.atlas_id, subject, known.viewer.annotator_id)
+    target = (edits.undo_target if sent.action == "undo" else edits.redo_target)(versions)
+    if target is None:
+        return known.own(head)
+    key = sent.key or f"{sent.action} {known.viewer.annotator_id} {known.run.slug} {head} {sent.base_version}"
+    request = Restore(head, target, sent.base_version, key[:100])
+    return saving.restore(known.session, known.run, known.viewer, request, now).revision
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 5 else 0
+
+
+def _link(argument: str) -> EvidenceLink:
+    kind, _, target = argument.partition(":")
+    for known in EVIDENCE_KINDS:
+        if kind == known and target:
+            return EvidenceLink(known, target)
+    raise InvalidAnnotation("what is cited is an example, a score or an experiment")

@@ -1,0 +1,90 @@
+"""Short labels and notes of features, beside the feature's page."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from app.domain.annotations.records import FeatureLabel, FeatureNote, HeadAnnotation, Revision, Subject
+from app.domain.refs import FeatureRef, HeadRef
+from app.services.annotations import saving
+from app.services.annotations.edits import derived_key
+from app.services.annotations.models import FeatureUse, NotesPage, NotesPanel
+from app.services.annotations.record_words import evidence_view, note_view
+from app.services.annotations.saving import Save
+from app.services.reading.visibility import Viewer, is_open, visible_records
+from app.store.annotations import get_atlas_id
+from app.store.atlas.reads import LiveRun
+
+
+@dataclass(frozen=True)
+class NoteAttempt:
+    """A note that was not saved, why, and the stored text it conflicts with."""
+
+    content: FeatureNote
+    base_version: int
+    message: str
+    theirs: FeatureNote | None = None
+
+
+def save_note(
+    session: Session,
+    run: LiveRun,
+    viewer: Viewer,
+    feature: FeatureRef,
+    note: FeatureNote,
+    base_version: int,
+    now: datetime,
+) -> Revision:
+    """Notes have no drafts: saving one shows it to others. Raises what `services.annotations.save` does."""
+    key = derived_key(viewer, feature, base_version, "submitted", note)
+    request = Save(feature, note, base_version, key, "submitted")
+    return saving.save(session, run, viewer, request, now).revision
+
+
+def notes_page(session: Session, run: LiveRun, viewer: Viewer, feature: FeatureRef) -> NotesPage:
+    """Raises NotFound for a feature that the atlas does not have."""
+    subject = saving.subject_of(run, feature)
+    atlas_id = get_atlas_id(session, run.slug)
+    heads = (HeadRef(feature.layer, head) for head in range(run.record.model.n_heads))
+    records = visible_records(session, atlas_id, viewer, [subject, *map(Subject, heads)])
+    views = [note_view(record) for record in records if record.subject == subject]
+    return NotesPage(
+        model=run.slug,
+        feature=feature,
+        annotator=viewer.name,
+        own=next((view for view in views if view.annotator == viewer.name), None),
+        others=tuple(view for view in views if view.annotator != viewer.name),
+        others_open=is_open(session, atlas_id, viewer, subject),
+        used=tuple(sorted(_uses(records, feature), key=lambda use: (use.head, use.annotator))),
+    )
+
+
+def _uses(records: Iterable[Revision], feature: FeatureRef) -> Iterator[FeatureUse]:
+    for record in records:
+        if not isinstance(record.content, HeadAnnotation) or not isinstance(record.subject.ref, HeadRef):
+            continue
+        labels = record.content.labels
+        label = next((label for label in labels if label.feature == feature), FeatureLabel(feature))
+        links = record.content.evidence
+        cited = tuple(link.note for link in links if evidence_view(link).feature == feature)
+        if label.group is not None or label.unclear or cited:
+            yield FeatureUse(record.subject.ref, record.annotator, label.group, label.unclear, cited)
+
+
+def notes_panel(
+    session: Session, run: LiveRun, viewer: Viewer, feature: FeatureRef, attempt: NoteAttempt | None = None
+) -> NotesPanel:
+    """The form, filled with what is stored or what could not be."""
+    notes = notes_page(session, run, viewer, feature)
+    own = notes.own
+    content = attempt.content if attempt else own.content if own else FeatureNote()
+    return NotesPanel(
+        notes=notes,
+        may_write=viewer.may_write,
+        content=content,
+        version=attempt.base_version if attempt else own.version if own else 0,
+        message=attempt.message if attempt else "",
+        theirs=attempt.theirs if attempt else None,
+    )

@@ -1,0 +1,278 @@
+"""What the pages of annotation show: the panel beside a head, its records, and their history."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from app.domain.annotations.head_types import HeadType
+from app.domain.annotations.records import FeatureNote, Group, HeadAnnotation, Status
+from app.domain.annotations.roles import Abstraction, Family, normalised
+from app.domain.records import Ranking
+from app.domain.refs import FeatureRef, HeadRef
+from app.services.annotations.hints import FeatureSuggestion
+from app.services.examples.models import Align
+from app.services.reading.fields import DRAWN
+
+
+@dataclass(frozen=True)
+class AnnotationRecord:
+    """One annotator's record of a head."""
+
+    annotator: Annotated[str, "Whose record it is"]
+    author: Annotated[str, "Who saved it"]
+    version: Annotated[int, "Its version, from 1"]
+    status: Annotated[Status, "draft, submitted, unsure or skipped"]
+    saved_at: Annotated[str, "When it was saved, UTC"]
+    blind: Annotated[bool, "Whether it was saved before others' records could be seen"]
+    restored_from: Annotated[int | None, "The version that this one restored"]
+    run: Annotated[str, "Fingerprint of the run that the annotator was looking at"]
+    software: Annotated[str, "Version of the software"]
+    head_type: Annotated[
+        HeadType | None, "The override, or what the groups give; null where nothing is labelled"
+    ]
+    provisional: Annotated[bool, "Whether features without a label may still change the type"]
+    content: Annotated[HeadAnnotation, "What the annotator says"]
+
+    @property
+    def members(self) -> tuple[tuple[Group, tuple[FeatureRef, ...]], ...]:
+        """Every group with its features, strongest first; last, without a name, those called unclear."""
+        labels = self.content.labels
+        named = tuple(
+            (group, tuple(label.feature for label in labels if label.group == group.name))
+            for group in self.content.groups
+        )
+        unclear = tuple(label.feature for label in labels if label.unclear)
+        return (*named, (Group(""), unclear)) if unclear else named
+
+
+@dataclass(frozen=True)
+class HeadRecordsPage:
+    model: Annotated[str, "The atlas"]
+    head: Annotated[HeadRef, "The head"]
+    annotator: Annotated[str, "Who is looking"]
+    record: Annotated[AnnotationRecord | None, "Their own record; null before the first save"]
+    others: Annotated[tuple[AnnotationRecord, ...], "Others' records, as far as they may be seen"]
+    others_open: Annotated[bool, "Whether others' records may be seen: in blind mode only after submitting"]
+    novel: Annotated[tuple[str, ...], "Groups of the record that no earlier head of this annotator has"]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A numbered group of the form: one of the record, or one offered from the vocabulary."""
+
+    number: int
+    name: str
+    family: Family
+    abstraction: Abstraction | None
+    count: int
+    offered: bool
+
+
+@dataclass(frozen=True)
+class RoleChoice:
+    name: str
+    code: str
+    key: str
+    meaning: str
+    chosen: bool
+    suggested: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class EvidenceView:
+    """A piece of evidence with the words and the address that it is shown by."""
+
+    kind: str
+    target: str
+    note: str
+    words: str
+    feature: FeatureRef | None
+
+
+@dataclass(frozen=True)
+class ClashView:
+    """A field that two saves changed differently, both in words."""
+
+    field: str
+    words: str
+    mine: str
+    theirs: str
+
+
+@dataclass(frozen=True)
+class Hint:
+    """What is published of a head."""
+
+    roles: tuple[str, ...]
+    head_type: HeadType | None
+    note: str
+    caveat: str
+    source: str
+    agrees: bool | None
+
+
+@dataclass(frozen=True)
+class RecordState:
+    """What follows from a record: its type and counts, what would change it, and where one can go from it."""
+
+    saved_at: str | None
+    computed: HeadType | None
+    counts: str
+    changes: tuple[str, ...]
+    n_grouped: int
+    n_counted: int
+    novel: tuple[str, ...]
+    can_undo: bool
+    can_redo: bool
+    following: HeadRef | None
+
+
+@dataclass(frozen=True)
+class GivenGroup:
+    """A group that others put a feature into, and who did. No name: they call it unclear."""
+
+    name: str
+    family: Family
+    annotators: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The form beside a head and all that it needs; drawn with the page, not part of its JSON twin."""
+
+    annotator: str
+    may_write: bool
+    content: HeadAnnotation
+    version: int
+    status: Status
+    state: RecordState
+    slots: tuple[Slot, ...]
+    labels: dict[FeatureRef, str]  # the number of a slot, unclear, or empty
+    accepted: frozenset[FeatureRef]
+    unshown: tuple[tuple[FeatureRef, str], ...]  # labels of features that the page has no row for
+    counted: tuple[FeatureRef, ...]
+    roles: tuple[RoleChoice, ...]
+    evidence: tuple[EvidenceView, ...]
+    vocabulary: tuple[str, ...]
+    suggestions: dict[FeatureRef, FeatureSuggestion]
+    from_labels: dict[FeatureRef, str]
+    others: tuple[AnnotationRecord, ...]
+    others_open: bool
+    has_hints: bool
+    hint: Hint | None
+    hint_open: bool
+    older_run: str | None  # the run it was made against, where it is not this one
+    message: str = ""
+    clashes: tuple[ClashView, ...] | None = None  # of a conflict; empty where the merge needs no choice
+
+    @property
+    def bar(self) -> tuple[tuple[Family | None, int], ...]:
+        """(family, features) of each group of the counted features, largest first; then one by one those without."""
+        values = [self.labels.get(feature, "") for feature in self.counted]
+        sizes = Counter(value for value in values if value.isdecimal())
+        order = sorted(sizes.items(), key=lambda item: (-item[1], int(item[0])))
+        parts: list[tuple[Family | None, int]] = [
+            (self.slots[int(value) - 1].family, n) for value, n in order
+        ]
+        parts += [(None, 1)] * (len(values) - sum(sizes.values()))
+        return tuple(parts) if any(values) else ()
+
+    def slot_of(self, feature: FeatureRef) -> Slot | None:
+        value = self.labels.get(feature, "")
+        return self.slots[int(value) - 1] if value.isdecimal() else None
+
+    def given(self, feature: FeatureRef) -> tuple[GivenGroup, ...]:
+        """What others' records say of the feature, in the order of the records."""
+        found: dict[str, GivenGroup] = {}
+        for record in self.others:
+            for group, members in record.members:
+                if feature in members:
+                    key = normalised(group.name)
+                    names = found[key].annotators if key in found else ()
+                    first = found.get(key, GivenGroup(group.name, group.family, ()))
+                    found[key] = replace(first, annotators=(*names, record.annotator))
+        return tuple(found.values())
+
+
+@dataclass(frozen=True)
+class Change:
+    """One field that a revision changed."""
+
+    field: Annotated[str, "What changed, in words"]
+    before: Annotated[str, "Its value before, in words"]
+    after: Annotated[str, "Its value in this version"]
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    record: Annotated[AnnotationRecord, "The revision"]
+    changes: Annotated[tuple[Change, ...], "What it changed of the version before"]
+
+
+@dataclass(frozen=True)
+class HistoryPage:
+    model: Annotated[str, "The atlas"]
+    head: Annotated[HeadRef, "The head"]
+    annotator: Annotated[str, "Whose record it is"]
+    own: Annotated[bool, "Whether it is the viewer's own, and versions of it can be restored"]
+    entries: Annotated[tuple[HistoryEntry, ...], "Its revisions, newest first"]
+    rank: Annotated[Ranking, "How the head's page is ranked that leads here", DRAWN] = "decoder_weight"
+    k: Annotated[int, "How many features it shows", DRAWN] = 10
+    align: Annotated[Align, "What it aligns by", DRAWN] = "prefix"
+
+
+@dataclass(frozen=True)
+class NoteView:
+    """One annotator's label and note of a feature."""
+
+    annotator: Annotated[str, "Whose it is"]
+    version: Annotated[int, "Its version, from 1"]
+    saved_at: Annotated[str, "When it was saved, UTC"]
+    content: Annotated[FeatureNote, "Label and note"]
+
+
+@dataclass(frozen=True)
+class FeatureUse:
+    """Where an annotation of a head uses a feature: in one of its groups, as evidence, or both."""
+
+    head: Annotated[HeadRef, "The head that is annotated"]
+    annotator: Annotated[str, "Whose record it is"]
+    group: Annotated[str | None, "The group that the feature is in; null where it is in none"]
+    unclear: Annotated[bool, "Whether the record calls it unclear"]
+    cited: Annotated[tuple[str, ...], "What each citation of one of its examples is to show"]
+
+
+@dataclass(frozen=True)
+class NotesPage:
+    model: Annotated[str, "The atlas"]
+    feature: Annotated[FeatureRef, "The feature"]
+    annotator: Annotated[str, "Who is looking"]
+    own: Annotated[NoteView | None, "Their own label and note; null before the first save"]
+    others: Annotated[tuple[NoteView, ...], "Others', as far as they may be seen"]
+    others_open: Annotated[bool, "Whether others' may be seen: in blind mode only after saving one's own"]
+    used: Annotated[tuple[FeatureUse, ...], "Records of heads that use it, as far as they may be seen"]
+
+
+@dataclass(frozen=True)
+class NotesPanel:
+    """The form for a feature's label and note."""
+
+    notes: NotesPage
+    may_write: bool
+    content: FeatureNote
+    version: int
+    message: str = ""
+    theirs: FeatureNote | None = None
+
+
+@dataclass(frozen=True)
+class Citations:
+    """Numbers of the record's evidence that is of this feature.
+
+    Keys of `numbers`: `sequence:position` of an example, or an empty text for the feature itself. head: None where
+    the page shows no single head, so that there is no record to cite in.
+    """
+
+    head: HeadRef | None
+    numbers: dict[str, int]
+    version: int = 0  # of the record; 0 before the first save

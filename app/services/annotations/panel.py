@@ -1,0 +1,173 @@
+"""The panel beside a head: the viewer's record as a form, with what helps to fill it and what may be seen."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from app.domain.annotations.records import FeatureNote, HeadAnnotation, Revision, Subject
+from app.domain.annotations.roles import ROLES, normalised, suggested_family
+from app.domain.records import Ranking
+from app.domain.refs import FeatureRef, HeadRef
+from app.services.annotations.hints import suggest
+from app.services.annotations.models import ClashView, Hint, Panel, RoleChoice, Slot
+from app.services.annotations.record_words import evidence_view
+from app.services.annotations.snapshot import Known, counted_features, others_of, record_state, with_labels
+from app.services.examples.models import FeatureThroughHead
+from app.services.reading.visibility import is_open
+from app.services.rollups.published import published_for
+from app.store import annotations as store
+from app.store.revealed_hints import revealed_hints
+
+N_KEYS = 9
+# Offered where the atlas has no vocabulary yet; names are the roles' own, so that they count as the same.
+FIRST_GROUPS = (
+    "induction",
+    "previous token",
+    "duplicate token",
+    "copying",
+    "local context",
+    "single token",
+    "bigram",
+)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A save that did not succeed: what was typed, and why."""
+
+    content: HeadAnnotation
+    base_version: int
+    message: str
+    clashes: tuple[ClashView, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a page shows of a head: the rows that have a place for a label. k is 0 where they are not the first k."""
+
+    head: HeadRef
+    rank: Ranking
+    k: int
+    features: tuple[FeatureThroughHead, ...]
+
+
+def panel(known: Known, page: Shown, attempt: Attempt | None = None) -> Panel:
+    """The form, filled with the stored record or with what could not be saved."""
+    record = known.own(page.head)
+    content = attempt.content if attempt else record.head if record else HeadAnnotation()
+    content = with_labels(content, counted := _counted(known, page, content))
+    others_open = is_open(known.session, known.atlas_id, known.viewer, Subject(page.head))
+    found = suggest(page.features, blind=not others_open)
+    vocabulary = known.vocabulary()
+    slots = _slots(content, vocabulary)
+    labels = _label_values(content, slots)
+    state = record_state(known, page.head, content)
+    hint_open = _hint_is_open(known, page.head)
+    return Panel(
+        annotator=known.viewer.name,
+        may_write=known.viewer.may_write,
+        content=content,
+        version=attempt.base_version if attempt else record.version if record else 0,
+        status=record.status if record else "draft",
+        state=state,
+        slots=slots,
+        labels=labels,
+        accepted=frozenset(label.feature for label in content.labels if label.suggested),
+        unshown=_unshown(labels, page),
+        counted=counted,
+        roles=_roles(content, {s.role: (s.count, s.total) for s in found.roles}),
+        evidence=tuple(map(evidence_view, content.evidence)),
+        vocabulary=tuple(vocabulary[:60]),
+        suggestions={s.feature: s for s in found.features if not labels.get(s.feature)},
+        from_labels=_from_labels(known, content),
+        others=others_of(known, page.head),
+        others_open=others_open,
+        older_run=_older_run(known, record),
+        has_hints=published_for(known.run.record.model) is not None,
+        hint=_hint(known, page.head, record) if hint_open else None,
+        hint_open=hint_open,
+        message=attempt.message if attempt else "",
+        clashes=attempt.clashes if attempt else None,
+    )
+
+
+def _label_values(content: HeadAnnotation, slots: Sequence[Slot]) -> dict[FeatureRef, str]:
+    """What each feature's place in the form holds: the number of a slot, unclear, or nothing."""
+    numbers = {normalised(slot.name): str(slot.number) for slot in slots}
+    return {
+        label.feature: "unclear" if label.unclear else numbers[normalised(label.group)] if label.group else ""
+        for label in content.labels
+    }
+
+
+def _unshown(labels: Mapping[FeatureRef, str], page: Shown) -> tuple[tuple[FeatureRef, str], ...]:
+    shown = {row.feature for row in page.features}
+    return tuple((feature, value) for feature, value in labels.items() if feature not in shown)
+
+
+def _counted(known: Known, page: Shown, content: HeadAnnotation) -> tuple[FeatureRef, ...]:
+    if page.rank == content.ranking and page.k >= content.k:
+        return tuple(row.feature for row in page.features[: content.k])
+    return counted_features(known.session, known.run, page.head, content)
+
+
+def _slots(content: HeadAnnotation, vocabulary: Iterable[str]) -> tuple[Slot, ...]:
+    counts = Counter(normalised(label.group) for label in content.labels if label.group)
+    slots = [
+        Slot(i, group.name, group.family, group.abstraction, counts[normalised(group.name)], False)
+        for i, group in enumerate(content.groups, 1)
+    ]
+    taken = {normalised(group.name) for group in content.groups}
+    for name in (*vocabulary, *FIRST_GROUPS):
+        if len(slots) < N_KEYS and normalised(name) not in taken:
+            taken.add(normalised(name))
+            slots.append(Slot(len(slots) + 1, name, suggested_family(name), None, 0, True))
+    return tuple(slots)
+
+
+def _roles(content: HeadAnnotation, suggested: dict[str, tuple[int, int]]) -> tuple[RoleChoice, ...]:
+    return tuple(
+        RoleChoice(r.name, r.code, r.key, r.meaning, r.name in content.roles, suggested.get(r.name))
+        for r in ROLES
+    )
+
+
+def _from_labels(known: Known, content: HeadAnnotation) -> dict[FeatureRef, str]:
+    """The viewer's own short labels of the features that have no group yet."""
+    open_ = {label.feature for label in content.labels if label.group is None and not label.unclear}
+    saes = {sae.layer: sae.checksum for sae in known.run.record.saes}
+    return {
+        record.subject.ref: record.content.label
+        for record in known.records
+        if isinstance(record.content, FeatureNote)
+        and isinstance(record.subject.ref, FeatureRef)
+        and record.annotator == known.viewer.name
+        and record.subject.ref in open_
+        and record.subject.sae == saes.get(record.subject.ref.layer)
+        and record.content.label
+    }
+
+
+def _older_run(known: Known, record: Revision | None) -> str | None:
+    made = record.against.run if record else None
+    return made if made is not None and made != known.run.record.fingerprint else None
+
+
+def _hint_is_open(known: Known, head: HeadRef) -> bool:
+    """To annotators once they have submitted the head, or asked to see what is known of it."""
+    if known.viewer.role == "viewer":
+        return True
+    annotator = known.viewer.annotator_id
+    if Subject(head) in store.ever_submitted(known.session, known.atlas_id, annotator):
+        return True
+    return head in revealed_hints(known.session, known.atlas_id, annotator)
+
+
+def _hint(known: Known, head: HeadRef, record: Revision | None) -> Hint | None:
+    published = published_for(known.run.record.model)
+    found = published.heads.get(head) if published else None
+    if published is None or found is None:
+        return None
+    given = found.annotation
+    agrees = bool(set(given.roles) & set(record.head.roles)) if given.roles and record else None
+    return Hint(given.roles, given.override, given.notes, found.caveat, published.source, agrees)

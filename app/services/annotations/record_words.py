@@ -1,0 +1,139 @@
+"""Stored records as pages show them: revisions, evidence, clashes and changes in words."""
+
+from dataclasses import fields
+from typing import cast
+
+from app.domain.annotations.head_types import HEAD_TYPE_NAMES
+from app.domain.annotations.merging import Clash
+from app.domain.annotations.records import (
+    EvidenceLink,
+    FeatureLabel,
+    FeatureNote,
+    Group,
+    HeadAnnotation,
+    Revision,
+)
+from app.domain.refs import FeatureRef, InvalidReference
+from app.services.annotations.models import AnnotationRecord, Change, ClashView, EvidenceView, NoteView
+
+FIELD_WORDS = {
+    "override": "head type, overridden",
+    "override_reason": "reason for the override",
+    "knew_before": "knew it before",
+    "k": "features counted",
+    "ranking": "ranking",
+}
+_RANKING_WORDS: dict[str, str] = {"decoder_weight": "decoder weight", "fve": "FVE"}
+NOTHING, NO_LABEL = "nothing", "no label"  # how changes() says what is not there
+Parts = tuple[object, ...]
+
+
+def record_view(revision: Revision) -> AnnotationRecord:
+    content = revision.head
+    return AnnotationRecord(
+        annotator=revision.annotator,
+        author=revision.author,
+        version=revision.version,
+        status=revision.status,
+        saved_at=saved_at(revision),
+        blind=revision.blind,
+        restored_from=revision.restored_from,
+        run=revision.against.run,
+        software=revision.against.software,
+        head_type=content.head_type,
+        provisional=content.provisional,
+        content=content,
+    )
+
+
+def saved_at(revision: Revision) -> str:
+    return revision.created_at.isoformat(timespec="seconds")
+
+
+def note_view(revision: Revision) -> NoteView:
+    content = revision.content if isinstance(revision.content, FeatureNote) else FeatureNote()
+    return NoteView(revision.annotator, revision.version, saved_at(revision), content)
+
+
+def evidence_view(link: EvidenceLink) -> EvidenceView:
+    """An example is `L5F7:sequence:position`; other targets are shown as they are."""
+    name, *place = link.target.split(":")
+    try:
+        feature = FeatureRef.parse(name) if link.kind == "example" else None
+    except InvalidReference:
+        feature = None
+    if feature is None:
+        return EvidenceView(link.kind, link.target, link.note, f"{link.kind} {link.target}", None)
+    words = f"F{feature.index}, text {place[0]} at {place[1]}" if len(place) == 2 else f"F{feature.index}"
+    return EvidenceView(link.kind, link.target, link.note, words, feature)
+
+
+def clash_view(clash: Clash) -> ClashView:
+    words = FIELD_WORDS.get(clash.field, clash.field.replace("_", " "))
+    return ClashView(
+        clash.field, words, in_words(clash.field, clash.mine), in_words(clash.field, clash.theirs)
+    )
+
+
+def in_words(field: str, value: object) -> str:
+    """A value of an annotation's field as a person reads it."""
+    match value:
+        case FeatureLabel():
+            return "unclear" if value.unclear else value.group or NO_LABEL
+        case Group():
+            level = f", {value.abstraction}" if value.abstraction else ""
+            return f"{value.name} ({value.family}{level})"
+        case EvidenceLink():
+            return f"{evidence_view(value).words}{': ' if value.note else ''}{value.note}"
+        case bool():
+            return "yes" if value else "no"
+        case str() if field == "ranking":
+            return _RANKING_WORDS.get(value, value)
+        case str() if field == "override":
+            return next((name for kind, name in HEAD_TYPE_NAMES.items() if kind == value), value)
+        case None | "":
+            return NOTHING
+        case _:
+            return str(value)
+
+
+def changes(before: HeadAnnotation, after: HeadAnnotation) -> tuple[Change, ...]:
+    """Every difference, part by part: labels by feature, groups and roles by name."""
+    found: list[Change] = []
+    for field in fields(after):
+        old, new = getattr(before, field.name), getattr(after, field.name)
+        if old == new:
+            continue
+        if isinstance(new, tuple):
+            found.extend(_part_changes(field.name, cast(Parts, old), cast(Parts, new)))
+        else:
+            words = FIELD_WORDS.get(field.name, field.name.replace("_", " "))
+            found.append(Change(words, in_words(field.name, old), in_words(field.name, new)))
+    return tuple(found)
+
+
+def _part_changes(field: str, before: Parts, after: Parts) -> list[Change]:
+    old, new = ({_key(part): part for part in side} for side in (before, after))
+    found: list[Change] = []
+    for key in dict.fromkeys((*old, *new)):
+        texts = [in_words(field, side[key]) if key in side else NOTHING for side in (old, new)]
+        if field == "labels":
+            texts = [NO_LABEL if text == NOTHING else text for text in texts]
+        if texts[0] != texts[1]:
+            found.append(Change(f"{_PARTS[field]} {key}", *texts))
+    return found
+
+
+_PARTS = {"labels": "", "groups": "group", "roles": "role", "evidence": "evidence"}
+
+
+def _key(part: object) -> str:
+    match part:
+        case FeatureLabel():
+            return str(part.feature)
+        case Group():
+            return part.name
+        case EvidenceLink():
+            return evidence_view(part).words
+        case _:
+            return str(part)

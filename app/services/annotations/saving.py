@@ -1,0 +1,156 @@
+"""Saving, restoring and merging annotations of the heads and features of an atlas."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+import app
+from app.domain.annotations.merging import Merged, merge
+from app.domain.annotations.records import (
+    Against,
+    Content,
+    FeatureNote,
+    HeadAnnotation,
+    InvalidAnnotation,
+    Revision,
+    Status,
+    Subject,
+)
+from app.domain.refs import FeatureRef, HeadRef
+from app.errors import NotFound
+from app.services.reading.visibility import Viewer, check_may_write, is_blind_to, visible_history
+from app.store import annotations as store
+from app.store import revealed_hints
+from app.store.annotations import Conflict, Draft, Saved
+from app.store.annotators import CONSENSUS, ensure_annotator
+from app.store.atlas.reads import LiveRun
+
+
+@dataclass(frozen=True)
+class Save:
+    """What a form sends. base_version: the version that it was filled from, 0 for a new record."""
+
+    ref: HeadRef | FeatureRef
+    content: Content
+    base_version: int
+    idempotency_key: str
+    status: Status = "draft"
+    for_consensus: bool = False
+
+
+def subject_of(run: LiveRun, ref: HeadRef | FeatureRef) -> Subject:
+    """The head, or the feature of the run's SAE. Raises NotFound where the run has no such head or feature."""
+    model = run.record.model
+    if isinstance(ref, HeadRef):
+        if ref.layer >= model.n_layers or ref.head >= model.n_heads:
+            raise NotFound(f"{ref} is not one of the model's {model.n_layers} x {model.n_heads} heads")
+        return Subject(ref)
+    sae = next((sae for sae in run.record.saes if sae.layer == ref.layer), None)
+    if sae is None or ref.index >= sae.d_sae:
+        raise NotFound(f"{ref} is not a feature of the atlas {run.slug!r}")
+    return Subject(ref, sae.checksum)
+
+
+def against_of(run: LiveRun, layer: int) -> Against:
+    """What an annotation made now is made against. The SAE is empty where the layer has none."""
+    sae = next((sae.checksum for sae in run.record.saes if sae.layer == layer), "")
+    return Against(run.record.fingerprint, sae, app.__version__)
+
+
+def save(session: Session, run: LiveRun, viewer: Viewer, request: Save, now: datetime) -> Saved:
+    """Append a revision to the viewer's record, or by an admin to the consensus.
+
+    Raises Conflict with both texts, Forbidden, NotFound, KeyReused, or what makes the content unacceptable.
+    """
+    owner_name = CONSENSUS if request.for_consensus else viewer.name
+    check_may_write(viewer, owner_name)
+    subject = subject_of(run, request.ref)
+    if isinstance(request.content, HeadAnnotation):
+        for label in request.content.labels:
+            _check_label(run, subject, label.feature)
+    owner_id = viewer.annotator_id
+    if request.for_consensus:
+        owner_id = ensure_annotator(session, CONSENSUS, now, "system").id
+    atlas_id = store.get_atlas_id(session, run.slug)
+    draft = Draft(
+        subject=subject,
+        annotator_id=owner_id,
+        author_id=viewer.annotator_id,
+        base_version=request.base_version,
+        idempotency_key=request.idempotency_key,
+        content=request.content,
+        against=against_of(run, request.ref.layer),
+        status=request.status,
+        blind=is_blind_to(session, atlas_id, viewer, subject),
+    )
+    return store.save(session, atlas_id, draft, now)
+
+
+def _check_label(run: LiveRun, subject: Subject, feature: FeatureRef) -> None:
+    if feature.layer != subject.ref.layer:
+        raise InvalidAnnotation(f"{feature} is not a feature of layer {subject.ref.layer}")
+    subject_of(run, feature)
+
+
+@dataclass(frozen=True)
+class Restore:
+    """A wish to make an old version the newest again."""
+
+    ref: HeadRef | FeatureRef
+    version: int
+    base_version: int
+    idempotency_key: str
+    for_consensus: bool = False
+
+
+def restore(session: Session, run: LiveRun, viewer: Viewer, request: Restore, now: datetime) -> Saved:
+    """Append the old version's content as a new revision; what it was made against stays with it.
+
+    Raises NotFound for a version that never was, and what `save` does.
+    """
+    owner = CONSENSUS if request.for_consensus else viewer.name
+    check_may_write(viewer, owner)
+    subject = subject_of(run, request.ref)
+    atlas_id = store.get_atlas_id(session, run.slug)
+    revisions = visible_history(session, atlas_id, viewer, subject, owner)
+    old = next((revision for revision in revisions if revision.version == request.version), None)
+    if old is None:
+        raise NotFound(f"there is no version {request.version} of {request.ref} to restore")
+    owner_id = (
+        ensure_annotator(session, owner, now, "system").id if request.for_consensus else viewer.annotator_id
+    )
+    draft = Draft(
+        subject=subject,
+        annotator_id=owner_id,
+        author_id=viewer.annotator_id,
+        base_version=request.base_version,
+        idempotency_key=request.idempotency_key,
+        content=old.content,
+        against=old.against,
+        status=old.status,
+        blind=is_blind_to(session, atlas_id, viewer, subject),
+        restored_from=old.version,
+    )
+    return store.save(session, atlas_id, draft, now)
+
+
+def propose_merge(conflict: Conflict) -> Merged:
+    """What to fill the merge form with; saving it needs the version of `conflict.theirs` as its base."""
+    empty = HeadAnnotation() if isinstance(conflict.mine, HeadAnnotation) else FeatureNote()
+    base = conflict.base.content if conflict.base else empty
+    return merge(base, conflict.mine, conflict.theirs.content)
+
+
+def reveal_hint(session: Session, run: LiveRun, viewer: Viewer, head: HeadRef, now: datetime) -> None:
+    """Show the viewer what is known of a head before they have submitted, and record that it was shown."""
+    subject_of(run, head)
+    revealed_hints.reveal_hint(session, store.get_atlas_id(session, run.slug), head, viewer.annotator_id, now)
+
+
+def history(
+    session: Session, run: LiveRun, viewer: Viewer, ref: HeadRef | FeatureRef, annotator: str
+) -> list[Revision]:
+    """Revisions of one record, newest first. Raises NotFound where it is hidden or there is no such annotator."""
+    atlas_id = store.get_atlas_id(session, run.slug)
+    return visible_history(session, atlas_id, viewer, subject_of(run, ref), annotator)

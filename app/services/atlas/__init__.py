@@ -1,0 +1,1 @@
+"""The atlas page: layers x heads, with filters and annotations."""

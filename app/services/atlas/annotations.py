@@ -1,0 +1,192 @@
+"""Annotations as the atlas shows them: of one annotator in the cells, of everyone visible in the progress."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from app.domain.annotations.head_types import HeadType
+from app.domain.annotations.layer_table import LayerRow, NotableHead
+from app.domain.records import HeadRecord
+from app.domain.refs import HeadRef
+from app.services.atlas.annotation_models import (
+    AtlasNotes,
+    Done,
+    FamilyPart,
+    GroupPart,
+    HeadNotes,
+    LayerNotes,
+    NotableLine,
+    StrongScore,
+    TypeRow,
+)
+from app.services.reading.reading import Reading
+from app.services.reading.scores import CONCENTRATION, all_scores
+from app.services.reading.visibility import Viewer, visible_records
+from app.services.rollups.agreement import Agreement, agreement
+from app.services.rollups.overview import HeadSummary, Overview, overview_of
+from app.services.rollups.rollup import submitted_heads
+from app.store.annotations import get_atlas_id
+from app.store.annotators import CONSENSUS
+
+N_UNREAD = 8
+# Attention scores that name a behaviour, and what counts as strong: half of the attention, or near it.
+TELLING_SCORES = ("induction", "previous_token", "duplicate_token")
+STRONG = 0.3
+N_GROUPS, N_NOTABLE = 12, 6
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """Notes of the atlas, its layers and its heads, and who has done which head."""
+
+    atlas: AtlasNotes
+    layers: dict[int, LayerNotes]
+    heads: dict[HeadRef, HeadNotes]
+    done: dict[HeadRef, Done]
+
+
+def read_notes(reading: Reading, viewer: Viewer | None, by: str | None) -> Annotated:
+    """As far as the viewer may see; nothing of annotations without a viewer."""
+    if viewer is None:
+        return Annotated(_nothing(reading), {}, {}, {})
+    session, run = reading.session, reading.run
+    records = visible_records(session, get_atlas_id(session, run.slug), viewer)
+    found = overview_of(session, run, viewer, records, by)
+    people = {name: heads for name, heads in submitted_heads(records).items() if name != CONSENSUS}
+    done = _done(found)
+    return Annotated(
+        atlas=_atlas_notes(reading, viewer, found, agreement(people, n_resamples=0), done),
+        layers={row.layer: _layer_notes(row) for row in found.layers if row.n_heads},
+        heads={ref: head_notes(summary) for ref, summary in found.heads.items()},
+        done=done,
+    )
+
+
+def head_notes(summary: HeadSummary) -> HeadNotes:
+    return HeadNotes(
+        annotator=summary.annotator,
+        status=summary.status,
+        head_type=summary.head_type,
+        provisional=summary.provisional,
+        roles=summary.roles,
+        groups=tuple(GroupPart(group.name, group.family, group.count) for group in summary.groups),
+        n_features=summary.n_features,
+    )
+
+
+def _done(found: Overview) -> dict[HeadRef, Done]:
+    mine, others = found.progress.mine, found.progress.others
+    done: dict[HeadRef, Done] = dict.fromkeys(mine - others, "you")
+    return {**done, **dict.fromkeys(others - mine, "others"), **dict.fromkeys(found.progress.both, "both")}
+
+
+def _atlas_notes(
+    reading: Reading, viewer: Viewer, found: Overview, agreed: Agreement, done: Mapping[HeadRef, Done]
+) -> AtlasNotes:
+    layers = {sae.layer for sae in reading.run.record.saes}
+    counted = [how for ref, how in done.items() if ref.layer in layers]
+    shown = found.heads.values()
+    published = found.published
+    may = viewer.may_write
+    return AtlasNotes(
+        by=found.by,
+        by_viewer=found.by == viewer.name,
+        annotators=found.annotators,
+        roles=tuple(sorted({role for head in shown for role in head.roles})),
+        can_annotate=may,
+        n_heads=found.progress.n_heads,
+        n_you=counted.count("you"),
+        n_others=counted.count("others"),
+        n_both=counted.count("both"),
+        next=found.progress.next if may else None,
+        types=tuple(
+            TypeRow(row.head_type, row.count, row.fraction, _of_type(published, row.head_type))
+            for row in found.tally.rows
+        ),
+        n_typed=found.tally.total,
+        n_provisional=found.tally.n_provisional,
+        novelty=found.novelty,
+        published_novel=published.n_surprising if published else None,
+        agreement=agreed.head_type.value,
+        role_overlap=agreed.roles.value,
+        n_compared=agreed.head_type.n_heads,
+        unread=_unread(reading.heads, done, layers),
+    )
+
+
+def _of_type(published: object, head_type: HeadType) -> int | None:
+    by_type: Mapping[HeadType, int] = getattr(published, "by_type", {})
+    return by_type.get(head_type)
+
+
+def _unread(
+    heads: Iterable[HeadRecord], done: Mapping[HeadRef, Done], layers: set[int]
+) -> tuple[StrongScore, ...]:
+    """By the strongest of the telling scores; where none is strong, by concentration."""
+    open_heads = [head for head in heads if head.ref.layer in layers and head.ref not in done]
+    strong = strong_scores(open_heads)
+    rest = [
+        StrongScore(head.ref, CONCENTRATION, head.concentration)
+        for head in open_heads
+        if head.concentration is not None and not any(unread.head == head.ref for unread in strong)
+    ]
+    ordered = (sorted(part, key=lambda unread: (-unread.value, unread.head)) for part in (strong, rest))
+    return tuple(unread for part in ordered for unread in part)[:N_UNREAD]
+
+
+def strong_scores(heads: Iterable[HeadRecord]) -> list[StrongScore]:
+    """Heads with a strong telling score, strongest first."""
+    found = [best for head in heads if (best := strongest_of(head)) and best.value >= STRONG]
+    return sorted(found, key=lambda best: (-best.value, best.head))
+
+
+def strongest_of(head: HeadRecord) -> StrongScore | None:
+    scores = all_scores(head)
+    known = [(scores[name], name) for name in TELLING_SCORES if math.isfinite(scores.get(name, math.nan))]
+    if not known:
+        return None
+    value, name = max(known)
+    return StrongScore(head.ref, name, value)
+
+
+def _layer_notes(row: LayerRow) -> LayerNotes:
+    return LayerNotes(
+        n_annotated=row.n_heads,
+        families=tuple(FamilyPart(family, count) for family, count in row.families),
+        groups=tuple(name for name, _ in row.groups[:N_GROUPS]),
+        notable=tuple(_notable(head) for head in _first_alike(row.notable)[:N_NOTABLE]),
+    )
+
+
+def _first_alike(notable: Iterable[NotableHead]) -> list[NotableHead]:
+    return sorted(notable, key=lambda head: (not head.all_alike, -head.n_in_group, head.head))
+
+
+def _notable(head: NotableHead) -> NotableLine:
+    words = ", ".join(head.roles) or head.group
+    return NotableLine(head.head, head.all_alike, words, head.n_in_group, head.n_features)
+
+
+def _nothing(reading: Reading) -> AtlasNotes:
+    layers = {sae.layer for sae in reading.run.record.saes}
+    return AtlasNotes(
+        by=None,
+        by_viewer=False,
+        annotators=(),
+        roles=(),
+        can_annotate=False,
+        n_heads=len(layers) * reading.run.record.model.n_heads,
+        n_you=0,
+        n_others=0,
+        n_both=0,
+        next=None,
+        types=(),
+        n_typed=0,
+        n_provisional=0,
+        novelty=(),
+        published_novel=None,
+        agreement=None,
+        role_overlap=None,
+        n_compared=0,
+        unread=_unread(reading.heads, {}, layers),
+    )

@@ -1,0 +1,168 @@
+"""Use cases of the two pages that give the overview: the list of atlases, and one atlas."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from sqlalchemy.orm import Session
+
+from app.domain.annotations.head_types import HEAD_TYPES
+from app.domain.records import AtlasRecord, JobProgress
+from app.domain.refs import HeadRef
+from app.errors import NotFound
+from app.services.atlas.annotation_models import DONE, Colouring, Order
+from app.services.atlas.annotations import Annotated, read_notes, strong_scores
+from app.services.atlas.filters import make_matcher
+from app.services.atlas.models import (
+    AtlasFilter,
+    AtlasHead,
+    AtlasLayer,
+    AtlasPage,
+    AtlasSummary,
+    IndexPage,
+    Job,
+)
+from app.services.examples.from_records import summarise_run
+from app.services.reading.reading import Reading, sae_of
+from app.services.reading.scores import all_scores, score_names
+from app.services.reading.visibility import Viewer
+from app.store.atlas.progress import list_progress
+from app.store.atlas.reads import list_atlases
+
+N_STRONGEST = 8
+NO_FILTER = AtlasFilter()
+
+
+@dataclass(frozen=True)
+class AtlasView:
+    """How to show the atlas. None: as fits what there is. annotator: whose labels, empty for the default."""
+
+    colour: Colouring | None = None
+    order: Order = "index"
+    annotator: str = ""
+
+
+PLAIN = AtlasView()
+
+
+def index_page(session: Session) -> IndexPage:
+    atlases = tuple(_summary(atlas) for atlas in list_atlases(session))
+    return IndexPage(atlases=atlases, jobs=jobs_under_way(session))
+
+
+def jobs_under_way(session: Session) -> tuple[Job, ...]:
+    """Jobs that run, and those that failed: both are news to someone who waits."""
+    return tuple(_job(progress) for progress in list_progress(session) if progress.state != "done")
+
+
+def atlas_page(
+    reading: Reading,
+    score: str | None,
+    wanted: AtlasFilter = NO_FILTER,
+    view: AtlasView = PLAIN,
+    viewer: Viewer | None = None,
+) -> AtlasPage:
+    """Coloured by the score, by default the first; by head type where there are annotations and none is asked for.
+
+    Raises NotFound for a score the run does not have, InvalidQuery for a filter that cannot be read.
+    """
+    run = reading.run
+    names = score_names(reading.heads)
+    chosen = score or (names[0] if names else "")
+    if score is not None and score not in names:
+        raise NotFound("the run has no such score")
+    noted = read_notes(reading, viewer, view.annotator or None)
+    colour = view.colour or ("type" if noted.atlas.by is not None and score is None else "score")
+    cells = _cells(reading, noted, make_matcher(chosen, wanted))
+    ordered = sorted(cells, key=_order(colour, chosen)) if view.order == "value" else cells
+    strong = strong_scores(reading.heads)
+    matching = [cell for cell in cells if cell.matches]
+    return AtlasPage(
+        model=run.slug,
+        run=summarise_run(run.record),
+        n_layers=run.record.model.n_layers,
+        n_heads=run.record.model.n_heads,
+        score=chosen,
+        score_names=names,
+        layers=tuple(
+            AtlasLayer(
+                layer=layer,
+                sae=sae_of(run, layer),
+                heads=tuple(cell for cell in ordered if cell.head.layer == layer),
+                notes=noted.layers.get(layer),
+                strong=tuple(best for best in strong if best.head.layer == layer),
+            )
+            for layer in range(run.record.model.n_layers)
+        ),
+        strongest=_strongest(matching, chosen),
+        jobs=jobs_under_way(reading.session),
+        filter=wanted,
+        n_matching=len(matching),
+        colour=colour,
+        order=view.order,
+        annotator=view.annotator,
+        notes=noted.atlas,
+    )
+
+
+def _cells(reading: Reading, noted: Annotated, matches: Callable[[AtlasHead], bool]) -> list[AtlasHead]:
+    cells = [
+        AtlasHead(
+            head.ref,
+            all_scores(head),
+            done=noted.done.get(head.ref, "nobody"),
+            notes=noted.heads.get(head.ref),
+        )
+        for head in reading.heads
+    ]
+    return [replace(cell, matches=matches(cell)) for cell in cells]
+
+
+def _order(colour: Colouring, score: str) -> Callable[[AtlasHead], tuple[float, HeadRef]]:
+    """Largest first; heads without a value last."""
+
+    def value(cell: AtlasHead) -> float:
+        notes = cell.notes
+        if colour == "score":
+            found = cell.scores.get(score, math.nan)
+            return -found if math.isfinite(found) else math.inf
+        if colour == "progress":
+            return -DONE.index(cell.done)
+        if notes is None or notes.head_type is None:
+            return math.inf
+        if colour == "type":
+            return HEAD_TYPES.index(notes.head_type)
+        return -max((part.count for part in notes.groups if part.name), default=0)
+
+    return lambda cell: (value(cell), cell.head)
+
+
+def _strongest(cells: Iterable[AtlasHead], score: str) -> tuple[AtlasHead, ...]:
+    scored = [cell for cell in cells if math.isfinite(cell.scores.get(score, math.nan))]
+    return tuple(sorted(scored, key=lambda cell: (-cell.scores[score], cell.head))[:N_STRONGEST])
+
+
+def _summary(atlas: AtlasRecord) -> AtlasSummary:
+    run = atlas.run
+    if run is None:
+        return AtlasSummary(atlas.slug, None, None, None, ())
+    return AtlasSummary(
+        model=atlas.slug,
+        run=summarise_run(run),
+        n_layers=run.model.n_layers,
+        n_heads=run.model.n_heads,
+        sae_layers=tuple(sae.layer for sae in run.saes),
+    )
+
+
+def _job(progress: JobProgress) -> Job:
+    return Job(
+        fingerprint=progress.fingerprint,
+        stage=progress.stage,
+        done=progress.done,
+        total=progress.total,
+        unit=progress.unit,
+        rate=progress.rate,
+        state=progress.state,
+        updated_at=progress.updated_at.isoformat(timespec="seconds"),
+    )

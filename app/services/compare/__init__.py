@@ -1,0 +1,1 @@
+"""The compare page: heads side by side, and the nearest heads."""

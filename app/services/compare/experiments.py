@@ -1,0 +1,48 @@
+"""What experiments say of heads side by side: the newest of each kind, drawn for these heads alone."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from app.domain.experiments.records import StoredExperiment
+from app.domain.refs import HeadRef
+from app.errors import InvalidStore
+from app.services.compare.models import ComparedExperiment
+from app.services.experiments.figures.options import FigureOptions
+from app.services.experiments.models import Figure
+from app.services.experiments.page import figures_of_result, summarise_experiment
+from app.store.atlas.reads import LiveRun
+from app.store.experiments import findings_of, get_experiment
+
+# Kinds whose figures set heads side by side, with how many of them. None rests on what annotators said.
+_KINDS = {"long-prefix-induction": 4, "head-ablation": 1, "weight-vs-fve": 1}
+
+
+def compared_experiments(
+    session: Session, run: LiveRun, heads: Sequence[HeadRef]
+) -> tuple[ComparedExperiment, ...]:
+    """Of each kind the experiment with findings on most of the heads, and of those the newest."""
+    found: dict[str, dict[str, set[HeadRef]]] = {name: {} for name in _KINDS}
+    for one in findings_of(session, run.slug, *heads):
+        if one.experiment.request.name in found:
+            found[one.experiment.request.name].setdefault(one.experiment.id, set()).add(one.head)
+    chosen = [max(by_id.items(), key=lambda item: len(item[1])) for by_id in found.values() if by_id]
+    return tuple(
+        _compared(
+            get_experiment(session, run.slug, experiment_id), tuple(head for head in heads if head in known)
+        )
+        for experiment_id, known in chosen
+    )
+
+
+def _compared(stored: StoredExperiment, heads: tuple[HeadRef, ...]) -> ComparedExperiment:
+    return ComparedExperiment(summarise_experiment(stored), heads, _figures(stored, heads))
+
+
+def _figures(stored: StoredExperiment, heads: tuple[HeadRef, ...]) -> tuple[Figure, ...]:
+    """None for a result of another version: the finding is shown, and its own page says what is wrong."""
+    try:
+        result = stored.record
+    except InvalidStore:
+        return ()
+    return figures_of_result(result, FigureOptions(heads=heads))[: _KINDS[stored.request.name]]

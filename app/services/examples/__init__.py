@@ -1,0 +1,1 @@
+"""Examples as pages show them: tokens, aligned text, one feature through one head."""

@@ -1,0 +1,169 @@
+"""Feature records to the parts of pages: arrays become plain numbers, heads and tokens get their names."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.records import (
+    Evidence,
+    ExampleGroup,
+    Examples,
+    FeatureRecord,
+    FveByHead,
+    Histogram,
+    RunRecord,
+    TokenLogits,
+)
+from app.domain.tokens import Vocabulary
+from app.services.examples.models import (
+    ActivationGroup,
+    Align,
+    Bins,
+    Example,
+    Fve,
+    FveValues,
+    Pair,
+    RunSummary,
+    TokenLogit,
+)
+from app.services.examples.texts import make_example, make_pair
+from app.services.examples.through_head import view_through
+
+Sequences = dict[int, NDArray[np.int32]]
+# Largest residual that is rounding, by number format of the forward pass.
+TOLERANCES = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
+
+
+def summarise_run(run: RunRecord) -> RunSummary:
+    """The run as pages name it. A plan without a known number format is held to the strictest tolerance."""
+    dtype = str(run.plan.get("dtype", "float32")).removeprefix("torch.")
+    return RunSummary(
+        fingerprint=run.fingerprint,
+        model_name=run.model.name,
+        model_revision=run.model.revision,
+        corpus=run.corpus,
+        n_tokens=run.n_tokens,
+        n_sequences=run.n_sequences,
+        context_size=run.context_size,
+        dtype=dtype,
+        tolerance=TOLERANCES.get(dtype, TOLERANCES["float32"]),
+    )
+
+
+def finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def make_bins(histogram: Histogram) -> Bins:
+    return Bins(
+        tuple(float(edge) for edge in histogram.edges), tuple(int(count) for count in histogram.counts)
+    )
+
+
+def make_logits(
+    token_id: NDArray[np.int32], logit: NDArray[np.float32], vocabulary: Vocabulary
+) -> tuple[TokenLogit, ...]:
+    views = [vocabulary.view(int(token)) for token in token_id]
+    return tuple(
+        TokenLogit(view.token_id, view.text, view, float(value))
+        for view, value in zip(views, logit, strict=True)
+    )
+
+
+def whole_logits(logits: TokenLogits, vocabulary: Vocabulary) -> tuple[TokenLogit, ...]:
+    return make_logits(logits.token_id, logits.logit, vocabulary)
+
+
+def head_logits(logits: TokenLogits, head: int, vocabulary: Vocabulary) -> tuple[TokenLogit, ...]:
+    return make_logits(logits.token_id[head], logits.logit[head], vocabulary)
+
+
+def slice_logits(logits: TokenLogits, head: int | None, vocabulary: Vocabulary) -> tuple[TokenLogit, ...]:
+    """Of one head's slice; nothing for all heads, whose logits are those of the feature."""
+    return () if head is None else head_logits(logits, head, vocabulary)
+
+
+def _fve_values(fve: FveByHead | None, head: int) -> FveValues | None:
+    if fve is None:
+        return None
+    return FveValues(
+        finite(fve.covariance_share[head]), finite(fve.residual[head]), finite(fve.r_squared[head])
+    )
+
+
+def make_fve(feature: FeatureRecord, head: int) -> Fve:
+    return Fve(active=_fve_values(feature.fve_active, head), all=_fve_values(feature.fve_all, head))
+
+
+def fve_by_head(feature: FeatureRecord) -> tuple[float | None, ...]:
+    if feature.fve_active is None:
+        return (None,) * len(feature.decoder_weight_share)
+    return tuple(finite(value) for value in feature.fve_active.covariance_share)
+
+
+def evidence_counts(evidence: Evidence, head: int) -> dict[str, int]:
+    return {kind: int(counts[head]) for kind, counts in evidence.counts.items()}
+
+
+def evidence_shares(evidence: Evidence, head: int) -> dict[str, float]:
+    """Shares of the counted examples; none where no example was counted."""
+    if not evidence.n_examples:
+        return {}
+    return {kind: count / evidence.n_examples for kind, count in evidence_counts(evidence, head).items()}
+
+
+def make_group(group: ExampleGroup) -> ActivationGroup:
+    return ActivationGroup(
+        group.name, group.lower, group.upper, group.n_tokens, group.share_of_active, group.stop - group.start
+    )
+
+
+def make_examples(feature: FeatureRecord, head: int) -> tuple[Example, ...]:
+    """Every stored example through one head, in stored order."""
+    if feature.examples is None:
+        return ()
+    view = view_through(feature.examples, head)
+    return tuple(
+        make_example(feature.examples, view, index, group.name)
+        for group in feature.groups
+        for index in range(group.start, group.stop)
+    )
+
+
+def dfa_maximum(feature: FeatureRecord, head: int | None) -> float:
+    """Largest |DFA| over the stored examples, through one head or (None) all of them."""
+    examples = feature.examples
+    if examples is None or not len(examples):
+        return 0.0
+    return float(np.abs(view_through(examples, head).dfa).max())
+
+
+def group_pairs(
+    feature: FeatureRecord,
+    group: ExampleGroup,
+    head: int | None,
+    n_shown: int,
+    sequences: Sequences,
+    vocabulary: Vocabulary,
+    align: Align = "prefix",
+) -> tuple[Pair, ...]:
+    """The first examples of a group with their text."""
+    examples: Examples | None = feature.examples
+    if examples is None:
+        return ()
+    view = view_through(examples, head)
+    pairs: list[Pair] = []
+    for index in range(group.start, min(group.stop, group.start + n_shown)):
+        example = make_example(examples, view, index, group.name)
+        tokens = sequences[example.sequence]
+        pairs.append(make_pair(example, examples, view, index, tokens, vocabulary, align))
+    return tuple(pairs)
+
+
+def sequences_of(feature: FeatureRecord, group: ExampleGroup, n_shown: int) -> set[int]:
+    """The corpus sequences that group_pairs will need."""
+    if feature.examples is None:
+        return set()
+    stop = min(group.stop, group.start + n_shown)
+    return {int(sequence) for sequence in feature.examples.sequence[group.start : stop]}

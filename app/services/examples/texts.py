@@ -1,0 +1,109 @@
+"""Examples as text: two strips around one hinge, so a repeated prefix ends at the same place in both."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.records import Examples
+from app.domain.tokens import TokenView, Vocabulary
+from app.services.examples.models import Align, Cell, Example, Pair, Strip
+from app.services.examples.through_head import HeadView
+
+# What the widest page can show of a strip: more would be clipped, and every token costs markup.
+CHARACTERS_BEFORE = 44
+CHARACTERS_AFTER = 33
+
+
+def _width(view: TokenView) -> int:
+    return sum(len(part.text) for part in view.parts)
+
+
+def _span(views: Sequence[TokenView], hinge: int) -> tuple[int, int]:
+    """Indices of the tokens that fit on both sides of the hinge."""
+    start, room = hinge, CHARACTERS_BEFORE
+    while start > 0 and room > 0:
+        start -= 1
+        room -= _width(views[start])
+    stop, room = hinge, CHARACTERS_AFTER
+    while stop < len(views) and room > 0:
+        room -= _width(views[stop])
+        stop += 1
+    return start, stop
+
+
+def make_strip(
+    views: Sequence[TokenView],
+    hinge: int,
+    values: Mapping[int, float],
+    n_matched: int,
+    source_before: bool = False,
+    whole: bool = False,
+) -> Strip:
+    """The text around a hinge, or all of it. The n_matched tokens that end there are the matched prefix.
+
+    source_before: the hinge comes after the source token instead, and the matched prefix ends before that.
+    """
+    start, stop = (0, len(views)) if whole else _span(views, hinge)
+    end = hinge - source_before
+
+    def cell(index: int) -> Cell:
+        view = views[index]
+        return Cell(view.token_id, view.text, view, values.get(index), end - n_matched <= index < end)
+
+    return Strip(
+        tuple(cell(index) for index in range(start, hinge)),
+        tuple(cell(index) for index in range(hinge, stop)),
+        source_before,
+    )
+
+
+def make_example(examples: Examples, view: HeadView, index: int, group: str) -> Example:
+    """One row of the examples, seen through one head or all of them."""
+    source = int(view.source[index, 0])
+    pre_activation = float(examples.pre_activation[index])
+    contribution = float(view.contribution[index])
+    return Example(
+        group=group,
+        sequence=int(examples.sequence[index]),
+        position=int(examples.position[index]),
+        activation=float(examples.activation[index]),
+        pre_activation=pre_activation,
+        head_contribution=contribution,
+        head_share=contribution / pre_activation if pre_activation else None,
+        source_position=source if source >= 0 else None,
+        source_dfa=float(view.dfa[index, 0]) if source >= 0 else None,
+        prefix_length=int(view.prefix_length[index]),
+        prefix_length_fuzzy=int(view.prefix_length_fuzzy[index]),
+        residual=float(examples.residual[index]),
+    )
+
+
+def make_pair(
+    example: Example,
+    examples: Examples,
+    view: HeadView,
+    index: int,
+    tokens: NDArray[np.int32],
+    vocabulary: Vocabulary,
+    align: Align = "prefix",
+    whole: bool = False,
+) -> Pair:
+    """The example's text: around the source token on the left, around the firing token on the right.
+
+    Aligned by prefix, a repeated text ends at both hinges; by token, source and firing token themselves do.
+    """
+    views = vocabulary.sequence_views(tokens)
+    activations = examples.sequence_activations[index]
+    active = {int(at): float(activations[at]) for at in np.flatnonzero(activations > 0)}
+    # The float16 column rounds; the firing token shows the value that the page prints.
+    active[example.position] = example.activation
+    n_matched = example.prefix_length
+    fires = make_strip(views, example.position + 1, active, n_matched, whole=whole)
+    if example.source_position is None:
+        return Pair(example, Strip((), ()), fires)
+    slots = zip(view.source[index], view.dfa[index], strict=True)
+    read = {int(source): float(dfa) for source, dfa in slots if source >= 0}
+    by_token = align == "token"
+    hinge = example.source_position + by_token
+    return Pair(example, make_strip(views, hinge, read, n_matched, by_token, whole), fires)

@@ -1,0 +1,1 @@
+"""Experiment pages and their figures."""

@@ -1,0 +1,1 @@
+"""Figures of experiment results, one module per kind."""

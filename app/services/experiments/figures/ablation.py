@@ -1,0 +1,93 @@
+"""Figures of ablation: a layer's heads on each task, and a head's roles on their own."""
+
+from app.domain.experiments.ablation import (
+    HeadAblationResult,
+    ModeResult,
+    PolysemanticityResult,
+    TaskResult,
+)
+from app.services.experiments.figures.options import FigureOptions, choices, estimate, mean_and_interval, pick
+from app.services.experiments.models import BarChart, DotChart, DotRow, Figure, Series, Value
+
+_MODES = {
+    "zero": "z set to zero",
+    "mean": "z set to its mean over the task's tokens",
+    "resample": "z taken from another prompt",
+}
+
+
+def ablation_figures(result: HeadAblationResult, options: FigureOptions) -> tuple[Figure, ...]:
+    """A figure for each task, all heads of the layer in each."""
+    mode = pick("kind of ablation", options.mode, result.parameters.modes)
+    return tuple(_task(result, task, mode) for task in result.tasks)
+
+
+def _task(result: HeadAblationResult, task: TaskResult, mode: str) -> Figure:
+    shown = next(found for found in task.modes if found.mode == mode)
+    strong = tuple(place for place, head in enumerate(shown.heads) if head.stands_out)
+    series = Series("", None, tuple(estimate(head.change) for head in shown.heads))
+    chart = BarChart(
+        f"head of layer {result.layer}",
+        tuple(str(head.head.head) for head in shown.heads),
+        (series,),
+        strong=strong,
+    )
+    names = ", ".join(str(shown.heads[place].head) for place in strong)
+    p = result.parameters
+    return Figure(
+        name=task.task,
+        title=f"{task.task}: {_who(names, len(strong))}",
+        measure=f"Change in loss at the targets, nats, {_MODES[mode]}; without ablation {task.clean_loss.mean:.2f}",
+        note=f"{task.n_prompts} prompts, {task.n_targets} targets, seed {p.seed}"
+        + (f"; {task.n_refused} prompts left out" if task.n_refused else ""),
+        columns=("ablation", "head", "change in loss", "lower", "upper", "stands out", "median", "spread"),
+        rows=tuple(row for found in task.modes for row in _rows(found)),
+        charts=(("", chart),),
+        choices=choices("mode", p.modes, mode),
+    )
+
+
+def _who(names: str, n: int) -> str:
+    return "no head stands out" if n == 0 else f"{names} {'stands' if n == 1 else 'stand'} out"
+
+
+def _rows(found: ModeResult) -> list[tuple[Value, ...]]:
+    return [
+        (
+            found.mode,
+            str(head.head),
+            *mean_and_interval(head.change),
+            "yes" if head.stands_out else "no",
+            found.median,
+            found.spread,
+        )
+        for head in found.heads
+    ]
+
+
+def role_figures(result: PolysemanticityResult, _options: FigureOptions) -> tuple[Figure, ...]:
+    """One figure: the head's change in loss on each role's own task."""
+    dots: list[DotRow] = []
+    rows: list[tuple[Value, ...]] = []
+    for role in result.roles:
+        for mode, change in zip(result.parameters.modes, role.changes, strict=True):
+            dots.append(
+                DotRow(f"{role.role}: {mode}", estimate(change.change), 0 if change.stands_out else 1)
+            )
+            stands = "yes" if change.stands_out else "no"
+            rows.append(
+                (role.role, role.task.task, mode, *mean_and_interval(change.change), stands, change.change.n)
+            )
+    high = max((change.change.upper for role in result.roles for change in role.changes), default=1.0)
+    untested = f"; no task for: {', '.join(result.untested)}" if result.untested else ""
+    return (
+        Figure(
+            name="roles",
+            title=f"Ablating {result.head} on the task of each of its roles",
+            measure="Change in loss at the targets, nats; solid: stands out from its layer",
+            note=f"seed {result.parameters.seed}{untested}",
+            columns=("role", "task", "ablation", "change in loss", "lower", "upper", "stands out", "n"),
+            rows=tuple(rows),
+            charts=(("", DotChart(tuple(dots), 0.0, max(high, 0.05), 0.0)),),
+        ),
+    )

@@ -1,0 +1,177 @@
+"""Figures of the long-prefix induction study."""
+
+from collections.abc import Callable, Sequence
+
+from app.domain.experiments.intervals import Interval
+from app.domain.experiments.long_prefix import HeadStudy, LongPrefixResult, PrefixDistribution
+from app.services.experiments.figures.options import (
+    FigureOptions,
+    choices,
+    estimate,
+    mean_and_interval,
+    pick,
+    pick_heads,
+)
+from app.services.experiments.models import (
+    BarChart,
+    DotChart,
+    DotRow,
+    Estimate,
+    Figure,
+    LineChart,
+    Series,
+    Value,
+)
+
+_RULE = (2, "long prefix: 2 or more")
+_LAST_SHOWN = 6  # prefix lengths from here on share a bar
+
+
+def long_prefix_figures(result: LongPrefixResult, options: FigureOptions) -> tuple[Figure, ...]:
+    """Attention and logits by prefix length, natural text, corruption, and the intervals of the verdict."""
+    known = [study.head for study in result.heads]
+    telling = [study.head for study in result.heads if study.verdict.kind != "neither"]
+    drawn = pick_heads(options.heads, known, [*telling, *known])
+    shown = [study for head in drawn for study in result.heads if study.head == head]
+    names = ", ".join(str(study.head) for study in shown)
+    figures = [
+        _by_prefix(result, shown, f"Attention by prefix length: {names}", _ATTENTION),
+        _by_prefix(result, shown, f"Logit of the repeated token: {names}", _LOGIT),
+    ]
+    if any(study.natural for study in result.heads):
+        figures += [_natural(result, shown, options), _corrupted(result, shown)]
+    return (*figures, _verdicts(result))
+
+
+_Kind = tuple[str, str, Callable[[HeadStudy], tuple[Interval, ...]]]
+_ATTENTION: _Kind = (
+    "attention",
+    "Attention from the last repeated token to the one after its earlier copy, random tokens",
+    lambda study: study.attention_by_prefix,
+)
+_LOGIT: _Kind = (
+    "logit",
+    "Direct logit attribution to the correct next token, final norm's scale frozen",
+    lambda study: study.logit_by_prefix,
+)
+
+
+def _by_prefix(result: LongPrefixResult, shown: Sequence[HeadStudy], title: str, kind: _Kind) -> Figure:
+    name, measure, values_of = kind
+    n = values_of(result.heads[0])[0].n
+    lengths = range(1, result.parameters.max_prefix + 1)
+    series = tuple(
+        Series(str(study.head), index, tuple(estimate(values_of(study)[k]) for k in lengths))
+        for index, study in enumerate(shown)
+    )
+    rows: list[tuple[Value, ...]] = [
+        (str(study.head), k, *mean_and_interval(interval), interval.n)
+        for study in result.heads
+        for k, interval in enumerate(values_of(study))
+    ]
+    places = tuple(map(str, lengths))
+    rule = _RULE if len(lengths) > 1 else None
+    note = f"{n} sequences a length, seed {result.parameters.seed}"
+    if name == "logit":
+        note += f"; parts sum to the logit within {result.worst_logit_error:.0e}"
+    chart = LineChart("repeated prefix length (tokens)", places, series, rule)
+    columns = ("head", "prefix length", "mean", "lower", "upper", "n")
+    return Figure(name, title, measure, note, columns, tuple(rows), (("", chart),))
+
+
+def _natural(result: LongPrefixResult, shown: Sequence[HeadStudy], options: FigureOptions) -> Figure:
+    sweep = [f"{threshold:g}" for threshold in result.parameters.sweep]
+    wanted = None if options.threshold is None else f"{options.threshold:g}"
+    default = f"{result.parameters.threshold:g}"
+    threshold = pick("threshold", wanted or (default if default in sweep else None), sweep)
+    place = sweep.index(threshold)
+    last = min(_LAST_SHOWN, result.parameters.max_prefix)
+    series = tuple(
+        Series(str(study.head), index, _shares(study.natural[place], last))
+        for index, study in enumerate(shown)
+    )
+    places = ("none", *map(str, range(1, last)), f"{last}+")
+    n_pairs = ", ".join(f"{study.head} {study.natural[place].n_pairs:,}" for study in shown)
+    rows: list[tuple[Value, ...]] = [
+        (str(study.head), found.threshold, k, exact, fuzzy, found.n_pairs)
+        for study in result.heads
+        for found in study.natural
+        for k, (exact, fuzzy) in enumerate(zip(found.exact, found.fuzzy, strict=True))
+    ]
+    return Figure(
+        name="natural",
+        title="Matched prefix where the heads attend in natural text",
+        measure=f"Share of pairs with attention above {threshold} to a token other than BOS",
+        note=f"{result.n_text_tokens:,} tokens; pairs: {n_pairs}",
+        columns=("head", "threshold", "prefix length", "pairs", "pairs up to space and case", "all pairs"),
+        rows=tuple(rows),
+        charts=(("", BarChart("matched prefix length (tokens)", places, series, percent=True)),),
+        choices=choices("threshold", sweep, threshold),
+    )
+
+
+def _shares(found: PrefixDistribution, last: int) -> tuple[Estimate | None, ...]:
+    if not found.n_pairs:
+        return (None,) * (last + 1)
+    counts = (*found.exact[:last], sum(found.exact[last:]))
+    return tuple(Estimate(count / found.n_pairs) for count in counts)
+
+
+def _corrupted(result: LongPrefixResult, shown: Sequence[HeadStudy]) -> Figure:
+    groups = tuple(str(study.head) for study in shown)
+    series = (
+        Series("clean", None, tuple(estimate(study.verdict.before) for study in shown)),
+        Series("corrupted", None, tuple(estimate(study.verdict.after) for study in shown), hollow=True),
+    )
+    rows: list[tuple[Value, ...]] = [
+        (str(study.head), condition, *mean_and_interval(interval), None if interval is None else interval.n)
+        for study in result.heads
+        for condition, interval in (("clean", study.verdict.before), ("corrupted", study.verdict.after))
+    ]
+    p = result.parameters
+    drawn = any(value is not None for value in series[0].values)
+    chart = BarChart("solid: clean; hollow: corrupted", groups, series, by_place=True)
+    return Figure(
+        name="corrupted",
+        title="Natural examples cut to a prefix of one token",
+        measure="Mean attention before and after token source−2 is replaced, prefix ≥ 2 before",
+        note=f"all heads on the same {result.n_corrupted} examples, {p.n_draws} draws, seed {p.seed}",
+        columns=("head", "condition", "mean", "lower", "upper", "n"),
+        rows=tuple(rows),
+        charts=(("", chart),) if drawn else (),
+    )
+
+
+def _verdicts(result: LongPrefixResult) -> Figure:
+    rule = result.parameters.rule
+    rows: list[tuple[Value, ...]] = []
+    dots: list[DotRow] = []
+    for study in result.heads:
+        v = study.verdict
+        rows.append(
+            (
+                str(study.head),
+                v.kind,
+                v.reason,
+                *mean_and_interval(v.long_gain),
+                *mean_and_interval(v.one_share),
+                *mean_and_interval(v.kept),
+                study.control,
+            )
+        )
+        if v.long_gain.lower >= rule.min_gain:
+            dots.append(DotRow(f"{study.head} gain at one / two or more", estimate(v.one_share)))
+            dots.append(DotRow(f"{study.head} kept after corruption", estimate(v.kept), 1))
+    parts = ("", " lower", " upper")
+    columns = ["head", "verdict", "reason"]
+    columns += [f"{name}{part}" for name in ("long gain", "one share", "kept") for part in parts]
+    chart = DotChart(tuple(dots), 0.0, 1.0, rule.max_one_share)
+    return Figure(
+        name="verdicts",
+        title="What the verdicts rest on",
+        measure=f"Both below {rule.max_one_share:g}: long-prefix; both at least {rule.max_one_share:g}: standard",
+        note=f"95% bootstrap intervals; label-shuffled controls: {result.parameters.n_shuffles} a head",
+        columns=(*columns, "false verdicts of shuffled labels"),
+        rows=tuple(rows),
+        charts=(("", chart),) if dots else (),
+    )

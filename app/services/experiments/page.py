@@ -1,0 +1,175 @@
+"""Use cases of the pages of experiments, and what experiments found of a head."""
+
+import csv
+import io
+import json
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.domain.experiments.ablation import HeadAblationResult, PolysemanticityResult
+from app.domain.experiments.feature_check import FeatureCheckResult
+from app.domain.experiments.findings import head_findings
+from app.domain.experiments.known_heads import KnownHeadsResult
+from app.domain.experiments.long_prefix import LongPrefixResult
+from app.domain.experiments.rankings import WeightVsFveResult
+from app.domain.experiments.records import Result, StoredExperiment
+from app.domain.experiments.scan import UniversalityResult
+from app.domain.records import Json
+from app.domain.refs import HeadRef
+from app.domain.slugs import slugify
+from app.errors import NotFound
+from app.services.atlas.page import jobs_under_way
+from app.services.examples.from_records import summarise_run
+from app.services.experiments.figures.ablation import ablation_figures, role_figures
+from app.services.experiments.figures.feature_check import feature_check_figures
+from app.services.experiments.figures.long_prefix import long_prefix_figures
+from app.services.experiments.figures.options import FigureOptions
+from app.services.experiments.figures.rankings import known_head_figures, ranking_figures, scan_figures
+from app.services.experiments.models import (
+    ExperimentPage,
+    ExperimentsPage,
+    ExperimentSummary,
+    Figure,
+    NamedHead,
+    Parameter,
+    ProposedExperiment,
+)
+from app.services.reading.cells import escape_cell
+from app.services.reading.reading import check_head
+from app.services.reading.visibility import Forbidden, Viewer, sees_experiment
+from app.store import experiments as store
+from app.store.atlas.reads import LiveRun
+
+ABLATION = "head-ablation"
+MAX_BESIDE = 3  # scans of other models beside a scan
+Draw = Callable[[Any, FigureOptions], tuple[Figure, ...]]
+_DRAW: dict[type[Result], Draw] = {
+    LongPrefixResult: long_prefix_figures,
+    HeadAblationResult: ablation_figures,
+    PolysemanticityResult: role_figures,
+    WeightVsFveResult: ranking_figures,
+    UniversalityResult: scan_figures,
+    KnownHeadsResult: known_head_figures,
+    FeatureCheckResult: feature_check_figures,
+}
+
+
+def experiments_page(
+    session: Session, run: LiveRun, viewer: Viewer | None, ablate: HeadRef | None = None
+) -> ExperimentsPage:
+    """The experiments of an atlas that the viewer may see, newest first; with how to ablate a head.
+
+    Without a viewer: what everyone may see.
+    Raises NotFound for a head that the model does not have.
+    """
+    stored = store.list_experiments(session, run.slug)
+    listed = [one for one in stored if sees_experiment(viewer, one.request.name)]
+    proposed = None if ablate is None else ProposedExperiment(ablate, ablation_command(run, ablate))
+    return ExperimentsPage(
+        run.slug, summarise_run(run.record), tuple(map(summarise_experiment, listed)), proposed
+    )
+
+
+def newest_ablation(session: Session, run: LiveRun, head: HeadRef) -> str | None:
+    """The id of the newest finished ablation of the head. Raises NotFound for a head that is not there."""
+    check_head(run, head)
+    found = (one.experiment for one in store.findings_of(session, run.slug, head))
+    return next((one.id for one in found if one.request.name == ABLATION), None)
+
+
+def ablation_command(run: LiveRun, head: HeadRef) -> str:
+    """What ablates the head, and in turn those beside it. Raises NotFound for a head that is not there."""
+    check_head(run, head)
+    model = run.record.model.name
+    words = ["head-atlas", "experiment", ABLATION, "--model", model, "--layer", str(head.layer)]
+    if slugify(model) != run.slug:
+        words += ["--name", run.slug]
+    return shlex.join(words)
+
+
+def experiment_page(
+    session: Session, run: LiveRun, viewer: Viewer | None, experiment_id: str, options: FigureOptions
+) -> ExperimentPage:
+    """One experiment. Raises NotFound for one that is not there, or an option that it does not have.
+
+    Raises Forbidden for one that tells a blind viewer what others said.
+    """
+    stored = store.get_experiment(session, run.slug, experiment_id)
+    if not sees_experiment(viewer, stored.request.name):
+        raise Forbidden(
+            f"{stored.request.name} rests on others' roles of heads, which blind annotators do not see"
+        )
+    result = stored.record if stored.state == "done" else None
+    named = {} if result is None else head_findings(result)
+    if isinstance(result, UniversalityResult):
+        beside = store.newest_elsewhere(session, run.slug, stored.request.name, MAX_BESIDE)
+        others = (one.record for one in beside)
+        options = replace(options, others=tuple(one for one in others if isinstance(one, UniversalityResult)))
+    running = jobs_under_way(session) if stored.state == "running" else ()
+    return ExperimentPage(
+        model=run.slug,
+        run=summarise_run(run.record),
+        experiment=summarise_experiment(stored),
+        parameters=tuple(Parameter(key, _text(value)) for key, value in stored.request.parameters.items()),
+        heads=tuple(NamedHead(head, sentence) for head, sentence in sorted(named.items())),
+        figures=() if result is None else figures_of_result(result, options),
+        jobs=tuple(job for job in running if job.fingerprint == stored.id),
+        query=options.query(),
+    )
+
+
+def figures_of_result(result: Result, options: FigureOptions) -> tuple[Figure, ...]:
+    """Raises NotFound for an option that the experiment does not have."""
+    return _DRAW[type(result)](result, options)
+
+
+def figure_of(page: ExperimentPage, name: str | None) -> Figure:
+    """One figure, by default the first. Raises NotFound."""
+    for figure in page.figures:
+        if name is None or figure.name == name:
+            return figure
+    names = ", ".join(figure.name for figure in page.figures) or "none until it is done"
+    raise NotFound(f"the experiment has no such figure; it has {names}")
+
+
+def figure_csv(figure: Figure) -> bytes:
+    """A figure's table; no cell is ever a formula."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(figure.columns)
+    for row in figure.rows:
+        writer.writerow(
+            ["" if cell is None else escape_cell(cell) if isinstance(cell, str) else cell for cell in row]
+        )
+    return text.getvalue().encode()
+
+
+def summarise_experiment(stored: StoredExperiment) -> ExperimentSummary:
+    request = stored.request
+    return ExperimentSummary(
+        id=stored.id,
+        name=request.name,
+        state=stored.state,
+        finding=stored.finding,
+        message=stored.message,
+        created_at=stored.created_at.strftime("%Y-%m-%d %H:%M"),
+        seconds=stored.seconds,
+        seed=request.seed,
+        software=request.software,
+        model_name=request.model_name,
+        model_revision=request.model_revision,
+        processing=request.processing,
+        against_run=request.run,
+    )
+
+
+def _text(value: Json) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(isinstance(item, str | int | float) for item in value):
+        return ", ".join(map(str, value))
+    return json.dumps(value, ensure_ascii=False)

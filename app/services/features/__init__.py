@@ -1,0 +1,1 @@
+"""Feature pages and the list of a layer's features."""

@@ -1,0 +1,56 @@
+"""Parts of a feature's page beyond its examples: one text in full, and figures over all that are stored."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from app.domain.refs import FeatureRef, HeadRef
+from app.services.annotations.models import Citations
+from app.services.examples.models import Align, Pair, RunSummary, TokenLogit
+from app.services.reading.fields import DRAWN
+
+# Upper edges of the bins of distances; the last bin is open.
+DISTANCES = (1, 2, 4, 8, 16, 32, 64, 128)
+LONGEST_PREFIX = 6  # and more
+
+
+@dataclass(frozen=True)
+class WholeExample:
+    """One example of a feature with all the text that the model was given."""
+
+    model: Annotated[str, "The atlas"]
+    feature: Annotated[FeatureRef, "The feature"]
+    head: Annotated[HeadRef | None, "The head whose DFA is shown; null: that of all heads, summed"]
+    run: Annotated[RunSummary, "The run the numbers come from"]
+    align: Annotated[Align, "What stands at the hinge: the end of the matched prefix, or the tokens"]
+    max_activation: Annotated[float, "Largest activation of the feature"]
+    dfa_maximum: Annotated[float, "Largest |DFA| of the head, or of all, over the stored examples"]
+    whole: Annotated[Pair, "The example"]
+    citations: Annotated[
+        Citations | None,
+        "What one's record of the head cites of the feature; null where one may not write",
+        DRAWN,
+    ] = None
+
+
+@dataclass(frozen=True)
+class ExampleFigures:
+    """Over the stored examples, which over-represent strong activations."""
+
+    n: Annotated[int, "Examples with a source token"]
+    prefix_lengths: Annotated[
+        tuple[int, ...], "How many have a matched prefix of 0, 1, 2 ... tokens; the last, or more"
+    ]
+    distances: Annotated[tuple[int, ...], "How many read from at most 1, 2, 4, 8 ... tokens back"]
+    contributions: Annotated[
+        tuple[tuple[float, ...], ...],
+        "What each head adds to the pre-activation of the strongest ten examples",
+    ]
+
+
+@dataclass(frozen=True)
+class SimilarFeature:
+    """Another stored feature of the layer whose decoder row points nearly the same way."""
+
+    feature: Annotated[FeatureRef, "The feature"]
+    cosine: Annotated[float, "Cosine of the decoder rows"]
+    promoted: Annotated[tuple[TokenLogit, ...], "The first tokens it promotes"]

@@ -1,0 +1,57 @@
+"""What the stored examples of a feature have in common, seen through one head or all of them."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.evidence import PrefixLengths, count_evidence
+from app.domain.records import FeatureRecord
+from app.services.examples.through_head import view_through
+from app.services.features.figure_models import DISTANCES, LONGEST_PREFIX, ExampleFigures
+
+N_STRONGEST = 10
+
+
+def example_figures(record: FeatureRecord, head: int | None) -> ExampleFigures:
+    """Counts over all stored examples with a source; contributions over the strongest of the top group."""
+    examples = record.examples
+    if examples is None or not len(examples):
+        return ExampleFigures(0, (), (), ())
+    view = view_through(examples, head)
+    source = view.source[:, 0].astype(np.int64)
+    known = source >= 0
+    prefixes = np.minimum(view.prefix_length[known], LONGEST_PREFIX)
+    # A head that reads the firing token itself reads from no distance; it counts in the first bin.
+    back = np.maximum(examples.position[known] - source[known], 1)
+    bins = np.searchsorted(np.array(DISTANCES), np.minimum(back, DISTANCES[-1]))
+    strongest = examples.head_contribution[record.groups[0].start : record.groups[0].stop][:N_STRONGEST]
+    return ExampleFigures(
+        n=int(known.sum()),
+        prefix_lengths=tuple(np.bincount(prefixes, minlength=LONGEST_PREFIX + 1).tolist()),
+        distances=tuple(np.bincount(bins, minlength=len(DISTANCES)).tolist()),
+        contributions=tuple(tuple(map(float, row)) for row in strongest.T),
+    )
+
+
+def summed_evidence(
+    record: FeatureRecord, sequences: Mapping[int, NDArray[np.int32]], bos_id: int
+) -> dict[str, float]:
+    """Share of the top examples that show each behaviour when the heads are summed, as a run counts it by head.
+
+    sequences: the text of each top example.
+    """
+    examples = record.examples
+    if examples is None or not record.groups:
+        return {}
+    view, top = view_through(examples, None), slice(record.groups[0].start, record.groups[0].stop)
+    promoted = record.promoted.token_id[record.promoted.logit > 0].tolist()
+    counts = count_evidence(
+        np.stack([sequences[int(index)] for index in examples.sequence[top]]),
+        examples.position[top],
+        view.source[top, :1],
+        PrefixLengths(view.prefix_length[top, None], view.prefix_length_fuzzy[top, None]),
+        promoted,
+        bos_id,
+    )
+    return {kind: int(count[0]) / (top.stop - top.start) for kind, count in counts.items()}

@@ -1,0 +1,99 @@
+"""Page dataclasses of features: one feature, and the features of a layer."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from app.domain.records import SaeRecord
+from app.domain.refs import FeatureRef, HeadRef
+from app.services.annotations.models import Citations, NotesPanel
+from app.services.examples.models import (
+    Align,
+    Bins,
+    Fve,
+    Pair,
+    PairGroup,
+    RunSummary,
+    TokenLogit,
+)
+from app.services.features.figure_models import ExampleFigures, SimilarFeature
+from app.services.reading.fields import DRAWN
+
+
+@dataclass(frozen=True)
+class HeadShare:
+    """One head's part in a feature."""
+
+    head: Annotated[HeadRef, "The head"]
+    decoder_weight_norm: Annotated[float, "Norm of the head's slice of the decoder row"]
+    decoder_weight_share: Annotated[float, "That norm over the sum of all heads'"]
+    fve: Annotated[Fve, "Fraction of variance explained by the head"]
+    evidence_counts: Annotated[dict[str, int], "Top examples that show each behaviour through the head"]
+    top_logit: Annotated[
+        float | None,
+        "Logit of the feature's first promoted token through this head's slice; null in older runs",
+    ]
+
+
+@dataclass(frozen=True)
+class FeaturePage:
+    model: Annotated[str, "The atlas"]
+    feature: Annotated[FeatureRef, "The feature"]
+    run: Annotated[RunSummary, "The run the numbers come from"]
+    head: Annotated[HeadRef | None, "The head whose DFA is shown; null: that of all heads, summed"]
+    all_heads: Annotated[bool, "Whether the run kept the DFA of all heads, summed"]
+    align: Annotated[Align, "What stands at the hinge: the end of the matched prefix, or the tokens", DRAWN]
+    whole: Annotated[Pair | None, "The example whose whole text is shown, where one was asked for", DRAWN]
+    n_active: Annotated[int, "Counted tokens where the feature is active"]
+    density: Annotated[float, "n_active over counted tokens"]
+    max_activation: Annotated[float, "Largest activation"]
+    mean_activation: Annotated[float, "Mean activation over active tokens"]
+    heads: Annotated[tuple[HeadShare, ...], "Every head's part in the feature"]
+    promoted: Annotated[tuple[TokenLogit, ...], "Tokens the feature promotes"]
+    suppressed: Annotated[tuple[TokenLogit, ...], "Tokens the feature suppresses"]
+    head_promoted: Annotated[
+        tuple[TokenLogit, ...], "Tokens promoted by the chosen head's slice alone; none for all heads"
+    ]
+    head_suppressed: Annotated[
+        tuple[TokenLogit, ...], "Tokens suppressed by the chosen head's slice alone; none for all heads"
+    ]
+    logit_histogram: Annotated[Bins, "Logit effects over the vocabulary"]
+    activation_histogram: Annotated[Bins, "Activations over active tokens"]
+    evidence: Annotated[
+        dict[str, float], "Share of the top examples that show each behaviour through the head"
+    ]
+    evidence_n: Annotated[int, "Top examples counted"]
+    groups: Annotated[tuple[PairGroup, ...], "Examples with their text by group of activation"]
+    worst_residual: Annotated[float, "Largest residual over the stored examples"]
+    dfa_maximum: Annotated[float, "Largest |DFA| of the chosen head, or of all, over the stored examples"]
+    sae: Annotated[SaeRecord, "The layer's SAE"]
+    similar: Annotated[tuple[SimilarFeature, ...], "Stored features with the most similar decoder rows"]
+    figures: Annotated[ExampleFigures, "What the stored examples have in common through the head"]
+    n_layers: Annotated[int, "Layers of the model"]
+    previous: Annotated[FeatureRef | None, "The stored feature of the layer before this one"]
+    next: Annotated[FeatureRef | None, "The stored feature of the layer after this one"]
+    annotation: Annotated[NotesPanel | None, "Labels and notes; null where nobody annotates", DRAWN] = None
+    citations: Annotated[
+        Citations | None, "What one's record of the head cites here; null where one may not write", DRAWN
+    ] = None
+
+
+@dataclass(frozen=True)
+class FeatureListing:
+    feature: Annotated[FeatureRef, "The feature"]
+    density: Annotated[float, "Share of counted tokens where it is active"]
+    max_activation: Annotated[float, "Largest activation"]
+    head: Annotated[HeadRef, "The head with the largest decoder weight share"]
+    decoder_weight_share: Annotated[float, "That share"]
+    promoted: Annotated[tuple[TokenLogit, ...], "The first tokens it promotes"]
+
+
+@dataclass(frozen=True)
+class LayerPage:
+    model: Annotated[str, "The atlas"]
+    layer: Annotated[int, "The layer, from 0"]
+    run: Annotated[RunSummary, "The run the numbers come from"]
+    sae: Annotated[SaeRecord, "The layer's SAE"]
+    features: Annotated[tuple[FeatureListing, ...], "Stored features by index"]
+    following: Annotated[int | None, "Index to ask for the next page after; null on the last page"]
+    n_layers: Annotated[int, "Layers of the model"]
+    heads: Annotated[tuple[HeadRef, ...], "The heads of the layer"]

@@ -1,0 +1,248 @@
+"""Use cases of a feature's page and of a layer's list of features."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from app.domain.records import ExampleGroup, FeatureRecord, SaeRecord
+from app.domain.refs import FeatureRef, HeadRef
+from app.errors import NotFound
+from app.services.examples import from_records as parts
+from app.services.examples.models import Align, Pair, PairGroup
+from app.services.examples.texts import make_example, make_pair
+from app.services.examples.through_head import view_through
+from app.services.features.figure_models import SimilarFeature, WholeExample
+from app.services.features.figures import example_figures, summed_evidence
+from app.services.features.models import FeatureListing, FeaturePage, HeadShare, LayerPage
+from app.services.reading.reading import Reading, check_head, sae_of
+from app.store.atlas.features import feature_neighbours, get_feature, get_features, list_features
+from app.store.atlas.reads import get_sequences
+
+Through = HeadRef | Literal["all"]  # whose DFA is shown: one head's, or that of all heads summed
+N_TOP_SHOWN = 16
+N_INTERVAL_SHOWN = 4
+N_LISTED = 100  # features on one page of a layer
+N_LISTED_TOKENS = 5
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an example fires: a sequence of the corpus and a position in it."""
+
+    sequence: int
+    position: int
+
+
+def feature_page(
+    reading: Reading,
+    ref: FeatureRef,
+    head: Through | None,
+    align: Align = "prefix",
+    whole: Place | None = None,
+) -> FeaturePage:
+    """Through the given head, or the one with the largest decoder weight share; `whole`: an example shown in full.
+
+    Raises NotFound for a feature or example that is not stored, a head of another layer, or all heads where
+    the run did not keep their sum.
+    """
+    run = reading.run
+    sae, record, chosen = _chosen(reading, ref, head)
+    neighbours = feature_neighbours(reading.session, run, ref)
+    vocabulary, index = reading.vocabulary, _index_of(chosen)
+    sequences = _sequences(reading, record)
+    promoted = parts.whole_logits(record.promoted, vocabulary)
+    return FeaturePage(
+        model=run.slug,
+        feature=ref,
+        run=parts.summarise_run(run.record),
+        head=chosen,
+        all_heads=record.examples is not None and record.examples.summed is not None,
+        align=align,
+        whole=None if whole is None else _whole(reading, record, index, align, whole),
+        n_active=record.n_active,
+        density=record.density,
+        max_activation=record.max_activation,
+        mean_activation=record.mean_activation,
+        heads=_heads(reading, record),
+        promoted=promoted,
+        suppressed=parts.whole_logits(record.suppressed, vocabulary),
+        head_promoted=parts.slice_logits(record.head_promoted, index, vocabulary),
+        head_suppressed=parts.slice_logits(record.head_suppressed, index, vocabulary),
+        logit_histogram=parts.make_bins(record.logit_histogram),
+        activation_histogram=parts.make_bins(record.activation_histogram),
+        evidence=_evidence(reading, record, index, sequences),
+        evidence_n=record.evidence.n_examples,
+        groups=_groups(reading, record, index, align, sequences),
+        worst_residual=record.worst_residual,
+        dfa_maximum=parts.dfa_maximum(record, index),
+        sae=sae,
+        similar=_similar(reading, record),
+        figures=example_figures(record, index),
+        n_layers=run.record.model.n_layers,
+        previous=neighbours.previous,
+        next=neighbours.next,
+    )
+
+
+def whole_example(
+    reading: Reading, ref: FeatureRef, head: Through | None, align: Align, place: Place
+) -> WholeExample:
+    """One example alone, for a request of it. Raises as `feature_page` does."""
+    _, record, chosen = _chosen(reading, ref, head)
+    return WholeExample(
+        model=reading.run.slug,
+        feature=ref,
+        head=chosen,
+        run=parts.summarise_run(reading.run.record),
+        align=align,
+        max_activation=record.max_activation,
+        dfa_maximum=parts.dfa_maximum(record, _index_of(chosen)),
+        whole=_whole(reading, record, _index_of(chosen), align, place),
+    )
+
+
+def _chosen(
+    reading: Reading, ref: FeatureRef, head: Through | None
+) -> tuple[SaeRecord, FeatureRecord, HeadRef | None]:
+    """The feature and the head to see it through; None: all heads."""
+    sae = _layer_sae(reading, ref.layer)
+    if ref.index >= sae.d_sae:
+        raise NotFound(f"layer {ref.layer} has {sae.d_sae} features; {ref} is not one of them")
+    record = get_feature(reading.session, reading.run, ref)
+    if head == "all":
+        if record.examples is not None:
+            view_through(record.examples, None)
+        return sae, record, None
+    chosen = head or largest_head(record)
+    _check_writer(reading, chosen, ref)
+    return sae, record, chosen
+
+
+def _index_of(head: HeadRef | None) -> int | None:
+    return None if head is None else head.head
+
+
+def _whole(reading: Reading, record: FeatureRecord, head: int | None, align: Align, place: Place) -> Pair:
+    examples = record.examples
+    if examples is not None:
+        found = (examples.sequence == place.sequence) & (examples.position == place.position)
+        for index in np.flatnonzero(found)[:1].tolist():
+            group = next(group.name for group in record.groups if group.start <= index < group.stop)
+            tokens = get_sequences(reading.session, reading.run, [place.sequence])[place.sequence]
+            view = view_through(examples, head)
+            example = make_example(examples, view, index, group)
+            return make_pair(example, examples, view, index, tokens, reading.vocabulary, align, whole=True)
+    raise NotFound(f"{record.ref} has no example at {place.sequence}:{place.position}")
+
+
+def _similar(reading: Reading, record: FeatureRecord) -> tuple[SimilarFeature, ...]:
+    if record.similar is None:
+        return ()
+    refs = [FeatureRef(record.ref.layer, int(index)) for index in record.similar.feature_index]
+    others = get_features(reading.session, reading.run, refs, with_examples=False)
+    return tuple(
+        SimilarFeature(
+            other.ref, float(cosine), parts.whole_logits(other.promoted, reading.vocabulary)[:N_LISTED_TOKENS]
+        )
+        for other, cosine in zip(others, record.similar.cosine, strict=True)
+    )
+
+
+def _check_writer(reading: Reading, head: HeadRef, ref: FeatureRef) -> None:
+    check_head(reading.run, head)
+    if head.layer != ref.layer:
+        raise NotFound(f"{head} does not write {ref}: they are of different layers")
+
+
+def layer_page(reading: Reading, layer: int, after: int | None) -> LayerPage:
+    """The layer's stored features by index, those after `after`. Raises NotFound where it has no SAE."""
+    run = reading.run
+    sae = _layer_sae(reading, layer)
+    start = None if after is None else FeatureRef(layer, after)
+    records = list_features(reading.session, run, layer, limit=N_LISTED + 1, after=start)
+    shown = records[:N_LISTED]
+    return LayerPage(
+        model=run.slug,
+        layer=layer,
+        run=parts.summarise_run(run.record),
+        sae=sae,
+        features=tuple(_listing(reading, record) for record in shown),
+        following=shown[-1].ref.index if len(records) > N_LISTED else None,
+        n_layers=run.record.model.n_layers,
+        heads=tuple(HeadRef(layer, head) for head in range(run.record.model.n_heads)),
+    )
+
+
+def largest_head(record: FeatureRecord) -> HeadRef:
+    """The head with the largest decoder weight share, the first of equals."""
+    return HeadRef(record.ref.layer, int(np.argmax(record.decoder_weight_share)))
+
+
+def _layer_sae(reading: Reading, layer: int) -> SaeRecord:
+    sae = sae_of(reading.run, layer)
+    if sae is None:
+        raise NotFound(f"the atlas {reading.run.slug!r} has no SAE for layer {layer}")
+    return sae
+
+
+def _heads(reading: Reading, record: FeatureRecord) -> tuple[HeadShare, ...]:
+    first = record.first_logit_by_head
+    return tuple(
+        HeadShare(
+            head=HeadRef(record.ref.layer, head),
+            decoder_weight_norm=float(record.decoder_weight_norm[head]),
+            decoder_weight_share=float(record.decoder_weight_share[head]),
+            fve=parts.make_fve(record, head),
+            evidence_counts=parts.evidence_counts(record.evidence, head),
+            top_logit=None if first is None else float(first[head]),
+        )
+        for head in range(reading.run.record.model.n_heads)
+    )
+
+
+def _n_shown(group: ExampleGroup) -> int:
+    return N_TOP_SHOWN if group.name == "top" else N_INTERVAL_SHOWN
+
+
+def _sequences(reading: Reading, record: FeatureRecord) -> parts.Sequences:
+    """The text of every example that is shown, and of the whole top group, over which evidence is counted."""
+    wanted: set[int] = set()
+    for place, group in enumerate(record.groups):
+        wanted |= parts.sequences_of(record, group, group.stop if place == 0 else _n_shown(group))
+    return get_sequences(reading.session, reading.run, wanted)
+
+
+def _evidence(
+    reading: Reading, record: FeatureRecord, head: int | None, sequences: parts.Sequences
+) -> dict[str, float]:
+    if head is None:
+        return summed_evidence(record, sequences, reading.run.record.model.bos_token_id)
+    return parts.evidence_shares(record.evidence, head)
+
+
+def _groups(
+    reading: Reading, record: FeatureRecord, head: int | None, align: Align, sequences: parts.Sequences
+) -> tuple[PairGroup, ...]:
+    if record.examples is None:
+        return ()
+    vocabulary = reading.vocabulary
+    return tuple(
+        PairGroup(
+            parts.make_group(group),
+            parts.group_pairs(record, group, head, _n_shown(group), sequences, vocabulary, align),
+        )
+        for group in record.groups
+    )
+
+
+def _listing(reading: Reading, record: FeatureRecord) -> FeatureListing:
+    head = largest_head(record)
+    return FeatureListing(
+        feature=record.ref,
+        density=record.density,
+        max_activation=record.max_activation,
+        head=head,
+        decoder_weight_share=float(record.decoder_weight_share[head.head]),
+        promoted=parts.whole_logits(record.promoted, reading.vocabulary)[:N_LISTED_TOKENS],
+    )

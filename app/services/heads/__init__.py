@@ -1,0 +1,1 @@
+"""Head pages: top features, scores, examples, with the annotation panel."""

@@ -1,0 +1,57 @@
+"""Page dataclasses of head pages: every field with its help, for HTML and JSON alike."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from app.domain.records import Ranking, SaeRecord
+from app.domain.refs import FeatureRef, HeadRef
+from app.services.annotations.models import Panel
+from app.services.examples.models import (
+    Align,
+    FeatureThroughHead,
+    HeadFinding,
+    RunSummary,
+)
+from app.services.reading.fields import DRAWN
+from app.services.reading.scores import Standing
+
+
+@dataclass(frozen=True)
+class HeadPage:
+    model: Annotated[str, "The atlas"]
+    head: Annotated[HeadRef, "The head"]
+    run: Annotated[RunSummary, "The run the numbers come from"]
+    scores: Annotated[dict[str, float], "The head's scores by name"]
+    rank: Annotated[Ranking, "What the features are ranked by"]
+    align: Annotated[Align, "What stands at the hinge: the end of the matched prefix, or the tokens", DRAWN]
+    open: Annotated[FeatureRef | None, "The row that was asked to be open; null for the strongest", DRAWN]
+    open_group: Annotated[int, "Which of its groups of activation", DRAWN]
+    features: Annotated[tuple[FeatureThroughHead, ...], "The head's top features, best first"]
+    k: Annotated[int, "How many features were asked for"]
+    previous: Annotated[HeadRef | None, "The head before this one"]
+    next: Annotated[HeadRef | None, "The head after this one"]
+    n_layers: Annotated[int, "Layers of the model"]
+    n_heads: Annotated[int, "Heads in a layer"]
+    sae: Annotated[SaeRecord | None, "The layer's SAE; null where the atlas has none"]
+    concentration: Annotated[float | None, "The head's largest decoder weight share among live features"]
+    rank_correlation: Annotated[
+        float | None, "Spearman correlation of decoder weight share and FVE over its features"
+    ]
+    top_overlap: Annotated[int | None, "Features that are in the top ten by both rankings"]
+    standings: Annotated[tuple[Standing, ...], "Each score among all heads", DRAWN]
+    experiments: Annotated[tuple[HeadFinding, ...], "What experiments found of the head, newest first"] = ()
+    annotation: Annotated[Panel | None, "The form beside it; null where nobody annotates", DRAWN] = None
+
+
+@dataclass(frozen=True)
+class FeatureRow:
+    """One row of a head's page, for a request of that row alone."""
+
+    model: Annotated[str, "The atlas"]
+    head: Annotated[HeadRef, "The head"]
+    run: Annotated[RunSummary, "The run the numbers come from"]
+    rank: Annotated[Ranking, "What the features are ranked by"]
+    align: Annotated[Align, "What stands at the hinge: the end of the matched prefix, or the tokens", DRAWN]
+    k: Annotated[int, "How many features were asked for"]
+    row: Annotated[FeatureThroughHead, "The row"]
+    annotation: Annotated[Panel | None, "The form of the page; null where nobody annotates", DRAWN] = None

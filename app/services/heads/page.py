@@ -1,0 +1,180 @@
+"""Head pages: from the store to a page dataclass, in a fixed number of queries."""
+
+from dataclasses import dataclass
+
+from app.domain.records import FeatureRecord, RankedFeature, Ranking
+from app.domain.refs import FeatureRef, HeadRef
+from app.errors import NotFound
+from app.services.examples import from_records as parts
+from app.services.examples.models import Align, FeatureThroughHead, Pair, PairGroup
+from app.services.heads.experiments import experiments_of
+from app.services.heads.models import FeatureRow, HeadPage
+from app.services.reading.reading import Reading, check_head, sae_of
+from app.services.reading.scores import standings_of
+from app.services.reading.visibility import Viewer
+from app.store.atlas.features import get_features
+from app.store.atlas.reads import LiveRun, get_ranking, get_sequences
+
+N_SHOWN = 10  # examples of one group in an opened row
+
+
+@dataclass(frozen=True)
+class HeadQuestion:
+    """Which head, ranked how, and which row is open: a feature, or None for the strongest."""
+
+    head: HeadRef
+    rank: Ranking = "decoder_weight"
+    k: int = 10
+    open_feature: FeatureRef | None = None
+    open_group: int = 0
+    open_all: bool = False  # every row, for pages that cannot ask for one later
+    align: Align = "prefix"
+    viewer: Viewer | None = None  # whose page it is; None: what everyone may see
+
+
+def _neighbour(run: LiveRun, head: HeadRef, step: int) -> HeadRef | None:
+    model = run.record.model
+    index = head.layer * model.n_heads + head.head + step
+    if not 0 <= index < model.n_layers * model.n_heads:
+        return None
+    return HeadRef(*divmod(index, model.n_heads))
+
+
+def head_page(reading: Reading, question: HeadQuestion) -> HeadPage:
+    """Raises NotFound for a head that the model does not have."""
+    run, ref = reading.run, question.head
+    check_head(run, ref)
+    heads = reading.heads
+    head = next((record for record in heads if record.ref == ref), None)
+    if head is None:
+        raise NotFound(f"no scores of {ref} in the atlas {run.slug!r}")
+    return HeadPage(
+        model=run.slug,
+        head=ref,
+        run=parts.summarise_run(run.record),
+        scores=head.scores,
+        rank=question.rank,
+        align=question.align,
+        open=question.open_feature,
+        open_group=question.open_group,
+        features=_rows(reading, question),
+        k=question.k,
+        previous=_neighbour(run, ref, -1),
+        next=_neighbour(run, ref, 1),
+        n_layers=run.record.model.n_layers,
+        n_heads=run.record.model.n_heads,
+        sae=sae_of(run, ref.layer),
+        concentration=head.concentration,
+        rank_correlation=head.rank_correlation,
+        top_overlap=head.top_overlap,
+        standings=standings_of(heads, ref),
+        experiments=experiments_of(reading.session, run, ref, question.viewer),
+    )
+
+
+def feature_row(reading: Reading, question: HeadQuestion) -> FeatureRow:
+    """The opened row of a head's page alone. Raises NotFound where the feature is not in the ranking."""
+    check_head(reading.run, question.head)
+    rows = _rows(reading, question, only=question.open_feature)
+    if not rows:
+        raise NotFound(f"{question.open_feature} is not among the top features of {question.head}")
+    return FeatureRow(
+        model=reading.run.slug,
+        head=question.head,
+        run=parts.summarise_run(reading.run.record),
+        rank=question.rank,
+        align=question.align,
+        k=question.k,
+        row=rows[0],
+    )
+
+
+def _rows(
+    reading: Reading, question: HeadQuestion, only: FeatureRef | None = None
+) -> tuple[FeatureThroughHead, ...]:
+    """The head's top features with the text that their rows show, in three queries."""
+    ranking = get_ranking(reading.session, reading.run, question.head, question.rank, question.k)
+    places = [place for place in ranking.features if only is None or place.ref == only]
+    records = get_features(reading.session, reading.run, [place.ref for place in places], with_examples=True)
+    opened = question.open_feature or (places[0].ref if places else None)
+    shown = [_groups_shown(record, question, opened) for record in records]
+    wanted: set[int] = set()
+    for record, (strongest, open_group) in zip(records, shown, strict=True):
+        wanted |= parts.sequences_of(record, strongest, 1) if strongest else set()
+        wanted |= parts.sequences_of(record, open_group, N_SHOWN) if open_group else set()
+    sequences = get_sequences(reading.session, reading.run, wanted)
+    rows: list[FeatureThroughHead] = []
+    for place, record, (strongest, open_group) in zip(places, records, shown, strict=True):
+        first = _pairs(reading, question, record, strongest, 1, sequences) if strongest else ()
+        pairs = None
+        if open_group:
+            shown_pairs = _pairs(reading, question, record, open_group, N_SHOWN, sequences)
+            pairs = PairGroup(parts.make_group(open_group), shown_pairs)
+        rows.append(_row(reading, question.head, place, record, first, pairs))
+    return tuple(rows)
+
+
+def _pairs(
+    reading: Reading,
+    question: HeadQuestion,
+    record: FeatureRecord,
+    group: parts.ExampleGroup,
+    n_shown: int,
+    sequences: parts.Sequences,
+) -> tuple[Pair, ...]:
+    head, vocabulary = question.head.head, reading.vocabulary
+    return parts.group_pairs(record, group, head, n_shown, sequences, vocabulary, question.align)
+
+
+def _groups_shown(
+    record: FeatureRecord, question: HeadQuestion, opened: FeatureRef | None
+) -> tuple[parts.ExampleGroup | None, parts.ExampleGroup | None]:
+    """The group of the strongest example, and the group to show in full where the row is open."""
+    if record.examples is None or not record.groups or record.groups[0].stop == record.groups[0].start:
+        return None, None
+    if question.open_all:
+        return record.groups[0], record.groups[0]
+    if record.ref != opened:
+        return record.groups[0], None
+    if question.open_group >= len(record.groups):
+        raise NotFound(f"{record.ref} has no group of activation {question.open_group}")
+    return record.groups[0], record.groups[question.open_group]
+
+
+def _row(
+    reading: Reading,
+    ref: HeadRef,
+    place: RankedFeature,
+    record: FeatureRecord,
+    first: tuple[Pair, ...],
+    opened: PairGroup | None,
+) -> FeatureThroughHead:
+    head, vocabulary = ref.head, reading.vocabulary
+    return FeatureThroughHead(
+        feature=record.ref,
+        rank=place.rank,
+        other_rank=place.other_rank,
+        decoder_weight_share=float(record.decoder_weight_share[head]),
+        decoder_weight_norm=float(record.decoder_weight_norm[head]),
+        density=record.density,
+        n_active=record.n_active,
+        max_activation=record.max_activation,
+        mean_activation=record.mean_activation,
+        fve=parts.make_fve(record, head),
+        promoted=parts.whole_logits(record.promoted, vocabulary),
+        suppressed=parts.whole_logits(record.suppressed, vocabulary),
+        head_promoted=parts.head_logits(record.head_promoted, head, vocabulary),
+        head_suppressed=parts.head_logits(record.head_suppressed, head, vocabulary),
+        evidence=parts.evidence_shares(record.evidence, head),
+        evidence_counts=parts.evidence_counts(record.evidence, head),
+        evidence_n=record.evidence.n_examples,
+        examples=parts.make_examples(record, head),
+        groups=tuple(parts.make_group(group) for group in record.groups),
+        worst_residual=record.worst_residual,
+        shares_by_head=tuple(float(share) for share in record.decoder_weight_share),
+        fve_by_head=parts.fve_by_head(record),
+        activation_histogram=parts.make_bins(record.activation_histogram),
+        dfa_maximum=parts.dfa_maximum(record, head),
+        strongest=first[0] if first else None,
+        opened=opened,
+    )

@@ -1,0 +1,1 @@
+"""Reading a typed prompt: the page, the queue and the worker process."""

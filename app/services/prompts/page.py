@@ -1,0 +1,143 @@
+"""Use case of a prompt: a question to the model's process, and its answer as a page."""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from app.domain.prompts import MAX_CHARACTERS, PromptOpening, PromptQuestion
+from app.domain.refs import FeatureRef, HeadRef
+from app.errors import NotFound
+from app.services.examples import from_records as parts
+from app.services.prompts.models import PromptPage, PromptReading, PromptState
+from app.services.prompts.process import PromptFailed
+from app.services.prompts.queue import Job, PromptQueue, QueueFull, Waiting
+from app.services.prompts.readings import make_reading
+from app.services.reading.reading import Reading, check_head, sae_of
+from app.store.atlas.reads import get_report
+
+EXAMPLES = (
+    "When Mary and John went to the store, John gave a drink to Mary. When Mary and John went home,",
+    "def add(self, value):\n    self.items.append(value)\n\ndef remove(self, value):\n    self.items.",
+    "The quick brown fox jumps over the lazy dog. The quick brown",
+)
+WAIT_S = 1.5  # for a quick answer to come with the page
+
+
+@dataclass(frozen=True)
+class PromptDesk:
+    """What a server needs to answer prompts; without a queue, why it does not."""
+
+    queue: PromptQueue | None
+    reason: str
+    cache_dir: str = ""
+
+    def close(self) -> None:
+        if self.queue is not None:
+            self.queue.close()
+
+
+@dataclass(frozen=True)
+class PromptRequest:
+    """A text, and what to look at; None where that is left to the text."""
+
+    text: str = ""
+    head: HeadRef | None = None
+    feature: FeatureRef | None = None
+    dest: int | None = None
+
+
+def prompt_page(
+    reading: Reading, desk: PromptDesk, request: PromptRequest, wait_s: float = WAIT_S
+) -> PromptPage:
+    """Raises NotFound for a head or feature that the model does not have."""
+    question = _question(reading, request)
+    queue = desk.queue
+    if len(request.text) > MAX_CHARACTERS:
+        problem = f"The text has {len(request.text)} characters; at most {MAX_CHARACTERS} are read."
+        return _page(reading, desk, request, "failed", problem=problem)
+    if queue is None:
+        return _page(reading, desk, request, "unavailable", problem=desk.reason)
+    if question is None:
+        return _page(reading, desk, request, "ready")
+    try:
+        outcome = queue.ask(_job(reading, desk, question), wait_s)
+    except QueueFull as full:
+        return _page(reading, desk, request, "failed", problem=str(full))
+    if isinstance(outcome, Waiting):
+        return _page(reading, desk, request, "waiting", waiting=outcome)
+    if isinstance(outcome, PromptFailed):
+        return _page(reading, desk, request, "failed", problem=str(outcome))
+    return _page(reading, desk, request, "answered", shown=make_reading(reading, question.layer, outcome))
+
+
+def _question(reading: Reading, request: PromptRequest) -> PromptQuestion | None:
+    """None where there is no text yet."""
+    head, feature = request.head, request.feature
+    if head is not None:
+        check_head(reading.run, head)
+    if feature is not None:
+        _check_feature(reading, feature, head)
+    if not request.text.strip():
+        return None
+    at = feature or head or _first_head(reading)
+    return PromptQuestion(
+        text=request.text,
+        layer=at.layer,
+        head=head.head if head is not None else at.head if isinstance(at, HeadRef) else None,
+        feature=feature.index if feature is not None else None,
+        dest=request.dest,
+    )
+
+
+def _check_feature(reading: Reading, feature: FeatureRef, head: HeadRef | None) -> None:
+    sae = sae_of(reading.run, feature.layer)
+    if sae is None:
+        raise NotFound(f"this atlas has no SAE for layer {feature.layer}, so it knows nothing of {feature}")
+    if feature.index >= sae.d_sae:
+        raise NotFound(f"layer {feature.layer} has {sae.d_sae} features; {feature} is not one of them")
+    if head is not None and head.layer != feature.layer:
+        raise NotFound(f"{head} is of another layer than {feature} and writes nothing of it")
+
+
+def _first_head(reading: Reading) -> HeadRef:
+    """Where nothing was chosen: the head with the largest induction score in a layer with an SAE."""
+    layers = {sae.layer for sae in reading.run.record.saes}
+    heads = [head for head in reading.heads if head.ref.layer in layers] or list(reading.heads)
+    return max(heads, key=lambda head: head.scores.get("induction", 0.0)).ref
+
+
+def _job(reading: Reading, desk: PromptDesk, question: PromptQuestion) -> Job:
+    run = reading.run
+    details = get_report(reading.session, run).details
+    sources = cast(dict[str, Any] | None, details.get("sources"))
+    return Job(run.record.fingerprint, question, PromptOpening(run.record.plan, sources, desk.cache_dir))
+
+
+def _page(
+    reading: Reading,
+    desk: PromptDesk,
+    request: PromptRequest,
+    state: PromptState,
+    problem: str | None = None,
+    waiting: Waiting | None = None,
+    shown: PromptReading | None = None,
+) -> PromptPage:
+    record = reading.run.record
+    return PromptPage(
+        model=reading.run.slug,
+        run=parts.summarise_run(record),
+        state=state,
+        problem=problem,
+        text=request.text,
+        at=str(request.feature or request.head or ""),
+        head=request.head,
+        feature=request.feature,
+        dest=request.dest,
+        ahead=waiting.ahead if waiting else 0,
+        loading=waiting.loading if waiting else False,
+        max_characters=MAX_CHARACTERS,
+        max_tokens=record.context_size - 1,
+        job_seconds=desk.queue.limits.job_s if desk.queue else 0.0,
+        sae_layers=tuple(sae.layer for sae in record.saes),
+        reading=shown,
+        examples=EXAMPLES,
+    )

@@ -1,0 +1,184 @@
+"""Texts that wait for the model: a bounded queue, one job at a time, and the answers of late."""
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from app.domain.prompts import PromptAnswer, PromptOpening, PromptQuestion
+from app.errors import AppError
+from app.services.prompts.process import ProcessLost, PromptFailed, PromptProcess
+
+N_KEPT = 64  # answers
+_log = logging.getLogger(__name__)
+
+
+class QueueFull(AppError):
+    """As many texts wait as may."""
+
+    status_code = 503
+
+
+class Answerer(Protocol):
+    """A process that answers for the run it has opened."""
+
+    def open(self, opening: PromptOpening) -> None: ...
+
+    def ask(self, question: PromptQuestion, seconds: float) -> PromptAnswer: ...
+
+    def kill(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class PromptLimits:
+    job_s: float = 60.0
+    n_waiting: int = 8
+    idle_s: float = 600.0  # then the process ends, and with it the memory it takes
+
+
+@dataclass(frozen=True)
+class Job:
+    """A question of one run. Equal jobs are one."""
+
+    run: str  # fingerprint
+    question: PromptQuestion
+    opening: PromptOpening = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Not answered yet. ahead: jobs before it; loading: whether the model has to be loaded first."""
+
+    ahead: int
+    loading: bool
+
+
+Outcome = PromptAnswer | PromptFailed | Waiting
+
+
+class PromptQueue:
+    """Asked by many threads, answered by one of its own, which alone touches the process."""
+
+    def __init__(
+        self,
+        limits: PromptLimits | None = None,
+        start: Callable[[], Answerer] = PromptProcess,
+    ) -> None:
+        self.limits = limits or PromptLimits()
+        self._start = start
+        self._changed = threading.Condition()
+        self._jobs: OrderedDict[Job, None] = OrderedDict()  # the first one is under way
+        self._done: OrderedDict[Job, PromptAnswer | PromptFailed] = OrderedDict()
+        self._thread: threading.Thread | None = None
+        self._process: Answerer | None = None
+        self._loaded: str | None = None  # the run that the process has opened
+        self._closed = False
+
+    def ask(self, job: Job, wait_s: float) -> Outcome:
+        """The answer if it is there within wait_s. A failure is told once: asking again tries again.
+
+        Raises QueueFull.
+        """
+        deadline = time.monotonic() + wait_s
+        with self._changed:
+            self._enqueue(job)
+            while job not in self._done and (left := deadline - time.monotonic()) > 0 and not self._closed:
+                self._changed.wait(left)
+            outcome = self._done.get(job)
+            if isinstance(outcome, PromptFailed):
+                del self._done[job]
+            if outcome is not None:
+                return outcome
+            ahead = list(self._jobs).index(job) if job in self._jobs else 0
+            return Waiting(ahead, self._loaded != job.run)
+
+    def close(self) -> None:
+        """Ends the process at once; what waits is not answered."""
+        with self._changed:
+            self._closed = True
+            if self._process is not None:
+                self._process.kill()
+            self._changed.notify_all()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    def _enqueue(self, job: Job) -> None:
+        if job in self._done:
+            self._done.move_to_end(job)
+            return
+        if job in self._jobs or self._closed:
+            return
+        if len(self._jobs) > self.limits.n_waiting:
+            raise QueueFull(
+                f"{self.limits.n_waiting} texts wait for the model already; try again in a moment"
+            )
+        self._jobs[job] = None
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="prompts", daemon=True)
+            self._thread.start()
+        self._changed.notify_all()
+
+    def _work(self) -> None:
+        while not self._closed:
+            job = self._next()
+            if job is None or job.run != self._loaded:
+                self._let_go()
+            if job is None:
+                continue
+            outcome = self._outcome(job)
+            with self._changed:
+                self._jobs.pop(job)
+                self._done[job] = outcome
+                while len(self._done) > N_KEPT:
+                    self._done.popitem(last=False)
+                self._changed.notify_all()
+        self._let_go()
+
+    def _next(self) -> Job | None:
+        """The next job; None after a while without any, and when closing."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._jobs, self.limits.idle_s)
+            return None if self._closed else next(iter(self._jobs), None)
+
+    def _outcome(self, job: Job) -> PromptAnswer | PromptFailed:
+        try:
+            if self._process is None:
+                self._open(job)
+            if self._process is None:
+                return ProcessLost("the server is stopping")
+            return self._process.ask(job.question, self.limits.job_s)
+        except ProcessLost as error:
+            self._forget()
+            return error
+        except PromptFailed as error:
+            return error
+        except Exception as error:
+            # A thread that ends would leave every text waiting for good.
+            _log.exception("a prompt failed")
+            self._let_go()
+            return ProcessLost(f"the model's process failed: {type(error).__name__}")
+
+    def _open(self, job: Job) -> None:
+        process = self._start()
+        with self._changed:
+            if self._closed:
+                process.close()
+                return
+            self._process = process
+        process.open(job.opening)
+        self._loaded = job.run
+
+    def _let_go(self) -> None:
+        if self._process is not None:
+            self._process.close()
+        self._forget()
+
+    def _forget(self) -> None:
+        with self._changed:
+            self._process, self._loaded = None, None

@@ -1,0 +1,1 @@
+"""What every page reads through: context, caches, visibility, field help, JSON."""

@@ -1,0 +1,47 @@
+"""What does not change while a run is live and takes longer to read than to draw."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy.orm import Session
+
+from app.domain.evidence import normalised_ids
+from app.domain.records import HeadRecord
+from app.domain.tokens import Vocabulary
+from app.services.reading.token_index import TokenIndex
+from app.store.atlas.reads import LiveRun, get_heads, get_vocabulary
+
+
+class RunCache:
+    """Keeps the newest few runs. Threads may read a run twice at first; they get equal values."""
+
+    def __init__(self, size: int = 12) -> None:
+        self._size = size
+        self._kept: dict[tuple[str, int, str], Any] = {}
+
+    def vocabulary(self, session: Session, run: LiveRun) -> Vocabulary:
+        return self._get("vocabulary", run, lambda: Vocabulary.from_blob(get_vocabulary(session, run).blob))
+
+    def heads(self, session: Session, run: LiveRun) -> tuple[HeadRecord, ...]:
+        """Every head in order of layer and head."""
+        return self._get("heads", run, lambda: tuple(get_heads(session, run)))
+
+    def normalised_ids(self, session: Session, run: LiveRun) -> NDArray[np.int64]:
+        """Each token's id up to a leading space and letter case."""
+        return self._get("normalised_ids", run, lambda: normalised_ids(self.vocabulary(session, run)))
+
+    def token_index(self, session: Session, run: LiveRun) -> TokenIndex:
+        """Which tokens have a given text."""
+        return self._get("token_index", run, lambda: TokenIndex.of(self.vocabulary(session, run)))
+
+    def _get(self, kind: str, run: LiveRun, load: Callable[[], Any]) -> Any:
+        key = (kind, run.id, run.record.fingerprint)
+        kept = self._kept.get(key)
+        if kept is None:
+            kept = load()
+            while len(self._kept) >= self._size:
+                self._kept.pop(next(iter(self._kept)), None)
+            self._kept[key] = kept
+        return kept

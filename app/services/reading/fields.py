@@ -1,0 +1,30 @@
+"""Fields of page dataclasses with their help texts."""
+
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any, get_type_hints
+
+DRAWN = "drawn"  # marks a field that serves the drawing of the page only: it is not in the JSON twin
+
+
+@dataclass(frozen=True)
+class FieldHelp:
+    """One field of a page dataclass: its type and what it holds."""
+
+    name: str
+    hint: Any
+    help: str
+    in_json: bool
+
+
+@cache
+def described_fields(page: type) -> tuple[FieldHelp, ...]:
+    """The fields of a page dataclass with the help in their annotations, empty where there is none."""
+    hints = get_type_hints(page, include_extras=True)
+    described: list[FieldHelp] = []
+    for part in fields(page):
+        hint, notes = hints[part.name], ("",)
+        if hasattr(hint, "__metadata__"):
+            hint, notes = hint.__origin__, hint.__metadata__
+        described.append(FieldHelp(part.name, hint, notes[0], DRAWN not in notes[1:]))
+    return tuple(described)

@@ -1,0 +1,53 @@
+"""Head scores: names, display order, and ranks among all heads."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from app.domain.records import HeadRecord
+from app.domain.refs import HeadRef
+
+CONCENTRATION = "concentration"
+# What a newcomer looks for first leads; other scores follow by name.
+LEADING_SCORES = ("induction", "previous_token", "duplicate_token", "copying", CONCENTRATION)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One head's score among all heads of the model."""
+
+    name: Annotated[str, "The score"]
+    value: Annotated[float, "Its value"]
+    place: Annotated[int, "Place among all heads, 1 being the largest value"]
+    values: Annotated[tuple[float, ...], "The values of all heads, in order of layer and head"]
+
+
+def all_scores(head: HeadRecord) -> dict[str, float]:
+    """The head's scores, concentration among them where the layer has an SAE."""
+    if head.concentration is None:
+        return head.scores
+    return {**head.scores, CONCENTRATION: head.concentration}
+
+
+def in_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Names of scores in the order that pages show them."""
+    found = set(names)
+    leading = [name for name in LEADING_SCORES if name in found]
+    return (*leading, *sorted(found.difference(leading)))
+
+
+def score_names(heads: Iterable[HeadRecord]) -> tuple[str, ...]:
+    """Every score that any of the heads has, in the order that pages show them."""
+    return in_order(name for head in heads for name in all_scores(head))
+
+
+def standings_of(heads: Sequence[HeadRecord], ref: HeadRef) -> tuple[Standing, ...]:
+    tables = {head.ref: all_scores(head) for head in heads}
+    standings: list[Standing] = []
+    for name in in_order(tables[ref]):
+        value = tables[ref][name]
+        values = tuple(scores[name] for scores in tables.values() if name in scores)
+        place = 1 + sum(other > value for other in values if math.isfinite(other))
+        standings.append(Standing(name, value, place, values))
+    return tuple(standings)

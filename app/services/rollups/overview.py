@@ -1,0 +1,216 @@
+"""The annotations of an atlas at a glance, for every page that shows them: progress, tallies, layers, novelty."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Annotated
+
+from sqlalchemy.orm import Session
+
+from app.domain.annotations.head_types import HeadType
+from app.domain.annotations.layer_table import LayerRow
+from app.domain.annotations.records import HeadAnnotation, Revision, Status
+from app.domain.annotations.roles import Family
+from app.domain.annotations.tallies import Tally
+from app.domain.refs import HeadRef
+from app.services.reading.visibility import Viewer, visible_records
+from app.services.rollups.published import published_for, visible_published
+from app.services.rollups.rollup import RollUp, add_up, submitted_heads
+from app.store.annotations import get_atlas_id
+from app.store.annotators import CONSENSUS
+from app.store.atlas.reads import LiveRun
+
+
+@dataclass(frozen=True)
+class GroupCount:
+    """One group among a head's top features. A group of no name is the unclear or unlabelled ones."""
+
+    name: Annotated[str, "Its name; empty for features that are unclear or not labelled"]
+    family: Annotated[Family, "Its family, which gives the colour"]
+    count: Annotated[int, "How many of the top features are in it"]
+
+
+@dataclass(frozen=True)
+class HeadSummary:
+    """One annotator's record of one head, as a cell of a grid or a row of a table shows it.
+
+    groups: largest first, the unclear and unlabelled features last; their counts add up to n_features, the top k.
+    novel: groups that no earlier head of the same annotator has (submitted heads only).
+    """
+
+    head: HeadRef
+    annotator: str
+    status: Status
+    head_type: HeadType | None
+    provisional: bool
+    overridden: bool
+    roles: tuple[str, ...]
+    groups: tuple[GroupCount, ...]
+    n_features: int
+    surprising: bool
+    novel: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Heads with a submitted record: of the viewer, of anyone else, and of both, as far as the viewer may know.
+
+    n_heads: heads with features to annotate. next: the first of them, layers upwards, of which the viewer has
+    neither submitted nor skipped a record.
+    """
+
+    n_heads: int
+    mine: frozenset[HeadRef]
+    others: frozenset[HeadRef]
+    next: HeadRef | None
+
+    @property
+    def both(self) -> frozenset[HeadRef]:
+        return self.mine & self.others
+
+
+@dataclass(frozen=True)
+class PublishedTotals:
+    """The totals that the published reference prints, for heads of the whole model."""
+
+    source: Annotated[str, "The source"]
+    n_heads: Annotated[int, "Heads that it speaks of"]
+    n_surprising: Annotated[int, "Heads that it calls surprising"]
+    by_type: Annotated[dict[HeadType, int], "Heads of each type that it counts"]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What is annotated, as far as the viewer may see it; of one annotator where it is about labels.
+
+    by: whose labels these are; None while nobody has submitted any. annotators: whose labels could be shown.
+    novel: heads in order with groups that no earlier head has; novelty: how many of them up to each layer.
+    published: None where there is none, and for a blind viewer with published heads still hidden.
+    """
+
+    by: str | None
+    annotators: tuple[str, ...]
+    progress: Progress
+    heads: dict[HeadRef, HeadSummary]
+    tally: Tally
+    layers: tuple[LayerRow, ...]
+    novel: dict[HeadRef, tuple[str, ...]]
+    novelty: tuple[int, ...]
+    n_surprising: int
+    published: PublishedTotals | None
+
+
+def overview(session: Session, run: LiveRun, viewer: Viewer, by: str | None = None) -> Overview:
+    """Of the annotator `by`; by default the consensus where there is one, else the viewer, else the first by name.
+
+    One read of the records. A name that nobody visible has gives empty tables.
+    """
+    records = visible_records(session, get_atlas_id(session, run.slug), viewer)
+    return overview_of(session, run, viewer, records, by)
+
+
+def overview_of(
+    session: Session, run: LiveRun, viewer: Viewer, records: list[Revision], by: str | None = None
+) -> Overview:
+    """The same from records that the viewer may see."""
+    submitted = submitted_heads(records)
+    chosen = by if by is not None else default_annotator(submitted, viewer)
+    model = run.record.model
+    added = add_up(chosen or "", submitted.get(chosen or "", {}), model.n_layers, model.n_heads)
+    return Overview(
+        by=chosen,
+        annotators=tuple(sorted(submitted)),
+        progress=_progress(run, viewer, records, submitted),
+        heads=summaries(records, added),
+        tally=added.tally,
+        layers=added.layers,
+        novel=added.novel,
+        novelty=novelty_by_layer(added.novel, model.n_layers),
+        n_surprising=added.n_surprising,
+        published=published_totals(session, run, viewer),
+    )
+
+
+def default_annotator(submitted: Mapping[str, object], viewer: Viewer) -> str | None:
+    """Whose labels a page shows unless it is told."""
+    candidates = (CONSENSUS, viewer.name, *sorted(submitted))
+    return next((name for name in candidates if name in submitted), None)
+
+
+def summaries(records: Sequence[Revision], added: RollUp) -> dict[HeadRef, HeadSummary]:
+    """The records of the roll-up's annotator by head, unfinished ones too."""
+    return {
+        record.subject.ref: summarise_head(record, added.novel.get(record.subject.ref, ()))
+        for record in records
+        if record.annotator == added.annotator and isinstance(record.subject.ref, HeadRef)
+    }
+
+
+def summarise_head(record: Revision, novel: tuple[str, ...]) -> HeadSummary:
+    """Raises TypeError for a feature's record."""
+    content, ref = record.head, record.subject.ref
+    if not isinstance(ref, HeadRef):
+        raise TypeError(f"{ref} is not a head")
+    return HeadSummary(
+        head=ref,
+        annotator=record.annotator,
+        status=record.status,
+        head_type=content.head_type,
+        provisional=content.provisional,
+        overridden=content.override is not None,
+        roles=content.roles,
+        groups=group_counts(content),
+        n_features=content.computed.n_features,
+        surprising=content.surprising,
+        novel=novel,
+    )
+
+
+def group_counts(content: HeadAnnotation) -> tuple[GroupCount, ...]:
+    """The groups of the top k features."""
+    families: dict[str, Family] = {group.name: group.family for group in content.groups}
+    computed = content.computed
+    groups = [GroupCount(name, families[name], count) for name, count in computed.groups]
+    if rest := computed.n_unclear + computed.n_unlabelled:
+        groups.append(GroupCount("", "unclear", rest))
+    return tuple(groups)
+
+
+def novelty_by_layer(novel: Mapping[HeadRef, object], n_layers: int) -> tuple[int, ...]:
+    """How many novel heads there are up to and with each layer."""
+    per_layer = [sum(head.layer == layer for head in novel) for layer in range(n_layers)]
+    return tuple(accumulate(per_layer))
+
+
+def published_totals(session: Session, run: LiveRun, viewer: Viewer) -> PublishedTotals | None:
+    """None for a blind viewer who cannot see every published head: a total would tell of the others."""
+    published = published_for(run.record.model)
+    if published is None or len(visible_published(session, run, viewer)) < len(published.heads):
+        return None
+    totals = published.totals
+    types: tuple[HeadType, ...] = ("monosemantic", "minor_exceptions", "bisemantic")
+    return PublishedTotals(
+        published.source, totals["n_heads"], totals["surprising"], {name: totals[name] for name in types}
+    )
+
+
+def _progress(
+    run: LiveRun,
+    viewer: Viewer,
+    records: Sequence[Revision],
+    submitted: Mapping[str, Mapping[HeadRef, HeadAnnotation]],
+) -> Progress:
+    model = run.record.model
+    heads = [HeadRef(sae.layer, head) for sae in run.record.saes for head in range(model.n_heads)]
+    done = {
+        record.subject.ref
+        for record in records
+        if record.annotator == viewer.name and record.status in ("submitted", "skipped")
+    }
+    others = (given for name, given in submitted.items() if name not in (viewer.name, CONSENSUS))
+    return Progress(
+        n_heads=len(heads),
+        mine=frozenset(submitted.get(viewer.name, {})),
+        others=frozenset(head for given in others for head in given),
+        next=next((head for head in heads if head not in done), None),
+    )

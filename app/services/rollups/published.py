@@ -1,0 +1,160 @@
+"""What has been published about a model's heads, as the annotator `published`, and a comparison with it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Annotated, Any
+
+from sqlalchemy.orm import Session
+
+from app.domain.annotations.head_types import HeadType
+from app.domain.annotations.records import HeadAnnotation, Subject
+from app.domain.records import ModelRecord
+from app.domain.refs import HeadRef
+from app.services.reading.visibility import Viewer, visible_records
+from app.services.rollups.agreement import jaccard
+from app.services.rollups.rollup import submitted_heads
+from app.store.annotations import ever_submitted, get_atlas_id
+from app.store.atlas.reads import LiveRun
+from app.store.revealed_hints import revealed_hints
+
+
+@dataclass(frozen=True)
+class PublishedHead:
+    """What is said of one head. `known`: found by earlier work too. `caveat`: where the source contradicts itself."""
+
+    head: HeadRef
+    annotation: HeadAnnotation
+    known: bool
+    caveat: str
+
+
+@dataclass(frozen=True)
+class Published:
+    """A source, its facts by head, the totals that it prints, and its contradictions."""
+
+    source: str
+    heads: dict[HeadRef, PublishedHead]
+    totals: dict[str, int]
+    contradictions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class HeadComparison:
+    """One head: what the annotator says beside what is published."""
+
+    head: Annotated[HeadRef, "The head"]
+    roles: Annotated[tuple[str, ...], "The annotator's roles"]
+    published_roles: Annotated[tuple[str, ...], "The published ones"]
+    role_overlap: Annotated[float | None, "Roles in common over all roles; null where there are none"]
+    head_type: Annotated[HeadType | None, "The annotator's settled type; null where there is none"]
+    published_type: Annotated[HeadType | None, "The published type; null where none is given"]
+    same_type: Annotated[bool | None, "Whether they are the same; null where one is missing"]
+    known: Annotated[bool, "Whether earlier work had found the head too"]
+    caveat: Annotated[str, "Where the source contradicts itself"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Heads that both speak of, and the totals. A role is recovered where the two share at least one."""
+
+    heads: Annotated[tuple[HeadComparison, ...], "Head by head, layers upwards"]
+    n_published: Annotated[int, "Published heads that are visible"]
+    n_role_shared: Annotated[int, "Heads with at least one role in common"]
+    n_role_compared: Annotated[int, "Heads with published roles, and roles of the annotator or none"]
+    n_same_type: Annotated[int, "Heads of the same type"]
+    n_type_compared: Annotated[int, "Heads where both give a type"]
+    n_known_recovered: Annotated[int, "Heads known from earlier work with at least one role in common"]
+    n_known_compared: Annotated[int, "Heads known from earlier work that were compared"]
+
+
+@cache
+def _load(name: str) -> tuple[frozenset[str], tuple[int, int], Published]:
+    whole: dict[str, Any] = json.loads((files("app") / "embedded" / "published" / name).read_text("utf-8"))
+    heads = {HeadRef.parse(item["head"]): item for item in whole["heads"]}
+    published = Published(
+        source=whole["source"],
+        heads={
+            head: PublishedHead(head, _annotation(item), item["known"], item["caveat"])
+            for head, item in heads.items()
+        },
+        totals=whole["totals"],
+        contradictions=tuple(whole["contradictions"]),
+    )
+    return frozenset(whole["names"]), (whole["n_layers"], whole["n_heads"]), published
+
+
+def _annotation(item: Mapping[str, Any]) -> HeadAnnotation:
+    return HeadAnnotation(
+        roles=tuple(item["roles"]),
+        override=item["head_type"],
+        override_reason=item["basis"],
+        notes=item["note"],
+    )
+
+
+def published_for(model: ModelRecord) -> Published | None:
+    """The facts about this model; None where there are none. All of them: not for a page, see below."""
+    names, shape, published = _load("gpt2-small.json")
+    fits = model.name.lower() in names and (model.n_layers, model.n_heads) == shape
+    return published if fits else None
+
+
+def visible_published(session: Session, run: LiveRun, viewer: Viewer) -> dict[HeadRef, PublishedHead]:
+    """What the viewer may see of it: all, or in blind mode the heads that they have submitted or revealed."""
+    published = published_for(run.record.model)
+    if published is None:
+        return {}
+    if not viewer.blind:
+        return published.heads
+    atlas_id = get_atlas_id(session, run.slug)
+    submitted = ever_submitted(session, atlas_id, viewer.annotator_id)
+    revealed = revealed_hints(session, atlas_id, viewer.annotator_id)
+    return {
+        head: found
+        for head, found in published.heads.items()
+        if Subject(head) in submitted or head in revealed
+    }
+
+
+def compare_with_published(session: Session, run: LiveRun, viewer: Viewer, annotator: str) -> Comparison:
+    """The annotator's submitted records beside the published facts, as far as the viewer may see both."""
+    records = visible_records(session, get_atlas_id(session, run.slug), viewer)
+    return compare(submitted_heads(records).get(annotator, {}), visible_published(session, run, viewer))
+
+
+def compare(
+    given: Mapping[HeadRef, HeadAnnotation], published: Mapping[HeadRef, PublishedHead]
+) -> Comparison:
+    """Head by head, in order, over the heads that both speak of."""
+    rows = tuple(_compare(given[head], published[head]) for head in sorted(given.keys() & published.keys()))
+    by_role = [row for row in rows if row.role_overlap is not None and row.published_roles]
+    by_type = [row for row in rows if row.same_type is not None]
+    return Comparison(
+        heads=rows,
+        n_published=len(published),
+        n_role_shared=sum(bool(row.role_overlap) for row in by_role),
+        n_role_compared=len(by_role),
+        n_same_type=sum(bool(row.same_type) for row in by_type),
+        n_type_compared=len(by_type),
+        n_known_recovered=sum(bool(row.role_overlap) for row in by_role if row.known),
+        n_known_compared=sum(row.known for row in by_role),
+    )
+
+
+def _compare(given: HeadAnnotation, published: PublishedHead) -> HeadComparison:
+    theirs = published.annotation
+    head_type = None if given.provisional else given.head_type
+    return HeadComparison(
+        head=published.head,
+        roles=given.roles,
+        published_roles=theirs.roles,
+        role_overlap=jaccard(set(given.roles), set(theirs.roles)),
+        head_type=head_type,
+        published_type=theirs.override,
+        same_type=None if head_type is None or theirs.override is None else head_type == theirs.override,
+        known=published.known,
+        caveat=published.caveat,
+    )

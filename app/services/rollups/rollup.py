@@ -1,0 +1,85 @@
+"""What one annotator's records add up to: head types, layers, novelty, sensitivity, and agreement of all."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from sqlalchemy.orm import Session
+
+from app.domain.annotations.layer_table import LayerRow, layer_table
+from app.domain.annotations.novelty import novel_groups
+from app.domain.annotations.records import HeadAnnotation, Revision
+from app.domain.annotations.tallies import SENSITIVITY_K, SensitivityRow, Tally, sensitivity, tally_heads
+from app.domain.refs import HeadRef
+from app.services.reading.visibility import Viewer, visible_records
+from app.services.rollups.agreement import Agreement, agreement
+from app.store.annotations import get_atlas_id
+from app.store.annotators import CONSENSUS
+from app.store.atlas.rankings import get_all_rankings
+from app.store.atlas.reads import LiveRun
+
+
+@dataclass(frozen=True)
+class RollUp:
+    """One annotator's submitted records of an atlas, added up.
+
+    novel: heads with groups that no earlier head has. n_surprising: heads that the annotator flagged by hand.
+    """
+
+    annotator: str
+    n_heads: int
+    n_submitted: int
+    tally: Tally
+    layers: tuple[LayerRow, ...]
+    novel: dict[HeadRef, tuple[str, ...]]
+    n_surprising: int
+    sensitivity: tuple[SensitivityRow, ...]
+
+
+def submitted_heads(records: list[Revision]) -> dict[str, dict[HeadRef, HeadAnnotation]]:
+    """Annotator -> head -> what they say, of submitted records."""
+    found: dict[str, dict[HeadRef, HeadAnnotation]] = {}
+    for record in records:
+        if record.status == "submitted" and isinstance(record.subject.ref, HeadRef):
+            found.setdefault(record.annotator, {})[record.subject.ref] = record.head
+    return found
+
+
+def novel_heads(heads: Mapping[HeadRef, HeadAnnotation]) -> dict[HeadRef, tuple[str, ...]]:
+    """Heads with the groups that no earlier head of these has, among the top k features."""
+    return novel_groups({head: [name for name, _ in found.computed.groups] for head, found in heads.items()})
+
+
+def add_up(annotator: str, heads: dict[HeadRef, HeadAnnotation], n_layers: int, n_heads: int) -> RollUp:
+    """Everything that needs no store. Sensitivity to k and ranking is left empty."""
+    return RollUp(
+        annotator=annotator,
+        n_heads=n_layers * n_heads,
+        n_submitted=len(heads),
+        tally=tally_heads(heads[head] for head in sorted(heads)),
+        layers=layer_table(heads, n_layers),
+        novel=novel_heads(heads),
+        n_surprising=sum(found.surprising for found in heads.values()),
+        sensitivity=(),
+    )
+
+
+def with_sensitivity(
+    session: Session, run: LiveRun, added: RollUp, heads: Mapping[HeadRef, HeadAnnotation]
+) -> RollUp:
+    """The roll-up of these heads with the tallies that their groups give under other k and rankings."""
+    return replace(added, sensitivity=sensitivity(heads, get_all_rankings(session, run, max(SENSITIVITY_K))))
+
+
+def roll_up(session: Session, run: LiveRun, viewer: Viewer, annotator: str) -> RollUp:
+    """The annotator's records as far as the viewer may see them."""
+    records = visible_records(session, get_atlas_id(session, run.slug), viewer)
+    heads = submitted_heads(records).get(annotator, {})
+    model = run.record.model
+    return with_sensitivity(session, run, add_up(annotator, heads, model.n_layers, model.n_heads), heads)
+
+
+def agree(session: Session, run: LiveRun, viewer: Viewer, seed: int = 0) -> Agreement:
+    """Agreement of the annotators as far as the viewer may see their records; the consensus is no annotator."""
+    by_annotator = submitted_heads(visible_records(session, get_atlas_id(session, run.slug), viewer))
+    by_annotator.pop(CONSENSUS, None)
+    return agreement(by_annotator, seed)

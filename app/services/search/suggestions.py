@@ -1,0 +1,144 @@
+"""What the last term of a query could become, while it is typed. Names of people and groups: only visible ones."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from app.domain.annotations.head_types import HEAD_TYPES
+from app.domain.annotations.roles import ROLES
+from app.domain.evidence import KINDS
+from app.services.reading.reading import Reading
+from app.services.reading.scores import score_names
+from app.services.reading.visibility import Viewer
+from app.services.search.labels import Labels, visible_labels
+from app.services.search.models import SearchSuggestions, Suggestion
+from app.services.search.query import SEARCHED_STATUSES
+from app.store.search import words_like
+
+N_SUGGESTED = 8
+FIELD_HELP = {
+    "promotes": "features that raise a token",
+    "suppresses": "features that lower a token",
+    "text": "features that fire near a word",
+    "evidence": "features by what their head reads",
+    "score": "heads by a score",
+    "layer": "only some layers",
+    "role": "heads by role",
+    "type": "heads by head type",
+    "group": "heads by a group of their features",
+    "status": "heads by how far their annotation is",
+    "by": "heads that someone has a record of",
+}
+_HALF = ">=0.5"
+
+
+def quoted_if_needed(text: str) -> str:
+    """A value as the query language takes it."""
+    if text and all(character.isalnum() or character in "_-" for character in text):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+    return f'"{escaped}"'
+
+
+def search_suggestions(reading: Reading, text: str, viewer: Viewer | None) -> SearchSuggestions:
+    """Whole queries: what was typed, with its last term completed."""
+    before, last = split_last(text)
+    name, colon, value = last.partition(":")
+    if not last:
+        found: Iterable[Suggestion] = ()
+    elif colon and name.lower() in FIELD_HELP:
+        found = _values(reading, name.lower(), value.strip('"'), viewer)
+    else:
+        found = (*_fields(last), *_words(reading, last))
+    listed = tuple(Suggestion(before + each.query, each.help) for each in found)[:N_SUGGESTED]
+    return SearchSuggestions(reading.run.slug, text, listed)
+
+
+def split_last(text: str) -> tuple[str, str]:
+    """What comes before the last term, and that term; a space between quotation marks does not end one."""
+    start, quoted = 0, False
+    for at, character in enumerate(text):
+        if character == '"' and text[at - 1 : at] != "\\":
+            quoted = not quoted
+        elif character.isspace() and not quoted:
+            start = at + 1
+    return text[:start], text[start:]
+
+
+def _fields(typed: str) -> list[Suggestion]:
+    return [
+        Suggestion(f"{name}:", help_text)
+        for name, help_text in FIELD_HELP.items()
+        if name.startswith(typed.lower())
+    ]
+
+
+def _words(reading: Reading, typed: str) -> list[Suggestion]:
+    plain = typed.lower()
+    if len(plain) < 2 or not plain.isalnum():
+        return []
+    near = words_like(reading.session, reading.run, plain, N_SUGGESTED)
+    return [Suggestion(word, "a word near which features fire") for word in near]
+
+
+def _values(reading: Reading, name: str, typed: str, viewer: Viewer | None) -> list[Suggestion]:
+    if name in ("promotes", "suppresses"):
+        return _tokens(reading, name, typed)
+    if name == "text":
+        return [Suggestion(f"text:{each.query}", each.help) for each in _words(reading, typed)]
+    known: Sequence[tuple[str, str]] = _KNOWN[name](reading, viewer)
+    wanted = typed.lower().replace("_", " ").replace("-", " ")
+    fitting = [
+        Suggestion(f"{name}:{value}", help_text)
+        for value, help_text in known
+        if wanted in value.lower().replace("_", " ").replace("-", " ").strip('"')
+    ]
+    # Those that begin so come first.
+    return sorted(
+        fitting, key=lambda each: not each.query.partition(":")[2].strip('"').lower().startswith(wanted)
+    )
+
+
+def _tokens(reading: Reading, name: str, typed: str) -> list[Suggestion]:
+    index = reading.cache.token_index(reading.session, reading.run)
+    near = index.beginning_with(typed, N_SUGGESTED) if typed.strip() else ()
+    return [
+        Suggestion(
+            f"{name}:{quoted_if_needed(text)}", "a token, in any spelling" if text.isalnum() else "this token"
+        )
+        for text in near
+        if text.isprintable()
+    ]
+
+
+def _scores(reading: Reading, _viewer: Viewer | None) -> list[tuple[str, str]]:
+    return [(f"{name}>0.3", "heads by this score") for name in score_names(reading.heads)]
+
+
+def _layers(reading: Reading, _viewer: Viewer | None) -> list[tuple[str, str]]:
+    return [(str(sae.layer), "a layer with an SAE") for sae in reading.run.record.saes]
+
+
+def _labels(reading: Reading, viewer: Viewer | None) -> Labels:
+    return visible_labels(reading, viewer) if viewer is not None else {}
+
+
+def _people(reading: Reading, viewer: Viewer | None) -> list[tuple[str, str]]:
+    names = {record.annotator for records in _labels(reading, viewer).values() for record in records}
+    return [(quoted_if_needed(name), "someone with a record") for name in sorted(names)]
+
+
+def _groups(reading: Reading, viewer: Viewer | None) -> list[tuple[str, str]]:
+    records = [record for of_head in _labels(reading, viewer).values() for record in of_head]
+    names = sorted({group for record in records for group in record.groups})
+    return [(quoted_if_needed(name), "a group of features") for name in names]
+
+
+_KNOWN: dict[str, Callable[[Reading, Viewer | None], list[tuple[str, str]]]] = {
+    "evidence": lambda _reading, _viewer: [(kind + _HALF, "in half of the examples") for kind in KINDS],
+    "role": lambda _reading, _viewer: [(quoted_if_needed(role.name), role.meaning) for role in ROLES],
+    "type": lambda _reading, _viewer: [(name, "a head type") for name in HEAD_TYPES],
+    "status": lambda _reading, _viewer: [(name, "of a record") for name in SEARCHED_STATUSES],
+    "score": _scores,
+    "layer": _layers,
+    "by": _people,
+    "group": _groups,
+}

@@ -1,0 +1,1 @@
+"""The annotation spreadsheet: page, files, imports, consensus."""

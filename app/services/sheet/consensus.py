@@ -1,0 +1,146 @@
+"""Use case of settling a head on which annotators disagree: an admin's record for the team, the consensus."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from app.domain.annotations.head_types import HEAD_TYPES, HeadType
+from app.domain.annotations.records import HeadAnnotation, InvalidAnnotation, Revision
+from app.domain.annotations.roles import find_role
+from app.domain.refs import HeadRef
+from app.services.annotations.saving import Save, save, subject_of
+from app.services.examples.from_records import summarise_run
+from app.services.reading.visibility import Viewer, check_may_write, visible_records
+from app.services.rollups.agreement import Opinion, settled_type
+from app.services.rollups.overview import group_counts
+from app.services.sheet.models import SettlePage, SettleSource
+from app.store.annotations import Conflict, Saved, get_atlas_id
+from app.store.annotators import CONSENSUS
+from app.store.atlas.reads import LiveRun
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """What the form holds. base: whose groups and labels are taken over, empty for none of them."""
+
+    base: str
+    head_type: str
+    reason: str
+    roles: str
+    notes: str
+    base_version: int
+    key: str
+
+
+def settle_page(
+    session: Session,
+    run: LiveRun,
+    viewer: Viewer,
+    head: HeadRef,
+    key: str,
+    sent: Settlement | None = None,
+    message: str = "",
+) -> SettlePage:
+    """The form, filled from the consensus where there is one, or with what was sent and refused.
+
+    Raises Forbidden for those who may not settle, NotFound for a head that the model does not have.
+    """
+    check_may_write(viewer, CONSENSUS)
+    records = _records(session, run, viewer, head)
+    current = next((record for record in records if record.annotator == CONSENSUS), None)
+    shown = sent or _fill(current, records, key)
+    return SettlePage(
+        model=run.slug,
+        run=summarise_run(run.record),
+        head=head,
+        sources=tuple(_source(record) for record in records),
+        base=shown.base,
+        head_type=shown.head_type,
+        reason=shown.reason,
+        roles=shown.roles,
+        notes=shown.notes,
+        base_version=shown.base_version,
+        key=key,
+        message=message,
+    )
+
+
+def _records(session: Session, run: LiveRun, viewer: Viewer, head: HeadRef) -> list[Revision]:
+    subject = subject_of(run, head)
+    return visible_records(session, get_atlas_id(session, run.slug), viewer, [subject])
+
+
+def _fill(current: Revision | None, records: list[Revision], key: str) -> Settlement:
+    if current is None:
+        base = records[0].annotator if records else ""
+        roles = sorted({role for record in records for role in record.head.roles})
+        return Settlement(base, "", "", "; ".join(roles), "", 0, key)
+    content = current.head
+    return Settlement(
+        CONSENSUS,
+        content.override or "",
+        content.override_reason,
+        "; ".join(content.roles),
+        content.notes,
+        current.version,
+        key,
+    )
+
+
+def _source(record: Revision) -> SettleSource:
+    content = record.head
+    return SettleSource(
+        Opinion(record.annotator, settled_type(content), content.roles),
+        group_counts(content),
+        content.notes,
+        content.override_reason,
+    )
+
+
+def settle(
+    session: Session, run: LiveRun, viewer: Viewer, head: HeadRef, form: Settlement, now: datetime
+) -> Saved:
+    """Save the consensus of one head.
+
+    Raises Forbidden, Conflict where it was settled in the meantime, or what makes the content unacceptable.
+    """
+    check_may_write(viewer, CONSENSUS)
+    records = _records(session, run, viewer, head)
+    content = HeadAnnotation()
+    if form.base:
+        found = next((record for record in records if record.annotator == form.base), None)
+        if found is None:
+            raise InvalidAnnotation(f"{form.base[:60]!r} has no record of {head} to take over")
+        content = found.head
+    roles = [part for part in form.roles.replace(",", ";").split(";") if part.strip()]
+    content = replace(
+        content,
+        roles=tuple(dict.fromkeys(find_role(role).name for role in roles)),
+        override=_head_type(form.head_type),
+        override_reason=form.reason if form.head_type else "",
+        notes=form.notes,
+        confidence=None,
+        knew_before=None,
+    )
+    request = Save(head, content, form.base_version, form.key, "submitted", for_consensus=True)
+    return save(session, run, viewer, request, now)
+
+
+def _head_type(text: str) -> HeadType | None:
+    for head_type in HEAD_TYPES:
+        if head_type == text:
+            return head_type
+    if text:
+        raise InvalidAnnotation(f"{text[:60]!r} is no head type; known are {', '.join(HEAD_TYPES)}")
+    return None
+
+
+def conflict_message(conflict: Conflict) -> str:
+    """What to tell whoever settled a head at the same time."""
+    theirs = conflict.theirs
+    named = theirs.head.head_type or "no type"
+    return (
+        f"{theirs.author} settled this head at {theirs.created_at:%H:%M} UTC as {named}; nothing of yours was stored. "
+        "Their record is among those below. Send the form again to put yours in its place; the history keeps both."
+    )

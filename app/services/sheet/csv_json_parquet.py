@@ -1,0 +1,155 @@
+"""The spreadsheet as CSV, JSON and Parquet: the same rows, and the same bytes wherever it is made."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, cast
+
+from app.errors import AppError
+from app.services.reading.cells import escape_cell, unescape_cell
+from app.services.sheet.rows import NOTE_COLUMNS, Row, Rows
+
+FORMAT, FORMAT_VERSION = "head-atlas annotations", 1
+MAX_IMPORT_BYTES = 50 * 2**20
+MAX_ROWS = 100_000
+BOM = "\ufeff"
+
+
+class InvalidSheet(AppError):
+    """The file is not a spreadsheet of annotations, or larger than is read."""
+
+    status_code = 422
+
+
+def write_csv(rows: Rows) -> bytes:
+    """RFC 4180 in UTF-8 with a byte order mark, heads only: CSV is one table."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(rows.columns)
+    for row in rows.heads:
+        writer.writerow([escape_cell(row[name]) for name in rows.columns])
+    return (BOM + text.getvalue()).encode()
+
+
+def read_csv(data: bytes) -> list[tuple[int, Row]]:
+    """Rows by their number in the sheet, the header being row 1. Raises InvalidSheet."""
+    check_size(data)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidSheet(f"the file is not UTF-8: byte {error.start} cannot be read") from error
+    # The limit is one of the whole process; a larger one does no harm, and the file's size is bounded.
+    csv.field_size_limit(MAX_IMPORT_BYTES)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows: list[list[str]] = []
+    try:
+        for row in reader:
+            rows.append([unescape_cell(cell) for cell in row])
+    except csv.Error as error:
+        raise InvalidSheet(f"row {len(rows) + 1} is not CSV: {error}") from error
+    return table_rows(rows)
+
+
+def table_rows(rows: Sequence[Sequence[str]]) -> list[tuple[int, Row]]:
+    """A header and its rows as cells by column. Empty rows are left out. Raises InvalidSheet."""
+    if not rows or not any(cell.strip() for cell in rows[0]):
+        raise InvalidSheet("the sheet has no header row")
+    if len(rows) > MAX_ROWS:
+        raise InvalidSheet(f"the sheet has {len(rows)} rows; at most {MAX_ROWS} are read")
+    header = [name.strip() for name in rows[0]]
+    doubled = sorted({name for name in header if name and header.count(name) > 1})
+    if doubled:
+        raise InvalidSheet(f"the sheet has two columns {doubled[0][:60]!r}")
+    found: list[tuple[int, Row]] = []
+    for number, row in enumerate(rows[1:], 2):
+        if len(row) > len(header) and any(row[len(header) :]):
+            raise InvalidSheet(f"row {number} has {len(row)} cells, the header {len(header)}")
+        cells = {name: cell for name, cell in zip(header, row, strict=False) if name}
+        if any(cell.strip() for cell in cells.values()):
+            found.append((number, cells))
+    return found
+
+
+def check_size(data: bytes) -> None:
+    """Raises InvalidSheet."""
+    if len(data) > MAX_IMPORT_BYTES:
+        raise InvalidSheet(f"the file has {len(data)} bytes; at most {MAX_IMPORT_BYTES} are read")
+
+
+def write_json(rows: Rows, atlas: str) -> bytes:
+    """Both tables as strict JSON."""
+    whole = {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "atlas": atlas,
+        "heads": [{name: row[name] for name in rows.columns} for row in rows.heads],
+        "feature_notes": [{name: row[name] for name in NOTE_COLUMNS} for row in rows.notes],
+    }
+    return (json.dumps(whole, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode()
+
+
+def read_json(data: bytes) -> tuple[list[tuple[int, Row]], list[tuple[int, Row]]]:
+    """Rows of heads and of feature notes, counted from 1. Raises InvalidSheet."""
+    check_size(data)
+    try:
+        whole: Any = json.loads(data, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise InvalidSheet(f"the file is not JSON: {str(error)[:80]}") from error
+    found = cast(dict[str, Any], whole) if isinstance(whole, dict) else {}
+    if found.get("format") != FORMAT:
+        raise InvalidSheet(f'the file is not an export of annotations: it lacks "format": {FORMAT!r}')
+    if found.get("version") != FORMAT_VERSION:
+        version = str(found.get("version"))[:20]
+        raise InvalidSheet(f"the file has format version {version}; this version reads {FORMAT_VERSION}")
+    return _objects(found.get("heads", [])), _objects(found.get("feature_notes", []))
+
+
+def _refuse_constant(text: str) -> Any:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _objects(value: Any) -> list[tuple[int, Row]]:
+    if not isinstance(value, list) or len(cast(list[Any], value)) > MAX_ROWS:
+        raise InvalidSheet(f"the file's rows are not a list of at most {MAX_ROWS}")
+    rows: list[tuple[int, Row]] = []
+    for number, item in enumerate(cast(list[Any], value), 1):
+        cells = cast(dict[str, Any], item) if isinstance(item, dict) else None
+        if cells is None or not all(isinstance(cell, str) for cell in cells.values()):
+            raise InvalidSheet(f"row {number} is not an object of texts")
+        rows.append((number, cells))
+    return rows
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        return import_module("pyarrow"), import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise InvalidSheet("Parquet needs a package: pip install 'head-atlas[parquet]'") from error
+
+
+def write_parquet(rows: Rows) -> bytes:
+    """Heads as one table of texts. Raises InvalidSheet where pyarrow is not installed."""
+    pyarrow, parquet = _pyarrow()
+    columns = {name: [row[name] for row in rows.heads] for name in rows.columns}
+    schema = pyarrow.schema([(name, pyarrow.string()) for name in rows.columns])
+    sink = io.BytesIO()
+    parquet.write_table(pyarrow.table(columns, schema=schema), sink, compression="zstd")
+    return sink.getvalue()
+
+
+def read_parquet(data: bytes) -> list[tuple[int, Row]]:
+    """Rows counted from 1; columns that are not texts are read as their text. Raises InvalidSheet."""
+    check_size(data)
+    pyarrow, parquet = _pyarrow()
+    try:
+        table = parquet.read_table(io.BytesIO(data))
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InvalidSheet(f"the file is not Parquet: {str(error)[:80]}") from error
+    if table.num_rows > MAX_ROWS:
+        raise InvalidSheet(f"the sheet has {table.num_rows} rows; at most {MAX_ROWS} are read")
+    return [
+        (number, {name: "" if cell is None else str(cell) for name, cell in row.items()})
+        for number, row in enumerate(table.to_pylist(), 1)
+    ]

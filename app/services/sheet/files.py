@@ -1,0 +1,171 @@
+"""Exporting the annotations of an atlas: one set of records in every format, from one view of the store."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from sqlalchemy.orm import Session
+
+from app.domain.annotations.records import Revision
+from app.domain.refs import HeadRef
+from app.services.reading.visibility import Viewer, visible_records
+from app.services.rollups.agreement import Agreement, agreement
+from app.services.rollups.rollup import RollUp, add_up, submitted_heads
+from app.services.sheet.csv_json_parquet import (
+    InvalidSheet,
+    read_csv,
+    read_json,
+    read_parquet,
+    write_csv,
+    write_json,
+    write_parquet,
+)
+from app.services.sheet.imports import Numbered
+from app.services.sheet.rows import Rows, rows_of
+from app.services.sheet.selection import SheetView, view_rows
+from app.services.sheet.xlsx import Table, read_xlsx, write_xlsx
+from app.store.annotations import get_atlas_id
+from app.store.annotators import CONSENSUS
+from app.store.atlas.reads import LiveRun
+
+SheetFormat = Literal["csv", "xlsx", "json", "parquet"]
+WHOLE = SheetView()
+SHEET_FORMATS: tuple[SheetFormat, ...] = get_args(SheetFormat)
+_WHOLE_BESIDE = "features, tally, layers and agreement are of all records"
+_HOW_COUNTED = "Fractions are count / total and never rounded; total counts heads with a settled type."
+
+
+@dataclass(frozen=True)
+class Export:
+    """A file: its bytes and what it is called. The name is the atlas's slug, never other people's text."""
+
+    data: bytes
+    file_name: str
+
+
+def export_annotations(
+    session: Session, run: LiveRun, viewer: Viewer, file_format: SheetFormat, view: SheetView = WHOLE
+) -> Export:
+    """What the viewer may see, as a file. The same records give the same bytes, whoever makes it and when.
+
+    A narrower view narrows the rows and columns of heads and leaves out feature notes; the sheets of XLSX that are
+    computed stay those of all records, as their README says.
+    """
+    records = visible_records(session, get_atlas_id(session, run.slug), viewer)
+    rows = rows_of(records)
+    if not view.is_whole:
+        rows = Rows(view_rows(rows.heads, view), [], view.columns)
+    writers = {
+        "csv": lambda: write_csv(rows),
+        "json": lambda: write_json(rows, run.slug),
+        "parquet": lambda: write_parquet(rows),
+        "xlsx": lambda: write_xlsx(rows, _tables(run, records, rows, view)),
+    }
+    return Export(writers[file_format](), f"{run.slug}-annotations.{file_format}")
+
+
+def read_sheet(data: bytes, file_format: SheetFormat) -> tuple[Numbered, Numbered]:
+    """Rows of heads and of feature notes. Raises InvalidSheet."""
+    if file_format == "csv":
+        return read_csv(data), []
+    if file_format == "parquet":
+        return read_parquet(data), []
+    if file_format == "json":
+        return read_json(data)
+    if file_format == "xlsx":
+        return read_xlsx(data)
+    raise InvalidSheet(f"{str(file_format)[:20]!r} is no format; known are {', '.join(SHEET_FORMATS)}")
+
+
+def _tables(run: LiveRun, records: list[Revision], rows: Rows, view: SheetView) -> list[Table]:
+    """The sheets of XLSX that are for readers."""
+    by_annotator = submitted_heads(records)
+    model = run.record.model
+    added = [
+        add_up(name, heads, model.n_layers, model.n_heads) for name, heads in sorted(by_annotator.items())
+    ]
+    by_annotator.pop(CONSENSUS, None)
+    return [
+        _features(records),
+        _tally(added),
+        _layers(added),
+        _agreement(agreement(by_annotator)),
+        _readme(run, records, rows, view),
+    ]
+
+
+def _features(records: list[Revision]) -> Table:
+    rows: list[Sequence[str | int | None]] = []
+    for record in records:
+        ref = record.subject.ref
+        if isinstance(ref, HeadRef):
+            for rank, label in enumerate(record.head.labels, 1):
+                group = "unclear" if label.unclear else label.group or ""
+                found = next((g for g in record.head.groups if g.name == label.group), None)
+                family, level = (found.family, found.abstraction or "") if found else ("", "")
+                index = label.feature.index
+                rows.append((str(ref), record.annotator, rank, ref.layer, index, group, family, level))
+    header = ("head", "annotator", "rank", "layer", "feature", "group", "family", "abstraction")
+    return Table("features", header, rows)
+
+
+def _tally(added: list[RollUp]) -> Table:
+    rows = [
+        (
+            found.annotator,
+            row.head_type,
+            row.count,
+            row.total,
+            row.fraction,
+            found.tally.n_provisional,
+            len(found.novel),
+        )
+        for found in added
+        for row in found.tally.rows
+    ]
+    header = ("annotator", "head_type", "count", "total", "fraction", "n_provisional", "n_novel")
+    return Table("tally", header, rows)
+
+
+def _layers(added: list[RollUp]) -> Table:
+    rows: list[Sequence[str | int | float | None]] = []
+    for found in added:
+        for row in found.layers:
+            groups = "; ".join(f"{name} ({n})" for name, n in row.groups)
+            notable = "; ".join(f"{n.head}{'*' if n.all_alike else ''}" for n in row.notable)
+            rows.append((found.annotator, row.layer, row.n_heads, groups, notable, row.abstraction))
+    return Table("layers", ("annotator", "layer", "n_heads", "groups", "notable_heads", "abstraction"), rows)
+
+
+def _agreement(found: Agreement) -> Table:
+    numbers = (("head type, Krippendorff's alpha", found.head_type), ("roles, mean overlap", found.roles))
+    rows = [
+        (name, "n/a" if e.value is None else e.value, e.low, e.high, e.n_heads, e.reason)
+        for name, e in numbers
+    ]
+    return Table("agreement", ("number", "value", "low", "high", "n_heads", "reason"), rows)
+
+
+def _readme(run: LiveRun, records: list[Revision], rows: Rows, view: SheetView) -> Table:
+    record = run.record
+    shown = () if view.is_whole else (("view", f"rows and columns that were chosen; {_WHOLE_BESIDE}"),)
+    lines = [
+        ("what", "Annotations of attention heads, made with Head Atlas"),
+        ("atlas", run.slug),
+        ("model", f"{record.model.name} at {record.model.revision}"),
+        ("run", record.fingerprint),
+        ("corpus", record.corpus),
+        *((f"SAE of layer {sae.layer}", f"{sae.name} ({sae.checksum})") for sae in record.saes),
+        ("records", f"{len(rows.heads)} of heads, {len(rows.notes)} of features"),
+        *shown,
+        ("software", "; ".join(sorted({found.against.software for found in records}))),
+        ("heads, feature_notes", "what was annotated; these sheets are read on import, with overflow"),
+        ("features, tally, layers, agreement", "computed from them; not read on import"),
+        ("overflow", "text that a cell cannot hold, in parts; a cell that begins with \u21aa points to it"),
+        ("fractions", _HOW_COUNTED),
+        (
+            "honesty",
+            "Types rest on the top features only: a negative result falsifies, a positive one is weak evidence.",
+        ),
+    ]
+    return Table("README", ("about", "text"), lines)

@@ -1,0 +1,132 @@
+"""Use case of the import page: an uploaded sheet as a difference to look at, and then into the store."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from app.errors import AppError
+from app.services.examples.from_records import summarise_run
+from app.services.reading.visibility import Viewer, check_may_write
+from app.services.sheet.csv_json_parquet import InvalidSheet
+from app.services.sheet.files import SHEET_FORMATS, read_sheet
+from app.services.sheet.imports import ALIASES, Numbered, Plan, apply_import, plan_import, rename_columns
+from app.services.sheet.models import CellChange, ImportDiff, ImportPage, MappedColumn, PlannedRow, WrongRow
+from app.services.sheet.rows import CONTENT_COLUMNS, HEAD_COLUMNS
+from app.store.atlas.reads import LiveRun
+
+MAX_LISTED = 100
+MAX_TEXT = 120
+
+
+class PlanChanged(AppError):
+    """The store, or the mapping, is not what the difference was made of."""
+
+    status_code = 409
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file as it was sent, and how its columns are to be read."""
+
+    file_name: str
+    data: bytes = field(repr=False)
+    mapping: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def import_page(
+    run: LiveRun, viewer: Viewer, diff: ImportDiff | None = None, message: str = ""
+) -> ImportPage:
+    """Raises Forbidden for viewers who may not write."""
+    check_may_write(viewer, viewer.name)
+    return ImportPage(
+        model=run.slug,
+        run=summarise_run(run.record),
+        diff=diff,
+        ours=CONTENT_COLUMNS,
+        message=message,
+        role=viewer.role,
+    )
+
+
+def plan_upload(
+    session: Session, run: LiveRun, viewer: Viewer, upload: Upload, now: datetime
+) -> tuple[Plan, tuple[MappedColumn, ...]]:
+    """What the file would do; nothing is changed. Raises InvalidSheet or Forbidden."""
+    check_may_write(viewer, viewer.name)
+    file_format = upload.file_name.rpartition(".")[2].lower()
+    if file_format not in SHEET_FORMATS:
+        raise InvalidSheet(f"the file's name ends in none of {', '.join(SHEET_FORMATS)}")
+    heads, notes = read_sheet(upload.data, file_format)  # pyright: ignore[reportArgumentType] - one of them
+    mapping = {**suggested_mapping(heads), **upload.mapping}
+    plan = plan_import(session, run, viewer, rename_columns(heads, mapping), notes, now)
+    return plan, tuple(MappedColumn(column, ours) for column, ours in mapping.items())
+
+
+def suggested_mapping(heads: Numbered) -> dict[str, str]:
+    """For every column that is not ours, what it may be read as: its name in lower case, an alias, or nothing."""
+    names = list(dict.fromkeys(name for _, row in heads for name in row))
+    taken = {name for name in names if name in HEAD_COLUMNS}
+    mapping: dict[str, str] = {}
+    for name in names:
+        if name not in HEAD_COLUMNS:
+            ours = ALIASES.get(name.lower(), name.lower())
+            mapping[name] = ours if ours in CONTENT_COLUMNS and ours not in taken else ""
+            taken.add(mapping[name])
+    return mapping
+
+
+def describe_plan(upload: Upload, token: str, plan: Plan, columns: tuple[MappedColumn, ...]) -> ImportDiff:
+    """The plan for people: the first rows in words, and the counts of all."""
+    moving = [change for change in plan.changes if change.kind != "unchanged"]
+    return ImportDiff(
+        file_name=upload.file_name[:200],
+        token=token,
+        plan=plan_digest(plan),
+        changes=tuple(
+            PlannedRow(
+                change.row,
+                change.kind,
+                str(change.subject.ref),
+                change.annotator,
+                tuple(CellChange(name, _short(old), _short(new)) for name, old, new in change.fields),
+            )
+            for change in moving[:MAX_LISTED]
+        ),
+        wrong=tuple(WrongRow(error.sheet, error.row, error.message) for error in plan.errors[:MAX_LISTED]),
+        columns=columns,
+        n_new=plan.count("new"),
+        n_changed=plan.count("changed"),
+        n_unchanged=plan.count("unchanged"),
+        n_wrong=len(plan.errors),
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
+
+
+def plan_digest(plan: Plan) -> str:
+    """Differs whenever the plan would store something else, or over something else."""
+    parts = [
+        repr((change.row, change.kind, str(change.subject), change.annotator, change.author, change.status))
+        + repr((change.before.version if change.before else 0, change.fields))
+        for change in plan.changes
+    ]
+    parts += [repr((error.sheet, error.row, error.message)) for error in plan.errors]
+    return hashlib.sha256("\n".join(parts).encode("utf-8", "backslashreplace")).hexdigest()[:32]
+
+
+def apply_upload(
+    session: Session, run: LiveRun, viewer: Viewer, upload: Upload, digest: str, now: datetime
+) -> int:
+    """Store what was shown, all of it, and return how many records.
+
+    Raises PlanChanged where it would not be what was shown, ImportRefused where a row is wrong.
+    """
+    plan, _ = plan_upload(session, run, viewer, upload, now)
+    if plan_digest(plan) != digest:
+        raise PlanChanged("the records have changed since this was shown; look again before you store it")
+    return apply_import(session, plan, run, now)

@@ -1,0 +1,172 @@
+"""Use cases of the spreadsheet page, the layer table, and the comparison with what is published."""
+
+from collections.abc import Mapping
+
+from sqlalchemy.orm import Session
+
+from app.domain.annotations.records import HeadAnnotation, Revision
+from app.domain.records import RANKINGS
+from app.domain.refs import HeadRef
+from app.errors import NotFound
+from app.services.examples.from_records import summarise_run
+from app.services.reading.visibility import Viewer, visible_records
+from app.services.rollups.agreement import agreement
+from app.services.rollups.overview import default_annotator, published_totals, summarise_head
+from app.services.rollups.published import PublishedHead, compare, published_for, visible_published
+from app.services.rollups.rollup import RollUp, add_up, agree, submitted_heads, with_sensitivity
+from app.services.sheet.models import (
+    AgreementPage,
+    AnnotatedLayersPage,
+    AnnotationsPage,
+    FamilyCount,
+    LayerLine,
+    NamedCount,
+    PublishedPage,
+    PublishedRoles,
+    SheetRow,
+)
+from app.services.sheet.rows import Row, rows_of
+from app.services.sheet.selection import SheetView, view_rows
+from app.store.annotations import get_atlas_id
+from app.store.annotators import CONSENSUS
+from app.store.atlas.reads import LiveRun
+
+ROWS_A_PAGE = 60
+Submitted = dict[str, dict[HeadRef, HeadAnnotation]]
+
+
+class NoSuchAnnotator(NotFound):
+    """Nobody of that name has a record that may be shown."""
+
+
+def annotations_page(
+    session: Session,
+    run: LiveRun,
+    viewer: Viewer,
+    view: SheetView,
+    page: int = 1,
+    imported: int | None = None,
+) -> AnnotationsPage:
+    """The records that the viewer may see, one part of the view at a time. Raises NotFound beyond its end."""
+    records = visible_records(session, get_atlas_id(session, run.slug), viewer)
+    heads = {(str(r.subject.ref), r.annotator): r for r in records if isinstance(r.subject.ref, HeadRef)}
+    rows = view_rows(rows_of(records).heads, view)
+    n_pages = max(1, -(-len(rows) // ROWS_A_PAGE))
+    if not 1 <= page <= n_pages:
+        raise NotFound(f"the view has {n_pages} pages, not {page}")
+    by_annotator = submitted_heads(records)
+    settled = by_annotator.pop(CONSENSUS, {})
+    shown = rows[(page - 1) * ROWS_A_PAGE : page * ROWS_A_PAGE]
+    may_write = viewer.may_write
+    return AnnotationsPage(
+        model=run.slug,
+        run=summarise_run(run.record),
+        agreement=agreement(by_annotator),
+        view=view,
+        rows=tuple(_sheet_row(row, heads[row["head"], row["annotator"]], view) for row in shown),
+        n_rows=len(rows),
+        page=page,
+        n_pages=n_pages,
+        n_records=len(heads),
+        n_heads=len({record.subject.ref for record in heads.values()}),
+        annotators=tuple(sorted({name for _, name in heads})),
+        roles=tuple(sorted({role for record in heads.values() for role in record.head.roles})),
+        settled=tuple(sorted(settled)),
+        blind=viewer.blind,
+        can_settle=viewer.role == "admin",
+        can_import=may_write,
+        imported=imported,
+    )
+
+
+def _sheet_row(row: Row, record: Revision, view: SheetView) -> SheetRow:
+    summary = summarise_head(record, ())
+    return SheetRow(
+        head=summary.head,
+        annotator=summary.annotator,
+        cells={name: row[name] for name in view.columns},
+        head_type=summary.head_type,
+        overridden=summary.overridden,
+        provisional=summary.provisional,
+        roles=summary.roles,
+        groups=summary.groups,
+    )
+
+
+def agreement_page(session: Session, run: LiveRun, viewer: Viewer) -> AgreementPage:
+    return AgreementPage(run.slug, summarise_run(run.record), agree(session, run, viewer))
+
+
+def layers_page(session: Session, run: LiveRun, viewer: Viewer, by: str | None = None) -> AnnotatedLayersPage:
+    """Raises NoSuchAnnotator for a name without visible submitted records."""
+    submitted = submitted_heads(visible_records(session, get_atlas_id(session, run.slug), viewer))
+    chosen = _chosen(submitted, viewer, by)
+    model = run.record.model
+    heads = submitted.get(chosen or "", {})
+    added = with_sensitivity(session, run, add_up(chosen or "", heads, model.n_layers, model.n_heads), heads)
+    return AnnotatedLayersPage(
+        model=run.slug,
+        run=summarise_run(run.record),
+        by=chosen,
+        annotators=tuple(sorted(submitted)),
+        n_heads=added.n_heads,
+        n_submitted=added.n_submitted,
+        tally=added.tally,
+        layers=_layer_lines(added, visible_published(session, run, viewer)),
+        sensitivity=added.sensitivity,
+        rankings=RANKINGS,
+        n_novel=len(added.novel),
+        n_surprising=added.n_surprising,
+        published=published_totals(session, run, viewer),
+    )
+
+
+def _layer_lines(added: RollUp, published: Mapping[HeadRef, PublishedHead]) -> tuple[LayerLine, ...]:
+    return tuple(
+        LayerLine(
+            layer=row.layer,
+            n_heads=row.n_heads,
+            groups=tuple(NamedCount(name, count) for name, count in row.groups),
+            families=tuple(FamilyCount(family, count) for family, count in row.families),
+            notable=row.notable,
+            abstraction=row.abstraction,
+            n_novel=sum(head.layer == row.layer for head in added.novel),
+            published=tuple(
+                _published_roles(published[head]) for head in sorted(published) if head.layer == row.layer
+            ),
+        )
+        for row in added.layers
+    )
+
+
+def _published_roles(found: PublishedHead) -> PublishedRoles:
+    return PublishedRoles(found.head, found.annotation.roles, found.annotation.override)
+
+
+def _chosen(submitted: Submitted, viewer: Viewer, by: str | None) -> str | None:
+    if by is not None and by not in submitted and by != viewer.name:
+        raise NoSuchAnnotator(f"{by[:60]!r} has no submitted record to show")
+    return by if by is not None else default_annotator(submitted, viewer)
+
+
+def published_page(session: Session, run: LiveRun, viewer: Viewer, by: str | None = None) -> PublishedPage:
+    """Raises NoSuchAnnotator for a name without visible submitted records."""
+    submitted = submitted_heads(visible_records(session, get_atlas_id(session, run.slug), viewer))
+    chosen = _chosen(submitted, viewer, by)
+    heads = submitted.get(chosen or "", {})
+    model = run.record.model
+    published, visible = published_for(model), visible_published(session, run, viewer)
+    n_hidden = len(published.heads) - len(visible) if published else 0
+    return PublishedPage(
+        model=run.slug,
+        run=summarise_run(run.record),
+        by=chosen,
+        annotators=tuple(sorted(submitted)),
+        source=published.source if published else None,
+        comparison=compare(heads, visible),
+        missing=tuple(_published_roles(visible[head]) for head in sorted(visible.keys() - heads.keys())),
+        n_hidden=n_hidden,
+        contradictions=published.contradictions if published and not n_hidden else (),
+        totals=published_totals(session, run, viewer),
+        tally=add_up(chosen or "", heads, model.n_layers, model.n_heads).tally,
+    )

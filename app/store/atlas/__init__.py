@@ -1,0 +1,1 @@
+"""Reads and writes of runs: heads, features, rankings, examples, progress."""

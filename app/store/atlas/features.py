@@ -1,0 +1,120 @@
+"""Reading features: by reference, by neighbourhood, and as a paged list."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import ColumnElement, and_, func, null, or_, select
+from sqlalchemy.orm import Session
+
+from app.domain.records import FeatureRecord
+from app.domain.refs import FeatureRef
+from app.errors import NotFound
+from app.store.atlas.feature_blobs import unpack_examples, unpack_feature
+from app.store.atlas.reads import LiveRun
+from app.store.tables.atlas import Feature, FeatureExamples
+
+FeatureOrder = Literal["index", "density", "max_activation"]
+
+
+@dataclass(frozen=True)
+class FeatureNeighbours:
+    """The stored features of the layer before and after one, by index."""
+
+    previous: FeatureRef | None
+    next: FeatureRef | None
+
+
+def get_features(
+    session: Session, run: LiveRun, refs: Sequence[FeatureRef], with_examples: bool
+) -> list[FeatureRecord]:
+    """The features in the order asked for, in one query. Raises NotFound when one is missing."""
+    found = stored_features(session, run, refs, with_examples)
+    for ref in refs:
+        if ref not in found:
+            raise NotFound(f"no dashboard for {ref} in the atlas {run.slug!r}")
+    return [found[ref] for ref in refs]
+
+
+def stored_features(
+    session: Session, run: LiveRun, refs: Sequence[FeatureRef], with_examples: bool = False
+) -> dict[FeatureRef, FeatureRecord]:
+    """Those of the features that are stored, in one query."""
+    if not refs:
+        return {}
+    query = select(Feature, FeatureExamples.data if with_examples else null())
+    if with_examples:
+        query = query.join(FeatureExamples, _same_feature(), isouter=True)
+    found: dict[FeatureRef, FeatureRecord] = {}
+    for row, blob in session.execute(query.where(Feature.run_id == run.id, _among(refs))):
+        examples = None if blob is None else unpack_examples(blob)
+        found[FeatureRef(row.layer, row.feature_index)] = unpack_feature(row, examples)
+    return found
+
+
+def get_feature(session: Session, run: LiveRun, ref: FeatureRef) -> FeatureRecord:
+    """One feature with its examples. Raises NotFound."""
+    return get_features(session, run, [ref], with_examples=True)[0]
+
+
+def feature_neighbours(session: Session, run: LiveRun, ref: FeatureRef) -> FeatureNeighbours:
+    """The stored features on either side; `ref` itself need not be stored."""
+    layer = (Feature.run_id == run.id, Feature.layer == ref.layer)
+    before = select(func.max(Feature.feature_index)).where(*layer, Feature.feature_index < ref.index)
+    after = select(func.min(Feature.feature_index)).where(*layer, Feature.feature_index > ref.index)
+    previous, following = session.execute(select(before.scalar_subquery(), after.scalar_subquery())).one()
+    return FeatureNeighbours(_ref(ref.layer, previous), _ref(ref.layer, following))
+
+
+def list_features(
+    session: Session,
+    run: LiveRun,
+    layer: int,
+    order: FeatureOrder = "index",
+    limit: int = 50,
+    after: FeatureRef | None = None,
+) -> list[FeatureRecord]:
+    """A layer's stored features without examples, the page after `after`, which must be stored.
+
+    By index, or the largest first with ties in index order: never a feature twice, never one left out.
+    """
+    query = select(Feature).where(Feature.run_id == run.id, Feature.layer == layer)
+    if after is not None:
+        query = query.where(_beyond(run, order, after))
+    if order != "index":
+        query = query.order_by(getattr(Feature, order).desc())
+    rows = session.scalars(query.order_by(Feature.feature_index).limit(limit))
+    return [unpack_feature(row, None) for row in rows]
+
+
+def _beyond(run: LiveRun, order: FeatureOrder, after: FeatureRef) -> ColumnElement[bool]:
+    if order == "index":
+        return Feature.feature_index > after.index
+    column = getattr(Feature, order)
+    of_last = (
+        select(column)
+        .where(Feature.run_id == run.id, Feature.layer == after.layer, Feature.feature_index == after.index)
+        .correlate(None)
+        .scalar_subquery()
+    )
+    return or_(column < of_last, and_(column == of_last, Feature.feature_index > after.index))
+
+
+def _same_feature() -> ColumnElement[bool]:
+    return and_(
+        FeatureExamples.run_id == Feature.run_id,
+        FeatureExamples.layer == Feature.layer,
+        FeatureExamples.feature_index == Feature.feature_index,
+    )
+
+
+def _among(refs: Sequence[FeatureRef]) -> ColumnElement[bool]:
+    # One IN list a layer, which both engines answer from the primary key.
+    layers: dict[int, list[int]] = {}
+    for ref in sorted(set(refs)):
+        layers.setdefault(ref.layer, []).append(ref.index)
+    return or_(*(and_(Feature.layer == layer, Feature.feature_index.in_(of)) for layer, of in layers.items()))
+
+
+def _ref(layer: int, index: int | None) -> FeatureRef | None:
+    return None if index is None else FeatureRef(layer, index)

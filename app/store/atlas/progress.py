@@ -1,0 +1,47 @@
+"""How far jobs are, written while they run and shown on the web."""
+
+from dataclasses import asdict, fields
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from app.domain.records import JobProgress
+from app.store.tables import atlas as tables
+
+
+def report_progress(session: Session, progress: JobProgress) -> None:
+    """Store the newest state of one stage of one job."""
+    values = asdict(progress)
+    key = {name: values.pop(name) for name in ("fingerprint", "stage")}
+    row = session.get(tables.JobProgress, tuple(key.values()))
+    if row is None:
+        session.add(tables.JobProgress(**key, **values))
+    else:
+        for name, value in values.items():
+            setattr(row, name, value)
+    session.flush()
+
+
+def fail_running(session: Session, fingerprint: str) -> None:
+    """Mark what a job left running as failed: it ended, or a new attempt finds what a killed one left."""
+    running = (tables.JobProgress.fingerprint == fingerprint, tables.JobProgress.state == "running")
+    session.execute(update(tables.JobProgress).where(*running).values(state="failed"))
+
+
+def clear_progress(session: Session, fingerprint: str) -> None:
+    """Forget a job that says elsewhere how it ended."""
+    session.execute(delete(tables.JobProgress).where(tables.JobProgress.fingerprint == fingerprint))
+
+
+def list_progress(session: Session, limit: int = 100) -> list[JobProgress]:
+    """The stages last heard of, newest first."""
+    rows = session.scalars(
+        select(tables.JobProgress)
+        .order_by(
+            tables.JobProgress.updated_at.desc(), tables.JobProgress.fingerprint, tables.JobProgress.stage
+        )
+        .limit(limit)
+    )
+    return [
+        JobProgress(**{part.name: getattr(row, part.name) for part in fields(JobProgress)}) for row in rows
+    ]

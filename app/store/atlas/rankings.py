@@ -1,0 +1,26 @@
+"""Every head's ranking at once, for what is computed over the whole model."""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.domain.records import RANKINGS, Ranking
+from app.domain.refs import FeatureRef, HeadRef
+from app.store.atlas.reads import LiveRun
+from app.store.tables.atlas import RankedFeature
+
+
+def get_all_rankings(
+    session: Session, run: LiveRun, k: int
+) -> dict[tuple[HeadRef, Ranking], tuple[FeatureRef, ...]]:
+    """The best k features of every head under every ranking, best first, in one query."""
+    place = RankedFeature
+    rows = session.execute(
+        select(place.layer, place.head, place.ranking, place.feature_index)
+        .where(place.run_id == run.id, place.rank <= k)
+        .order_by(place.layer, place.head, place.ranking, place.rank)
+    )
+    names: dict[str, Ranking] = {ranking: ranking for ranking in RANKINGS}
+    found: dict[tuple[HeadRef, Ranking], list[FeatureRef]] = {}
+    for layer, head, name, index in rows:
+        found.setdefault((HeadRef(layer, head), names[name]), []).append(FeatureRef(layer, index))
+    return {key: tuple(features) for key, features in found.items()}

@@ -1,0 +1,213 @@
+"""Reading atlases, runs, heads and their rankings. Every call is a fixed, small number of queries."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from app.domain.records import (
+    AtlasRecord,
+    HeadRanking,
+    HeadRecord,
+    ModelRecord,
+    RankedFeature,
+    Ranking,
+    RunRecord,
+    RunReport,
+    SaeRecord,
+)
+from app.domain.refs import FeatureRef, HeadRef
+from app.errors import InvalidStore, NotFound
+from app.store.tables import atlas as tables
+from app.store.tables.experiments import ExperimentRow
+
+_WITH_LIVE_RUN = select(tables.Atlas.slug, tables.Run).join(
+    tables.Run, tables.Run.id == tables.Atlas.live_run_id, isouter=True
+)
+
+
+@dataclass(frozen=True)
+class LiveRun:
+    """The run that an atlas shows. Every other reader takes one, so that a page cannot mix two runs."""
+
+    id: int
+    slug: str
+    record: RunRecord
+    experiments: str = ""  # differs whenever the atlas's finished experiments do
+
+
+@dataclass(frozen=True)
+class StoredVocabulary:
+    """A tokenizer's bytes as stored; the checksum is a key to keep the decoded form under."""
+
+    checksum: str
+    blob: bytes
+
+
+def list_atlases(session: Session) -> list[AtlasRecord]:
+    """All atlases by slug, those without a live run included."""
+    return _atlases(session, _WITH_LIVE_RUN.order_by(tables.Atlas.slug))
+
+
+def get_atlas(session: Session, slug: str) -> AtlasRecord:
+    """One atlas; its run is None before its first publish. Raises NotFound."""
+    found = _atlases(session, _WITH_LIVE_RUN.where(tables.Atlas.slug == slug))
+    if not found:
+        raise NotFound(f"no atlas {slug[:60]!r} in this store")
+    return found[0]
+
+
+def get_live_run(session: Session, slug: str) -> LiveRun:
+    """The atlas's live run. Raises NotFound when there is no such atlas or it has no live run yet."""
+    done = (ExperimentRow.atlas_id == tables.Atlas.id, ExperimentRow.state == "done")
+    counted = select(func.count()).where(*done).scalar_subquery()
+    newest = select(func.max(ExperimentRow.created_at)).where(*done).scalar_subquery()
+    found = session.execute(
+        select(tables.Run, counted, newest)
+        .join(tables.Atlas, tables.Atlas.live_run_id == tables.Run.id)
+        .where(tables.Atlas.slug == slug)
+    ).one_or_none()
+    if found is None:
+        raise NotFound(f"no atlas {slug[:60]!r} in this store, or nothing of it is published yet")
+    run, n_done, last = found
+    return LiveRun(run.id, slug, _run_record(run, _saes(session, [run.id])[run.id]), f"{n_done} {last}")
+
+
+def get_report(session: Session, run: LiveRun) -> RunReport:
+    """What the run cost. Raises NotFound."""
+    row = session.get(tables.RunReport, run.id)
+    if row is None:
+        raise NotFound(f"no report of the run of {run.slug!r}")
+    return RunReport(**{part.name: getattr(row, part.name) for part in fields(RunReport)})
+
+
+def get_vocabulary(session: Session, run: LiveRun) -> StoredVocabulary:
+    """The token bytes of the run's tokenizer. Raises NotFound when none were stored."""
+    row = session.scalar(
+        select(tables.Vocabulary)
+        .join(tables.Run, tables.Run.vocabulary == tables.Vocabulary.checksum)
+        .where(tables.Run.id == run.id)
+    )
+    if row is None:
+        raise NotFound(f"no vocabulary is stored with the run of {run.slug!r}")
+    return StoredVocabulary(row.checksum, row.data)
+
+
+def get_heads(session: Session, run: LiveRun) -> list[HeadRecord]:
+    """Every head in order of layer and head."""
+    heads = session.scalars(
+        select(tables.Head).where(tables.Head.run_id == run.id).order_by(tables.Head.layer, tables.Head.head)
+    ).all()
+    scores: dict[HeadRef, dict[str, float]] = {HeadRef(row.layer, row.head): {} for row in heads}
+    for row in session.scalars(
+        select(tables.HeadScore).where(tables.HeadScore.run_id == run.id).order_by(tables.HeadScore.name)
+    ):
+        scores[HeadRef(row.layer, row.head)][row.name] = row.value
+    return [_head_record(row, scores[HeadRef(row.layer, row.head)]) for row in heads]
+
+
+def get_head(session: Session, run: LiveRun, ref: HeadRef) -> HeadRecord:
+    """One head. Raises NotFound."""
+    row = session.get(tables.Head, (run.id, ref.layer, ref.head))
+    if row is None:
+        raise NotFound(f"no head {ref} in the atlas {run.slug!r}")
+    scores = session.execute(
+        select(tables.HeadScore.name, tables.HeadScore.value)
+        .where(
+            tables.HeadScore.run_id == run.id,
+            tables.HeadScore.layer == ref.layer,
+            tables.HeadScore.head == ref.head,
+        )
+        .order_by(tables.HeadScore.name)
+    )
+    return _head_record(row, {row.name: row.value for row in scores})
+
+
+def get_ranking(session: Session, run: LiveRun, head: HeadRef, ranking: Ranking, k: int) -> HeadRanking:
+    """The best k features of a head, fewer where fewer were ranked, none where its layer has no SAE."""
+    place = tables.RankedFeature
+    rows = session.scalars(
+        select(place)
+        .where(
+            place.run_id == run.id,
+            place.layer == head.layer,
+            place.head == head.head,
+            place.ranking == ranking,
+        )
+        .order_by(place.rank)
+        .limit(k)
+    )
+    features = (
+        RankedFeature(FeatureRef(row.layer, row.feature_index), row.rank, row.value, row.other_rank)
+        for row in rows
+    )
+    return HeadRanking(head, ranking, tuple(features))
+
+
+def get_sequences(session: Session, run: LiveRun, indices: Iterable[int]) -> dict[int, NDArray[np.int32]]:
+    """Token ids of the given corpus sequences, read-only, BOS first. Raises NotFound when one is missing."""
+    wanted = sorted({int(index) for index in indices})
+    rows = session.execute(
+        select(tables.Sequence.sequence_index, tables.Sequence.token_ids).where(
+            tables.Sequence.run_id == run.id, tables.Sequence.sequence_index.in_(wanted)
+        )
+    )
+    found = {index: _token_ids(token_ids) for index, token_ids in rows}
+    if missing := [index for index in wanted if index not in found]:
+        raise NotFound(f"no sequence {missing[0]} in the run of {run.slug!r}")
+    return found
+
+
+def _token_ids(blob: bytes) -> NDArray[np.int32]:
+    if len(blob) % 4:
+        raise InvalidStore("a stored sequence is damaged: its length is not that of whole tokens")
+    return np.frombuffer(blob, "<i4")
+
+
+def _atlases(session: Session, query: Select[str, tables.Run]) -> list[AtlasRecord]:
+    # An outer join gives None for an atlas without a live run, which its type does not say.
+    rows = cast("list[tuple[str, tables.Run | None]]", session.execute(query).all())
+    saes = _saes(session, [run.id for _, run in rows if run is not None])
+    return [AtlasRecord(slug, None if run is None else _run_record(run, saes[run.id])) for slug, run in rows]
+
+
+def _saes(session: Session, run_ids: list[int]) -> dict[int, list[SaeRecord]]:
+    found: dict[int, list[SaeRecord]] = {run_id: [] for run_id in run_ids}
+    rows = session.scalars(
+        select(tables.Sae).where(tables.Sae.run_id.in_(run_ids)).order_by(tables.Sae.layer)
+    )
+    for row in rows:
+        found[row.run_id].append(
+            SaeRecord(**{part.name: getattr(row, part.name) for part in fields(SaeRecord)})
+        )
+    return found
+
+
+def _run_record(run: tables.Run, saes: list[SaeRecord]) -> RunRecord:
+    model: dict[str, Any] = {
+        part.name: getattr(run, part.name) for part in fields(ModelRecord) if hasattr(run, part.name)
+    }
+    return RunRecord(
+        fingerprint=run.fingerprint,
+        model=ModelRecord(name=run.model_name, revision=run.model_revision, **model),
+        corpus=run.corpus,
+        context_size=run.context_size,
+        n_sequences=run.n_sequences,
+        n_tokens=run.n_tokens,
+        plan=run.plan,
+        saes=tuple(saes),
+    )
+
+
+def _head_record(row: tables.Head, scores: dict[str, float]) -> HeadRecord:
+    return HeadRecord(
+        ref=HeadRef(row.layer, row.head),
+        scores=scores,
+        concentration=row.concentration,
+        rank_correlation=row.rank_correlation,
+        top_overlap=row.top_overlap,
+    )

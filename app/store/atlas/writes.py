@@ -1,0 +1,211 @@
+"""Writing a run: begin, add its parts, go live. Nothing here commits; the session's owner does."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.orm import Session
+
+from app.domain.records import FeatureRecord, HeadRanking, HeadRecord, RunRecord, RunReport, SaeRecord
+from app.domain.slugs import check_slug
+from app.domain.tokens import Vocabulary
+from app.errors import StoreBusy
+from app.store.atlas.feature_blobs import pack_examples, pack_feature
+from app.store.database.inserts import insert_unless_there
+from app.store.search_index import index_features
+from app.store.tables import atlas as tables
+
+_RUN_COLUMNS = ("fingerprint", "corpus", "context_size", "n_sequences", "n_tokens", "plan")
+
+
+def begin_run(session: Session, slug: str, run: RunRecord) -> int:
+    """Start publishing and return the run's id. Leftovers of the atlas's unfinished runs are removed first.
+
+    Readers keep seeing the atlas's live run until `go_live`. Raises InvalidSlug.
+    """
+    atlas_id = _lock_atlas(session, check_slug(slug))
+    unfinished = (tables.Run.atlas_id == atlas_id, tables.Run.state == "publishing")
+    session.execute(delete(tables.Run).where(*unfinished))
+    model = asdict(run.model)
+    values = {
+        "atlas_id": atlas_id,
+        "state": "publishing",
+        "model_name": model.pop("name"),
+        "model_revision": model.pop("revision"),
+        **model,
+        **{name: getattr(run, name) for name in _RUN_COLUMNS},
+    }
+    run_id = session.scalars(insert(tables.Run).values(values).returning(tables.Run.id)).one()
+    add_saes(session, run_id, run.saes)
+    return run_id
+
+
+def add_saes(session: Session, run_id: int, saes: Sequence[SaeRecord]) -> None:
+    """SAEs that `begin_run` was not given because how well they fit was not known yet."""
+    _require_publishing(session, run_id)
+    _insert(session, tables.Sae, ({"run_id": run_id, **asdict(sae)} for sae in saes))
+
+
+def add_vocabulary(session: Session, run_id: int, checksum: str, blob: bytes) -> None:
+    """The tokenizer's bytes, stored once however many runs use them."""
+    _require_publishing(session, run_id)
+    # Two jobs may add the same one at one moment: the second must find it, not fail.
+    session.execute(insert_unless_there(session, tables.Vocabulary, {"checksum": checksum, "data": blob}))
+    session.execute(update(tables.Run).where(tables.Run.id == run_id).values(vocabulary=checksum))
+
+
+def add_sequences(
+    session: Session, run_id: int, token_ids: NDArray[np.integer], first_index: int = 0
+) -> None:
+    """Corpus sequences [n, context], BOS included, the first of them at `first_index`."""
+    _require_publishing(session, run_id)
+    rows = np.ascontiguousarray(token_ids, "<i4")
+    _insert(
+        session,
+        tables.Sequence,
+        (
+            {"run_id": run_id, "sequence_index": first_index + i, "token_ids": row.tobytes()}
+            for i, row in enumerate(rows)
+        ),
+    )
+
+
+def add_heads(session: Session, run_id: int, heads: Sequence[HeadRecord]) -> None:
+    """Every head of the model with its scores. Raises ValueError for a score that is not a number."""
+    _require_publishing(session, run_id)
+    _insert(
+        session,
+        tables.Head,
+        (
+            {
+                "run_id": run_id,
+                "layer": head.ref.layer,
+                "head": head.ref.head,
+                "concentration": head.concentration,
+                "rank_correlation": head.rank_correlation,
+                "top_overlap": head.top_overlap,
+            }
+            for head in heads
+        ),
+    )
+    _insert(
+        session,
+        tables.HeadScore,
+        (
+            {"run_id": run_id, "layer": head.ref.layer, "head": head.ref.head, "name": name, "value": value}
+            for head in heads
+            for name, value in sorted(head.scores.items())
+        ),
+    )
+
+
+def add_rankings(session: Session, run_id: int, rankings: Sequence[HeadRanking]) -> None:
+    """Rankings of heads that `add_heads` has stored."""
+    _require_publishing(session, run_id)
+    _insert(
+        session,
+        tables.RankedFeature,
+        (
+            {
+                "run_id": run_id,
+                "layer": ranking.head.layer,
+                "head": ranking.head.head,
+                "ranking": ranking.ranking,
+                "rank": place.rank,
+                "feature_index": place.ref.index,
+                "value": place.value,
+                "other_rank": place.other_rank,
+            }
+            for ranking in rankings
+            for place in ranking.features
+        ),
+    )
+
+
+def add_features(
+    session: Session, run_id: int, features: Sequence[FeatureRecord], vocabulary: Vocabulary | None = None
+) -> None:
+    """Features with their examples and what search finds them by; may be called for one batch after the other.
+
+    With the vocabulary, they are found by words as well; their sequences must then be in the store already.
+    """
+    _require_publishing(session, run_id)
+    _insert(
+        session,
+        tables.Feature,
+        (
+            {
+                **_feature_key(run_id, feature),
+                "n_active": feature.n_active,
+                "density": feature.density,
+                "mean_activation": feature.mean_activation,
+                "max_activation": feature.max_activation,
+                "worst_residual": feature.worst_residual,
+                "data": pack_feature(feature),
+            }
+            for feature in features
+        ),
+    )
+    _insert(
+        session,
+        tables.FeatureExamples,
+        (
+            {**_feature_key(run_id, feature), "data": pack_examples(feature.examples, feature.ref)}
+            for feature in features
+            if feature.examples is not None
+        ),
+    )
+    index_features(session, run_id, features, vocabulary)
+
+
+def go_live(session: Session, run_id: int, report: RunReport) -> None:
+    """Make the run the one that its atlas shows, and remove the runs it supersedes, in this transaction."""
+    atlas_id = _require_publishing(session, run_id)
+    values = {part.name: getattr(report, part.name) for part in fields(report)}
+    session.execute(insert(tables.RunReport).values(run_id=run_id, **values))
+    session.execute(update(tables.Run).where(tables.Run.id == run_id).values(state="live"))
+    session.execute(update(tables.Atlas).where(tables.Atlas.id == atlas_id).values(live_run_id=run_id))
+    session.execute(delete(tables.Run).where(tables.Run.atlas_id == atlas_id, tables.Run.id != run_id))
+    used = select(tables.Run.vocabulary).where(tables.Run.vocabulary.is_not(None))
+    # A vocabulary that another publish is about to use is locked by it, and stays.
+    unused = select(tables.Vocabulary.checksum).where(tables.Vocabulary.checksum.not_in(used))
+    session.execute(
+        delete(tables.Vocabulary).where(
+            tables.Vocabulary.checksum.in_(unused.with_for_update(skip_locked=True))
+        )
+    )
+
+
+def find_live_run(session: Session, slug: str) -> str | None:
+    """The fingerprint of the atlas's live run: whether a job has anything left to do."""
+    return session.scalar(
+        select(tables.Run.fingerprint)
+        .join(tables.Atlas, tables.Atlas.live_run_id == tables.Run.id)
+        .where(tables.Atlas.slug == slug)
+    )
+
+
+def _lock_atlas(session: Session, slug: str) -> int:
+    # FOR UPDATE makes a second publisher of the atlas wait; SQLite's write transaction has done so already.
+    session.execute(insert_unless_there(session, tables.Atlas, {"slug": slug}))
+    return session.scalars(select(tables.Atlas.id).where(tables.Atlas.slug == slug).with_for_update()).one()
+
+
+def _require_publishing(session: Session, run_id: int) -> int:
+    """The run's atlas. Raises StoreBusy when the run has been removed, or is live already."""
+    publishing = (tables.Run.id == run_id, tables.Run.state == "publishing")
+    atlas_id = session.scalar(select(tables.Run.atlas_id).where(*publishing).with_for_update())
+    if atlas_id is None:
+        raise StoreBusy(f"run {run_id} is no longer being published: another job has taken its place")
+    return atlas_id
+
+
+def _feature_key(run_id: int, feature: FeatureRecord) -> dict[str, int]:
+    return {"run_id": run_id, "layer": feature.ref.layer, "feature_index": feature.ref.index}
+
+
+def _insert(session: Session, table: type[tables.Base], rows: Iterable[Mapping[str, object]]) -> None:
+    if listed := list(rows):
+        session.execute(insert(table), listed)

@@ -1,0 +1,1 @@
+"""Engines, transactions, column types and schema versions."""

@@ -1,0 +1,125 @@
+"""Opening a store, and the two kinds of transaction on it."""
+
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+from sqlalchemy import Engine, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.orm import Session
+
+from app.errors import InvalidStore
+from app.store.database.errors import translated
+from app.store.database.postgres import display, postgres_engine
+from app.store.database.schema_versions import check_schema
+from app.store.database.sqlite import backup_to, check_content, check_file, set_journal_mode, sqlite_engine
+
+
+def open_store(target: str | Path, must_exist: bool = False) -> Engine:
+    """Open the store at a path (a SQLite file, made on need) or a postgresql:// address.
+
+    Its tables may be missing or old: `migrate.upgrade` makes or renews them, `revisions.require_current` insists.
+    Raises InvalidStore or StoreBusy; what is refused is left as it was.
+    """
+    url = _parse(target)
+    with translated():
+        if url.get_backend_name() == "postgresql":
+            engine = postgres_engine(url)
+        else:
+            engine = _open_file(Path(str(url.database)), must_exist)
+        try:
+            check_schema(engine, store_name(engine))
+            if engine.dialect.name == "sqlite":
+                set_journal_mode(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+    return engine
+
+
+def check_place(target: str | Path) -> bool:
+    """Whether there is a store. Raises what open_store would, as far as can be told without making one."""
+    url = _parse(target)
+    path = Path(str(url.database))
+    if url.get_backend_name() == "sqlite" and not path.exists():
+        check_file(path)
+        return False
+    open_store(target).dispose()
+    return True
+
+
+def _open_file(path: Path, must_exist: bool) -> Engine:
+    check_file(path)
+    if must_exist and not path.exists():
+        raise InvalidStore(
+            f"there is no store at {path}; `head-atlas precompute` or `head-atlas db upgrade` makes one"
+        )
+    engine = sqlite_engine(path)
+    try:
+        check_content(engine, path)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _parse(target: str | Path) -> URL:
+    if isinstance(target, Path) or "://" not in target:
+        return URL.create("sqlite", database=str(Path(target).expanduser().absolute()))
+    try:
+        url = make_url(target.replace("postgres://", "postgresql://", 1))
+    except (ArgumentError, ValueError) as error:  # the text may hold a password: name no part of it
+        raise InvalidStore(
+            "the store's address cannot be read; it looks like postgresql://user@host/name"
+        ) from error
+    if url.get_backend_name() not in ("sqlite", "postgresql"):
+        raise InvalidStore(f"a store is a SQLite file or on Postgres, not {url.get_backend_name()[:40]!r}")
+    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
+        raise InvalidStore("a store needs a file: one in memory would be gone with its process")
+    return url
+
+
+def store_name(engine: Engine) -> str:
+    """The store's path or address, without a password."""
+    if engine.dialect.name == "sqlite":
+        return str(engine.url.database)
+    return display(engine.url.set(drivername="postgresql"))
+
+
+def check_store(engine: Engine) -> None:
+    """Read the whole store through. Raises InvalidStore when it is damaged."""
+    with translated():
+        if engine.dialect.name == "sqlite":
+            check_content(engine, Path(str(engine.url.database)), limit=None)
+        check_schema(engine, store_name(engine))
+
+
+def backup(engine: Engine, destination: Path) -> None:
+    """Copy a SQLite store, even one in use, to a new file. Raises InvalidStore for Postgres."""
+    if engine.dialect.name != "sqlite":
+        raise InvalidStore("a Postgres store is backed up with pg_dump")
+    with translated():
+        backup_to(engine, destination)
+
+
+@contextmanager
+def read_session(engine: Engine) -> Generator[Session]:
+    """One consistent view of the store, however many statements are read from it. Writing fails."""
+    # SQLite's read transactions are such a view already; its dialect has no names for these two.
+    options = (
+        {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        if engine.dialect.name == "postgresql"
+        else {}
+    )
+    with translated(), Session(engine.execution_options(**options), autoflush=False) as session:
+        yield session
+
+
+@contextmanager
+def write_session(engine: Engine) -> Generator[Session]:
+    """One transaction, committed when the block ends and rolled back when it raises."""
+    bind = engine.execution_options(head_atlas_writes=True)
+    turns = engine.get_execution_options().get("head_atlas_turns", nullcontext())
+    with translated(), turns, Session(bind, expire_on_commit=False) as session, session.begin():
+        yield session

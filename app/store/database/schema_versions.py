@@ -1,0 +1,62 @@
+"""Which schema a store has, and whether this version knows it: asked each time a store is opened.
+
+Alembic, which changes schemas, is not needed for that, and a server starts sooner without it.
+"""
+
+from sqlalchemy import Engine, inspect, text
+
+from app.errors import InvalidStore
+from app.paths import migrations_dir
+from app.store.database.errors import translated
+
+_VERSION_TABLE = "alembic_version"  # Alembic's own: one row
+
+
+def known_revisions() -> list[str]:
+    """Every revision that this version knows, oldest first. The name of a migration's file begins with it."""
+    found = sorted(path.name.partition("_")[0] for path in (migrations_dir() / "versions").glob("*_*.py"))
+    if not found:
+        raise FileNotFoundError("this installation lacks its migrations; install head-atlas again")
+    return found
+
+
+def revision_of_code() -> str:
+    """The newest revision that this version knows."""
+    return known_revisions()[-1]
+
+
+def revision_of_store(engine: Engine) -> str | None:
+    """The store's revision; None where no tables have been made."""
+    with translated(), engine.connect() as connection:
+        if not inspect(connection).has_table(_VERSION_TABLE):
+            return None
+        return connection.scalar(text(f"SELECT version_num FROM {_VERSION_TABLE}"))  # noqa: S608
+
+
+def check_schema(engine: Engine, name: str) -> None:
+    """Raises InvalidStore when the store was made by a newer version, or is not a store of ours."""
+    revision = revision_of_store(engine)
+    if revision is None:
+        with engine.connect() as connection:
+            # Alembic's own empty table is what a downgrade to nothing leaves.
+            foreign = sorted(set(inspect(connection).get_table_names()) - {_VERSION_TABLE})
+        if foreign:
+            raise InvalidStore(f"{name} is a database of something else: it holds the table {foreign[0]!r}")
+        return
+    if revision not in known_revisions():
+        raise InvalidStore(
+            f"{name} was made by a newer Head Atlas: its schema is revision {revision}, "
+            f"this version knows up to {revision_of_code()}"
+        )
+
+
+def require_current(engine: Engine, name: str) -> None:
+    """Raises InvalidStore when the tables are missing or older than this version needs."""
+    store, code = revision_of_store(engine), revision_of_code()
+    if store != code:
+        state = (
+            "has no tables yet"
+            if store is None
+            else f"is at schema revision {store}, this version needs {code}"
+        )
+        raise InvalidStore(f"{name} {state}; run `head-atlas db upgrade`")

@@ -1,0 +1,150 @@
+"""SQLite: the driver, its pragmas, and the checks of a file before it is opened."""
+
+import importlib
+import json
+import os
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import OperationalError
+
+from app.errors import InvalidStore
+from app.store.database.fair_lock import Turns
+
+BUSY_TIMEOUT_S = 5.0
+# Before this version two connections that write and checkpoint at one moment can corrupt a store in WAL mode.
+FIRST_SAFE_WAL = (3, 51, 3)
+# The check at start-up reads the whole file; beyond this size it is left to the `check` command.
+MAX_CHECKED_BYTES = 512 * 2**20
+_HEADER = b"SQLite format 3\0"
+
+
+def driver() -> ModuleType:
+    """pysqlite3, which carries a current SQLite; the standard library's, as old as the system, without it."""
+    try:
+        return importlib.import_module("pysqlite3.dbapi2")
+    except ImportError:
+        return importlib.import_module("sqlite3.dbapi2")
+
+
+def journal_mode(version: tuple[int, ...]) -> str:
+    """WAL lets readers work during a publish, where this SQLite does it safely."""
+    return "WAL" if version >= FIRST_SAFE_WAL else "DELETE"
+
+
+def dump_json(value: object) -> str:
+    """One text for one value. Raises ValueError for NaN, which is not JSON."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def check_file(path: Path) -> None:
+    """Raises InvalidStore, and creates nothing, where no store can be opened or made at this path."""
+    if path.is_dir():
+        raise InvalidStore(f"{path} is a folder, not a store file")
+    if not path.parent.is_dir():
+        raise InvalidStore(f"{path.parent} is not a folder, so the store {path.name} cannot be made in it")
+    # SQLite writes its journal beside the file, so the folder matters for an existing store too.
+    for place in (path.parent, path) if path.exists() else (path.parent,):
+        if not os.access(place, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+            raise InvalidStore(f"{place} is not writable, so the store cannot be used")
+    if not path.exists():
+        return
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_HEADER))
+    except OSError as error:
+        raise InvalidStore(f"{path} cannot be read: {error.strerror}") from error
+    if start not in (b"", _HEADER):
+        raise InvalidStore(f"{path} is not a store: it is not a SQLite file")
+
+
+def sqlite_engine(path: Path) -> Engine:
+    """An engine whose transactions are explicit, durable and enforce foreign keys."""
+    module = driver()
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        module=module,
+        # The driver's own transaction control would commit behind DDL and start too late for reads.
+        connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT_S},
+        pool_size=5,
+        max_overflow=3,
+        pool_timeout=BUSY_TIMEOUT_S,
+        json_serializer=dump_json,
+        execution_options={"head_atlas_turns": Turns(BUSY_TIMEOUT_S)},
+    )
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _configure(connection: Any, _record: object) -> None:
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def set_journal_mode(engine: Engine) -> None:
+    """The file itself remembers the mode, so this is done once, and only to a file known to be ours."""
+    mode = journal_mode(driver().sqlite_version_info)
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            with _outside_transactions(engine) as connection:
+                connection.execute(f"PRAGMA journal_mode={mode}")
+        except OperationalError as error:
+            # This change does not wait for other connections, however long the busy timeout: we do.
+            if "locked" not in str(error.orig) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _begin(connection: Connection) -> None:
+    # IMMEDIATE waits for the write lock at once; a read that turns into a write would fail instead.
+    writes = connection.get_execution_options().get("head_atlas_writes", False)
+    connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def check_content(engine: Engine, path: Path, limit: int | None = MAX_CHECKED_BYTES) -> None:
+    """Raises InvalidStore when SQLite finds the file damaged. Files over `limit` bytes are not read."""
+    if not path.exists() or path.stat().st_size == 0 or (limit is not None and path.stat().st_size > limit):
+        return
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+    if found != "ok":
+        first = str(found).splitlines()[0]
+        raise InvalidStore(f"{path} is damaged ({first}); restore it from a backup")
+
+
+def backup_to(engine: Engine, destination: Path) -> None:
+    """Copy a store in use to a new file, whole as of one moment. Raises InvalidStore if the file exists."""
+    if destination.exists():
+        raise InvalidStore(f"{destination} exists already; a backup never overwrites")
+    check_file(destination)
+    try:
+        with _outside_transactions(engine) as connection:
+            connection.execute("VACUUM INTO ?", (str(destination),))
+    except OperationalError:
+        destination.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _outside_transactions(engine: Engine) -> Generator[Any]:
+    # SQLAlchemy begins a transaction before any statement, and these statements refuse to run in one.
+    raw = engine.raw_connection()
+    try:
+        connection: Any = raw.driver_connection
+        connection.execute("PRAGMA query_only=OFF")
+        yield connection
+    except driver().Error as error:
+        raise OperationalError(None, None, error) from error
+    finally:
+        raw.close()

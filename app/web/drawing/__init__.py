@@ -1,0 +1,1 @@
+"""SVG charts and the formatting of numbers, tokens and names."""

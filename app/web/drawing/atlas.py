@@ -1,0 +1,111 @@
+"""The atlas as colour classes and geometry: cells, miniatures of the whole grid, blocks of progress."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.domain.annotations.head_types import HeadType
+from app.services.atlas.annotation_models import Colouring, Done
+from app.services.atlas.models import AtlasHead, AtlasLayer
+from app.web.drawing import charts
+from app.web.drawing.tokens import NEGATIVE_STEPS
+
+CELL_STEPS = 8
+# Scores that say how much of a feature a head writes are drawn on the scale of writing.
+WRITING_SCORES = frozenset({"concentration"})
+_TYPES: dict[HeadType | None, str] = {
+    "monosemantic": "ty3",
+    "minor_exceptions": "ty2",
+    "bisemantic": "ty1",
+    "polysemantic": "ty0",
+    "unclear": "tu",
+    None: "tn",
+}
+_DONE: dict[Done, str] = {"both": "ty3", "you": "ty2", "others": "ty1", "nobody": "tn"}
+NO_FEATURES = "tx"
+BLOCK = 6
+
+
+def cell_class(value: float | None, largest: float, name: str = "") -> str:
+    """Colour class of a heat cell, in equal steps up to the largest; a missing value has no colour."""
+    if value is None or not math.isfinite(value):
+        return NO_FEATURES
+    if value < 0:
+        below = min(NEGATIVE_STEPS, int((NEGATIVE_STEPS + 1) * -value / largest)) if largest > 0 else 0
+        return f"ng{below}" if below else "rd0"
+    step = min(CELL_STEPS, int((CELL_STEPS + 1) * value / largest)) if largest > 0 else 0
+    return f"{'wr' if name in WRITING_SCORES else 'rd'}{step}"
+
+
+def note_class(cell: AtlasHead, colour: Colouring, has_sae: bool) -> str:
+    """Colour class of a cell that shows what annotators say. A head without features has nothing to group."""
+    notes = cell.notes
+    known = notes is not None and notes.head_type is not None
+    if colour == "progress" and (has_sae or cell.done != "nobody"):
+        return _DONE[cell.done]
+    if not has_sae and not known:
+        return NO_FEATURES
+    if colour == "groups" and known:
+        return "cf0"
+    return _TYPES[notes.head_type if notes else None]
+
+
+@dataclass(frozen=True)
+class Miniature:
+    """The grid at a few pixels a cell: one path a colour class."""
+
+    width: int
+    height: int
+    paths: dict[str, str]
+
+
+@dataclass(frozen=True)
+class ScoreGrid(Miniature):
+    """One score over the grid, and its range."""
+
+    low: float
+    high: float
+    largest: float
+
+
+def score_grid(layers: Sequence[AtlasLayer], name: str) -> ScoreGrid:
+    values = [[head.scores.get(name) for head in layer.heads] for layer in layers]
+    known = [value for row in values for value in row if value is not None and math.isfinite(value)]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    largest = max(high, -low)
+    drawn = _miniature([[cell_class(value, largest, name) for value in row] for row in values])
+    return ScoreGrid(drawn.width, drawn.height, drawn.paths, low, high, largest)
+
+
+def notes_grid(layers: Sequence[AtlasLayer], colour: Colouring) -> Miniature:
+    def name(cell: AtlasHead, has_sae: bool) -> str:
+        drawn = note_class(cell, colour, has_sae)
+        named = [part for part in cell.notes.groups if part.name] if cell.notes else []
+        return f"f{named[0].family}" if drawn == "cf0" and named else drawn
+
+    return _miniature(
+        [[name(cell, layer.sae is not None) for cell in layer.heads] for layer in layers],
+    )
+
+
+def progress_blocks(layers: Sequence[AtlasLayer]) -> Miniature:
+    """A block for each layer with features, its heads row by row."""
+    blocks = [layer.heads for layer in layers if layer.sae]
+    n_heads = max(map(len, blocks), default=0)
+    across = math.ceil(n_heads / (4 if n_heads % 4 == 0 else 3))
+    paths: dict[str, list[str]] = {}
+    for place, heads in enumerate(blocks):
+        left = place * (across * BLOCK + 4)
+        for index, cell in enumerate(sorted(heads, key=lambda cell: cell.head)):
+            row, column = divmod(index, across)
+            square = f"M{left + column * BLOCK} {row * BLOCK}h5v5h-5z"
+            paths.setdefault(_DONE[cell.done], []).append(square)
+    width = len(blocks) * (across * BLOCK + 4) - 5
+    height = (math.ceil(n_heads / across) if across else 0) * BLOCK - 1
+    return Miniature(max(width, 1), max(height, 1), {name: "".join(path) for name, path in paths.items()})
+
+
+def _miniature(classes: Sequence[Sequence[str]]) -> Miniature:
+    size = charts.MINIATURE_CELL
+    width, height = max(map(len, classes), default=0) * size, len(classes) * size
+    return Miniature(width, height, charts.miniature(classes))

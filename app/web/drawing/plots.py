@@ -1,0 +1,137 @@
+"""Charts of experiments to SVG geometry: classes, path data and text places. The template owns the markup."""
+
+import math
+
+from app.services.experiments.models import (
+    BarChart,
+    Chart,
+    DotChart,
+    Estimate,
+    LineChart,
+    ScatterChart,
+    TickChart,
+)
+from app.web.drawing.axes import (
+    HEIGHT,
+    LETTERS,
+    WIDTH,
+    Drawing,
+    Frame,
+    Scale,
+    Shape,
+    Text,
+    known_numbers,
+    mark_path,
+    point,
+    short,
+    span_of,
+    text_at,
+    tick_text,
+)
+from app.web.drawing.bar_and_scatter import draw_bars, draw_scatter
+
+
+def draw_chart(chart: Chart) -> Drawing:
+    """The drawing of any chart."""
+    if isinstance(chart, LineChart):
+        return _lines(chart)
+    if isinstance(chart, BarChart):
+        return draw_bars(chart)
+    if isinstance(chart, ScatterChart):
+        return draw_scatter(chart)
+    return _dots(chart) if isinstance(chart, DotChart) else _ticks(chart)
+
+
+def _lines(chart: LineChart) -> Drawing:
+    low, high = span_of([number for series in chart.series for number in known_numbers(series.values)])
+    frame = Frame(36, 344, 12, 150, low, high)
+    shapes, texts = frame.grid()
+    last = max(len(chart.places) - 1, 1)
+
+    def place(index: int) -> float:
+        return frame.left + (frame.right - frame.left) * index / last
+
+    texts += [text_at("xm", place(i), 163, label) for i, label in enumerate(chart.places)]
+    texts.append(text_at("xm", (frame.left + frame.right) / 2, 180, chart.x_label))
+    if chart.rule is not None:
+        x = place(chart.rule[0] - 1)
+        shapes.append(Shape("rule", f"M{point(x, frame.top)}V{short(frame.bottom)}"))
+        texts.append(text_at("xa", x + 5, frame.bottom - 5, chart.rule[1]))
+    ends: list[tuple[float, str, int]] = []
+    for series in reversed(chart.series):
+        known = [(place(i), value) for i, value in enumerate(series.values) if value is not None]
+        if known:
+            index = series.index or 0
+            shapes += _line(frame, known, index)
+            ends.append((frame.y(known[-1][1].value), series.label, index))
+    for y, label, index in _apart(ends):
+        texts.append(text_at(f"xa xb t{LETTERS[index]}", frame.right + 9, y + 4, label))
+    return Drawing(WIDTH, HEIGHT, tuple(shapes), tuple(texts))
+
+
+def _line(frame: Frame, known: list[tuple[float, Estimate]], index: int) -> list[Shape]:
+    """Band, line and marks."""
+    upper = [point(x, frame.y(v.value if v.upper is None else v.upper)) for x, v in known]
+    lower = [point(x, frame.y(v.value if v.lower is None else v.lower)) for x, v in known]
+    middle = [(x, frame.y(value.value)) for x, value in known]
+    letter = LETTERS[index]
+    return [
+        Shape(f"band{letter}", f"M{'L'.join([*upper, *reversed(lower)])}z"),
+        Shape(f"line{letter}", f"M{'L'.join(point(x, y) for x, y in middle)}"),
+        Shape(f"m{letter}", "".join(mark_path(index, x, y) for x, y in middle)),
+    ]
+
+
+def _apart(ends: list[tuple[float, str, int]], gap: float = 12) -> list[tuple[float, str, int]]:
+    """Labels at the ends of lines, moved down where two would overlap, and up again from the bottom."""
+    placed: list[tuple[float, str, int]] = []
+    for y, label, index in sorted(ends):
+        placed.append((max(y, placed[-1][0] + gap) if placed else y, label, index))
+    limit = 150.0
+    for i in range(len(placed) - 1, -1, -1):
+        y, label, index = placed[i]
+        placed[i] = (min(y, limit), label, index)
+        limit = placed[i][0] - gap
+    return placed
+
+
+def _dots(chart: DotChart) -> Drawing:
+    numbers = [chart.low, chart.high, *known_numbers([row.estimate for row in chart.rows])]
+    across = Scale(min(numbers), max(numbers), 214, 388)
+    height = 22 * len(chart.rows) + 26
+    shapes = [Shape("gl", f"M{point(across.at(v), 4)}V{height - 22}") for v in across.ticks()]
+    texts = [text_at("xm", across.at(v), height - 8, tick_text(v)) for v in across.ticks()]
+    if chart.rule is not None:
+        shapes.append(Shape("rule", f"M{point(across.at(chart.rule), 4)}V{height - 22}"))
+    for number, row in enumerate(chart.rows):
+        y, value = 16 + 22 * number, row.estimate
+        texts.append(text_at("xa", 0, y + 4, row.label))
+        if value is None:
+            texts.append(text_at("xa q", 218, y + 4, "not known"))
+            continue
+        if value.lower is not None and value.upper is not None:
+            shapes.append(
+                Shape("reach", f"M{point(across.at(value.lower), y)}H{short(across.at(value.upper))}")
+            )
+        shapes.append(Shape(f"m{LETTERS[row.index]}", mark_path(row.index, across.at(value.value), y)))
+    return Drawing(WIDTH, height, tuple(shapes), tuple(texts))
+
+
+def _ticks(chart: TickChart) -> Drawing:
+    shapes: list[Shape] = []
+    texts: list[Text] = []
+    for number, row in enumerate(chart.rows):
+        top = 8 + 32 * number
+        numbers = [value for value in row.values if math.isfinite(value)]
+        across = Scale(min(0.0, *numbers, 0.0), max([1.0, *numbers]), 112, 388)
+        texts.append(text_at("xa", 0, top + 12, row.label))
+        texts.append(text_at("xa q", 0, top + 23, f"{len(row.strong)} of {len(row.values)}"))
+        shapes.append(Shape("axis", f"M112 {top + 20}H388"))
+        for name, values, up, long in (("tl", numbers, 8, 10), ("heavy", row.strong, 2, 17)):
+            places = sorted({round(2 * across.at(value)) / 2 for value in values})
+            if places:
+                shapes.append(Shape(name, "".join(f"M{point(x, top + up)}v{long}" for x in places)))
+        shapes.append(Shape("rule", f"M{point(across.at(row.threshold), top)}v20"))
+    bottom = 14 + 32 * len(chart.rows)
+    texts += [text_at("xm", x, bottom, label) for x, label in ((112, "0"), (250, ".5"), (388, "1"))]
+    return Drawing(WIDTH, bottom + 8, tuple(shapes), tuple(texts))

@@ -1,0 +1,163 @@
+"""Geometry of the charts of annotations, and words for what the sheet shows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, groupby, pairwise
+
+from app.domain.annotations.head_types import HEAD_TYPE_NAMES, HEAD_TYPES, HeadType
+from app.services.rollups.agreement import TypePair
+from app.services.sheet.models import LayerLine
+from app.services.sheet.selection import DEFAULT_COLUMNS, SheetView
+
+COLUMN_NAMES = {
+    "annotator": "by",
+    "groups": "top k",
+    "head_type": "head type",
+    "largest_group": "largest group",
+    "n_groups": "groups",
+    "confidence": "conf.",
+    "knew_before": "knew",
+    "new_groups": "new",
+    "n_evidence": "claims",
+    "agreement": "others",
+    "updated_at": "updated",
+}
+COLUMN_SETS = (
+    ("Record", ("status", "version", "updated_at", "author", "blind")),
+    (
+        "Judgement",
+        ("groups", "head_type", "computed_type", "provisional", "override", "override_reason", "roles"),
+    ),
+    ("Groups", ("largest_group", "n_groups", "new_groups", "labels", "ranking", "k")),
+    ("About it", ("confidence", "knew_before", "surprising", "notes", "agreement")),
+    ("Evidence", ("n_evidence", "evidence")),
+    ("Made with", ("run", "against_sae", "software")),
+)
+
+
+def layer_blocks(layers: Sequence[LayerLine]) -> list[tuple[LayerLine, ...]]:
+    """Layers of which something is said one by one, and neighbours of which nothing is together."""
+    blocks = groupby(layers, key=lambda line: not (line.n_heads or line.published))
+    return list(chain.from_iterable([tuple(run)] if empty else zip(run) for empty, run in blocks))
+
+
+def column_name(column: str) -> str:
+    return COLUMN_NAMES.get(column, column.replace("_", " "))
+
+
+def type_title(head_type: HeadType) -> str:
+    return HEAD_TYPE_NAMES[head_type]
+
+
+def _short(value: float) -> str:
+    return f"{value:.1f}".rstrip("0").rstrip(".") or "0"
+
+
+@dataclass(frozen=True)
+class IntervalDot:
+    """An estimate with its interval on a line from `low` to 1."""
+
+    interval: str
+    x: str
+    zero: str
+
+
+def interval_dot(value: float, low: float | None, high: float | None, width: int = 190) -> IntervalDot:
+    """On the line from 0 to 1, or from -1 where the estimate or its interval is negative."""
+    start = -1.0 if min(value, value if low is None else low) < 0 else 0.0
+
+    def place(number: float) -> str:
+        return _short(0.5 + (width - 1) * (number - start) / (1 - start))
+
+    interval = "" if low is None or high is None else f"M{place(low)} 8H{place(high)}"
+    return IntervalDot(interval, place(value), place(0))
+
+
+def confusion_rows(pairs: Sequence[TypePair]) -> list[tuple[HeadType, list[int | None]]]:
+    """A triangle: who gave which type is not told, so that each pair of types has one cell; None below it."""
+    counts = {(pair.first, pair.second): pair.n_pairs for pair in pairs}
+    return [
+        (row, [counts.get((row, column), 0) if at >= place else None for at, column in enumerate(HEAD_TYPES)])
+        for place, row in enumerate(HEAD_TYPES)
+    ]
+
+
+def judgement_class(count: int | None, largest: int) -> str:
+    """Colour class of a cell of the confusion table."""
+    if not count:
+        return ""
+    return f"ty{min(3, 4 * (count - 1) // max(1, largest))}"
+
+
+@dataclass(frozen=True)
+class LevelChart:
+    """Mean abstraction by layer: (x, y, layer, value) of each point, and lines to the next: `gaps` skip layers."""
+
+    width: int
+    height: int
+    line: str
+    gaps: str
+    points: tuple[tuple[str, str, int, float], ...]
+
+
+def level_chart(levels: Sequence[float | None], width: int = 560, height: int = 120) -> LevelChart:
+    """Level 1 (token) at the bottom, 4 (context) at the top; layers without a level have no point."""
+    left, step = 62, (width - 72) / max(1, len(levels) - 1)
+    points = [
+        (_short(left + layer * step), _short(level_y(level, height)), layer, level)
+        for layer, level in enumerate(levels)
+        if level is not None
+    ]
+    lines = {True: "", False: ""}
+    for (x, y, layer, _), (next_x, next_y, next_layer, _) in pairwise(points):
+        lines[next_layer == layer + 1] += f"M{x} {y}L{next_x} {next_y}"
+    return LevelChart(width, height, lines[True], lines[False], tuple(points))
+
+
+def level_y(level: float, height: int = 120) -> float:
+    return height - 26 - (height - 40) * (level - 1) / 3
+
+
+def view_query(view: SheetView, **changes: object) -> dict[str, object]:
+    """The query of a page that shows the view, with changes: what asks for nothing is left out."""
+    sort = ("-" if view.descending else "") + view.sort
+    query: dict[str, object] = {
+        "layers": view.layers,
+        "by": view.by,
+        "type": view.head_type,
+        "role": view.role,
+        "status": view.status,
+        "agreement": view.agreement,
+        "sort": "" if sort == "head" else sort,
+        "columns": "" if view.columns == DEFAULT_COLUMNS else ",".join(view.columns),
+    }
+    return {name: value for name, value in (query | changes).items() if value not in ("", None)}
+
+
+def sorted_by(view: SheetView, column: str) -> str:
+    """The order that a click on the column's name asks for: turned round where it is sorted by it already."""
+    turned = view.sort == column and not view.descending
+    return f"-{column}" if turned else column
+
+
+def next_column(view: SheetView) -> str:
+    """The column after the one that it is sorted by, and after the last the first."""
+    columns = view.columns
+    return columns[(columns.index(view.sort) + 1) % len(columns)] if view.sort in columns else columns[0]
+
+
+GLOBALS = {
+    "layer_blocks": layer_blocks,
+    "column_name": column_name,
+    "column_sets": COLUMN_SETS,
+    "type_title": type_title,
+    "interval_dot": interval_dot,
+    "confusion_rows": confusion_rows,
+    "judgement_class": judgement_class,
+    "level_chart": level_chart,
+    "level_y": level_y,
+    "view_query": view_query,
+    "sorted_by": sorted_by,
+    "next_column": next_column,
+    "head_types": HEAD_TYPES,
+}

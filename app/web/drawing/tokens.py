@@ -1,0 +1,155 @@
+"""Tokens as HTML. A page shows a thousand of them, so this is Python and not a macro; all text is escaped.
+
+A token's text stays text: a leading space is a space, over which the style draws a dot, so copying a strip
+gives the text back. Looks that stand for something else (control characters, stray bytes) are elements.
+In a strip a token is <i>, or <u> where it begins with a space, and the halves of a strip are <b> and <i>: none of
+these means anything, and none needs a class.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from markupsafe import Markup, escape
+
+from app.domain.tokens import TokenView
+from app.services.examples.models import Cell, Pair, Strip, TokenLogit
+from app.web.drawing import charts, numbers
+
+TOKEN_STEPS = 6
+NEGATIVE_STEPS = 4
+LIGHTER_BEFORE, LIGHTER_AFTER = 30, 22  # characters
+NEVER_CUT = 8  # characters that fit into the narrowest chip
+CHIP_EDGES, CHARACTER_WIDTH = 13, 6.5  # pixels of a chip, with the gap to the next: never more than it takes
+FAINTEST = 0.02  # of the largest: what is less has no colour, or every token would have some
+# Of a control character it is the element alone.
+_CLASS_OF_PART = {"bytes": ' class="hx"', "marker": ' class="hx mk"', "control": "", "elision": ' class="lg"'}
+
+
+def read_class(value: float | None, largest: float) -> str:
+    """Colour class of a DFA value: blue adds, hatched red takes away."""
+    if value is None or abs(value) < FAINTEST * largest:
+        return ""
+    if value < 0:
+        step = charts.level(-value, largest, NEGATIVE_STEPS)
+        return f"ng{step}" if step else ""
+    step = charts.level(value, largest, TOKEN_STEPS)
+    return f"rd{step}" if step else ""
+
+
+def write_class(value: float | None, largest: float) -> str:
+    """Colour class of an activation."""
+    if value is None or value < FAINTEST * largest:
+        return ""
+    step = charts.level(value, largest, TOKEN_STEPS)
+    return f"wr{step}" if step else ""
+
+
+def token_text(view: TokenView) -> Markup:
+    """The inside of a token: its text, with a look of its own for what is not text."""
+    if view.kind == "special":
+        return Markup('<b class="sp">{}</b>').format(view.parts[0].text)
+    return Markup("").join(
+        escape(part.text)
+        if part.kind == "text"
+        else Markup("<b{}>{}</b>").format(Markup(_CLASS_OF_PART[part.kind]), part.text)  # noqa: S704
+        for part in view.parts
+    )
+
+
+def space_class(view: TokenView) -> str:
+    return " s" if view.text.startswith(" ") and view.kind == "text" else ""
+
+
+def token_chip(view: TokenView) -> Markup:
+    """A token in a list, as a bordered chip. The style cuts it off, so a title has the whole of a longer one."""
+    whole = _is_plain(view) and len(view.text) <= NEVER_CUT
+    title = f"#{view.token_id}" if whole else view.title
+    return Markup('<bdi class="tk{}" title="{}">{}</bdi>').format(space_class(view), title, token_text(view))
+
+
+def token_chips(logits: Sequence[TokenLogit], width: float) -> Markup:
+    """The first of a list as chips, as many as a line of that many pixels shows whole."""
+    chips: list[Markup] = []
+    for logit in logits:
+        drawn = sum(len(part.text) for part in logit.view.parts)
+        width -= CHIP_EDGES + CHARACTER_WIDTH * min(16, drawn)
+        if width < 0 and chips:
+            break
+        chips.append(token_chip(logit.view))
+    return Markup("").join(chips)
+
+
+def _is_plain(view: TokenView) -> bool:
+    return view.kind == "text" and [part.kind for part in view.parts] == ["text"]
+
+
+def _says_all(view: TokenView) -> bool:
+    """Whether what is drawn is the whole token."""
+    return view.kind == "text" and all(part.kind in ("text", "control") for part in view.parts)
+
+
+def _cell(cell: Cell, colour: str, peak: bool, grey: bool = False) -> str:
+    view = cell.view
+    tag = "u" if space_class(view) else "i"
+    names = " ".join(
+        name for name in ("m" if cell.matched else "", "pk" if peak else "", "" if grey else colour) if name
+    )
+    title = ""
+    if peak or not _says_all(view):
+        name = f"#{view.token_id}" if _says_all(view) else view.title
+        value = "" if cell.value is None else f", {numbers.number(cell.value)}"
+        title = f' title="{escape(name + value)}"'
+    text = escape(view.parts[0].text) if _is_plain(view) else token_text(view)
+    number = f' data-v="{numbers.number(cell.value)}"' if colour else ""
+    kind = f' class="{names}"' if names else ""
+    opening = f"<{tag}{kind}{title}{number}>"
+    return f"{opening}{text}</{tag}>"
+
+
+def _half(
+    cells: Sequence[Cell],
+    colour: Callable[[float | None, float], str],
+    largest: float,
+    peak: int | None = None,
+    grey: bool = False,
+) -> str:
+    return "".join(
+        _cell(cell, colour(cell.value, largest), at == peak, grey) for at, cell in enumerate(cells)
+    )
+
+
+def lighter(pair: Pair) -> Pair:
+    """The pair with the text nearest to its hinges: for rows below the tenth, of which a page may have forty."""
+    return replace(pair, reads=_nearest(pair.reads), fires=_nearest(pair.fires))
+
+
+def _nearest(strip: Strip) -> Strip:
+    before = _first(strip.before[::-1], LIGHTER_BEFORE)[::-1]
+    return replace(strip, before=before, after=_first(strip.after, LIGHTER_AFTER))
+
+
+def _first(cells: tuple[Cell, ...], room: int) -> tuple[Cell, ...]:
+    """Cells until that many characters are full."""
+    n = 0
+    while n < len(cells) and room > 0:
+        room -= sum(len(part.text) for part in cells[n].view.parts)
+        n += 1
+    return cells[:n]
+
+
+def reads_html(strip: Strip, largest: float) -> Markup:
+    """Where the head reads: the source token is the first after the hinge, or the last before it."""
+    at_end = len(strip.before) - 1 if strip.source_before else None
+    before = _half(strip.before, read_class, largest, peak=at_end)
+    return _halves(before, _half(strip.after, read_class, largest, peak=None if strip.source_before else 0))
+
+
+def fires_html(strip: Strip, largest: float, grey_after: bool = False) -> Markup:
+    """Where the feature fires: the firing token is the last before the hinge. What came next may have no colours."""
+    before = _half(strip.before, write_class, largest, peak=len(strip.before) - 1)
+    return _halves(before, _half(strip.after, write_class, largest, grey=grey_after))
+
+
+def _halves(before: str, after: str) -> Markup:
+    # Both halves are made above of escaped text and class names of this module only.
+    return Markup(f"<b>{before}</b><i>{after}</i>")  # noqa: S704

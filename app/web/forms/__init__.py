@@ -1,0 +1,1 @@
+"""Query strings and form bodies as typed values, and file downloads."""

@@ -1,0 +1,200 @@
+"""The annotation form as it is sent: fields to an annotation. What it says is checked where it is saved."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar, cast
+
+from fastapi import Depends, Request
+from starlette.datastructures import FormData
+
+from app.domain.annotations.head_types import HEAD_TYPES
+from app.domain.annotations.records import (
+    DEFAULT_K,
+    KNEW_BEFORE,
+    MAX_LABELS,
+    EvidenceLink,
+    FeatureLabel,
+    Group,
+    HeadAnnotation,
+    InvalidAnnotation,
+    Status,
+)
+from app.domain.annotations.roles import (
+    ABSTRACTIONS,
+    FAMILIES,
+    Family,
+    find_role,
+    normalised,
+    suggested_family,
+)
+from app.domain.records import Ranking
+from app.domain.refs import FeatureRef, InvalidReference
+from app.services.annotations.edits import Sent
+
+MAX_FIELDS = 1000
+T = TypeVar("T")
+_LABEL = "label:"
+_OFFERED = "offered"  # in place of a level: a group of the form that is none of the record's yet
+
+
+class UnreadableForm(InvalidAnnotation):
+    """Not what the form on the page sends."""
+
+
+async def read_fields(request: Request) -> FormData:
+    return await request.form(max_files=0, max_fields=MAX_FIELDS)
+
+
+Fields = Annotated[FormData, Depends(read_fields)]
+
+
+def read_head_form(form: FormData) -> Sent:
+    """Raises InvalidAnnotation for fields that our own page would not send."""
+    action, _, argument = _text(form, "action", "save").partition(":")
+    groups, numbers = _groups(form)
+    labels = _labels(form, numbers)
+    used = {label.group for label in labels}
+    typed = [name for name in dict.fromkeys(label.group for label in labels) if name is not None]
+    new = [Group(name, suggested_family(name)) for name in typed if name not in numbers.values()]
+    return Sent(
+        content=HeadAnnotation(
+            groups=(*(group for group, offered in groups if not offered or group.name in used), *new),
+            labels=labels,
+            ranking=_ranking(form, "ranking"),
+            k=_counted(form),
+            roles=tuple(find_role(name).name for name in _texts(form, "roles")),
+            override=_one_of(_text(form, "override"), HEAD_TYPES, "head type"),
+            override_reason=_text(form, "override_reason"),
+            confidence=_number(form, "confidence", 0) or None,
+            knew_before=_one_of(_text(form, "knew_before"), KNEW_BEFORE, "answer"),
+            surprising=bool(_text(form, "surprising")),
+            notes=_text(form, "notes"),
+            evidence=_evidence(form),
+        ),
+        base_version=_number(form, "base_version", 0),
+        status=_status(form),
+        action=action,
+        argument=argument,
+        new_group=_text(form, "new_group"),
+        theirs=tuple(name.removeprefix("take:") for name in form if _takes_theirs(form, name)),
+        suggested=_suggested(form, action, argument),
+        key=_text(form, "key"),
+    )
+
+
+def _text(form: Mapping[str, Any], name: str, default: str = "") -> str:
+    value = form.get(name, default)
+    return value if isinstance(value, str) else default
+
+
+def _texts(form: FormData, name: str) -> list[str]:
+    return [value for value in form.getlist(name) if isinstance(value, str)]
+
+
+def _number(form: FormData, name: str, default: int) -> int:
+    text = _text(form, name).strip()
+    if not text:
+        return default
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9):
+        raise UnreadableForm(f"the field {name} is not a whole number")
+    return int(text)
+
+
+def _counted(form: FormData) -> int:
+    k = _number(form, "k", DEFAULT_K)
+    if not 1 <= k <= MAX_LABELS:
+        raise UnreadableForm(f"a type is taken over 1 to {MAX_LABELS} features")
+    return k
+
+
+def _one_of(value: str, known: tuple[T, ...], name: str) -> T | None:
+    """The value as one of those that the page offers, None for none."""
+    found = next((each for each in known if each == value), None)
+    if value and found is None:
+        raise UnreadableForm(f"the form has a {name} that the page does not offer")
+    return found
+
+
+def _ranking(form: FormData, name: str) -> Ranking:
+    return "fve" if _text(form, name) == "fve" else "decoder_weight"
+
+
+def _status(form: FormData) -> Status:
+    known: dict[str, Status] = {"submitted": "submitted", "unsure": "unsure", "skipped": "skipped"}
+    return known.get(_text(form, "status"), "draft")
+
+
+def _groups(form: FormData) -> tuple[list[tuple[Group, bool]], dict[str, str]]:
+    """(group, whether it was only offered), and names by number. A row that was emptied is none."""
+    names, families = _texts(form, "group_name"), _texts(form, "group_family")
+    levels = _texts(form, "group_abstraction")
+    if not len(names) == len(families) == len(levels):
+        raise UnreadableForm("the groups of the form are not whole")
+    groups: list[tuple[Group, bool]] = []
+    numbers: dict[str, str] = {}
+    for number, (name, family, level) in enumerate(zip(names, families, levels, strict=True), 1):
+        if not name.strip():
+            continue
+        offered = level == _OFFERED
+        chosen: Family | None = _one_of(family, FAMILIES, "family")
+        group = Group(
+            name,
+            chosen or suggested_family(name),
+            _one_of("" if offered else level, ABSTRACTIONS, "level"),
+        )
+        groups.append((group, offered))
+        numbers[str(number)] = name
+    return groups, numbers
+
+
+def _labels(form: FormData, numbers: Mapping[str, str]) -> tuple[FeatureLabel, ...]:
+    """Of each feature the group that its field has by number or by name; another name is a new group."""
+    accepted = set(_texts(form, "accepted"))
+    by_name = {normalised(name): name for name in numbers.values()}
+    labels: list[FeatureLabel] = []
+    for name in form:
+        if not name.startswith(_LABEL):
+            continue
+        feature, value = _feature(name.removeprefix(_LABEL)), _text(form, name).strip()
+        group = numbers.get(value) or by_name.get(normalised(value))
+        unclear = group is None and value.lower() == "unclear"
+        # A number without a group: it was emptied.
+        if group is None and not unclear and value and not value.isdecimal():
+            group = by_name.setdefault(normalised(value), value)
+        suggested = group is not None and str(feature) in accepted
+        labels.append(FeatureLabel(feature, group, unclear, suggested))
+    return tuple(labels)
+
+
+def _feature(text: str) -> FeatureRef:
+    try:
+        return FeatureRef.parse(text)
+    except InvalidReference as error:
+        raise UnreadableForm("a label names no feature") from error
+
+
+def _evidence(form: FormData) -> tuple[EvidenceLink, ...]:
+    kinds, targets, notes = (_texts(form, f"evidence_{part}") for part in ("kind", "target", "note"))
+    if not len(kinds) == len(targets) == len(notes):
+        raise UnreadableForm("the evidence of the form is not whole")
+    return tuple(
+        EvidenceLink(cast(Any, kind), target, note)
+        for kind, target, note in zip(kinds, targets, notes, strict=True)
+    )
+
+
+def _takes_theirs(form: FormData, name: str) -> bool:
+    return name.startswith("take:") and _text(form, name) == "theirs"
+
+
+def _suggested(form: FormData, action: str, argument: str) -> dict[FeatureRef, str] | None:
+    """What accept and propose put where: the page's own suggestions, or the one that the button names."""
+    if action not in ("accept", "propose"):
+        return None
+    field = "suggestion" if action == "accept" else "from_label"
+    pairs: dict[FeatureRef, str] = {}
+    texts = _text(form, field).split(";") if action == "accept" else _texts(form, field)
+    for text in filter(None, texts):
+        feature, _, group = text.partition(" ")
+        if argument in ("", feature):
+            pairs[_feature(feature)] = group
+    return pairs

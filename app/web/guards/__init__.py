@@ -1,0 +1,1 @@
+"""Request checks: headers, origins, sizes, login rate limits, uploads."""

@@ -1,0 +1,65 @@
+"""Sheets that wait between being shown and being stored: in memory, one for each annotator, forgotten after a while."""
+
+import secrets
+import threading
+import time
+from dataclasses import dataclass
+
+from app.errors import AppError
+from app.services.sheet.import_page import Upload
+
+MAX_AGE_S = 30 * 60.0
+MAX_BYTES = 100 * 2**20
+
+
+class UploadGone(AppError):
+    """The sheet was forgotten: it waited too long, others came, or the server was started anew."""
+
+    status_code = 410
+
+
+@dataclass(frozen=True)
+class _Kept:
+    token: str
+    upload: Upload
+    since: float
+
+
+class Uploads:
+    """Nothing is written to the disk. The oldest sheets go first where all of them would be too large."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES, max_age_s: float = MAX_AGE_S) -> None:
+        self._max_bytes = max_bytes
+        self._max_age_s = max_age_s
+        self._kept: dict[tuple[str, int], _Kept] = {}
+        self._lock = threading.Lock()
+
+    def keep(self, atlas: str, annotator_id: int, upload: Upload) -> str:
+        """A token for the sheet, which replaces the annotator's earlier one."""
+        token = secrets.token_urlsafe(16)
+        with self._lock:
+            self._kept.pop((atlas, annotator_id), None)
+            self._kept[atlas, annotator_id] = _Kept(token, upload, time.monotonic())
+            self._forget()
+        return token
+
+    def get(self, atlas: str, annotator_id: int, token: str) -> Upload:
+        """Raises UploadGone."""
+        with self._lock:
+            self._forget()
+            kept = self._kept.get((atlas, annotator_id))
+        if kept is None or not secrets.compare_digest(kept.token.encode(), token.encode("utf-8", "replace")):
+            raise UploadGone("the uploaded sheet is no longer here; choose the file again")
+        return kept.upload
+
+    def drop(self, atlas: str, annotator_id: int) -> None:
+        with self._lock:
+            self._kept.pop((atlas, annotator_id), None)
+
+    def _forget(self) -> None:
+        oldest_allowed = time.monotonic() - self._max_age_s
+        total = 0
+        for key, kept in reversed(list(self._kept.items())):
+            total += len(kept.upload.data)
+            if kept.since < oldest_allowed or total > self._max_bytes:
+                del self._kept[key]

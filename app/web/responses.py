@@ -1,0 +1,124 @@
+"""Page dataclasses to responses: HTML, fragments for htmx, JSON twins, and what browsers may keep of them."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from app.services.reading.page_json import to_json
+from app.services.reading.visibility import Viewer, seen_by
+from app.store.atlas.reads import LiveRun
+from app.web.dependencies import Site
+from app.web.render import Page
+
+PAGE_CACHING = "private, no-cache"  # keep it, but ask each time whether it still holds
+
+
+def is_fragment(request: Request) -> bool:
+    """Whether htmx wants a part of a page: on a history restore it wants the whole, whatever else it says."""
+    headers = request.headers
+    return headers.get("HX-Request") == "true" and headers.get("HX-History-Restore-Request") != "true"
+
+
+def wants_json(request: Request) -> bool:
+    return request.url.path.endswith(".json")
+
+
+def page_tag(site: Site, request: Request, run: LiveRun, seen: str = "") -> str:
+    """Names a page by all that it depends on: the run, the code that draws it, its address, and what is seen."""
+    address = f"{request.url.path}?{request.url.query}"
+    known = (site.renderer.build, run.slug, run.record.fingerprint, run.experiments)
+    parts = "\n".join((*known, address, seen))
+    return f'W/"{hashlib.sha256(parts.encode()).hexdigest()[:32]}"'
+
+
+def holds(request: Request, tag: str) -> bool:
+    """Whether the browser already has this version."""
+    known = [part.strip() for part in request.headers.get("If-None-Match", "").split(",")]
+    return "*" in known or tag in known
+
+
+def caching(tag: str) -> dict[str, str]:
+    return {"ETag": tag, "Cache-Control": PAGE_CACHING, "Vary": "HX-Request"}
+
+
+def json_text(page: Page) -> str:
+    """Strict JSON: a number that JSON does not know would be an error here, not at the reader."""
+    return json.dumps(to_json(page), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+
+
+def draw(site: Site, request: Request, page: Page, template: str) -> str:
+    return json_text(page) if wants_json(request) else site.renderer.html(template, page)
+
+
+def _respond(request: Request, content: str, headers: dict[str, str]) -> Response:
+    if wants_json(request):
+        return Response(content.encode("utf-8", "replace"), media_type="application/json", headers=headers)
+    return HTMLResponse(content.encode("utf-8", "replace"), headers=headers)
+
+
+def run_page(
+    site: Site,
+    request: Request,
+    model: str,
+    build: Callable[[Any, LiveRun], Page],
+    template: str,
+    viewer: Viewer | None = None,
+) -> Response:
+    """A page or JSON twin that depends on the atlas's live run, and with a viewer on what they may see of it.
+
+    Pages that show anything of annotations must give the viewer, or browsers will keep them too long.
+    """
+    with site.session() as session:
+        run = site.live_run(session, model)
+        tag = page_tag(site, request, run, seen_by(session, run.slug, viewer) if viewer else "")
+        if holds(request, tag):
+            return Response(status_code=304, headers=caching(tag))
+        page = build(session, run)
+    return _respond(request, draw(site, request, page, template), caching(tag))
+
+
+def fragment(
+    site: Site,
+    model: str,
+    build: Callable[[Any, LiveRun], Page],
+    template: str,
+) -> Response:
+    """A part of a page. Browsers must not keep it: going back would show it without its page."""
+    with site.session() as session:
+        page = build(session, site.live_run(session, model))
+    headers = {"Cache-Control": "no-store", "Vary": "HX-Request"}
+    return HTMLResponse(site.renderer.html(template, page), headers=headers)
+
+
+def changing_page(site: Site, request: Request, page: Page, template: str) -> Response:
+    """A page that changes without its run, such as one with the progress of jobs: named by its content."""
+    content = draw(site, request, page, template)
+    tag = f'W/"{hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:32]}"'
+    if holds(request, tag):
+        return Response(status_code=304, headers=caching(tag))
+    return _respond(request, content, caching(tag))
+
+
+def uncached_page(
+    site: Site, page: Page, template: str, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    """A page that nobody may keep: forms, and answers to them."""
+    content = site.renderer.html(template, page).encode("utf-8", "replace")
+    return HTMLResponse(
+        content, status, {"Cache-Control": "no-store", "Vary": "HX-Request", **(headers or {})}
+    )
+
+
+def redirect(request: Request, path: str, status_code: int = 308) -> RedirectResponse:
+    """To an address of this site; the query goes along. The Host header has no part in it."""
+    query = request.url.query
+    return RedirectResponse(f"{path}?{query}" if query else path, status_code)
+
+
+def redirect_to(address: str) -> RedirectResponse:
+    """To the one spelling of an address whose query was written another way."""
+    return RedirectResponse(address, 307, {"Cache-Control": "no-store"})

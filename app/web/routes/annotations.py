@@ -1,0 +1,150 @@
+"""Annotating a head: the form's buttons, the records as JSON, and the next head to look at."""
+
+import json
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from app.domain.annotations.records import Revision
+from app.domain.refs import HeadRef
+from app.errors import AppError
+from app.services.annotations.edits import SETTLING, Sent, act
+from app.services.annotations.models import HeadRecordsPage
+from app.services.annotations.panel import Attempt
+from app.services.annotations.record_words import clash_view
+from app.services.annotations.saving import propose_merge
+from app.services.annotations.snapshot import Known, head_records, next_head, record_state
+from app.services.heads.annotated import annotated_head
+from app.services.heads.page import HeadQuestion
+from app.services.reading.reading import check_head
+from app.services.reading.visibility import Viewer
+from app.store.annotations import Conflict
+from app.store.atlas.reads import LiveRun
+from app.web.dependencies import Site, SiteDependency, parse_head
+from app.web.forms.annotations import Fields, read_head_form
+from app.web.forms.head_query import HeadView, HeadViewDependency
+from app.web.responses import run_page, uncached_page
+from app.web.schema import documents
+from app.web.sessions import ViewerDependency
+from app.web.urls import atlas_url, head_url
+
+router = APIRouter()
+pages = APIRouter(include_in_schema=False)
+
+
+@router.get(
+    "/{model}/heads/{head}/annotation.json", name="annotation_json", responses=documents(HeadRecordsPage)
+)
+def annotation_twin(
+    request: Request, site: SiteDependency, viewer: ViewerDependency, model: str, head: str
+) -> Response:
+    """One's own record of a head, and others' as far as they may be seen."""
+    ref = parse_head(head)
+
+    def build(session: Any, run: LiveRun) -> HeadRecordsPage:
+        check_head(run, ref)
+        return head_records(session, run, viewer, ref)
+
+    return run_page(site, request, model, build, "", viewer)
+
+
+@pages.get("/{model}/next", name="next_head")
+def show_next(site: SiteDependency, viewer: ViewerDependency, model: str) -> Response:
+    """The first head that the viewer has not settled; the atlas when there is none."""
+    with site.session() as session:
+        run = site.live_run(session, model)
+        following = next_head(Known.read(session, run, viewer), None)
+    address = head_url(model, following) if following else atlas_url(model)
+    return RedirectResponse(address, 307, {"Cache-Control": "no-store"})
+
+
+@pages.post("/{model}/heads/{head}/annotation", name="annotate")
+def annotate(
+    request: Request,
+    site: SiteDependency,
+    viewer: ViewerDependency,
+    model: str,
+    head: str,
+    fields: Fields,
+    view: HeadViewDependency,
+) -> Response:
+    """Saves, and leads on: after submitting to the next head, else back. Scripts get the state as JSON.
+
+    Either is shown as the page was that the form is on.
+    """
+    ref, sent = parse_head(head), read_head_form(fields)
+    scripted = "application/json" in request.headers.get("Accept", "")
+    try:
+        with site.write() as session:
+            run = site.live_run(session, model)
+            record = act(session, run, viewer, ref, sent, site.now())
+    except AppError as error:
+        if isinstance(error, Conflict) or error.status_code in (413, 422):
+            if scripted:
+                return _json({"error": _refusal(error)}, error.status_code)
+            return _not_saved(site, viewer, model, view.question(ref), sent, error)
+        raise
+    if scripted:
+        return _state(site, viewer, model, ref, record, view)
+    address = _after(site, viewer, model, ref, view, sent.action)
+    return RedirectResponse(address, 303, {"Cache-Control": "no-store"})
+
+
+def _after(site: Site, viewer: Viewer, model: str, ref: HeadRef, view: HeadView, action: str) -> str:
+    here = view.address(model, ref)
+    if action not in SETTLING:
+        return f"{here}#annotation"
+    with site.session() as session:
+        following = next_head(Known.read(session, site.live_run(session, model), viewer), ref)
+    return view.without_row().address(model, following) if following else here
+
+
+def _state(
+    site: Site, viewer: Viewer, model: str, ref: HeadRef, record: Revision | None, view: HeadView
+) -> Response:
+    """What a saved form does not know by itself."""
+    with site.session() as session:
+        run = site.live_run(session, model)
+        page = record_state(Known.read(session, run, viewer), ref)
+    following = page.following
+    state = {
+        "version": record.version if record else 0,
+        "status": record.status if record else "draft",
+        "saved_at": page.saved_at,
+        "counts": page.counts,
+        "changes": list(page.changes),
+        "novel": list(page.novel),
+        "can_undo": page.can_undo,
+        "can_redo": page.can_redo,
+        "next": view.without_row().address(model, following) if following else atlas_url(model),
+    }
+    return _json(state, 200)
+
+
+def _refusal(error: AppError) -> str:
+    return f"Not saved: {error}."
+
+
+def _not_saved(
+    site: Site, viewer: Viewer, model: str, question: HeadQuestion, sent: Sent, error: AppError
+) -> Response:
+    """The page again with what was typed, and for a conflict with both texts merged."""
+    message = _refusal(error)
+    attempt = Attempt(sent.content, sent.base_version, message)
+    if isinstance(error, Conflict):
+        merged = propose_merge(error)
+        content = merged.content
+        if not hasattr(content, "groups"):
+            raise error
+        clashes = tuple(map(clash_view, merged.clashes))
+        attempt = Attempt(content, error.theirs.version, message, clashes)  # type: ignore[arg-type]
+    with site.session() as session:
+        run = site.live_run(session, model)
+        page = annotated_head(site.reading(session, run), viewer, question, attempt)
+    return uncached_page(site, page, "pages/head.html", error.status_code)
+
+
+def _json(value: object, status: int) -> Response:
+    text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+    return Response(text, status, {"Cache-Control": "no-store"}, "application/json")

@@ -1,0 +1,64 @@
+"""Citing a feature or an example of it, from its page, in one's record of the head it is seen through."""
+
+import json
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from starlette.responses import RedirectResponse, Response
+
+from app.domain.refs import FeatureRef, HeadRef
+from app.errors import AppError
+from app.services.annotations.citations import Citations, Wish, carry_out, read_wish
+from app.web.dependencies import SiteDependency, parse_feature, parse_head
+from app.web.sessions import ViewerDependency
+from app.web.urls import feature_url
+
+pages = APIRouter(include_in_schema=False)
+
+
+@pages.post("/{model}/features/{feature}/cite", name="cite")
+def cite(
+    request: Request,
+    site: SiteDependency,
+    viewer: ViewerDependency,
+    model: str,
+    feature: str,
+    what: Annotated[str, Form(max_length=40)],
+    head: Annotated[str, Form(max_length=30)],
+    align: Annotated[str, Form(max_length=10)] = "",
+) -> Response:
+    """Saves, and leads back to the page. Scripts get what is cited now, with a sentence."""
+    ref, through, wish = parse_feature(feature), parse_head(head), read_wish(what)
+    scripted = "application/json" in request.headers.get("Accept", "")
+    try:
+        with site.write() as session:
+            run = site.live_run(session, model)
+            cited = carry_out(session, run, viewer, ref, through, wish, site.now())
+    except AppError as error:
+        if scripted and error.status_code in (403, 404, 409, 413, 422):
+            return _json({"message": f"Not saved: {error}."}, error.status_code)
+        raise
+    if scripted:
+        return _json(_said(wish, ref, through, cited), 200)
+    address = feature_url(model, ref, head=through, align="token" if align == "token" else None)
+    return RedirectResponse(f"{address}#cited", 303, {"Cache-Control": "no-store"})
+
+
+def _said(wish: Wish, feature: FeatureRef, head: HeadRef, cited: Citations) -> dict[str, object]:
+    what = "the example" if wish.place and wish.action != "undo" else f"F{feature.index}"
+    number = cited.numbers.get(wish.place)
+    match wish.action:
+        case "cite":
+            message = f"Cited {what} as evidence {number} of your record of {head}."
+        case "drop":
+            message = f"Took {what} out of your record of {head}."
+        case "undo":
+            message = f"Undone in your record of {head}."
+    # The first version of a record has none before it to go back to.
+    undo = f"undo:{cited.version}" if cited.version > 1 else f"drop:{wish.place}"
+    return {"message": message, "cited": cited.numbers, "undo": None if wish.action == "undo" else undo}
+
+
+def _json(value: object, status: int) -> Response:
+    text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+    return Response(text, status, {"Cache-Control": "no-store"}, "application/json")

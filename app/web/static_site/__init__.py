@@ -1,0 +1,1 @@
+"""Export of an atlas as a folder of static pages."""

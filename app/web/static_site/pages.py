@@ -1,0 +1,183 @@
+"""Which files an atlas on a disk has: the address that each has on a server, and what it shows."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+from app.domain.records import RANKINGS
+from app.domain.refs import FeatureRef
+from app.services.about import about_page
+from app.services.annotations.feature_notes import notes_panel
+from app.services.annotations.snapshot import Known
+from app.services.atlas.annotation_models import Colouring
+from app.services.atlas.models import AtlasPage
+from app.services.atlas.page import PLAIN, AtlasView, atlas_page
+from app.services.experiments.figures.options import FigureOptions
+from app.services.experiments.page import experiment_page, experiments_page, figure_csv
+from app.services.features.models import FeaturePage
+from app.services.features.page import N_LISTED, feature_page, layer_page
+from app.services.heads.annotated import known_head
+from app.services.heads.models import HeadPage
+from app.services.heads.page import HeadQuestion, head_page
+from app.services.reading.reading import Reading
+from app.services.reading.visibility import PUBLIC, Viewer
+from app.services.sheet.files import SHEET_FORMATS, SheetFormat, export_annotations
+from app.services.sheet.pages import annotations_page, layers_page, published_page
+from app.services.sheet.selection import DEFAULT_COLUMNS, SheetView
+from app.store.atlas.features import list_features
+from app.web import urls
+from app.web.drawing.sheet import view_query
+from app.web.render import Page
+
+COLOURS: tuple[Colouring, ...] = ("type", "groups", "progress")
+N_FEATURES = 10  # of a head; its page shows the link to 20 without a target
+SHEET = SheetView(columns=DEFAULT_COLUMNS)
+_PAGE = 200
+
+
+@dataclass(frozen=True)
+class BundleFile:
+    """A file, the address of a server that it answers, and how it is made. No template: bytes as they are."""
+
+    name: str
+    address: str
+    build: Callable[[], Page | bytes]
+    template: str = ""
+
+
+class Bundle:
+    """An atlas as files. With labels: what annotators have submitted, and nothing else of annotations.
+
+    Without, neither what is published about the heads nor experiments that rest on roles are in it: nothing that
+    an annotator in blind mode has to wait for.
+    """
+
+    def __init__(self, reading: Reading, labels: bool) -> None:
+        self._reading, self._session, self._run = reading, reading.session, reading.run
+        self._model = reading.run.slug
+        self._viewer: Viewer | None = PUBLIC if labels else None
+        self._known = Known.read(reading.session, reading.run, PUBLIC) if labels else None
+
+    def files(self) -> Iterator[BundleFile]:
+        """Every file but the static ones. What costs is left to `build`."""
+        yield from self._atlas()
+        yield from self._heads()
+        for sae in self._run.record.saes:
+            refs = tuple(self._stored_features(sae.layer))
+            yield from self._layer(sae.layer, refs)
+            yield from self._features(refs)
+        yield from self._experiments()
+        if self._viewer is not None:
+            yield from self._annotations(self._viewer)
+            yield from self._summaries(self._viewer)
+        yield BundleFile("about.html", "/about", about_page, "pages/about.html")
+
+    def _atlas(self) -> Iterator[BundleFile]:
+        template = "pages/atlas.html"
+        first = self._atlas_page(None, PLAIN)
+        yield BundleFile("index.html", urls.atlas_url(self._model), lambda: first, template)
+        for score in first.score_names:
+            address = urls.atlas_url(self._model, score=score)
+            build = partial(self._atlas_page, score, PLAIN)
+            yield BundleFile(f"score-{score}.html", address, build, template)
+        for colour in COLOURS:
+            address = urls.atlas_url(self._model, colour=colour)
+            build = partial(self._atlas_page, None, AtlasView(colour))
+            yield BundleFile(f"colour-{colour}.html", address, build, template)
+
+    def _atlas_page(self, score: str | None, view: AtlasView) -> AtlasPage:
+        page = atlas_page(self._reading, score, view=view, viewer=self._viewer)
+        return replace(page, jobs=())  # what is still under way is not part of it
+
+    def _heads(self) -> Iterator[BundleFile]:
+        for head in self._reading.heads:
+            for rank in RANKINGS:
+                usual = rank == RANKINGS[0]
+                name = f"heads/{head.ref}.html" if usual else f"heads/{head.ref}.{rank}.html"
+                address = urls.head_url(self._model, head.ref, rank=None if usual else rank)
+                question = HeadQuestion(head.ref, rank, N_FEATURES, open_all=True)
+                yield BundleFile(name, address, partial(self._head_page, question), "pages/head.html")
+
+    def _head_page(self, question: HeadQuestion) -> HeadPage:
+        if self._known is None:
+            return head_page(self._reading, question)
+        return known_head(self._reading, self._known, question)
+
+    def _stored_features(self, layer: int) -> Iterator[FeatureRef]:
+        last: FeatureRef | None = None
+        while records := list_features(self._session, self._run, layer, limit=_PAGE, after=last):
+            yield from (record.ref for record in records)
+            last = records[-1].ref
+
+    def _layer(self, layer: int, refs: tuple[FeatureRef, ...]) -> Iterator[BundleFile]:
+        ends = [refs[start - 1].index for start in range(N_LISTED, len(refs), N_LISTED)]
+        for after in (None, *ends):
+            name = f"layers/{layer}.html" if after is None else f"layers/{layer}.after-{after}.html"
+            address = urls.layer_url(self._model, layer, after=after)
+            build = partial(layer_page, self._reading, layer, after)
+            yield BundleFile(name, address, build, "pages/layer.html")
+
+    def _features(self, refs: tuple[FeatureRef, ...]) -> Iterator[BundleFile]:
+        for ref in refs:
+            address = urls.feature_url(self._model, ref)
+            build = partial(self._feature_page, ref)
+            yield BundleFile(f"features/{ref}.html", address, build, "pages/feature.html")
+
+    def _feature_page(self, ref: FeatureRef) -> FeaturePage:
+        page = feature_page(self._reading, ref, None)
+        if self._viewer is None:
+            return page
+        return replace(page, annotation=notes_panel(self._session, self._run, self._viewer, ref))
+
+    def _experiments(self) -> Iterator[BundleFile]:
+        """Those that are done; without any there is no list of them either."""
+        page = experiments_page(self._session, self._run, self._viewer)
+        listed = replace(page, experiments=tuple(one for one in page.experiments if one.state == "done"))
+        if listed.experiments:
+            address = urls.experiments_url(self._model)
+            yield BundleFile("experiments.html", address, lambda: listed, "pages/experiments.html")
+        for one in listed.experiments:
+            yield from self._experiment(one.id)
+
+    def _experiment(self, name: str) -> Iterator[BundleFile]:
+        page = experiment_page(self._session, self._run, self._viewer, name, FigureOptions())
+        address = urls.experiment_url(self._model, name)
+        yield BundleFile(f"experiments/{name}.html", address, lambda: page, "pages/experiment.html")
+        for figure in page.figures:
+            file_name = f"experiments/{name}.{re.sub(r'[^A-Za-z0-9_-]', '-', figure.name)}.csv"
+            address = urls.experiment_csv_url(self._model, name, figure=figure.name)
+            yield BundleFile(file_name, address, partial(figure_csv, figure))
+
+    def _annotations(self, viewer: Viewer) -> Iterator[BundleFile]:
+        """The sheet part by part, and all of it as files."""
+        n_parts = annotations_page(self._session, self._run, viewer, SHEET).n_pages
+        for part in range(1, n_parts + 1):
+            name = "annotations.html" if part == 1 else f"annotations.part-{part}.html"
+            address = urls.annotations_url(self._model, "", **view_query(SHEET, page=part))
+            build = partial(annotations_page, self._session, self._run, viewer, SHEET, part)
+            yield BundleFile(name, address, build, "pages/annotations.html")
+        for form in SHEET_FORMATS:
+            address = urls.annotations_url(self._model, form)
+            yield BundleFile(f"annotations.{form}", address, partial(self._sheet, viewer, form))
+
+    def _sheet(self, viewer: Viewer, form: SheetFormat) -> bytes:
+        return export_annotations(self._session, self._run, viewer, form).data
+
+    def _summaries(self, viewer: Viewer) -> Iterator[BundleFile]:
+        """What the records add up to, and beside what is published: of one annotator, then of each."""
+        pages = (
+            ("layers", "pages/annotated_layers.html", urls.annotated_layers_url, layers_page),
+            ("published", "pages/published.html", urls.published_url, published_page),
+        )
+        for name, template, address_of, page_of in pages:
+            first = page_of(self._session, self._run, viewer)
+            yield BundleFile(f"{name}.html", address_of(self._model), partial(_same, first), template)
+            # By number: names of people may hold what names of files cannot.
+            for number, by in enumerate(first.annotators, 1):
+                build = partial(page_of, self._session, self._run, viewer, by)
+                yield BundleFile(f"{name}.by-{number}.html", address_of(self._model, by=by), build, template)
+
+
+def _same(page: Page) -> Page:
+    return page

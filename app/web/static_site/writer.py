@@ -1,0 +1,131 @@
+"""The atlas as plain files that open from a disk: the same pages, with links among them and nothing to load later."""
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from app.errors import AppError
+from app.paths import frontend_dir
+from app.services.reading.cache import RunCache
+from app.services.reading.reading import Reading
+from app.store.atlas.reads import get_live_run
+from app.store.database.engine import read_session
+from app.web.render import Renderer
+from app.web.static_site.pages import N_FEATURES, Bundle
+
+_LINK = re.compile(r'\s(href|src|hx-get)="([^"]*)"')
+_FORM = re.compile(r'<form\b(?![^>]*\bmethod="dialog").*?</form>', re.DOTALL)
+_ATTRIBUTES = re.compile(r'\s(?:integrity|hx-target|hx-swap|hx-trigger|data-atlas|data-by)="[^"]*"')
+_HTMX = re.compile(r'<script src="[^"]*vendor/htmx[^"]*"[^>]*></script>\n?')
+_ROW = re.compile(r'<details open><summary class="vh">')
+_BARS = re.compile(r"<(header|footer)\b.*?</\1>", re.DOTALL)
+_DEAD = re.compile(r"<a\b(?![^>]*\shref=)[^>]*>.*?</a>\s*", re.DOTALL)
+# What an address may say that the one file of its page has anyway: which row is open, which head a feature is seen by.
+_IMPLIED: Mapping[str, Mapping[str, str | None]] = {
+    "heads": {"k": str(N_FEATURES), "rank": "decoder_weight", "open": None},
+    "features": {"head": None},
+    "annotations": {"page": "1"},
+}
+
+
+class FolderInUse(AppError):
+    """The folder to write to holds something already."""
+
+
+def export_site(engine: Any, slug: str, out: Path, labels: bool = True) -> int:
+    """Write the atlas to a new folder and return the number of files; all of them, or none.
+
+    With labels, all that annotators have submitted is in it, and never a draft; without, nothing of it.
+    Raises NotFound for an atlas that is not published, FolderInUse for a folder that is not empty.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FolderInUse(f"{out} exists and is not an empty folder; give a new one with --out")
+    partial = out.with_name(f"{out.name}.partial-{os.getpid()}")
+    try:
+        with read_session(engine) as session:
+            n_files = _write(Reading(session, get_live_run(session, slug), RunCache()), partial, labels)
+        if out.exists():
+            out.rmdir()
+        partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return n_files
+
+
+def _write(reading: Reading, folder: Path, labels: bool) -> int:
+    renderer = Renderer(frontend_dir(), on_disk=True)
+    files = tuple(Bundle(reading, labels).files())
+    links = SiteLinks(reading.run.slug, {file.address: file.name for file in files})
+    shutil.copytree(
+        frontend_dir() / "static", folder / "static", ignore=shutil.ignore_patterns("vendor", "*.md")
+    )
+    n_static = sum(path.is_file() for path in folder.rglob("*"))
+    for file in files:
+        path = folder / file.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = file.build()
+        if isinstance(made, bytes):
+            path.write_bytes(made)
+        else:
+            html = links.linked(renderer.html(file.template, made), file.name)
+            path.write_text(html, "utf-8", "replace")
+    return n_static + len(files)
+
+
+class SiteLinks:
+    """Which file an address of the server became, and pages with their links led there."""
+
+    def __init__(self, slug: str, files: Mapping[str, str]) -> None:
+        self._front = f"/{slug}"
+        self._files = {_place(address): name for address, name in files.items()}
+
+    def file_of(self, address: str) -> str | None:
+        """The file of an address of this site, None where the bundle has none."""
+        path = urlsplit(address).path
+        if path.startswith("/static/"):
+            return None if path.startswith("/static/vendor/") else path[1:]
+        return self._files.get(_place(self._front if path == "/" else address))
+
+    def linked(self, html: str, name: str) -> str:
+        """The page as a file of that name: no forms, nothing to load later, and links to files that exist.
+
+        Links without a file become text, and leave the bars at the top and the bottom.
+        """
+        up = "../" * (len(PurePosixPath(name).parts) - 1)
+
+        def lead(match: re.Match[str]) -> str:
+            attribute, address = match[1], match[2].replace("&amp;", "&")
+            if address.startswith(("#", "https:")):
+                return match[0]
+            file = self.file_of(address.partition("#")[0])
+            fragment = "#" + address.partition("#")[2] if "#" in address else ""
+            return "" if file is None else f' {attribute}="{up}{file}{fragment}"'
+
+        html = _ATTRIBUTES.sub("", _HTMX.sub("", _FORM.sub("", html)))
+        html = _BARS.sub(lambda bar: _DEAD.sub("", bar[0]), _LINK.sub(lead, html))
+        return _fold_rows(html)
+
+
+def _place(address: str) -> tuple[str, frozenset[tuple[str, str]]]:
+    """An address without what is implied, whatever the order of its parameters."""
+    parts = urlsplit(address)
+    kind = parts.path.split("/")[2:3]
+    implied = _IMPLIED.get(kind[0], {}) if kind else {}
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    return parts.path, frozenset(
+        (key, value) for key, value in query if key not in implied or implied[key] not in (None, value)
+    )
+
+
+def _fold_rows(html: str) -> str:
+    """Rows that were all made open, so as to be whole: folded, but for the first."""
+    rows = iter(_ROW.findall(html))
+    first = next(rows, None)
+    if first is None:
+        return html
+    start = html.index(first) + len(first)
+    return html[:start] + html[start:].replace(first, '<details><summary class="lk">')

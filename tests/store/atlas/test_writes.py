@@ -1,0 +1,356 @@
+"""Writing and reading whole runs, on both engines: what goes in comes out, and only live runs are seen."""
+
+from dataclasses import replace
+from datetime import timedelta, timezone
+
+import numpy as np
+import pytest
+from sqlalchemy import func, select
+
+from app.domain.records import AtlasRecord
+from app.domain.refs import FeatureRef, HeadRef
+from app.domain.slugs import InvalidSlug
+from app.errors import NotFound, StoreBusy
+from app.store.atlas import features
+from app.store.atlas import reads as dashboards
+from app.store.atlas import writes as runs
+from app.store.database.engine import open_store, read_session, write_session
+from app.store.digest import table_digest
+from app.store.migrate import upgrade
+from app.store.tables import atlas as tables
+from tests.support import stored_runs
+from tests.support.stored_runs import assert_same, counted_queries, publish
+
+
+def test_a_published_run_reads_back_whole(engine):
+    publish(engine)
+    with read_session(engine) as session:
+        run = dashboards.get_live_run(session, "tiny")
+        assert_same(run.record, stored_runs.run_record())
+        assert_same(dashboards.get_atlas(session, "tiny"), AtlasRecord("tiny", stored_runs.run_record()))
+        assert_same(dashboards.get_heads(session, run), stored_runs.heads())
+        for ranking in stored_runs.rankings():
+            assert_same(dashboards.get_ranking(session, run, ranking.head, ranking.ranking, 50), ranking)
+        made = stored_runs.features()
+        assert_same(features.get_features(session, run, [f.ref for f in made], with_examples=True), made)
+        found = dashboards.get_sequences(session, run, np.array([4, 0, 4], np.int32))
+        assert_same(found, {i: stored_runs.sequences()[i] for i in (0, 4)})
+        vocabulary = dashboards.get_vocabulary(session, run)
+        assert (vocabulary.checksum, vocabulary.blob) == ("v1", stored_runs.VOCABULARY)
+        assert_same(dashboards.get_report(session, run), stored_runs.report())
+
+
+def test_times_keep_their_moment_in_any_zone(engine):
+    publish(engine)
+    east = timezone(timedelta(hours=9, minutes=30))
+    made = stored_runs.report(created_at=stored_runs.NOON.astimezone(east))
+    with write_session(engine) as session:
+        run_id = runs.begin_run(session, "tiny", stored_runs.run_record("f2"))
+        runs.go_live(session, run_id, made)
+    with read_session(engine) as session:
+        found = dashboards.get_report(session, dashboards.get_live_run(session, "tiny"))
+    assert found.created_at == stored_runs.NOON
+    assert found.created_at.utcoffset() == timedelta(0)
+
+
+def test_a_time_without_a_zone_is_refused(engine):
+    naive = stored_runs.report(created_at=stored_runs.NOON.replace(tzinfo=None))
+    with pytest.raises(Exception, match="no time zone"), write_session(engine) as session:
+        runs.go_live(session, runs.begin_run(session, "tiny", stored_runs.run_record()), naive)
+
+
+def test_features_come_in_the_order_asked_for_and_examples_only_on_demand(engine):
+    publish(engine)
+    refs = [FeatureRef(2, 7), FeatureRef(0, 1), FeatureRef(2, 1), FeatureRef(2, 7)]
+    with read_session(engine) as session:
+        run = dashboards.get_live_run(session, "tiny")
+        found = features.get_features(session, run, refs, with_examples=False)
+        assert features.get_features(session, run, [], with_examples=True) == []
+        one = features.get_feature(session, run, refs[0])
+    assert [feature.ref for feature in found] == refs
+    assert all(feature.examples is None for feature in found)
+    assert_same(replace(one, examples=None), found[0])
+    assert one.examples is not None
+
+
+def test_neighbours_are_the_stored_features_of_the_layer(engine):
+    publish(engine)
+    stored = [f.ref for f in stored_runs.features() if f.ref.layer == 2]
+    with read_session(engine) as session:
+        run = dashboards.get_live_run(session, "tiny")
+        for index in range(20):
+            found = features.feature_neighbours(session, run, FeatureRef(2, index))
+            below = [ref for ref in stored if ref.index < index]
+            above = [ref for ref in stored if ref.index > index]
+            assert (found.previous, found.next) == (
+                max(below) if below else None,
+                min(above) if above else None,
+            )
+
+
+@pytest.mark.parametrize("order", ["index", "density", "max_activation"])
+@pytest.mark.parametrize("limit", [1, 4, 100])
+def test_pages_of_a_list_are_the_sorted_list(engine, order, limit):
+    publish(engine)
+    layer = [f for f in stored_runs.features() if f.ref.layer == 2]
+    key = {
+        "index": lambda f: f.ref.index,
+        "density": lambda f: (-f.density, f.ref.index),
+        "max_activation": lambda f: (-f.max_activation, f.ref.index),
+    }
+    with read_session(engine) as session:
+        run = dashboards.get_live_run(session, "tiny")
+        found, after = [], None
+        while page := features.list_features(session, run, 2, order, limit, after):
+            assert len(page) <= limit
+            found += page
+            assert len(found) <= len(layer)
+            after = page[-1].ref
+    assert [f.ref for f in found] == [f.ref for f in sorted(layer, key=key[order])]
+    assert all(f.examples is None for f in found)
+
+
+def test_each_reader_takes_a_fixed_small_number_of_queries(engine):
+    publish(engine, "one")
+    publish(engine, "two", "f2")
+    with read_session(engine) as session:
+        run = dashboards.get_live_run(session, "one")
+    few, many = [FeatureRef(2, 1)], [f.ref for f in stored_runs.features()]
+    readers = {
+        "list_atlases": (2, lambda s: dashboards.list_atlases(s)),
+        "get_atlas": (2, lambda s: dashboards.get_atlas(s, "one")),
+        "get_live_run": (2, lambda s: dashboards.get_live_run(s, "one")),
+        "get_heads": (2, lambda s: dashboards.get_heads(s, run)),
+        "get_head": (2, lambda s: dashboards.get_head(s, run, HeadRef(1, 1))),
+        "get_ranking": (1, lambda s: dashboards.get_ranking(s, run, HeadRef(2, 1), "fve", 10)),
+        "few features": (1, lambda s: features.get_features(s, run, few, with_examples=True)),
+        "many features": (1, lambda s: features.get_features(s, run, many, with_examples=True)),
+        "neighbours": (1, lambda s: features.feature_neighbours(s, run, few[0])),
+        "a page": (1, lambda s: features.list_features(s, run, 2, "density", 3, few[0])),
+        "sequences": (1, lambda s: dashboards.get_sequences(s, run, range(5))),
+        "vocabulary": (1, lambda s: dashboards.get_vocabulary(s, run)),
+        "report": (1, lambda s: dashboards.get_report(s, run)),
+    }
+    for name, (n_queries, read) in readers.items():
+        with read_session(engine) as session, counted_queries(engine) as seen:
+            read(session)
+        assert len(seen) == n_queries, (name, seen)
+
+
+def test_what_is_missing_is_named(engine):
+    publish(engine)
+    with write_session(engine) as session:
+        runs.begin_run(session, "empty", stored_runs.run_record())
+    with read_session(engine) as session:
+        run = dashboards.get_live_run(session, "tiny")
+        for name, read in {
+            "nothing": lambda: dashboards.get_atlas(session, "nothing"),
+            "empty": lambda: dashboards.get_live_run(session, "empty"),
+            "L9H9": lambda: dashboards.get_head(session, run, HeadRef(9, 9)),
+            "L0F2": lambda: features.get_features(
+                session, run, [FeatureRef(0, 1), FeatureRef(0, 2)], with_examples=False
+            ),
+            "L1F2147483647": lambda: features.get_feature(session, run, FeatureRef(1, 2**31 - 1)),
+            "sequence 99": lambda: dashboards.get_sequences(session, run, [1, 99]),
+        }.items():
+            with pytest.raises(NotFound, match=name):
+                read()
+        assert dashboards.get_ranking(session, run, HeadRef(1, 0), "fve", 10).features == ()
+        assert dashboards.list_atlases(session)[0] == AtlasRecord("empty", None)
+
+
+def test_a_run_that_is_not_live_is_not_seen_and_its_leftovers_go(engine):
+    publish(engine)
+    with write_session(engine) as session:
+        killed = runs.begin_run(session, "tiny", stored_runs.run_record("f2"))
+        runs.add_heads(session, killed, stored_runs.heads(1))
+        runs.add_features(session, killed, stored_runs.features(1))
+    with read_session(engine) as session:
+        assert runs.find_live_run(session, "tiny") == "f1"
+        assert dashboards.get_live_run(session, "tiny").record.fingerprint == "f1"
+    publish(engine, fingerprint="f2", seed=1)
+    with pytest.raises(StoreBusy), write_session(engine) as session:
+        runs.add_heads(session, killed, stored_runs.heads())
+    assert count_runs(engine) == {"runs": 1, "run_reports": 1, "saes": 2, "heads": 12, "features": 12}
+    with read_session(engine) as session:
+        assert runs.find_live_run(session, "tiny") == "f2"
+        assert runs.find_live_run(session, "other") is None
+
+
+def count_runs(engine):
+    with read_session(engine) as session:
+        of = (tables.Run, tables.RunReport, tables.Sae, tables.Head, tables.Feature)
+        return {table.__tablename__: session.scalar(select(func.count()).select_from(table)) for table in of}
+
+
+def go_live_and_fail(session):
+    run_id = runs.begin_run(session, "tiny", stored_runs.run_record("f2"))
+    runs.add_vocabulary(session, run_id, "v2", b"other")
+    runs.go_live(session, run_id, stored_runs.report())
+    raise ZeroDivisionError
+
+
+def test_going_live_that_fails_changes_nothing(engine):
+    publish(engine)
+    before = table_digest(engine)
+    with pytest.raises(ZeroDivisionError), write_session(engine) as session:
+        go_live_and_fail(session)
+    assert table_digest(engine) == before
+
+
+def test_vocabularies_are_shared_and_removed_with_their_last_run(engine):
+    publish(engine, "one")
+    publish(engine, "two", "f2")
+    for slug, left in (("one", {"v1", "v2"}), ("two", {"v2"})):
+        with write_session(engine) as session:
+            run_id = runs.begin_run(session, slug, stored_runs.run_record("f3"))
+            runs.add_vocabulary(session, run_id, "v2", b"other")
+            runs.go_live(session, run_id, stored_runs.report())
+        with read_session(engine) as session:
+            assert set(session.scalars(select(tables.Vocabulary.checksum))) == left
+
+
+def test_equal_runs_give_equal_digests_whatever_the_way(make_store):
+    ways = {
+        "at once": lambda e: publish(e),
+        "in batches": lambda e: publish(e, batches=4),
+        "after another": lambda e: (publish(e, fingerprint="old", seed=9), publish(e)),
+        "after a kill": lambda e: (interrupted(e), publish(e)),
+    }
+    digests = {}
+    for name, way in ways.items():
+        engine = open_store(make_store())
+        way(engine)
+        digests[name] = table_digest(engine)
+        engine.dispose()
+    assert len(set(digests.values())) == 1, digests
+
+
+def interrupted(engine):
+    with write_session(engine) as session:
+        run_id = runs.begin_run(session, "tiny", stored_runs.run_record("f0"))
+        runs.add_sequences(session, run_id, stored_runs.sequences(3))
+
+
+def test_the_digest_notices_any_other_value(make_sqlite_store):
+    digests = set()
+    for change in (None, "seed", "fingerprint", "slug", "leftover", "vocabulary", "score"):
+        engine = open_store(make_sqlite_store())
+        publish(
+            engine,
+            "other" if change == "slug" else "tiny",
+            "f2" if change == "fingerprint" else "f1",
+            1 if change == "seed" else 0,
+        )
+        with write_session(engine) as session:
+            if change == "leftover":
+                runs.begin_run(session, "tiny", stored_runs.run_record())
+            if change == "vocabulary":
+                session.query(tables.Vocabulary).update({"data": b"x"})
+            if change == "score":
+                session.query(tables.HeadScore).filter_by(layer=1, head=1, name="entropy").update(
+                    {"value": 0.125}
+                )
+        digests.add(table_digest(engine))
+        engine.dispose()
+    assert len(digests) == 7
+
+
+def test_the_digest_does_not_see_reports(make_sqlite_store):
+    digests = set()
+    for seconds in (1.0, 2.0):
+        engine = open_store(make_sqlite_store())
+        with write_session(engine) as session:
+            run_id = runs.begin_run(session, "tiny", stored_runs.run_record())
+            runs.go_live(session, run_id, stored_runs.report(seconds=seconds, executor=str(seconds)))
+        digests.add(table_digest(engine))
+        engine.dispose()
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_score_that_is_no_number_is_refused(engine, value):
+    head = replace(stored_runs.heads()[0], scores={"induction": value})
+    with pytest.raises(Exception, match="not a finite number"), write_session(engine) as session:
+        runs.add_heads(session, runs.begin_run(session, "tiny", stored_runs.run_record()), [head])
+
+
+def test_nan_means_none_where_there_may_be_none(engine):
+    nan = float("nan")
+    heads = [replace(stored_runs.heads()[0], rank_correlation=nan, concentration=np.float32(0.25))]
+    made = stored_runs.features()[1]
+    fve = replace(made.fve_active, r_squared=np.array([0.5, nan, nan, 0.25]))
+    made = replace(made, fve_active=fve)
+    with write_session(engine) as session:
+        run_id = runs.begin_run(session, "tiny", stored_runs.run_record())
+        runs.add_heads(session, run_id, heads)
+        runs.add_features(session, run_id, [made])
+        runs.go_live(session, run_id, stored_runs.report())
+    with read_session(engine) as session:
+        run = dashboards.get_live_run(session, "tiny")
+        found = dashboards.get_heads(session, run)[0]
+        assert_same(features.get_feature(session, run, made.ref), made)
+    assert (found.rank_correlation, found.concentration) == (None, 0.25)
+
+
+def test_examples_without_the_sum_over_heads_come_back_so(engine):
+    made = stored_runs.features()[1]
+    made = replace(made, examples=replace(made.examples, summed=None))
+    with write_session(engine) as session:
+        run_id = runs.begin_run(session, "tiny", stored_runs.run_record())
+        runs.add_features(session, run_id, [made])
+        runs.go_live(session, run_id, stored_runs.report())
+    with read_session(engine) as session:
+        assert_same(features.get_feature(session, dashboards.get_live_run(session, "tiny"), made.ref), made)
+
+
+def test_nan_in_a_block_is_refused(engine):
+    made = stored_runs.features()[0]
+    share = made.decoder_weight_share.copy()
+    share[1] = np.nan
+    with write_session(engine) as session:
+        run_id = runs.begin_run(session, "tiny", stored_runs.run_record())
+        with pytest.raises(ValueError, match="decoder_weight_share of L0F1"):
+            runs.add_features(session, run_id, [replace(made, decoder_weight_share=share)])
+
+
+def test_numbers_of_numpy_are_stored_as_numbers(engine):
+    record = stored_runs.run_record()
+    record = replace(record, n_tokens=np.int64(2**40), context_size=np.int32(16))
+    with write_session(engine) as session:
+        run_id = runs.begin_run(session, "tiny", record)
+        runs.go_live(session, run_id, stored_runs.report(seconds=np.float32(1.5), workers=np.int8(2)))
+    with read_session(engine) as session:
+        run = dashboards.get_live_run(session, "tiny")
+        assert (run.record.n_tokens, run.record.context_size) == (2**40, 16)
+        assert dashboards.get_report(session, run).seconds == 1.5
+
+
+@pytest.mark.parametrize("slug", ["static", "Tiny", "a b", "", "-a", "x" * 81, "a/b", "тест"])
+def test_a_name_that_cannot_be_an_address_is_refused(engine, slug):
+    with pytest.raises(InvalidSlug), write_session(engine) as session:
+        runs.begin_run(session, slug, stored_runs.run_record())
+    with read_session(engine) as session:
+        assert dashboards.list_atlases(session) == []
+
+
+def test_a_publish_works_on_postgres(make_postgres_store):
+    """The one test of the fast suite that starts the team store."""
+    engine = open_store(make_postgres_store(tables=False))
+    upgrade(engine)
+    publish(engine)
+    with read_session(engine) as session:
+        run = dashboards.get_live_run(session, "tiny")
+        made = stored_runs.features()
+        assert_same(features.get_features(session, run, [f.ref for f in made], with_examples=True), made)
+    engine.dispose()
+
+
+def test_both_engines_give_one_digest(make_sqlite_store, make_postgres_store):
+    digests = set()
+    for make in (make_sqlite_store, make_postgres_store):
+        engine = open_store(make())
+        publish(engine)
+        digests.add(table_digest(engine))
+        engine.dispose()
+    assert len(digests) == 1

@@ -1,0 +1,195 @@
+"""Migrations: the same tables as the code's, safe against kills, rivals, newer stores and lost rows."""
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, text
+
+from app.errors import InvalidStore
+from app.paths import migrations_dir
+from app.store import migrate
+from app.store.database import schema_versions as revisions
+from app.store.database.engine import open_store, write_session
+from app.store.digest import table_digest
+from app.store.tables.atlas import Base
+from tests.support import stored_runs
+
+ROOT = Path(migrate.__file__).parents[2]
+
+
+def test_the_migrations_make_the_tables_of_the_code(engine):
+    assert migrate.schema_differences(engine) == []
+    assert set(inspect(engine).get_table_names()) == {*Base.metadata.tables, "alembic_version"}
+    assert revisions.revision_of_store(engine) == revisions.revision_of_code()
+
+
+def test_migrations_are_known_by_the_names_of_their_files():
+    scripts = ScriptDirectory.from_config(migrate.alembic_config())
+    assert revisions.known_revisions() == [script.revision for script in scripts.walk_revisions()][::-1]
+
+
+def test_a_missing_column_would_be_noticed(engine):
+    with write_session(engine) as session:
+        session.execute(text("ALTER TABLE run_reports DROP COLUMN workers"))
+    assert "workers" in str(migrate.schema_differences(engine))
+
+
+def test_down_and_up_again(make_store):
+    engine = open_store(make_store())
+    migrate.downgrade(engine, "base")
+    assert inspect(engine).get_table_names() == ["alembic_version"]
+    assert revisions.revision_of_store(engine) is None
+    engine.dispose()
+    engine = open_store(engine.url.render_as_string(hide_password=False))  # emptied, not foreign
+    migrate.upgrade(engine)
+    assert migrate.schema_differences(engine) == []
+    engine.dispose()
+
+
+def test_an_upgrade_of_a_current_store_changes_nothing(engine):
+    stored_runs.publish(engine)
+    before = table_digest(engine)
+    migrate.upgrade(engine)
+    assert table_digest(engine) == before
+
+
+def test_a_store_of_a_newer_version_is_refused_and_both_revisions_named(make_store):
+    url = make_store()
+    engine = open_store(url)
+    with write_session(engine) as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9876'"))
+    engine.dispose()
+    with pytest.raises(InvalidStore) as caught:
+        open_store(url)
+    assert "9876" in str(caught.value)
+    assert revisions.revision_of_code() in str(caught.value)
+
+
+NEXT = '''
+"""A later migration that rebuilds the table at the root of all others."""
+import sqlalchemy as sa
+from alembic import op
+revision, down_revision, branch_labels, depends_on = "9999", "{before}", None, None
+def upgrade():
+    with op.batch_alter_table("runs", recreate="always") as batch:
+        batch.add_column(sa.Column("later", sa.Integer(), nullable=True))
+def downgrade():
+    with op.batch_alter_table("runs", recreate="always") as batch:
+        batch.drop_column("later")
+'''
+
+
+def test_rebuilding_a_table_keeps_the_rows_that_refer_to_it(make_sqlite_store, tmp_path, monkeypatch):
+    engine = open_store(make_sqlite_store())
+    stored_runs.publish(engine)
+    before = table_digest(engine)
+    shutil.copytree(migrations_dir(), tmp_path / "migrations")
+    later = tmp_path / "migrations" / "versions" / "9999_later.py"
+    later.write_text(NEXT.format(before=revisions.revision_of_code()))
+    monkeypatch.setattr(migrate, "migrations_dir", lambda: tmp_path / "migrations")
+    migrate.upgrade(engine)
+    assert table_digest(engine) == before
+    migrate.downgrade(engine, "-1")
+    assert table_digest(engine) == before
+    with engine.connect() as connection:  # and the connection enforces references again
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 5000
+    engine.dispose()
+
+
+# In a process of its own, without threads: forks one child a kill point, until a child gets through.
+KILLER = """
+import os, signal, sys
+from sqlalchemy import event
+from app.store.database.engine import open_store
+from app.store.migrate import upgrade
+
+def run(path, kill_at):
+    seen = 0
+    def count(*_):
+        nonlocal seen
+        seen += 1
+        if seen == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+    engine = open_store(path)
+    event.listen(engine, "before_cursor_execute", count)
+    event.listen(engine, "commit", count)
+    upgrade(engine)
+    engine.dispose()
+
+kill_at, stride = 0, int(sys.argv[2])
+while True:
+    kill_at += stride
+    child = os.fork()
+    if child == 0:
+        run(f"{sys.argv[1]}/{kill_at:03}.sqlite", kill_at)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if status == 0:
+        break
+    assert os.WTERMSIG(status) == signal.SIGKILL
+print(kill_at)
+"""
+
+
+@pytest.mark.parametrize("stride", [9, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_kill_before_any_statement_leaves_a_store_that_upgrades(tmp_path, stride):
+    command = [sys.executable, "-c", KILLER, str(tmp_path), str(stride)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    paths = sorted(tmp_path.glob("*.sqlite"))
+    assert len(paths) * stride == int(done.stdout) > len(Base.metadata.tables)
+    for path in paths[:-1]:
+        engine = open_store(path)
+        assert inspect(engine).get_table_names() in ([], ["alembic_version"])
+        migrate.upgrade(engine)
+        assert migrate.schema_differences(engine) == []
+        engine.dispose()
+
+
+RIVAL = """
+import sys, time
+from sqlalchemy import event
+from app.store.database.engine import open_store
+from app.store.migrate import upgrade
+engine = open_store(sys.argv[1])
+def slow(_c, _cursor, statement, *_):
+    if "CREATE TABLE runs" in statement:
+        print("inside", flush=True)
+        time.sleep(float(sys.argv[2]))
+event.listen(engine, "before_cursor_execute", slow)
+print("open", flush=True)
+upgrade(engine)
+print("done", time.time(), flush=True)
+"""
+
+
+def test_of_two_upgrades_at_once_one_waits(make_store):
+    url = make_store(tables=False)
+    command = [sys.executable, "-c", RIVAL, url]
+    first = subprocess.Popen([*command, "1.5"], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert [first.stdout.readline(), first.stdout.readline()] == ["open\n", "inside\n"]
+    start = time.time()
+    second = subprocess.Popen([*command, "0"], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    lines = [process.communicate(timeout=60)[0].splitlines() for process in (first, second)]
+    assert [process.returncode for process in (first, second)] == [0, 0]
+    assert lines[1][0] == "open"
+    assert "inside" not in lines[1]  # it found the tables made
+    ends = [float(of[-1].split()[1]) for of in lines]
+    assert start < ends[0] <= ends[1]
+    engine = open_store(url)
+    assert migrate.schema_differences(engine) == []
+    engine.dispose()
+
+
+@pytest.mark.parametrize("n", [3, pytest.param(8, marks=pytest.mark.slow)])
+def test_several_processes_may_make_one_new_store_together(tmp_path, n):
+    command = [sys.executable, "-c", RIVAL, str(tmp_path / "new.sqlite"), "0"]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(n)]
+    outs = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * n
+    assert sum("inside" in out for out in outs) == 1

@@ -1,0 +1,240 @@
+"""Random runs of realistic shape to write to a store, and a deep comparison of what comes back."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from sqlalchemy import Engine, event
+
+from app.domain.records import (
+    Evidence,
+    ExampleGroup,
+    Examples,
+    FeatureRecord,
+    FveByHead,
+    HeadRanking,
+    HeadRecord,
+    Histogram,
+    ModelRecord,
+    RankedFeature,
+    RunRecord,
+    RunReport,
+    SaeRecord,
+    SummedSources,
+    TokenLogits,
+)
+from app.domain.refs import FeatureRef, HeadRef
+from app.store.atlas import writes as runs
+from app.store.database.engine import write_session
+
+N_LAYERS, N_HEADS, CONTEXT = 3, 4, 16
+SAE_LAYERS = (0, 2)
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+VOCABULARY = bytes(range(256)) * 3
+
+
+def run_record(fingerprint: str = "f1", n_sequences: int = 5) -> RunRecord:
+    model = ModelRecord("org/Tiny", "main", N_LAYERS, N_HEADS, 2, 8, 32, 100, 1)
+    return RunRecord(
+        fingerprint=fingerprint,
+        model=model,
+        corpus="python-docs",
+        context_size=CONTEXT,
+        n_sequences=n_sequences,
+        n_tokens=n_sequences * (CONTEXT - 1),
+        plan={"seed": 1, "layers": [0, 2], "note": "zwölf ☃", "nested": {"b": None, "a": 0.1}},
+        saes=tuple(sae_record(layer) for layer in SAE_LAYERS),
+    )
+
+
+def sae_record(layer: int) -> SaeRecord:
+    return SaeRecord(
+        layer=layer,
+        name=f"tiny/{layer}",
+        checksum=f"{layer:064x}",
+        architecture="topk",
+        d_in=32,
+        d_sae=64,
+        hook_name=f"blocks.{layer}.attn.hook_z",
+        processing="raw",
+        normalize_activations="none",
+        l0=31.5,
+        fvu=0.2,
+        n_dead=3,
+        n_rare=4,
+        neuronpedia_id=None if layer else "tiny/0-att",
+    )
+
+
+def report(**changes: object) -> RunReport:
+    made = RunReport(NOON, NOON + timedelta(seconds=9), 9.0, "serial", 1, 2**33, {"shards": 4})
+    return replace(made, **changes)
+
+
+def feature(
+    ref: FeatureRef, rng: np.random.Generator, n: int = 6, n_heads: int = N_HEADS, context: int = CONTEXT
+) -> FeatureRecord:
+    return FeatureRecord(
+        ref=ref,
+        n_active=int(rng.integers(1, 2**40)),
+        density=float(rng.choice([0.25, 0.5, rng.random()])),  # ties on purpose
+        mean_activation=float(rng.random()),
+        max_activation=float(np.float32(rng.random())),
+        decoder_weight_norm=rng.random(n_heads, np.float32),
+        decoder_weight_share=rng.random(n_heads, np.float32),
+        fve_active=_fve(rng, n_heads),
+        fve_all=_fve(rng, n_heads) if ref.index % 2 else None,
+        promoted=_logits(rng, (20,)),
+        suppressed=_logits(rng, (20,)),
+        head_promoted=_logits(rng, (n_heads, 10)),
+        head_suppressed=_logits(rng, (n_heads, 10)),
+        logit_histogram=_histogram(rng, 40),
+        activation_histogram=_histogram(rng, 12),
+        evidence=Evidence(n, {"induction": rng.integers(0, 9, n_heads), "bos": rng.integers(0, 9, n_heads)}),
+        groups=_groups(n) if ref.index % 5 else (),
+        worst_residual=float(rng.random() * 1e-5),
+        examples=examples(rng, n, n_heads, context),
+        first_logit_by_head=rng.random(n_heads, np.float32) if ref.index % 3 else None,
+    )
+
+
+def examples(rng: np.random.Generator, n: int, n_heads: int, context: int) -> Examples:
+    acts = rng.random((n, context)).astype(np.float16)
+    return Examples(
+        sequence=rng.integers(0, 5, n, np.int32),
+        position=rng.integers(0, context, n, np.int32),
+        activation=rng.random(n, np.float32),
+        pre_activation=rng.random(n, np.float32),
+        bias=rng.random(n, np.float32),
+        residual=rng.random(n, np.float32),
+        head_contribution=rng.random((n, n_heads), np.float32),
+        source=rng.integers(-1, context, (n, n_heads, 8), np.int16),
+        dfa=rng.random((n, n_heads, 8), np.float32),
+        dfa_rest=rng.random((n, n_heads), np.float32),
+        prefix_length=rng.integers(0, 5, (n, n_heads), np.int16),
+        prefix_length_fuzzy=rng.integers(0, 5, (n, n_heads), np.int16),
+        sequence_activations=np.where(rng.random((n, context)) < 0.1, acts, np.float16(0)),
+        summed=SummedSources(
+            source=rng.integers(-1, context, (n, 8), np.int16),
+            dfa=rng.random((n, 8), np.float32),
+            rest=rng.random(n, np.float32),
+            prefix_length=rng.integers(0, 5, n, np.int16),
+            prefix_length_fuzzy=rng.integers(0, 5, n, np.int16),
+        ),
+    )
+
+
+def _fve(rng: np.random.Generator, n_heads: int) -> FveByHead:
+    return FveByHead(*rng.random((3, n_heads)))
+
+
+def _logits(rng: np.random.Generator, shape: tuple[int, ...]) -> TokenLogits:
+    return TokenLogits(rng.integers(0, 100, shape, np.int32), rng.random(shape, np.float32))
+
+
+def _histogram(rng: np.random.Generator, n_bins: int) -> Histogram:
+    return Histogram(np.sort(rng.random(n_bins + 1)), rng.integers(0, 2**40, n_bins))
+
+
+def _groups(n: int) -> tuple[ExampleGroup, ...]:
+    top = ExampleGroup("top", 0.1, 3.5, 20, 0.25, 0, n // 2)
+    return (top, ExampleGroup("interval 1", 0.0, 1 / 3, 2**40, 0.75, n // 2, n))
+
+
+def features(seed: int = 0, per_layer: int = 6, **shape: int) -> list[FeatureRecord]:
+    rng = np.random.default_rng(seed)
+    refs = (FeatureRef(layer, 3 * i + 1) for layer in SAE_LAYERS for i in range(per_layer))
+    return [feature(ref, rng, **shape) for ref in refs]
+
+
+def heads(seed: int = 0) -> list[HeadRecord]:
+    rng = np.random.default_rng(seed)
+    made: list[HeadRecord] = []
+    for layer in range(N_LAYERS):
+        for head in range(N_HEADS):
+            scores = {name: float(rng.random()) for name in ("previous_token", "induction", "entropy")}
+            rest = (
+                (float(rng.random()), float(rng.random()), 7) if layer in SAE_LAYERS else (None, None, None)
+            )
+            made.append(HeadRecord(HeadRef(layer, head), scores, *rest))
+    return made
+
+
+def rankings(seed: int = 0, k: int = 5) -> list[HeadRanking]:
+    rng = np.random.default_rng(seed)
+    return [
+        HeadRanking(
+            HeadRef(layer, head),
+            ranking,
+            tuple(
+                RankedFeature(FeatureRef(layer, 3 * int(i) + 1), rank, float(rng.random()), int(k - rank + 1))
+                for rank, i in enumerate(rng.permutation(k), start=1)
+            ),
+        )
+        for layer in SAE_LAYERS
+        for head in range(N_HEADS)
+        for ranking in ("decoder_weight", "fve")
+    ]
+
+
+def sequences(seed: int = 0, n: int = 5) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 2**31 - 1, (n, CONTEXT), np.int32)
+
+
+def publish(
+    engine: Engine, slug: str = "tiny", fingerprint: str = "f1", seed: int = 0, batches: int = 1
+) -> int:
+    """A whole run, its features added in `batches` transactions. Everything in it is drawn from the seed."""
+    with write_session(engine) as session:
+        run_id = runs.begin_run(session, slug, run_record(fingerprint))
+        runs.add_vocabulary(session, run_id, "v1", VOCABULARY)
+        runs.add_sequences(session, run_id, sequences(seed))
+        runs.add_heads(session, run_id, heads(seed))
+        runs.add_rankings(session, run_id, rankings(seed))
+    made = features(seed)
+    for i in range(batches):
+        with write_session(engine) as session:
+            runs.add_features(session, run_id, made[i::batches])
+    with write_session(engine) as session:
+        runs.go_live(session, run_id, report())
+    return run_id
+
+
+def assert_same(left: object, right: object) -> None:
+    """Equal in every field, and for arrays in dtype and shape too."""
+    assert type(left) is type(right) or isinstance(left, int | float | np.ndarray)
+    if is_dataclass(left) and not isinstance(left, type):
+        for part in fields(left):
+            assert_same(getattr(left, part.name), getattr(right, part.name))
+    elif isinstance(left, np.ndarray):
+        assert isinstance(right, np.ndarray)
+        assert left.dtype == right.dtype
+        np.testing.assert_array_equal(left, right, strict=True)
+    elif isinstance(left, dict):
+        assert isinstance(right, dict)
+        assert sorted(left) == sorted(right)
+        for key, value in left.items():
+            assert_same(value, right[key])
+    elif isinstance(left, list | tuple):
+        assert isinstance(right, Sequence)
+        assert len(left) == len(right)
+        for one, other in zip(left, right, strict=True):
+            assert_same(one, other)
+    else:
+        assert left == right
+
+
+@contextmanager
+def counted_queries(engine: Engine) -> Iterator[list[str]]:
+    """The SELECT statements that reach the database inside the block."""
+    seen: list[str] = []
+
+    def note(_c: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if statement.startswith("SELECT"):
+            seen.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(engine, "before_cursor_execute", note)

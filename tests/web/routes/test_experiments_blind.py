@@ -1,0 +1,60 @@
+"""Experiments that rest on what annotators said are no way around blind mode; others can be cited."""
+
+import pytest
+
+from app.services.reading.visibility import EXPERIMENTS_ON_ROLES
+from app.store.database.engine import open_store
+from tests.support.annotated_atlas import NOW
+from tests.support.experiment_results import store_experiments
+from tests.support.html_forms import page_of, press
+from tests.support.logins import add_people, logged_in, team_app
+
+HEAD = "/tiny/heads/L1H0"
+OTHERS = {"long-prefix-induction", "head-ablation", "universality"}
+
+
+@pytest.fixture
+def ids(store):
+    add_people(store, NOW, ada={}, ben={"blind": True})
+    engine = open_store(store)
+    made = store_experiments(engine)
+    engine.dispose()
+    return made
+
+
+@pytest.fixture
+def app(store, ids):
+    return team_app(store)
+
+
+def names_of(client, path=f"{HEAD}"):
+    return {link.text for link in page_of(client, path).select(".hx-list a")}
+
+
+def test_d16_a_blind_annotator_sees_no_experiment_that_rests_on_roles(app, ids):
+    ben, ada = logged_in(app, "ben"), logged_in(app, "ada")
+    assert set(ids) >= EXPERIMENTS_ON_ROLES
+    for name in EXPERIMENTS_ON_ROLES:
+        for address in (f"/tiny/experiments/{ids[name]}{suffix}" for suffix in ("", ".json", ".csv")):
+            assert ada.get(address).status_code == 200
+            refused = ben.get(address)
+            assert (refused.status_code, ids[name] in refused.text) == (403, False)
+        for address in ("/tiny/experiments", "/tiny/experiments.json", HEAD):
+            assert ids[name] in ada.get(address).text, address
+            assert ids[name] not in ben.get(address).text, address
+        # The twin is the same for everyone.
+        assert ids[name] not in ada.get(f"{HEAD}.json").text
+    assert names_of(ben) == OTHERS
+    assert names_of(ada) == OTHERS | EXPERIMENTS_ON_ROLES
+
+
+def test_a_claim_cites_an_experiment_of_the_head_and_leads_to_it(app, ids):
+    ada = logged_in(app, "ada")
+    offered = page_of(ada, HEAD).select('button[value^="cite:experiment:"]')
+    assert {button["value"].rsplit(":", 1)[1] for button in offered} == {
+        ids[name] for name in OTHERS | EXPERIMENTS_ON_ROLES
+    }
+    press(ada, f"cite:experiment:{ids['head-ablation']}", {}, HEAD)
+    [link] = page_of(ada, HEAD).select("#evidence a")
+    assert ada.get(link["href"]).status_code == 200
+    assert link["href"].endswith(ids["head-ablation"])
