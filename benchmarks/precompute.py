@@ -23,8 +23,8 @@ import torch
 
 from app.adapters.sae_sources import LocalSae
 from app.demo import DemoFolders, demo_request
-from app.precompute.job import HowToRun, peak_memory_bytes, run_job
-from app.precompute.loaded_run import Bench
+from app.precompute.job import RunOptions, peak_memory_bytes, run_job
+from app.precompute.loaded_run import LoadedRun
 from app.precompute.prepare import prepare
 from app.precompute.request import JobRequest
 from app.precompute.shard import corpus_batches
@@ -68,7 +68,7 @@ def make_request(options: argparse.Namespace, folder: Path) -> JobRequest:
 def measure(request: JobRequest, folder: Path, profile: Path | None) -> dict[str, Any]:
     """The job as a user runs it, after a bare pass with everything loaded and warm."""
     spec, parts = prepare(request)
-    bench = Bench(spec, parts)
+    bench = LoadedRun(spec, parts)
     bare_seconds, bare_cpu_seconds = bare_pass(bench)
     n_positions = bench.corpus.n_sequences * bench.corpus.context_size
     del bench, parts
@@ -76,7 +76,7 @@ def measure(request: JobRequest, folder: Path, profile: Path | None) -> dict[str
     began, cpu_began = time.monotonic(), time.process_time()
     if profile is not None:
         profiler.enable()
-    report = run_job(request, str(folder / "store.sqlite"), HowToRun())
+    report = run_job(request, str(folder / "store.sqlite"), RunOptions())
     if profile is not None:
         profiler.disable()
         profiler.dump_stats(profile)
@@ -103,7 +103,7 @@ def measure(request: JobRequest, folder: Path, profile: Path | None) -> dict[str
     }
 
 
-def bare_pass(bench: Bench) -> tuple[float, float]:
+def bare_pass(bench: LoadedRun) -> tuple[float, float]:
     """Wall and processor seconds of a forward pass to the same depth and an encode, in the job's batches."""
     model, layers = bench.any_model, sorted(bench.saes)
     corpus_plan = list(corpus_batches(bench.plan, bench.corpus.n_sequences))

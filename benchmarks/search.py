@@ -30,7 +30,7 @@ from app.store.atlas.reads import LiveRun, get_live_run
 from app.store.database.engine import open_store, read_session, write_session
 from app.store.migrate import upgrade
 from app.store.search import Condition, FiresNear, MovesToken, ShowsEvidence, find_features, words_like
-from app.store.tables.search import FeatureEvidence, FeatureToken, FeatureWord
+from app.store.tables.search import FeatureEvidenceRow, FeatureTokenRow, FeatureWordRow
 
 RESULTS = Path(__file__).parent / "results.jsonl"
 N_HEADS, D_VOCAB, N_WORDS = 12, 50_257, 30_000
@@ -103,7 +103,7 @@ def rows(rng: np.random.Generator, run_id: int, n: int, d_sae: int) -> Iterator[
     feature = np.arange(n)
     head = rng.integers(0, N_HEADS, n)
     tokens = frequent(rng, (n, 2 * TOKENS), D_VOCAB)
-    yield FeatureToken, table_of(run_id, d_sae, *unique(feature, tokens), head, {
+    yield FeatureTokenRow, table_of(run_id, d_sae, *unique(feature, tokens), head, {
         "token_id": lambda key: key % D_VOCAB,
         "sign": lambda key: np.where(rng.random(len(key)) < 0.5, -1, 1),
         "rank": lambda key: rng.integers(1, TOKENS + 1, len(key)),
@@ -111,14 +111,14 @@ def rows(rng: np.random.Generator, run_id: int, n: int, d_sae: int) -> Iterator[
     }, first="token_id")  # fmt: skip
     words = frequent(rng, (n, WORDS), N_WORDS)
     names = np.array([spelling(i) for i in range(N_WORDS)])
-    yield FeatureWord, table_of(run_id, d_sae, *unique(feature, words), head, {
+    yield FeatureWordRow, table_of(run_id, d_sae, *unique(feature, words), head, {
         "word": lambda key: names[key],
         "count": lambda key: rng.integers(1, 11, len(key)),
     }, first="word")  # fmt: skip
     kinds = np.where(rng.random((n, len(KINDS))) < 0.35, np.arange(len(KINDS)), -1)
     pairs = [(at, kind) for at, kind in zip(*unique(feature, kinds), strict=True)]
     at, kind = (np.array(part) for part in zip(*((a, k) for a, k in pairs if k >= 0), strict=True))
-    yield FeatureEvidence, table_of(run_id, d_sae, at, kind, head, {
+    yield FeatureEvidenceRow, table_of(run_id, d_sae, at, kind, head, {
         "kind": lambda key: np.array(KINDS)[key],
         "share": lambda key: rng.integers(1, 21, len(key)) / 20,
     }, first="kind")  # fmt: skip

@@ -89,7 +89,7 @@ def load_study(
     import torch
 
     from app.studies.atlas import ModelOptions, load_atlas_model
-    from app.studies.conduct import How
+    from app.studies.conduct import ComputeOptions
     from app.studies.studies import Study
 
     processing, device, dtype, threads = machine
@@ -97,7 +97,7 @@ def load_study(
         torch.set_num_threads(threads)
     options: Any = {"processing": None if processing == "auto" else processing, "device": device}
     chosen = ModelOptions(model[0], settings_of().cache_dir, model[1], dtype=dtype, **options)
-    return Study(atlas, load_atlas_model(atlas, chosen), n_sequences, How(*how))
+    return Study(atlas, load_atlas_model(atlas, chosen), n_sequences, ComputeOptions(*how))
 
 
 def layers_of(text: str | None, atlas: Any) -> tuple[int, ...]:

@@ -173,14 +173,14 @@ def weight_vs_fve(
     with opened_atlas(model, name, store) as atlas:
         chosen = layers_of(layers, atlas)
         from app.domain.experiments.rankings import RankingParameters
-        from app.studies.conduct import How
+        from app.studies.conduct import ComputeOptions
         from app.studies.studies import study_rankings
 
         if not chosen:
             raise AppError(f"the atlas {atlas.run.slug} has no SAE, so there are no features to rank")
         parameters = RankingParameters(k, min_correlation, min_overlap)
         for layer in chosen:
-            say(study_rankings(atlas, layer, parameters, How(again=again)))
+            say(study_rankings(atlas, layer, parameters, ComputeOptions(again=again)))
 
 
 @experiment.command("universality")

@@ -38,9 +38,9 @@ def demo(
     if _live_fingerprint(settings.store, plan.model) == plan.fingerprint:
         typer.echo(f"up to date: atlas {plan.model} shows run {plan.fingerprint}")
     else:
-        from app.precompute.job import HowToRun, run_job
+        from app.precompute.job import RunOptions, run_job
 
-        how = HowToRun(new_run=holds_another_run(folders, plan))
+        how = RunOptions(new_run=holds_another_run(folders, plan))
         typer.echo(run_job(demo_request(folders, threads), settings.store, how))
     if serve:
         gc.collect()  # a server looks at nothing again that was there before it
@@ -94,7 +94,7 @@ def precompute(
     """Run a model and its SAEs over a corpus, and fill a store. A killed job goes on where it was."""
     from app.adapters.sae_formats import parse_neuronpedia_id
     from app.adapters.sae_sources import LocalSae, ReleaseSae
-    from app.precompute.job import HowToRun, run_job
+    from app.precompute.job import RunOptions, run_job
     from app.precompute.request import JobRequest
 
     settings = settings_of(store=store, work_dir=work_dir)
@@ -113,7 +113,7 @@ def precompute(
         shard_size=shard_size, dtype=dtype, device=device, seed=seed,
         processing=None if processing == "auto" else processing, **options,
     )  # fmt: skip
-    how = HowToRun(executor=executor, workers=workers, new_run=new_run, shard=parse_share(shard))
+    how = RunOptions(executor=executor, workers=workers, new_run=new_run, shard=parse_share(shard))
     typer.echo(run_job(request, settings.store, how))
 
 

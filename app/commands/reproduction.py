@@ -33,7 +33,7 @@ def reproduce(
 ) -> None:
     """Measure every published figure of GPT-2 small's heads, and print it beside the published one."""
     from app.studies.anchors import table
-    from app.studies.conduct import How
+    from app.studies.conduct import ComputeOptions
     from app.studies.reproduce import Reproduction, request_of
     from app.studies.reproduce import reproduce as run
 
@@ -44,6 +44,6 @@ def reproduce(
         revision=revision, context_size=context_size, seed=seed, device=device, dtype=dtype, **options,
     )  # fmt: skip
     wanted = Reproduction(
-        job, settings.store, n_task_prompts, n_examples, n_sequences, How(batch_size, again)
+        job, settings.store, n_task_prompts, n_examples, n_sequences, ComputeOptions(batch_size, again)
     )
     typer.echo(table(run(wanted)))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from app.precompute.kept_activations import kept_batch
 from app.precompute.layer_batch import LayerBatch
-from app.precompute.loaded_run import Bench
+from app.precompute.loaded_run import LoadedRun
 from app.precompute.shard import corpus_batches, layer_batches
 from app.statistics.feature_partial import FeaturePartial
 from app.statistics.payloads import Payloads, payload_key, split_key
@@ -34,7 +34,7 @@ def missing_payloads(partial: FeaturePartial, features: NDArray[np.int64]) -> Ke
     return np.setdiff1d(np.concatenate([np.zeros(0, np.int64), *wanted]), partial.payloads.key)
 
 
-def hydrate(bench: Bench, missing: dict[int, Keys]) -> Hydrated:
+def hydrate(bench: LoadedRun, missing: dict[int, Keys]) -> Hydrated:
     """The missing payloads of every layer. The batches are the pass's, so the numbers are too, to the bit."""
     made: dict[int, list[Payloads]] = {layer: [] for layer in missing}
     n_run_again = 0
@@ -51,7 +51,9 @@ def hydrate(bench: Bench, missing: dict[int, Keys]) -> Hydrated:
     return Hydrated({layer: Payloads.joined(each) for layer, each in made.items()}, n_run_again)
 
 
-def _again(bench: Bench, start: int, stop: int, layers: Sequence[int]) -> Iterator[tuple[LayerBatch, bool]]:
+def _again(
+    bench: LoadedRun, start: int, stop: int, layers: Sequence[int]
+) -> Iterator[tuple[LayerBatch, bool]]:
     """The batch of each layer as the pass had it, and whether it was kept; one forward for those that were not."""
     lost: list[int] = []
     for layer in layers:

@@ -1,7 +1,7 @@
 """The look at the first sequences, whether the SAEs fit the model: sealed, so that a resume does not look again."""
 
 from app.precompute.calibrate import Fit, check_fit
-from app.precompute.loaded_run import Bench
+from app.precompute.loaded_run import LoadedRun
 from app.precompute.partial_files import CorruptPartial, SealedHeader, open_sealed, write_sealed
 from app.precompute.shard import empty_partial, layer_batches, layer_name
 from app.precompute.work_folder import CALIBRATION, WorkFolder
@@ -11,7 +11,7 @@ from app.statistics.leaves import Shards
 Calibration = dict[int, FeaturePartial]
 
 
-def calibrate(bench: Bench) -> Calibration:
+def calibrate(bench: LoadedRun) -> Calibration:
     """Every layer's statistics on the first sequences. Raises InvalidSae where one does not fit the model."""
     plan = bench.plan
     partials = {layer: empty_partial(bench, layer, Shards.of()) for layer in bench.saes}
@@ -26,7 +26,7 @@ def calibrate(bench: Bench) -> Calibration:
     return partials
 
 
-def save_calibration(bench: Bench, calibration: Calibration) -> None:
+def save_calibration(bench: LoadedRun, calibration: Calibration) -> None:
     """Seal it, for a resume."""
     header = SealedHeader(plan=bench.plan.fingerprint, shards=())
     named = {layer_name(layer): partial for layer, partial in calibration.items()}

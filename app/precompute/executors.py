@@ -12,7 +12,7 @@ from functools import cache
 from typing import Protocol
 
 from app.errors import AppError
-from app.precompute.loaded_run import Bench, JobSpec
+from app.precompute.loaded_run import JobSpec, LoadedRun
 from app.precompute.plan import Unit
 from app.precompute.shard import run_unit
 
@@ -40,7 +40,7 @@ class SerialExecutor:
     name = "serial"
     workers = 1
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: LoadedRun) -> None:
         self._bench = bench
 
     def run(self, units: Iterable[Unit]) -> Iterator[Unit]:
@@ -117,9 +117,9 @@ def _end_with_parent() -> None:
 
 
 @cache
-def _worker_bench() -> Bench:
+def _worker_bench() -> LoadedRun:
     """Made by the first unit and not by the start, so that its errors are told as what they are."""
-    return Bench(_worker_spec[0])
+    return LoadedRun(_worker_spec[0])
 
 
 def _run_in_worker(unit: Unit) -> None:

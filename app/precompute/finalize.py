@@ -34,7 +34,7 @@ from app.domain.records import (
     TokenLogits,
 )
 from app.domain.refs import FeatureRef, HeadRef
-from app.precompute.loaded_run import Bench, LayerSae
+from app.precompute.loaded_run import LayerSae, LoadedRun
 from app.precompute.ranking import LayerRankings
 from app.statistics.arrays import Ints
 from app.statistics.feature_partial import ActivationGroup, FeaturePartial
@@ -56,7 +56,7 @@ class LayerResult:
 class Finalizer:
     """Makes records of one run. `fuzzy_tokens` are the corpus under domain.evidence.normalised_ids."""
 
-    def __init__(self, bench: Bench, fuzzy_ids: NDArray[np.int64]) -> None:
+    def __init__(self, bench: LoadedRun, fuzzy_ids: NDArray[np.int64]) -> None:
         self._bench = bench
         self._tokens = np.asarray(bench.corpus.tokens)
         self._fuzzy_tokens = fuzzy_ids[self._tokens]
@@ -204,7 +204,7 @@ def _logits(
 
 
 def head_records(
-    bench: Bench, scores: dict[str, NDArray[np.float64]], rankings: dict[int, LayerRankings]
+    bench: LoadedRun, scores: dict[str, NDArray[np.float64]], rankings: dict[int, LayerRankings]
 ) -> list[HeadRecord]:
     """Every head of the model, with or without an SAE."""
     model, record = bench.any_model, bench.record
@@ -240,7 +240,7 @@ def copying_scores(model: LanguageModel) -> NDArray[np.float64]:
     return np.stack(rows)
 
 
-def sae_record(bench: Bench, result: LayerResult) -> SaeRecord:
+def sae_record(bench: LoadedRun, result: LayerResult) -> SaeRecord:
     """Where a layer's SAE came from and how well it fits this corpus."""
     loaded, n_active = result.sae.loaded, result.partial.n_active.total
     return SaeRecord(
@@ -261,7 +261,7 @@ def sae_record(bench: Bench, result: LayerResult) -> SaeRecord:
     )
 
 
-def _processing_of(bench: Bench, layer: int) -> Processing:
+def _processing_of(bench: LoadedRun, layer: int) -> Processing:
     return next(sae.processing for sae in bench.plan.saes if sae.layer == layer)
 
 

@@ -17,7 +17,7 @@ from app.domain.records import JobProgress, Json, RunReport
 from app.errors import AppError, StoreBusy
 from app.precompute.calibration import calibrate, load_calibration, save_calibration
 from app.precompute.executors import Executor, ProcessExecutor, SerialExecutor
-from app.precompute.loaded_run import Bench
+from app.precompute.loaded_run import LoadedRun
 from app.precompute.plan import Unit
 from app.precompute.prepare import prepare
 from app.precompute.progress import JobMonitor
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class HowToRun:
+class RunOptions:
     """Speed knobs: none of them changes a row."""
 
     executor: ExecutorName = "serial"
@@ -44,7 +44,7 @@ class HowToRun:
     shard: tuple[int, int] | None = None  # (i, N): only units i, i + N, ... and no publishing
 
 
-def run_job(request: JobRequest, store: str, how: HowToRun) -> str:
+def run_job(request: JobRequest, store: str, how: RunOptions) -> str:
     """Run a request to its end, or go on with it. Returns the final report as text.
 
     Raises AppError with one sentence for bad input; a killed job goes on from its sealed units.
@@ -56,7 +56,7 @@ def run_job(request: JobRequest, store: str, how: HowToRun) -> str:
         if exists and not how.new_run and find_live_run(store, request.slug) == fingerprint:
             return f"up to date: atlas {request.slug} shows run {fingerprint}"
         spec.folder.check_plan(spec.plan, how.new_run)
-        bench = Bench(spec, parts)
+        bench = LoadedRun(spec, parts)
         # The last check that can refuse: what it refuses leaves the store and the work folder as they were.
         calibration = load_calibration(spec.folder, fingerprint) or calibrate(bench)
         spec.folder.start(spec.plan, how.new_run)
@@ -82,7 +82,7 @@ def _migrated(store: str) -> Generator[Engine]:
 
 
 class _Job:
-    def __init__(self, slug: str, bench: Bench, engine: Engine, how: HowToRun) -> None:
+    def __init__(self, slug: str, bench: LoadedRun, engine: Engine, how: RunOptions) -> None:
         self._slug, self._bench, self._engine, self._how = slug, bench, engine, how
         self._created, self._began = datetime.now(UTC), time.monotonic()
 
@@ -118,7 +118,7 @@ class _Job:
         bench.folder.drop_activations()
         return report_text(self._slug, bench.plan.fingerprint, report)
 
-    def _compute(self, bench: Bench, executor: Executor, units: list[Unit], monitor: JobMonitor) -> None:
+    def _compute(self, bench: LoadedRun, executor: Executor, units: list[Unit], monitor: JobMonitor) -> None:
         mine = units if self._how.shard is None else units[self._how.shard[0] :: self._how.shard[1]]
         done, damaged = bench.folder.finished(bench.plan, mine)
         for name in damaged:
@@ -130,7 +130,7 @@ class _Job:
             stage.advance(tokens[unit])
         stage.finish()
 
-    def _make_executor(self, bench: Bench) -> Executor:
+    def _make_executor(self, bench: LoadedRun) -> Executor:
         if self._how.executor == "serial":
             return SerialExecutor(bench)
         if self._how.workers < 1:
@@ -170,7 +170,7 @@ class _Job:
 _REPORTED = ("layer", "name", "d_sae", "processing", "l0", "fvu", "n_dead", "n_rare")
 
 
-def unit_tokens(corpus: Corpus, bench: Bench, unit: Unit) -> int:
+def unit_tokens(corpus: Corpus, bench: LoadedRun, unit: Unit) -> int:
     """Positions that a unit sends through the model: what its time is in proportion to."""
     plan = bench.plan
     if unit.kind == "features":

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from app.precompute.layer_batch import LayerBatch
-from app.precompute.loaded_run import Bench
+from app.precompute.loaded_run import LoadedRun
 
 KEPT_BYTES = 4 * 2**30
 _SHARE_OF_FREE = 0.25
@@ -21,7 +21,7 @@ _BYTES_A_NUMBER = 4
 _log = logging.getLogger(__name__)
 
 
-def n_kept(bench: Bench) -> int:
+def n_kept(bench: LoadedRun) -> int:
     """How many of the run's first sequences are kept: what fits in KEPT_BYTES and in a quarter of the free disk."""
     heads = bench.record.n_heads
     context = bench.corpus.context_size
@@ -31,7 +31,7 @@ def n_kept(bench: Bench) -> int:
     return int(min(KEPT_BYTES, _SHARE_OF_FREE * free) // (_BYTES_A_NUMBER * numbers))
 
 
-def keep(bench: Bench, batch: LayerBatch) -> None:
+def keep(bench: LoadedRun, batch: LayerBatch) -> None:
     """Write a batch to a temporary name, then rename it. A disk that turns out full costs a forward later, no more."""
     path = _path(bench, batch.sae.layer, batch.first_sequence)
     temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
@@ -46,7 +46,7 @@ def keep(bench: Bench, batch: LayerBatch) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def kept_batch(bench: Bench, layer: int, start: int, stop: int) -> LayerBatch | None:
+def kept_batch(bench: LoadedRun, layer: int, start: int, stop: int) -> LayerBatch | None:
     """A batch as the pass had it; None where it is not kept, or is damaged."""
     try:
         with _path(bench, layer, start).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
@@ -57,5 +57,5 @@ def kept_batch(bench: Bench, layer: int, start: int, stop: int) -> LayerBatch | 
     return LayerBatch.from_arrays(bench.saes[layer], arrays, counted, start)
 
 
-def _path(bench: Bench, layer: int, start: int) -> Path:
+def _path(bench: LoadedRun, layer: int, start: int) -> Path:
     return bench.folder.activations / f"L{layer}-{start:09d}.npz"

@@ -58,7 +58,7 @@ class Parts:
     saes: tuple[LoadedSae, ...] = ()
 
 
-class Bench:
+class LoadedRun:
     """Loads each part once, when it is first needed."""
 
     def __init__(self, spec: JobSpec, parts: Parts | None = None) -> None:

@@ -10,7 +10,7 @@ from app.attribution.dfa import residual
 from app.domain.prompts import MAX_CHARACTERS, ActiveFeature, FeatureReading, PromptAnswer, PromptQuestion
 from app.errors import AppError
 from app.precompute.layer_batch import LayerBatch
-from app.precompute.loaded_run import Bench
+from app.precompute.loaded_run import LoadedRun
 from app.precompute.shard import token_batches
 from app.statistics.feature_partial import FeatureBatch
 
@@ -21,7 +21,7 @@ class UnfitText(AppError):
     """The text cannot be put to the model."""
 
 
-def answer(bench: Bench, question: PromptQuestion) -> PromptAnswer:
+def answer(bench: LoadedRun, question: PromptQuestion) -> PromptAnswer:
     """Raises UnfitText for a text that is empty or longer than the run's context."""
     tokens = read_tokens(bench, question.text)
     if question.dest is not None and not 0 < question.dest < tokens.shape[1]:
@@ -34,7 +34,7 @@ def answer(bench: Bench, question: PromptQuestion) -> PromptAnswer:
     return answer_for(batch, tokens[0].tolist(), question)
 
 
-def read_tokens(bench: Bench, text: str) -> Int64[Tensor, "1 pos"]:
+def read_tokens(bench: LoadedRun, text: str) -> Int64[Tensor, "1 pos"]:
     """BOS and the text. A text is never cut: what was cut off would look as if it had no effect."""
     if not text.strip():
         raise UnfitText("there is no text to read")
@@ -92,7 +92,7 @@ def read_feature(batch: LayerBatch, index: int, head: int, dest: int) -> Feature
     )
 
 
-def _pattern_only(bench: Bench, question: PromptQuestion, tokens: Int64[Tensor, "1 pos"]) -> PromptAnswer:
+def _pattern_only(bench: LoadedRun, question: PromptQuestion, tokens: Int64[Tensor, "1 pos"]) -> PromptAnswer:
     model = bench.any_model
     if question.layer >= model.record.n_layers:
         raise UnfitText(f"the model has layers 0 to {model.record.n_layers - 1}")

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from app.domain.prompts import PromptOpening, PromptQuestion, question_json, to_line
 from app.errors import AppError
-from app.precompute.loaded_run import Bench
+from app.precompute.loaded_run import LoadedRun
 from app.precompute.plan import RunPlan
 from app.precompute.prompt_numbers import answer
 from app.precompute.sources import reopen
@@ -20,7 +20,7 @@ from app.precompute.sources import reopen
 
 def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
     """Answer until the requests end. An AppError is an answer; anything else ends the process."""
-    bench: Bench | None = None
+    bench: LoadedRun | None = None
     for line in requests:
         message: dict[str, Any] = json.loads(line)
         reply: dict[str, Any] = {"id": message["id"]}
@@ -38,7 +38,7 @@ def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
         replies.flush()
 
 
-def open_run(opening: PromptOpening) -> Bench:
+def open_run(opening: PromptOpening) -> LoadedRun:
     """Loads everything, so that questions cost no more than a forward pass."""
     plan = RunPlan.from_json(opening.plan)
     bench = reopen(plan, opening.sources, Path(opening.cache_dir))

@@ -13,7 +13,7 @@ from app.domain.evidence import normalised_ids
 from app.domain.records import FeatureRecord, RunRecord, RunReport, SaeRecord
 from app.precompute.attach_payloads import Keys, hydrate, missing_payloads
 from app.precompute.finalize import Finalizer, LayerResult, head_records, sae_record
-from app.precompute.loaded_run import Bench
+from app.precompute.loaded_run import LoadedRun
 from app.precompute.merge import SealedRun
 from app.precompute.plan import Unit
 from app.precompute.progress import Stage
@@ -42,7 +42,7 @@ class Outcome:
 class Publisher:
     """Publishes one run. Readers see the old run until go_live, and never a part of the new one."""
 
-    def __init__(self, bench: Bench, slug: str, units: list[Unit]) -> None:
+    def __init__(self, bench: LoadedRun, slug: str, units: list[Unit]) -> None:
         self._bench, self._slug, self._units = bench, slug, units
         self._sealed = SealedRun(bench.folder, units)
         self._vocabulary = bench.any_model.tokenizer.vocabulary(bench.record.d_vocab)

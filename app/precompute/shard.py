@@ -17,7 +17,7 @@ from app.attribution.head_scores import (
 )
 from app.precompute.kept_activations import keep, n_kept
 from app.precompute.layer_batch import LayerBatch
-from app.precompute.loaded_run import Bench
+from app.precompute.loaded_run import LoadedRun
 from app.precompute.partial_files import SealedHeader, write_sealed
 from app.precompute.plan import RunPlan, Unit
 from app.statistics import head_partial
@@ -35,7 +35,7 @@ def layer_name(layer: int) -> str:
     return f"L{layer}"
 
 
-def run_unit(bench: Bench, unit: Unit) -> Path:
+def run_unit(bench: LoadedRun, unit: Unit) -> Path:
     """Compute a unit and seal it. Raises AppError for wrong data; nothing is left half-written."""
     path = bench.folder.sealed_path(unit)
     make = features_of_shard if unit.kind == "features" else random_scores
@@ -45,7 +45,7 @@ def run_unit(bench: Bench, unit: Unit) -> Path:
     return path
 
 
-def features_of_shard(bench: Bench, shard: int) -> dict[str, Partial]:
+def features_of_shard(bench: LoadedRun, shard: int) -> dict[str, Partial]:
     """Every layer's statistics over one shard; with payloads where every feature is to be published.
 
     With them the text scores of the shard's score sequences, if it has any: the pass goes to the last layer for
@@ -78,7 +78,7 @@ def corpus_batches(plan: RunPlan, n_sequences: int) -> Iterator[tuple[int, int]]
         yield from batches(plan, first, min(first + plan.shard_sequences, n_sequences))
 
 
-def empty_partial(bench: Bench, layer: int, shards: Shards) -> FeaturePartial:
+def empty_partial(bench: LoadedRun, layer: int, shards: Shards) -> FeaturePartial:
     """The identity for one layer of the plan."""
     coder, plan = bench.saes[layer].coder, bench.plan
     shape = FeatureShape(coder.d_sae, coder.n_heads, coder.d_in)
@@ -86,7 +86,7 @@ def empty_partial(bench: Bench, layer: int, shards: Shards) -> FeaturePartial:
 
 
 def layer_batches(
-    bench: Bench,
+    bench: LoadedRun,
     start: int,
     stop: int,
     only: Sequence[int] | None = None,
@@ -102,7 +102,7 @@ def layer_batches(
 
 
 def token_batches(
-    bench: Bench,
+    bench: LoadedRun,
     tokens: Int64[Tensor, "batch pos"],
     counted: Bool[Tensor, "batch pos"],
     start: int,
@@ -124,7 +124,7 @@ def token_batches(
             yield LayerBatch.of(bench.saes[layer], activations.pop(layer), counted, start)
 
 
-def _fold(bench: Bench, partial: FeaturePartial, batch: LayerBatch) -> FeaturePartial:
+def _fold(bench: LoadedRun, partial: FeaturePartial, batch: LayerBatch) -> FeaturePartial:
     partial = partial.update(batch.feature_batch())
     if bench.plan.features == "all":
         return partial.with_payloads(batch.payloads(*partial.winners_without_payload()))
@@ -133,7 +133,7 @@ def _fold(bench: Bench, partial: FeaturePartial, batch: LayerBatch) -> FeaturePa
     return partial
 
 
-def random_scores(bench: Bench, index: int) -> dict[str, Partial]:
+def random_scores(bench: LoadedRun, index: int) -> dict[str, Partial]:
     """Attention scores of every head of every layer over one batch of repeated random tokens."""
     plan, model = bench.plan, bench.any_model
     record = model.record
@@ -153,7 +153,7 @@ def random_scores(bench: Bench, index: int) -> dict[str, Partial]:
     return {SCORES: _empty_scores(bench, index).update(_score_batch(by_layer))}
 
 
-def _text_reader(bench: Bench, start: int, stop: int, by_layer: list[Scores]) -> ReadPattern | None:
+def _text_reader(bench: LoadedRun, start: int, stop: int, by_layer: list[Scores]) -> ReadPattern | None:
     """Appends each layer's scores on sequences start:stop, which lead their batch; None where they are none."""
     if start >= stop:
         return None
@@ -166,7 +166,7 @@ def _text_reader(bench: Bench, start: int, stop: int, by_layer: list[Scores]) ->
     return read
 
 
-def _empty_scores(bench: Bench, index: int) -> HeadScorePartial:
+def _empty_scores(bench: LoadedRun, index: int) -> HeadScorePartial:
     record = bench.record
     return HeadScorePartial.empty(bench.plan.fingerprint, record.n_layers, record.n_heads, Shards.of(index))
 

@@ -9,7 +9,7 @@ from app.adapters.sae_sources import LocalSae, ReleaseSae, SaeSpec
 from app.domain.records import Json
 from app.errors import AppError, InvalidModel, InvalidSae
 from app.paths import embedded_dir
-from app.precompute.loaded_run import Bench, JobSpec
+from app.precompute.loaded_run import JobSpec, LoadedRun
 from app.precompute.plan import RunPlan
 from app.precompute.work_folder import WorkFolder
 
@@ -24,12 +24,12 @@ def sources_json(spec: JobSpec) -> dict[str, Json]:
     return {"model": spec.model.location if spec.model.identity else spec.model.name, "saes": saes}
 
 
-def reopen(plan: RunPlan, sources: Mapping[str, Any] | None, cache_dir: Path) -> Bench:
+def reopen(plan: RunPlan, sources: Mapping[str, Any] | None, cache_dir: Path) -> LoadedRun:
     """The run's own model and SAEs. Raises AppError where they are not found, or are no longer the same."""
     specs = _embedded_saes(plan) if sources is None else [_sae_spec(sae) for sae in sources["saes"]]
     model = _find_model(plan, sources, cache_dir)
     nowhere = WorkFolder(cache_dir)  # nothing is read or written there: the text takes the corpus's place
-    bench = Bench(JobSpec(plan, model, tuple(specs), nowhere, cache_dir))
+    bench = LoadedRun(JobSpec(plan, model, tuple(specs), nowhere, cache_dir))
     for sae in plan.saes:
         if bench.saes[sae.layer].loaded.checksum != sae.checksum:
             raise InvalidSae(f"the SAE {sae.name} is no longer the one that the run was made with")

@@ -21,7 +21,7 @@ from app.domain.refs import FeatureRef, HeadRef
 from app.errors import AppError, NotFound
 from app.store.database.inserts import insert_unless_there
 from app.store.tables.annotations import AnnotatorRow, RevealedHintRow, RevisionRow
-from app.store.tables.atlas import Atlas
+from app.store.tables.atlas import AtlasRow
 
 
 class Conflict(AppError):
@@ -72,7 +72,7 @@ class Saved:
 
 def get_atlas_id(session: Session, slug: str) -> int:
     """Raises NotFound."""
-    found = session.scalar(select(Atlas.id).where(Atlas.slug == slug))
+    found = session.scalar(select(AtlasRow.id).where(AtlasRow.slug == slug))
     if found is None:
         raise NotFound(f"no atlas {slug[:60]!r} in this store")
     return found
@@ -233,7 +233,7 @@ def annotation_state(
     session: Session, slug: str, annotator_id: int
 ) -> tuple[int, int, list[tuple[object, ...]]]:
     """The id of the atlas's newest revision, the annotator's revealed hints, and the annotators as they are."""
-    atlas_id = select(Atlas.id).where(Atlas.slug == slug).scalar_subquery()
+    atlas_id = select(AtlasRow.id).where(AtlasRow.slug == slug).scalar_subquery()
     newest = select(func.max(RevisionRow.id)).where(RevisionRow.atlas_id == atlas_id).scalar_subquery()
     hints = select(func.count()).where(
         RevealedHintRow.atlas_id == atlas_id, RevealedHintRow.annotator_id == annotator_id

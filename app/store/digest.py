@@ -28,18 +28,20 @@ def table_digest(engine: Engine) -> str:
 
 
 def _content(session: Session) -> Iterator[object]:
-    atlases = session.execute(select(tables.Atlas.id, tables.Atlas.slug).order_by(tables.Atlas.slug)).all()
+    atlases = session.execute(
+        select(tables.AtlasRow.id, tables.AtlasRow.slug).order_by(tables.AtlasRow.slug)
+    ).all()
     for atlas_id, slug in atlases:
         yield from ("atlas", slug)
-        runs = select(tables.Run).where(tables.Run.atlas_id == atlas_id)
-        for run in session.scalars(runs.order_by(tables.Run.state, tables.Run.fingerprint)).all():
-            names = sorted(set(inspect(tables.Run).columns.keys()) - {"id", "atlas_id"})
+        runs = select(tables.RunRow).where(tables.RunRow.atlas_id == atlas_id)
+        for run in session.scalars(runs.order_by(tables.RunRow.state, tables.RunRow.fingerprint)).all():
+            names = sorted(set(inspect(tables.RunRow).columns.keys()) - {"id", "atlas_id"})
             yield from (getattr(run, name) for name in names)
             for table in tables.RUN_TABLES:
                 yield table.__tablename__
                 yield from _rows(session, table, run.id)
-    vocabularies = select(tables.Vocabulary.checksum, tables.Vocabulary.data)
-    for row in session.execute(vocabularies.order_by(tables.Vocabulary.checksum)):
+    vocabularies = select(tables.VocabularyRow.checksum, tables.VocabularyRow.data)
+    for row in session.execute(vocabularies.order_by(tables.VocabularyRow.checksum)):
         yield from row
 
 

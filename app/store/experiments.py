@@ -13,7 +13,7 @@ from app.domain.records import Json
 from app.domain.refs import HeadRef
 from app.errors import NotFound, StoreBusy
 from app.store.annotations import get_atlas_id
-from app.store.tables.atlas import Atlas
+from app.store.tables.atlas import AtlasRow
 from app.store.tables.experiments import ExperimentHeadRow, ExperimentRow
 
 
@@ -83,23 +83,23 @@ def get_experiment(session: Session, slug: str, experiment_id: str) -> StoredExp
 
 def list_experiments(session: Session, slug: str, limit: int = 500) -> list[StoredExperiment]:
     """The experiments of an atlas without their results, newest first."""
-    query = _SELECT.where(Atlas.slug == slug).order_by(ExperimentRow.created_at.desc(), ExperimentRow.id)
+    query = _SELECT.where(AtlasRow.slug == slug).order_by(ExperimentRow.created_at.desc(), ExperimentRow.id)
     return [_record(row, atlas) for row, atlas in session.execute(query.limit(limit))]
 
 
 def newest_elsewhere(session: Session, slug: str, name: str, limit: int) -> list[StoredExperiment]:
     """The newest finished experiment of that name of every other atlas, with its result, by the atlas's slug."""
     done = select(func.max(ExperimentRow.created_at)).where(
-        ExperimentRow.atlas_id == Atlas.id, ExperimentRow.name == name, ExperimentRow.state == "done"
+        ExperimentRow.atlas_id == AtlasRow.id, ExperimentRow.name == name, ExperimentRow.state == "done"
     )
     query = _SELECT.where(
-        Atlas.slug != slug,
+        AtlasRow.slug != slug,
         ExperimentRow.name == name,
         ExperimentRow.state == "done",
-        ExperimentRow.created_at == done.correlate(Atlas).scalar_subquery(),
+        ExperimentRow.created_at == done.correlate(AtlasRow).scalar_subquery(),
     ).options(undefer(ExperimentRow.result))
     found: dict[str, StoredExperiment] = {}
-    for row, atlas in session.execute(query.order_by(Atlas.slug, ExperimentRow.id).limit(limit)):
+    for row, atlas in session.execute(query.order_by(AtlasRow.slug, ExperimentRow.id).limit(limit)):
         found.setdefault(atlas, _record(row, atlas, cast(Json, row.result)))
     return list(found.values())
 
@@ -108,10 +108,10 @@ def findings_of(session: Session, slug: str, *heads: HeadRef, limit: int = 50) -
     """What experiments that are done found of the heads, newest first; `limit` is of findings for each head."""
     places = tuple_(ExperimentHeadRow.layer, ExperimentHeadRow.head)
     query = (
-        select(ExperimentRow, Atlas.slug, ExperimentHeadRow)
-        .join(Atlas, Atlas.id == ExperimentRow.atlas_id)
+        select(ExperimentRow, AtlasRow.slug, ExperimentHeadRow)
+        .join(AtlasRow, AtlasRow.id == ExperimentRow.atlas_id)
         .join(ExperimentHeadRow, ExperimentHeadRow.experiment_id == ExperimentRow.id)
-        .where(Atlas.slug == slug, places.in_([(head.layer, head.head) for head in heads]))
+        .where(AtlasRow.slug == slug, places.in_([(head.layer, head.head) for head in heads]))
         .order_by(ExperimentRow.created_at.desc(), ExperimentRow.id)
     )
     rows = session.execute(query.limit(limit * len(heads)))
@@ -121,7 +121,7 @@ def findings_of(session: Session, slug: str, *heads: HeadRef, limit: int = 50) -
     ]
 
 
-_SELECT = select(ExperimentRow, Atlas.slug).join(Atlas, Atlas.id == ExperimentRow.atlas_id)
+_SELECT = select(ExperimentRow, AtlasRow.slug).join(AtlasRow, AtlasRow.id == ExperimentRow.atlas_id)
 
 
 def _end(session: Session, experiment_id: str, state: State, **values: object) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, aliased
 from app.domain.refs import FeatureRef, HeadRef
 from app.store.atlas.reads import LiveRun
 from app.store.search_index import N_EXAMPLES
-from app.store.tables.search import FeatureEvidence, FeatureToken, FeatureWord
+from app.store.tables.search import FeatureEvidenceRow, FeatureTokenRow, FeatureWordRow
 
 _ROWS_A_FEATURE = 4  # looked at first; evidence has a row for each head that shows it
 
@@ -125,8 +125,8 @@ def words_like(session: Session, run: LiveRun, beginning: str, limit: int) -> li
     found: list[str] = []
     after = beginning
     while len(found) < limit:
-        nearest = select(func.min(FeatureWord.word)).where(
-            FeatureWord.run_id == run.id, FeatureWord.word > after
+        nearest = select(func.min(FeatureWordRow.word)).where(
+            FeatureWordRow.run_id == run.id, FeatureWordRow.word > after
         )
         word = session.scalar(nearest)
         if word is None or not word.startswith(beginning):
@@ -140,17 +140,17 @@ def _parts(condition: Condition) -> tuple[Any, ColumnElement[bool], Any]:
     """A table of its own for the condition, when a row of it fulfils the condition, and how far."""
     match condition:
         case MovesToken():
-            tokens = aliased(FeatureToken)
+            tokens = aliased(FeatureTokenRow)
             moved = and_(tokens.token_id.in_(condition.token_ids), tokens.sign == condition.sign)
             return tokens, moved, tokens.logit
         case FiresNear():
-            words = aliased(FeatureWord)
+            words = aliased(FeatureWordRow)
             near = [words.word == condition.word]
             if condition.count is not None:
                 near.append(words.count == condition.count)
             return words, and_(*near), words.count
         case ShowsEvidence():
-            evidence = aliased(FeatureEvidence)
+            evidence = aliased(FeatureEvidenceRow)
             share = evidence.share
             above = share > condition.at_least if condition.strictly else share >= condition.at_least
             return evidence, and_(evidence.kind == condition.kind, above), share

@@ -11,9 +11,8 @@ from sqlalchemy.orm import Session
 
 from app.domain.records import FeatureRecord, TokenLogits
 from app.domain.tokens import Vocabulary
-from app.store.tables.atlas import Base
-from app.store.tables.atlas import Sequence as StoredSequence
-from app.store.tables.search import FeatureEvidence, FeatureToken, FeatureWord
+from app.store.tables.atlas import Base, SequenceRow
+from app.store.tables.search import FeatureEvidenceRow, FeatureTokenRow, FeatureWordRow
 
 # What a whole dictionary can afford: some sixty rows a feature.
 N_TOKENS = 10
@@ -33,15 +32,15 @@ def index_features(
     session: Session, run_id: int, features: Sequence[FeatureRecord], vocabulary: Vocabulary | None
 ) -> None:
     """Words need the vocabulary and the run's sequences in the store; without one they are left out."""
-    _insert(session, FeatureToken, (row for feature in features for row in _token_rows(run_id, feature)))
+    _insert(session, FeatureTokenRow, (row for feature in features for row in _token_rows(run_id, feature)))
     _insert(
-        session, FeatureEvidence, (row for feature in features for row in _evidence_rows(run_id, feature))
+        session, FeatureEvidenceRow, (row for feature in features for row in _evidence_rows(run_id, feature))
     )
     if vocabulary is not None:
         tokens = _sequences(session, run_id, features)
         _insert(
             session,
-            FeatureWord,
+            FeatureWordRow,
             (row for feature in features for row in _word_rows(run_id, feature, tokens, vocabulary)),
         )
 
@@ -108,8 +107,8 @@ def _sequences(
         if feature.examples is not None:
             wanted.update(int(index) for index in feature.examples.sequence[:N_EXAMPLES])
     rows = session.execute(
-        select(StoredSequence.sequence_index, StoredSequence.token_ids).where(
-            StoredSequence.run_id == run_id, StoredSequence.sequence_index.in_(sorted(wanted))
+        select(SequenceRow.sequence_index, SequenceRow.token_ids).where(
+            SequenceRow.run_id == run_id, SequenceRow.sequence_index.in_(sorted(wanted))
         )
     )
     return {index: np.frombuffer(token_ids, "<i4") for index, token_ids in rows}

@@ -27,7 +27,7 @@ Work = Callable[[Batching], Result]
 
 
 @dataclass(frozen=True)
-class How:
+class ComputeOptions:
     """Speed knobs, which change no result beyond rounding, and whether a stored result is computed again."""
 
     batch_size: int = 16
@@ -56,7 +56,9 @@ def _json(value: object) -> Json:
     return to_json(value)
 
 
-def conduct(atlas: OpenAtlas, request: ExperimentRequest, work: Work, how: How) -> StoredExperiment:
+def conduct(
+    atlas: OpenAtlas, request: ExperimentRequest, work: Work, how: ComputeOptions
+) -> StoredExperiment:
     """Run the experiment, or give the stored one. An invalid request leaves no trace, a failed run says why.
 
     Raises what the experiment does.

@@ -11,7 +11,7 @@ from app.domain.experiments.known_heads import KnownHeadParameters, KnownHeadsRe
 from app.domain.experiments.long_prefix import LongPrefixParameters, LongPrefixResult
 from app.domain.experiments.rankings import RankingParameters
 from app.errors import AppError
-from app.precompute.job import HowToRun, run_job
+from app.precompute.job import RunOptions, run_job
 from app.precompute.request import JobRequest
 from app.store.atlas.features import get_features
 from app.store.atlas.reads import get_heads, get_ranking
@@ -19,7 +19,7 @@ from app.store.database.engine import read_session
 from app.studies import anchors
 from app.studies.anchors import Anchor
 from app.studies.atlas import ModelOptions, OpenAtlas, load_atlas_model, open_atlas
-from app.studies.conduct import How
+from app.studies.conduct import ComputeOptions
 from app.studies.studies import Study, study_ablation, study_known_heads, study_long_prefix, study_rankings
 from app.studies.task_choice import TaskChoice
 
@@ -36,7 +36,7 @@ class Reproduction:
     n_prompts: int = 100
     n_examples: int = 60
     n_sequences: int = 256
-    how: How = How()  # noqa: RUF009 - frozen
+    how: ComputeOptions = ComputeOptions()  # noqa: RUF009 - frozen
 
 
 def release_saes(release: str = RELEASE) -> tuple[ReleaseSae, ...]:
@@ -46,7 +46,7 @@ def release_saes(release: str = RELEASE) -> tuple[ReleaseSae, ...]:
 
 def reproduce(wanted: Reproduction) -> list[Anchor]:
     """Precompute what is not up to date, run the experiments, and compare. Raises what they do."""
-    run_job(wanted.job, wanted.store, HowToRun())
+    run_job(wanted.job, wanted.store, RunOptions())
     with open_atlas(wanted.store, wanted.job.slug) as atlas:
         model = atlas.model
         if (model.n_layers, model.n_heads) != (12, 12):

@@ -27,7 +27,7 @@ from app.experiments.progress import Batching
 from app.experiments.universality import universality
 from app.experiments.weight_vs_fve import weight_vs_fve
 from app.studies.atlas import OpenAtlas
-from app.studies.conduct import How, conduct, request_for
+from app.studies.conduct import ComputeOptions, conduct, request_for
 from app.studies.scoreboards import scoreboards
 from app.studies.task_choice import TaskChoice, find_predicate
 
@@ -39,7 +39,7 @@ class Study:
     atlas: OpenAtlas
     model: InterventionModel
     n_sequences: int = 128
-    how: How = How()  # noqa: RUF009 - frozen
+    how: ComputeOptions = ComputeOptions()  # noqa: RUF009 - frozen
 
     def text(self) -> Text:
         """Raises InvalidExperiment where the model cannot read it."""
@@ -101,7 +101,9 @@ def study_known_heads(study: Study, parameters: KnownHeadParameters) -> StoredEx
     return conduct(study.atlas, request, work, study.how)
 
 
-def study_rankings(atlas: OpenAtlas, layer: int, parameters: RankingParameters, how: How) -> StoredExperiment:
+def study_rankings(
+    atlas: OpenAtlas, layer: int, parameters: RankingParameters, how: ComputeOptions
+) -> StoredExperiment:
     """Decoder weight share against FVE over the stored features of a layer. Needs no model."""
     features, heads = atlas.features(layer), atlas.heads_of(layer)
     request = request_for(atlas, "weight-vs-fve", {"layer": layer, **_plain(parameters)}, 0, None)

@@ -11,7 +11,7 @@ from fastapi import Depends, Request
 from app.domain.refs import MAX_INDEX, FeatureRef, HeadRef, InvalidReference
 from app.domain.slugs import InvalidSlug, check_slug
 from app.errors import NotFound
-from app.services.features.page import Through
+from app.services.features.page import HeadOrSum
 from app.services.reading.cache import RunCache
 from app.services.reading.reading import Reading
 from app.store.atlas.reads import LiveRun, get_live_run, list_atlases
@@ -28,7 +28,7 @@ class PageNotFound(NotFound):
 
 
 @dataclass(frozen=True)
-class People:
+class Access:
     """Who may be looking: a team that logs in, the local annotator, or with `strangers` readers without a name."""
 
     team: bool = False
@@ -37,14 +37,14 @@ class People:
     public_url: str = ""
 
 
-class Site:
+class AppContext:
     """One store, who looks at it, and how its pages are drawn."""
 
     # The engine is not looked into here: only the store knows what it is.
-    def __init__(self, engine: Any, renderer: Renderer, people: People | None = None) -> None:
+    def __init__(self, engine: Any, renderer: Renderer, people: Access | None = None) -> None:
         self.engine = engine
         self.renderer = renderer
-        self.people = people or People()
+        self.people = people or Access()
         self.logins = LoginLimits()
         self.uploads = Uploads()
         self._cache = RunCache()
@@ -77,7 +77,7 @@ class Site:
         return Reading(session, run, self._cache)
 
 
-def get_site(request: Request) -> Site:
+def get_site(request: Request) -> AppContext:
     return request.app.state.site
 
 
@@ -89,7 +89,7 @@ def parse_head(text: str) -> HeadRef:
         raise PageNotFound("That is not the name of a head; heads look like L5H1.") from error
 
 
-def parse_through(text: str) -> Through:
+def parse_through(text: str) -> HeadOrSum:
     """One head, or all of them. Raises as parse_head does."""
     return "all" if text == "all" else parse_head(text)
 
@@ -104,4 +104,4 @@ def parse_feature(text: str, layer: int | None = None) -> FeatureRef:
         raise PageNotFound("That is not the name of a feature; features look like L5F35744.") from error
 
 
-SiteDependency = Annotated[Site, Depends(get_site)]
+SiteDependency = Annotated[AppContext, Depends(get_site)]

@@ -13,7 +13,7 @@ from app.paths import frontend_dir
 from app.settings import Settings
 from app.store.database.engine import open_store
 from app.web import error_pages
-from app.web.dependencies import People, Site
+from app.web.dependencies import Access, AppContext
 from app.web.guards.body_limits import BodyLimits
 from app.web.guards.headers import AllowedHosts, HeadAsGet, SecurityHeaders, host_name
 from app.web.guards.origins import SameOrigin
@@ -86,7 +86,7 @@ class VersionedStaticFiles(StaticFiles):
         return response
 
 
-def _lifespan(site: Site) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(site: AppContext) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
@@ -105,9 +105,9 @@ def create_app(settings: Settings, strangers: bool = False) -> FastAPI:
 
     strangers: other machines reach the server, so without team mode it is for reading only.
     """
-    people = People(settings.team, settings.local_annotator, strangers, settings.public_url)
+    people = Access(settings.team, settings.local_annotator, strangers, settings.public_url)
     renderer = Renderer(frontend_dir(), settings.team)
-    site = Site(open_store(settings.store, must_exist=True), renderer, people)
+    site = AppContext(open_store(settings.store, must_exist=True), renderer, people)
     app = FastAPI(
         title="Head Atlas",
         version=__version__,

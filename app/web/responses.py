@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from app.services.reading.page_json import to_json
 from app.services.reading.visibility import Viewer, seen_by
 from app.store.atlas.reads import LiveRun
-from app.web.dependencies import Site
+from app.web.dependencies import AppContext
 from app.web.render import Page
 
 PAGE_CACHING = "private, no-cache"  # keep it, but ask each time whether it still holds
@@ -27,7 +27,7 @@ def wants_json(request: Request) -> bool:
     return request.url.path.endswith(".json")
 
 
-def page_tag(site: Site, request: Request, run: LiveRun, seen: str = "") -> str:
+def page_tag(site: AppContext, request: Request, run: LiveRun, seen: str = "") -> str:
     """Names a page by all that it depends on: the run, the code that draws it, its address, and what is seen."""
     address = f"{request.url.path}?{request.url.query}"
     known = (site.renderer.build, run.slug, run.record.fingerprint, run.experiments)
@@ -50,7 +50,7 @@ def json_text(page: Page) -> str:
     return json.dumps(to_json(page), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
 
-def draw(site: Site, request: Request, page: Page, template: str) -> str:
+def draw(site: AppContext, request: Request, page: Page, template: str) -> str:
     return json_text(page) if wants_json(request) else site.renderer.html(template, page)
 
 
@@ -61,7 +61,7 @@ def _respond(request: Request, content: str, headers: dict[str, str]) -> Respons
 
 
 def run_page(
-    site: Site,
+    site: AppContext,
     request: Request,
     model: str,
     build: Callable[[Any, LiveRun], Page],
@@ -82,7 +82,7 @@ def run_page(
 
 
 def fragment(
-    site: Site,
+    site: AppContext,
     model: str,
     build: Callable[[Any, LiveRun], Page],
     template: str,
@@ -94,7 +94,7 @@ def fragment(
     return HTMLResponse(site.renderer.html(template, page), headers=headers)
 
 
-def changing_page(site: Site, request: Request, page: Page, template: str) -> Response:
+def changing_page(site: AppContext, request: Request, page: Page, template: str) -> Response:
     """A page that changes without its run, such as one with the progress of jobs: named by its content."""
     content = draw(site, request, page, template)
     tag = f'W/"{hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:32]}"'
@@ -104,7 +104,7 @@ def changing_page(site: Site, request: Request, page: Page, template: str) -> Re
 
 
 def uncached_page(
-    site: Site, page: Page, template: str, status: int = 200, headers: dict[str, str] | None = None
+    site: AppContext, page: Page, template: str, status: int = 200, headers: dict[str, str] | None = None
 ) -> Response:
     """A page that nobody may keep: forms, and answers to them."""
     content = site.renderer.html(template, page).encode("utf-8", "replace")

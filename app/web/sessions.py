@@ -17,7 +17,7 @@ from app.store.annotators import (
     open_session,
     session_annotator,
 )
-from app.web.dependencies import Site, SiteDependency
+from app.web.dependencies import AppContext, SiteDependency
 from app.web.guards.origins import SESSION_COOKIES
 
 LIFETIME = timedelta(days=14)
@@ -42,7 +42,7 @@ def get_viewer(request: Request, site: SiteDependency) -> Viewer:
     return known
 
 
-def _find_viewer(request: Request, site: Site) -> Viewer:
+def _find_viewer(request: Request, site: AppContext) -> Viewer:
     if site.people.team:
         return _logged_in(request, site)
     if site.people.strangers:
@@ -57,7 +57,7 @@ def _find_viewer(request: Request, site: Site) -> Viewer:
     return Viewer.of(found)
 
 
-def _logged_in(request: Request, site: Site) -> Viewer:
+def _logged_in(request: Request, site: AppContext) -> Viewer:
     token = session_token(request)
     if token is not None:
         with site.session() as session:
@@ -80,7 +80,7 @@ def session_token(request: Request) -> str | None:
     return next((request.cookies[name] for name in SESSION_COOKIES if name in request.cookies), None)
 
 
-def start_session(request: Request, site: Site, annotator: Annotator, response: Response) -> None:
+def start_session(request: Request, site: AppContext, annotator: Annotator, response: Response) -> None:
     """A new token, whatever cookie came in; the session of that one ends."""
     old = session_token(request)
     with site.write() as session:
@@ -99,7 +99,7 @@ def start_session(request: Request, site: Site, annotator: Annotator, response: 
     )
 
 
-def end_session(request: Request, site: Site, response: Response) -> None:
+def end_session(request: Request, site: AppContext, response: Response) -> None:
     """The token is worthless from now on, wherever a copy of it is."""
     token = session_token(request)
     if token is not None:
@@ -110,6 +110,6 @@ def end_session(request: Request, site: Site, response: Response) -> None:
             response.delete_cookie(name, httponly=True, samesite="lax", secure=name.startswith("__Host-"))
 
 
-def is_https(request: Request, site: Site) -> bool:
+def is_https(request: Request, site: AppContext) -> bool:
     """By the address that people use, where a proxy speaks https for this server."""
     return (site.people.public_url or str(request.base_url)).startswith("https:")

@@ -11,7 +11,7 @@ import pytest
 
 import app.cli
 from app.domain.experiments.records import StoredExperiment
-from app.precompute.job import HowToRun, run_job
+from app.precompute.job import RunOptions, run_job
 from app.store import experiments
 from app.store.atlas.progress import list_progress
 from app.store.database.engine import open_store, read_session
@@ -28,7 +28,7 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Bench:
+class LoadedRun:
     """A store with the tiny atlas, and commands on it."""
 
     tiny: Tiny
@@ -69,7 +69,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
 @pytest.fixture(scope="module")
 def atlas(tiny: Tiny) -> Path:
     store = tiny.root / "store.sqlite"
-    run_job(tiny.request(), str(store), HowToRun())
+    run_job(tiny.request(), str(store), RunOptions())
     return store
 
 
@@ -80,7 +80,7 @@ def bench(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> Iterator[Bench]:
+) -> Iterator[LoadedRun]:
     handler = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
@@ -92,7 +92,7 @@ def bench(
         captured = capsys.readouterr()
         return Ended(int(ended.value.code or 0), captured.out, captured.err)
 
-    yield Bench(tiny, Path(shutil.copyfile(atlas, tmp_path / "store.sqlite")), call)
+    yield LoadedRun(tiny, Path(shutil.copyfile(atlas, tmp_path / "store.sqlite")), call)
     signal.signal(signal.SIGTERM, handler)
 
 
@@ -113,7 +113,7 @@ SMALL = {
 }
 
 
-def words_of(bench: Bench, name: str) -> tuple[str, ...]:
+def words_of(bench: LoadedRun, name: str) -> tuple[str, ...]:
     words = SMALL[name]
     if name == "feature-check":
         from app.studies.atlas import open_atlas
@@ -125,7 +125,7 @@ def words_of(bench: Bench, name: str) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_every_experiment_is_stored_once_and_repeats_exactly(bench: Bench, name: str) -> None:
+def test_every_experiment_is_stored_once_and_repeats_exactly(bench: LoadedRun, name: str) -> None:
     words = words_of(bench, name)
     first = bench.done(name, *words)
     assert first.request.model_name == "tiny-model"
@@ -140,7 +140,7 @@ def test_every_experiment_is_stored_once_and_repeats_exactly(bench: Bench, name:
 
 
 @pytest.mark.parametrize("name", sorted(set(SMALL) - {"weight-vs-fve"}))
-def test_the_seed_is_part_of_the_request_and_the_batch_size_is_not(bench: Bench, name: str) -> None:
+def test_the_seed_is_part_of_the_request_and_the_batch_size_is_not(bench: LoadedRun, name: str) -> None:
     words = words_of(bench, name)
     bench.done(name, *words, "--seed", "3")
     bench.done(name, *words, "--seed", "3", "--batch-size", "3")
@@ -149,7 +149,7 @@ def test_the_seed_is_part_of_the_request_and_the_batch_size_is_not(bench: Bench,
     assert {one.request.seed for one in bench.stored()} == {3, 4}
 
 
-def test_the_default_correlation_is_over_all_live_features(bench: Bench) -> None:
+def test_the_default_correlation_is_over_all_live_features(bench: LoadedRun) -> None:
     from app.studies.atlas import open_atlas
 
     result = bench.done("weight-vs-fve", "--layers", "1").record
@@ -162,13 +162,13 @@ def test_the_default_correlation_is_over_all_live_features(bench: Bench) -> None
     assert {(one.definition, one.tokens) for one in whole} == {("covariance_share", "active")}
 
 
-def test_progress_has_plain_lines_with_rate(bench: Bench) -> None:
+def test_progress_has_plain_lines_with_rate(bench: LoadedRun) -> None:
     ended = bench.run("universality", *SMALL["universality"], "--batch-size", "2")
     assert "attention by prefix length: 12 of 12 sequences" in ended.err
     assert "sequences/s" in ended.err
 
 
-def test_every_parameter_is_part_of_the_request(bench: Bench) -> None:
+def test_every_parameter_is_part_of_the_request(bench: LoadedRun) -> None:
     words = ("--n-repeated", "4", "--length", "12", "--n-sequences", "5")
     for more in ((), ("--n-repeated", "5"), ("--n-sequences", "4"), ("--length", "10")):
         assert bench.run("known-heads", *words, *more).code == 0
@@ -176,17 +176,17 @@ def test_every_parameter_is_part_of_the_request(bench: Bench) -> None:
     assert asked == {(4, 5, 12), (5, 5, 12), (4, 4, 12), (4, 5, 10)}
 
 
-def parameters_of(bench: Bench) -> list[dict[str, object]]:
+def parameters_of(bench: LoadedRun) -> list[dict[str, object]]:
     return [one.request.parameters for one in bench.stored()]
 
 
-def test_a_layer_stands_for_all_its_heads(bench: Bench) -> None:
+def test_a_layer_stands_for_all_its_heads(bench: LoadedRun) -> None:
     words = [word for word in SMALL["long-prefix-induction"] if word not in ("--heads", "0.1,L1H2")]
     stored = bench.done("long-prefix-induction", "--layer", "1", *words)
     assert stored.request.parameters["heads"] == ["L1H0", "L1H1", "L1H2", "L1H3"]
 
 
-def test_prompts_of_ones_own(bench: Bench, tmp_path: Path) -> None:
+def test_prompts_of_ones_own(bench: LoadedRun, tmp_path: Path) -> None:
     prompts = tmp_path / "mine.jsonl"
     prompts.write_text(PROMPT * 3)
     stored = bench.done(
@@ -230,7 +230,7 @@ LONG = "{" + '"text": "' + "dog " * 80 + '[[;]]"}'
     ],
 )
 def test_invalid_requests_are_one_sentence_and_leave_nothing(
-    bench: Bench, tmp_path: Path, name: str, words: tuple[str, ...], sentence: str
+    bench: LoadedRun, tmp_path: Path, name: str, words: tuple[str, ...], sentence: str
 ) -> None:
     (tmp_path / "two.jsonl").write_text('{"text": "the lazy[[ dog;]]"}')
     (tmp_path / "long.jsonl").write_text(LONG)
@@ -247,7 +247,7 @@ def test_invalid_requests_are_one_sentence_and_leave_nothing(
     assert bench.stored() == []
 
 
-def test_a_store_an_atlas_or_a_model_that_is_not_there(bench: Bench, tmp_path: Path) -> None:
+def test_a_store_an_atlas_or_a_model_that_is_not_there(bench: LoadedRun, tmp_path: Path) -> None:
     missing = tmp_path / "none.sqlite"
     words = ("--heads", "0.1", "--model", str(bench.tiny.model))
     for more, sentence in (
@@ -261,7 +261,7 @@ def test_a_store_an_atlas_or_a_model_that_is_not_there(bench: Bench, tmp_path: P
     assert not missing.exists()
 
 
-def test_a_model_other_than_the_atlas_was_made_from(bench: Bench, tmp_path: Path) -> None:
+def test_a_model_other_than_the_atlas_was_made_from(bench: LoadedRun, tmp_path: Path) -> None:
     from tests.support.tiny_models import save_tiny_gpt2
 
     other = save_tiny_gpt2(tmp_path / "tiny-model", seed=9)
@@ -276,7 +276,7 @@ def test_a_model_other_than_the_atlas_was_made_from(bench: Bench, tmp_path: Path
     assert bench.stored() == []
 
 
-def test_a_run_that_breaks_says_why(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_breaks_says_why(bench: LoadedRun, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise OSError("odd")
 
@@ -287,7 +287,7 @@ def test_a_run_that_breaks_says_why(bench: Bench, monkeypatch: pytest.MonkeyPatc
     assert (stored.state, stored.result, stored.message) == ("failed", None, "OSError: odd")
 
 
-def test_an_interrupted_one_can_be_run_again(bench: Bench) -> None:
+def test_an_interrupted_one_can_be_run_again(bench: LoadedRun) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("app.studies.studies.universality", _interrupt)
         assert bench.run("universality", *SMALL["universality"]).code == 130
@@ -300,7 +300,7 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_help_names_every_experiment(bench: Bench) -> None:
+def test_help_names_every_experiment(bench: LoadedRun) -> None:
     ended = bench.call("experiment", "--help")
     assert ended.code == 0
     assert all(name in ended.out for name in SMALL)

@@ -10,7 +10,7 @@ import pytest
 import app.precompute.kept_activations
 import app.precompute.shard
 from app.precompute.kept_activations import n_kept
-from app.precompute.loaded_run import Bench
+from app.precompute.loaded_run import LoadedRun
 from app.precompute.prepare import prepare
 from app.precompute.publish import Publisher
 from app.precompute.shard import corpus_batches, layer_batches
@@ -133,7 +133,7 @@ def test_a_full_disk_costs_a_second_forward_and_no_more(
 def test_the_kept_sequences_fit_in_what_is_given(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     spec, parts = prepare(tiny.request())
     spec.folder.root.mkdir(parents=True, exist_ok=True)
-    bench = Bench(spec, parts)
+    bench = LoadedRun(spec, parts)
     start, stop = next(corpus_batches(bench.plan, bench.corpus.n_sequences))
     # BOS is not in z, and is reckoned as if it were.
     whole = (bench.corpus.context_size, bench.corpus.context_size - 1)

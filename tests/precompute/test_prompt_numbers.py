@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from app.adapters.sae_sources import WEIGHTS_FILE, LocalSae, ReleaseSae
 from app.domain.prompts import PromptAnswer, PromptOpening, PromptQuestion, question_json
 from app.errors import InvalidModel, InvalidSae
-from app.precompute.loaded_run import Bench
+from app.precompute.loaded_run import LoadedRun
 from app.precompute.plan import PlanChanged, RunPlan
 from app.precompute.prompt_numbers import UnfitText, answer, answer_for
 from app.precompute.prompt_worker import serve
@@ -50,7 +50,7 @@ def sources(engine: Engine, published: Published) -> Any:
 
 
 @pytest.fixture(scope="module")
-def bench(opening: PromptOpening) -> Bench:
+def bench(opening: PromptOpening) -> LoadedRun:
     return reopen(RunPlan.from_json(opening.plan), opening.sources, Path(opening.cache_dir))
 
 
@@ -65,7 +65,7 @@ def identity_holds(found: PromptAnswer) -> None:
     assert 0 <= feature.residual <= 1e-4
 
 
-def test_the_numbers_are_those_of_the_store(bench: Bench, published: Published) -> None:
+def test_the_numbers_are_those_of_the_store(bench: LoadedRun, published: Published) -> None:
     features = published.features(1)
     assert len(features) > 10
     n = 0
@@ -103,7 +103,7 @@ def test_the_numbers_are_those_of_the_store(bench: Bench, published: Published) 
     assert n > 20
 
 
-def test_a_text_is_read_as_the_run_reads(bench: Bench) -> None:
+def test_a_text_is_read_as_the_run_reads(bench: LoadedRun) -> None:
     text = "Mary gave John two drinks"
     found = answer(bench, PromptQuestion(text, 1))
     ids = bench.any_model.tokenizer.encode(text)
@@ -123,7 +123,7 @@ def test_a_text_is_read_as_the_run_reads(bench: Bench) -> None:
     assert first.feature.activation[first.dest] == pytest.approx(first.active[0].activation)
 
 
-def test_the_head_and_the_pattern_belong_together(bench: Bench) -> None:
+def test_the_head_and_the_pattern_belong_together(bench: LoadedRun) -> None:
     text = "the lazy dog barks"
     patterns = bench.any_model.patterns(torch.tensor([answer(bench, PromptQuestion(text, 1)).tokens]))
     for layer, head in ((0, 1), (0, 3), (1, 2)):
@@ -146,7 +146,7 @@ def test_the_head_and_the_pattern_belong_together(bench: Bench) -> None:
     ],
 )
 def test_what_cannot_be_read_is_refused_in_a_sentence(
-    bench: Bench, question: PromptQuestion, message: str
+    bench: LoadedRun, question: PromptQuestion, message: str
 ) -> None:
     with pytest.raises(UnfitText, match=message):
         answer(bench, question)

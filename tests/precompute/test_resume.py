@@ -16,7 +16,7 @@ import pytest
 import app.precompute.executors
 from app.errors import StoreBusy
 from app.precompute.executors import ProcessExecutor, WorkerDied
-from app.precompute.job import HowToRun
+from app.precompute.job import RunOptions
 from app.precompute.plan import PlanChanged, Unit
 from app.precompute.prepare import prepare
 from app.precompute.work_folder import WorkFolder
@@ -66,7 +66,7 @@ def test_the_serial_run_has_every_unit(whole: Any) -> None:
 def test_processes_leave_the_same_files_and_rows(
     tiny: Tiny, whole: Any, tmp_path: Path, workers: int
 ) -> None:
-    how = HowToRun(executor="processes", workers=workers)
+    how = RunOptions(executor="processes", workers=workers)
     run(tiny, str(tmp_path / "store.sqlite"), how, work_dir=tmp_path / "work")
     assert (digest_of(tmp_path / "store.sqlite"), sealed_files(tmp_path / "work")) == whole
 
@@ -75,8 +75,8 @@ def test_shares_in_another_order_leave_the_same_files_and_rows(
     tiny: Tiny, whole: Any, tmp_path: Path
 ) -> None:
     store, options = str(tmp_path / "store.sqlite"), {"work_dir": tmp_path / "work"}
-    assert "share 1 of 2 is done" in run(tiny, store, HowToRun(shard=(1, 2)), **options)
-    run(tiny, store, HowToRun(shard=(0, 2)), **options)
+    assert "share 1 of 2 is done" in run(tiny, store, RunOptions(shard=(1, 2)), **options)
+    run(tiny, store, RunOptions(shard=(0, 2)), **options)
     run(tiny, store, **options)
     assert (digest_of(tmp_path / "store.sqlite"), sealed_files(tmp_path / "work")) == whole
 
@@ -124,7 +124,7 @@ def test_other_options_in_a_work_folder_are_refused_with_their_names(
     with pytest.raises(PlanChanged, match=r"k: 3 -> 4; seed: 0 -> 1\); add --new-run"):
         run(tiny, str(tmp_path / "store.sqlite"), k=4, seed=1, **options)
     assert counted == []
-    run(tiny, str(tmp_path / "store.sqlite"), HowToRun(new_run=True), k=4, seed=1, **options)
+    run(tiny, str(tmp_path / "store.sqlite"), RunOptions(new_run=True), k=4, seed=1, **options)
     assert len(counted) == N_UNITS
     plan = json.loads((tmp_path / "work" / SLUG / "plan.json").read_text())
     assert (plan["k"], plan["seed"]) == (4, 1)

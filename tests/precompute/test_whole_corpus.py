@@ -11,8 +11,8 @@ import app.precompute.calibrate
 from app.adapters.sae_sources import LocalSae
 from app.domain.records import FeatureRecord, Ranking
 from app.domain.refs import HeadRef
-from app.precompute.job import HowToRun
-from app.precompute.loaded_run import Bench
+from app.precompute.job import RunOptions
+from app.precompute.loaded_run import LoadedRun
 from app.precompute.prepare import prepare
 from app.precompute.shard import corpus_batches, layer_batches
 from app.statistics.kept_tokens import sampling_rank
@@ -45,7 +45,7 @@ class Dense:
 
 def dense_layers(tiny: Tiny, **options: Any) -> dict[int, Dense]:
     spec, parts = prepare(tiny.request(**options))
-    bench = Bench(spec, parts)
+    bench = LoadedRun(spec, parts)
     rows: dict[int, list[Any]] = {layer: [] for layer in bench.saes}
     for start, stop in corpus_batches(bench.plan, bench.corpus.n_sequences):
         for batch in layer_batches(bench, start, stop):
@@ -264,8 +264,8 @@ def test_a_layer_without_one_active_feature_is_published(tmp_path: Path) -> None
     saes = (LocalSae(tiny.saes[0]), LocalSae(dead))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app.precompute.calibrate, "MAX_FVU", 2.0)
-        run(tiny, str(tmp_path / "store.sqlite"), HowToRun(), saes=saes, features="all")
-        run(tiny, str(tmp_path / "top.sqlite"), HowToRun(new_run=True), saes=saes)
+        run(tiny, str(tmp_path / "store.sqlite"), RunOptions(), saes=saes, features="all")
+        run(tiny, str(tmp_path / "top.sqlite"), RunOptions(new_run=True), saes=saes)
     published = Published.open(str(tmp_path / "store.sqlite"))
     assert published.run.record.saes[1].n_dead == D_SAE
     assert [len(feature.examples or ()) for feature in published.features(1)] == [0] * D_SAE

@@ -17,7 +17,7 @@ from app.adapters.sae_sources import CONFIG_FILE, WEIGHTS_FILE, LocalSae
 from app.adapters.transformer_lens_model import TransformerLensModel, load_model
 from app.domain.records import FeatureRecord, HeadRanking, Ranking
 from app.domain.refs import HeadRef
-from app.precompute.job import HowToRun, run_job
+from app.precompute.job import RunOptions, run_job
 from app.precompute.request import JobRequest
 from app.store.atlas.features import get_features, list_features
 from app.store.atlas.reads import LiveRun, get_live_run, get_ranking
@@ -236,8 +236,8 @@ class Published:
         return [sae.layer for sae in self.run.record.saes]
 
 
-def run(tiny: Tiny, store: str, how: HowToRun | None = None, **options: Any) -> str:
-    return run_job(tiny.request(**options), store, how or HowToRun())
+def run(tiny: Tiny, store: str, how: RunOptions | None = None, **options: Any) -> str:
+    return run_job(tiny.request(**options), store, how or RunOptions())
 
 
 def digest_of(store: Path) -> str:

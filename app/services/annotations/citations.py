@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.domain.annotations.records import HeadAnnotation, InvalidAnnotation, Revision, Subject
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
-from app.services.annotations.edits import Sent, act
+from app.services.annotations.edits import SubmittedForm, act
 from app.services.annotations.models import Citations
 from app.services.reading.visibility import Viewer, visible_records
 from app.store.annotations import get_atlas_id
@@ -21,22 +21,22 @@ _MAX_DIGITS = 9
 
 
 @dataclass(frozen=True)
-class Wish:
+class CitationChange:
     """What to do with a place of a feature, or (undo) with the record's version of that number."""
 
     action: Action
     place: str
 
 
-def read_wish(text: str) -> Wish:
+def read_wish(text: str) -> CitationChange:
     """`cite:12:34`, `drop:12:34`, `cite:` for the feature, `undo:5`. Raises InvalidAnnotation for other texts."""
     action, _, place = text.partition(":")
     numbers = place.split(":") if place else []
     plain = all(part.isascii() and part.isdecimal() and len(part) <= _MAX_DIGITS for part in numbers)
     if action in ("cite", "drop") and plain and len(numbers) in (0, 2):
-        return Wish("cite" if action == "cite" else "drop", place)
+        return CitationChange("cite" if action == "cite" else "drop", place)
     if action == "undo" and plain and len(numbers) == 1:
-        return Wish("undo", place)
+        return CitationChange("undo", place)
     raise InvalidAnnotation("what is cited is a feature or one of its examples")
 
 
@@ -57,7 +57,7 @@ def carry_out(
     viewer: Viewer,
     feature: FeatureRef,
     head: HeadRef,
-    wish: Wish,
+    wish: CitationChange,
     now: datetime,
 ) -> Citations:
     """A new version of the viewer's record of the head, as every change of it is.
@@ -68,7 +68,7 @@ def carry_out(
     _check(session, run, feature, head, wish)
     record = _own(session, run, viewer, head)
     before = _of(record, feature, head)
-    sent = Sent(
+    sent = SubmittedForm(
         content=record.head if record else HeadAnnotation(),
         base_version=int(wish.place) if wish.action == "undo" else before.version,
         status=record.status if record else "draft",
@@ -84,7 +84,7 @@ def _own(session: Session, run: LiveRun, viewer: Viewer, head: HeadRef) -> Revis
     return next((record for record in records if record.annotator == viewer.name), None)
 
 
-def _argument(wish: Wish, feature: FeatureRef, before: Citations) -> str:
+def _argument(wish: CitationChange, feature: FeatureRef, before: Citations) -> str:
     if wish.action == "cite":
         return f"example:{target(feature, wish.place)}"
     return str(before.numbers.get(wish.place, 0)) if wish.action == "drop" else ""
@@ -106,7 +106,7 @@ def _of(record: Revision | None, feature: FeatureRef, head: HeadRef) -> Citation
     return Citations(head, numbers, record.version)
 
 
-def _check(session: Session, run: LiveRun, feature: FeatureRef, head: HeadRef, wish: Wish) -> None:
+def _check(session: Session, run: LiveRun, feature: FeatureRef, head: HeadRef, wish: CitationChange) -> None:
     if head.layer != feature.layer:
         raise NotFound(f"{head} does not write {feature}: they are of different layers")
     examples = get_feature(session, run, feature).examples

@@ -22,7 +22,7 @@ from app.domain.annotations.records import (
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.annotations import saving
 from app.services.annotations.saving import Restore, Save
-from app.services.annotations.snapshot import Known, counted_features, with_labels
+from app.services.annotations.snapshot import AnnotationSnapshot, counted_features, with_labels
 from app.services.reading.visibility import Viewer
 from app.store import annotations as store
 from app.store.atlas.reads import LiveRun
@@ -32,7 +32,7 @@ SETTLING: Mapping[str, Status] = {"submit": "submitted", "unsure": "unsure", "sk
 
 
 @dataclass(frozen=True)
-class Sent:
+class SubmittedForm:
     """A form as it came in. `action` is the button's; `theirs` the clashes to resolve in favour of the stored text."""
 
     content: HeadAnnotation
@@ -47,11 +47,11 @@ class Sent:
 
 
 def act(
-    session: Session, run: LiveRun, viewer: Viewer, head: HeadRef, sent: Sent, now: datetime
+    session: Session, run: LiveRun, viewer: Viewer, head: HeadRef, sent: SubmittedForm, now: datetime
 ) -> Revision | None:
     """The record as it stands afterwards. Raises what `services.annotations.save` does."""
     saving.subject_of(run, head)
-    known = Known.read(session, run, viewer)
+    known = AnnotationSnapshot.read(session, run, viewer)
     if sent.action == "reveal":
         saving.check_may_write(viewer, viewer.name)
         saving.reveal_hint(session, run, viewer, head, now)
@@ -78,7 +78,7 @@ def derived_key(
     return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def edited(known: Known, head: HeadRef, sent: Sent) -> HeadAnnotation:
+def edited(known: AnnotationSnapshot, head: HeadRef, sent: SubmittedForm) -> HeadAnnotation:
     """The form's content with the edit of its button, labels in the order of the ranking."""
     content = sent.content
     if sent.theirs:
@@ -104,7 +104,7 @@ def edited(known: Known, head: HeadRef, sent: Sent) -> HeadAnnotation:
             return content
 
 
-def _step(known: Known, head: HeadRef, sent: Sent, now: datetime) -> Revision | None:
+def _step(known: AnnotationSnapshot, head: HeadRef, sent: SubmittedForm, now: datetime) -> Revision | None:
     subject = saving.subject_of(known.run, head)
     versions = store.versions(known.session, known.atlas_id, subject, known.viewer.annotator_id)
     target = (edits.undo_target if sent.action == "undo" else edits.redo_target)(versions)

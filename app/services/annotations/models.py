@@ -57,7 +57,7 @@ class HeadRecordsPage:
 
 
 @dataclass(frozen=True)
-class Slot:
+class GroupSlot:
     """A numbered group of the form: one of the record, or one offered from the vocabulary."""
 
     number: int
@@ -146,7 +146,7 @@ class Panel:
     version: int
     status: Status
     state: RecordState
-    slots: tuple[Slot, ...]
+    slots: tuple[GroupSlot, ...]
     labels: dict[FeatureRef, str]  # the number of a slot, unclear, or empty
     accepted: frozenset[FeatureRef]
     unshown: tuple[tuple[FeatureRef, str], ...]  # labels of features that the page has no row for
@@ -177,7 +177,7 @@ class Panel:
         parts += [(None, 1)] * (len(values) - sum(sizes.values()))
         return tuple(parts) if any(values) else ()
 
-    def slot_of(self, feature: FeatureRef) -> Slot | None:
+    def slot_of(self, feature: FeatureRef) -> GroupSlot | None:
         value = self.labels.get(feature, "")
         return self.slots[int(value) - 1] if value.isdecimal() else None
 

@@ -9,9 +9,15 @@ from app.domain.annotations.roles import ROLES, normalised, suggested_family
 from app.domain.records import Ranking
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.annotations.hints import suggest
-from app.services.annotations.models import ClashView, Hint, Panel, RoleChoice, Slot
+from app.services.annotations.models import ClashView, GroupSlot, Hint, Panel, RoleChoice
 from app.services.annotations.record_words import evidence_view
-from app.services.annotations.snapshot import Known, counted_features, others_of, record_state, with_labels
+from app.services.annotations.snapshot import (
+    AnnotationSnapshot,
+    counted_features,
+    others_of,
+    record_state,
+    with_labels,
+)
 from app.services.examples.models import FeatureThroughHead
 from app.services.reading.visibility import is_open
 from app.services.rollups.published import published_for
@@ -42,7 +48,7 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownRows:
     """What a page shows of a head: the rows that have a place for a label. k is 0 where they are not the first k."""
 
     head: HeadRef
@@ -51,7 +57,7 @@ class Shown:
     features: tuple[FeatureThroughHead, ...]
 
 
-def panel(known: Known, page: Shown, attempt: Attempt | None = None) -> Panel:
+def panel(known: AnnotationSnapshot, page: ShownRows, attempt: Attempt | None = None) -> Panel:
     """The form, filled with the stored record or with what could not be saved."""
     record = known.own(page.head)
     content = attempt.content if attempt else record.head if record else HeadAnnotation()
@@ -91,7 +97,7 @@ def panel(known: Known, page: Shown, attempt: Attempt | None = None) -> Panel:
     )
 
 
-def _label_values(content: HeadAnnotation, slots: Sequence[Slot]) -> dict[FeatureRef, str]:
+def _label_values(content: HeadAnnotation, slots: Sequence[GroupSlot]) -> dict[FeatureRef, str]:
     """What each feature's place in the form holds: the number of a slot, unclear, or nothing."""
     numbers = {normalised(slot.name): str(slot.number) for slot in slots}
     return {
@@ -100,28 +106,28 @@ def _label_values(content: HeadAnnotation, slots: Sequence[Slot]) -> dict[Featur
     }
 
 
-def _unshown(labels: Mapping[FeatureRef, str], page: Shown) -> tuple[tuple[FeatureRef, str], ...]:
+def _unshown(labels: Mapping[FeatureRef, str], page: ShownRows) -> tuple[tuple[FeatureRef, str], ...]:
     shown = {row.feature for row in page.features}
     return tuple((feature, value) for feature, value in labels.items() if feature not in shown)
 
 
-def _counted(known: Known, page: Shown, content: HeadAnnotation) -> tuple[FeatureRef, ...]:
+def _counted(known: AnnotationSnapshot, page: ShownRows, content: HeadAnnotation) -> tuple[FeatureRef, ...]:
     if page.rank == content.ranking and page.k >= content.k:
         return tuple(row.feature for row in page.features[: content.k])
     return counted_features(known.session, known.run, page.head, content)
 
 
-def _slots(content: HeadAnnotation, vocabulary: Iterable[str]) -> tuple[Slot, ...]:
+def _slots(content: HeadAnnotation, vocabulary: Iterable[str]) -> tuple[GroupSlot, ...]:
     counts = Counter(normalised(label.group) for label in content.labels if label.group)
     slots = [
-        Slot(i, group.name, group.family, group.abstraction, counts[normalised(group.name)], False)
+        GroupSlot(i, group.name, group.family, group.abstraction, counts[normalised(group.name)], False)
         for i, group in enumerate(content.groups, 1)
     ]
     taken = {normalised(group.name) for group in content.groups}
     for name in (*vocabulary, *FIRST_GROUPS):
         if len(slots) < N_KEYS and normalised(name) not in taken:
             taken.add(normalised(name))
-            slots.append(Slot(len(slots) + 1, name, suggested_family(name), None, 0, True))
+            slots.append(GroupSlot(len(slots) + 1, name, suggested_family(name), None, 0, True))
     return tuple(slots)
 
 
@@ -132,7 +138,7 @@ def _roles(content: HeadAnnotation, suggested: dict[str, tuple[int, int]]) -> tu
     )
 
 
-def _from_labels(known: Known, content: HeadAnnotation) -> dict[FeatureRef, str]:
+def _from_labels(known: AnnotationSnapshot, content: HeadAnnotation) -> dict[FeatureRef, str]:
     """The viewer's own short labels of the features that have no group yet."""
     open_ = {label.feature for label in content.labels if label.group is None and not label.unclear}
     saes = {sae.layer: sae.checksum for sae in known.run.record.saes}
@@ -148,12 +154,12 @@ def _from_labels(known: Known, content: HeadAnnotation) -> dict[FeatureRef, str]
     }
 
 
-def _older_run(known: Known, record: Revision | None) -> str | None:
+def _older_run(known: AnnotationSnapshot, record: Revision | None) -> str | None:
     made = record.against.run if record else None
     return made if made is not None and made != known.run.record.fingerprint else None
 
 
-def _hint_is_open(known: Known, head: HeadRef) -> bool:
+def _hint_is_open(known: AnnotationSnapshot, head: HeadRef) -> bool:
     """To annotators once they have submitted the head, or asked to see what is known of it."""
     if known.viewer.role == "viewer":
         return True
@@ -163,7 +169,7 @@ def _hint_is_open(known: Known, head: HeadRef) -> bool:
     return head in revealed_hints(known.session, known.atlas_id, annotator)
 
 
-def _hint(known: Known, head: HeadRef, record: Revision | None) -> Hint | None:
+def _hint(known: AnnotationSnapshot, head: HeadRef, record: Revision | None) -> Hint | None:
     published = published_for(known.run.record.model)
     found = published.heads.get(head) if published else None
     if published is None or found is None:

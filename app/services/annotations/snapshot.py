@@ -21,7 +21,7 @@ from app.store.atlas.reads import LiveRun, get_ranking
 
 
 @dataclass(frozen=True)
-class Known:
+class AnnotationSnapshot:
     """Everything of an atlas's annotations that the viewer may see, read once a page."""
 
     session: Session
@@ -31,7 +31,7 @@ class Known:
     records: tuple[Revision, ...]
 
     @classmethod
-    def read(cls, session: Session, run: LiveRun, viewer: Viewer) -> "Known":
+    def read(cls, session: Session, run: LiveRun, viewer: Viewer) -> "AnnotationSnapshot":
         atlas_id = store.get_atlas_id(session, run.slug)
         return cls(session, run, viewer, atlas_id, tuple(visible_records(session, atlas_id, viewer)))
 
@@ -72,7 +72,7 @@ def _used(content: HeadAnnotation) -> list[str]:
     return [name for name, _ in content.computed.groups]
 
 
-def next_head(known: Known, after: HeadRef | None) -> HeadRef | None:
+def next_head(known: AnnotationSnapshot, after: HeadRef | None) -> HeadRef | None:
     """The next head without a settled record, round the model's layers that have an SAE. None: all are done."""
     model = known.run.record.model
     layers = sorted(sae.layer for sae in known.run.record.saes)
@@ -101,7 +101,7 @@ def with_labels(content: HeadAnnotation, counted: Sequence[FeatureRef]) -> HeadA
     return replace(content, labels=(*top, *rest))
 
 
-def others_of(known: Known, head: HeadRef) -> tuple[AnnotationRecord, ...]:
+def others_of(known: AnnotationSnapshot, head: HeadRef) -> tuple[AnnotationRecord, ...]:
     names = (known.viewer.name, PUBLISHED)
     records = [record for record in known.of(head) if record.annotator not in names]
     return tuple(
@@ -109,7 +109,9 @@ def others_of(known: Known, head: HeadRef) -> tuple[AnnotationRecord, ...]:
     )
 
 
-def record_state(known: Known, head: HeadRef, content: HeadAnnotation | None = None) -> RecordState:
+def record_state(
+    known: AnnotationSnapshot, head: HeadRef, content: HeadAnnotation | None = None
+) -> RecordState:
     """Of the stored record, or of other content in its place."""
     record = known.own(head)
     said = content or (record.head if record else HeadAnnotation())
@@ -131,7 +133,7 @@ def record_state(known: Known, head: HeadRef, content: HeadAnnotation | None = N
 
 def head_records(session: Session, run: LiveRun, viewer: Viewer, head: HeadRef) -> HeadRecordsPage:
     """The viewer's record of a head and what they may see of others'."""
-    known = Known.read(session, run, viewer)
+    known = AnnotationSnapshot.read(session, run, viewer)
     record = known.own(head)
     return HeadRecordsPage(
         model=run.slug,

@@ -9,14 +9,14 @@ from app.domain.annotations.roles import Family
 from app.domain.records import SaeRecord
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.examples.models import RunSummary, TokenLogit
-from app.services.reading.scores import Standing
+from app.services.reading.scores import ScoreRank
 
 Colouring = Literal["score", "type", "groups", "progress"]
 COLOURINGS: tuple[Colouring, ...] = get_args(Colouring)
 Order = Literal["index", "value"]
 # Who has submitted a record of a head, as far as the viewer may know.
-Done = Literal["nobody", "you", "others", "both"]
-DONE: tuple[Done, ...] = get_args(Done)
+Completion = Literal["nobody", "you", "others", "both"]
+DONE: tuple[Completion, ...] = get_args(Completion)
 
 
 @dataclass(frozen=True)
@@ -128,5 +128,5 @@ class HeadCard:
     run: Annotated[RunSummary, "The run the numbers come from"]
     sae: Annotated[SaeRecord | None, "The layer's SAE; null where the atlas has none"]
     notes: Annotated[HeadNotes | None, "The labels that the atlas shows of it"]
-    standings: Annotated[tuple[Standing, ...], "Its leading scores among all heads"]
+    standings: Annotated[tuple[ScoreRank, ...], "Its leading scores among all heads"]
     features: Annotated[tuple[CardFeature, ...], "Its first features by decoder weight"]

@@ -10,7 +10,7 @@ from app.domain.records import HeadRecord
 from app.domain.refs import HeadRef
 from app.services.atlas.annotation_models import (
     AtlasNotes,
-    Done,
+    Completion,
     FamilyPart,
     GroupPart,
     HeadNotes,
@@ -42,7 +42,7 @@ class Annotated:
     atlas: AtlasNotes
     layers: dict[int, LayerNotes]
     heads: dict[HeadRef, HeadNotes]
-    done: dict[HeadRef, Done]
+    done: dict[HeadRef, Completion]
 
 
 def read_notes(reading: Reading, viewer: Viewer | None, by: str | None) -> Annotated:
@@ -74,14 +74,14 @@ def head_notes(summary: HeadSummary) -> HeadNotes:
     )
 
 
-def _done(found: Overview) -> dict[HeadRef, Done]:
+def _done(found: Overview) -> dict[HeadRef, Completion]:
     mine, others = found.progress.mine, found.progress.others
-    done: dict[HeadRef, Done] = dict.fromkeys(mine - others, "you")
+    done: dict[HeadRef, Completion] = dict.fromkeys(mine - others, "you")
     return {**done, **dict.fromkeys(others - mine, "others"), **dict.fromkeys(found.progress.both, "both")}
 
 
 def _atlas_notes(
-    reading: Reading, viewer: Viewer, found: Overview, agreed: Agreement, done: Mapping[HeadRef, Done]
+    reading: Reading, viewer: Viewer, found: Overview, agreed: Agreement, done: Mapping[HeadRef, Completion]
 ) -> AtlasNotes:
     layers = {sae.layer for sae in reading.run.record.saes}
     counted = [how for ref, how in done.items() if ref.layer in layers]
@@ -120,7 +120,7 @@ def _of_type(published: object, head_type: HeadType) -> int | None:
 
 
 def _unread(
-    heads: Iterable[HeadRecord], done: Mapping[HeadRef, Done], layers: set[int]
+    heads: Iterable[HeadRecord], done: Mapping[HeadRef, Completion], layers: set[int]
 ) -> tuple[StrongScore, ...]:
     """By the strongest of the telling scores; where none is strong, by concentration."""
     open_heads = [head for head in heads if head.ref.layer in layers and head.ref not in done]

@@ -8,7 +8,7 @@ from app.domain.refs import HeadRef
 from app.services.atlas.annotation_models import (
     AtlasNotes,
     Colouring,
-    Done,
+    Completion,
     HeadNotes,
     LayerNotes,
     Order,
@@ -26,7 +26,7 @@ class AtlasHead:
         dict[str, float], "Its scores by name; concentration among them where the layer has an SAE"
     ]
     matches: Annotated[bool, "Whether it fulfils the filters, where there are any"] = True
-    done: Annotated[Done, "Who has submitted a record of it"] = "nobody"
+    done: Annotated[Completion, "Who has submitted a record of it"] = "nobody"
     notes: Annotated[HeadNotes | None, "The labels shown of it; null where there are none"] = None
 
 

@@ -48,7 +48,7 @@ class Cell(ShownToken):
 
 
 @dataclass(frozen=True)
-class Strip:
+class TextWindow:
     """A stretch of text around a hinge: the same hinge lines up all strips of a column."""
 
     before: Annotated[tuple[Cell, ...], "Tokens up to the hinge"]
@@ -77,8 +77,12 @@ class Example:
 @dataclass(frozen=True)
 class Pair:
     example: Annotated[Example, "The example's numbers"]
-    reads: Annotated[Strip, "Text around the source token; the source is the first token after the hinge"]
-    fires: Annotated[Strip, "Text around the firing token; the firing token is the last before the hinge"]
+    reads: Annotated[
+        TextWindow, "Text around the source token; the source is the first token after the hinge"
+    ]
+    fires: Annotated[
+        TextWindow, "Text around the firing token; the firing token is the last before the hinge"
+    ]
 
 
 @dataclass(frozen=True)

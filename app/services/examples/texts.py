@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from app.domain.records import Examples
 from app.domain.tokens import TokenView, Vocabulary
-from app.services.examples.models import Align, Cell, Example, Pair, Strip
+from app.services.examples.models import Align, Cell, Example, Pair, TextWindow
 from app.services.examples.through_head import HeadView
 
 # What the widest page can show of a strip: more would be clipped, and every token costs markup.
@@ -39,7 +39,7 @@ def make_strip(
     n_matched: int,
     source_before: bool = False,
     whole: bool = False,
-) -> Strip:
+) -> TextWindow:
     """The text around a hinge, or all of it. The n_matched tokens that end there are the matched prefix.
 
     source_before: the hinge comes after the source token instead, and the matched prefix ends before that.
@@ -51,7 +51,7 @@ def make_strip(
         view = views[index]
         return Cell(view.token_id, view.text, view, values.get(index), end - n_matched <= index < end)
 
-    return Strip(
+    return TextWindow(
         tuple(cell(index) for index in range(start, hinge)),
         tuple(cell(index) for index in range(hinge, stop)),
         source_before,
@@ -101,7 +101,7 @@ def make_pair(
     n_matched = example.prefix_length
     fires = make_strip(views, example.position + 1, active, n_matched, whole=whole)
     if example.source_position is None:
-        return Pair(example, Strip((), ()), fires)
+        return Pair(example, TextWindow((), ()), fires)
     slots = zip(view.source[index], view.dfa[index], strict=True)
     read = {int(source): float(dfa) for source, dfa in slots if source >= 0}
     by_token = align == "token"

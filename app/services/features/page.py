@@ -19,7 +19,7 @@ from app.services.reading.reading import Reading, check_head, sae_of
 from app.store.atlas.features import feature_neighbours, get_feature, get_features, list_features
 from app.store.atlas.reads import get_sequences
 
-Through = HeadRef | Literal["all"]  # whose DFA is shown: one head's, or that of all heads summed
+HeadOrSum = HeadRef | Literal["all"]  # whose DFA is shown: one head's, or that of all heads summed
 N_TOP_SHOWN = 16
 N_INTERVAL_SHOWN = 4
 N_LISTED = 100  # features on one page of a layer
@@ -27,7 +27,7 @@ N_LISTED_TOKENS = 5
 
 
 @dataclass(frozen=True)
-class Place:
+class ExamplePosition:
     """Where an example fires: a sequence of the corpus and a position in it."""
 
     sequence: int
@@ -37,9 +37,9 @@ class Place:
 def feature_page(
     reading: Reading,
     ref: FeatureRef,
-    head: Through | None,
+    head: HeadOrSum | None,
     align: Align = "prefix",
-    whole: Place | None = None,
+    whole: ExamplePosition | None = None,
 ) -> FeaturePage:
     """Through the given head, or the one with the largest decoder weight share; `whole`: an example shown in full.
 
@@ -86,7 +86,7 @@ def feature_page(
 
 
 def whole_example(
-    reading: Reading, ref: FeatureRef, head: Through | None, align: Align, place: Place
+    reading: Reading, ref: FeatureRef, head: HeadOrSum | None, align: Align, place: ExamplePosition
 ) -> WholeExample:
     """One example alone, for a request of it. Raises as `feature_page` does."""
     _, record, chosen = _chosen(reading, ref, head)
@@ -103,7 +103,7 @@ def whole_example(
 
 
 def _chosen(
-    reading: Reading, ref: FeatureRef, head: Through | None
+    reading: Reading, ref: FeatureRef, head: HeadOrSum | None
 ) -> tuple[SaeRecord, FeatureRecord, HeadRef | None]:
     """The feature and the head to see it through; None: all heads."""
     sae = _layer_sae(reading, ref.layer)
@@ -123,7 +123,9 @@ def _index_of(head: HeadRef | None) -> int | None:
     return None if head is None else head.head
 
 
-def _whole(reading: Reading, record: FeatureRecord, head: int | None, align: Align, place: Place) -> Pair:
+def _whole(
+    reading: Reading, record: FeatureRecord, head: int | None, align: Align, place: ExamplePosition
+) -> Pair:
     examples = record.examples
     if examples is not None:
         found = (examples.sequence == place.sequence) & (examples.position == place.position)

@@ -13,7 +13,7 @@ from app.services.examples.models import (
     RunSummary,
 )
 from app.services.reading.fields import DRAWN
-from app.services.reading.scores import Standing
+from app.services.reading.scores import ScoreRank
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class HeadPage:
         float | None, "Spearman correlation of decoder weight share and FVE over its features"
     ]
     top_overlap: Annotated[int | None, "Features that are in the top ten by both rankings"]
-    standings: Annotated[tuple[Standing, ...], "Each score among all heads", DRAWN]
+    standings: Annotated[tuple[ScoreRank, ...], "Each score among all heads", DRAWN]
     experiments: Annotated[tuple[HeadFinding, ...], "What experiments found of the head, newest first"] = ()
     annotation: Annotated[Panel | None, "The form beside it; null where nobody annotates", DRAWN] = None
 
 
 @dataclass(frozen=True)
-class FeatureRow:
+class HeadFeatureRow:
     """One row of a head's page, for a request of that row alone."""
 
     model: Annotated[str, "The atlas"]

@@ -8,7 +8,7 @@ from app.errors import NotFound
 from app.services.examples import from_records as parts
 from app.services.examples.models import Align, FeatureThroughHead, Pair, PairGroup
 from app.services.heads.experiments import experiments_of
-from app.services.heads.models import FeatureRow, HeadPage
+from app.services.heads.models import HeadFeatureRow, HeadPage
 from app.services.reading.reading import Reading, check_head, sae_of
 from app.services.reading.scores import standings_of
 from app.services.reading.visibility import Viewer
@@ -72,13 +72,13 @@ def head_page(reading: Reading, question: HeadQuestion) -> HeadPage:
     )
 
 
-def feature_row(reading: Reading, question: HeadQuestion) -> FeatureRow:
+def feature_row(reading: Reading, question: HeadQuestion) -> HeadFeatureRow:
     """The opened row of a head's page alone. Raises NotFound where the feature is not in the ranking."""
     check_head(reading.run, question.head)
     rows = _rows(reading, question, only=question.open_feature)
     if not rows:
         raise NotFound(f"{question.open_feature} is not among the top features of {question.head}")
-    return FeatureRow(
+    return HeadFeatureRow(
         model=reading.run.slug,
         head=question.head,
         run=parts.summarise_run(reading.run.record),

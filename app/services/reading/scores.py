@@ -14,7 +14,7 @@ LEADING_SCORES = ("induction", "previous_token", "duplicate_token", "copying", C
 
 
 @dataclass(frozen=True)
-class Standing:
+class ScoreRank:
     """One head's score among all heads of the model."""
 
     name: Annotated[str, "The score"]
@@ -42,12 +42,12 @@ def score_names(heads: Iterable[HeadRecord]) -> tuple[str, ...]:
     return in_order(name for head in heads for name in all_scores(head))
 
 
-def standings_of(heads: Sequence[HeadRecord], ref: HeadRef) -> tuple[Standing, ...]:
+def standings_of(heads: Sequence[HeadRecord], ref: HeadRef) -> tuple[ScoreRank, ...]:
     tables = {head.ref: all_scores(head) for head in heads}
-    standings: list[Standing] = []
+    standings: list[ScoreRank] = []
     for name in in_order(tables[ref]):
         value = tables[ref][name]
         values = tuple(scores[name] for scores in tables.values() if name in scores)
         place = 1 + sum(other > value for other in values if math.isfinite(other))
-        standings.append(Standing(name, value, place, values))
+        standings.append(ScoreRank(name, value, place, values))
     return tuple(standings)

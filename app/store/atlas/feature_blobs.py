@@ -20,7 +20,7 @@ from app.domain.records import (
 from app.domain.refs import FeatureRef
 from app.errors import InvalidStore
 from app.store.atlas.blobs import pack, unpack
-from app.store.tables.atlas import Feature
+from app.store.tables.atlas import FeatureRow
 
 _LOGITS = ("promoted", "suppressed", "head_promoted", "head_suppressed")
 _HISTOGRAMS = ("logit_histogram", "activation_histogram")
@@ -74,7 +74,7 @@ def pack_feature(feature: FeatureRecord) -> bytes:
     return pack(arrays)
 
 
-def unpack_feature(row: Feature, examples: Examples | None) -> FeatureRecord:
+def unpack_feature(row: FeatureRow, examples: Examples | None) -> FeatureRecord:
     """The record of one row of features. Raises InvalidStore when its block is damaged."""
     arrays = _Loaded(unpack(row.data))
     parts: dict[str, Any] = {}

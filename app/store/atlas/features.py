@@ -12,7 +12,7 @@ from app.domain.refs import FeatureRef
 from app.errors import NotFound
 from app.store.atlas.feature_blobs import unpack_examples, unpack_feature
 from app.store.atlas.reads import LiveRun
-from app.store.tables.atlas import Feature, FeatureExamples
+from app.store.tables.atlas import FeatureExamplesRow, FeatureRow
 
 FeatureOrder = Literal["index", "density", "max_activation"]
 
@@ -42,11 +42,11 @@ def stored_features(
     """Those of the features that are stored, in one query."""
     if not refs:
         return {}
-    query = select(Feature, FeatureExamples.data if with_examples else null())
+    query = select(FeatureRow, FeatureExamplesRow.data if with_examples else null())
     if with_examples:
-        query = query.join(FeatureExamples, _same_feature(), isouter=True)
+        query = query.join(FeatureExamplesRow, _same_feature(), isouter=True)
     found: dict[FeatureRef, FeatureRecord] = {}
-    for row, blob in session.execute(query.where(Feature.run_id == run.id, _among(refs))):
+    for row, blob in session.execute(query.where(FeatureRow.run_id == run.id, _among(refs))):
         examples = None if blob is None else unpack_examples(blob)
         found[FeatureRef(row.layer, row.feature_index)] = unpack_feature(row, examples)
     return found
@@ -59,9 +59,9 @@ def get_feature(session: Session, run: LiveRun, ref: FeatureRef) -> FeatureRecor
 
 def feature_neighbours(session: Session, run: LiveRun, ref: FeatureRef) -> FeatureNeighbours:
     """The stored features on either side; `ref` itself need not be stored."""
-    layer = (Feature.run_id == run.id, Feature.layer == ref.layer)
-    before = select(func.max(Feature.feature_index)).where(*layer, Feature.feature_index < ref.index)
-    after = select(func.min(Feature.feature_index)).where(*layer, Feature.feature_index > ref.index)
+    layer = (FeatureRow.run_id == run.id, FeatureRow.layer == ref.layer)
+    before = select(func.max(FeatureRow.feature_index)).where(*layer, FeatureRow.feature_index < ref.index)
+    after = select(func.min(FeatureRow.feature_index)).where(*layer, FeatureRow.feature_index > ref.index)
     previous, following = session.execute(select(before.scalar_subquery(), after.scalar_subquery())).one()
     return FeatureNeighbours(_ref(ref.layer, previous), _ref(ref.layer, following))
 
@@ -78,33 +78,37 @@ def list_features(
 
     By index, or the largest first with ties in index order: never a feature twice, never one left out.
     """
-    query = select(Feature).where(Feature.run_id == run.id, Feature.layer == layer)
+    query = select(FeatureRow).where(FeatureRow.run_id == run.id, FeatureRow.layer == layer)
     if after is not None:
         query = query.where(_beyond(run, order, after))
     if order != "index":
-        query = query.order_by(getattr(Feature, order).desc())
-    rows = session.scalars(query.order_by(Feature.feature_index).limit(limit))
+        query = query.order_by(getattr(FeatureRow, order).desc())
+    rows = session.scalars(query.order_by(FeatureRow.feature_index).limit(limit))
     return [unpack_feature(row, None) for row in rows]
 
 
 def _beyond(run: LiveRun, order: FeatureOrder, after: FeatureRef) -> ColumnElement[bool]:
     if order == "index":
-        return Feature.feature_index > after.index
-    column = getattr(Feature, order)
+        return FeatureRow.feature_index > after.index
+    column = getattr(FeatureRow, order)
     of_last = (
         select(column)
-        .where(Feature.run_id == run.id, Feature.layer == after.layer, Feature.feature_index == after.index)
+        .where(
+            FeatureRow.run_id == run.id,
+            FeatureRow.layer == after.layer,
+            FeatureRow.feature_index == after.index,
+        )
         .correlate(None)
         .scalar_subquery()
     )
-    return or_(column < of_last, and_(column == of_last, Feature.feature_index > after.index))
+    return or_(column < of_last, and_(column == of_last, FeatureRow.feature_index > after.index))
 
 
 def _same_feature() -> ColumnElement[bool]:
     return and_(
-        FeatureExamples.run_id == Feature.run_id,
-        FeatureExamples.layer == Feature.layer,
-        FeatureExamples.feature_index == Feature.feature_index,
+        FeatureExamplesRow.run_id == FeatureRow.run_id,
+        FeatureExamplesRow.layer == FeatureRow.layer,
+        FeatureExamplesRow.feature_index == FeatureRow.feature_index,
     )
 
 
@@ -113,7 +117,9 @@ def _among(refs: Sequence[FeatureRef]) -> ColumnElement[bool]:
     layers: dict[int, list[int]] = {}
     for ref in sorted(set(refs)):
         layers.setdefault(ref.layer, []).append(ref.index)
-    return or_(*(and_(Feature.layer == layer, Feature.feature_index.in_(of)) for layer, of in layers.items()))
+    return or_(
+        *(and_(FeatureRow.layer == layer, FeatureRow.feature_index.in_(of)) for layer, of in layers.items())
+    )
 
 
 def _ref(layer: int, index: int | None) -> FeatureRef | None:

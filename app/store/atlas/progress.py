@@ -13,9 +13,9 @@ def report_progress(session: Session, progress: JobProgress) -> None:
     """Store the newest state of one stage of one job."""
     values = asdict(progress)
     key = {name: values.pop(name) for name in ("fingerprint", "stage")}
-    row = session.get(tables.JobProgress, tuple(key.values()))
+    row = session.get(tables.JobProgressRow, tuple(key.values()))
     if row is None:
-        session.add(tables.JobProgress(**key, **values))
+        session.add(tables.JobProgressRow(**key, **values))
     else:
         for name, value in values.items():
             setattr(row, name, value)
@@ -24,21 +24,23 @@ def report_progress(session: Session, progress: JobProgress) -> None:
 
 def fail_running(session: Session, fingerprint: str) -> None:
     """Mark what a job left running as failed: it ended, or a new attempt finds what a killed one left."""
-    running = (tables.JobProgress.fingerprint == fingerprint, tables.JobProgress.state == "running")
-    session.execute(update(tables.JobProgress).where(*running).values(state="failed"))
+    running = (tables.JobProgressRow.fingerprint == fingerprint, tables.JobProgressRow.state == "running")
+    session.execute(update(tables.JobProgressRow).where(*running).values(state="failed"))
 
 
 def clear_progress(session: Session, fingerprint: str) -> None:
     """Forget a job that says elsewhere how it ended."""
-    session.execute(delete(tables.JobProgress).where(tables.JobProgress.fingerprint == fingerprint))
+    session.execute(delete(tables.JobProgressRow).where(tables.JobProgressRow.fingerprint == fingerprint))
 
 
 def list_progress(session: Session, limit: int = 100) -> list[JobProgress]:
     """The stages last heard of, newest first."""
     rows = session.scalars(
-        select(tables.JobProgress)
+        select(tables.JobProgressRow)
         .order_by(
-            tables.JobProgress.updated_at.desc(), tables.JobProgress.fingerprint, tables.JobProgress.stage
+            tables.JobProgressRow.updated_at.desc(),
+            tables.JobProgressRow.fingerprint,
+            tables.JobProgressRow.stage,
         )
         .limit(limit)
     )

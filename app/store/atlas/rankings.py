@@ -6,14 +6,14 @@ from sqlalchemy.orm import Session
 from app.domain.records import RANKINGS, Ranking
 from app.domain.refs import FeatureRef, HeadRef
 from app.store.atlas.reads import LiveRun
-from app.store.tables.atlas import RankedFeature
+from app.store.tables.atlas import RankedFeatureRow
 
 
 def get_all_rankings(
     session: Session, run: LiveRun, k: int
 ) -> dict[tuple[HeadRef, Ranking], tuple[FeatureRef, ...]]:
     """The best k features of every head under every ranking, best first, in one query."""
-    place = RankedFeature
+    place = RankedFeatureRow
     rows = session.execute(
         select(place.layer, place.head, place.ranking, place.feature_index)
         .where(place.run_id == run.id, place.rank <= k)

@@ -25,8 +25,8 @@ from app.errors import InvalidStore, NotFound
 from app.store.tables import atlas as tables
 from app.store.tables.experiments import ExperimentRow
 
-_WITH_LIVE_RUN = select(tables.Atlas.slug, tables.Run).join(
-    tables.Run, tables.Run.id == tables.Atlas.live_run_id, isouter=True
+_WITH_LIVE_RUN = select(tables.AtlasRow.slug, tables.RunRow).join(
+    tables.RunRow, tables.RunRow.id == tables.AtlasRow.live_run_id, isouter=True
 )
 
 
@@ -50,12 +50,12 @@ class StoredVocabulary:
 
 def list_atlases(session: Session) -> list[AtlasRecord]:
     """All atlases by slug, those without a live run included."""
-    return _atlases(session, _WITH_LIVE_RUN.order_by(tables.Atlas.slug))
+    return _atlases(session, _WITH_LIVE_RUN.order_by(tables.AtlasRow.slug))
 
 
 def get_atlas(session: Session, slug: str) -> AtlasRecord:
     """One atlas; its run is None before its first publish. Raises NotFound."""
-    found = _atlases(session, _WITH_LIVE_RUN.where(tables.Atlas.slug == slug))
+    found = _atlases(session, _WITH_LIVE_RUN.where(tables.AtlasRow.slug == slug))
     if not found:
         raise NotFound(f"no atlas {slug[:60]!r} in this store")
     return found[0]
@@ -63,13 +63,13 @@ def get_atlas(session: Session, slug: str) -> AtlasRecord:
 
 def get_live_run(session: Session, slug: str) -> LiveRun:
     """The atlas's live run. Raises NotFound when there is no such atlas or it has no live run yet."""
-    done = (ExperimentRow.atlas_id == tables.Atlas.id, ExperimentRow.state == "done")
+    done = (ExperimentRow.atlas_id == tables.AtlasRow.id, ExperimentRow.state == "done")
     counted = select(func.count()).where(*done).scalar_subquery()
     newest = select(func.max(ExperimentRow.created_at)).where(*done).scalar_subquery()
     found = session.execute(
-        select(tables.Run, counted, newest)
-        .join(tables.Atlas, tables.Atlas.live_run_id == tables.Run.id)
-        .where(tables.Atlas.slug == slug)
+        select(tables.RunRow, counted, newest)
+        .join(tables.AtlasRow, tables.AtlasRow.live_run_id == tables.RunRow.id)
+        .where(tables.AtlasRow.slug == slug)
     ).one_or_none()
     if found is None:
         raise NotFound(f"no atlas {slug[:60]!r} in this store, or nothing of it is published yet")
@@ -79,7 +79,7 @@ def get_live_run(session: Session, slug: str) -> LiveRun:
 
 def get_report(session: Session, run: LiveRun) -> RunReport:
     """What the run cost. Raises NotFound."""
-    row = session.get(tables.RunReport, run.id)
+    row = session.get(tables.RunReportRow, run.id)
     if row is None:
         raise NotFound(f"no report of the run of {run.slug!r}")
     return RunReport(**{part.name: getattr(row, part.name) for part in fields(RunReport)})
@@ -88,9 +88,9 @@ def get_report(session: Session, run: LiveRun) -> RunReport:
 def get_vocabulary(session: Session, run: LiveRun) -> StoredVocabulary:
     """The token bytes of the run's tokenizer. Raises NotFound when none were stored."""
     row = session.scalar(
-        select(tables.Vocabulary)
-        .join(tables.Run, tables.Run.vocabulary == tables.Vocabulary.checksum)
-        .where(tables.Run.id == run.id)
+        select(tables.VocabularyRow)
+        .join(tables.RunRow, tables.RunRow.vocabulary == tables.VocabularyRow.checksum)
+        .where(tables.RunRow.id == run.id)
     )
     if row is None:
         raise NotFound(f"no vocabulary is stored with the run of {run.slug!r}")
@@ -100,11 +100,15 @@ def get_vocabulary(session: Session, run: LiveRun) -> StoredVocabulary:
 def get_heads(session: Session, run: LiveRun) -> list[HeadRecord]:
     """Every head in order of layer and head."""
     heads = session.scalars(
-        select(tables.Head).where(tables.Head.run_id == run.id).order_by(tables.Head.layer, tables.Head.head)
+        select(tables.HeadRow)
+        .where(tables.HeadRow.run_id == run.id)
+        .order_by(tables.HeadRow.layer, tables.HeadRow.head)
     ).all()
     scores: dict[HeadRef, dict[str, float]] = {HeadRef(row.layer, row.head): {} for row in heads}
     for row in session.scalars(
-        select(tables.HeadScore).where(tables.HeadScore.run_id == run.id).order_by(tables.HeadScore.name)
+        select(tables.HeadScoreRow)
+        .where(tables.HeadScoreRow.run_id == run.id)
+        .order_by(tables.HeadScoreRow.name)
     ):
         scores[HeadRef(row.layer, row.head)][row.name] = row.value
     return [_head_record(row, scores[HeadRef(row.layer, row.head)]) for row in heads]
@@ -112,24 +116,24 @@ def get_heads(session: Session, run: LiveRun) -> list[HeadRecord]:
 
 def get_head(session: Session, run: LiveRun, ref: HeadRef) -> HeadRecord:
     """One head. Raises NotFound."""
-    row = session.get(tables.Head, (run.id, ref.layer, ref.head))
+    row = session.get(tables.HeadRow, (run.id, ref.layer, ref.head))
     if row is None:
         raise NotFound(f"no head {ref} in the atlas {run.slug!r}")
     scores = session.execute(
-        select(tables.HeadScore.name, tables.HeadScore.value)
+        select(tables.HeadScoreRow.name, tables.HeadScoreRow.value)
         .where(
-            tables.HeadScore.run_id == run.id,
-            tables.HeadScore.layer == ref.layer,
-            tables.HeadScore.head == ref.head,
+            tables.HeadScoreRow.run_id == run.id,
+            tables.HeadScoreRow.layer == ref.layer,
+            tables.HeadScoreRow.head == ref.head,
         )
-        .order_by(tables.HeadScore.name)
+        .order_by(tables.HeadScoreRow.name)
     )
     return _head_record(row, {row.name: row.value for row in scores})
 
 
 def get_ranking(session: Session, run: LiveRun, head: HeadRef, ranking: Ranking, k: int) -> HeadRanking:
     """The best k features of a head, fewer where fewer were ranked, none where its layer has no SAE."""
-    place = tables.RankedFeature
+    place = tables.RankedFeatureRow
     rows = session.scalars(
         select(place)
         .where(
@@ -152,8 +156,8 @@ def get_sequences(session: Session, run: LiveRun, indices: Iterable[int]) -> dic
     """Token ids of the given corpus sequences, read-only, BOS first. Raises NotFound when one is missing."""
     wanted = sorted({int(index) for index in indices})
     rows = session.execute(
-        select(tables.Sequence.sequence_index, tables.Sequence.token_ids).where(
-            tables.Sequence.run_id == run.id, tables.Sequence.sequence_index.in_(wanted)
+        select(tables.SequenceRow.sequence_index, tables.SequenceRow.token_ids).where(
+            tables.SequenceRow.run_id == run.id, tables.SequenceRow.sequence_index.in_(wanted)
         )
     )
     found = {index: _token_ids(token_ids) for index, token_ids in rows}
@@ -168,9 +172,9 @@ def _token_ids(blob: bytes) -> NDArray[np.int32]:
     return np.frombuffer(blob, "<i4")
 
 
-def _atlases(session: Session, query: Select[str, tables.Run]) -> list[AtlasRecord]:
+def _atlases(session: Session, query: Select[str, tables.RunRow]) -> list[AtlasRecord]:
     # An outer join gives None for an atlas without a live run, which its type does not say.
-    rows = cast("list[tuple[str, tables.Run | None]]", session.execute(query).all())
+    rows = cast("list[tuple[str, tables.RunRow | None]]", session.execute(query).all())
     saes = _saes(session, [run.id for _, run in rows if run is not None])
     return [AtlasRecord(slug, None if run is None else _run_record(run, saes[run.id])) for slug, run in rows]
 
@@ -178,7 +182,7 @@ def _atlases(session: Session, query: Select[str, tables.Run]) -> list[AtlasReco
 def _saes(session: Session, run_ids: list[int]) -> dict[int, list[SaeRecord]]:
     found: dict[int, list[SaeRecord]] = {run_id: [] for run_id in run_ids}
     rows = session.scalars(
-        select(tables.Sae).where(tables.Sae.run_id.in_(run_ids)).order_by(tables.Sae.layer)
+        select(tables.SaeRow).where(tables.SaeRow.run_id.in_(run_ids)).order_by(tables.SaeRow.layer)
     )
     for row in rows:
         found[row.run_id].append(
@@ -187,7 +191,7 @@ def _saes(session: Session, run_ids: list[int]) -> dict[int, list[SaeRecord]]:
     return found
 
 
-def _run_record(run: tables.Run, saes: list[SaeRecord]) -> RunRecord:
+def _run_record(run: tables.RunRow, saes: list[SaeRecord]) -> RunRecord:
     model: dict[str, Any] = {
         part.name: getattr(run, part.name) for part in fields(ModelRecord) if hasattr(run, part.name)
     }
@@ -203,7 +207,7 @@ def _run_record(run: tables.Run, saes: list[SaeRecord]) -> RunRecord:
     )
 
 
-def _head_record(row: tables.Head, scores: dict[str, float]) -> HeadRecord:
+def _head_record(row: tables.HeadRow, scores: dict[str, float]) -> HeadRecord:
     return HeadRecord(
         ref=HeadRef(row.layer, row.head),
         scores=scores,

@@ -26,8 +26,8 @@ def begin_run(session: Session, slug: str, run: RunRecord) -> int:
     Readers keep seeing the atlas's live run until `go_live`. Raises InvalidSlug.
     """
     atlas_id = _lock_atlas(session, check_slug(slug))
-    unfinished = (tables.Run.atlas_id == atlas_id, tables.Run.state == "publishing")
-    session.execute(delete(tables.Run).where(*unfinished))
+    unfinished = (tables.RunRow.atlas_id == atlas_id, tables.RunRow.state == "publishing")
+    session.execute(delete(tables.RunRow).where(*unfinished))
     model = asdict(run.model)
     values = {
         "atlas_id": atlas_id,
@@ -37,7 +37,7 @@ def begin_run(session: Session, slug: str, run: RunRecord) -> int:
         **model,
         **{name: getattr(run, name) for name in _RUN_COLUMNS},
     }
-    run_id = session.scalars(insert(tables.Run).values(values).returning(tables.Run.id)).one()
+    run_id = session.scalars(insert(tables.RunRow).values(values).returning(tables.RunRow.id)).one()
     add_saes(session, run_id, run.saes)
     return run_id
 
@@ -45,15 +45,15 @@ def begin_run(session: Session, slug: str, run: RunRecord) -> int:
 def add_saes(session: Session, run_id: int, saes: Sequence[SaeRecord]) -> None:
     """SAEs that `begin_run` was not given because how well they fit was not known yet."""
     _require_publishing(session, run_id)
-    _insert(session, tables.Sae, ({"run_id": run_id, **asdict(sae)} for sae in saes))
+    _insert(session, tables.SaeRow, ({"run_id": run_id, **asdict(sae)} for sae in saes))
 
 
 def add_vocabulary(session: Session, run_id: int, checksum: str, blob: bytes) -> None:
     """The tokenizer's bytes, stored once however many runs use them."""
     _require_publishing(session, run_id)
     # Two jobs may add the same one at one moment: the second must find it, not fail.
-    session.execute(insert_unless_there(session, tables.Vocabulary, {"checksum": checksum, "data": blob}))
-    session.execute(update(tables.Run).where(tables.Run.id == run_id).values(vocabulary=checksum))
+    session.execute(insert_unless_there(session, tables.VocabularyRow, {"checksum": checksum, "data": blob}))
+    session.execute(update(tables.RunRow).where(tables.RunRow.id == run_id).values(vocabulary=checksum))
 
 
 def add_sequences(
@@ -64,7 +64,7 @@ def add_sequences(
     rows = np.ascontiguousarray(token_ids, "<i4")
     _insert(
         session,
-        tables.Sequence,
+        tables.SequenceRow,
         (
             {"run_id": run_id, "sequence_index": first_index + i, "token_ids": row.tobytes()}
             for i, row in enumerate(rows)
@@ -77,7 +77,7 @@ def add_heads(session: Session, run_id: int, heads: Sequence[HeadRecord]) -> Non
     _require_publishing(session, run_id)
     _insert(
         session,
-        tables.Head,
+        tables.HeadRow,
         (
             {
                 "run_id": run_id,
@@ -92,7 +92,7 @@ def add_heads(session: Session, run_id: int, heads: Sequence[HeadRecord]) -> Non
     )
     _insert(
         session,
-        tables.HeadScore,
+        tables.HeadScoreRow,
         (
             {"run_id": run_id, "layer": head.ref.layer, "head": head.ref.head, "name": name, "value": value}
             for head in heads
@@ -106,7 +106,7 @@ def add_rankings(session: Session, run_id: int, rankings: Sequence[HeadRanking])
     _require_publishing(session, run_id)
     _insert(
         session,
-        tables.RankedFeature,
+        tables.RankedFeatureRow,
         (
             {
                 "run_id": run_id,
@@ -134,7 +134,7 @@ def add_features(
     _require_publishing(session, run_id)
     _insert(
         session,
-        tables.Feature,
+        tables.FeatureRow,
         (
             {
                 **_feature_key(run_id, feature),
@@ -150,7 +150,7 @@ def add_features(
     )
     _insert(
         session,
-        tables.FeatureExamples,
+        tables.FeatureExamplesRow,
         (
             {**_feature_key(run_id, feature), "data": pack_examples(feature.examples, feature.ref)}
             for feature in features
@@ -164,16 +164,18 @@ def go_live(session: Session, run_id: int, report: RunReport) -> None:
     """Make the run the one that its atlas shows, and remove the runs it supersedes, in this transaction."""
     atlas_id = _require_publishing(session, run_id)
     values = {part.name: getattr(report, part.name) for part in fields(report)}
-    session.execute(insert(tables.RunReport).values(run_id=run_id, **values))
-    session.execute(update(tables.Run).where(tables.Run.id == run_id).values(state="live"))
-    session.execute(update(tables.Atlas).where(tables.Atlas.id == atlas_id).values(live_run_id=run_id))
-    session.execute(delete(tables.Run).where(tables.Run.atlas_id == atlas_id, tables.Run.id != run_id))
-    used = select(tables.Run.vocabulary).where(tables.Run.vocabulary.is_not(None))
-    # A vocabulary that another publish is about to use is locked by it, and stays.
-    unused = select(tables.Vocabulary.checksum).where(tables.Vocabulary.checksum.not_in(used))
+    session.execute(insert(tables.RunReportRow).values(run_id=run_id, **values))
+    session.execute(update(tables.RunRow).where(tables.RunRow.id == run_id).values(state="live"))
+    session.execute(update(tables.AtlasRow).where(tables.AtlasRow.id == atlas_id).values(live_run_id=run_id))
     session.execute(
-        delete(tables.Vocabulary).where(
-            tables.Vocabulary.checksum.in_(unused.with_for_update(skip_locked=True))
+        delete(tables.RunRow).where(tables.RunRow.atlas_id == atlas_id, tables.RunRow.id != run_id)
+    )
+    used = select(tables.RunRow.vocabulary).where(tables.RunRow.vocabulary.is_not(None))
+    # A vocabulary that another publish is about to use is locked by it, and stays.
+    unused = select(tables.VocabularyRow.checksum).where(tables.VocabularyRow.checksum.not_in(used))
+    session.execute(
+        delete(tables.VocabularyRow).where(
+            tables.VocabularyRow.checksum.in_(unused.with_for_update(skip_locked=True))
         )
     )
 
@@ -181,22 +183,24 @@ def go_live(session: Session, run_id: int, report: RunReport) -> None:
 def find_live_run(session: Session, slug: str) -> str | None:
     """The fingerprint of the atlas's live run: whether a job has anything left to do."""
     return session.scalar(
-        select(tables.Run.fingerprint)
-        .join(tables.Atlas, tables.Atlas.live_run_id == tables.Run.id)
-        .where(tables.Atlas.slug == slug)
+        select(tables.RunRow.fingerprint)
+        .join(tables.AtlasRow, tables.AtlasRow.live_run_id == tables.RunRow.id)
+        .where(tables.AtlasRow.slug == slug)
     )
 
 
 def _lock_atlas(session: Session, slug: str) -> int:
     # FOR UPDATE makes a second publisher of the atlas wait; SQLite's write transaction has done so already.
-    session.execute(insert_unless_there(session, tables.Atlas, {"slug": slug}))
-    return session.scalars(select(tables.Atlas.id).where(tables.Atlas.slug == slug).with_for_update()).one()
+    session.execute(insert_unless_there(session, tables.AtlasRow, {"slug": slug}))
+    return session.scalars(
+        select(tables.AtlasRow.id).where(tables.AtlasRow.slug == slug).with_for_update()
+    ).one()
 
 
 def _require_publishing(session: Session, run_id: int) -> int:
     """The run's atlas. Raises StoreBusy when the run has been removed, or is live already."""
-    publishing = (tables.Run.id == run_id, tables.Run.state == "publishing")
-    atlas_id = session.scalar(select(tables.Run.atlas_id).where(*publishing).with_for_update())
+    publishing = (tables.RunRow.id == run_id, tables.RunRow.state == "publishing")
+    atlas_id = session.scalar(select(tables.RunRow.atlas_id).where(*publishing).with_for_update())
     if atlas_id is None:
         raise StoreBusy(f"run {run_id} is no longer being published: another job has taken its place")
     return atlas_id

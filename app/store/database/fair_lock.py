@@ -6,7 +6,7 @@ from collections import deque
 from app.errors import StoreBusy
 
 
-class Turns:
+class FairLock:
     """A lock given in the order in which it was asked for, as a context manager.
 
     SQLite has no queue. A writer that waits looks again after ever longer pauses, and those who came later and

@@ -15,7 +15,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 
 from app.errors import InvalidStore
-from app.store.database.fair_lock import Turns
+from app.store.database.fair_lock import FairLock
 
 BUSY_TIMEOUT_S = 5.0
 # Before this version two connections that write and checkpoint at one moment can corrupt a store in WAL mode.
@@ -76,7 +76,7 @@ def sqlite_engine(path: Path) -> Engine:
         max_overflow=3,
         pool_timeout=BUSY_TIMEOUT_S,
         json_serializer=dump_json,
-        execution_options={"head_atlas_turns": Turns(BUSY_TIMEOUT_S)},
+        execution_options={"head_atlas_turns": FairLock(BUSY_TIMEOUT_S)},
     )
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)

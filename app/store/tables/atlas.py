@@ -34,7 +34,7 @@ def _key() -> Mapped[int]:
     return mapped_column(primary_key=True, autoincrement=False)
 
 
-class Atlas(Base):
+class AtlasRow(Base):
     """One model with at most one SAE a layer."""
 
     __tablename__ = "atlases"
@@ -45,7 +45,7 @@ class Atlas(Base):
     live_run_id: Mapped[int | None] = mapped_column(unique=True)
 
 
-class Run(Base):
+class RunRow(Base):
     """One precompute run; only what is the same for every machine, clock and executor."""
 
     __tablename__ = "runs"
@@ -72,7 +72,7 @@ class Run(Base):
     vocabulary: Mapped[str | None] = mapped_column(ForeignKey("vocabularies.checksum"), index=True)
 
 
-class RunReport(Base):
+class RunReportRow(Base):
     """What a run cost, on whose clock."""
 
     __tablename__ = "run_reports"
@@ -87,7 +87,7 @@ class RunReport(Base):
     details: Mapped[dict[str, Json]] = mapped_column(JSON)
 
 
-class Sae(Base):
+class SaeRow(Base):
     """The SAE of one layer of a run."""
 
     __tablename__ = "saes"
@@ -110,7 +110,7 @@ class Sae(Base):
     neuronpedia_id: Mapped[str | None]
 
 
-class Vocabulary(Base):
+class VocabularyRow(Base):
     """The bytes of every token of a tokenizer, shared by the runs that use it."""
 
     __tablename__ = "vocabularies"
@@ -119,7 +119,7 @@ class Vocabulary(Base):
     data: Mapped[bytes]
 
 
-class Sequence(Base):
+class SequenceRow(Base):
     """One corpus sequence: little-endian int32 token ids, BOS first."""
 
     __tablename__ = "sequences"
@@ -129,7 +129,7 @@ class Sequence(Base):
     token_ids: Mapped[bytes]
 
 
-class Head(Base):
+class HeadRow(Base):
     """One head; the numbers about its features are NULL where its layer has no SAE."""
 
     __tablename__ = "heads"
@@ -143,7 +143,7 @@ class Head(Base):
     top_overlap: Mapped[int | None]
 
 
-class HeadScore(Base):
+class HeadScoreRow(Base):
     """One named score of one head."""
 
     __tablename__ = "head_scores"
@@ -162,7 +162,7 @@ class HeadScore(Base):
     value: Mapped[float]
 
 
-class Feature(Base):
+class FeatureRow(Base):
     """One feature: what listings sort by as columns, the rest as one block."""
 
     __tablename__ = "features"
@@ -182,7 +182,7 @@ class Feature(Base):
     data: Mapped[bytes]
 
 
-class FeatureExamples(Base):
+class FeatureExamplesRow(Base):
     """All examples of one feature as one block, apart from it so that listings stay cheap."""
 
     __tablename__ = "feature_examples"
@@ -200,7 +200,7 @@ class FeatureExamples(Base):
     data: Mapped[bytes]
 
 
-class RankedFeature(Base):
+class RankedFeatureRow(Base):
     """One place in one head's ranking."""
 
     __tablename__ = "rankings"
@@ -221,7 +221,7 @@ class RankedFeature(Base):
     other_rank: Mapped[int]
 
 
-class JobProgress(Base):
+class JobProgressRow(Base):
     """How far each stage of each job is. Not tied to a run: a job starts before its run exists."""
 
     __tablename__ = "job_progress"
@@ -237,4 +237,4 @@ class JobProgress(Base):
 
 
 # What a run consists of, in an order in which rows can be written.
-RUN_TABLES = (Sae, Sequence, Head, HeadScore, Feature, FeatureExamples, RankedFeature)
+RUN_TABLES = (SaeRow, SequenceRow, HeadRow, HeadScoreRow, FeatureRow, FeatureExamplesRow, RankedFeatureRow)

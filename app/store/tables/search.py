@@ -21,7 +21,7 @@ def _key() -> Mapped[int]:
     return mapped_column(primary_key=True, autoincrement=False)
 
 
-class FeatureToken(Base):
+class FeatureTokenRow(Base):
     """A token that a feature raises (sign 1) or lowers (sign -1). `head` writes most of the feature."""
 
     __tablename__ = "feature_tokens"
@@ -50,7 +50,7 @@ class FeatureToken(Base):
     logit: Mapped[float]
 
 
-class FeatureWord(Base):
+class FeatureWordRow(Base):
     """A word near the firing token of `count` of a feature's strongest examples."""
 
     __tablename__ = "feature_words"
@@ -67,7 +67,7 @@ class FeatureWord(Base):
     count: Mapped[int]
 
 
-class FeatureEvidence(Base):
+class FeatureEvidenceRow(Base):
     """The share of a feature's strongest examples that show a behaviour through one of its heads."""
 
     __tablename__ = "feature_evidence"

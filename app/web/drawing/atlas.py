@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.domain.annotations.head_types import HeadType
-from app.services.atlas.annotation_models import Colouring, Done
+from app.services.atlas.annotation_models import Colouring, Completion
 from app.services.atlas.models import AtlasHead, AtlasLayer
 from app.web.drawing import charts
 from app.web.drawing.tokens import NEGATIVE_STEPS
@@ -21,7 +21,7 @@ _TYPES: dict[HeadType | None, str] = {
     "unclear": "tu",
     None: "tn",
 }
-_DONE: dict[Done, str] = {"both": "ty3", "you": "ty2", "others": "ty1", "nobody": "tn"}
+_DONE: dict[Completion, str] = {"both": "ty3", "you": "ty2", "others": "ty1", "nobody": "tn"}
 NO_FEATURES = "tx"
 BLOCK = 6
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from markupsafe import Markup, escape
 
 from app.domain.tokens import TokenView
-from app.services.examples.models import Cell, Pair, Strip, TokenLogit
+from app.services.examples.models import Cell, Pair, TextWindow, TokenLogit
 from app.web.drawing import charts, numbers
 
 TOKEN_STEPS = 6
@@ -123,7 +123,7 @@ def lighter(pair: Pair) -> Pair:
     return replace(pair, reads=_nearest(pair.reads), fires=_nearest(pair.fires))
 
 
-def _nearest(strip: Strip) -> Strip:
+def _nearest(strip: TextWindow) -> TextWindow:
     before = _first(strip.before[::-1], LIGHTER_BEFORE)[::-1]
     return replace(strip, before=before, after=_first(strip.after, LIGHTER_AFTER))
 
@@ -137,14 +137,14 @@ def _first(cells: tuple[Cell, ...], room: int) -> tuple[Cell, ...]:
     return cells[:n]
 
 
-def reads_html(strip: Strip, largest: float) -> Markup:
+def reads_html(strip: TextWindow, largest: float) -> Markup:
     """Where the head reads: the source token is the first after the hinge, or the last before it."""
     at_end = len(strip.before) - 1 if strip.source_before else None
     before = _half(strip.before, read_class, largest, peak=at_end)
     return _halves(before, _half(strip.after, read_class, largest, peak=None if strip.source_before else 0))
 
 
-def fires_html(strip: Strip, largest: float, grey_after: bool = False) -> Markup:
+def fires_html(strip: TextWindow, largest: float, grey_after: bool = False) -> Markup:
     """Where the feature fires: the firing token is the last before the hinge. What came next may have no colours."""
     before = _half(strip.before, write_class, largest, peak=len(strip.before) - 1)
     return _halves(before, _half(strip.after, write_class, largest, grey=grey_after))

@@ -28,7 +28,7 @@ from app.domain.annotations.roles import (
 )
 from app.domain.records import Ranking
 from app.domain.refs import FeatureRef, InvalidReference
-from app.services.annotations.edits import Sent
+from app.services.annotations.edits import SubmittedForm
 
 MAX_FIELDS = 1000
 T = TypeVar("T")
@@ -47,7 +47,7 @@ async def read_fields(request: Request) -> FormData:
 Fields = Annotated[FormData, Depends(read_fields)]
 
 
-def read_head_form(form: FormData) -> Sent:
+def read_head_form(form: FormData) -> SubmittedForm:
     """Raises InvalidAnnotation for fields that our own page would not send."""
     action, _, argument = _text(form, "action", "save").partition(":")
     groups, numbers = _groups(form)
@@ -55,7 +55,7 @@ def read_head_form(form: FormData) -> Sent:
     used = {label.group for label in labels}
     typed = [name for name in dict.fromkeys(label.group for label in labels) if name is not None]
     new = [Group(name, suggested_family(name)) for name in typed if name not in numbers.values()]
-    return Sent(
+    return SubmittedForm(
         content=HeadAnnotation(
             groups=(*(group for group, offered in groups if not offered or group.name in used), *new),
             labels=labels,

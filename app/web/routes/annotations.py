@@ -9,19 +9,19 @@ from starlette.responses import RedirectResponse, Response
 from app.domain.annotations.records import Revision
 from app.domain.refs import HeadRef
 from app.errors import AppError
-from app.services.annotations.edits import SETTLING, Sent, act
+from app.services.annotations.edits import SETTLING, SubmittedForm, act
 from app.services.annotations.models import HeadRecordsPage
 from app.services.annotations.panel import Attempt
 from app.services.annotations.record_words import clash_view
 from app.services.annotations.saving import propose_merge
-from app.services.annotations.snapshot import Known, head_records, next_head, record_state
+from app.services.annotations.snapshot import AnnotationSnapshot, head_records, next_head, record_state
 from app.services.heads.annotated import annotated_head
 from app.services.heads.page import HeadQuestion
 from app.services.reading.reading import check_head
 from app.services.reading.visibility import Viewer
 from app.store.annotations import Conflict
 from app.store.atlas.reads import LiveRun
-from app.web.dependencies import Site, SiteDependency, parse_head
+from app.web.dependencies import AppContext, SiteDependency, parse_head
 from app.web.forms.annotations import Fields, read_head_form
 from app.web.forms.head_query import HeadView, HeadViewDependency
 from app.web.responses import run_page, uncached_page
@@ -54,7 +54,7 @@ def show_next(site: SiteDependency, viewer: ViewerDependency, model: str) -> Res
     """The first head that the viewer has not settled; the atlas when there is none."""
     with site.session() as session:
         run = site.live_run(session, model)
-        following = next_head(Known.read(session, run, viewer), None)
+        following = next_head(AnnotationSnapshot.read(session, run, viewer), None)
     address = head_url(model, following) if following else atlas_url(model)
     return RedirectResponse(address, 307, {"Cache-Control": "no-store"})
 
@@ -91,22 +91,22 @@ def annotate(
     return RedirectResponse(address, 303, {"Cache-Control": "no-store"})
 
 
-def _after(site: Site, viewer: Viewer, model: str, ref: HeadRef, view: HeadView, action: str) -> str:
+def _after(site: AppContext, viewer: Viewer, model: str, ref: HeadRef, view: HeadView, action: str) -> str:
     here = view.address(model, ref)
     if action not in SETTLING:
         return f"{here}#annotation"
     with site.session() as session:
-        following = next_head(Known.read(session, site.live_run(session, model), viewer), ref)
+        following = next_head(AnnotationSnapshot.read(session, site.live_run(session, model), viewer), ref)
     return view.without_row().address(model, following) if following else here
 
 
 def _state(
-    site: Site, viewer: Viewer, model: str, ref: HeadRef, record: Revision | None, view: HeadView
+    site: AppContext, viewer: Viewer, model: str, ref: HeadRef, record: Revision | None, view: HeadView
 ) -> Response:
     """What a saved form does not know by itself."""
     with site.session() as session:
         run = site.live_run(session, model)
-        page = record_state(Known.read(session, run, viewer), ref)
+        page = record_state(AnnotationSnapshot.read(session, run, viewer), ref)
     following = page.following
     state = {
         "version": record.version if record else 0,
@@ -127,7 +127,7 @@ def _refusal(error: AppError) -> str:
 
 
 def _not_saved(
-    site: Site, viewer: Viewer, model: str, question: HeadQuestion, sent: Sent, error: AppError
+    site: AppContext, viewer: Viewer, model: str, question: HeadQuestion, sent: SubmittedForm, error: AppError
 ) -> Response:
     """The page again with what was typed, and for a conflict with both texts merged."""
     message = _refusal(error)

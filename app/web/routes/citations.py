@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import AppError
-from app.services.annotations.citations import Citations, Wish, carry_out, read_wish
+from app.services.annotations.citations import CitationChange, Citations, carry_out, read_wish
 from app.web.dependencies import SiteDependency, parse_feature, parse_head
 from app.web.sessions import ViewerDependency
 from app.web.urls import feature_url
@@ -44,7 +44,7 @@ def cite(
     return RedirectResponse(f"{address}#cited", 303, {"Cache-Control": "no-store"})
 
 
-def _said(wish: Wish, feature: FeatureRef, head: HeadRef, cited: Citations) -> dict[str, object]:
+def _said(wish: CitationChange, feature: FeatureRef, head: HeadRef, cited: Citations) -> dict[str, object]:
     what = "the example" if wish.place and wish.action != "undo" else f"F{feature.index}"
     number = cited.numbers.get(wish.place)
     match wish.action:

@@ -13,10 +13,10 @@ from app.services.annotations.citations import citations
 from app.services.examples.models import Align
 from app.services.features.figure_models import WholeExample
 from app.services.features.models import FeaturePage, LayerPage
-from app.services.features.page import Place, Through, feature_page, layer_page, whole_example
+from app.services.features.page import ExamplePosition, HeadOrSum, feature_page, layer_page, whole_example
 from app.services.reading.visibility import Viewer
 from app.store.atlas.reads import LiveRun
-from app.web.dependencies import PageNotFound, Site, SiteDependency, parse_feature, parse_through
+from app.web.dependencies import AppContext, PageNotFound, SiteDependency, parse_feature, parse_through
 from app.web.forms.head_query import AlignQuery
 from app.web.responses import fragment, is_fragment, redirect, run_page
 from app.web.routes.notes import with_notes
@@ -53,7 +53,7 @@ def feature_twin(
     request: Request, site: SiteDependency, model: str, feature: str, head: HeadQuery = None
 ) -> Response:
     """One feature: every head's part in it, and its examples by group of activation through one head."""
-    return _feature(request, site, model, feature, Look(head), None)
+    return _feature(request, site, model, feature, FeatureQuery(head), None)
 
 
 @pages.get("/{model}/features/{feature}", name="feature")
@@ -68,11 +68,11 @@ def show_feature(
     opened: OpenQuery = None,
 ) -> Response:
     """The page, or for htmx the one example that is opened."""
-    return _feature(request, site, model, feature, Look(head, align, opened), viewer)
+    return _feature(request, site, model, feature, FeatureQuery(head, align, opened), viewer)
 
 
 @dataclass(frozen=True)
-class Look:
+class FeatureQuery:
     """How a feature is looked at, as its address says it."""
 
     head: str | None = None
@@ -81,13 +81,18 @@ class Look:
 
 
 def _feature(
-    request: Request, site: SiteDependency, model: str, feature: str, look: Look, viewer: Viewer | None
+    request: Request,
+    site: SiteDependency,
+    model: str,
+    feature: str,
+    look: FeatureQuery,
+    viewer: Viewer | None,
 ) -> Response:
     ref = parse_feature(feature)
     if str(ref) != feature:
         return redirect(request, feature_url(model, ref) + ("" if viewer else ".json"))
     through = None if look.head is None else parse_through(look.head)
-    place = None if look.opened is None else Place(*map(int, look.opened.split(".")))
+    place = None if look.opened is None else ExamplePosition(*map(int, look.opened.split(".")))
     if place is not None and is_fragment(request):
         return fragment(
             site,
@@ -104,11 +109,11 @@ def _feature(
 
 
 def _row(
-    site: Site,
+    site: AppContext,
     session: Any,
     run: LiveRun,
     viewer: Viewer | None,
-    asked: tuple[FeatureRef, Through | None, Align, Place],
+    asked: tuple[FeatureRef, HeadOrSum | None, Align, ExamplePosition],
 ) -> WholeExample:
     row = whole_example(site.reading(session, run), *asked)
     if viewer is None:

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from app.domain.refs import HeadRef
 from app.services.heads.annotated import annotated_head, annotated_row
-from app.services.heads.models import FeatureRow, HeadPage
+from app.services.heads.models import HeadFeatureRow, HeadPage
 from app.services.heads.page import HeadQuestion, head_page
 from app.store.atlas.reads import LiveRun
 from app.web.dependencies import SiteDependency, parse_head
@@ -54,7 +54,7 @@ def show_head(
     question = view.question(ref)
     if question.open_feature is not None and is_fragment(request):
 
-        def build_row(session: Any, run: LiveRun) -> FeatureRow:
+        def build_row(session: Any, run: LiveRun) -> HeadFeatureRow:
             return annotated_row(site.reading(session, run), viewer, question)
 
         return fragment(site, model, build_row, "partials/feature_row.html")

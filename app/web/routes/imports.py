@@ -17,7 +17,7 @@ from app.services.sheet.import_page import (
     plan_upload,
 )
 from app.services.sheet.models import ImportDiff
-from app.web.dependencies import Site, SiteDependency
+from app.web.dependencies import AppContext, SiteDependency
 from app.web.responses import uncached_page
 from app.web.sessions import ViewerDependency
 from app.web.urls import annotations_url
@@ -31,7 +31,7 @@ def show_import(site: SiteDependency, viewer: ViewerDependency, model: str) -> R
 
 
 def _page(
-    site: Site,
+    site: AppContext,
     viewer: Viewer,
     model: str,
     diff: ImportDiff | None = None,
@@ -42,7 +42,7 @@ def _page(
     return uncached_page(site, page, "pages/import.html", error.status_code if error else 200)
 
 
-def _diff(site: Site, viewer: Viewer, model: str, upload: Upload) -> ImportDiff:
+def _diff(site: AppContext, viewer: Viewer, model: str, upload: Upload) -> ImportDiff:
     """What the upload would do, and the upload kept until it is stored."""
     with site.session() as session:
         run = site.live_run(session, model)
@@ -82,7 +82,7 @@ def take_import(
         return _page(site, viewer, model, error=error)
 
 
-def _store(site: Site, viewer: Viewer, model: str, upload: Upload, digest: str) -> Response:
+def _store(site: AppContext, viewer: Viewer, model: str, upload: Upload, digest: str) -> Response:
     """Stores it, or shows it anew where it is no longer what was shown."""
     try:
         with site.write() as session:

@@ -9,7 +9,7 @@ from app.errors import AppError
 from app.services.accounts import accounts
 from app.services.accounts.page import AccountPage, LoginPage
 from app.store.annotators import Annotator
-from app.web.dependencies import PageNotFound, Site, SiteDependency
+from app.web.dependencies import AppContext, PageNotFound, SiteDependency
 from app.web.guards.login_limits import TooManyLogins
 from app.web.guards.origins import inside
 from app.web.responses import uncached_page
@@ -21,7 +21,7 @@ NextQuery = Annotated[str, Query(alias="next", max_length=2000)]
 Text = Annotated[str, Form(max_length=2000)]
 
 
-def _check_team(site: Site) -> None:
+def _check_team(site: AppContext) -> None:
     if not site.people.team:
         raise PageNotFound(
             "This server has one local annotator and no logins; start it with --team for those."
@@ -62,7 +62,7 @@ def log_in(
     return response
 
 
-def _check_password(site: Site, name: str, password: str) -> Annotator:
+def _check_password(site: AppContext, name: str, password: str) -> Annotator:
     with site.session() as session:
         return accounts.log_in(session, name, password)
 
@@ -100,7 +100,7 @@ def change_password(
     return response
 
 
-def _change(site: Site, name: str, password: str, new: str) -> Annotator:
+def _change(site: AppContext, name: str, password: str, new: str) -> Annotator:
     found = _check_password(site, name, password)
     hashed = accounts.hash_password(new)
     with site.write() as session:

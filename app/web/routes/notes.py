@@ -13,11 +13,11 @@ from app.services.annotations.citations import citations
 from app.services.annotations.feature_notes import NoteAttempt, notes_page, notes_panel, save_note
 from app.services.annotations.models import NotesPage
 from app.services.features.models import FeaturePage
-from app.services.features.page import Through, feature_page
+from app.services.features.page import HeadOrSum, feature_page
 from app.services.reading.visibility import Viewer
 from app.store.annotations import Conflict
 from app.store.atlas.reads import LiveRun
-from app.web.dependencies import Site, SiteDependency, parse_feature, parse_through
+from app.web.dependencies import AppContext, SiteDependency, parse_feature, parse_through
 from app.web.responses import run_page, uncached_page
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
@@ -85,11 +85,11 @@ def _attempt(content: FeatureNote, base_version: int, error: AppError) -> NoteAt
 
 
 def _not_saved(
-    site: Site,
+    site: AppContext,
     viewer: Viewer,
     model: str,
     ref: FeatureRef,
-    through: Through | None,
+    through: HeadOrSum | None,
     attempt: NoteAttempt,
     status: int,
 ) -> Response:

@@ -12,7 +12,7 @@ from app.services.search.models import SearchPage
 from app.services.search.page import MAX_PAGES, bare_reference, search_page
 from app.services.search.suggestions import search_suggestions
 from app.store.atlas.reads import LiveRun
-from app.web.dependencies import Site, SiteDependency
+from app.web.dependencies import AppContext, SiteDependency
 from app.web.responses import fragment, is_fragment, redirect_to, run_page
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
@@ -27,7 +27,7 @@ QueryText = Annotated[
 PageNumber = Annotated[int, Query(ge=1, le=MAX_PAGES, description="Which part of the features, from 1")]
 
 
-def _search(site: Site, viewer: Viewer, q: str, page: int) -> Callable[[Any, LiveRun], SearchPage]:
+def _search(site: AppContext, viewer: Viewer, q: str, page: int) -> Callable[[Any, LiveRun], SearchPage]:
     return lambda session, run: search_page(site.reading(session, run), q.strip(), viewer, page)
 
 

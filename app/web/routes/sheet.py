@@ -17,7 +17,7 @@ from app.services.sheet.models import AgreementPage
 from app.services.sheet.pages import agreement_page, annotations_page
 from app.services.sheet.selection import DEFAULT_COLUMNS, InvalidView, SheetView, make_view
 from app.store.annotations import Conflict
-from app.web.dependencies import PageNotFound, Site, SiteDependency, parse_head
+from app.web.dependencies import AppContext, PageNotFound, SiteDependency, parse_head
 from app.web.forms.downloads import download
 from app.web.responses import caching, holds, page_tag, run_page, uncached_page
 from app.web.schema import documents
@@ -126,7 +126,7 @@ def show_settling(site: SiteDependency, viewer: ViewerDependency, model: str, he
 
 
 def _form(
-    site: Site,
+    site: AppContext,
     viewer: Viewer,
     model: str,
     head: HeadRef,

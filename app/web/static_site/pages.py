@@ -9,7 +9,7 @@ from app.domain.records import RANKINGS
 from app.domain.refs import FeatureRef
 from app.services.about import about_page
 from app.services.annotations.feature_notes import notes_panel
-from app.services.annotations.snapshot import Known
+from app.services.annotations.snapshot import AnnotationSnapshot
 from app.services.atlas.annotation_models import Colouring
 from app.services.atlas.models import AtlasPage
 from app.services.atlas.page import PLAIN, AtlasView, atlas_page
@@ -57,7 +57,7 @@ class Bundle:
         self._reading, self._session, self._run = reading, reading.session, reading.run
         self._model = reading.run.slug
         self._viewer: Viewer | None = PUBLIC if labels else None
-        self._known = Known.read(reading.session, reading.run, PUBLIC) if labels else None
+        self._known = AnnotationSnapshot.read(reading.session, reading.run, PUBLIC) if labels else None
 
     def files(self) -> Iterator[BundleFile]:
         """Every file but the static ones. What costs is left to `build`."""

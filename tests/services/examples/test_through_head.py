@@ -12,7 +12,7 @@ from app.domain.records import Examples
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.examples.through_head import SumNotKept
 from app.services.features.figures import example_figures
-from app.services.features.page import Place, feature_page, whole_example
+from app.services.features.page import ExamplePosition, feature_page, whole_example
 from app.services.reading.cache import RunCache
 from app.services.reading.reading import Reading
 from app.store.atlas.reads import get_live_run
@@ -96,7 +96,7 @@ def test_figures_and_a_whole_text_are_of_the_sum(reading: Reading, run: StoredRu
     assert figures.prefix_lengths == tuple(
         sum(min(int(length), 6) == n for length in summed.prefix_length) for n in range(7)
     )
-    place = Place(int(examples.sequence[1]), int(examples.position[1]))
+    place = ExamplePosition(int(examples.sequence[1]), int(examples.position[1]))
     found = whole_example(reading, REF, "all", "token", place)
     assert found.head is None
     assert found.whole.example.source_position == summed.source[1, 0]

@@ -9,7 +9,7 @@ from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
 from app.services.features.figure_models import DISTANCES
 from app.services.features.figures import example_figures
-from app.services.features.page import Place, feature_page, whole_example
+from app.services.features.page import ExamplePosition, feature_page, whole_example
 from app.services.heads.page import HeadQuestion, head_page
 from app.services.reading.cache import RunCache
 from app.services.reading.reading import Reading
@@ -65,7 +65,7 @@ def test_a_whole_example_is_the_whole_sequence(reading: Reading, run: StoredRun)
     stored = run.features[REF].examples
     assert stored is not None
     for index in (0, 25):
-        place = Place(int(stored.sequence[index]), int(stored.position[index]))
+        place = ExamplePosition(int(stored.sequence[index]), int(stored.position[index]))
         found = whole_example(reading, REF, HEAD, "prefix", place)
         assert feature_page(reading, REF, HEAD, whole=place).whole == found.whole
         tokens = run.sequences[place.sequence].tolist()
@@ -73,7 +73,7 @@ def test_a_whole_example_is_the_whole_sequence(reading: Reading, run: StoredRun)
             assert [cell.token_id for cell in (*strip.before, *strip.after)] == tokens
         assert len(found.whole.fires.before) == place.position + 1
     with pytest.raises(NotFound, match="no example"):
-        whole_example(reading, REF, HEAD, "prefix", Place(0, 0))
+        whole_example(reading, REF, HEAD, "prefix", ExamplePosition(0, 0))
 
 
 def test_figures_are_counts_over_the_stored_examples(run: StoredRun) -> None:
@@ -102,7 +102,7 @@ def test_a_dead_feature_has_no_figures(reading: Reading) -> None:
     page = feature_page(reading, FeatureRef(2, 80), None)
     assert (page.figures.n, page.figures.contributions, page.groups) == (0, (), ())
     with pytest.raises(NotFound):
-        feature_page(reading, FeatureRef(2, 80), None, whole=Place(1, 1))
+        feature_page(reading, FeatureRef(2, 80), None, whole=ExamplePosition(1, 1))
 
 
 def test_similar_features_are_those_stored(reading: Reading, run: StoredRun) -> None:

@@ -179,7 +179,7 @@ def test_a_run_that_is_not_live_is_not_seen_and_its_leftovers_go(engine):
 
 def count_runs(engine):
     with read_session(engine) as session:
-        of = (tables.Run, tables.RunReport, tables.Sae, tables.Head, tables.Feature)
+        of = (tables.RunRow, tables.RunReportRow, tables.SaeRow, tables.HeadRow, tables.FeatureRow)
         return {table.__tablename__: session.scalar(select(func.count()).select_from(table)) for table in of}
 
 
@@ -207,7 +207,7 @@ def test_vocabularies_are_shared_and_removed_with_their_last_run(engine):
             runs.add_vocabulary(session, run_id, "v2", b"other")
             runs.go_live(session, run_id, stored_runs.report())
         with read_session(engine) as session:
-            assert set(session.scalars(select(tables.Vocabulary.checksum))) == left
+            assert set(session.scalars(select(tables.VocabularyRow.checksum))) == left
 
 
 def test_equal_runs_give_equal_digests_whatever_the_way(make_store):
@@ -246,9 +246,9 @@ def test_the_digest_notices_any_other_value(make_sqlite_store):
             if change == "leftover":
                 runs.begin_run(session, "tiny", stored_runs.run_record())
             if change == "vocabulary":
-                session.query(tables.Vocabulary).update({"data": b"x"})
+                session.query(tables.VocabularyRow).update({"data": b"x"})
             if change == "score":
-                session.query(tables.HeadScore).filter_by(layer=1, head=1, name="entropy").update(
+                session.query(tables.HeadScoreRow).filter_by(layer=1, head=1, name="entropy").update(
                     {"value": 0.125}
                 )
         digests.add(table_digest(engine))

@@ -179,10 +179,10 @@ def test_a_lock_held_outside_is_waited_for_and_then_named(make_sqlite_store, mon
     outside.execute("BEGIN IMMEDIATE")
     start = time.monotonic()
     with pytest.raises(StoreBusy, match="another process"), write_session(engine) as session:
-        session.execute(select(tables.Run))
+        session.execute(select(tables.RunRow))
     assert 0.2 < time.monotonic() - start < 3
     with read_session(engine) as session:  # readers are not held up
-        assert session.scalars(select(tables.Run)).all() == []
+        assert session.scalars(select(tables.RunRow)).all() == []
     outside.execute("ROLLBACK")
     outside.close()
     stored_runs.publish(engine)
@@ -193,14 +193,14 @@ def test_writers_wait_for_each_other_and_lose_nothing(make_sqlite_store):
     engine = open_store(make_sqlite_store())
     with write_session(engine) as session:
         run_id = runs.begin_run(session, "tiny", stored_runs.run_record())
-        session.execute(update(tables.Run).values(n_tokens=0))
+        session.execute(update(tables.RunRow).values(n_tokens=0))
     faults = []
 
     def add():
         for _ in range(25):
             try:
                 with write_session(engine) as session:
-                    run = session.get_one(tables.Run, run_id)
+                    run = session.get_one(tables.RunRow, run_id)
                     run.n_tokens += 1
             except Exception as error:
                 faults.append(error)
@@ -211,27 +211,27 @@ def test_writers_wait_for_each_other_and_lose_nothing(make_sqlite_store):
     for thread in threads:
         thread.join()
     with read_session(engine) as session:
-        assert (faults, session.scalar(select(tables.Run.n_tokens))) == ([], 8 * 25)
+        assert (faults, session.scalar(select(tables.RunRow.n_tokens))) == ([], 8 * 25)
     engine.dispose()
 
 
 def test_a_read_session_cannot_write_and_the_next_write_can(engine):
     with pytest.raises((DBAPIError, AppError)), read_session(engine) as session:
-        session.execute(insert(tables.Atlas).values(slug="x"))
+        session.execute(insert(tables.AtlasRow).values(slug="x"))
     with write_session(engine) as session:
-        session.execute(insert(tables.Atlas).values(slug="x"))
+        session.execute(insert(tables.AtlasRow).values(slug="x"))
     with read_session(engine) as session:
-        assert session.scalars(select(tables.Atlas.slug)).all() == ["x"]
+        assert session.scalars(select(tables.AtlasRow.slug)).all() == ["x"]
 
 
 def test_a_read_session_sees_one_moment(engine):
     stored_runs.publish(engine)
     with read_session(engine) as session:
-        before = session.scalars(select(tables.Run.fingerprint)).all()
+        before = session.scalars(select(tables.RunRow.fingerprint)).all()
         stored_runs.publish(engine, fingerprint="f2")
-        assert session.scalars(select(tables.Run.fingerprint)).all() == before == ["f1"]
+        assert session.scalars(select(tables.RunRow.fingerprint)).all() == before == ["f1"]
     with read_session(engine) as session:
-        assert session.scalars(select(tables.Run.fingerprint)).all() == ["f2"]
+        assert session.scalars(select(tables.RunRow.fingerprint)).all() == ["f2"]
 
 
 def fill(session):
@@ -247,14 +247,14 @@ def test_a_full_disk_keeps_nothing_of_the_change(make_sqlite_store):
     with pytest.raises(OutOfSpace), write_session(engine) as session:
         fill(session)
     with read_session(engine) as session:
-        assert session.scalars(select(tables.Atlas)).all() == []
+        assert session.scalars(select(tables.AtlasRow)).all() == []
     engine.dispose()
 
 
 def test_a_store_without_tables_says_how_to_make_them(make_store):
     engine = open_store(make_store(tables=False))
     with pytest.raises(InvalidStore, match="head-atlas db upgrade"), read_session(engine) as session:
-        session.execute(select(tables.Run))
+        session.execute(select(tables.RunRow))
     engine.dispose()
 
 
@@ -262,12 +262,12 @@ def test_a_backup_of_a_store_in_use_is_whole(make_sqlite_store, tmp_path):
     engine = open_store(make_sqlite_store())
     stored_runs.publish(engine)
     with write_session(engine) as session:
-        session.execute(insert(tables.Atlas).values(slug="unfinished"))
+        session.execute(insert(tables.AtlasRow).values(slug="unfinished"))
         backup(engine, tmp_path / "copy.sqlite")
     copy = open_store(tmp_path / "copy.sqlite")
     check_store(copy)
     with read_session(copy) as session:
-        assert session.scalars(select(tables.Atlas.slug)).all() == ["tiny"]
+        assert session.scalars(select(tables.AtlasRow.slug)).all() == ["tiny"]
     with pytest.raises(InvalidStore, match="exists already"):
         backup(engine, tmp_path / "copy.sqlite")
     copy.dispose()
@@ -371,17 +371,17 @@ def test_a_refusal_by_postgres_says_why(locked_user):
 def test_connections_that_the_server_has_dropped_are_replaced(make_postgres_store):
     engine = open_store(make_postgres_store())
     with read_session(engine) as session:
-        session.execute(select(tables.Run))
+        session.execute(select(tables.RunRow))
     other = open_store(engine.url.render_as_string(hide_password=False))
     drop = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
     with other.connect() as connection:
         connection.execute(text(f"{drop} AND pid <> pg_backend_pid()"))
     with read_session(engine) as session:
-        session.execute(select(tables.Run))
+        session.execute(select(tables.RunRow))
         with other.connect() as connection:  # and in the middle of a transaction: one sentence
             connection.execute(text(f"{drop} AND pid <> pg_backend_pid()"))
         with pytest.raises(DBAPIError) as caught:
-            session.execute(select(tables.Run))
+            session.execute(select(tables.RunRow))
     assert caught.value.connection_invalidated
     other.dispose()
     engine.dispose()
@@ -393,9 +393,9 @@ def test_a_row_lock_on_postgres_is_waited_for_and_then_named(make_postgres_store
     engine = open_store(make_postgres_store())
     stored_runs.publish(engine)
     with write_session(engine) as first:
-        first.execute(select(tables.Atlas).with_for_update())
+        first.execute(select(tables.AtlasRow).with_for_update())
         with pytest.raises(StoreBusy), write_session(engine) as second:
-            second.execute(select(tables.Atlas).with_for_update())
+            second.execute(select(tables.AtlasRow).with_for_update())
     engine.dispose()
 
 

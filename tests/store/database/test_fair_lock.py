@@ -8,7 +8,7 @@ import pytest
 from app.errors import StoreBusy
 from app.store.database import sqlite
 from app.store.database.engine import open_store, write_session
-from app.store.database.fair_lock import Turns
+from app.store.database.fair_lock import FairLock
 
 
 def in_a_queue(turns, names, done):
@@ -30,7 +30,7 @@ def in_a_queue(turns, names, done):
 
 
 def test_turns_come_in_the_order_they_were_asked_for():
-    turns, done = Turns(10), []
+    turns, done = FairLock(10), []
     with turns:
         threads = in_a_queue(turns, "abcdefgh", done)
         assert done == []
@@ -42,7 +42,7 @@ def test_turns_come_in_the_order_they_were_asked_for():
 
 
 def test_one_at_a_time():
-    turns, inside, most = Turns(10), 0, 0
+    turns, inside, most = FairLock(10), 0, 0
 
     def work():
         nonlocal inside, most
@@ -62,7 +62,7 @@ def test_one_at_a_time():
 
 
 def test_who_waits_too_long_leaves_the_queue():
-    turns, done = Turns(0.1), []
+    turns, done = FairLock(0.1), []
     with turns:
         start = time.monotonic()
         with pytest.raises(StoreBusy, match="try again"), turns:
@@ -75,7 +75,7 @@ def test_who_waits_too_long_leaves_the_queue():
 
 
 def test_a_change_that_fails_gives_its_turn_back():
-    turns = Turns(0.1)
+    turns = FairLock(0.1)
     with pytest.raises(ZeroDivisionError), turns:
         raise ZeroDivisionError
     with turns:

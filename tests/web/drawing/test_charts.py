@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.domain.refs import HeadRef
 from app.domain.tokens import Vocabulary
-from app.services.examples.models import Cell, Pair, Strip, TokenLogit
+from app.services.examples.models import Cell, Pair, TextWindow, TokenLogit
 from app.services.sheet.models import LayerLine, PublishedRoles
 from app.web.drawing import charts
 from app.web.drawing import display_names as labels
@@ -210,7 +210,10 @@ def test_every_token_is_inert_and_titled() -> None:
 def test_any_bytes_are_inert_in_a_strip(token: bytes, value: float, matched: bool) -> None:
     view = Vocabulary.from_tokens([token], []).view(0)
     cell = Cell(0, view.text, view, value, matched)
-    for html in (reads_html(Strip((cell,), (cell,)), 3.0), fires_html(Strip((cell,), (cell,)), 3.0)):
+    for html in (
+        reads_html(TextWindow((cell,), (cell,)), 3.0),
+        fires_html(TextWindow((cell,), (cell,)), 3.0),
+    ):
         tree = BeautifulSoup(html, "html.parser")
         assert {tag.name for tag in tree.find_all(True)} <= {"u", "i", "b"}
         assert {name for tag in tree.find_all(True) for name in tag.attrs} <= {"class", "title", "data-v"}
@@ -235,24 +238,24 @@ def _cells(*texts: str, value: float | None = None) -> tuple[Cell, ...]:
 
 
 def test_a_token_says_no_more_than_it_needs() -> None:
-    strip = Strip(_cells("a", " b"), _cells("c", "\n", value=1.0))
+    strip = TextWindow(_cells("a", " b"), _cells("c", "\n", value=1.0))
     assert fires_html(strip, 2.0) == (
         '<b><i>a</i><u class="pk" title="#0"> b</u></b>'
         '<i><i class="wr3" data-v="1.00">c</i><i class="wr3" data-v="1.00"><b>↵</b></i></i>'
     )
     # Text that the model had not read is grey, but keeps its values.
     assert '<i><i data-v="1.00">c</i>' in fires_html(strip, 2.0, grey_after=True)
-    long = Strip(_cells("x" * 30), ())
+    long = TextWindow(_cells("x" * 30), ())
     assert f'title="token 0: “{"x" * 30}”"' in fires_html(long, 2.0)
 
 
 def test_lighter_text_is_the_nearest_to_the_hinge() -> None:
     words = [f" {letter * 5}" for letter in "abcdefghij"]
-    whole = Strip(_cells(*words), _cells(*words))
-    pair = lighter(Pair(None, whole, Strip((), ())))  # type: ignore[arg-type]
+    whole = TextWindow(_cells(*words), _cells(*words))
+    pair = lighter(Pair(None, whole, TextWindow((), ())))  # type: ignore[arg-type]
     assert [cell.text for cell in pair.reads.before] == words[-5:]
     assert [cell.text for cell in pair.reads.after] == words[:4]
-    assert pair.fires == Strip((), ())
+    assert pair.fires == TextWindow((), ())
 
 
 def test_chips_that_a_line_cannot_show_are_not_sent() -> None:

@@ -6,7 +6,7 @@ from starlette.testclient import TestClient
 
 from app.store.atlas.writes import find_live_run
 from app.store.database.engine import open_store, write_session
-from app.store.tables.atlas import Run
+from app.store.tables.atlas import RunRow
 from tests.support.annotated_atlas import NOW
 from tests.support.html_forms import HEAD, page_of, press
 from tests.support.logins import add_people, logged_in, team_app
@@ -168,5 +168,5 @@ def test_d18_an_edit_that_is_left_holds_nothing_up(store):
     engine = open_store(store)
     with write_session(engine) as session:
         assert find_live_run(session, "tiny")
-        assert "lock" not in " ".join(Run.metadata.tables)
+        assert "lock" not in " ".join(RunRow.metadata.tables)
     engine.dispose()

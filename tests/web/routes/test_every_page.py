@@ -19,7 +19,7 @@ from app.services.atlas.models import AtlasPage, IndexPage
 from app.services.compare.models import ComparePage
 from app.services.features.figure_models import WholeExample
 from app.services.features.models import FeaturePage, LayerPage
-from app.services.heads.models import FeatureRow, HeadPage
+from app.services.heads.models import HeadFeatureRow, HeadPage
 from app.services.search.models import SearchPage
 from app.store.atlas.progress import report_progress
 from app.store.database.engine import open_store, write_session
@@ -73,7 +73,7 @@ TEMPLATES = {
     "pages/error.html": ErrorPage,
     "pages/docs.html": DocsPage,
     "partials/error.html": ErrorPage,
-    "partials/feature_row.html": FeatureRow,
+    "partials/feature_row.html": HeadFeatureRow,
     "partials/head_card.html": HeadCard,
     "partials/whole_example.html": WholeExample,
 }
