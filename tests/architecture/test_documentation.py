@@ -55,13 +55,17 @@ def test_every_document_can_be_reached_from_the_readme():
 
 
 def test_decisions_are_numbered_and_have_a_status():
-    decisions = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    decisions = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+    index = (ROOT / "docs" / "decisions" / "README.md").read_text("utf-8")
     assert len(decisions) >= 3
     for number, path in enumerate(decisions, start=1):
         assert re.fullmatch(rf"{number:04}-[a-z0-9-]+\.md", path.name)
         text = path.read_text("utf-8")
         assert text.startswith(f"# {number}. ")
         assert re.search(r"^Status: (proposed|accepted|superseded)", text, re.MULTILINE)
+        assert "\n## Why this needed a decision\n" in text
+        assert "\n## What was decided\n" in text
+        assert f"| {number} | [{text.partition('. ')[2].partition(chr(10))[0]}]({path.name})" in index
 
 
 def test_the_make_targets_that_documents_name_exist():
