@@ -96,3 +96,35 @@ def test_the_changelog_has_a_place_for_the_next_release():
     headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
     assert headings[0] == "Unreleased"
     assert headings[1:] == [] or version in headings[1]
+
+
+def test_the_modules_and_functions_that_the_walks_name_exist():
+    walks = (ROOT / "docs" / "architecture.md").read_text("utf-8").partition("## Four walks")[2]
+    named = re.findall(r"`([a-z_]+(?:/[a-z_]+)+)(?:\.(\w+))?`", walks)
+    assert len(named) > 30
+    missing = [f"{module}.{name}" for module, name in named if not _defines(module, name)]
+    assert missing == []
+    assert not _defines("precompute/shard", "no_such_function")
+    assert not _defines("precompute/no_such_module", "")
+
+
+def _defines(module: str, name: str) -> bool:
+    """Whether app/`module` is a package or a module, and defines the class or function `name`, if one is given."""
+    path = ROOT / "app" / module
+    if not name:
+        return path.is_dir() or path.with_suffix(".py").is_file()
+    source = path.with_suffix(".py")
+    return (
+        source.is_file() and re.search(rf"^(def|class) {name}\b", source.read_text("utf-8"), re.M) is not None
+    )
+
+
+def test_the_files_that_documents_name_exist():
+    """Decisions and the changelog are history: what they name may have moved."""
+    for document in DOCUMENTS:
+        if document.name == "CHANGELOG.md" or "decisions" in document.parts:
+            continue
+        paths = re.findall(
+            r"`((?:app|tests|frontend|scripts|benchmarks|docs)/[\w/.-]+)`", document.read_text("utf-8")
+        )
+        assert [path for path in paths if not (ROOT / path).exists()] == [], relative(document)
