@@ -105,19 +105,38 @@ def newest_elsewhere(session: Session, slug: str, name: str, limit: int) -> list
 
 
 def findings_of(session: Session, slug: str, *heads: HeadRef, limit: int = 50) -> list[HeadFinding]:
-    """What experiments that are done found of the heads, newest first; `limit` is of findings for each head."""
-    places = tuple_(ExperimentHeadRow.layer, ExperimentHeadRow.head)
-    query = (
-        select(ExperimentRow, AtlasRow.slug, ExperimentHeadRow)
-        .join(AtlasRow, AtlasRow.id == ExperimentRow.atlas_id)
-        .join(ExperimentHeadRow, ExperimentHeadRow.experiment_id == ExperimentRow.id)
-        .where(AtlasRow.slug == slug, places.in_([(head.layer, head.head) for head in heads]))
-        .order_by(ExperimentRow.created_at.desc(), ExperimentRow.id)
+    """The newest `limit` findings of finished experiments on each of the heads; newest first over all heads."""
+    newest_first = (ExperimentRow.created_at.desc(), ExperimentRow.id)
+    place = func.row_number().over(
+        partition_by=(ExperimentHeadRow.layer, ExperimentHeadRow.head), order_by=newest_first
     )
-    rows = session.execute(query.limit(limit * len(heads)))
+    ranked = (
+        select(
+            ExperimentHeadRow.experiment_id,
+            ExperimentHeadRow.layer,
+            ExperimentHeadRow.head,
+            ExperimentHeadRow.finding,
+            place.label("place"),
+        )
+        .join(ExperimentRow, ExperimentRow.id == ExperimentHeadRow.experiment_id)
+        .join(AtlasRow, AtlasRow.id == ExperimentRow.atlas_id)
+        .where(
+            AtlasRow.slug == slug,
+            tuple_(ExperimentHeadRow.layer, ExperimentHeadRow.head).in_(
+                [(head.layer, head.head) for head in heads]
+            ),
+        )
+        .subquery()
+    )
+    query = (
+        _SELECT.add_columns(ranked.c.layer, ranked.c.head, ranked.c.finding)
+        .join(ranked, ranked.c.experiment_id == ExperimentRow.id)
+        .where(ranked.c.place <= limit)
+        .order_by(*newest_first, ranked.c.layer, ranked.c.head)
+    )
     return [
-        HeadFinding(_record(row, atlas), HeadRef(found.layer, found.head), found.finding)
-        for row, atlas, found in rows
+        HeadFinding(_record(row, atlas), HeadRef(layer, head), sentence)
+        for row, atlas, layer, head, sentence in session.execute(query)
     ]
 
 

@@ -113,6 +113,32 @@ def test_the_findings_of_a_head_are_the_newest_first(store):
     assert not any("result" in query for query in queries)
 
 
+def test_a_head_with_many_findings_leaves_those_of_others_their_places(store):
+    busy, quiet = HeadRef(2, 1), HeadRef(2, 0)
+
+    def finish_with(hours, *heads):
+        asked = replace(REQUEST, seed=100 + hours)
+        begin(store, asked, NOON + timedelta(hours=hours))
+        with write_session(store) as session:
+            experiments.finish(session, asked.id, 1.0, "x", dict.fromkeys(heads, str(hours)), RESULT)
+
+    for hours in (0, 1, 2):
+        finish_with(hours, busy, quiet)
+    for hours in range(3, 8):
+        finish_with(hours, busy)
+    with read_session(store) as session:
+        found = experiments.findings_of(session, "tiny", busy, quiet, limit=2)
+        three = experiments.findings_of(session, "tiny", quiet, busy, limit=3)
+    assert [(one.head, one.finding) for one in found] == [
+        (busy, "7"),
+        (busy, "6"),
+        (quiet, "2"),
+        (quiet, "1"),
+    ]
+    assert [one.finding for one in three if one.head == quiet] == ["2", "1", "0"]
+    assert [one.finding for one in three if one.head == busy] == ["7", "6", "5"]
+
+
 def test_an_experiment_belongs_to_its_atlas(store):
     publish(store, "other")
     begin(store)
