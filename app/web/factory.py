@@ -15,6 +15,7 @@ from app.store.database.engine import open_store
 from app.web import error_pages
 from app.web.dependencies import Access, AppContext
 from app.web.guards.body_limits import BodyLimits
+from app.web.guards.compression import Compression
 from app.web.guards.headers import AllowedHosts, HeadAsGet, SecurityHeaders, host_name
 from app.web.guards.origins import SameOrigin
 from app.web.render import Renderer
@@ -83,6 +84,9 @@ class VersionedStaticFiles(StaticFiles):
         response = await super().get_response(path, scope)
         versioned = scope["query_string"].startswith(b"v=")
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if versioned else "no-cache"
+        if "etag" in response.headers:
+            # Weak: the same file goes out compressed and plain, byte by byte two things.
+            response.headers["ETag"] = f"W/{response.headers['etag'].removeprefix('W/')}"
         return response
 
 
@@ -126,7 +130,8 @@ def create_app(settings: Settings, strangers: bool = False) -> FastAPI:
     for resource in PAGES:
         app.include_router(resource.pages)
     install_openapi(app)
-    # The last one added is the outermost.
+    # The last one added is the outermost. Compression is inside HeadAsGet, so that HEAD tells the size GET would send.
+    app.add_middleware(Compression)
     app.add_middleware(HeadAsGet)
     app.add_middleware(BodyLimits)
     app.add_middleware(SameOrigin, public_url=settings.public_url)

@@ -1,6 +1,5 @@
-"""What a head's page weighs: under 100,000 bytes, and under 25,000 compressed, whatever is annotated and shown."""
+"""What atlas and head pages weigh as they are sent, compressed, whatever is annotated and shown."""
 
-import gzip
 import re
 
 import pytest
@@ -17,9 +16,9 @@ from app.store.database.engine import open_store, read_session
 from tests.support.annotated_atlas import NOW
 from tests.support.annotated_site import annotate
 from tests.support.logins import add_people, logged_in, team_app
+from tests.support.response_sizes import MAX_HTML, MAX_SCRIPTS, MAX_STYLES, sent_bytes
 from tests.support.run_data import Shape, make_run, publish
 
-MAX_HTML, MAX_COMPRESSED = 100_000, 25_000
 FAMILIES = ("IN", "MT", "LX", "CX", "GR", "CO", "unclear", "IN", "LX")
 VIEWS = ("", "?k=20", "?k=20&rank=fve&align=token")
 
@@ -54,10 +53,30 @@ def test_annotated_head_pages_stay_light(annotated):
     client, heads = annotated
     for ref in heads:
         for view in VIEWS:
-            page = client.get(f"/tiny/heads/{ref}{view}")
-            assert page.status_code == 200
-            assert len(page.content) < MAX_HTML, (ref, view)
-            assert len(gzip.compress(page.content, 6)) < MAX_COMPRESSED, (ref, view)
+            assert len(sent_bytes(client, f"/tiny/heads/{ref}{view}")) <= MAX_HTML, (ref, view)
+
+
+def test_atlas_pages_stay_light(annotated, store):
+    client, _ = annotated
+    engine = open_store(store)
+    publish(
+        engine, make_run("wide", 4, Shape(n_layers=30, n_heads=12, sae_layers=(1,), features_per_layer=24))
+    )
+    engine.dispose()
+    for page in ("/tiny", "/tiny?colour=groups", "/wide", "/wide?colour=type&order=value"):
+        assert len(sent_bytes(client, page)) <= MAX_HTML, page
+
+
+@pytest.mark.parametrize("page", ["/tiny", "/tiny/heads/L0H1", "/tiny/features/L0F1", "/tiny/annotations"])
+def test_styles_and_scripts_of_a_page_stay_light(annotated, page):
+    client, _ = annotated
+    soup = BeautifulSoup(client.get(page).text, "html.parser")
+    styles = [link["href"] for link in soup.select("link[rel=stylesheet]")]
+    scripts = [script["src"] for script in soup.select("script[src]")]
+    assert len(styles) >= 2
+    assert len(scripts) >= 3
+    assert sum(len(sent_bytes(client, address)) for address in styles) <= MAX_STYLES
+    assert sum(len(sent_bytes(client, address)) for address in scripts) <= MAX_SCRIPTS
 
 
 def test_a_row_costs_the_same_whatever_groups_there_are(annotated):
