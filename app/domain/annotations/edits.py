@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from app.domain.annotations.fields import field_specs
 from app.domain.annotations.records import EvidenceLink, FeatureLabel, Group, HeadAnnotation
 from app.domain.annotations.roles import normalised, suggested_family
 from app.domain.refs import FeatureRef
@@ -59,11 +60,9 @@ def drop_evidence(content: HeadAnnotation, number: int) -> HeadAnnotation:
     return replace(content, evidence=tuple(kept))
 
 
-_SINGLE = ("notes", "override", "override_reason", "confidence", "knew_before", "surprising", "ranking", "k")
-
-
 def take_theirs(mine: HeadAnnotation, theirs: HeadAnnotation, names: Sequence[str]) -> HeadAnnotation:
     """Mine, with theirs of the named fields, features and groups: as the clashes of a merge name them."""
+    specs = field_specs(HeadAnnotation)
     for name in names:
         if name.startswith("group "):
             found = group_named(theirs, name.removeprefix("group "))
@@ -71,7 +70,7 @@ def take_theirs(mine: HeadAnnotation, theirs: HeadAnnotation, names: Sequence[st
                 found if found and normalised(g.name) == normalised(found.name) else g for g in mine.groups
             )
             mine = replace(mine, groups=tuple(groups))
-        elif name in _SINGLE:
+        elif name in specs and not specs[name].merged_by_part:
             mine = replace(mine, **{name: getattr(theirs, name)})
         else:
             mine = _take_label(mine, theirs, name)

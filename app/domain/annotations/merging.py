@@ -1,15 +1,14 @@
 """Merging two states of a record that grew from one: field by field, feature by feature, nothing dropped."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from app.domain.annotations.fields import field_specs
 from app.domain.annotations.records import Content, FeatureLabel, FeatureNote, Group, HeadAnnotation
 from app.domain.annotations.roles import normalised
 from app.domain.refs import FeatureRef
 
 T = TypeVar("T")
-# These merge part by part; every other field is one value.
-_BY_PART = ("groups", "labels", "roles", "evidence")
 
 
 @dataclass(frozen=True)
@@ -33,10 +32,10 @@ def merge(base: Content, mine: Content, theirs: Content) -> Merged:
     """Three-way merge. `base` is what mine started from. Raises ValueError for contents of two kinds."""
     clashes: list[Clash] = []
     values: dict[str, Any] = {}
-    for field in fields(mine):
-        if field.name not in _BY_PART:
-            old, ours, other = (getattr(side, field.name, None) for side in (base, mine, theirs))
-            values[field.name] = _choose(field.name, old, ours, other, clashes)
+    for name, spec in field_specs(type(mine)).items():
+        if not spec.merged_by_part:
+            old, ours, other = (getattr(side, name, None) for side in (base, mine, theirs))
+            values[name] = _choose(name, old, ours, other, clashes)
     match base, mine, theirs:
         case FeatureNote(), FeatureNote(), FeatureNote():
             return Merged(FeatureNote(**values), tuple(clashes))

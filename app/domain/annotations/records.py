@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
+from app.domain.annotations.fields import FieldSpec
 from app.domain.annotations.head_types import HEAD_TYPES, HeadType, Label, Mark, TypeFromGroups, classify
 from app.domain.annotations.note_text import check_name, check_text
 from app.domain.annotations.roles import ABSTRACTIONS, FAMILIES, Abstraction, Family, find_role, normalised
@@ -65,18 +66,39 @@ class EvidenceLink:
 class HeadAnnotation:
     """One annotator's view of one head. `labels` are the features that were shown, strongest first."""
 
-    groups: tuple[Group, ...] = ()
-    labels: tuple[FeatureLabel, ...] = ()
-    ranking: Ranking = "decoder_weight"
-    k: int = DEFAULT_K
-    roles: tuple[str, ...] = ()
-    override: HeadType | None = None
-    override_reason: str = ""
-    confidence: int | None = None
-    knew_before: KnewBefore | None = None
-    surprising: bool = False
-    notes: str = ""
-    evidence: tuple[EvidenceLink, ...] = ()
+    groups: Annotated[
+        tuple[Group, ...],
+        FieldSpec("json", 2, "groups", "Judgement", "top k", merged_by_part=True, part_words="group"),
+    ] = ()
+    labels: Annotated[
+        tuple[FeatureLabel, ...], FieldSpec("json", 3, "labels", "Groups", merged_by_part=True)
+    ] = ()
+    ranking: Annotated[Ranking, FieldSpec("text", 11, "ranking", "Groups")] = "decoder_weight"
+    k: Annotated[int, FieldSpec("number", 12, "features counted", "Groups", "k")] = DEFAULT_K
+    roles: Annotated[
+        tuple[str, ...],
+        FieldSpec("names", 1, "roles", "Judgement", merged_by_part=True, part_words="role"),
+    ] = ()
+    override: Annotated[
+        HeadType | None,
+        FieldSpec("choice", 4, "head type, overridden", "Judgement", "override", HEAD_TYPES, "head type"),
+    ] = None
+    override_reason: Annotated[
+        str, FieldSpec("text", 5, "reason for the override", "Judgement", "override reason")
+    ] = ""
+    confidence: Annotated[int | None, FieldSpec("optional_number", 6, "confidence", "About it", "conf.")] = (
+        None
+    )
+    knew_before: Annotated[
+        KnewBefore | None,
+        FieldSpec("choice", 7, "knew it before", "About it", "knew", KNEW_BEFORE, "answer"),
+    ] = None
+    surprising: Annotated[bool, FieldSpec("flag", 8, "surprising", "About it")] = False
+    notes: Annotated[str, FieldSpec("text", 9, "notes", "About it")] = ""
+    evidence: Annotated[
+        tuple[EvidenceLink, ...],
+        FieldSpec("json", 10, "evidence", "Evidence", merged_by_part=True, part_words="evidence"),
+    ] = ()
 
     @property
     def computed(self) -> TypeFromGroups:
@@ -97,8 +119,8 @@ class HeadAnnotation:
 class FeatureNote:
     """One annotator's short label and note of one feature."""
 
-    label: str = ""
-    note: str = ""
+    label: Annotated[str, FieldSpec("text", 1, "label")] = ""
+    note: Annotated[str, FieldSpec("text", 2, "note")] = ""
 
 
 Content = HeadAnnotation | FeatureNote

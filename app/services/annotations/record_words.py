@@ -1,8 +1,8 @@
 """Stored records as pages show them: revisions, evidence, clashes and changes in words."""
 
-from dataclasses import fields
 from typing import cast
 
+from app.domain.annotations.fields import field_specs
 from app.domain.annotations.head_types import HEAD_TYPE_NAMES
 from app.domain.annotations.merging import Clash
 from app.domain.annotations.records import (
@@ -16,13 +16,6 @@ from app.domain.annotations.records import (
 from app.domain.refs import FeatureRef, InvalidReference
 from app.services.annotations.models import AnnotationRecord, Change, ClashView, EvidenceView, NoteView
 
-FIELD_WORDS = {
-    "override": "head type, overridden",
-    "override_reason": "reason for the override",
-    "knew_before": "knew it before",
-    "k": "features counted",
-    "ranking": "ranking",
-}
 _RANKING_WORDS: dict[str, str] = {"decoder_weight": "decoder weight", "fve": "FVE"}
 NOTHING, NO_LABEL = "nothing", "no label"  # how changes() says what is not there
 Parts = tuple[object, ...]
@@ -69,7 +62,9 @@ def evidence_view(link: EvidenceLink) -> EvidenceView:
 
 
 def clash_view(clash: Clash) -> ClashView:
-    words = FIELD_WORDS.get(clash.field, clash.field.replace("_", " "))
+    """A clash names a field, a feature, or `group` with its name: only fields have other words."""
+    spec = (field_specs(HeadAnnotation) | field_specs(FeatureNote)).get(clash.field)
+    words = spec.words if spec else clash.field.replace("_", " ")
     return ClashView(
         clash.field, words, in_words(clash.field, clash.mine), in_words(clash.field, clash.theirs)
     )
@@ -100,15 +95,14 @@ def in_words(field: str, value: object) -> str:
 def changes(before: HeadAnnotation, after: HeadAnnotation) -> tuple[Change, ...]:
     """Every difference, part by part: labels by feature, groups and roles by name."""
     found: list[Change] = []
-    for field in fields(after):
-        old, new = getattr(before, field.name), getattr(after, field.name)
+    for name, spec in field_specs(HeadAnnotation).items():
+        old, new = getattr(before, name), getattr(after, name)
         if old == new:
             continue
         if isinstance(new, tuple):
-            found.extend(_part_changes(field.name, cast(Parts, old), cast(Parts, new)))
+            found.extend(_part_changes(name, cast(Parts, old), cast(Parts, new)))
         else:
-            words = FIELD_WORDS.get(field.name, field.name.replace("_", " "))
-            found.append(Change(words, in_words(field.name, old), in_words(field.name, new)))
+            found.append(Change(spec.words, in_words(name, old), in_words(name, new)))
     return tuple(found)
 
 
@@ -120,11 +114,8 @@ def _part_changes(field: str, before: Parts, after: Parts) -> list[Change]:
         if field == "labels":
             texts = [NO_LABEL if text == NOTHING else text for text in texts]
         if texts[0] != texts[1]:
-            found.append(Change(f"{_PARTS[field]} {key}", *texts))
+            found.append(Change(f"{field_specs(HeadAnnotation)[field].part_words} {key}", *texts))
     return found
-
-
-_PARTS = {"labels": "", "groups": "group", "roles": "role", "evidence": "evidence"}
 
 
 def _key(part: object) -> str:

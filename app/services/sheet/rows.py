@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
+from app.domain.annotations.fields import Kind, field_specs, sheet_columns
 from app.domain.annotations.json_form import content_to_json, head_from_json
 from app.domain.annotations.records import Content, FeatureNote, HeadAnnotation, Revision
 from app.domain.annotations.roles import find_role
@@ -34,21 +35,8 @@ DERIVED = (
 )
 # Whether others' settled types of the head are the same. `single` is asked for, and an empty cell.
 AGREEMENTS = ("agree", "differs", "single")
-HEAD_CONTENT = (
-    "roles",
-    "groups",
-    "labels",
-    "override",
-    "override_reason",
-    "confidence",
-    "knew_before",
-    "surprising",
-    "notes",
-    "evidence",
-    "ranking",
-    "k",
-)
-NOTE_CONTENT = ("label", "note")
+HEAD_CONTENT = sheet_columns(HeadAnnotation)
+NOTE_CONTENT = sheet_columns(FeatureNote)
 # What a column of a sheet made by hand may be read as.
 CONTENT_COLUMNS = (*HEAD_KEY, "status", *HEAD_CONTENT)
 HEAD_COLUMNS = (*HEAD_KEY, *STATE, *DERIVED, *HEAD_CONTENT, *PROVENANCE)
@@ -176,7 +164,7 @@ def _pairs(content: HeadAnnotation) -> list[tuple[Any, Any]]:
 
 
 def _read(name: str, text: str) -> Any:
-    return _READERS.get(name, lambda _name, cell: cell)(name, text)
+    return _READERS[field_specs(HeadAnnotation)[name].kind](name, text)
 
 
 def _read_json(name: str, text: str) -> Any:
@@ -222,14 +210,12 @@ def _read_roles(_name: str, text: str) -> list[str]:
     return [find_role(name).name for name in names if name]
 
 
-_READERS: dict[str, Callable[[str, str], Any]] = {
-    "roles": _read_roles,
-    "groups": _read_json,
-    "labels": _read_json,
-    "evidence": _read_json,
-    "confidence": lambda name, text: read_number(name, text) if text.strip() else None,
-    "k": read_number,
-    "surprising": read_flag,
-    "override": lambda _name, text: text.strip() or None,
-    "knew_before": lambda _name, text: text.strip() or None,
+_READERS: dict[Kind, Callable[[str, str], Any]] = {
+    "text": lambda _name, text: text,
+    "number": read_number,
+    "optional_number": lambda name, text: read_number(name, text) if text.strip() else None,
+    "flag": read_flag,
+    "choice": lambda _name, text: text.strip() or None,
+    "names": _read_roles,
+    "json": _read_json,
 }

@@ -4,34 +4,42 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby, pairwise
 
+from app.domain.annotations.fields import field_specs
 from app.domain.annotations.head_types import HEAD_TYPE_NAMES, HEAD_TYPES, HeadType
+from app.domain.annotations.records import HeadAnnotation
 from app.services.rollups.agreement import TypePair
 from app.services.sheet.models import LayerLine
+from app.services.sheet.rows import PROVENANCE, STATE
 from app.services.sheet.selection import DEFAULT_COLUMNS, SheetView
 
+# Headings of columns that are no field of the annotation; those say their own.
 COLUMN_NAMES = {
     "annotator": "by",
-    "groups": "top k",
-    "head_type": "head type",
-    "largest_group": "largest group",
     "n_groups": "groups",
-    "confidence": "conf.",
-    "knew_before": "knew",
     "new_groups": "new",
     "n_evidence": "claims",
     "agreement": "others",
     "updated_at": "updated",
 }
+_SPECS = field_specs(HeadAnnotation)
+# What the page offers together: fields of the annotation, and what follows from them.
+_DERIVED_BY_SET = {
+    "Judgement": ("head_type", "computed_type", "provisional"),
+    "Groups": ("largest_group", "n_groups", "new_groups"),
+    "About it": ("agreement",),
+    "Evidence": ("n_evidence",),
+}
+
+
+def _column_set(title: str) -> tuple[str, ...]:
+    names = (name for name, spec in _SPECS.items() if spec.column_set == title)
+    return (*names, *_DERIVED_BY_SET[title])
+
+
 COLUMN_SETS = (
-    ("Record", ("status", "version", "updated_at", "author", "blind")),
-    (
-        "Judgement",
-        ("groups", "head_type", "computed_type", "provisional", "override", "override_reason", "roles"),
-    ),
-    ("Groups", ("largest_group", "n_groups", "new_groups", "labels", "ranking", "k")),
-    ("About it", ("confidence", "knew_before", "surprising", "notes", "agreement")),
-    ("Evidence", ("n_evidence", "evidence")),
-    ("Made with", ("run", "against_sae", "software")),
+    ("Record", STATE),
+    *((title, _column_set(title)) for title in _DERIVED_BY_SET),
+    ("Made with", PROVENANCE),
 )
 
 
@@ -42,6 +50,8 @@ def layer_blocks(layers: Sequence[LayerLine]) -> list[tuple[LayerLine, ...]]:
 
 
 def column_name(column: str) -> str:
+    if column in _SPECS:
+        return _SPECS[column].column_name or _SPECS[column].words
     return COLUMN_NAMES.get(column, column.replace("_", " "))
 
 

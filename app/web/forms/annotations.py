@@ -1,15 +1,14 @@
 """The annotation form as it is sent: fields to an annotation. What it says is checked where it is saved."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Depends, Request
 from starlette.datastructures import FormData
 
-from app.domain.annotations.head_types import HEAD_TYPES
+from app.domain.annotations.fields import FieldSpec, field_specs
 from app.domain.annotations.records import (
     DEFAULT_K,
-    KNEW_BEFORE,
     MAX_LABELS,
     EvidenceLink,
     FeatureLabel,
@@ -62,13 +61,8 @@ def read_head_form(form: FormData) -> SubmittedForm:
             ranking=_ranking(form, "ranking"),
             k=_counted(form),
             roles=tuple(find_role(name).name for name in _texts(form, "roles")),
-            override=_one_of(_text(form, "override"), HEAD_TYPES, "head type"),
-            override_reason=_text(form, "override_reason"),
-            confidence=_number(form, "confidence", 0) or None,
-            knew_before=_one_of(_text(form, "knew_before"), KNEW_BEFORE, "answer"),
-            surprising=bool(_text(form, "surprising")),
-            notes=_text(form, "notes"),
             evidence=_evidence(form),
+            **_single_values(form),
         ),
         base_version=_number(form, "base_version", 0),
         status=_status(form),
@@ -79,6 +73,22 @@ def read_head_form(form: FormData) -> SubmittedForm:
         suggested=_suggested(form, action, argument),
         key=_text(form, "key"),
     )
+
+
+def _single_values(form: FormData) -> dict[str, Any]:
+    """The fields of the annotation that are one field of the form, by how they are declared."""
+    readers: dict[str, Callable[[str, FieldSpec], Any]] = {
+        "text": lambda name, _: _text(form, name),
+        "flag": lambda name, _: bool(_text(form, name)),
+        "optional_number": lambda name, _: _number(form, name, 0) or None,
+        "choice": lambda name, spec: _one_of(_text(form, name), spec.choices, spec.choice_name),
+    }
+    specs = field_specs(HeadAnnotation)
+    return {
+        name: readers[spec.kind](name, spec)
+        for name, spec in specs.items()
+        if spec.kind in readers and name != "ranking"
+    }
 
 
 def _text(form: Mapping[str, Any], name: str, default: str = "") -> str:
