@@ -6,11 +6,12 @@ Positions and sequences count from 0 in the corpus as tokenised, BOS at position
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.numbers import Axes, ByHead, FeatureNumbers, HeadNumbers, HeadPartNumbers
 from app.domain.refs import FeatureRef, HeadRef
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -26,8 +27,8 @@ N_INTERVAL_EXAMPLES = 10
 class Histogram:
     """Counts between consecutive edges; len(edges) = len(counts) + 1."""
 
-    edges: NDArray[np.float64]
-    counts: NDArray[np.int64]
+    edges: Annotated[NDArray[np.float64], Axes("edges")]
+    counts: Annotated[NDArray[np.int64], Axes("bins")]
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,11 @@ class TokenLogits:
 
 @dataclass(frozen=True)
 class FveByHead:
-    """Fraction of the pre-activation's variance explained by each head, three definitions, each [heads]."""
+    """Fraction of the pre-activation's variance explained by each head, three definitions."""
 
-    covariance_share: NDArray[np.float64]
-    residual: NDArray[np.float64]
-    r_squared: NDArray[np.float64]
+    covariance_share: Annotated[NDArray[np.float64], Axes("heads")]
+    residual: Annotated[NDArray[np.float64], Axes("heads")]
+    r_squared: Annotated[NDArray[np.float64], Axes("heads")]
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Evidence:
     """How many of a feature's top examples show each behaviour through each head. Keys: evidence.KINDS."""
 
     n_examples: int
-    counts: dict[str, NDArray[np.int64]]  # kind -> [heads]
+    counts: dict[str, Annotated[NDArray[np.int64], Axes("heads")]]  # by kind
 
 
 @dataclass(frozen=True)
@@ -80,11 +81,11 @@ class SummedSources:
     dfa.sum(-1) + rest + bias = pre_activation.
     """
 
-    source: NDArray[np.int16]  # [n sources], -1 in unused slots
-    dfa: NDArray[np.float32]  # [n sources], 0 in unused slots
-    rest: NDArray[np.float32]  # [n]
-    prefix_length: NDArray[np.int16]  # [n] exact match before slot 0's source
-    prefix_length_fuzzy: NDArray[np.int16]  # [n]
+    source: Annotated[NDArray[np.int16], Axes("n sources")]  # -1 in unused slots
+    dfa: Annotated[NDArray[np.float32], Axes("n sources")]  # 0 in unused slots
+    rest: Annotated[NDArray[np.float32], Axes("n")]
+    prefix_length: Annotated[NDArray[np.int16], Axes("n")]  # exact match before slot 0's source
+    prefix_length_fuzzy: Annotated[NDArray[np.int16], Axes("n")]
 
 
 @dataclass(frozen=True)
@@ -96,19 +97,19 @@ class Examples:
     head_contribution.sum(-1) + bias = pre_activation. Unused slots have source -1 and dfa 0.
     """
 
-    sequence: NDArray[np.int32]  # [n]
-    position: NDArray[np.int32]  # [n]
-    activation: NDArray[np.float32]  # [n]
-    pre_activation: NDArray[np.float32]  # [n] from the encode path
-    bias: NDArray[np.float32]  # [n]
-    residual: NDArray[np.float32]  # [n] |sum DFA + bias - p| / sum |DFA|
-    head_contribution: NDArray[np.float32]  # [n heads]
-    source: NDArray[np.int16]  # [n heads sources]
-    dfa: NDArray[np.float32]  # [n heads sources]
-    dfa_rest: NDArray[np.float32]  # [n heads]
-    prefix_length: NDArray[np.int16]  # [n heads] exact match before slot 0's source
-    prefix_length_fuzzy: NDArray[np.int16]  # [n heads]
-    sequence_activations: NDArray[np.float16]  # [n context] the feature over the example's whole sequence
+    sequence: Annotated[NDArray[np.int32], Axes("n")]
+    position: Annotated[NDArray[np.int32], Axes("n")]
+    activation: Annotated[NDArray[np.float32], Axes("n")]
+    pre_activation: Annotated[NDArray[np.float32], Axes("n")]  # from the encode path
+    bias: Annotated[NDArray[np.float32], Axes("n")]
+    residual: Annotated[NDArray[np.float32], Axes("n")]  # |sum DFA + bias - p| / sum |DFA|
+    head_contribution: Annotated[NDArray[np.float32], Axes("n heads")]
+    source: Annotated[NDArray[np.int16], Axes("n heads sources")]
+    dfa: Annotated[NDArray[np.float32], Axes("n heads sources")]
+    dfa_rest: Annotated[NDArray[np.float32], Axes("n heads")]
+    prefix_length: Annotated[NDArray[np.int16], Axes("n heads")]  # exact match before slot 0's source
+    prefix_length_fuzzy: Annotated[NDArray[np.int16], Axes("n heads")]
+    sequence_activations: Annotated[NDArray[np.float16], Axes("n context")]  # over its whole sequence
     summed: SummedSources | None = None  # None: published before it was kept
 
     def __len__(self) -> int:
@@ -119,47 +120,35 @@ class Examples:
 class SimilarFeatures:
     """Stored features of the layer with the most similar decoder rows, largest cosine first."""
 
-    feature_index: NDArray[np.int64]  # [k]
-    cosine: NDArray[np.float32]  # [k]
+    feature_index: Annotated[NDArray[np.int64], Axes("k")]
+    cosine: Annotated[NDArray[np.float32], Axes("k")]
 
 
 @dataclass(frozen=True)
-class FeatureRecord:
+class FeatureRecord(FeatureNumbers, HeadPartNumbers[ByHead]):
     """Everything the store keeps about one feature. `examples` is None where they were not asked for."""
 
     ref: FeatureRef
-    n_active: int
-    density: float
-    mean_activation: float
-    max_activation: float
-    decoder_weight_norm: NDArray[np.float32]  # [heads]
-    decoder_weight_share: NDArray[np.float32]  # [heads]
     fve_active: FveByHead | None  # None: fewer than two active tokens, or no variance
     fve_all: FveByHead | None  # None too where the SAE scales its input per token
-    promoted: TokenLogits  # [20]
-    suppressed: TokenLogits  # [20]
-    head_promoted: TokenLogits  # [heads 10]
-    head_suppressed: TokenLogits  # [heads 10]
+    promoted: Annotated[TokenLogits, Axes("top")]
+    suppressed: Annotated[TokenLogits, Axes("top")]
+    head_promoted: Annotated[TokenLogits, Axes("heads top_of_head")]
+    head_suppressed: Annotated[TokenLogits, Axes("heads top_of_head")]
     logit_histogram: Histogram
     activation_histogram: Histogram
     evidence: Evidence
     groups: tuple[ExampleGroup, ...]
-    worst_residual: float
     examples: Examples | None = None
     similar: SimilarFeatures | None = None  # None: published before they were computed
-    # [heads] logit of the first promoted token through each head's slice; None: published before it was kept
-    first_logit_by_head: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
-class HeadRecord:
-    """One head's scores. The last three are None for a head of a layer without an SAE."""
+class HeadRecord(HeadNumbers):
+    """One head's scores, and its numbers about the features of its layer."""
 
     ref: HeadRef
     scores: dict[str, float]
-    concentration: float | None = None  # the head's largest decoder weight share among live features
-    rank_correlation: float | None = None  # Spearman, decoder weight share against FVE
-    top_overlap: int | None = None  # features in both top tens
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ class Finalizer:
             suppressed=_token_logits(whole.suppressed, place),
             head_promoted=_token_logits(logits.head_top, place),
             head_suppressed=_token_logits(logits.head_bottom, place),
-            first_logit_by_head=logits.first_by_head[place].numpy(force=True),
+            top_logit=logits.first_by_head[place].numpy(force=True),
             logit_histogram=Histogram(
                 whole.edges[place].numpy(force=True), whole.counts[place].numpy(force=True)
             ),
@@ -223,7 +223,13 @@ def _head_record(
     if rankings is None:
         return HeadRecord(ref, scores)
     correlation, overlap = rankings.agreement(ref.head)
-    return HeadRecord(ref, scores, rankings.concentration(ref.head), correlation, overlap)
+    return HeadRecord(
+        ref,
+        scores,
+        concentration=rankings.concentration(ref.head),
+        rank_correlation=correlation,
+        top_overlap=overlap,
+    )
 
 
 def copying_scores(model: LanguageModel) -> NDArray[np.float64]:

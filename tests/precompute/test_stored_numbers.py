@@ -170,10 +170,10 @@ def check_logits(feature: FeatureRecord, sae: SlowSae, model: Path, layer: int) 
     np.testing.assert_allclose(feature.promoted.logit, best[:n], **close)
     np.testing.assert_allclose(whole[feature.promoted.token_id], best[:n], **close)
     np.testing.assert_allclose(feature.suppressed.logit, best[::-1][:n], **close)
-    assert feature.first_logit_by_head is not None
+    assert feature.top_logit is not None
     first = [logits(part)[feature.promoted.token_id[0]] for part in by_head]
-    np.testing.assert_allclose(feature.first_logit_by_head, first, **close)
-    np.testing.assert_allclose(feature.first_logit_by_head.sum(), feature.promoted.logit[0], **close)
+    np.testing.assert_allclose(feature.top_logit, first, **close)
+    np.testing.assert_allclose(feature.top_logit.sum(), feature.promoted.logit[0], **close)
     for head in range(len(by_head)):
         ends = np.sort(logits(by_head[head]))[::-1]
         k = feature.head_promoted.logit.shape[1]

@@ -203,7 +203,7 @@ def make_feature(
         groups=groups,
         worst_residual=float(examples.residual.max()),
         examples=examples,
-        first_logit_by_head=(share * 4).astype(np.float32),
+        top_logit=(share * 4).astype(np.float32),
     )
 
 
@@ -306,7 +306,8 @@ def _head(rng: np.random.Generator, head: HeadRef, has_sae: bool) -> HeadRecord:
     scores["query_key_distance"] = float(rng.uniform(1, 40))
     if not has_sae:
         return HeadRecord(head, scores)
-    return HeadRecord(head, scores, float(rng.uniform(0.2, 0.5)), float(rng.uniform(-1, 1)), 7)
+    concentration, correlation = float(rng.uniform(0.2, 0.5)), float(rng.uniform(-1, 1))
+    return HeadRecord(head, scores, concentration=concentration, rank_correlation=correlation, top_overlap=7)
 
 
 def publish(engine: Engine, run: StoredRun) -> StoredRun:

@@ -96,7 +96,7 @@ def feature(
         groups=_groups(n) if ref.index % 5 else (),
         worst_residual=float(rng.random() * 1e-5),
         examples=examples(rng, n, n_heads, context),
-        first_logit_by_head=rng.random(n_heads, np.float32) if ref.index % 3 else None,
+        top_logit=rng.random(n_heads, np.float32) if ref.index % 3 else None,
     )
 
 
@@ -155,10 +155,15 @@ def heads(seed: int = 0) -> list[HeadRecord]:
     for layer in range(N_LAYERS):
         for head in range(N_HEADS):
             scores = {name: float(rng.random()) for name in ("previous_token", "induction", "entropy")}
-            rest = (
-                (float(rng.random()), float(rng.random()), 7) if layer in SAE_LAYERS else (None, None, None)
-            )
-            made.append(HeadRecord(HeadRef(layer, head), scores, *rest))
+            head_record = HeadRecord(HeadRef(layer, head), scores)
+            if layer in SAE_LAYERS:
+                head_record = replace(
+                    head_record,
+                    concentration=float(rng.random()),
+                    rank_correlation=float(rng.random()),
+                    top_overlap=7,
+                )
+            made.append(head_record)
     return made
 
 

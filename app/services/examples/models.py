@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from app.domain.numbers import FeatureNumbers, HeadPartNumbers
 from app.domain.refs import FeatureRef
 from app.domain.tokens import TokenView
 from app.services.reading.fields import DRAWN
@@ -123,20 +124,12 @@ class Bins:
 
 
 @dataclass(frozen=True)
-class FeatureThroughHead:
+class FeatureThroughHead(FeatureNumbers, HeadPartNumbers[float]):
     """One feature, seen through one head."""
 
     feature: Annotated[FeatureRef, "The feature"]
     rank: Annotated[int, "Place in this ranking of the head, from 1"]
     other_rank: Annotated[int, "Place in the other ranking of the head"]
-    decoder_weight_share: Annotated[
-        float, "Norm of the head's slice of the decoder row over the sum of all slices'"
-    ]
-    decoder_weight_norm: Annotated[float, "Norm of the head's slice of the decoder row"]
-    density: Annotated[float, "Share of counted tokens where the feature is active"]
-    n_active: Annotated[int, "Counted tokens where the feature is active"]
-    max_activation: Annotated[float, "Largest activation"]
-    mean_activation: Annotated[float, "Mean activation over active tokens"]
     fve: Annotated[Fve, "Fraction of variance explained by this head"]
     promoted: Annotated[tuple[TokenLogit, ...], "Tokens the whole feature promotes"]
     suppressed: Annotated[tuple[TokenLogit, ...], "Tokens the whole feature suppresses"]
@@ -151,7 +144,6 @@ class FeatureThroughHead:
     evidence_n: Annotated[int, "Top examples counted"]
     examples: Annotated[tuple[Example, ...], "The stored examples, strongest first, then by interval"]
     groups: Annotated[tuple[ActivationGroup, ...], "The groups of activation the examples come from"]
-    worst_residual: Annotated[float, "Largest residual over the stored examples"]
     shares_by_head: Annotated[tuple[float, ...], "Decoder weight share of every head of the layer"]
     fve_by_head: Annotated[tuple[float | None, ...], "FVE (covariance share, active tokens) of every head"]
     activation_histogram: Annotated[Bins, "Activations over active tokens"]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+from app.domain.numbers import FeatureNumbers, HeadPartNumbers
 from app.domain.records import SaeRecord
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.annotations.models import Citations, NotesPanel
@@ -20,22 +21,16 @@ from app.services.reading.fields import DRAWN
 
 
 @dataclass(frozen=True)
-class HeadShare:
+class HeadShare(HeadPartNumbers[float]):
     """One head's part in a feature."""
 
     head: Annotated[HeadRef, "The head"]
-    decoder_weight_norm: Annotated[float, "Norm of the head's slice of the decoder row"]
-    decoder_weight_share: Annotated[float, "That norm over the sum of all heads'"]
     fve: Annotated[Fve, "Fraction of variance explained by the head"]
     evidence_counts: Annotated[dict[str, int], "Top examples that show each behaviour through the head"]
-    top_logit: Annotated[
-        float | None,
-        "Logit of the feature's first promoted token through this head's slice; null in older runs",
-    ]
 
 
 @dataclass(frozen=True)
-class FeaturePage:
+class FeaturePage(FeatureNumbers):
     model: Annotated[str, "The atlas"]
     feature: Annotated[FeatureRef, "The feature"]
     run: Annotated[RunSummary, "The run the numbers come from"]
@@ -43,10 +38,6 @@ class FeaturePage:
     all_heads: Annotated[bool, "Whether the run kept the DFA of all heads, summed"]
     align: Annotated[Align, "What stands at the hinge: the end of the matched prefix, or the tokens", DRAWN]
     whole: Annotated[Pair | None, "The example whose whole text is shown, where one was asked for", DRAWN]
-    n_active: Annotated[int, "Counted tokens where the feature is active"]
-    density: Annotated[float, "n_active over counted tokens"]
-    max_activation: Annotated[float, "Largest activation"]
-    mean_activation: Annotated[float, "Mean activation over active tokens"]
     heads: Annotated[tuple[HeadShare, ...], "Every head's part in the feature"]
     promoted: Annotated[tuple[TokenLogit, ...], "Tokens the feature promotes"]
     suppressed: Annotated[tuple[TokenLogit, ...], "Tokens the feature suppresses"]
@@ -63,7 +54,6 @@ class FeaturePage:
     ]
     evidence_n: Annotated[int, "Top examples counted"]
     groups: Annotated[tuple[PairGroup, ...], "Examples with their text by group of activation"]
-    worst_residual: Annotated[float, "Largest residual over the stored examples"]
     dfa_maximum: Annotated[float, "Largest |DFA| of the chosen head, or of all, over the stored examples"]
     sae: Annotated[SaeRecord, "The layer's SAE"]
     similar: Annotated[tuple[SimilarFeature, ...], "Stored features with the most similar decoder rows"]

@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 
+from app.domain.numbers import FeatureNumbers, values_of
 from app.domain.records import ExampleGroup, FeatureRecord, SaeRecord
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
@@ -14,7 +15,8 @@ from app.services.examples.texts import make_example, make_pair
 from app.services.examples.through_head import view_through
 from app.services.features.figure_models import SimilarFeature, WholeExample
 from app.services.features.figures import example_figures, summed_evidence
-from app.services.features.models import FeatureListing, FeaturePage, HeadShare, LayerPage
+from app.services.features.head_shares import head_shares
+from app.services.features.models import FeatureListing, FeaturePage, LayerPage
 from app.services.reading.reading import Reading, check_head, sae_of
 from app.store.atlas.features import feature_neighbours, get_feature, get_features, list_features
 from app.store.atlas.reads import get_sequences
@@ -60,11 +62,7 @@ def feature_page(
         all_heads=record.examples is not None and record.examples.summed is not None,
         align=align,
         whole=None if whole is None else _whole(reading, record, index, align, whole),
-        n_active=record.n_active,
-        density=record.density,
-        max_activation=record.max_activation,
-        mean_activation=record.mean_activation,
-        heads=_heads(reading, record),
+        heads=head_shares(record),
         promoted=promoted,
         suppressed=parts.whole_logits(record.suppressed, vocabulary),
         head_promoted=parts.slice_logits(record.head_promoted, index, vocabulary),
@@ -74,7 +72,6 @@ def feature_page(
         evidence=_evidence(reading, record, index, sequences),
         evidence_n=record.evidence.n_examples,
         groups=_groups(reading, record, index, align, sequences),
-        worst_residual=record.worst_residual,
         dfa_maximum=parts.dfa_maximum(record, index),
         sae=sae,
         similar=_similar(reading, record),
@@ -82,6 +79,7 @@ def feature_page(
         n_layers=run.record.model.n_layers,
         previous=neighbours.previous,
         next=neighbours.next,
+        **values_of(FeatureNumbers, record),
     )
 
 
@@ -186,21 +184,6 @@ def _layer_sae(reading: Reading, layer: int) -> SaeRecord:
     if sae is None:
         raise NotFound(f"the atlas {reading.run.slug!r} has no SAE for layer {layer}")
     return sae
-
-
-def _heads(reading: Reading, record: FeatureRecord) -> tuple[HeadShare, ...]:
-    first = record.first_logit_by_head
-    return tuple(
-        HeadShare(
-            head=HeadRef(record.ref.layer, head),
-            decoder_weight_norm=float(record.decoder_weight_norm[head]),
-            decoder_weight_share=float(record.decoder_weight_share[head]),
-            fve=parts.make_fve(record, head),
-            evidence_counts=parts.evidence_counts(record.evidence, head),
-            top_logit=None if first is None else float(first[head]),
-        )
-        for head in range(reading.run.record.model.n_heads)
-    )
 
 
 def _n_shown(group: ExampleGroup) -> int:

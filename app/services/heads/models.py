@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+from app.domain.numbers import HeadNumbers
 from app.domain.records import Ranking, SaeRecord
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.annotations.models import Panel
@@ -17,7 +18,7 @@ from app.services.reading.scores import ScoreRank
 
 
 @dataclass(frozen=True)
-class HeadPage:
+class HeadPage(HeadNumbers):
     model: Annotated[str, "The atlas"]
     head: Annotated[HeadRef, "The head"]
     run: Annotated[RunSummary, "The run the numbers come from"]
@@ -33,11 +34,6 @@ class HeadPage:
     n_layers: Annotated[int, "Layers of the model"]
     n_heads: Annotated[int, "Heads in a layer"]
     sae: Annotated[SaeRecord | None, "The layer's SAE; null where the atlas has none"]
-    concentration: Annotated[float | None, "The head's largest decoder weight share among live features"]
-    rank_correlation: Annotated[
-        float | None, "Spearman correlation of decoder weight share and FVE over its features"
-    ]
-    top_overlap: Annotated[int | None, "Features that are in the top ten by both rankings"]
     standings: Annotated[tuple[ScoreRank, ...], "Each score among all heads", DRAWN]
     experiments: Annotated[tuple[HeadFinding, ...], "What experiments found of the head, newest first"] = ()
     annotation: Annotated[Panel | None, "The form beside it; null where nobody annotates", DRAWN] = None

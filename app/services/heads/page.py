@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from app.domain.numbers import FeatureNumbers, HeadNumbers, values_of, values_of_head
 from app.domain.records import FeatureRecord, RankedFeature, Ranking
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
@@ -64,11 +65,9 @@ def head_page(reading: Reading, question: HeadQuestion) -> HeadPage:
         n_layers=run.record.model.n_layers,
         n_heads=run.record.model.n_heads,
         sae=sae_of(run, ref.layer),
-        concentration=head.concentration,
-        rank_correlation=head.rank_correlation,
-        top_overlap=head.top_overlap,
         standings=standings_of(heads, ref),
         experiments=experiments_of(reading.session, run, ref, question.viewer),
+        **values_of(HeadNumbers, head),
     )
 
 
@@ -154,12 +153,6 @@ def _row(
         feature=record.ref,
         rank=place.rank,
         other_rank=place.other_rank,
-        decoder_weight_share=float(record.decoder_weight_share[head]),
-        decoder_weight_norm=float(record.decoder_weight_norm[head]),
-        density=record.density,
-        n_active=record.n_active,
-        max_activation=record.max_activation,
-        mean_activation=record.mean_activation,
         fve=parts.make_fve(record, head),
         promoted=parts.whole_logits(record.promoted, vocabulary),
         suppressed=parts.whole_logits(record.suppressed, vocabulary),
@@ -170,11 +163,12 @@ def _row(
         evidence_n=record.evidence.n_examples,
         examples=parts.make_examples(record, head),
         groups=tuple(parts.make_group(group) for group in record.groups),
-        worst_residual=record.worst_residual,
         shares_by_head=tuple(float(share) for share in record.decoder_weight_share),
         fve_by_head=parts.fve_by_head(record),
         activation_histogram=parts.make_bins(record.activation_histogram),
         dfa_maximum=parts.dfa_maximum(record, head),
         strongest=first[0] if first else None,
         opened=opened,
+        **values_of(FeatureNumbers, record),
+        **values_of_head(record, head),
     )

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Any
+
+from app.domain.numbers import field_types
 
 DRAWN = "drawn"  # marks a field that serves the drawing of the page only: it is not in the JSON twin
 
@@ -19,10 +21,13 @@ class FieldHelp:
 
 @cache
 def described_fields(page: type) -> tuple[FieldHelp, ...]:
-    """The fields of a page dataclass with the help in their annotations, empty where there is none."""
-    hints = get_type_hints(page, include_extras=True)
+    """The fields of a page dataclass with the help in their annotations, empty where there is none.
+
+    A page's own fields come first, then the numbers that it inherits.
+    """
+    hints = field_types(page)
     described: list[FieldHelp] = []
-    for part in fields(page):
+    for part in sorted(fields(page), key=lambda part: part.kw_only is True):
         hint, notes = hints[part.name], ("",)
         if hasattr(hint, "__metadata__"):
             hint, notes = hint.__origin__, hint.__metadata__

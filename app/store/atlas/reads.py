@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from app.domain.numbers import HeadNumbers, values_of
 from app.domain.records import (
     AtlasRecord,
     HeadRanking,
@@ -208,10 +209,4 @@ def _run_record(run: tables.RunRow, saes: list[SaeRecord]) -> RunRecord:
 
 
 def _head_record(row: tables.HeadRow, scores: dict[str, float]) -> HeadRecord:
-    return HeadRecord(
-        ref=HeadRef(row.layer, row.head),
-        scores=scores,
-        concentration=row.concentration,
-        rank_correlation=row.rank_correlation,
-        top_overlap=row.top_overlap,
-    )
+    return HeadRecord(HeadRef(row.layer, row.head), scores, **values_of(HeadNumbers, row))

@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
+from app.domain.numbers import HeadNumbers, values_of
 from app.domain.records import FeatureRecord, HeadRanking, HeadRecord, RunRecord, RunReport, SaeRecord
 from app.domain.slugs import check_slug
 from app.domain.tokens import Vocabulary
 from app.errors import StoreBusy
-from app.store.atlas.feature_blobs import pack_examples, pack_feature
+from app.store.atlas.feature_blobs import feature_columns, pack_examples, pack_feature
 from app.store.database.inserts import insert_unless_there
 from app.store.search_index import index_features
 from app.store.tables import atlas as tables
@@ -83,9 +84,7 @@ def add_heads(session: Session, run_id: int, heads: Sequence[HeadRecord]) -> Non
                 "run_id": run_id,
                 "layer": head.ref.layer,
                 "head": head.ref.head,
-                "concentration": head.concentration,
-                "rank_correlation": head.rank_correlation,
-                "top_overlap": head.top_overlap,
+                **values_of(HeadNumbers, head),
             }
             for head in heads
         ),
@@ -138,11 +137,7 @@ def add_features(
         (
             {
                 **_feature_key(run_id, feature),
-                "n_active": feature.n_active,
-                "density": feature.density,
-                "mean_activation": feature.mean_activation,
-                "max_activation": feature.max_activation,
-                "worst_residual": feature.worst_residual,
+                **feature_columns(feature),
                 "data": pack_feature(feature),
             }
             for feature in features
