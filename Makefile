@@ -37,15 +37,19 @@ serve: $(RUNTIME) ## serve the store on PORT (8000)
 
 .PHONY: test
 test: $(DEVELOPMENT) ## run the tests that take under ten minutes
-	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m "not slow and not sweep" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: quick
 quick: $(DEVELOPMENT) ## run the tests that need no model and under a minute
-	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(QUICK)
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m "not slow and not sweep" -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(QUICK)
 
 .PHONY: test-slow
 test-slow: $(DEVELOPMENT) chromium libreoffice ## run the slow tests: browser, Postgres, kills, the wheel
-	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m "slow and not sweep" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+.PHONY: sweep
+sweep: $(DEVELOPMENT) ## run the long sweeps: every combination, not a sample of them
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m sweep -n $(WORKERS) --no-loadscope-reorder
 
 .PHONY: check
 check: $(DEVELOPMENT) ## run the linters, the type checker and the import contracts

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.repository import ROOT
 
-TARGETS = ["help", "demo", "serve", "test", "quick", "test-slow", "check", "format", "lock", "clean"]
+TARGETS = ["help", "demo", "serve", "test", "quick", "test-slow", "sweep", "check", "format", "lock", "clean"]
 
 
 def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -64,7 +64,13 @@ def test_the_port_is_taken_from_the_environment_and_the_command_line():
 
 
 @pytest.mark.parametrize(
-    ("target", "selection"), [("test", '"not slow"'), ("quick", '"not slow"'), ("test-slow", "slow")]
+    ("target", "selection"),
+    [
+        ("test", '"not slow and not sweep"'),
+        ("quick", '"not slow and not sweep"'),
+        ("test-slow", '"slow and not sweep"'),
+        ("sweep", "sweep"),
+    ],
 )
 def test_tests_are_offline_and_locked(target, selection):
     plan = planned(target)

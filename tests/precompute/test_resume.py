@@ -198,21 +198,21 @@ def test_a_job_killed_between_units_goes_on_to_the_same_files_and_rows(
     assert (digest_of(tmp_path / "store.sqlite"), sealed_files(tmp_path / "work")) == whole
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    "seed",
+    [pytest.param(7, marks=pytest.mark.slow), *(pytest.param(s, marks=pytest.mark.sweep) for s in range(6))],
+)
 def test_jobs_killed_at_random_moments_go_on_to_the_same_files_and_rows(
-    tiny: Tiny, whole: Any, tmp_path: Path
+    tiny: Tiny, whole: Any, tmp_path: Path, seed: int
 ) -> None:
-    moments = random.Random(7)
-    for attempt in range(3):
-        folder = tmp_path / str(attempt)
-        folder.mkdir()
-        for n in (1, 8, 16, N_UNITS + 1):
-            process = start(tiny, folder)
-            wait_for_units(process, folder, n)
-            time.sleep(moments.uniform(0, 0.4))
-            kill(process)
-        finish(tiny, folder)
-        assert (digest_of(folder / "store.sqlite"), sealed_files(folder / "work")) == whole
+    moments = random.Random(seed)
+    for n in (1, 8, 16, N_UNITS + 1):
+        process = start(tiny, tmp_path)
+        wait_for_units(process, tmp_path, n)
+        time.sleep(moments.uniform(0, 0.4))
+        kill(process)
+    finish(tiny, tmp_path)
+    assert (digest_of(tmp_path / "store.sqlite"), sealed_files(tmp_path / "work")) == whole
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

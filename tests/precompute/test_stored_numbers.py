@@ -25,8 +25,19 @@ FAST = [
     ("llama", "topk_rescaled", True, "constant_norm_rescale", "raw"),
     ("llama", "gated", False, "none", "processed"),
 ]
-ALL = list(itertools.product(("gpt2", "llama"), ARCHITECTURES, (True, False), NORMS, ("raw", "processed")))
-CASES = [*FAST, *(pytest.param(*case, marks=pytest.mark.slow) for case in ALL if case not in FAST)]
+FACTORS = (("gpt2", "llama"), ARCHITECTURES, (True, False), NORMS, ("raw", "processed"))
+# Every pair of values occurs in PAIRWISE (a test below holds it); `make sweep` runs every combination.
+PAIRWISE = [
+    (FACTORS[0][(i + j) % 2], architecture, FACTORS[2][(i // 2 + j) % 2], norm, FACTORS[4][(i + j // 2) % 2])
+    for i, architecture in enumerate(ARCHITECTURES)
+    for j, norm in enumerate(NORMS)
+]
+OTHERS = [case for case in itertools.product(*FACTORS) if case not in FAST and case not in PAIRWISE]
+CASES = [
+    *FAST,
+    *(pytest.param(*case, marks=pytest.mark.slow) for case in PAIRWISE if case not in FAST),
+    *(pytest.param(*case, marks=pytest.mark.sweep) for case in OTHERS),
+]
 
 
 def made(root: Path, model: str, architecture: str, apply_b_dec: bool, norm: str, processing: Any) -> Tiny:
@@ -40,6 +51,12 @@ def made(root: Path, model: str, architecture: str, apply_b_dec: bool, norm: str
         normalize_activations=norm,
         **factor,
     )
+
+
+def test_the_sample_holds_every_pair_of_values() -> None:
+    for one, other in itertools.combinations(range(len(FACTORS)), 2):
+        pairs = {(case[one], case[other]) for case in PAIRWISE}
+        assert pairs == set(itertools.product(FACTORS[one], FACTORS[other]))
 
 
 @pytest.mark.parametrize(("model", "architecture", "apply_b_dec", "norm", "processing"), CASES)
