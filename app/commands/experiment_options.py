@@ -78,7 +78,7 @@ def opened_atlas(model: str, name: str | None, store: str | None) -> Generator[A
         yield atlas
 
 
-def load_study(
+def load_setup(
     atlas: Any,
     model: tuple[str, str | None],
     how: tuple[int, bool],
@@ -89,15 +89,15 @@ def load_study(
     import torch
 
     from app.studies.atlas import ModelOptions, load_atlas_model
-    from app.studies.conduct import ComputeOptions
-    from app.studies.studies import Study
+    from app.studies.experiments import ExperimentSetup
+    from app.studies.running import ComputeOptions
 
     processing, device, dtype, threads = machine
     if threads is not None:
         torch.set_num_threads(threads)
     options: Any = {"processing": None if processing == "auto" else processing, "device": device}
     chosen = ModelOptions(model[0], settings_of().cache_dir, model[1], dtype=dtype, **options)
-    return Study(atlas, load_atlas_model(atlas, chosen), n_sequences, ComputeOptions(*how))
+    return ExperimentSetup(atlas, load_atlas_model(atlas, chosen), n_sequences, ComputeOptions(*how))
 
 
 def layers_of(text: str | None, atlas: Any) -> tuple[int, ...]:

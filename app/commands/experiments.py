@@ -29,7 +29,7 @@ from app.commands.experiment_options import (
     Tasks,
     Threads,
     layers_of,
-    load_study,
+    load_setup,
     opened_atlas,
     parse_heads,
     say,
@@ -72,15 +72,15 @@ def long_prefix_induction(
     with opened_atlas(model, name, store) as atlas:
         refs = parse_heads(heads, layer, atlas)
         from app.domain.experiments.long_prefix import LongPrefixParameters, VerdictRule
-        from app.studies.studies import study_long_prefix
+        from app.studies.experiments import run_long_prefix
 
         parameters = LongPrefixParameters(
             max_prefix=max_prefix, n_examples=n_examples, n_logit_examples=min(16, n_examples), length=length,
             threshold=threshold, max_corrupted=n_corrupted, seed=seed, rule=VerdictRule(min_gain, max_one_share),
         )  # fmt: skip
         machine = (processing, device, dtype, threads)
-        study = load_study(atlas, (model, revision), (batch_size, again), machine, n_sequences)
-        say(study_long_prefix(study, refs, parameters))
+        setup = load_setup(atlas, (model, revision), (batch_size, again), machine, n_sequences)
+        say(run_long_prefix(setup, refs, parameters))
 
 
 @experiment.command("head-ablation")
@@ -113,7 +113,7 @@ def head_ablation(
     with opened_atlas(model, name, store) as atlas:
         atlas.heads_of(layer)
         from app.domain.experiments.ablation import AblationParameters
-        from app.studies.studies import study_ablation
+        from app.studies.experiments import run_ablation
         from app.studies.task_choice import TaskChoice
 
         given = tuple(prompts or ())
@@ -124,8 +124,8 @@ def head_ablation(
             modes=_modes(modes), n_draws=n_draws, min_spreads=min_spreads, min_change=min_change, seed=seed
         )
         machine = (processing, device, dtype, threads)
-        study = load_study(atlas, (model, revision), (batch_size, again), machine, n_sequences)
-        say(study_ablation(study, layer, chosen, parameters))
+        setup = load_setup(atlas, (model, revision), (batch_size, again), machine, n_sequences)
+        say(run_ablation(setup, layer, chosen, parameters))
 
 
 @experiment.command("known-heads")
@@ -148,12 +148,12 @@ def known_heads(
     """Detectors of well-known kinds of heads on every head, and a scoreboard against what is known of them."""
     with opened_atlas(model, name, store) as atlas:
         from app.domain.experiments.known_heads import KnownHeadParameters
-        from app.studies.studies import study_known_heads
+        from app.studies.experiments import run_known_heads
 
         parameters = KnownHeadParameters(n_repeated, length, seed=seed)
         machine = (processing, device, dtype, threads)
-        study = load_study(atlas, (model, revision), (batch_size, again), machine, n_sequences)
-        say(study_known_heads(study, parameters))
+        setup = load_setup(atlas, (model, revision), (batch_size, again), machine, n_sequences)
+        say(run_known_heads(setup, parameters))
 
 
 @experiment.command("weight-vs-fve")
@@ -173,14 +173,14 @@ def weight_vs_fve(
     with opened_atlas(model, name, store) as atlas:
         chosen = layers_of(layers, atlas)
         from app.domain.experiments.rankings import RankingParameters
-        from app.studies.conduct import ComputeOptions
-        from app.studies.studies import study_rankings
+        from app.studies.experiments import run_rankings
+        from app.studies.running import ComputeOptions
 
         if not chosen:
             raise AppError(f"the atlas {atlas.run.slug} has no SAE, so there are no features to rank")
         parameters = RankingParameters(k, min_correlation, min_overlap)
         for layer in chosen:
-            say(study_rankings(atlas, layer, parameters, ComputeOptions(again=again)))
+            say(run_rankings(atlas, layer, parameters, ComputeOptions(again=again)))
 
 
 @experiment.command("universality")
@@ -206,13 +206,13 @@ def universality(
     with opened_atlas(model, name, store) as atlas:
         from app.domain.experiments.long_prefix import VerdictRule
         from app.domain.experiments.scan import ScanParameters
-        from app.studies.studies import study_universality
+        from app.studies.experiments import run_universality
 
         rule = VerdictRule(min_gain, max_one_share)
         parameters = ScanParameters(max_prefix, n_examples, length, seed, rule)
         machine = (processing, device, dtype, threads)
-        study = load_study(atlas, (model, revision), (batch_size, again), machine)
-        say(study_universality(study, parameters))
+        setup = load_setup(atlas, (model, revision), (batch_size, again), machine)
+        say(run_universality(setup, parameters))
 
 
 @experiment.command("polysemanticity")
@@ -239,14 +239,14 @@ def polysemanticity(
     with opened_atlas(model, name, store) as atlas:
         [ref] = parse_heads(head.split(",")[0], None, atlas)
         from app.domain.experiments.ablation import AblationParameters
+        from app.studies.experiments import run_polysemanticity
         from app.studies.roles import roles_of
-        from app.studies.studies import study_roles
 
         parameters = AblationParameters(modes=_modes(modes), seed=seed)
         chosen = roles_of(atlas, ref, roles)
         machine = (processing, device, dtype, threads)
-        study = load_study(atlas, (model, revision), (batch_size, again), machine)
-        say(study_roles(study, ref, chosen, n_prompts, parameters))
+        setup = load_setup(atlas, (model, revision), (batch_size, again), machine)
+        say(run_polysemanticity(setup, ref, chosen, n_prompts, parameters))
 
 
 @experiment.command("feature-check")
@@ -272,17 +272,18 @@ def feature_check(
 ) -> None:
     """Specificity and sensitivity of a feature for a proxy, over intervals of activation."""
     with opened_atlas(model, name, store) as atlas:
+        from app.domain.experiments.feature_check import FeatureCheckParameters
         from app.domain.refs import FeatureRef
+        from app.studies.experiments import run_feature_check
         from app.studies.saes import sae_of
-        from app.studies.studies import study_feature
         from app.studies.task_choice import find_predicate
 
         ref = FeatureRef.parse(feature)
         find_predicate(proxy)
         sae = sae_of(atlas, ref, tuple(sae_path or ()), (release, sae_id))
         machine = (processing, device, dtype, threads)
-        study = load_study(atlas, (model, revision), (batch_size, again), machine, n_sequences)
-        say(study_feature(study, sae, ref, proxy, n_intervals, seed))
+        setup = load_setup(atlas, (model, revision), (batch_size, again), machine, n_sequences)
+        say(run_feature_check(setup, sae, ref, proxy, FeatureCheckParameters(n_intervals, seed)))
 
 
 def _modes(text: str) -> Any:  # checked by AblationParameters

@@ -33,9 +33,9 @@ def reproduce(
 ) -> None:
     """Measure every published figure of GPT-2 small's heads, and print it beside the published one."""
     from app.studies.anchors import table
-    from app.studies.conduct import ComputeOptions
     from app.studies.reproduce import Reproduction, request_of
     from app.studies.reproduce import reproduce as run
+    from app.studies.running import ComputeOptions
 
     settings = settings_of(store=store, work_dir=work_dir)
     options = {} if threads is None else {"threads": threads}

@@ -1,4 +1,4 @@
-"""The long-prefix induction study: does a head need one matching token to attend by induction, or several?"""
+"""The long-prefix induction experiment: does a head need one matching token to attend by induction, or several?"""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from app.adapters.interventions import ExperimentModel
 from app.domain.experiments.intervals import Interval, Resampling
 from app.domain.experiments.long_prefix import (
-    HeadStudy,
+    LongPrefixHead,
     LongPrefixParameters,
     LongPrefixResult,
 )
@@ -39,7 +39,7 @@ def long_prefix_induction(
     parameters: LongPrefixParameters | None = None,
     batching: Batching = PLAIN,
 ) -> LongPrefixResult:
-    """Run the study. Without text, verdicts rest on random tokens alone and say so. Raises InvalidExperiment."""
+    """Run the experiment. Without text, verdicts rest on random tokens alone and say so. Raises InvalidExperiment."""
     p = parameters or LongPrefixParameters()
     check_heads(model, heads)
     if text is not None:
@@ -53,7 +53,7 @@ def long_prefix_induction(
     if text is not None:
         attended = attended_pairs(model, text, heads, min(p.threshold, *p.sweep), batching)
         corrupted = _corrupt(model, text, heads, attended, p, batching)
-    studies = [
+    by_head = [
         _study(
             head,
             _head_logits(parts, head, data.n_lengths),
@@ -66,7 +66,7 @@ def long_prefix_induction(
     return LongPrefixResult(
         model=model.record.name,
         parameters=p,
-        heads=tuple(studies),
+        heads=tuple(by_head),
         correct_logit_by_prefix=_columns(parts.logit.cpu().numpy().reshape(-1, data.n_lengths), p.resampling),
         worst_logit_error=parts.worst_error,
         n_text_tokens=0 if text is None else int(text.counted.sum()),
@@ -106,11 +106,11 @@ def _study(
     attended: Attended | None,
     p: LongPrefixParameters,
     evidence: HeadEvidence,
-) -> HeadStudy:
+) -> LongPrefixHead:
     natural = ()
     if attended is not None:
         natural = tuple(prefix_distribution(attended, t, p.max_prefix, p.resampling) for t in p.sweep)
-    return HeadStudy(
+    return LongPrefixHead(
         head=head,
         verdict=judge(evidence, p.rule, p.resampling),
         control=false_verdict_share(evidence, p.rule, p.resampling, p.n_shuffles, p.seed),

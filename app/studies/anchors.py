@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from app.domain.experiments.ablation import HeadAblationResult
 from app.domain.experiments.intervals import Interval
 from app.domain.experiments.known_heads import KnownHeadsResult
-from app.domain.experiments.long_prefix import HeadStudy, LongPrefixResult
+from app.domain.experiments.long_prefix import LongPrefixHead, LongPrefixResult
 from app.domain.records import FeatureRecord, HeadRecord
 from app.domain.refs import FeatureRef, HeadRef
 from app.experiments.published import KNOWN_HEADS_GPT2_SMALL
@@ -72,8 +72,8 @@ def two_jobs(result: HeadAblationResult) -> list[Anchor]:
 
 def long_and_standard(result: LongPrefixResult) -> list[Anchor]:
     """L5H1 wants two matching tokens, L5H5 one: attention, logits, natural text, corruption and verdict."""
-    studies = {study.head: study for study in result.heads}
-    ours, theirs = studies[LONG], studies[STANDARD]
+    by_ref = {head.head: head for head in result.heads}
+    ours, theirs = by_ref[LONG], by_ref[STANDARD]
     one, other = ours.verdict.one_share, theirs.verdict.one_share
     first, last = ours.logit_by_prefix[1], ours.logit_by_prefix[-1]
     low, high = theirs.logit_by_prefix[1], theirs.logit_by_prefix[-1]
@@ -92,18 +92,18 @@ def long_and_standard(result: LongPrefixResult) -> list[Anchor]:
         ),
         _natural(result, ours, theirs),
     ]
-    anchors += [_corrupted(study) for study in (ours, theirs)]
-    for study, kind in ((ours, "long-prefix"), (theirs, "standard")):
-        found = study.verdict
+    anchors += [_corrupted(head) for head in (ours, theirs)]
+    for head, kind in ((ours, "long-prefix"), (theirs, "standard")):
+        found = head.verdict
         anchors.append(
-            Anchor(f"verdict on {study.head}", kind, f"{found.kind}: {found.reason}", found.kind == kind)
+            Anchor(f"verdict on {head.head}", kind, f"{found.kind}: {found.reason}", found.kind == kind)
         )
     return anchors
 
 
-def _natural(result: LongPrefixResult, ours: HeadStudy, theirs: HeadStudy) -> Anchor:
+def _natural(result: LongPrefixResult, ours: LongPrefixHead, theirs: LongPrefixHead) -> Anchor:
     place = result.parameters.sweep.index(result.parameters.threshold)
-    shares = [study.natural[place].long_share for study in (ours, theirs)]
+    shares = [head.natural[place].long_share for head in (ours, theirs)]
     measured = [f"{head} {_number(share)}" for head, share in zip((LONG, STANDARD), shares, strict=True)]
     return Anchor(
         "share of prefixes of two or more among induction in natural text",
@@ -113,15 +113,15 @@ def _natural(result: LongPrefixResult, ours: HeadStudy, theirs: HeadStudy) -> An
     )
 
 
-def _corrupted(study: HeadStudy) -> Anchor:
-    before, after = CORRUPTED[study.head]
-    found = (study.verdict.before, study.verdict.after)
+def _corrupted(head: LongPrefixHead) -> Anchor:
+    before, after = CORRUPTED[head.head]
+    found = (head.verdict.before, head.verdict.after)
     close = all(
         wanted is None or (value is not None and abs(value.mean - wanted) <= ATTENTION_TOLERANCE)
         for wanted, value in zip((before, after), found, strict=True)
     )
     return Anchor(
-        f"attention of {study.head} cut to a prefix of one",
+        f"attention of {head.head} cut to a prefix of one",
         f"{'' if before is None else f'about {before} '}to about {after}",
         f"{_number(found[0])} to {_number(found[1])}",
         close,

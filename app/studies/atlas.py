@@ -1,4 +1,4 @@
-"""The atlas that a study is about: its store, its text and features, and the model it was made from."""
+"""The atlas that an experiment is about: its store, its text and features, and the model it was made from."""
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager

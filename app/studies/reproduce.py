@@ -6,9 +6,9 @@ from pathlib import Path
 from app.adapters.sae_formats import load_sae
 from app.adapters.sae_sources import ReleaseSae
 from app.attribution.decoder_weights import decoder_weight_norm, decoder_weight_share
-from app.domain.experiments.ablation import AblationParameters, HeadAblationResult
-from app.domain.experiments.known_heads import KnownHeadParameters, KnownHeadsResult
-from app.domain.experiments.long_prefix import LongPrefixParameters, LongPrefixResult
+from app.domain.experiments.ablation import HEAD_ABLATION, AblationParameters
+from app.domain.experiments.known_heads import KNOWN_HEADS, KnownHeadParameters
+from app.domain.experiments.long_prefix import LONG_PREFIX_INDUCTION, LongPrefixParameters
 from app.domain.experiments.rankings import RankingParameters
 from app.errors import AppError
 from app.precompute.job import RunOptions, run_job
@@ -19,8 +19,14 @@ from app.store.database.engine import read_session
 from app.studies import anchors
 from app.studies.anchors import Anchor
 from app.studies.atlas import ModelOptions, OpenAtlas, load_atlas_model, open_atlas
-from app.studies.conduct import ComputeOptions
-from app.studies.studies import Study, study_ablation, study_known_heads, study_long_prefix, study_rankings
+from app.studies.experiments import (
+    ExperimentSetup,
+    run_ablation,
+    run_known_heads,
+    run_long_prefix,
+    run_rankings,
+)
+from app.studies.running import ComputeOptions
 from app.studies.task_choice import TaskChoice
 
 RELEASE = "gpt2-small-hook-z-kk"
@@ -72,34 +78,27 @@ def _from_store(atlas: OpenAtlas, wanted: Reproduction) -> list[Anchor]:
         refs = [place.ref for place in ranking.features]
         features = get_features(session, atlas.run, refs, with_examples=False)
     for head in (anchors.CORRELATED, anchors.NOT_CORRELATED):
-        study_rankings(atlas, head.layer, RankingParameters(), wanted.how)
+        run_rankings(atlas, head.layer, RankingParameters(), wanted.how)
     return [*anchors.rankings(heads), anchors.induction_features(features)]
 
 
 def _from_experiments(atlas: OpenAtlas, wanted: Reproduction) -> list[Anchor]:
     job = wanted.job
     options = ModelOptions(job.model, job.cache_dir, job.revision, device=job.device, dtype=job.dtype)
-    study = Study(atlas, load_atlas_model(atlas, options), wanted.n_sequences, wanted.how)
+    setup = ExperimentSetup(atlas, load_atlas_model(atlas, options), wanted.n_sequences, wanted.how)
     tasks = TaskChoice(TASKS, n_prompts=wanted.n_prompts, seed=job.seed)
-    ablation = study_ablation(
-        study, anchors.TWO_JOBS.layer, tasks, AblationParameters(modes=("zero",), seed=job.seed)
+    ablation = run_ablation(
+        setup, anchors.TWO_JOBS.layer, tasks, AblationParameters(modes=("zero",), seed=job.seed)
     )
     n = wanted.n_examples
     long = LongPrefixParameters(n_examples=n, n_logit_examples=min(16, n), seed=job.seed)
-    induction = study_long_prefix(study, (anchors.LONG, anchors.STANDARD), long)
-    length = min(KnownHeadParameters().length, (study.model.context_limit - 1) // 2)
-    known = study_known_heads(study, KnownHeadParameters(length=length, seed=job.seed))
-    found = (ablation.record, induction.record, known.record)
-    if not (
-        isinstance(found[0], HeadAblationResult)
-        and isinstance(found[1], LongPrefixResult)
-        and isinstance(found[2], KnownHeadsResult)
-    ):
-        raise TypeError("an experiment gave the result of another")
+    induction = run_long_prefix(setup, (anchors.LONG, anchors.STANDARD), long)
+    length = min(KnownHeadParameters().length, (setup.model.context_limit - 1) // 2)
+    known = run_known_heads(setup, KnownHeadParameters(length=length, seed=job.seed))
     return [
-        *anchors.two_jobs(found[0]),
-        *anchors.long_and_standard(found[1]),
-        *anchors.known_list(found[2]),
+        *anchors.two_jobs(HEAD_ABLATION.unpack(ablation.result)),
+        *anchors.long_and_standard(LONG_PREFIX_INDUCTION.unpack(induction.result)),
+        *anchors.known_list(KNOWN_HEADS.unpack(known.result)),
     ]
 
 

@@ -1,4 +1,4 @@
-"""The roles of a head that a study tests: given ones, or those of its submitted annotations."""
+"""The roles of a head that an experiment tests: given ones, or those of its submitted annotations."""
 
 from app.domain.experiments.errors import InvalidExperiment
 from app.domain.refs import HeadRef

@@ -8,7 +8,7 @@ from app.demo import sae_folders
 from app.domain.experiments.errors import InvalidExperiment
 from app.domain.refs import FeatureRef
 from app.studies.atlas import OpenAtlas
-from app.studies.studies import check_sae
+from app.studies.experiments import check_sae
 
 
 def sae_of(

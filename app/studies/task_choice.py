@@ -1,4 +1,4 @@
-"""The tasks that a study runs on, by name: generated prompts, proxies on the atlas's text, or given prompts."""
+"""The tasks that an experiment runs on, by name: generated prompts, proxies on the atlas's text, or given prompts."""
 
 import re
 from collections.abc import Callable, Sequence

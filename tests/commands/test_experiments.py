@@ -280,7 +280,7 @@ def test_a_run_that_breaks_says_why(bench: LoadedRun, monkeypatch: pytest.Monkey
     def broken(*_: object) -> None:
         raise OSError("odd")
 
-    monkeypatch.setattr("app.studies.studies.universality", broken)
+    monkeypatch.setattr("app.studies.experiments.universality", broken)
     with pytest.raises(OSError, match="odd"):
         bench.run("universality", *SMALL["universality"])
     [stored] = bench.stored()
@@ -289,7 +289,7 @@ def test_a_run_that_breaks_says_why(bench: LoadedRun, monkeypatch: pytest.Monkey
 
 def test_an_interrupted_one_can_be_run_again(bench: LoadedRun) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.studies.studies.universality", _interrupt)
+        patch.setattr("app.studies.experiments.universality", _interrupt)
         assert bench.run("universality", *SMALL["universality"]).code == 130
     [stored] = bench.stored()
     assert (stored.state, stored.message) == ("failed", "it was stopped before it ended")

@@ -1,4 +1,4 @@
-"""A small study of the real model on one thread: the induction heads of layer 17, and what ablating them costs."""
+"""Small experiments on the real model on one thread: the induction heads of layer 17, and what ablating them costs."""
 
 from collections.abc import Iterator
 
@@ -44,8 +44,8 @@ def test_the_induction_heads_need_one_matching_token_on_random_tokens(model: Int
     )
     result = long_prefix_induction(model, [*INDUCTION, IDLE], None, parameters)
     *found, idle = result.heads
-    assert [study.verdict.kind for study in found] == ["standard"] * 3
-    assert all("random tokens" in study.verdict.reason for study in found)
+    assert [head.verdict.kind for head in found] == ["standard"] * 3
+    assert all("random tokens" in head.verdict.reason for head in found)
     assert idle.verdict.kind == "neither"
     assert result.worst_logit_error < 1e-4
-    assert all(study.control == 0 for study in found)
+    assert all(head.control == 0 for head in found)

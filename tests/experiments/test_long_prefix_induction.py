@@ -1,4 +1,4 @@
-"""The long-prefix study on heads whose behaviour is known, and on random weights."""
+"""The long-prefix experiment on heads whose behaviour is known, and on random weights."""
 
 from dataclasses import replace
 
@@ -60,9 +60,9 @@ def result(model: HandBuiltModel, text: Text) -> LongPrefixResult:
 
 
 def test_the_verdicts_are_those_that_were_built(result: LongPrefixResult) -> None:
-    assert [study.verdict.kind for study in result.heads] == ["standard", "long-prefix", "neither", "neither"]
-    assert [study.head for study in result.heads] == HEADS
-    assert all("after corruption" in study.verdict.reason for study in result.heads[:2])
+    assert [head.verdict.kind for head in result.heads] == ["standard", "long-prefix", "neither", "neither"]
+    assert [head.head for head in result.heads] == HEADS
+    assert all("after corruption" in head.verdict.reason for head in result.heads[:2])
 
 
 def test_attention_by_prefix_length_jumps_where_it_was_built_to(result: LongPrefixResult) -> None:
@@ -81,7 +81,7 @@ def test_attribution_of_the_correct_token_follows_attention(result: LongPrefixRe
 
 
 def test_corruption_silences_only_the_head_that_needs_two_tokens(result: LongPrefixResult) -> None:
-    standard, long_prefix = (study.verdict for study in result.heads[:2])
+    standard, long_prefix = (head.verdict for head in result.heads[:2])
     assert result.n_corrupted == standard.before.n == long_prefix.before.n >= 20
     assert standard.kept.lower > 0.95
     assert long_prefix.kept.upper < 0.05
@@ -89,7 +89,7 @@ def test_corruption_silences_only_the_head_that_needs_two_tokens(result: LongPre
 
 
 def test_label_shuffled_controls_show_nothing(result: LongPrefixResult) -> None:
-    assert [study.control for study in result.heads] == [0.0] * 4
+    assert [head.control for head in result.heads] == [0.0] * 4
 
 
 def test_natural_pairs_are_all_found_with_their_prefix_lengths(
@@ -97,7 +97,7 @@ def test_natural_pairs_are_all_found_with_their_prefix_lengths(
 ) -> None:
     """A slow count over the built repeats: spans of 1, 2 and 3 tokens give prefixes 1; 1, 2; and 1, 2, 3."""
     n = len(text.tokens)
-    at_half = {study.head: study.natural[4] for study in result.heads}
+    at_half = {head.head: head.natural[4] for head in result.heads}
     assert at_half[STANDARD].exact == (0, 3 * n, 2 * n, n, 0)
     assert at_half[STANDARD].fuzzy == at_half[STANDARD].exact
     assert at_half[LONG_PREFIX].exact == (0, 0, 2 * n, n, 0)
@@ -193,14 +193,14 @@ def test_random_examples_repeat_only_the_span_and_keep_their_positions(model: Ha
 def test_a_random_model_has_no_induction_heads(text: Text) -> None:
     heads = [HeadRef(layer, head) for layer in range(2) for head in range(4)]
     found = long_prefix_induction(random_model(), heads, text, SMALL)
-    assert {study.verdict.kind for study in found.heads} == {"neither"}
+    assert {head.verdict.kind for head in found.heads} == {"neither"}
     assert found.worst_logit_error < 1e-4
 
 
 def test_without_natural_text_the_verdict_says_what_it_rests_on(model: HandBuiltModel) -> None:
     found = long_prefix_induction(model, HEADS[:2], None, SMALL)
-    assert [study.verdict.kind for study in found.heads] == ["standard", "long-prefix"]
-    assert all("too few natural examples" in study.verdict.reason for study in found.heads)
+    assert [head.verdict.kind for head in found.heads] == ["standard", "long-prefix"]
+    assert all("too few natural examples" in head.verdict.reason for head in found.heads)
     assert found.heads[0].verdict.kept is None
     assert found.heads[0].natural == ()
 
@@ -225,8 +225,8 @@ def test_another_seed_gives_other_sequences(model: HandBuiltModel) -> None:
     assert scores.shape == (1, 5, 5)
 
 
-def _intervals(study) -> list[Interval]:
-    return [*study.attention_by_prefix, *study.logit_by_prefix, study.verdict.one_share]
+def _intervals(head) -> list[Interval]:
+    return [*head.attention_by_prefix, *head.logit_by_prefix, head.verdict.one_share]
 
 
 @pytest.mark.parametrize(

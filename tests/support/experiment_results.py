@@ -3,14 +3,15 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from typing import Any
 
 import numpy as np
 from sqlalchemy import Engine
 
-from app.domain.experiments.findings import finding, head_findings
 from app.domain.experiments.intervals import Resampling
 from app.domain.experiments.known_heads import KnownHeadParameters, Scoreboard, scoreboard
-from app.domain.experiments.records import ExperimentRequest, Result, pack_result
+from app.domain.experiments.records import ExperimentRequest
+from app.domain.experiments.registry import KINDS
 from app.domain.records import JobProgress
 from app.domain.refs import FeatureRef, HeadRef
 from app.experiments.feature_check import Observed, feature_check
@@ -41,7 +42,7 @@ _WORDS = [*"ABCDEFGHIJ", *(f"w{i:03d}." for i in range(40))]
 
 
 @cache
-def results() -> dict[str, Result]:
+def results() -> dict[str, Any]:
     """By name of the experiment; from the experiments themselves, small."""
     model, resampling = hand_built_model(_WORDS), Resampling(200)
     tokens = repeating_text(model)
@@ -98,10 +99,11 @@ def store_experiments(engine: Engine) -> dict[str, str]:
     """Every result, one experiment that runs and one that failed, in the atlas `tiny`. Returns their ids."""
     ids: dict[str, str] = {}
     for number, (name, result) in enumerate(results().items()):
+        kind = KINDS[name]
         with write_session(engine) as session:
             ids[name] = experiments.begin(session, request(name), NOON + timedelta(minutes=number))
             experiments.finish(
-                session, ids[name], 12.5, finding(result), head_findings(result), pack_result(result)
+                session, ids[name], 12.5, kind.summarise(result), kind.by_head(result), kind.pack(result)
             )
     with write_session(engine) as session:
         ids[RUNNING] = experiments.begin(session, request("universality", seed=6), NOON)

@@ -5,6 +5,8 @@ from typing import Literal
 
 from app.domain.experiments.errors import InvalidExperiment
 from app.domain.experiments.intervals import Interval, Resampling
+from app.domain.experiments.kind import ExperimentKind
+from app.domain.experiments.wording import listed
 from app.domain.refs import HeadRef
 
 # zero: z is 0 at every position, BOS included. mean: the mean over the prompts' own positions. resample: z of
@@ -68,11 +70,6 @@ class TaskResult:
     clean_loss: Interval
     modes: tuple[ModeResult, ...]
 
-    def outstanding(self, mode: Mode) -> tuple[HeadRef, ...]:
-        """The heads that stand out under one kind of ablation."""
-        found = next(result for result in self.modes if result.mode == mode)
-        return tuple(head.head for head in found.heads if head.stands_out)
-
 
 @dataclass(frozen=True)
 class HeadAblationResult:
@@ -117,3 +114,63 @@ class PolysemanticityResult:
     def n_confirmed(self) -> int:
         """Roles whose own task ablation hurts, the head standing out."""
         return sum(role.hurt and role.stands_out for role in self.roles)
+
+
+def _kinds_by_task(result: HeadAblationResult) -> dict[HeadRef, dict[str, list[str]]]:
+    """Head -> task -> kinds of ablation under which it stands out."""
+    by_head: dict[HeadRef, dict[str, list[str]]] = {}
+    for task in result.tasks:
+        for mode in task.modes:
+            for head in mode.heads:
+                modes = by_head.setdefault(head.head, {})
+                if head.stands_out:
+                    modes.setdefault(task.task, []).append(mode.mode)
+    return by_head
+
+
+def _summarise_ablation(result: HeadAblationResult) -> str:
+    by_head = _kinds_by_task(result)
+    tasks = {
+        task.task: [head for head, modes in by_head.items() if task.task in modes] for task in result.tasks
+    }
+    return f"heads of layer {result.layer} that stand out: " + "; ".join(
+        f"{task}: {listed(heads)}" for task, heads in tasks.items()
+    )
+
+
+def _ablation_by_head(result: HeadAblationResult) -> dict[HeadRef, str]:
+    def sentence(modes: dict[str, list[str]]) -> str:
+        if not modes:
+            names = [task.task for task in result.tasks]
+            return f"does not stand out on {', '.join(names) if len(names) < 4 else f'any of {len(names)} tasks'}"
+        parts = [f"{task} ({', '.join(kinds)})" for task, kinds in modes.items()]
+        return f"stands out when ablated on {', '.join(parts)}"
+
+    return {head: sentence(modes) for head, modes in _kinds_by_task(result).items()}
+
+
+def _summarise_roles(result: PolysemanticityResult) -> str:
+    return f"{result.head}: ablation confirms {result.n_confirmed} of {len(result.roles)} tested roles"
+
+
+def _roles_by_head(result: PolysemanticityResult) -> dict[HeadRef, str]:
+    confirmed = [role.role for role in result.roles if role.hurt and role.stands_out]
+    tested = ", ".join(role.role for role in result.roles)
+    return {result.head: f"of the roles {tested}, ablation confirms {', '.join(confirmed) or 'none'}"}
+
+
+HEAD_ABLATION = ExperimentKind(
+    name="head-ablation",
+    parameters_type=AblationParameters,
+    result_type=HeadAblationResult,
+    summarise=_summarise_ablation,
+    by_head=_ablation_by_head,
+)
+POLYSEMANTICITY = ExperimentKind(
+    name="polysemanticity",
+    parameters_type=AblationParameters,
+    result_type=PolysemanticityResult,
+    summarise=_summarise_roles,
+    by_head=_roles_by_head,
+    needs_roles=True,
+)

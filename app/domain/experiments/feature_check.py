@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 
 from app.domain.experiments.intervals import Interval
-from app.domain.refs import FeatureRef
+from app.domain.experiments.kind import ExperimentKind
+from app.domain.refs import FeatureRef, HeadRef
+
+
+@dataclass(frozen=True)
+class FeatureCheckParameters:
+    """How many intervals of activation the tokens are sorted into."""
+
+    n_intervals: int = 10
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -33,3 +42,23 @@ class FeatureCheckResult:
     n_active: int
     n_proxy: int
     intervals: tuple[ActivationInterval, ...]
+
+
+def _summarise(result: FeatureCheckResult) -> str:
+    top = result.intervals[-1].proxy_share
+    share = "unknown" if top is None else f"{top.mean:.2f}"
+    return f"{result.feature} against {result.proxy}: in the strongest interval the proxy selects {share} of the tokens"
+
+
+def _by_head(_result: FeatureCheckResult) -> dict[HeadRef, str]:
+    """No sentences: the result is of a feature."""
+    return {}
+
+
+FEATURE_CHECK = ExperimentKind(
+    name="feature-check",
+    parameters_type=FeatureCheckParameters,
+    result_type=FeatureCheckResult,
+    summarise=_summarise,
+    by_head=_by_head,
+)

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 from app.domain.experiments.errors import InvalidExperiment
+from app.domain.experiments.kind import ExperimentKind
+from app.domain.experiments.wording import listed
 from app.domain.refs import HeadRef
 
 ROLES = ("previous_token", "duplicate_token", "induction", "copy_suppression", "successor")
@@ -102,3 +104,27 @@ def scoreboard(
             )
         )
     return tuple(rows)
+
+
+def _summarise(result: KnownHeadsResult) -> str:
+    by_role = result.detected()
+    return "; ".join(f"{role.replace('_', ' ')}: {listed(by_role[role])}" for role in ROLES)
+
+
+def _by_head(result: KnownHeadsResult) -> dict[HeadRef, str]:
+    return {
+        head.head: "detected as "
+        + ", ".join(f"{role.replace('_', ' ')} ({head.scores[role]:.2f})" for role in head.roles)
+        for head in result.heads
+        if head.roles
+    }
+
+
+KNOWN_HEADS = ExperimentKind(
+    name="known-heads",
+    parameters_type=KnownHeadParameters,
+    result_type=KnownHeadsResult,
+    summarise=_summarise,
+    by_head=_by_head,
+    needs_roles=True,  # one of its scoreboards is against annotations
+)

@@ -1,14 +1,14 @@
-"""The long-prefix induction study: its parameters, verdicts and results."""
+"""The long-prefix induction experiment: its parameters, verdicts and results."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from app.domain.experiments.errors import InvalidExperiment
 from app.domain.experiments.intervals import Interval, Resampling
+from app.domain.experiments.kind import ExperimentKind
+from app.domain.experiments.wording import listed
 from app.domain.refs import HeadRef
-
-NAME = "long-prefix-induction"
-
 
 Kind = Literal["long-prefix", "standard", "neither"]
 
@@ -50,7 +50,7 @@ class PrefixDistribution:
 
 @dataclass(frozen=True)
 class LongPrefixParameters:
-    """Every number of the study; the defaults of the thresholds are the published ones."""
+    """Every number of the experiment; the defaults of the thresholds are the published ones."""
 
     max_prefix: int = 9
     n_examples: int = 60  # random sequences, each at every prefix length
@@ -75,7 +75,7 @@ class LongPrefixParameters:
 
 
 @dataclass(frozen=True)
-class HeadStudy:
+class LongPrefixHead:
     """One head's results. Tuples by prefix length begin at 0, where nothing repeats."""
 
     head: HeadRef
@@ -88,12 +88,39 @@ class HeadStudy:
 
 @dataclass(frozen=True)
 class LongPrefixResult:
-    """The study of a set of heads, with what they share."""
+    """The results of a set of heads, with what they share."""
 
     model: str
     parameters: LongPrefixParameters
-    heads: tuple[HeadStudy, ...]
+    heads: tuple[LongPrefixHead, ...]
     correct_logit_by_prefix: tuple[Interval, ...]  # above the vocabulary's mean
     worst_logit_error: float  # of the identity: all parts sum to the logit
     n_text_tokens: int
     n_corrupted: int
+
+
+def verdicts_in_words(verdicts: Mapping[HeadRef, Kind]) -> str:
+    """The heads with each verdict that says something, and how many have none."""
+    parts = [
+        f"{kind}: {listed(head for head, verdict in verdicts.items() if verdict == kind)}"
+        for kind in ("long-prefix", "standard")
+    ]
+    n_neither = sum(verdict == "neither" for verdict in verdicts.values())
+    return f"{'; '.join(parts)}; neither: {n_neither} of {len(verdicts)}"
+
+
+def _summarise(result: LongPrefixResult) -> str:
+    return verdicts_in_words({head.head: head.verdict.kind for head in result.heads})
+
+
+def _by_head(result: LongPrefixResult) -> dict[HeadRef, str]:
+    return {head.head: f"{head.verdict.kind}: {head.verdict.reason}" for head in result.heads}
+
+
+LONG_PREFIX_INDUCTION = ExperimentKind(
+    name="long-prefix-induction",
+    parameters_type=LongPrefixParameters,
+    result_type=LongPrefixResult,
+    summarise=_summarise,
+    by_head=_by_head,
+)

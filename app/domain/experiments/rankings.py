@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from app.domain.experiments.kind import ExperimentKind
+from app.domain.experiments.wording import listed
 from app.domain.refs import FeatureRef, HeadRef
 
 Definition = Literal["covariance_share", "residual", "r_squared"]
@@ -91,3 +93,34 @@ class WeightVsFveResult:
         known = [(point.fve, point.feature) for point in points if point.fve is not None]
         by_fve = sorted(known, key=lambda pair: (-pair[0], pair[1]))
         return frozenset(p.feature for p in by_share[:k]), frozenset(ref for _, ref in by_fve[:k])
+
+
+def default_agreements(result: WeightVsFveResult) -> dict[HeadRef, RankingAgreement]:
+    """The agreement of each head under the default definition of FVE: covariance share over active tokens."""
+    return {
+        agreement.head: agreement
+        for agreement in result.agreements
+        if (agreement.definition, agreement.tokens) == ("covariance_share", "active")
+    }
+
+
+def _summarise(result: WeightVsFveResult) -> str:
+    matters = [head for head, agreement in default_agreements(result).items() if agreement.ranking_matters]
+    return f"the choice of ranking matters for {listed(matters)} of layer {result.layer}"
+
+
+def _by_head(result: WeightVsFveResult) -> dict[HeadRef, str]:
+    return {
+        head: f"weight and FVE: ρ {'unknown' if one.correlation is None else f'{one.correlation:.2f}'}, "
+        f"{one.overlap} of {one.n_listed} features in both lists"
+        for head, one in default_agreements(result).items()
+    }
+
+
+WEIGHT_VS_FVE = ExperimentKind(
+    name="weight-vs-fve",
+    parameters_type=RankingParameters,
+    result_type=WeightVsFveResult,
+    summarise=_summarise,
+    by_head=_by_head,
+)

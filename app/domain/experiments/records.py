@@ -2,40 +2,16 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from app.domain.experiments.ablation import HeadAblationResult, PolysemanticityResult
-from app.domain.experiments.feature_check import FeatureCheckResult
-from app.domain.experiments.json_form import from_json, to_json
-from app.domain.experiments.known_heads import KnownHeadsResult
-from app.domain.experiments.long_prefix import LongPrefixResult
-from app.domain.experiments.rankings import WeightVsFveResult
-from app.domain.experiments.scan import UniversalityResult
+from app.domain.experiments.json_form import to_json
+from app.domain.experiments.kind import ExperimentKind
+from app.domain.experiments.registry import find_kind
 from app.domain.records import Json
-from app.errors import InvalidStore
 
-VERSION = 1  # of the form of stored results
 State = Literal["running", "done", "failed"]
-Result = (
-    LongPrefixResult
-    | HeadAblationResult
-    | KnownHeadsResult
-    | WeightVsFveResult
-    | UniversalityResult
-    | PolysemanticityResult
-    | FeatureCheckResult
-)
-RESULTS: dict[str, type[Result]] = {
-    "long-prefix-induction": LongPrefixResult,
-    "head-ablation": HeadAblationResult,
-    "known-heads": KnownHeadsResult,
-    "weight-vs-fve": WeightVsFveResult,
-    "universality": UniversalityResult,
-    "polysemanticity": PolysemanticityResult,
-    "feature-check": FeatureCheckResult,
-}
 
 
 @dataclass(frozen=True)
@@ -73,21 +49,11 @@ class StoredExperiment:
     result: Json = None
 
     @property
-    def record(self) -> Result:
-        """The result of one that is done. Raises InvalidStore."""
-        return open_result(self.request.name, self.result)
+    def kind(self) -> ExperimentKind[Any, Any]:
+        """What kind of experiment it is. Raises InvalidStore for one that only another version knows."""
+        return find_kind(self.request.name)
 
-    def without_result(self) -> "StoredExperiment":
-        return replace(self, result=None)
-
-
-def pack_result(result: Result) -> Json:
-    """The stored form of a result."""
-    return {"version": VERSION, "result": to_json(result)}
-
-
-def open_result(name: str, data: Json) -> Result:
-    """Raises InvalidStore for a result that this version cannot read."""
-    if not isinstance(data, dict) or data.get("version") != VERSION or name not in RESULTS:
-        raise InvalidStore(f"the stored result of {name[:40]} is not one that this version can read")
-    return from_json(RESULTS[name], data["result"])
+    @property
+    def record(self) -> Any:
+        """The result of one that is done, of its kind's type. Raises InvalidStore."""
+        return self.kind.unpack(self.result)

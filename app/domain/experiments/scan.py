@@ -3,13 +3,14 @@
 from dataclasses import dataclass, field
 
 from app.domain.experiments.intervals import Resampling
-from app.domain.experiments.long_prefix import Kind, Verdict, VerdictRule
+from app.domain.experiments.kind import ExperimentKind
+from app.domain.experiments.long_prefix import Kind, Verdict, VerdictRule, verdicts_in_words
 from app.domain.refs import HeadRef
 
 
 @dataclass(frozen=True)
 class ScanParameters:
-    """As in the long-prefix study, on random tokens alone."""
+    """As in the long-prefix experiment, on random tokens alone."""
 
     max_prefix: int = 4
     n_examples: int = 60
@@ -42,3 +43,24 @@ class UniversalityResult:
     def named(self, kind: Kind) -> tuple[HeadRef, ...]:
         """The heads with a verdict, layers upward."""
         return tuple(point.head for point in self.heads if point.verdict.kind == kind)
+
+
+def _summarise(result: UniversalityResult) -> str:
+    return verdicts_in_words({point.head: point.verdict.kind for point in result.heads})
+
+
+def _by_head(result: UniversalityResult) -> dict[HeadRef, str]:
+    return {
+        point.head: f"{point.verdict.kind}: {point.verdict.reason}"
+        for point in result.heads
+        if point.verdict.kind != "neither"
+    }
+
+
+UNIVERSALITY = ExperimentKind(
+    name="universality",
+    parameters_type=ScanParameters,
+    result_type=UniversalityResult,
+    summarise=_summarise,
+    by_head=_by_head,
+)

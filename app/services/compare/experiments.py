@@ -9,20 +9,20 @@ from app.domain.refs import HeadRef
 from app.errors import InvalidStore
 from app.services.compare.models import ComparedExperiment
 from app.services.experiments.figures.options import FigureOptions
+from app.services.experiments.figures.registry import FIGURES
 from app.services.experiments.models import Figure
-from app.services.experiments.page import figures_of_result, summarise_experiment
+from app.services.experiments.page import figures_of, summarise_experiment
 from app.store.atlas.reads import LiveRun
 from app.store.experiments import findings_of, get_experiment
-
-# Kinds whose figures set heads side by side, with how many of them. None rests on what annotators said.
-_KINDS = {"long-prefix-induction": 4, "head-ablation": 1, "weight-vs-fve": 1}
 
 
 def compared_experiments(
     session: Session, run: LiveRun, heads: Sequence[HeadRef]
 ) -> tuple[ComparedExperiment, ...]:
     """Of each kind the experiment with findings on most of the heads, and of those the newest."""
-    found: dict[str, dict[str, set[HeadRef]]] = {name: {} for name in _KINDS}
+    found: dict[str, dict[str, set[HeadRef]]] = {
+        name: {} for name, figures in FIGURES.items() if figures.n_compared
+    }
     for one in findings_of(session, run.slug, *heads):
         if one.experiment.request.name in found:
             found[one.experiment.request.name].setdefault(one.experiment.id, set()).add(one.head)
@@ -40,9 +40,12 @@ def _compared(stored: StoredExperiment, heads: tuple[HeadRef, ...]) -> ComparedE
 
 
 def _figures(stored: StoredExperiment, heads: tuple[HeadRef, ...]) -> tuple[Figure, ...]:
-    """None for a result of another version: the finding is shown, and its own page says what is wrong."""
+    """The kind's figures that set heads side by side.
+
+    None for a result of another version: the finding is shown, and its own page says what is wrong.
+    """
     try:
-        result = stored.record
+        figures = figures_of(stored, FigureOptions(heads=heads))
     except InvalidStore:
         return ()
-    return figures_of_result(result, FigureOptions(heads=heads))[: _KINDS[stored.request.name]]
+    return figures[: FIGURES[stored.kind.name].n_compared]

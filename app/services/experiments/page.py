@@ -4,31 +4,20 @@ import csv
 import io
 import json
 import shlex
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
-from app.domain.experiments.ablation import HeadAblationResult, PolysemanticityResult
-from app.domain.experiments.feature_check import FeatureCheckResult
-from app.domain.experiments.findings import head_findings
-from app.domain.experiments.known_heads import KnownHeadsResult
-from app.domain.experiments.long_prefix import LongPrefixResult
-from app.domain.experiments.rankings import WeightVsFveResult
-from app.domain.experiments.records import Result, StoredExperiment
-from app.domain.experiments.scan import UniversalityResult
+from app.domain.experiments.ablation import HEAD_ABLATION
+from app.domain.experiments.records import StoredExperiment
 from app.domain.records import Json
 from app.domain.refs import HeadRef
 from app.domain.slugs import slugify
 from app.errors import NotFound
 from app.services.atlas.page import jobs_under_way
 from app.services.examples.from_records import summarise_run
-from app.services.experiments.figures.ablation import ablation_figures, role_figures
-from app.services.experiments.figures.feature_check import feature_check_figures
-from app.services.experiments.figures.long_prefix import long_prefix_figures
 from app.services.experiments.figures.options import FigureOptions
-from app.services.experiments.figures.rankings import known_head_figures, ranking_figures, scan_figures
+from app.services.experiments.figures.registry import FIGURES
 from app.services.experiments.models import (
     ExperimentPage,
     ExperimentsPage,
@@ -43,19 +32,6 @@ from app.services.reading.reading import check_head
 from app.services.reading.visibility import Forbidden, Viewer, sees_experiment
 from app.store import experiments as store
 from app.store.atlas.reads import LiveRun
-
-ABLATION = "head-ablation"
-MAX_BESIDE = 3  # scans of other models beside a scan
-Draw = Callable[[Any, FigureOptions], tuple[Figure, ...]]
-_DRAW: dict[type[Result], Draw] = {
-    LongPrefixResult: long_prefix_figures,
-    HeadAblationResult: ablation_figures,
-    PolysemanticityResult: role_figures,
-    WeightVsFveResult: ranking_figures,
-    UniversalityResult: scan_figures,
-    KnownHeadsResult: known_head_figures,
-    FeatureCheckResult: feature_check_figures,
-}
 
 
 def experiments_page(
@@ -78,14 +54,14 @@ def newest_ablation(session: Session, run: LiveRun, head: HeadRef) -> str | None
     """The id of the newest finished ablation of the head. Raises NotFound for a head that is not there."""
     check_head(run, head)
     found = (one.experiment for one in store.findings_of(session, run.slug, head))
-    return next((one.id for one in found if one.request.name == ABLATION), None)
+    return next((one.id for one in found if one.request.name == HEAD_ABLATION.name), None)
 
 
 def ablation_command(run: LiveRun, head: HeadRef) -> str:
     """What ablates the head, and in turn those beside it. Raises NotFound for a head that is not there."""
     check_head(run, head)
     model = run.record.model.name
-    words = ["head-atlas", "experiment", ABLATION, "--model", model, "--layer", str(head.layer)]
+    words = ["head-atlas", "experiment", HEAD_ABLATION.name, "--model", model, "--layer", str(head.layer)]
     if slugify(model) != run.slug:
         words += ["--name", run.slug]
     return shlex.join(words)
@@ -103,28 +79,39 @@ def experiment_page(
         raise Forbidden(
             f"{stored.request.name} rests on others' roles of heads, which blind annotators do not see"
         )
-    result = stored.record if stored.state == "done" else None
-    named = {} if result is None else head_findings(result)
-    if isinstance(result, UniversalityResult):
-        beside = store.newest_elsewhere(session, run.slug, stored.request.name, MAX_BESIDE)
-        others = (one.record for one in beside)
-        options = replace(options, others=tuple(one for one in others if isinstance(one, UniversalityResult)))
+    heads, figures = (), ()
+    if stored.state == "done":
+        by_head = stored.kind.by_head(stored.record)
+        heads = tuple(NamedHead(head, sentence) for head, sentence in sorted(by_head.items()))
+        figures = figures_of(stored, options, _others(session, run, stored))
     running = jobs_under_way(session) if stored.state == "running" else ()
     return ExperimentPage(
         model=run.slug,
         run=summarise_run(run.record),
         experiment=summarise_experiment(stored),
         parameters=tuple(Parameter(key, _text(value)) for key, value in stored.request.parameters.items()),
-        heads=tuple(NamedHead(head, sentence) for head, sentence in sorted(named.items())),
-        figures=() if result is None else figures_of_result(result, options),
+        heads=heads,
+        figures=figures,
         jobs=tuple(job for job in running if job.fingerprint == stored.id),
         query=options.query(),
     )
 
 
-def figures_of_result(result: Result, options: FigureOptions) -> tuple[Figure, ...]:
-    """Raises NotFound for an option that the experiment does not have."""
-    return _DRAW[type(result)](result, options)
+def _others(session: Session, run: LiveRun, stored: StoredExperiment) -> list[StoredExperiment]:
+    """The newest experiments of other atlases that are drawn beside this one."""
+    limit = FIGURES[stored.kind.name].n_others
+    return store.newest_elsewhere(session, run.slug, stored.kind.name, limit) if limit else []
+
+
+def figures_of(
+    stored: StoredExperiment, options: FigureOptions, others: Sequence[StoredExperiment] = ()
+) -> tuple[Figure, ...]:
+    """The figures of an experiment that is done, with those of other atlases beside it.
+
+    Raises NotFound for an option that the experiment does not have, InvalidStore for a result of another version.
+    """
+    results = [one.record for one in (stored, *others)]
+    return FIGURES[stored.kind.name].draw(results[0], results[1:], options)
 
 
 def figure_of(page: ExperimentPage, name: str | None) -> Figure:

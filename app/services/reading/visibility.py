@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from app.domain.annotations.records import Revision, Subject
+from app.domain.experiments.registry import needs_roles
 from app.domain.refs import HeadRef
 from app.errors import AppError, NotFound
 from app.store import annotations as store
 from app.store.annotators import CONSENSUS, Annotator, AnnotatorRole, get_annotator
 from app.store.revealed_hints import revealed_hints
-
-EXPERIMENTS_ON_ROLES = frozenset(("known-heads", "polysemanticity"))
 
 
 class Forbidden(AppError):
@@ -108,7 +107,7 @@ def is_blind_to(session: Session, atlas_id: int, viewer: Viewer, subject: Subjec
 
 def sees_experiment(viewer: Viewer | None, name: str) -> bool:
     """Whether an experiment may be shown: some rest on roles that annotators gave, which blind viewers wait for."""
-    return name not in EXPERIMENTS_ON_ROLES or (viewer is not None and not viewer.blind)
+    return not needs_roles(name) or (viewer is not None and not viewer.blind)
 
 
 def check_may_write(viewer: Viewer, annotator: str) -> None:

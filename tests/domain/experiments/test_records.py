@@ -2,24 +2,27 @@
 
 import copy
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from app.domain.experiments.findings import finding, head_findings, listed
 from app.domain.experiments.json_form import from_json, to_json
-from app.domain.experiments.records import RESULTS, open_result, pack_result
+from app.domain.experiments.long_prefix import LONG_PREFIX_INDUCTION
+from app.domain.experiments.registry import KINDS, find_kind
+from app.domain.experiments.scan import UNIVERSALITY
+from app.domain.experiments.wording import listed
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import InvalidStore
 from tests.support.experiment_results import results
 
 
-@pytest.mark.parametrize("name", RESULTS)
+@pytest.mark.parametrize("name", KINDS)
 def test_a_result_comes_back_as_it_was(name: str) -> None:
     result = results()[name]
-    stored = json.loads(json.dumps(pack_result(result), allow_nan=False))
-    assert open_result(name, stored) == result
+    stored = json.loads(json.dumps(KINDS[name].pack(result), allow_nan=False))
+    assert KINDS[name].unpack(stored) == result
 
 
 def change(data: Any, path: str, value: Any) -> Any:
@@ -54,16 +57,16 @@ def change(data: Any, path: str, value: Any) -> Any:
     ],
 )
 def test_what_is_not_exactly_a_result_is_refused(path: str, value: Any) -> None:
-    stored = pack_result(results()["long-prefix-induction"])
+    stored = LONG_PREFIX_INDUCTION.pack(results()["long-prefix-induction"])
     with pytest.raises(InvalidStore, match="stored"):
-        open_result("long-prefix-induction", change(stored, path, value))
+        LONG_PREFIX_INDUCTION.unpack(change(stored, path, value))
 
 
 def test_results_of_other_experiments_or_none_are_refused() -> None:
-    stored = pack_result(results()["universality"])
+    stored = UNIVERSALITY.pack(results()["universality"])
     for name, data in (("head-ablation", stored), ("poetry", stored), ("universality", None)):
         with pytest.raises(InvalidStore):
-            open_result(name, data)
+            find_kind(name).unpack(data)
 
 
 def test_numbers_that_json_does_not_know_are_errors() -> None:
@@ -92,18 +95,24 @@ def test_a_whole_number_is_a_float_but_not_the_other_way() -> None:
 
 def test_findings_name_the_heads_that_were_built() -> None:
     found = results()
-    by_head = head_findings(found["long-prefix-induction"])
-    assert finding(found["long-prefix-induction"]) == ("long-prefix: L1H1; standard: L1H0; neither: 1 of 3")
+
+    def finding(name: str) -> str:
+        return KINDS[name].summarise(found[name])
+
+    def head_findings(name: str) -> Mapping[HeadRef, str]:
+        return KINDS[name].by_head(found[name])
+
+    by_head = head_findings("long-prefix-induction")
+    assert finding("long-prefix-induction") == ("long-prefix: L1H1; standard: L1H0; neither: 1 of 3")
     assert by_head[HeadRef(1, 1)].startswith("long-prefix: needs two or more matching tokens")
-    assert "induction: L1H0" in finding(found["head-ablation"])
+    assert "induction: L1H0" in finding("head-ablation")
     assert (
-        "stands out when ablated on induction (zero, mean)"
-        in head_findings(found["head-ablation"])[HeadRef(1, 0)]
+        "stands out when ablated on induction (zero, mean)" in head_findings("head-ablation")[HeadRef(1, 0)]
     )
-    assert "previous token: L0H0" in finding(found["known-heads"])
-    assert head_findings(found["known-heads"])[HeadRef(0, 0)] == "detected as previous token (1.00)"
-    assert set(head_findings(found["universality"])) == {HeadRef(1, 0), HeadRef(1, 1), HeadRef(1, 2)}
-    assert finding(found["polysemanticity"]) == "L1H0: ablation confirms 1 of 1 tested roles"
-    assert set(head_findings(found["weight-vs-fve"])) == {HeadRef(0, head) for head in range(4)}
-    assert head_findings(found["feature-check"]) == {}
+    assert "previous token: L0H0" in finding("known-heads")
+    assert head_findings("known-heads")[HeadRef(0, 0)] == "detected as previous token (1.00)"
+    assert set(head_findings("universality")) == {HeadRef(1, 0), HeadRef(1, 1), HeadRef(1, 2)}
+    assert finding("polysemanticity") == "L1H0: ablation confirms 1 of 1 tested roles"
+    assert set(head_findings("weight-vs-fve")) == {HeadRef(0, head) for head in range(4)}
+    assert head_findings("feature-check") == {}
     assert listed([HeadRef(0, head) for head in range(10)]).endswith("L0H7 and 2 more")

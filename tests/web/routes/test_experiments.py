@@ -16,9 +16,9 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from app import cli
-from app.domain.experiments.findings import head_findings
-from app.domain.experiments.long_prefix import LongPrefixResult
-from app.domain.experiments.records import pack_result
+from app.domain.experiments.long_prefix import LONG_PREFIX_INDUCTION, LongPrefixResult
+from app.domain.experiments.registry import KINDS
+from app.domain.experiments.scan import UNIVERSALITY
 from app.domain.refs import HeadRef
 from app.errors import InvalidStore
 from app.services.experiments.page import ablation_command
@@ -226,7 +226,7 @@ def test_the_scans_of_other_models_stand_beside(stored: tuple[str, dict[str, str
         with write_session(engine) as session:
             asked = request("universality", atlas="other", seed=minutes)
             made = experiments.begin(session, asked, NOON + timedelta(minutes=minutes))
-            packed = pack_result(replace(scan, model=model))
+            packed = UNIVERSALITY.pack(replace(scan, model=model))
             experiments.finish(session, made, 1.0, "x", {}, packed)
     engine.dispose()
     with TestClient(served(str(path))) as opened:
@@ -243,7 +243,7 @@ def test_a_result_of_another_version_is_no_page(stored: tuple[str, dict[str, str
     with write_session(engine) as session:
         old = experiments.get_experiment(session, "tiny", stored[1]["universality"])
         again = experiments.begin(session, replace(old.request, seed=99), old.created_at)
-        packed = pack_result(results()["universality"])
+        packed = UNIVERSALITY.pack(results()["universality"])
         experiments.finish(session, again, 1.0, "x", {}, {**packed, "version": 99})
     engine.dispose()
     with TestClient(served(str(path)), raise_server_exceptions=False) as opened:
@@ -329,9 +329,9 @@ def test_the_command_is_one_that_the_shell_and_the_program_take(
 def test_compared_heads_have_the_figures_of_experiments_on_them(
     site: TestClient, ids: dict[str, str], client: TestClient
 ) -> None:
-    study = results()["long-prefix-induction"]
-    assert isinstance(study, LongPrefixResult)
-    first, second, _ = (one.head for one in study.heads)
+    long_prefix = results()["long-prefix-induction"]
+    assert isinstance(long_prefix, LongPrefixResult)
+    first, second, _ = (one.head for one in long_prefix.heads)
     address = urls.compare_url("tiny", [second, first])
     twin = site.get(address.replace("/compare", "/compare.json")).json()
     found = {one["experiment"]["name"]: one for one in twin["experiments"]}
@@ -350,7 +350,9 @@ def test_compared_heads_have_the_figures_of_experiments_on_them(
     assert not soup(client, address).select(".xps")
     alone = site.get("/tiny/compare.json?heads=L2H0").json()["experiments"]
     assert {one["experiment"]["name"] for one in alone} == {
-        name for name, result in results().items() if HeadRef(2, 0) in head_findings(result) and name in found
+        name
+        for name, result in results().items()
+        if HeadRef(2, 0) in KINDS[name].by_head(result) and name in found
     }
 
 
@@ -358,13 +360,20 @@ def test_a_finding_of_another_version_stays_beside_the_heads(
     stored: tuple[str, dict[str, str]], tmp_path: Path
 ) -> None:
     path = shutil.copyfile(stored[0], tmp_path / "store.sqlite")
-    study = results()["long-prefix-induction"]
-    named = head_findings(study)
+    long_prefix = results()["long-prefix-induction"]
+    named = LONG_PREFIX_INDUCTION.by_head(long_prefix)
     engine = open_store(path)
     with write_session(engine) as session:
         old = experiments.get_experiment(session, "tiny", stored[1]["long-prefix-induction"])
         again = experiments.begin(session, replace(old.request, seed=99), old.created_at + timedelta(days=1))
-        experiments.finish(session, again, 1.0, "found <it>", named, {**pack_result(study), "version": 99})
+        experiments.finish(
+            session,
+            again,
+            1.0,
+            "found <it>",
+            named,
+            {**LONG_PREFIX_INDUCTION.pack(long_prefix), "version": 99},
+        )
     engine.dispose()
     with TestClient(served(str(path))) as opened:
         page = soup(opened, urls.compare_url("tiny", list(named)[:2]))

@@ -1,9 +1,9 @@
-"""Figures of the long-prefix induction study."""
+"""Figures of the long-prefix induction experiment."""
 
 from collections.abc import Callable, Sequence
 
 from app.domain.experiments.intervals import Interval
-from app.domain.experiments.long_prefix import HeadStudy, LongPrefixResult, PrefixDistribution
+from app.domain.experiments.long_prefix import LongPrefixHead, LongPrefixResult, PrefixDistribution
 from app.services.experiments.figures.options import (
     FigureOptions,
     choices,
@@ -29,45 +29,45 @@ _LAST_SHOWN = 6  # prefix lengths from here on share a bar
 
 def long_prefix_figures(result: LongPrefixResult, options: FigureOptions) -> tuple[Figure, ...]:
     """Attention and logits by prefix length, natural text, corruption, and the intervals of the verdict."""
-    known = [study.head for study in result.heads]
-    telling = [study.head for study in result.heads if study.verdict.kind != "neither"]
+    known = [head.head for head in result.heads]
+    telling = [head.head for head in result.heads if head.verdict.kind != "neither"]
     drawn = pick_heads(options.heads, known, [*telling, *known])
-    shown = [study for head in drawn for study in result.heads if study.head == head]
-    names = ", ".join(str(study.head) for study in shown)
+    shown = [head for ref in drawn for head in result.heads if head.head == ref]
+    names = ", ".join(str(head.head) for head in shown)
     figures = [
         _by_prefix(result, shown, f"Attention by prefix length: {names}", _ATTENTION),
         _by_prefix(result, shown, f"Logit of the repeated token: {names}", _LOGIT),
     ]
-    if any(study.natural for study in result.heads):
+    if any(head.natural for head in result.heads):
         figures += [_natural(result, shown, options), _corrupted(result, shown)]
     return (*figures, _verdicts(result))
 
 
-_Kind = tuple[str, str, Callable[[HeadStudy], tuple[Interval, ...]]]
+_Kind = tuple[str, str, Callable[[LongPrefixHead], tuple[Interval, ...]]]
 _ATTENTION: _Kind = (
     "attention",
     "Attention from the last repeated token to the one after its earlier copy, random tokens",
-    lambda study: study.attention_by_prefix,
+    lambda head: head.attention_by_prefix,
 )
 _LOGIT: _Kind = (
     "logit",
     "Direct logit attribution to the correct next token, final norm's scale frozen",
-    lambda study: study.logit_by_prefix,
+    lambda head: head.logit_by_prefix,
 )
 
 
-def _by_prefix(result: LongPrefixResult, shown: Sequence[HeadStudy], title: str, kind: _Kind) -> Figure:
+def _by_prefix(result: LongPrefixResult, shown: Sequence[LongPrefixHead], title: str, kind: _Kind) -> Figure:
     name, measure, values_of = kind
     n = values_of(result.heads[0])[0].n
     lengths = range(1, result.parameters.max_prefix + 1)
     series = tuple(
-        Series(str(study.head), index, tuple(estimate(values_of(study)[k]) for k in lengths))
-        for index, study in enumerate(shown)
+        Series(str(head.head), index, tuple(estimate(values_of(head)[k]) for k in lengths))
+        for index, head in enumerate(shown)
     )
     rows: list[tuple[Value, ...]] = [
-        (str(study.head), k, *mean_and_interval(interval), interval.n)
-        for study in result.heads
-        for k, interval in enumerate(values_of(study))
+        (str(head.head), k, *mean_and_interval(interval), interval.n)
+        for head in result.heads
+        for k, interval in enumerate(values_of(head))
     ]
     places = tuple(map(str, lengths))
     rule = _RULE if len(lengths) > 1 else None
@@ -79,7 +79,7 @@ def _by_prefix(result: LongPrefixResult, shown: Sequence[HeadStudy], title: str,
     return Figure(name, title, measure, note, columns, tuple(rows), (("", chart),))
 
 
-def _natural(result: LongPrefixResult, shown: Sequence[HeadStudy], options: FigureOptions) -> Figure:
+def _natural(result: LongPrefixResult, shown: Sequence[LongPrefixHead], options: FigureOptions) -> Figure:
     sweep = [f"{threshold:g}" for threshold in result.parameters.sweep]
     wanted = None if options.threshold is None else f"{options.threshold:g}"
     default = f"{result.parameters.threshold:g}"
@@ -87,15 +87,14 @@ def _natural(result: LongPrefixResult, shown: Sequence[HeadStudy], options: Figu
     place = sweep.index(threshold)
     last = min(_LAST_SHOWN, result.parameters.max_prefix)
     series = tuple(
-        Series(str(study.head), index, _shares(study.natural[place], last))
-        for index, study in enumerate(shown)
+        Series(str(head.head), index, _shares(head.natural[place], last)) for index, head in enumerate(shown)
     )
     places = ("none", *map(str, range(1, last)), f"{last}+")
-    n_pairs = ", ".join(f"{study.head} {study.natural[place].n_pairs:,}" for study in shown)
+    n_pairs = ", ".join(f"{head.head} {head.natural[place].n_pairs:,}" for head in shown)
     rows: list[tuple[Value, ...]] = [
-        (str(study.head), found.threshold, k, exact, fuzzy, found.n_pairs)
-        for study in result.heads
-        for found in study.natural
+        (str(head.head), found.threshold, k, exact, fuzzy, found.n_pairs)
+        for head in result.heads
+        for found in head.natural
         for k, (exact, fuzzy) in enumerate(zip(found.exact, found.fuzzy, strict=True))
     ]
     return Figure(
@@ -117,16 +116,16 @@ def _shares(found: PrefixDistribution, last: int) -> tuple[Estimate | None, ...]
     return tuple(Estimate(count / found.n_pairs) for count in counts)
 
 
-def _corrupted(result: LongPrefixResult, shown: Sequence[HeadStudy]) -> Figure:
-    groups = tuple(str(study.head) for study in shown)
+def _corrupted(result: LongPrefixResult, shown: Sequence[LongPrefixHead]) -> Figure:
+    groups = tuple(str(head.head) for head in shown)
     series = (
-        Series("clean", None, tuple(estimate(study.verdict.before) for study in shown)),
-        Series("corrupted", None, tuple(estimate(study.verdict.after) for study in shown), hollow=True),
+        Series("clean", None, tuple(estimate(head.verdict.before) for head in shown)),
+        Series("corrupted", None, tuple(estimate(head.verdict.after) for head in shown), hollow=True),
     )
     rows: list[tuple[Value, ...]] = [
-        (str(study.head), condition, *mean_and_interval(interval), None if interval is None else interval.n)
-        for study in result.heads
-        for condition, interval in (("clean", study.verdict.before), ("corrupted", study.verdict.after))
+        (str(head.head), condition, *mean_and_interval(interval), None if interval is None else interval.n)
+        for head in result.heads
+        for condition, interval in (("clean", head.verdict.before), ("corrupted", head.verdict.after))
     ]
     p = result.parameters
     drawn = any(value is not None for value in series[0].values)
@@ -146,22 +145,22 @@ def _verdicts(result: LongPrefixResult) -> Figure:
     rule = result.parameters.rule
     rows: list[tuple[Value, ...]] = []
     dots: list[DotRow] = []
-    for study in result.heads:
-        v = study.verdict
+    for head in result.heads:
+        v = head.verdict
         rows.append(
             (
-                str(study.head),
+                str(head.head),
                 v.kind,
                 v.reason,
                 *mean_and_interval(v.long_gain),
                 *mean_and_interval(v.one_share),
                 *mean_and_interval(v.kept),
-                study.control,
+                head.control,
             )
         )
         if v.long_gain.lower >= rule.min_gain:
-            dots.append(DotRow(f"{study.head} gain at one / two or more", estimate(v.one_share)))
-            dots.append(DotRow(f"{study.head} kept after corruption", estimate(v.kept), 1))
+            dots.append(DotRow(f"{head.head} gain at one / two or more", estimate(v.one_share)))
+            dots.append(DotRow(f"{head.head} kept after corruption", estimate(v.kept), 1))
     parts = ("", " lower", " upper")
     columns = ["head", "verdict", "reason"]
     columns += [f"{name}{part}" for name in ("long gain", "one share", "kept") for part in parts]

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.domain.experiments.intervals import Interval
-from app.domain.experiments.scan import UniversalityResult
 from app.domain.refs import HeadRef
 from app.errors import NotFound
 from app.services.experiments.models import Choice, Estimate
@@ -21,7 +20,6 @@ class FigureOptions:
     mode: str | None = None
     definition: str | None = None
     tokens: str | None = None
-    others: tuple[UniversalityResult, ...] = ()  # scans of other models, to stand beside this one
 
     def query(self) -> dict[str, str]:
         """What was given, as parameters of an address."""

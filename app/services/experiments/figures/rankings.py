@@ -1,6 +1,6 @@
 """Figures of weight against FVE, of the scan over all heads, and of the detectors of known heads."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from app.domain.experiments.known_heads import ROLES, KnownHeadsResult
 from app.domain.experiments.rankings import DEFINITIONS, TOKEN_SETS, RankingAgreement, WeightVsFveResult
@@ -104,11 +104,13 @@ def _features(
     )
 
 
-def scan_figures(result: UniversalityResult, options: FigureOptions) -> tuple[Figure, ...]:
+def scan_figures(
+    result: UniversalityResult, others: Sequence[UniversalityResult], _options: FigureOptions
+) -> tuple[Figure, ...]:
     """All heads of the model in one scatter, those with a verdict named; other models of the store beside it."""
-    found = (result, *options.others)
+    scans = (result, *others)
     p, parts = result.parameters, ("", " lower", " upper")
-    beside = "" if len(found) == 1 else f" and {len(found) - 1} more"
+    beside = "" if len(scans) == 1 else f" and {len(scans) - 1} more"
     return (
         Figure(
             name="scan",
@@ -120,8 +122,8 @@ def scan_figures(result: UniversalityResult, options: FigureOptions) -> tuple[Fi
                 *("model", "head", "one token", "added", "verdict", "reason"),
                 *(f"{name}{part}" for name in ("long gain", "one share") for part in parts),
             ),
-            rows=tuple(row for scan in found for row in _scan_rows(scan)),
-            charts=tuple((scan.model, _scan_chart(scan)) for scan in found),
+            rows=tuple(row for scan in scans for row in _scan_rows(scan)),
+            charts=tuple((scan.model, _scan_chart(scan)) for scan in scans),
         ),
     )
 

@@ -4,16 +4,17 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 import app
 from app.adapters.language_model import LanguageModel
 from app.domain.experiments.errors import InvalidExperiment
-from app.domain.experiments.findings import finding, head_findings
 from app.domain.experiments.json_form import to_json
-from app.domain.experiments.records import ExperimentRequest, Result, StoredExperiment, pack_result
-from app.domain.records import JobProgress, Json
+from app.domain.experiments.kind import ExperimentKind
+from app.domain.experiments.records import ExperimentRequest, StoredExperiment
+from app.domain.records import JobProgress
 from app.errors import AppError, StoreBusy
 from app.experiments.progress import Batching
 from app.precompute.progress import JobMonitor, Stage
@@ -23,7 +24,8 @@ from app.store.database.engine import read_session, write_session
 from app.studies.atlas import OpenAtlas
 
 _log = logging.getLogger(__name__)
-Work = Callable[[Batching], Result]
+P = TypeVar("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,28 @@ class ComputeOptions:
 
 
 def request_for(
-    atlas: OpenAtlas, name: str, parameters: dict[str, object], seed: int, model: LanguageModel | None
+    atlas: OpenAtlas,
+    kind: ExperimentKind[P, Any],
+    parameters: P,
+    model: LanguageModel | None,
+    n_text_sequences: int | None = None,
+    **subject: object,
 ) -> ExperimentRequest:
-    """The request of an experiment on an atlas; without a model for those that only read the store."""
+    """The request of an experiment on an atlas; without a model for those that only read the store.
+
+    n_text_sequences: how much of the atlas's text it reads. subject: what else it is about, such as heads or tasks.
+    """
     record = atlas.model if model is None else model.record
+    values: dict[str, object] = asdict(parameters)  # pyright: ignore[reportArgumentType] - dataclasses only
+    seed = values.pop("seed", 0)  # it has a column of its own
+    if not isinstance(seed, int):
+        raise TypeError(f"the seed of {kind.name} is {seed!r}")
+    if n_text_sequences is not None:  # parameters may have an n_sequences of their own
+        values["n_text_sequences"] = n_text_sequences
     return ExperimentRequest(
         atlas=atlas.run.slug,
-        name=name,
-        parameters={key: _json(value) for key, value in parameters.items()},
+        name=kind.name,
+        parameters={key: to_json(value) for key, value in {**subject, **values}.items()},
         seed=seed,
         model_name=record.name,
         model_revision=record.revision,
@@ -52,14 +68,14 @@ def request_for(
     )
 
 
-def _json(value: object) -> Json:
-    return to_json(value)
-
-
-def conduct(
-    atlas: OpenAtlas, request: ExperimentRequest, work: Work, how: ComputeOptions
+def run_experiment(
+    atlas: OpenAtlas,
+    kind: ExperimentKind[Any, R],
+    request: ExperimentRequest,
+    compute: Callable[[Batching], R],
+    how: ComputeOptions,
 ) -> StoredExperiment:
-    """Run the experiment, or give the stored one. An invalid request leaves no trace, a failed run says why.
+    """Run the experiment, or return the stored one. An invalid request leaves no trace, a failed run says why.
 
     Raises what the experiment does.
     """
@@ -72,8 +88,8 @@ def conduct(
     began = time.monotonic()
     try:
         with JobMonitor(request.id, lambda row: _store_progress(atlas, row)) as monitor:
-            result = work(Batching(how.batch_size, _Stages(monitor)))
-        _finish(atlas, request.id, result, time.monotonic() - began)
+            result = compute(Batching(how.batch_size, _Stages(monitor)))
+        _finish(atlas, kind, request.id, result, time.monotonic() - began)
     except BaseException as error:
         with suppress(AppError):  # the first error is the one to tell of
             _end_badly(atlas, request.id, error, time.monotonic() - began)
@@ -82,8 +98,10 @@ def conduct(
         return experiments.get_experiment(session, request.atlas, request.id)
 
 
-def _finish(atlas: OpenAtlas, experiment_id: str, result: Result, seconds: float) -> None:
-    packed, sentence, by_head = pack_result(result), finding(result), head_findings(result)
+def _finish(
+    atlas: OpenAtlas, kind: ExperimentKind[Any, R], experiment_id: str, result: R, seconds: float
+) -> None:
+    packed, sentence, by_head = kind.pack(result), kind.summarise(result), kind.by_head(result)
     with write_session(atlas.engine) as session:
         experiments.finish(session, experiment_id, seconds, sentence, by_head, packed)
         progress.clear_progress(session, experiment_id)

@@ -1,0 +1,47 @@
+"""What every kind of experiment declares of itself, once: its name, its types and what its results say."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from app.domain.experiments.json_form import from_json, to_json
+from app.domain.records import Json
+from app.domain.refs import HeadRef
+from app.errors import InvalidStore
+
+VERSION = 1  # of the form of stored results
+P = TypeVar("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class ExperimentKind(Generic[P, R]):
+    """One kind of experiment: all that the store, the pages and the commands have to know of it.
+
+    name: of its command, in its address and in the store. parameters_type, result_type: frozen dataclasses.
+    summarise: one sentence for a whole result. by_head: one sentence for each head that a result says something of.
+    needs_roles: its results rest on roles that annotators gave, so that blind annotators do not see them.
+    How it is drawn is declared in `app.services.experiments.figures.registry`.
+    """
+
+    name: str
+    parameters_type: type[P]
+    result_type: type[R]
+    summarise: Callable[[R], str]
+    by_head: Callable[[R], Mapping[HeadRef, str]]
+    needs_roles: bool = False
+
+    def pack(self, result: R) -> Json:
+        """The stored form of a result."""
+        return {"version": VERSION, "result": to_json(result)}
+
+    def unpack(self, stored: Json) -> R:
+        """The result whose stored form is given. Raises InvalidStore for one that this version cannot read."""
+        if not isinstance(stored, dict) or stored.get("version") != VERSION:
+            raise unreadable(self.name)
+        return from_json(self.result_type, stored["result"])
+
+
+def unreadable(name: str) -> InvalidStore:
+    """The error for a stored result of another version."""
+    return InvalidStore(f"the stored result of {name[:40]} is not one that this version can read")
