@@ -5,6 +5,8 @@ import tomllib
 
 import pytest
 
+from app.domain.numbers import FeatureNumbers, HeadNumbers, field_types
+from app.services.features.models import HeadShare
 from tests.support.repository import ROOT, relative
 
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -128,3 +130,12 @@ def test_the_files_that_documents_name_exist():
             r"`((?:app|tests|frontend|scripts|benchmarks|docs)/[\w/.-]+)`", document.read_text("utf-8")
         )
         assert [path for path in paths if not (ROOT / path).exists()] == [], relative(document)
+
+
+def test_every_declared_number_has_a_row_with_its_formula():
+    rows = re.findall(r"^\| ([^|]+) \|", (ROOT / "docs" / "statistics.md").read_text("utf-8"), re.MULTILINE)
+    documented = {word.strip(" `") for row in rows for word in re.split("[,()]", row)}
+    for numbers in (FeatureNumbers, HeadNumbers, HeadShare):
+        for name, hint in field_types(numbers).items():
+            if hint.__origin__ in (int, float, int | None, float | None):
+                assert {name, name.replace("_", " ")} & documented, name

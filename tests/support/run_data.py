@@ -41,6 +41,7 @@ from app.domain.tokens import Vocabulary
 from app.store.atlas import writes as runs
 from app.store.database.engine import write_session
 from tests.support.odd_text import make_sequences, make_vocabulary, prefix_length
+from tests.support.record_data import random_record
 
 SCORES = ("induction", "previous_token", "duplicate_token", "copying", "bos_attention", "entropy")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -181,7 +182,11 @@ def make_feature(
     drawn = [kind for kind in KINDS if kind != "induction_fuzzy"]
     counts = {kind: rng.integers(0, N_TOP_EXAMPLES + 1, shape.n_heads) for kind in drawn}
     counts["induction_fuzzy"] = np.minimum(counts["induction"] + 1, N_TOP_EXAMPLES)  # never fewer
-    return FeatureRecord(
+    # What is said below is what pages rely on; any other number that is declared is random.
+    sizes = {"n": 1, "heads": shape.n_heads, "context": shape.context}
+    unsaid: FeatureRecord = random_record(FeatureRecord, np.random.default_rng(ref.index), sizes)
+    return replace(
+        unsaid,
         ref=ref,
         n_active=1500,
         density=1500 / 9e5,

@@ -9,25 +9,19 @@ import numpy as np
 from sqlalchemy import Engine, event
 
 from app.domain.records import (
-    Evidence,
-    ExampleGroup,
-    Examples,
     FeatureRecord,
-    FveByHead,
     HeadRanking,
     HeadRecord,
-    Histogram,
     ModelRecord,
     RankedFeature,
     RunRecord,
     RunReport,
     SaeRecord,
-    SummedSources,
-    TokenLogits,
 )
 from app.domain.refs import FeatureRef, HeadRef
 from app.store.atlas import writes as runs
 from app.store.database.engine import write_session
+from tests.support.record_data import optional_fields, random_record
 
 N_LAYERS, N_HEADS, CONTEXT = 3, 4, 16
 SAE_LAYERS = (0, 2)
@@ -76,71 +70,17 @@ def report(**changes: object) -> RunReport:
 def feature(
     ref: FeatureRef, rng: np.random.Generator, n: int = 6, n_heads: int = N_HEADS, context: int = CONTEXT
 ) -> FeatureRecord:
-    return FeatureRecord(
+    """Every field random; what may be missing is missing in turn, one field a feature."""
+    may_be_missing = [name for name in (*optional_fields(FeatureRecord), "fve_all") if name != "examples"]
+    drawn: FeatureRecord = random_record(FeatureRecord, rng, {"n": n, "heads": n_heads, "context": context})
+    missing = (*may_be_missing, None)[ref.index // 3 % (len(may_be_missing) + 1)]
+    return replace(
+        drawn,
         ref=ref,
         n_active=int(rng.integers(1, 2**40)),
-        density=float(rng.choice([0.25, 0.5, rng.random()])),  # ties on purpose
-        mean_activation=float(rng.random()),
-        max_activation=float(np.float32(rng.random())),
-        decoder_weight_norm=rng.random(n_heads, np.float32),
-        decoder_weight_share=rng.random(n_heads, np.float32),
-        fve_active=_fve(rng, n_heads),
-        fve_all=_fve(rng, n_heads) if ref.index % 2 else None,
-        promoted=_logits(rng, (20,)),
-        suppressed=_logits(rng, (20,)),
-        head_promoted=_logits(rng, (n_heads, 10)),
-        head_suppressed=_logits(rng, (n_heads, 10)),
-        logit_histogram=_histogram(rng, 40),
-        activation_histogram=_histogram(rng, 12),
-        evidence=Evidence(n, {"induction": rng.integers(0, 9, n_heads), "bos": rng.integers(0, 9, n_heads)}),
-        groups=_groups(n) if ref.index % 5 else (),
-        worst_residual=float(rng.random() * 1e-5),
-        examples=examples(rng, n, n_heads, context),
-        top_logit=rng.random(n_heads, np.float32) if ref.index % 3 else None,
+        groups=drawn.groups if ref.index % 5 else (),
+        **({missing: None} if missing else {}),
     )
-
-
-def examples(rng: np.random.Generator, n: int, n_heads: int, context: int) -> Examples:
-    acts = rng.random((n, context)).astype(np.float16)
-    return Examples(
-        sequence=rng.integers(0, 5, n, np.int32),
-        position=rng.integers(0, context, n, np.int32),
-        activation=rng.random(n, np.float32),
-        pre_activation=rng.random(n, np.float32),
-        bias=rng.random(n, np.float32),
-        residual=rng.random(n, np.float32),
-        head_contribution=rng.random((n, n_heads), np.float32),
-        source=rng.integers(-1, context, (n, n_heads, 8), np.int16),
-        dfa=rng.random((n, n_heads, 8), np.float32),
-        dfa_rest=rng.random((n, n_heads), np.float32),
-        prefix_length=rng.integers(0, 5, (n, n_heads), np.int16),
-        prefix_length_fuzzy=rng.integers(0, 5, (n, n_heads), np.int16),
-        sequence_activations=np.where(rng.random((n, context)) < 0.1, acts, np.float16(0)),
-        summed=SummedSources(
-            source=rng.integers(-1, context, (n, 8), np.int16),
-            dfa=rng.random((n, 8), np.float32),
-            rest=rng.random(n, np.float32),
-            prefix_length=rng.integers(0, 5, n, np.int16),
-            prefix_length_fuzzy=rng.integers(0, 5, n, np.int16),
-        ),
-    )
-
-
-def _fve(rng: np.random.Generator, n_heads: int) -> FveByHead:
-    return FveByHead(*rng.random((3, n_heads)))
-
-
-def _logits(rng: np.random.Generator, shape: tuple[int, ...]) -> TokenLogits:
-    return TokenLogits(rng.integers(0, 100, shape, np.int32), rng.random(shape, np.float32))
-
-
-def _histogram(rng: np.random.Generator, n_bins: int) -> Histogram:
-    return Histogram(np.sort(rng.random(n_bins + 1)), rng.integers(0, 2**40, n_bins))
-
-
-def _groups(n: int) -> tuple[ExampleGroup, ...]:
-    top = ExampleGroup("top", 0.1, 3.5, 20, 0.25, 0, n // 2)
-    return (top, ExampleGroup("interval 1", 0.0, 1 / 3, 2**40, 0.75, n // 2, n))
 
 
 def features(seed: int = 0, per_layer: int = 6, **shape: int) -> list[FeatureRecord]:
