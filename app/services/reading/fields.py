@@ -28,8 +28,12 @@ def described_fields(page: type) -> tuple[FieldHelp, ...]:
     hints = field_types(page)
     described: list[FieldHelp] = []
     for part in sorted(fields(page), key=lambda part: part.kw_only is True):
-        hint, notes = hints[part.name], ("",)
-        if hasattr(hint, "__metadata__"):
-            hint, notes = hint.__origin__, hint.__metadata__
-        described.append(FieldHelp(part.name, hint, notes[0], DRAWN not in notes[1:]))
+        hint: Any = hints[part.name]
+        notes = getattr(hint, "__metadata__", ())
+        texts = [note for note in notes if isinstance(note, str) and note != DRAWN]
+        described.append(
+            FieldHelp(
+                part.name, hint.__origin__ if notes else hint, texts[0] if texts else "", DRAWN not in notes
+            )
+        )
     return tuple(described)
