@@ -27,6 +27,10 @@ class HeadShare(HeadPartNumbers[float]):
     head: Annotated[HeadRef, "The head"]
     fve: Annotated[Fve, "Fraction of variance explained by the head"]
     evidence_counts: Annotated[dict[str, int], "Top examples that show each behaviour through the head"]
+    top_source_share: Annotated[
+        float | None,
+        "Share of the head's positive DFA on its strongest source, mean over the top examples; null without any",
+    ]
 
 
 @dataclass(frozen=True)
