@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import typer
@@ -10,6 +11,7 @@ from app.commands.options import Store as Store
 from app.commands.options import parse_layers
 from app.commands.store_access import settings_of
 from app.errors import AppError
+from app.studies.options import ComputeOptions
 
 Model = Annotated[
     str, typer.Option(help="the model of the atlas: hub name, local folder, or smollm2-135m (embedded)")
@@ -23,12 +25,8 @@ Sequences = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="the same seed gives the same result")]
 BatchSize = Annotated[int, typer.Option(min=1, help="sequences in a forward pass; changes only rounding")]
-Processing = Annotated[
-    Literal["auto", "raw", "processed"], typer.Option(help="weight processing; auto: as the atlas's SAEs")
-]
 Device = Annotated[str, typer.Option(help="cpu, cuda or mps")]
 Dtype = Annotated[Literal["float32", "bfloat16", "float16"], typer.Option(help="number format of the model")]
-Threads = Annotated[int | None, typer.Option(min=1, help="threads of a forward pass")]
 Again = Annotated[bool, typer.Option("--again", help="compute it again although the store has the result")]
 Tasks = Annotated[
     list[str] | None,
@@ -54,6 +52,14 @@ MinGain = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class AtlasOptions:
+    """Where the atlas is: its store, and its name there."""
+
+    store: Store = None
+    name: Name = None
+
+
 def parse_heads(heads: str | None, layer: int | None, atlas: Any) -> list[Any]:
     """The heads of --heads or of --layer. Raises AppError where neither or both are given, or one is no head."""
     from app.domain.refs import HeadRef
@@ -68,36 +74,36 @@ def parse_heads(heads: str | None, layer: int | None, atlas: Any) -> list[Any]:
 
 
 @contextmanager
-def opened_atlas(model: str, name: str | None, store: str | None) -> Generator[Any]:
+def opened_atlas(model: str, source: AtlasOptions) -> Generator[Any]:
     """The atlas of a model. Raises AppError where there is no store or no such atlas in it."""
     from app.domain.slugs import check_slug, slugify
     from app.studies.atlas import open_atlas
 
-    slug = check_slug(name) if name else slugify(model)
-    with open_atlas(settings_of(store=store).store, slug) as atlas:
+    slug = check_slug(source.name) if source.name else slugify(model)
+    with open_atlas(settings_of(store=source.store).store, slug) as atlas:
         yield atlas
 
 
 def load_setup(
-    atlas: Any,
-    model: tuple[str, str | None],
-    how: tuple[int, bool],
-    machine: tuple[str, str, str, int | None],
-    n_sequences: int = 1,
+    atlas: Any, model: str, revision: str | None, compute: ComputeOptions, n_sequences: int = 1
 ) -> Any:
-    """The atlas with its model: (name, revision), (batch size, again), (processing, device, dtype, threads)."""
+    """The atlas with its model, loaded as `compute` says. Raises InvalidExperiment for another model."""
     import torch
 
     from app.studies.atlas import ModelOptions, load_atlas_model
     from app.studies.experiments import ExperimentSetup
-    from app.studies.running import ComputeOptions
 
-    processing, device, dtype, threads = machine
-    if threads is not None:
-        torch.set_num_threads(threads)
-    options: Any = {"processing": None if processing == "auto" else processing, "device": device}
-    chosen = ModelOptions(model[0], settings_of().cache_dir, model[1], dtype=dtype, **options)
-    return ExperimentSetup(atlas, load_atlas_model(atlas, chosen), n_sequences, ComputeOptions(*how))
+    if compute.threads is not None:
+        torch.set_num_threads(compute.threads)
+    chosen = ModelOptions(
+        model,
+        settings_of().cache_dir,
+        revision,
+        processing=None if compute.processing == "auto" else compute.processing,
+        device=compute.device,
+        dtype=compute.dtype,
+    )
+    return ExperimentSetup(atlas, load_atlas_model(atlas, chosen), n_sequences, compute)
 
 
 def layers_of(text: str | None, atlas: Any) -> tuple[int, ...]:
@@ -106,7 +112,7 @@ def layers_of(text: str | None, atlas: Any) -> tuple[int, ...]:
 
 
 def say(stored: Any) -> None:
-    """What was found, and where to see it."""
+    """Print the finding of a stored experiment, and where to see it."""
     request, took = stored.request, stored.seconds or 0.0
     typer.echo(f"{request.name} {stored.id}: {stored.finding}")
     typer.echo(f"{took:.0f} s; see /{request.atlas}/experiments/{stored.id}")

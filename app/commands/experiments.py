@@ -7,9 +7,7 @@ import typer
 
 from app.commands.experiment_options import (
     Again,
-    BatchSize,
-    Device,
-    Dtype,
+    AtlasOptions,
     Examples,
     Heads,
     Layer,
@@ -18,24 +16,22 @@ from app.commands.experiment_options import (
     MinGain,
     Model,
     Modes,
-    Name,
     OneShare,
-    Processing,
     Prompts,
     Revision,
     Seed,
     Sequences,
-    Store,
     Tasks,
-    Threads,
     layers_of,
     load_setup,
     opened_atlas,
     parse_heads,
     say,
 )
+from app.commands.option_groups import with_options
 from app.commands.options import SaePaths
 from app.errors import AppError
+from app.studies.options import ComputeOptions
 
 experiment = typer.Typer(
     no_args_is_help=True,
@@ -45,12 +41,13 @@ DEFAULT_TASKS = ("noun-digit", "short-urls", "succession", "induction", "duplica
 
 
 @experiment.command("long-prefix-induction")
+@with_options
 def long_prefix_induction(
+    *,
     model: Model,
     heads: Heads = None,
     layer: Layer = None,
-    store: Store = None,
-    name: Name = None,
+    source: AtlasOptions,
     revision: Revision = None,
     n_sequences: Sequences = 128,
     n_examples: Examples = 60,
@@ -61,15 +58,10 @@ def long_prefix_induction(
     min_gain: MinGain = 0.1,
     max_one_share: OneShare = 0.5,
     seed: Seed = 0,
-    batch_size: BatchSize = 16,
-    processing: Processing = "auto",
-    device: Device = "cpu",
-    dtype: Dtype = "float32",
-    threads: Threads = None,
-    again: Again = False,
+    compute: ComputeOptions,
 ) -> None:
     """Does a head attend by induction after one matching token, or does it want two or more?"""
-    with opened_atlas(model, name, store) as atlas:
+    with opened_atlas(model, source) as atlas:
         refs = parse_heads(heads, layer, atlas)
         from app.domain.experiments.long_prefix import LongPrefixParameters, VerdictRule
         from app.studies.experiments import run_long_prefix
@@ -78,13 +70,14 @@ def long_prefix_induction(
             max_prefix=max_prefix, n_examples=n_examples, n_logit_examples=min(16, n_examples), length=length,
             threshold=threshold, max_corrupted=n_corrupted, seed=seed, rule=VerdictRule(min_gain, max_one_share),
         )  # fmt: skip
-        machine = (processing, device, dtype, threads)
-        setup = load_setup(atlas, (model, revision), (batch_size, again), machine, n_sequences)
+        setup = load_setup(atlas, model, revision, compute, n_sequences)
         say(run_long_prefix(setup, refs, parameters))
 
 
 @experiment.command("head-ablation")
+@with_options
 def head_ablation(
+    *,
     model: Model,
     layer: Annotated[int, typer.Option(min=0, help="the layer whose heads are ablated, one at a time")],
     task: Tasks = None,
@@ -93,8 +86,7 @@ def head_ablation(
         typer.Option(help='JSON lines such as {"text": "The bus 7, and the bus[[ 7]]"}; repeatable'),
     ] = None,
     modes: Modes = "zero,mean,resample",
-    store: Store = None,
-    name: Name = None,
+    source: AtlasOptions,
     revision: Revision = None,
     n_prompts: Prompts = 60,
     n_sequences: Sequences = 128,
@@ -102,15 +94,10 @@ def head_ablation(
     min_spreads: Annotated[float, typer.Option(help="spreads above the layer's median to stand out")] = 3.5,
     min_change: Annotated[float, typer.Option(help="nats that a head's change needs to stand out")] = 0.05,
     seed: Seed = 0,
-    batch_size: BatchSize = 16,
-    processing: Processing = "auto",
-    device: Device = "cpu",
-    dtype: Dtype = "float32",
-    threads: Threads = None,
-    again: Again = False,
+    compute: ComputeOptions,
 ) -> None:
     """Change in loss when each head of a layer is ablated, on families of tasks."""
-    with opened_atlas(model, name, store) as atlas:
+    with opened_atlas(model, source) as atlas:
         atlas.heads_of(layer)
         from app.domain.experiments.ablation import AblationParameters
         from app.studies.experiments import run_ablation
@@ -123,58 +110,52 @@ def head_ablation(
         parameters = AblationParameters(
             modes=_modes(modes), n_draws=n_draws, min_spreads=min_spreads, min_change=min_change, seed=seed
         )
-        machine = (processing, device, dtype, threads)
-        setup = load_setup(atlas, (model, revision), (batch_size, again), machine, n_sequences)
+        setup = load_setup(atlas, model, revision, compute, n_sequences)
         say(run_ablation(setup, layer, chosen, parameters))
 
 
 @experiment.command("known-heads")
+@with_options
 def known_heads(
+    *,
     model: Model,
-    store: Store = None,
-    name: Name = None,
+    source: AtlasOptions,
     revision: Revision = None,
     n_sequences: Sequences = 64,
     n_repeated: Annotated[int, typer.Option(min=1, help="sequences of random tokens seen twice")] = 64,
     length: Annotated[int, typer.Option(min=2, help="random tokens of a sequence, seen twice")] = 64,
     seed: Seed = 0,
-    batch_size: BatchSize = 16,
-    processing: Processing = "auto",
-    device: Device = "cpu",
-    dtype: Dtype = "float32",
-    threads: Threads = None,
-    again: Again = False,
+    compute: ComputeOptions,
 ) -> None:
     """Detectors of well-known kinds of heads on every head, and a scoreboard against what is known of them."""
-    with opened_atlas(model, name, store) as atlas:
+    with opened_atlas(model, source) as atlas:
         from app.domain.experiments.known_heads import KnownHeadParameters
         from app.studies.experiments import run_known_heads
 
         parameters = KnownHeadParameters(n_repeated, length, seed=seed)
-        machine = (processing, device, dtype, threads)
-        setup = load_setup(atlas, (model, revision), (batch_size, again), machine, n_sequences)
+        setup = load_setup(atlas, model, revision, compute, n_sequences)
         say(run_known_heads(setup, parameters))
 
 
 @experiment.command("weight-vs-fve")
+@with_options
 def weight_vs_fve(
+    *,
     model: Model,
     layers: Annotated[
         str | None, typer.Option(help="layers: 5,6 or 5-7; default every one with an SAE")
     ] = None,
-    store: Store = None,
-    name: Name = None,
+    source: AtlasOptions,
     k: Annotated[int, typer.Option(min=1, help="features in each head's lists")] = 10,
     min_correlation: Annotated[float, typer.Option(help="the ranking matters below this correlation")] = 0.5,
     min_overlap: Annotated[int, typer.Option(help="and below so many features in both lists")] = 6,
     again: Again = False,
 ) -> None:
     """Decoder weight share against FVE for each head, from the store alone: no model is loaded."""
-    with opened_atlas(model, name, store) as atlas:
+    with opened_atlas(model, source) as atlas:
         chosen = layers_of(layers, atlas)
         from app.domain.experiments.rankings import RankingParameters
         from app.studies.experiments import run_rankings
-        from app.studies.running import ComputeOptions
 
         if not chosen:
             raise AppError(f"the atlas {atlas.run.slug} has no SAE, so there are no features to rank")
@@ -184,10 +165,11 @@ def weight_vs_fve(
 
 
 @experiment.command("universality")
+@with_options
 def universality(
+    *,
     model: Model,
-    store: Store = None,
-    name: Name = None,
+    source: AtlasOptions,
     revision: Revision = None,
     n_examples: Examples = 60,
     max_prefix: MaxPrefix = 4,
@@ -195,48 +177,38 @@ def universality(
     min_gain: MinGain = 0.1,
     max_one_share: OneShare = 0.5,
     seed: Seed = 0,
-    batch_size: BatchSize = 16,
-    processing: Processing = "auto",
-    device: Device = "cpu",
-    dtype: Dtype = "float32",
-    threads: Threads = None,
-    again: Again = False,
+    compute: ComputeOptions,
 ) -> None:
     """Long-prefix and standard induction heads among all heads of a model."""
-    with opened_atlas(model, name, store) as atlas:
+    with opened_atlas(model, source) as atlas:
         from app.domain.experiments.long_prefix import VerdictRule
         from app.domain.experiments.scan import ScanParameters
         from app.studies.experiments import run_universality
 
         rule = VerdictRule(min_gain, max_one_share)
         parameters = ScanParameters(max_prefix, n_examples, length, seed, rule)
-        machine = (processing, device, dtype, threads)
-        setup = load_setup(atlas, (model, revision), (batch_size, again), machine)
+        setup = load_setup(atlas, model, revision, compute)
         say(run_universality(setup, parameters))
 
 
 @experiment.command("polysemanticity")
+@with_options
 def polysemanticity(
+    *,
     model: Model,
     head: Annotated[str, typer.Option(help="the head, such as L5H1")],
     roles: Annotated[
         str | None, typer.Option(help="roles between commas; default those of submitted annotations")
     ] = None,
     modes: Modes = "zero,mean,resample",
-    store: Store = None,
-    name: Name = None,
+    source: AtlasOptions,
     revision: Revision = None,
     n_prompts: Prompts = 60,
     seed: Seed = 0,
-    batch_size: BatchSize = 16,
-    processing: Processing = "auto",
-    device: Device = "cpu",
-    dtype: Dtype = "float32",
-    threads: Threads = None,
-    again: Again = False,
+    compute: ComputeOptions,
 ) -> None:
     """Does ablating a head hurt the task of each role that it is annotated with?"""
-    with opened_atlas(model, name, store) as atlas:
+    with opened_atlas(model, source) as atlas:
         [ref] = parse_heads(head.split(",")[0], None, atlas)
         from app.domain.experiments.ablation import AblationParameters
         from app.studies.experiments import run_polysemanticity
@@ -244,13 +216,14 @@ def polysemanticity(
 
         parameters = AblationParameters(modes=_modes(modes), seed=seed)
         chosen = roles_of(atlas, ref, roles)
-        machine = (processing, device, dtype, threads)
-        setup = load_setup(atlas, (model, revision), (batch_size, again), machine)
+        setup = load_setup(atlas, model, revision, compute)
         say(run_polysemanticity(setup, ref, chosen, n_prompts, parameters))
 
 
 @experiment.command("feature-check")
+@with_options
 def feature_check(
+    *,
     model: Model,
     feature: Annotated[str, typer.Option(help="the feature, such as L17F803")],
     proxy: Annotated[str, typer.Option(help="predicate or regular expression that should select its tokens")],
@@ -258,20 +231,14 @@ def feature_check(
     release: Annotated[str | None, typer.Option(help="SAE release of the sae_lens registry")] = None,
     sae_id: Annotated[str | None, typer.Option(help="id in the release")] = None,
     n_intervals: Annotated[int, typer.Option(min=1, help="intervals of activation")] = 10,
-    store: Store = None,
-    name: Name = None,
+    source: AtlasOptions,
     revision: Revision = None,
     n_sequences: Sequences = 256,
     seed: Seed = 0,
-    batch_size: BatchSize = 16,
-    processing: Processing = "auto",
-    device: Device = "cpu",
-    dtype: Dtype = "float32",
-    threads: Threads = None,
-    again: Again = False,
+    compute: ComputeOptions,
 ) -> None:
     """Specificity and sensitivity of a feature for a proxy, over intervals of activation."""
-    with opened_atlas(model, name, store) as atlas:
+    with opened_atlas(model, source) as atlas:
         from app.domain.experiments.feature_check import FeatureCheckParameters
         from app.domain.refs import FeatureRef
         from app.studies.experiments import run_feature_check
@@ -280,9 +247,8 @@ def feature_check(
 
         ref = FeatureRef.parse(feature)
         find_predicate(proxy)
-        sae = sae_of(atlas, ref, tuple(sae_path or ()), (release, sae_id))
-        machine = (processing, device, dtype, threads)
-        setup = load_setup(atlas, (model, revision), (batch_size, again), machine, n_sequences)
+        sae = sae_of(atlas, ref, tuple(sae_path or ()), release, sae_id)
+        setup = load_setup(atlas, model, revision, compute, n_sequences)
         say(run_feature_check(setup, sae, ref, proxy, FeatureCheckParameters(n_intervals, seed)))
 
 

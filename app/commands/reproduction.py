@@ -1,12 +1,13 @@
 """The reproduction of the published figures."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from app.commands.experiment_options import Again, BatchSize, Device, Dtype, Name, Revision, Seed
 from app.commands.options import Dataset, Store, Threads, WorkDir
 from app.commands.store_access import settings_of
+from app.studies.options import ComputeOptions
 
 
 def reproduce(
@@ -32,18 +33,19 @@ def reproduce(
     again: Again = False,
 ) -> None:
     """Measure every published figure of GPT-2 small's heads, and print it beside the published one."""
+    from app.precompute.request import JobRequest
     from app.studies.anchors import table
-    from app.studies.reproduce import Reproduction, request_of
+    from app.studies.reproduce import Reproduction, release_saes
     from app.studies.reproduce import reproduce as run
-    from app.studies.running import ComputeOptions
 
     settings = settings_of(store=store, work_dir=work_dir)
-    options = {} if threads is None else {"threads": threads}
-    job = request_of(
-        model, release, dataset, (settings.work_dir, settings.cache_dir), n_prompts, name=name,
-        revision=revision, context_size=context_size, seed=seed, device=device, dtype=dtype, **options,
+    options: Any = {} if threads is None else {"threads": threads}
+    job = JobRequest(
+        model=model, saes=release_saes(release), dataset=dataset, work_dir=settings.work_dir,
+        cache_dir=settings.cache_dir, n_prompts=n_prompts, name=name, revision=revision, context_size=context_size,
+        seed=seed, device=device, dtype=dtype, **options,
     )  # fmt: skip
-    wanted = Reproduction(
-        job, settings.store, n_task_prompts, n_examples, n_sequences, ComputeOptions(batch_size, again)
+    compute = ComputeOptions(batch_size=batch_size, device=device, dtype=dtype, threads=threads, again=again)
+    typer.echo(
+        table(run(Reproduction(job, settings.store, n_task_prompts, n_examples, n_sequences, compute)))
     )
-    typer.echo(table(run(wanted)))

@@ -38,14 +38,15 @@ from app.experiments.progress import Batching
 from app.experiments.universality import universality
 from app.experiments.weight_vs_fve import weight_vs_fve
 from app.studies.atlas import OpenAtlas
-from app.studies.running import ComputeOptions, request_for, run_experiment
+from app.studies.options import ComputeOptions
+from app.studies.running import request_for, run_experiment
 from app.studies.scoreboards import scoreboards
 from app.studies.task_choice import TaskChoice, find_predicate
 
 
 @dataclass(frozen=True)
 class ExperimentSetup:
-    """An atlas with its model, how much of its text to read, and speed knobs."""
+    """An atlas with its model, how much of its text to read, and how to compute."""
 
     atlas: OpenAtlas
     model: InterventionModel

@@ -1,7 +1,6 @@
 """The reproduction: GPT-2 small and its released SAEs through precompute and experiments, figure by figure."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from app.adapters.sae_formats import load_sae
 from app.adapters.sae_sources import ReleaseSae
@@ -26,7 +25,7 @@ from app.studies.experiments import (
     run_long_prefix,
     run_rankings,
 )
-from app.studies.running import ComputeOptions
+from app.studies.options import ComputeOptions
 from app.studies.task_choice import TaskChoice
 
 RELEASE = "gpt2-small-hook-z-kk"
@@ -100,23 +99,3 @@ def _from_experiments(atlas: OpenAtlas, wanted: Reproduction) -> list[Anchor]:
         *anchors.long_and_standard(LONG_PREFIX_INDUCTION.unpack(induction.result)),
         *anchors.known_list(KNOWN_HEADS.unpack(known.result)),
     ]
-
-
-def request_of(
-    model: str,
-    release: str,
-    dataset: str,
-    folders: tuple[Path, Path],
-    n_prompts: int,
-    **options: int | str | None,
-) -> JobRequest:
-    """The precompute job of a reproduction; folders: for work and for caches."""
-    return JobRequest(
-        model=model,
-        saes=release_saes(release),
-        dataset=dataset,
-        work_dir=folders[0],
-        cache_dir=folders[1],
-        n_prompts=n_prompts,
-        **options,  # pyright: ignore[reportArgumentType] - fields of the request by name
-    )

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -22,18 +22,11 @@ from app.store import experiments
 from app.store.atlas import progress
 from app.store.database.engine import read_session, write_session
 from app.studies.atlas import OpenAtlas
+from app.studies.options import ComputeOptions
 
 _log = logging.getLogger(__name__)
 P = TypeVar("P")
 R = TypeVar("R")
-
-
-@dataclass(frozen=True)
-class ComputeOptions:
-    """Speed knobs, which change no result beyond rounding, and whether a stored result is computed again."""
-
-    batch_size: int = 16
-    again: bool = False
 
 
 def request_for(

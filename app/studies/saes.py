@@ -12,14 +12,13 @@ from app.studies.experiments import check_sae
 
 
 def sae_of(
-    atlas: OpenAtlas, feature: FeatureRef, paths: tuple[Path, ...], release: tuple[str | None, str | None]
+    atlas: OpenAtlas, feature: FeatureRef, paths: tuple[Path, ...], release: str | None, sae_id: str | None
 ) -> LoadedSae:
-    """Raises InvalidExperiment where none is given or it is not the atlas's, or what load_sae does."""
-    name, sae_id = release
-    if (name is None) != (sae_id is None):
+    """Load the SAE of a feature. Raises InvalidExperiment for none or another than the atlas's, or as load_sae."""
+    if (release is None) != (sae_id is None):
         raise InvalidExperiment("--release and --sae-id go together")
-    if name is not None and sae_id is not None:
-        loaded = load_sae(ReleaseSae(name, sae_id), atlas.model)
+    if release is not None and sae_id is not None:
+        loaded = load_sae(ReleaseSae(release, sae_id), atlas.model)
     else:
         loaded = load_sae(LocalSae(_folder(atlas, feature, paths)), atlas.model)
     check_sae(atlas, loaded, feature)

@@ -1,0 +1,37 @@
+"""How a dataclass declares options: beside a field's type and default stand its help and its least value.
+
+The command line is made from such a dataclass, so an option has one name, one default and one help text.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any, get_type_hints
+
+from app.errors import AppError
+
+
+@dataclass(frozen=True)
+class Option:
+    """Help of an option, and the least value that makes sense. It stands in a field's `Annotated` type."""
+
+    help: str | None = None
+    min: int | None = None
+
+
+def option_of(declared: Any) -> Option | None:
+    """The Option in an annotated type; None where there is none."""
+    found = (part for part in getattr(declared, "__metadata__", ()) if isinstance(part, Option))
+    return next(found, None)
+
+
+def option_name(field: str) -> str:
+    """A field's name as it is typed on the command line: `--batch-size`."""
+    return f"--{field.replace('_', '-')}"
+
+
+def check_minimums(options: Any) -> None:
+    """Raises AppError, naming the option, where a field of a dataclass is less than its Option allows."""
+    hints: dict[str, Any] = get_type_hints(options.__class__, include_extras=True)
+    for field in fields(options):
+        option, value = option_of(hints[field.name]), getattr(options, field.name)
+        if option is not None and option.min is not None and value is not None and value < option.min:
+            raise AppError(f"{option_name(field.name)} must be at least {option.min}, not {value}")
