@@ -51,6 +51,24 @@ def test_down_and_up_again(make_store):
     engine.dispose()
 
 
+def test_the_orders_that_no_list_has_lose_their_indexes_and_rows_stay(engine):
+    stored_runs.publish(engine)
+    before = table_digest(engine)
+    dropped = {f"ix_features_run_id_layer_{order}_feature_index" for order in ("density", "max_activation")}
+    assert not dropped & indexes_of_features(engine)
+    migrate.downgrade(engine, "0005")
+    assert dropped <= indexes_of_features(engine)
+    assert table_digest(engine) == before
+    migrate.upgrade(engine)
+    assert not dropped & indexes_of_features(engine)
+    assert table_digest(engine) == before
+    assert migrate.schema_differences(engine) == []
+
+
+def indexes_of_features(engine) -> set[str]:
+    return {index["name"] for index in inspect(engine).get_indexes("features")}
+
+
 def test_an_upgrade_of_a_current_store_changes_nothing(engine):
     stored_runs.publish(engine)
     before = table_digest(engine)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from sqlalchemy import ColumnElement, and_, func, null, or_, select
 from sqlalchemy.orm import Session
@@ -13,8 +12,6 @@ from app.errors import NotFound
 from app.store.atlas.feature_blobs import unpack_examples, unpack_feature
 from app.store.atlas.reads import LiveRun
 from app.store.tables.atlas import FeatureExamplesRow, FeatureRow
-
-FeatureOrder = Literal["index", "density", "max_activation"]
 
 
 @dataclass(frozen=True)
@@ -67,41 +64,16 @@ def feature_neighbours(session: Session, run: LiveRun, ref: FeatureRef) -> Featu
 
 
 def list_features(
-    session: Session,
-    run: LiveRun,
-    layer: int,
-    order: FeatureOrder = "index",
-    limit: int = 50,
-    after: FeatureRef | None = None,
+    session: Session, run: LiveRun, layer: int, limit: int = 50, after: FeatureRef | None = None
 ) -> list[FeatureRecord]:
-    """A layer's stored features without examples, the page after `after`, which must be stored.
-
-    By index, or the largest first with ties in index order: never a feature twice, never one left out.
-    """
+    """A layer's stored features by index, without examples; the page after the feature `after`."""
     query = select(FeatureRow).where(FeatureRow.run_id == run.id, FeatureRow.layer == layer)
     if after is not None:
-        query = query.where(_beyond(run, order, after))
-    if order != "index":
-        query = query.order_by(getattr(FeatureRow, order).desc())
-    rows = session.scalars(query.order_by(FeatureRow.feature_index).limit(limit))
-    return [unpack_feature(row, None) for row in rows]
-
-
-def _beyond(run: LiveRun, order: FeatureOrder, after: FeatureRef) -> ColumnElement[bool]:
-    if order == "index":
-        return FeatureRow.feature_index > after.index
-    column = getattr(FeatureRow, order)
-    of_last = (
-        select(column)
-        .where(
-            FeatureRow.run_id == run.id,
-            FeatureRow.layer == after.layer,
-            FeatureRow.feature_index == after.index,
-        )
-        .correlate(None)
-        .scalar_subquery()
-    )
-    return or_(column < of_last, and_(column == of_last, FeatureRow.feature_index > after.index))
+        query = query.where(FeatureRow.feature_index > after.index)
+    return [
+        unpack_feature(row, None)
+        for row in session.scalars(query.order_by(FeatureRow.feature_index).limit(limit))
+    ]
 
 
 def _same_feature() -> ColumnElement[bool]:

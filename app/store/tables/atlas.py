@@ -163,13 +163,9 @@ class HeadScoreRow(Base):
 
 
 class FeatureRow(Base):
-    """One feature: what listings sort by as columns, the rest as one block."""
+    """One feature: the numbers of the whole feature as columns, the rest as one block."""
 
     __tablename__ = "features"
-    __table_args__ = (
-        Index(None, "run_id", "layer", "density", "feature_index"),
-        Index(None, "run_id", "layer", "max_activation", "feature_index"),
-    )
 
     run_id: Mapped[int] = _run_id()
     layer: Mapped[int] = _key()

@@ -11,8 +11,7 @@ from app.domain.records import AtlasRecord
 from app.domain.refs import FeatureRef, HeadRef
 from app.domain.slugs import InvalidSlug
 from app.errors import NotFound, StoreBusy
-from app.store.atlas import features
-from app.store.atlas import reads as dashboards
+from app.store.atlas import features, reads
 from app.store.atlas import writes as runs
 from app.store.database.engine import open_store, read_session, write_session
 from app.store.digest import table_digest
@@ -25,19 +24,19 @@ from tests.support.stored_runs import assert_same, counted_queries, publish
 def test_a_published_run_reads_back_whole(engine):
     publish(engine)
     with read_session(engine) as session:
-        run = dashboards.get_live_run(session, "tiny")
+        run = reads.get_live_run(session, "tiny")
         assert_same(run.record, stored_runs.run_record())
-        assert_same(dashboards.get_atlas(session, "tiny"), AtlasRecord("tiny", stored_runs.run_record()))
-        assert_same(dashboards.get_heads(session, run), stored_runs.heads())
+        assert_same(reads.list_atlases(session), [AtlasRecord("tiny", stored_runs.run_record())])
+        assert_same(reads.get_heads(session, run), stored_runs.heads())
         for ranking in stored_runs.rankings():
-            assert_same(dashboards.get_ranking(session, run, ranking.head, ranking.ranking, 50), ranking)
+            assert_same(reads.get_ranking(session, run, ranking.head, ranking.ranking, 50), ranking)
         made = stored_runs.features()
         assert_same(features.get_features(session, run, [f.ref for f in made], with_examples=True), made)
-        found = dashboards.get_sequences(session, run, np.array([4, 0, 4], np.int32))
+        found = reads.get_sequences(session, run, np.array([4, 0, 4], np.int32))
         assert_same(found, {i: stored_runs.sequences()[i] for i in (0, 4)})
-        vocabulary = dashboards.get_vocabulary(session, run)
+        vocabulary = reads.get_vocabulary(session, run)
         assert (vocabulary.checksum, vocabulary.blob) == ("v1", stored_runs.VOCABULARY)
-        assert_same(dashboards.get_report(session, run), stored_runs.report())
+        assert_same(reads.get_report(session, run), stored_runs.report())
 
 
 def test_times_keep_their_moment_in_any_zone(engine):
@@ -48,7 +47,7 @@ def test_times_keep_their_moment_in_any_zone(engine):
         run_id = runs.begin_run(session, "tiny", stored_runs.run_record("f2"))
         runs.go_live(session, run_id, made)
     with read_session(engine) as session:
-        found = dashboards.get_report(session, dashboards.get_live_run(session, "tiny"))
+        found = reads.get_report(session, reads.get_live_run(session, "tiny"))
     assert found.created_at == stored_runs.NOON
     assert found.created_at.utcoffset() == timedelta(0)
 
@@ -63,7 +62,7 @@ def test_features_come_in_the_order_asked_for_and_examples_only_on_demand(engine
     publish(engine)
     refs = [FeatureRef(2, 7), FeatureRef(0, 1), FeatureRef(2, 1), FeatureRef(2, 7)]
     with read_session(engine) as session:
-        run = dashboards.get_live_run(session, "tiny")
+        run = reads.get_live_run(session, "tiny")
         found = features.get_features(session, run, refs, with_examples=False)
         assert features.get_features(session, run, [], with_examples=True) == []
         one = features.get_feature(session, run, refs[0])
@@ -77,7 +76,7 @@ def test_neighbours_are_the_stored_features_of_the_layer(engine):
     publish(engine)
     stored = [f.ref for f in stored_runs.features() if f.ref.layer == 2]
     with read_session(engine) as session:
-        run = dashboards.get_live_run(session, "tiny")
+        run = reads.get_live_run(session, "tiny")
         for index in range(20):
             found = features.feature_neighbours(session, run, FeatureRef(2, index))
             below = [ref for ref in stored if ref.index < index]
@@ -88,25 +87,19 @@ def test_neighbours_are_the_stored_features_of_the_layer(engine):
             )
 
 
-@pytest.mark.parametrize("order", ["index", "density", "max_activation"])
 @pytest.mark.parametrize("limit", [1, 4, 100])
-def test_pages_of_a_list_are_the_sorted_list(engine, order, limit):
+def test_pages_of_a_list_are_the_sorted_list(engine, limit):
     publish(engine)
-    layer = [f for f in stored_runs.features() if f.ref.layer == 2]
-    key = {
-        "index": lambda f: f.ref.index,
-        "density": lambda f: (-f.density, f.ref.index),
-        "max_activation": lambda f: (-f.max_activation, f.ref.index),
-    }
+    layer = [f.ref for f in stored_runs.features() if f.ref.layer == 2]
     with read_session(engine) as session:
-        run = dashboards.get_live_run(session, "tiny")
+        run = reads.get_live_run(session, "tiny")
         found, after = [], None
-        while page := features.list_features(session, run, 2, order, limit, after):
+        while page := features.list_features(session, run, 2, limit, after):
             assert len(page) <= limit
             found += page
             assert len(found) <= len(layer)
             after = page[-1].ref
-    assert [f.ref for f in found] == [f.ref for f in sorted(layer, key=key[order])]
+    assert [f.ref for f in found] == sorted(layer)
     assert all(f.examples is None for f in found)
 
 
@@ -114,22 +107,20 @@ def test_each_reader_takes_a_fixed_small_number_of_queries(engine):
     publish(engine, "one")
     publish(engine, "two", "f2")
     with read_session(engine) as session:
-        run = dashboards.get_live_run(session, "one")
+        run = reads.get_live_run(session, "one")
     few, many = [FeatureRef(2, 1)], [f.ref for f in stored_runs.features()]
     readers = {
-        "list_atlases": (2, lambda s: dashboards.list_atlases(s)),
-        "get_atlas": (2, lambda s: dashboards.get_atlas(s, "one")),
-        "get_live_run": (2, lambda s: dashboards.get_live_run(s, "one")),
-        "get_heads": (2, lambda s: dashboards.get_heads(s, run)),
-        "get_head": (2, lambda s: dashboards.get_head(s, run, HeadRef(1, 1))),
-        "get_ranking": (1, lambda s: dashboards.get_ranking(s, run, HeadRef(2, 1), "fve", 10)),
+        "list_atlases": (2, lambda s: reads.list_atlases(s)),
+        "get_live_run": (2, lambda s: reads.get_live_run(s, "one")),
+        "get_heads": (2, lambda s: reads.get_heads(s, run)),
+        "get_ranking": (1, lambda s: reads.get_ranking(s, run, HeadRef(2, 1), "fve", 10)),
         "few features": (1, lambda s: features.get_features(s, run, few, with_examples=True)),
         "many features": (1, lambda s: features.get_features(s, run, many, with_examples=True)),
         "neighbours": (1, lambda s: features.feature_neighbours(s, run, few[0])),
-        "a page": (1, lambda s: features.list_features(s, run, 2, "density", 3, few[0])),
-        "sequences": (1, lambda s: dashboards.get_sequences(s, run, range(5))),
-        "vocabulary": (1, lambda s: dashboards.get_vocabulary(s, run)),
-        "report": (1, lambda s: dashboards.get_report(s, run)),
+        "a page": (1, lambda s: features.list_features(s, run, 2, 3, few[0])),
+        "sequences": (1, lambda s: reads.get_sequences(s, run, range(5))),
+        "vocabulary": (1, lambda s: reads.get_vocabulary(s, run)),
+        "report": (1, lambda s: reads.get_report(s, run)),
     }
     for name, (n_queries, read) in readers.items():
         with read_session(engine) as session, counted_queries(engine) as seen:
@@ -142,21 +133,20 @@ def test_what_is_missing_is_named(engine):
     with write_session(engine) as session:
         runs.begin_run(session, "empty", stored_runs.run_record())
     with read_session(engine) as session:
-        run = dashboards.get_live_run(session, "tiny")
+        run = reads.get_live_run(session, "tiny")
         for name, read in {
-            "nothing": lambda: dashboards.get_atlas(session, "nothing"),
-            "empty": lambda: dashboards.get_live_run(session, "empty"),
-            "L9H9": lambda: dashboards.get_head(session, run, HeadRef(9, 9)),
+            "nothing": lambda: reads.get_live_run(session, "nothing"),
+            "empty": lambda: reads.get_live_run(session, "empty"),
             "L0F2": lambda: features.get_features(
                 session, run, [FeatureRef(0, 1), FeatureRef(0, 2)], with_examples=False
             ),
             "L1F2147483647": lambda: features.get_feature(session, run, FeatureRef(1, 2**31 - 1)),
-            "sequence 99": lambda: dashboards.get_sequences(session, run, [1, 99]),
+            "sequence 99": lambda: reads.get_sequences(session, run, [1, 99]),
         }.items():
             with pytest.raises(NotFound, match=name):
                 read()
-        assert dashboards.get_ranking(session, run, HeadRef(1, 0), "fve", 10).features == ()
-        assert dashboards.list_atlases(session)[0] == AtlasRecord("empty", None)
+        assert reads.get_ranking(session, run, HeadRef(1, 0), "fve", 10).features == ()
+        assert reads.list_atlases(session)[0] == AtlasRecord("empty", None)
 
 
 def test_a_run_that_is_not_live_is_not_seen_and_its_leftovers_go(engine):
@@ -167,7 +157,7 @@ def test_a_run_that_is_not_live_is_not_seen_and_its_leftovers_go(engine):
         runs.add_features(session, killed, stored_runs.features(1))
     with read_session(engine) as session:
         assert runs.find_live_run(session, "tiny") == "f1"
-        assert dashboards.get_live_run(session, "tiny").record.fingerprint == "f1"
+        assert reads.get_live_run(session, "tiny").record.fingerprint == "f1"
     publish(engine, fingerprint="f2", seed=1)
     with pytest.raises(StoreBusy), write_session(engine) as session:
         runs.add_heads(session, killed, stored_runs.heads())
@@ -287,8 +277,8 @@ def test_nan_means_none_where_there_may_be_none(engine):
         runs.add_features(session, run_id, [made])
         runs.go_live(session, run_id, stored_runs.report())
     with read_session(engine) as session:
-        run = dashboards.get_live_run(session, "tiny")
-        found = dashboards.get_heads(session, run)[0]
+        run = reads.get_live_run(session, "tiny")
+        found = reads.get_heads(session, run)[0]
         assert_same(features.get_feature(session, run, made.ref), made)
     assert (found.rank_correlation, found.concentration) == (None, 0.25)
 
@@ -301,7 +291,7 @@ def test_examples_without_the_sum_over_heads_come_back_so(engine):
         runs.add_features(session, run_id, [made])
         runs.go_live(session, run_id, stored_runs.report())
     with read_session(engine) as session:
-        assert_same(features.get_feature(session, dashboards.get_live_run(session, "tiny"), made.ref), made)
+        assert_same(features.get_feature(session, reads.get_live_run(session, "tiny"), made.ref), made)
 
 
 def test_nan_in_a_block_is_refused(engine):
@@ -321,9 +311,9 @@ def test_numbers_of_numpy_are_stored_as_numbers(engine):
         run_id = runs.begin_run(session, "tiny", record)
         runs.go_live(session, run_id, stored_runs.report(seconds=np.float32(1.5), workers=np.int8(2)))
     with read_session(engine) as session:
-        run = dashboards.get_live_run(session, "tiny")
+        run = reads.get_live_run(session, "tiny")
         assert (run.record.n_tokens, run.record.context_size) == (2**40, 16)
-        assert dashboards.get_report(session, run).seconds == 1.5
+        assert reads.get_report(session, run).seconds == 1.5
 
 
 @pytest.mark.parametrize("slug", ["static", "Tiny", "a b", "", "-a", "x" * 81, "a/b", "тест"])
@@ -331,7 +321,7 @@ def test_a_name_that_cannot_be_an_address_is_refused(engine, slug):
     with pytest.raises(InvalidSlug), write_session(engine) as session:
         runs.begin_run(session, slug, stored_runs.run_record())
     with read_session(engine) as session:
-        assert dashboards.list_atlases(session) == []
+        assert reads.list_atlases(session) == []
 
 
 def test_a_publish_works_on_postgres(make_postgres_store):
@@ -340,7 +330,7 @@ def test_a_publish_works_on_postgres(make_postgres_store):
     upgrade(engine)
     publish(engine)
     with read_session(engine) as session:
-        run = dashboards.get_live_run(session, "tiny")
+        run = reads.get_live_run(session, "tiny")
         made = stored_runs.features()
         assert_same(features.get_features(session, run, [f.ref for f in made], with_examples=True), made)
     engine.dispose()
