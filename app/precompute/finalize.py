@@ -37,7 +37,7 @@ from app.domain.refs import FeatureRef, HeadRef
 from app.precompute.loaded_run import LayerSae, LoadedRun
 from app.precompute.ranking import LayerRankings
 from app.statistics.arrays import Ints
-from app.statistics.feature_partial import ActivationGroup, FeaturePartial
+from app.statistics.feature_partial import FeaturePartial, TokenGroup
 
 N_LOGITS = 20
 N_SLICE_LOGITS = 10
@@ -106,9 +106,7 @@ class Finalizer:
             examples=examples,
         )
 
-    def _examples(
-        self, partial: FeaturePartial, feature: int, groups: tuple[ActivationGroup, ...]
-    ) -> Examples:
+    def _examples(self, partial: FeaturePartial, feature: int, groups: tuple[TokenGroup, ...]) -> Examples:
         tokens = np.concatenate([np.zeros(0, np.int64), *(group.token_index for group in groups)])
         if not len(tokens):
             return _no_examples(len(partial.active.mean_c[0]), self._bench.corpus.context_size)
@@ -135,7 +133,7 @@ class Finalizer:
         return prefix_lengths(self._tokens, *where), prefix_lengths(self._fuzzy_tokens, *where)
 
     def _evidence(
-        self, examples: Examples, groups: tuple[ActivationGroup, ...], promoted: TokenLogits
+        self, examples: Examples, groups: tuple[TokenGroup, ...], promoted: TokenLogits
     ) -> Evidence:
         n = len(groups[0].token_index) if groups else 0
         counts = count_evidence(
@@ -271,7 +269,7 @@ def _processing_of(bench: LoadedRun, layer: int) -> Processing:
     return next(sae.processing for sae in bench.plan.saes if sae.layer == layer)
 
 
-def _groups(stored: tuple[ActivationGroup, ...], n_active: int) -> tuple[ExampleGroup, ...]:
+def _groups(stored: tuple[TokenGroup, ...], n_active: int) -> tuple[ExampleGroup, ...]:
     groups: list[ExampleGroup] = []
     start = 0
     for group in stored:

@@ -42,7 +42,7 @@ class FeatureBatch:
 
 
 @dataclass(frozen=True)
-class ActivationGroup:
+class TokenGroup:
     """The top tokens of a feature, best first, or a uniform sample of one interval of its activation.
 
     Of `n_tokens` active tokens with an activation in [lower, upper), these were kept; the last interval and
@@ -193,7 +193,7 @@ class FeaturePartial(Partial):
         """Fraction of the variance of z that the SAE leaves unexplained. NaN where z does not vary."""
         return float(self.squared_error.total / (self.z.total_variance() or np.nan))
 
-    def activation_groups(self, feature: int) -> tuple[ActivationGroup, ...]:
+    def activation_groups(self, feature: int) -> tuple[TokenGroup, ...]:
         """The top tokens, then the intervals from the highest down. None for a dead feature."""
         top = self.top.of_unit(feature)
         if not len(top.key):
@@ -201,11 +201,9 @@ class FeaturePartial(Partial):
         maximum = float(self.max_activation[feature])
         edges, counts = interval_edges(maximum), self.histogram.interval_counts(feature, maximum)
         samples = self.sample.samples(feature)
-        best = ActivationGroup("top", float(top.activation[-1]), maximum, len(top.key), top.token_index)
+        best = TokenGroup("top", float(top.activation[-1]), maximum, len(top.key), top.token_index)
         intervals = [
-            ActivationGroup(
-                f"interval {i + 1}", float(edges[i]), float(edges[i + 1]), int(counts[i]), samples[i]
-            )
+            TokenGroup(f"interval {i + 1}", float(edges[i]), float(edges[i + 1]), int(counts[i]), samples[i])
             for i in reversed(range(N_INTERVALS))
         ]
         return (best, *intervals)

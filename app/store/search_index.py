@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.domain.records import FeatureRecord, TokenLogits
 from app.domain.tokens import Vocabulary
-from app.store.tables.atlas import Base, SequenceRow
+from app.store.database.inserts import insert_rows
+from app.store.tables.atlas import SequenceRow
 from app.store.tables.search import FeatureEvidenceRow, FeatureTokenRow, FeatureWordRow
 
 # What a whole dictionary can afford: some sixty rows a feature.
@@ -32,13 +33,15 @@ def index_features(
     session: Session, run_id: int, features: Sequence[FeatureRecord], vocabulary: Vocabulary | None
 ) -> None:
     """Words need the vocabulary and the run's sequences in the store; without one they are left out."""
-    _insert(session, FeatureTokenRow, (row for feature in features for row in _token_rows(run_id, feature)))
-    _insert(
+    insert_rows(
+        session, FeatureTokenRow, (row for feature in features for row in _token_rows(run_id, feature))
+    )
+    insert_rows(
         session, FeatureEvidenceRow, (row for feature in features for row in _evidence_rows(run_id, feature))
     )
     if vocabulary is not None:
         tokens = _sequences(session, run_id, features)
-        _insert(
+        insert_rows(
             session,
             FeatureWordRow,
             (row for feature in features for row in _word_rows(run_id, feature, tokens, vocabulary)),
@@ -116,8 +119,3 @@ def _sequences(
 
 def _key(run_id: int, feature: FeatureRecord) -> dict[str, object]:
     return {"run_id": run_id, "layer": feature.ref.layer, "feature_index": feature.ref.index}
-
-
-def _insert(session: Session, table: type[Base], rows: Iterable[Mapping[str, object]]) -> None:
-    if listed := list(rows):
-        session.execute(insert(table), listed)

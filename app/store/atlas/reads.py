@@ -54,14 +54,6 @@ def list_atlases(session: Session) -> list[AtlasRecord]:
     return _atlases(session, _WITH_LIVE_RUN.order_by(tables.AtlasRow.slug))
 
 
-def get_atlas(session: Session, slug: str) -> AtlasRecord:
-    """One atlas; its run is None before its first publish. Raises NotFound."""
-    found = _atlases(session, _WITH_LIVE_RUN.where(tables.AtlasRow.slug == slug))
-    if not found:
-        raise NotFound(f"no atlas {slug[:60]!r} in this store")
-    return found[0]
-
-
 def get_live_run(session: Session, slug: str) -> LiveRun:
     """The atlas's live run. Raises NotFound when there is no such atlas or it has no live run yet."""
     done = (ExperimentRow.atlas_id == tables.AtlasRow.id, ExperimentRow.state == "done")
@@ -113,23 +105,6 @@ def get_heads(session: Session, run: LiveRun) -> list[HeadRecord]:
     ):
         scores[HeadRef(row.layer, row.head)][row.name] = row.value
     return [_head_record(row, scores[HeadRef(row.layer, row.head)]) for row in heads]
-
-
-def get_head(session: Session, run: LiveRun, ref: HeadRef) -> HeadRecord:
-    """One head. Raises NotFound."""
-    row = session.get(tables.HeadRow, (run.id, ref.layer, ref.head))
-    if row is None:
-        raise NotFound(f"no head {ref} in the atlas {run.slug!r}")
-    scores = session.execute(
-        select(tables.HeadScoreRow.name, tables.HeadScoreRow.value)
-        .where(
-            tables.HeadScoreRow.run_id == run.id,
-            tables.HeadScoreRow.layer == ref.layer,
-            tables.HeadScoreRow.head == ref.head,
-        )
-        .order_by(tables.HeadScoreRow.name)
-    )
-    return _head_record(row, {row.name: row.value for row in scores})
 
 
 def get_ranking(session: Session, run: LiveRun, head: HeadRef, ranking: Ranking, k: int) -> HeadRanking:

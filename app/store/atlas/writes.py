@@ -1,6 +1,6 @@
 """Writing a run: begin, add its parts, go live. Nothing here commits; the session's owner does."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 
 import numpy as np
@@ -14,7 +14,7 @@ from app.domain.slugs import check_slug
 from app.domain.tokens import Vocabulary
 from app.errors import StoreBusy
 from app.store.atlas.feature_blobs import feature_columns, pack_examples, pack_feature
-from app.store.database.inserts import insert_unless_there
+from app.store.database.inserts import insert_rows, insert_unless_there
 from app.store.search_index import index_features
 from app.store.tables import atlas as tables
 
@@ -46,7 +46,7 @@ def begin_run(session: Session, slug: str, run: RunRecord) -> int:
 def add_saes(session: Session, run_id: int, saes: Sequence[SaeRecord]) -> None:
     """SAEs that `begin_run` was not given because how well they fit was not known yet."""
     _require_publishing(session, run_id)
-    _insert(session, tables.SaeRow, ({"run_id": run_id, **asdict(sae)} for sae in saes))
+    insert_rows(session, tables.SaeRow, ({"run_id": run_id, **asdict(sae)} for sae in saes))
 
 
 def add_vocabulary(session: Session, run_id: int, checksum: str, blob: bytes) -> None:
@@ -63,7 +63,7 @@ def add_sequences(
     """Corpus sequences [n, context], BOS included, the first of them at `first_index`."""
     _require_publishing(session, run_id)
     rows = np.ascontiguousarray(token_ids, "<i4")
-    _insert(
+    insert_rows(
         session,
         tables.SequenceRow,
         (
@@ -76,7 +76,7 @@ def add_sequences(
 def add_heads(session: Session, run_id: int, heads: Sequence[HeadRecord]) -> None:
     """Every head of the model with its scores. Raises ValueError for a score that is not a number."""
     _require_publishing(session, run_id)
-    _insert(
+    insert_rows(
         session,
         tables.HeadRow,
         (
@@ -89,7 +89,7 @@ def add_heads(session: Session, run_id: int, heads: Sequence[HeadRecord]) -> Non
             for head in heads
         ),
     )
-    _insert(
+    insert_rows(
         session,
         tables.HeadScoreRow,
         (
@@ -103,7 +103,7 @@ def add_heads(session: Session, run_id: int, heads: Sequence[HeadRecord]) -> Non
 def add_rankings(session: Session, run_id: int, rankings: Sequence[HeadRanking]) -> None:
     """Rankings of heads that `add_heads` has stored."""
     _require_publishing(session, run_id)
-    _insert(
+    insert_rows(
         session,
         tables.RankedFeatureRow,
         (
@@ -131,7 +131,7 @@ def add_features(
     With the vocabulary, they are found by words as well; their sequences must then be in the store already.
     """
     _require_publishing(session, run_id)
-    _insert(
+    insert_rows(
         session,
         tables.FeatureRow,
         (
@@ -143,7 +143,7 @@ def add_features(
             for feature in features
         ),
     )
-    _insert(
+    insert_rows(
         session,
         tables.FeatureExamplesRow,
         (
@@ -203,8 +203,3 @@ def _require_publishing(session: Session, run_id: int) -> int:
 
 def _feature_key(run_id: int, feature: FeatureRecord) -> dict[str, int]:
     return {"run_id": run_id, "layer": feature.ref.layer, "feature_index": feature.ref.index}
-
-
-def _insert(session: Session, table: type[tables.Base], rows: Iterable[Mapping[str, object]]) -> None:
-    if listed := list(rows):
-        session.execute(insert(table), listed)

@@ -1,8 +1,9 @@
-"""Inserts that rivals may make at the same moment."""
+"""Inserts of many rows, and of rows that rivals may insert at the same moment."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Insert
+from sqlalchemy import insert as insert_into
 from sqlalchemy.orm import Session
 
 from app.store.tables.atlas import Base
@@ -15,3 +16,9 @@ def insert_unless_there(session: Session, table: type[Base], values: Mapping[str
     else:
         from sqlalchemy.dialects.sqlite import insert
     return insert(table).values(values).on_conflict_do_nothing()
+
+
+def insert_rows(session: Session, table: type[Base], rows: Iterable[Mapping[str, object]]) -> None:
+    """Add the rows, of which there may be none."""
+    if listed := list(rows):
+        session.execute(insert_into(table), listed)
