@@ -71,11 +71,11 @@ class Saved:
 
 
 def get_atlas_id(session: Session, slug: str) -> int:
-    """Raises NotFound."""
-    found = session.scalar(select(AtlasRow.id).where(AtlasRow.slug == slug))
-    if found is None:
+    """The id of the atlas. Raises NotFound."""
+    atlas_id = session.scalar(select(AtlasRow.id).where(AtlasRow.slug == slug))
+    if atlas_id is None:
         raise NotFound(f"no atlas {slug[:60]!r} in this store")
-    return found
+    return atlas_id
 
 
 def save(session: Session, atlas_id: int, draft: Draft, now: datetime) -> Saved:
@@ -192,16 +192,16 @@ def current_records(
 ) -> list[Revision]:
     """The newest revision of every record, or of those of the subjects: by layer, unit, then name in code points."""
     newest = select(*_KEY, func.max(RevisionRow.version)).where(RevisionRow.atlas_id == atlas_id)
-    wanted = None if subjects is None else set(subjects)
-    if wanted is not None:
-        units = {(s.ref.layer, s.ref.head if isinstance(s.ref, HeadRef) else s.ref.index) for s in wanted}
+    only = None if subjects is None else set(subjects)
+    if only is not None:
+        units = {(s.ref.layer, s.ref.head if isinstance(s.ref, HeadRef) else s.ref.index) for s in only}
         newest = newest.where(tuple_(RevisionRow.layer, RevisionRow.unit).in_(units))
     query = _SELECT.where(tuple_(*_KEY, RevisionRow.version).in_(newest.group_by(*_KEY)))
-    found = [record for record in _read(session, query) if wanted is None or record.subject in wanted]
-    found.sort(
+    records = [record for record in _read(session, query) if only is None or record.subject in only]
+    records.sort(
         key=lambda r: (isinstance(r.subject.ref, FeatureRef), r.subject.ref, r.subject.sae, r.annotator)
     )
-    return found
+    return records
 
 
 def history(session: Session, atlas_id: int, subject: Subject, annotator_id: int) -> list[Revision]:
@@ -219,7 +219,7 @@ def versions(session: Session, atlas_id: int, subject: Subject, annotator_id: in
 
 
 def ever_submitted(session: Session, atlas_id: int, annotator_id: int) -> set[Subject]:
-    """What the annotator has submitted at any time: taking it back does not make them blind again."""
+    """The subjects that the annotator has submitted at any time: withdrawing one does not make them blind again."""
     query = select(RevisionRow.kind, RevisionRow.layer, RevisionRow.unit, RevisionRow.sae).where(
         RevisionRow.atlas_id == atlas_id,
         RevisionRow.annotator_id == annotator_id,

@@ -53,7 +53,7 @@ def add_annotator(
     blind: bool = False,
     password_hash: str | None = None,
 ) -> Annotator:
-    """Raises InvalidAnnotator, InvalidText or TextTooLong."""
+    """Add an annotator and return them. Raises InvalidAnnotator, InvalidText or TextTooLong."""
     _check_name(session, name, role)
     row = {
         "name": name,
@@ -80,7 +80,7 @@ def _check_name(session: Session, name: str, role: str) -> None:
 
 
 def list_annotators(session: Session) -> list[Annotator]:
-    """Everyone by name, those removed included."""
+    """All annotators by name, those removed included."""
     return [_annotator(row) for row in session.scalars(select(AnnotatorRow).order_by(AnnotatorRow.name))]
 
 
@@ -90,15 +90,15 @@ def find_annotator(session: Session, name: str) -> Annotator | None:
 
 
 def get_annotator(session: Session, name: str) -> Annotator:
-    """Raises NotFound."""
-    found = find_annotator(session, name)
-    if found is None:
+    """The annotator of this name. Raises NotFound."""
+    annotator = find_annotator(session, name)
+    if annotator is None:
         raise NotFound(f"no annotator {name[:60]!r} in this store")
-    return found
+    return annotator
 
 
 def ensure_annotator(session: Session, name: str, now: datetime, role: AnnotatorRole) -> Annotator:
-    """The annotator of this name, made on need: the local user, and the consensus."""
+    """The annotator of this name, added where there is none: the local user, and the consensus."""
     return find_annotator(session, name) or add_annotator(session, name, now, role)
 
 
@@ -117,7 +117,7 @@ def change_annotator(session: Session, changed: Annotator) -> Annotator:
 
 
 def remove_annotator(session: Session, annotator: Annotator, now: datetime) -> Annotator:
-    """No more logins; what was written stays with its author."""
+    """Bar the annotator from logging in; what they wrote stays under their name."""
     changed = change_annotator(session, replace(annotator, password_hash=None))
     close_all_sessions(session, changed.id)
     session.execute(update(AnnotatorRow).where(AnnotatorRow.id == changed.id).values(removed_at=now))
@@ -125,7 +125,7 @@ def remove_annotator(session: Session, annotator: Annotator, now: datetime) -> A
 
 
 def open_session(session: Session, annotator: Annotator, now: datetime, lifetime: timedelta) -> str:
-    """A new token of 256 bits for the cookie. The store keeps its hash. Expired sessions are removed."""
+    """A new token of 256 bits for the cookie; the store keeps its hash. Removes expired sessions."""
     session.execute(delete(SessionRow).where(SessionRow.expires_at <= now))
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     row = {
@@ -139,7 +139,7 @@ def open_session(session: Session, annotator: Annotator, now: datetime, lifetime
 
 
 def session_annotator(session: Session, token: str, now: datetime) -> Annotator | None:
-    """Who holds the token; None where it is unknown, expired, closed, or its holder was removed."""
+    """The annotator who holds the token; None where it is unknown, expired, closed, or its holder was removed."""
     row = session.scalar(
         select(AnnotatorRow)
         .join(SessionRow, SessionRow.annotator_id == AnnotatorRow.id)
@@ -153,7 +153,7 @@ def session_annotator(session: Session, token: str, now: datetime) -> Annotator 
 
 
 def close_session(session: Session, token: str) -> None:
-    """Log out: the token is worthless from now on."""
+    """Remove the session, so that its token opens nothing any more."""
     session.execute(delete(SessionRow).where(SessionRow.token_hash == _hash(token)))
 
 

@@ -62,23 +62,23 @@ def fail(session: Session, experiment_id: str, seconds: float, message: str) -> 
 
 
 def forget(session: Session, experiment_id: str) -> None:
-    """Remove one that turned out not to be possible, with what it found."""
+    """Remove an experiment that turned out not to be possible, with its findings."""
     session.execute(delete(ExperimentRow).where(ExperimentRow.id == experiment_id))
 
 
 def find(session: Session, experiment_id: str) -> StoredExperiment | None:
     """One experiment with its result."""
     query = _SELECT.where(ExperimentRow.id == experiment_id).options(undefer(ExperimentRow.result))
-    found = session.execute(query).one_or_none()
-    return None if found is None else _record(*found, result=cast(Json, found[0].result))
+    row = session.execute(query).one_or_none()
+    return None if row is None else _record(*row, result=cast(Json, row[0].result))
 
 
 def get_experiment(session: Session, slug: str, experiment_id: str) -> StoredExperiment:
     """One experiment of an atlas with its result. Raises NotFound."""
-    found = find(session, experiment_id)
-    if found is None or found.request.atlas != slug:
+    experiment = find(session, experiment_id)
+    if experiment is None or experiment.request.atlas != slug:
         raise NotFound(f"no experiment {experiment_id[:40]!r} in the atlas {slug[:60]!r}")
-    return found
+    return experiment
 
 
 def list_experiments(session: Session, slug: str, limit: int = 500) -> list[StoredExperiment]:
@@ -98,10 +98,10 @@ def newest_elsewhere(session: Session, slug: str, name: str, limit: int) -> list
         ExperimentRow.state == "done",
         ExperimentRow.created_at == done.correlate(AtlasRow).scalar_subquery(),
     ).options(undefer(ExperimentRow.result))
-    found: dict[str, StoredExperiment] = {}
+    newest: dict[str, StoredExperiment] = {}
     for row, atlas in session.execute(query.order_by(AtlasRow.slug, ExperimentRow.id).limit(limit)):
-        found.setdefault(atlas, _record(row, atlas, cast(Json, row.result)))
-    return list(found.values())
+        newest.setdefault(atlas, _record(row, atlas, cast(Json, row.result)))
+    return list(newest.values())
 
 
 def findings_of(session: Session, slug: str, *heads: HeadRef, limit: int = 50) -> list[HeadFinding]:

@@ -26,7 +26,7 @@ _ADVISORY_LOCK = 0x48656164  # any number, the same for every process: "Head"
 
 
 def alembic_config() -> Config:
-    """The whole configuration of Alembic: there is no ini file to find beside an installed package."""
+    """The configuration of Alembic, without an ini file: an installed package has none beside it."""
     config = Config()
     config.set_main_option("script_location", str(migrations_dir()).replace("%", "%%"))
     return config
@@ -38,7 +38,7 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
 
 
 def downgrade(engine: Engine, revision: str) -> None:
-    """Back to an older revision, or to "base": data of what the newer ones added is lost."""
+    """Return to an older revision, or to "base": data of what the newer ones added is lost."""
     _migrate(engine, lambda config: command.downgrade(config, revision))
 
 
@@ -56,7 +56,7 @@ def _migrate(engine: Engine, run: Callable[[Config], None]) -> None:
 
 @contextmanager
 def _relaxed(connection: Connection) -> Generator[None]:
-    """Settings of SQLite that cannot change inside a transaction.
+    """Set SQLite, for the block, as a migration needs it; none of this can change inside a transaction.
 
     With foreign keys on, rebuilding a table (the only way to alter one) would delete the rows under it.
     """
@@ -84,7 +84,7 @@ def _check_references(connection: Connection) -> None:
 
 
 def schema_differences(engine: Engine) -> list[str]:
-    """What the tables in the store and in the code disagree on: empty after every upgrade."""
+    """Differences between the tables of the store and of the code; empty after every upgrade."""
     [metadata] = {module.Base.metadata for module in _TABLE_MODULES}
     with translated(), engine.connect() as connection:
         context = MigrationContext.configure(

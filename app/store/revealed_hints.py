@@ -23,7 +23,7 @@ def reveal_hint(session: Session, atlas_id: int, head: HeadRef, annotator_id: in
 
 
 def revealed_hints(session: Session, atlas_id: int, annotator_id: int) -> dict[HeadRef, datetime]:
-    """When the annotator looked at what is known of which head."""
+    """The time of the annotator's first look at the hint of each head."""
     rows = session.scalars(
         select(RevealedHintRow).where(
             RevealedHintRow.atlas_id == atlas_id, RevealedHintRow.annotator_id == annotator_id

@@ -68,13 +68,13 @@ def find_features(
     first, *rest = conditions
     best: dict[FeatureRef, FoundFeature] = {}
     for part in _stretches(first):
-        for found in _best(session, run, part, rest, layers, heads, limit):
-            known = best.get(found.feature)
-            if known is None or found.value > known.value:
-                best[found.feature] = found
+        for candidate in _best(session, run, part, rest, layers, heads, limit):
+            best_yet = best.get(candidate.feature)
+            if best_yet is None or candidate.value > best_yet.value:
+                best[candidate.feature] = candidate
         if isinstance(first, FiresNear) and len(best) >= limit:  # the stretches go down
             break
-    return sorted(best.values(), key=lambda found: (-found.value, found.feature))[:limit]
+    return sorted(best.values(), key=lambda candidate: (-candidate.value, candidate.feature))[:limit]
 
 
 def _stretches(condition: Condition) -> Sequence[Condition]:
@@ -112,32 +112,32 @@ def _best(
     n_rows, distinct = _ROWS_A_FEATURE * limit, dict[FeatureRef, FoundFeature]()
     while True:  # a feature may have a row for each head
         rows = session.execute(query.limit(n_rows)).all()
-        for layer, index, head, found in rows:
+        for layer, index, head, value in rows:
             ref = FeatureRef(layer, index)
-            distinct.setdefault(ref, FoundFeature(ref, HeadRef(layer, head), abs(float(found))))
+            distinct.setdefault(ref, FoundFeature(ref, HeadRef(layer, head), abs(float(value))))
         if len(distinct) >= limit or len(rows) < n_rows:
             return list(distinct.values())[:limit]
         n_rows *= 8
 
 
 def words_like(session: Session, run: LiveRun, beginning: str, limit: int) -> list[str]:
-    """Words in the index that begin so, in order: one look at the index a word, however often each occurs."""
-    found: list[str] = []
+    """Words in the index that begin with a prefix, in order; one look at the index a word, however frequent."""
+    words: list[str] = []
     after = beginning
-    while len(found) < limit:
+    while len(words) < limit:
         nearest = select(func.min(FeatureWordRow.word)).where(
             FeatureWordRow.run_id == run.id, FeatureWordRow.word > after
         )
         word = session.scalar(nearest)
         if word is None or not word.startswith(beginning):
             break
-        found.append(word)
+        words.append(word)
         after = word
-    return found
+    return words
 
 
 def _parts(condition: Condition) -> tuple[Any, ColumnElement[bool], Any]:
-    """A table of its own for the condition, when a row of it fulfils the condition, and how far."""
+    """The aliased table of a condition, the clause by which its rows fulfil it, and how far they do."""
     match condition:
         case MovesToken():
             tokens = aliased(FeatureTokenRow)

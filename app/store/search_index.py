@@ -32,7 +32,10 @@ def words_of(text: str) -> list[str]:
 def index_features(
     session: Session, run_id: int, features: Sequence[FeatureRecord], vocabulary: Vocabulary | None
 ) -> None:
-    """Words need the vocabulary and the run's sequences in the store; without one they are left out."""
+    """Add the search rows of features: tokens, evidence, and words where there is a vocabulary.
+
+    Words need the run's sequences in the store.
+    """
     insert_rows(
         session, FeatureTokenRow, (row for feature in features for row in _token_rows(run_id, feature))
     )
@@ -71,7 +74,7 @@ def _token_rows(run_id: int, feature: FeatureRecord) -> Iterable[dict[str, objec
 
 
 def _evidence_rows(run_id: int, feature: FeatureRecord) -> Iterable[dict[str, object]]:
-    """Heads with at least their even part of the decoder row; others write too little to be asked about."""
+    """Rows of heads with at least an even part of the decoder row; others write too little to be asked about."""
     n = feature.evidence.n_examples
     shares = feature.decoder_weight_share
     for head in np.flatnonzero(shares >= 1 / len(shares)) if n else ():
@@ -90,28 +93,28 @@ def _word_rows(
 ) -> Iterable[dict[str, object]]:
     if feature.examples is None:
         return
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for index in range(min(N_EXAMPLES, len(feature.examples))):
         at = int(feature.examples.position[index])
         row = tokens[int(feature.examples.sequence[index])]
         window = [int(token) for token in row[max(0, at - TOKENS_BEFORE + 1) : at + TOKENS_AFTER + 1]]
         plain = [token for token in window if token not in vocabulary.special_ids]
-        found.update(dict.fromkeys(words_of(vocabulary.plain_text(plain)), 1))
+        counts.update(dict.fromkeys(words_of(vocabulary.plain_text(plain)), 1))
     # Equal counts stay in the order of the examples, the strongest first.
-    for word, count in found.most_common(N_WORDS):
+    for word, count in counts.most_common(N_WORDS):
         yield {**_key(run_id, feature), "head": writing_head(feature), "word": word, "count": count}
 
 
 def _sequences(
     session: Session, run_id: int, features: Sequence[FeatureRecord]
 ) -> dict[int, NDArray[np.int32]]:
-    wanted: set[int] = set()
+    indices: set[int] = set()
     for feature in features:
         if feature.examples is not None:
-            wanted.update(int(index) for index in feature.examples.sequence[:N_EXAMPLES])
+            indices.update(int(index) for index in feature.examples.sequence[:N_EXAMPLES])
     rows = session.execute(
         select(SequenceRow.sequence_index, SequenceRow.token_ids).where(
-            SequenceRow.run_id == run_id, SequenceRow.sequence_index.in_(sorted(wanted))
+            SequenceRow.run_id == run_id, SequenceRow.sequence_index.in_(sorted(indices))
         )
     )
     return {index: np.frombuffer(token_ids, "<i4") for index, token_ids in rows}

@@ -80,7 +80,7 @@ def head_logits(logits: TokenLogits, head: int, vocabulary: Vocabulary) -> tuple
 
 
 def slice_logits(logits: TokenLogits, head: int | None, vocabulary: Vocabulary) -> tuple[TokenLogit, ...]:
-    """Of one head's slice; nothing for all heads, whose logits are those of the feature."""
+    """Logits of one head's slice; none for all heads (None), whose logits are those of the feature."""
     return () if head is None else head_logits(logits, head, vocabulary)
 
 
@@ -107,7 +107,7 @@ def evidence_counts(evidence: Evidence, head: int) -> dict[str, int]:
 
 
 def evidence_shares(evidence: Evidence, head: int) -> dict[str, float]:
-    """Shares of the counted examples; none where no example was counted."""
+    """The share of the counted examples that shows each behaviour; empty where none was counted."""
     if not evidence.n_examples:
         return {}
     return {kind: count / evidence.n_examples for kind, count in evidence_counts(evidence, head).items()}
@@ -162,7 +162,7 @@ def group_pairs(
 
 
 def sequences_of(feature: FeatureRecord, group: ExampleGroup, n_shown: int) -> set[int]:
-    """The corpus sequences that group_pairs will need."""
+    """Indices of the corpus sequences that group_pairs reads."""
     if feature.examples is None:
         return set()
     stop = min(group.stop, group.start + n_shown)

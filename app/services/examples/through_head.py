@@ -25,7 +25,7 @@ class HeadView:
 
 
 def view_through(examples: Examples, head: int | None) -> HeadView:
-    """Through one head; None: all heads summed. Raises SumNotKept where a run has no sums."""
+    """The examples as seen through one head; None: all heads summed. Raises SumNotKept where a run has no sums."""
     if head is not None:
         return HeadView(
             examples.source[:, head],

@@ -28,7 +28,7 @@ Arrays = Mapping[str, NDArray[np.generic]]
 
 
 def pack(arrays: Arrays) -> bytes:
-    """The same arrays always give the same bytes, whatever the order of their names.
+    """The arrays as one block: the same arrays give the same bytes, whatever the order of their names.
 
     Raises TypeError for a dtype that is no plain number or bool, ValueError over MAX_UNPACKED bytes.
     """
@@ -49,7 +49,7 @@ def pack(arrays: Arrays) -> bytes:
 
 
 def unpack(blob: bytes) -> dict[str, NDArray[np.generic]]:
-    """The arrays of `pack`, read-only. Raises InvalidStore when the block is damaged or not one of ours."""
+    """The arrays of a block, read-only. Raises InvalidStore when the block is damaged or not one of ours."""
     body = _decompress(blob)
     try:
         (header_length,) = _HEADER_LENGTH.unpack_from(body)

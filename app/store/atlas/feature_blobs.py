@@ -25,7 +25,7 @@ def feature_columns(feature: FeatureRecord) -> dict[str, object]:
 
 
 def pack_feature(feature: FeatureRecord) -> bytes:
-    """Everything of a feature but its columns and examples. Raises ValueError for a NaN or infinity."""
+    """The block of everything of a feature but its columns and examples. Raises ValueError for a NaN or infinity."""
     arrays = _BLOCK.pack(feature)
     _refuse_not_finite(arrays, feature.ref)
     return pack(arrays)
@@ -40,7 +40,7 @@ def unpack_feature(row: FeatureRow, examples: Examples | None) -> FeatureRecord:
 
 
 def pack_examples(examples: Examples, ref: FeatureRef) -> bytes:
-    """All examples of a feature. Raises ValueError for a NaN or infinity."""
+    """The block of all examples of a feature. Raises ValueError for a NaN or infinity."""
     arrays = _EXAMPLES.pack(examples)
     _refuse_not_finite(arrays, ref)
     return pack(arrays)

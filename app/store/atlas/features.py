@@ -25,28 +25,28 @@ class FeatureNeighbours:
 def get_features(
     session: Session, run: LiveRun, refs: Sequence[FeatureRef], with_examples: bool
 ) -> list[FeatureRecord]:
-    """The features in the order asked for, in one query. Raises NotFound when one is missing."""
-    found = stored_features(session, run, refs, with_examples)
+    """The records of the features, in the order of `refs`, in one query. Raises NotFound when one is missing."""
+    records = stored_features(session, run, refs, with_examples)
     for ref in refs:
-        if ref not in found:
+        if ref not in records:
             raise NotFound(f"no dashboard for {ref} in the atlas {run.slug!r}")
-    return [found[ref] for ref in refs]
+    return [records[ref] for ref in refs]
 
 
 def stored_features(
     session: Session, run: LiveRun, refs: Sequence[FeatureRef], with_examples: bool = False
 ) -> dict[FeatureRef, FeatureRecord]:
-    """Those of the features that are stored, in one query."""
+    """The records of those of the features that are stored, in one query."""
     if not refs:
         return {}
     query = select(FeatureRow, FeatureExamplesRow.data if with_examples else null())
     if with_examples:
         query = query.join(FeatureExamplesRow, _same_feature(), isouter=True)
-    found: dict[FeatureRef, FeatureRecord] = {}
+    records: dict[FeatureRef, FeatureRecord] = {}
     for row, blob in session.execute(query.where(FeatureRow.run_id == run.id, _among(refs))):
         examples = None if blob is None else unpack_examples(blob)
-        found[FeatureRef(row.layer, row.feature_index)] = unpack_feature(row, examples)
-    return found
+        records[FeatureRef(row.layer, row.feature_index)] = unpack_feature(row, examples)
+    return records
 
 
 def get_feature(session: Session, run: LiveRun, ref: FeatureRef) -> FeatureRecord:

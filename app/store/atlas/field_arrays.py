@@ -28,7 +28,7 @@ class StoredArrays(dict[str, NDArray[Any]]):
 
 @dataclass(frozen=True)
 class FieldArrays:
-    """The two ways between one field's value and the arrays it is stored as."""
+    """How one field's value becomes arrays, and how it is read from them."""
 
     names: tuple[str, ...]  # of its arrays, as far as the type fixes them
     pack: Callable[[Any], Arrays]
@@ -36,7 +36,7 @@ class FieldArrays:
 
 
 def arrays_of_field(name: str, hint: Any) -> FieldArrays:
-    """The ways of a field of this name and type. Raises TypeError for a type that blocks do not hold."""
+    """The packing and unpacking of a field of this name and type. Raises TypeError for a type that no block holds."""
     if get_origin(hint) is Annotated:
         renamed = [note.name for note in hint.__metadata__ if isinstance(note, StoredAs)]
         return arrays_of_field(renamed[0] if renamed else name, hint.__origin__)
@@ -59,7 +59,7 @@ def arrays_of_field(name: str, hint: Any) -> FieldArrays:
 
 
 def arrays_of_parts(record: type, prefix: str = "", leave_out: tuple[str, ...] = ()) -> FieldArrays:
-    """The ways of a dataclass, field by field; `unpack` gives it whole, or its fields where some are left out."""
+    """The packing and unpacking of a dataclass; `unpack` gives a dict of fields where some are left out."""
     types = field_types(record)
     names = [part.name for part in fields(record) if part.name not in leave_out]
     parts = {name: arrays_of_field(prefix + name, types[name]) for name in names}

@@ -23,18 +23,18 @@ def report_progress(session: Session, progress: JobProgress) -> None:
 
 
 def fail_running(session: Session, fingerprint: str) -> None:
-    """Mark what a job left running as failed: it ended, or a new attempt finds what a killed one left."""
+    """Mark the stages that a job left running as failed: it ended, or a new attempt finds those of a killed one."""
     running = (tables.JobProgressRow.fingerprint == fingerprint, tables.JobProgressRow.state == "running")
     session.execute(update(tables.JobProgressRow).where(*running).values(state="failed"))
 
 
 def clear_progress(session: Session, fingerprint: str) -> None:
-    """Forget a job that says elsewhere how it ended."""
+    """Remove the progress of a job whose end is recorded elsewhere."""
     session.execute(delete(tables.JobProgressRow).where(tables.JobProgressRow.fingerprint == fingerprint))
 
 
 def list_progress(session: Session, limit: int = 100) -> list[JobProgress]:
-    """The stages last heard of, newest first."""
+    """The stages of jobs with the latest reports, newest first."""
     rows = session.scalars(
         select(tables.JobProgressRow)
         .order_by(

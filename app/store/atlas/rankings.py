@@ -20,7 +20,7 @@ def get_all_rankings(
         .order_by(place.layer, place.head, place.ranking, place.rank)
     )
     names: dict[str, Ranking] = {ranking: ranking for ranking in RANKINGS}
-    found: dict[tuple[HeadRef, Ranking], list[FeatureRef]] = {}
+    by_ranking: dict[tuple[HeadRef, Ranking], list[FeatureRef]] = {}
     for layer, head, name, index in rows:
-        found.setdefault((HeadRef(layer, head), names[name]), []).append(FeatureRef(layer, index))
-    return {key: tuple(features) for key, features in found.items()}
+        by_ranking.setdefault((HeadRef(layer, head), names[name]), []).append(FeatureRef(layer, index))
+    return {key: tuple(features) for key, features in by_ranking.items()}

@@ -59,19 +59,19 @@ def get_live_run(session: Session, slug: str) -> LiveRun:
     done = (ExperimentRow.atlas_id == tables.AtlasRow.id, ExperimentRow.state == "done")
     counted = select(func.count()).where(*done).scalar_subquery()
     newest = select(func.max(ExperimentRow.created_at)).where(*done).scalar_subquery()
-    found = session.execute(
+    row = session.execute(
         select(tables.RunRow, counted, newest)
         .join(tables.AtlasRow, tables.AtlasRow.live_run_id == tables.RunRow.id)
         .where(tables.AtlasRow.slug == slug)
     ).one_or_none()
-    if found is None:
+    if row is None:
         raise NotFound(f"no atlas {slug[:60]!r} in this store, or nothing of it is published yet")
-    run, n_done, last = found
+    run, n_done, last = row
     return LiveRun(run.id, slug, _run_record(run, _saes(session, [run.id])[run.id]), f"{n_done} {last}")
 
 
 def get_report(session: Session, run: LiveRun) -> RunReport:
-    """What the run cost. Raises NotFound."""
+    """The report of what the run cost. Raises NotFound."""
     row = session.get(tables.RunReportRow, run.id)
     if row is None:
         raise NotFound(f"no report of the run of {run.slug!r}")
@@ -79,7 +79,7 @@ def get_report(session: Session, run: LiveRun) -> RunReport:
 
 
 def get_vocabulary(session: Session, run: LiveRun) -> StoredVocabulary:
-    """The token bytes of the run's tokenizer. Raises NotFound when none were stored."""
+    """The token bytes of the run's tokenizer. Raises NotFound where none is stored."""
     row = session.scalar(
         select(tables.VocabularyRow)
         .join(tables.RunRow, tables.RunRow.vocabulary == tables.VocabularyRow.checksum)
@@ -129,17 +129,17 @@ def get_ranking(session: Session, run: LiveRun, head: HeadRef, ranking: Ranking,
 
 
 def get_sequences(session: Session, run: LiveRun, indices: Iterable[int]) -> dict[int, NDArray[np.int32]]:
-    """Token ids of the given corpus sequences, read-only, BOS first. Raises NotFound when one is missing."""
-    wanted = sorted({int(index) for index in indices})
+    """Token ids of the corpus sequences by index, read-only, BOS first. Raises NotFound when one is missing."""
+    distinct = sorted({int(index) for index in indices})
     rows = session.execute(
         select(tables.SequenceRow.sequence_index, tables.SequenceRow.token_ids).where(
-            tables.SequenceRow.run_id == run.id, tables.SequenceRow.sequence_index.in_(wanted)
+            tables.SequenceRow.run_id == run.id, tables.SequenceRow.sequence_index.in_(distinct)
         )
     )
-    found = {index: _token_ids(token_ids) for index, token_ids in rows}
-    if missing := [index for index in wanted if index not in found]:
+    sequences = {index: _token_ids(token_ids) for index, token_ids in rows}
+    if missing := [index for index in distinct if index not in sequences]:
         raise NotFound(f"no sequence {missing[0]} in the run of {run.slug!r}")
-    return found
+    return sequences
 
 
 def _token_ids(blob: bytes) -> NDArray[np.int32]:
@@ -156,15 +156,15 @@ def _atlases(session: Session, query: Select[str, tables.RunRow]) -> list[AtlasR
 
 
 def _saes(session: Session, run_ids: list[int]) -> dict[int, list[SaeRecord]]:
-    found: dict[int, list[SaeRecord]] = {run_id: [] for run_id in run_ids}
+    by_run: dict[int, list[SaeRecord]] = {run_id: [] for run_id in run_ids}
     rows = session.scalars(
         select(tables.SaeRow).where(tables.SaeRow.run_id.in_(run_ids)).order_by(tables.SaeRow.layer)
     )
     for row in rows:
-        found[row.run_id].append(
+        by_run[row.run_id].append(
             SaeRecord(**{part.name: getattr(row, part.name) for part in fields(SaeRecord)})
         )
-    return found
+    return by_run
 
 
 def _run_record(run: tables.RunRow, saes: list[SaeRecord]) -> RunRecord:

@@ -44,13 +44,13 @@ def begin_run(session: Session, slug: str, run: RunRecord) -> int:
 
 
 def add_saes(session: Session, run_id: int, saes: Sequence[SaeRecord]) -> None:
-    """SAEs that `begin_run` was not given because how well they fit was not known yet."""
+    """Add SAEs whose fit to the corpus was not known yet when the run began."""
     _require_publishing(session, run_id)
     insert_rows(session, tables.SaeRow, ({"run_id": run_id, **asdict(sae)} for sae in saes))
 
 
 def add_vocabulary(session: Session, run_id: int, checksum: str, blob: bytes) -> None:
-    """The tokenizer's bytes, stored once however many runs use them."""
+    """Add the bytes of the run's tokenizer, stored once however many runs use them."""
     _require_publishing(session, run_id)
     # Two jobs may add the same one at one moment: the second must find it, not fail.
     session.execute(insert_unless_there(session, tables.VocabularyRow, {"checksum": checksum, "data": blob}))
@@ -60,7 +60,7 @@ def add_vocabulary(session: Session, run_id: int, checksum: str, blob: bytes) ->
 def add_sequences(
     session: Session, run_id: int, token_ids: NDArray[np.integer], first_index: int = 0
 ) -> None:
-    """Corpus sequences [n, context], BOS included, the first of them at `first_index`."""
+    """Add corpus sequences [n, context], BOS included, the first of them at `first_index`."""
     _require_publishing(session, run_id)
     rows = np.ascontiguousarray(token_ids, "<i4")
     insert_rows(
@@ -74,7 +74,7 @@ def add_sequences(
 
 
 def add_heads(session: Session, run_id: int, heads: Sequence[HeadRecord]) -> None:
-    """Every head of the model with its scores. Raises ValueError for a score that is not a number."""
+    """Add every head of the model with its scores. Raises ValueError for a score that is not a number."""
     _require_publishing(session, run_id)
     insert_rows(
         session,
@@ -101,7 +101,7 @@ def add_heads(session: Session, run_id: int, heads: Sequence[HeadRecord]) -> Non
 
 
 def add_rankings(session: Session, run_id: int, rankings: Sequence[HeadRanking]) -> None:
-    """Rankings of heads that `add_heads` has stored."""
+    """Add the rankings of heads that `add_heads` has stored."""
     _require_publishing(session, run_id)
     insert_rows(
         session,
@@ -126,7 +126,7 @@ def add_rankings(session: Session, run_id: int, rankings: Sequence[HeadRanking])
 def add_features(
     session: Session, run_id: int, features: Sequence[FeatureRecord], vocabulary: Vocabulary | None = None
 ) -> None:
-    """Features with their examples and what search finds them by; may be called for one batch after the other.
+    """Add features with their examples and what search finds them by, one batch after the other.
 
     With the vocabulary, they are found by words as well; their sequences must then be in the store already.
     """
@@ -176,7 +176,7 @@ def go_live(session: Session, run_id: int, report: RunReport) -> None:
 
 
 def find_live_run(session: Session, slug: str) -> str | None:
-    """The fingerprint of the atlas's live run: whether a job has anything left to do."""
+    """The fingerprint of the atlas's live run, by which a job knows that nothing is left to do."""
     return session.scalar(
         select(tables.RunRow.fingerprint)
         .join(tables.AtlasRow, tables.AtlasRow.live_run_id == tables.RunRow.id)
@@ -193,7 +193,7 @@ def _lock_atlas(session: Session, slug: str) -> int:
 
 
 def _require_publishing(session: Session, run_id: int) -> int:
-    """The run's atlas. Raises StoreBusy when the run has been removed, or is live already."""
+    """The id of the run's atlas. Raises StoreBusy when the run has been removed, or is live already."""
     publishing = (tables.RunRow.id == run_id, tables.RunRow.state == "publishing")
     atlas_id = session.scalar(select(tables.RunRow.atlas_id).where(*publishing).with_for_update())
     if atlas_id is None:

@@ -17,7 +17,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Raises ValueError for a time without a zone."""
+        """The time in UTC. Raises ValueError for one without a zone."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -38,7 +38,7 @@ class Whole(TypeDecorator[int]):
     cache_ok = True
 
     def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:  # noqa: ARG002
-        """Raises TypeError for a float, even a whole one."""
+        """The value as an int. Raises TypeError for a float, even a whole one."""
         return None if value is None else operator.index(value)
 
 
@@ -56,7 +56,7 @@ class Finite(TypeDecorator[float]):
     cache_ok = True
 
     def process_bind_param(self, value: float | None, dialect: Dialect) -> float | None:  # noqa: ARG002
-        """Raises ValueError for NaN and infinities."""
+        """The value as a float. Raises ValueError for NaN and infinities."""
         if value is None:
             return None
         value = float(value)  # numpy's float32 is not a type that either driver knows
@@ -72,7 +72,7 @@ class FiniteOrNull(TypeDecorator[float]):
     cache_ok = True
 
     def process_bind_param(self, value: float | None, dialect: Dialect) -> float | None:  # noqa: ARG002
-        """Raises ValueError for infinities."""
+        """The value as a float, None for NaN. Raises ValueError for infinities."""
         if value is None or math.isnan(value):
             return None
         if math.isinf(value):

@@ -39,7 +39,7 @@ def open_store(target: str | Path, must_exist: bool = False) -> Engine:
 
 
 def check_place(target: str | Path) -> bool:
-    """Whether there is a store. Raises what open_store would, as far as can be told without making one."""
+    """Whether there is a store at the path or address. Raises what open_store would, but makes nothing."""
     url = _parse(target)
     path = Path(str(url.database))
     if url.get_backend_name() == "sqlite" and not path.exists():

@@ -41,7 +41,7 @@ _POSTGRES: dict[str, tuple[type[AppError], str]] = {
 
 @contextmanager
 def translated() -> Generator[None]:
-    """Raise faults of the database as AppError; anything else, such as a broken constraint, as it is."""
+    """Turn faults of the database into an AppError; anything else, such as a broken constraint, passes as it is."""
     try:
         yield
     except PoolTimeout as error:

@@ -20,7 +20,7 @@ class FairLock:
         self._waiting: deque[threading.Event] = deque()
 
     def __enter__(self) -> None:
-        """Raises StoreBusy when the turn does not come in time."""
+        """Wait for a turn. Raises StoreBusy when it does not come in time."""
         with self._guard:
             if not self._taken:
                 self._taken = True

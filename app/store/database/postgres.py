@@ -30,11 +30,11 @@ def postgres_engine(url: URL) -> Engine:
     event.listen(engine, "begin", _begin)
     try:
         with engine.connect() as connection:
-            found = connection.dialect.server_version_info or (0,)
+            reported = connection.dialect.server_version_info or (0,)
     except OperationalError as error:
         engine.dispose()
         raise InvalidStore(f"cannot open the store {display(url)}: {_reason(error)}") from error
-    version = tuple(int(part) for part in found)
+    version = tuple(int(part) for part in reported)
     if version < MIN_VERSION:
         engine.dispose()
         raise InvalidStore(

@@ -14,10 +14,10 @@ _VERSION_TABLE = "alembic_version"  # Alembic's own: one row
 
 def known_revisions() -> list[str]:
     """Every revision that this version knows, oldest first. The name of a migration's file begins with it."""
-    found = sorted(path.name.partition("_")[0] for path in (migrations_dir() / "versions").glob("*_*.py"))
-    if not found:
+    revisions = sorted(path.name.partition("_")[0] for path in (migrations_dir() / "versions").glob("*_*.py"))
+    if not revisions:
         raise FileNotFoundError("this installation lacks its migrations; install head-atlas again")
-    return found
+    return revisions
 
 
 def revision_of_code() -> str:
@@ -26,7 +26,7 @@ def revision_of_code() -> str:
 
 
 def revision_of_store(engine: Engine) -> str | None:
-    """The store's revision; None where no tables have been made."""
+    """The store's revision; None where there are no tables yet."""
     with translated(), engine.connect() as connection:
         if not inspect(connection).has_table(_VERSION_TABLE):
             return None
@@ -34,7 +34,7 @@ def revision_of_store(engine: Engine) -> str | None:
 
 
 def check_schema(engine: Engine, name: str) -> None:
-    """Raises InvalidStore when the store was made by a newer version, or is not a store of ours."""
+    """Check the store's version. Raises InvalidStore when it was made by a newer version, or is not a store of ours."""
     revision = revision_of_store(engine)
     if revision is None:
         with engine.connect() as connection:
@@ -51,7 +51,7 @@ def check_schema(engine: Engine, name: str) -> None:
 
 
 def require_current(engine: Engine, name: str) -> None:
-    """Raises InvalidStore when the tables are missing or older than this version needs."""
+    """Check that the tables are current. Raises InvalidStore when they are missing or older than this version needs."""
     store, code = revision_of_store(engine), revision_of_code()
     if store != code:
         state = (

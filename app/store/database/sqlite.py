@@ -26,7 +26,7 @@ _HEADER = b"SQLite format 3\0"
 
 
 def driver() -> ModuleType:
-    """pysqlite3, which carries a current SQLite; the standard library's, as old as the system, without it."""
+    """The driver: pysqlite3, which carries a current SQLite, or the standard library's where it is missing."""
     try:
         return importlib.import_module("pysqlite3.dbapi2")
     except ImportError:
@@ -34,17 +34,17 @@ def driver() -> ModuleType:
 
 
 def journal_mode(version: tuple[int, ...]) -> str:
-    """WAL lets readers work during a publish, where this SQLite does it safely."""
+    """The journal mode: WAL, which lets readers work during a publish, where this SQLite does it safely."""
     return "WAL" if version >= FIRST_SAFE_WAL else "DELETE"
 
 
 def dump_json(value: object) -> str:
-    """One text for one value. Raises ValueError for NaN, which is not JSON."""
+    """JSON, the same text for equal values. Raises ValueError for NaN, which is not JSON."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def check_file(path: Path) -> None:
-    """Raises InvalidStore, and creates nothing, where no store can be opened or made at this path."""
+    """Check, creating nothing, that a store can be opened or made at this path. Raises InvalidStore."""
     if path.is_dir():
         raise InvalidStore(f"{path} is a folder, not a store file")
     if not path.parent.is_dir():
@@ -89,7 +89,7 @@ def _configure(connection: Any, _record: object) -> None:
 
 
 def set_journal_mode(engine: Engine) -> None:
-    """The file itself remembers the mode, so this is done once, and only to a file known to be ours."""
+    """Set the journal mode, which the file itself remembers: once, and only in a file that is a store of ours."""
     mode = journal_mode(driver().sqlite_version_info)
     deadline = time.monotonic() + BUSY_TIMEOUT_S
     while True:
@@ -113,13 +113,13 @@ def _begin(connection: Connection) -> None:
 
 
 def check_content(engine: Engine, path: Path, limit: int | None = MAX_CHECKED_BYTES) -> None:
-    """Raises InvalidStore when SQLite finds the file damaged. Files over `limit` bytes are not read."""
+    """Read a file of up to `limit` bytes through. Raises InvalidStore when SQLite finds it damaged."""
     if not path.exists() or path.stat().st_size == 0 or (limit is not None and path.stat().st_size > limit):
         return
     with engine.connect() as connection:
-        found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
-    if found != "ok":
-        first = str(found).splitlines()[0]
+        verdict = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+    if verdict != "ok":
+        first = str(verdict).splitlines()[0]
         raise InvalidStore(f"{path} is damaged ({first}); restore it from a backup")
 
 
