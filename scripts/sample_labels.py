@@ -12,8 +12,7 @@ from app.services.annotations.hints import suggest
 from app.services.annotations.saving import Save, save
 from app.services.examples.models import FeatureThroughHead
 from app.services.heads.page import HeadQuestion, head_page
-from app.services.reading.cache import RunCache
-from app.services.reading.reading import Reading
+from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import Viewer
 from app.store.annotators import Annotator, add_annotator, ensure_annotator, find_annotator
 from app.store.atlas.reads import get_live_run
@@ -39,9 +38,9 @@ def _kind(text: str) -> str:
     return "whole words" if text.startswith(" ") else "word fragments"
 
 
-def label_head(reading: Reading, head: HeadRef) -> HeadAnnotation:
+def label_head(context: AtlasContext, head: HeadRef) -> HeadAnnotation:
     """Every feature of the head's top ten in a group, or unclear."""
-    features = head_page(reading, HeadQuestion(head, k=K)).features
+    features = head_page(context, HeadQuestion(head, k=K)).features
     suggestions = suggest(features, blind=False)
     proposed = {found.feature: found.group for found in suggestions.features}
     names = {
@@ -65,15 +64,19 @@ def annotate(engine: Any, slug: str, names: tuple[str, str]) -> None:
     now = datetime.now(UTC)
     with write_session(engine) as session:
         run = get_live_run(session, slug)
-        reading = Reading(session, run, RunCache())
+        context = AtlasContext(session, run)
         viewers = [Viewer.of(_person(session, name, now)) for name in names]
         n_heads = run.record.model.n_heads
         heads = [HeadRef(sae.layer, head) for sae in run.record.saes for head in range(n_heads)]
         for index, head in enumerate(heads):
-            content = label_head(reading, head)
+            content = label_head(context, head)
             for viewer, wanted in zip(viewers, (index % 3 != 2, index % 4 == 1), strict=True):
                 if wanted and content.labels:
-                    save(session, run, viewer, Save(head, content, 0, str(uuid.uuid4()), "submitted"), now)
+                    save(
+                        AtlasContext(session, run, viewer),
+                        Save(head, content, 0, str(uuid.uuid4()), "submitted"),
+                        now,
+                    )
 
 
 def _person(session: Any, name: str, now: datetime) -> Annotator:

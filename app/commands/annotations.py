@@ -5,13 +5,17 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
 from app.commands.options import Store
 from app.commands.store_access import open_migrated, settings_of
 from app.errors import AppError
+
+if TYPE_CHECKING:  # commands load what they run, and nothing else
+    from app.services.reading.visibility import Viewer
+    from app.store.database.engine import Session
 
 Name = Annotated[str, typer.Argument(help="the annotator's name")]
 Atlas = Annotated[str, typer.Option("--model", help="the atlas's name in addresses")]
@@ -103,6 +107,7 @@ def export_annotations(
     store: Store = None,
 ) -> None:
     """Write every annotation of an atlas to a file, as an admin sees them: the file that the page offers too."""
+    from app.services.reading.context import AtlasContext
     from app.services.reading.visibility import Viewer
     from app.services.sheet.files import export_annotations as export
     from app.store.atlas.reads import get_live_run
@@ -110,9 +115,10 @@ def export_annotations(
 
     chosen = file_format or _format_of(out)
     with read_session(_opened(store)) as session:
-        made = export(session, get_live_run(session, model), Viewer(0, "", "admin"), cast(Any, chosen))
-    _write_whole(out, made.data)
-    typer.echo(f"wrote {out}, {len(made.data)} bytes")
+        context = AtlasContext(session, get_live_run(session, model), Viewer(0, "", "admin"))
+        sheet = export(context, cast(Any, chosen))
+    _write_whole(out, sheet.data)
+    typer.echo(f"wrote {out}, {len(sheet.data)} bytes")
 
 
 def import_annotations(
@@ -132,8 +138,9 @@ def import_annotations(
     store: Store = None,
 ) -> None:
     """Show what a sheet would change, row by row, and with --apply store it: every row or none."""
+    from app.services.reading.context import AtlasContext
     from app.services.sheet.files import read_sheet
-    from app.services.sheet.imports import apply_import, rename_columns
+    from app.services.sheet.imports import apply_import, plan_import, rename_columns
     from app.store.atlas.reads import get_live_run
     from app.store.database.engine import read_session, write_session
 
@@ -143,17 +150,17 @@ def import_annotations(
     engine, now = _opened(store), datetime.now(UTC)
     with write_session(engine) if apply else read_session(engine) as session:
         run = get_live_run(session, model)
-        plan = _plan(session, run, by, apply, mapped, notes, now)
+        context = AtlasContext(session, run, _importing_viewer(session, by, apply, now))
+        plan = plan_import(context, mapped, notes, now)
         for line in plan_lines(plan):
             typer.echo(line)
-        done = apply_import(session, plan, run, now) if apply or plan.errors else 0
+        done = apply_import(context, plan, now) if apply or plan.errors else 0
     typer.echo(f"stored {done} records" if apply else "nothing is stored yet: --apply does it")
 
 
-def _plan(session: Any, run: Any, by: str | None, apply: bool, heads: Any, notes: Any, now: datetime) -> Any:
-    """The plan of whoever types the command, with an admin's rights: the store is theirs to write."""
+def _importing_viewer(session: "Session", by: str | None, apply: bool, now: datetime) -> "Viewer":
+    """The person who types the command, with an admin's rights: the store is theirs to write."""
     from app.services.reading.visibility import Viewer
-    from app.services.sheet.imports import plan_import
     from app.store.annotators import ensure_annotator, find_annotator, get_annotator
 
     name = settings_of().local_annotator if by is None else by
@@ -161,8 +168,7 @@ def _plan(session: Any, run: Any, by: str | None, apply: bool, heads: Any, notes
         person = ensure_annotator(session, name, now, "admin")
     else:
         person = find_annotator(session, name) if by is None else get_annotator(session, name)
-    viewer = Viewer(person.id if person else 0, name, "admin")
-    return plan_import(session, run, viewer, heads, notes, now)
+    return Viewer(person.id if person else 0, name, "admin")
 
 
 def plan_lines(plan: Any) -> list[str]:

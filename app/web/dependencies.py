@@ -1,10 +1,11 @@
 """What routes are given: the site they serve, and addresses parsed into references."""
 
 import re
-from contextlib import AbstractContextManager
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Request
 
@@ -13,9 +14,10 @@ from app.domain.slugs import InvalidSlug, check_slug
 from app.errors import NotFound
 from app.services.features.page import HeadOrSum
 from app.services.reading.cache import RunCache
-from app.services.reading.reading import Reading
+from app.services.reading.context import AtlasContext
+from app.services.reading.visibility import NO_VIEWER, Viewer
 from app.store.atlas.reads import LiveRun, get_live_run, list_atlases
-from app.store.database.engine import read_session, write_session
+from app.store.database.engine import Engine, Session, read_session, write_session
 from app.web.guards.login_limits import LoginLimits
 from app.web.guards.uploads import Uploads
 from app.web.render import Renderer
@@ -40,8 +42,7 @@ class Access:
 class AppContext:
     """One store, who looks at it, and how its pages are drawn."""
 
-    # The engine is not looked into here: only the store knows what it is.
-    def __init__(self, engine: Any, renderer: Renderer, people: Access | None = None) -> None:
+    def __init__(self, engine: Engine, renderer: Renderer, people: Access | None = None) -> None:
         self.engine = engine
         self.renderer = renderer
         self.people = people or Access()
@@ -49,10 +50,10 @@ class AppContext:
         self.uploads = Uploads()
         self._cache = RunCache()
 
-    def session(self) -> AbstractContextManager[Any]:
+    def session(self) -> AbstractContextManager[Session]:
         return read_session(self.engine)
 
-    def write(self) -> AbstractContextManager[Any]:
+    def write(self) -> AbstractContextManager[Session]:
         """A transaction that is committed when its block ends: before the answer is sent, never after."""
         return write_session(self.engine)
 
@@ -62,19 +63,28 @@ class AppContext:
     def close(self) -> None:
         self.engine.dispose()
 
-    def check(self, session: Any) -> None:
+    def check(self, session: Session) -> None:
         """Raises an AppError when the store does not answer."""
         list_atlases(session)
 
-    def live_run(self, session: Any, model: str) -> LiveRun:
+    def live_run(self, session: Session, model: str) -> LiveRun:
         """Raises PageNotFound, for a malformed name without asking the store."""
         try:
             return get_live_run(session, check_slug(model))
         except (NotFound, InvalidSlug) as error:
             raise PageNotFound("The store has no published atlas of that name.") from error
 
-    def reading(self, session: Any, run: LiveRun) -> Reading:
-        return Reading(session, run, self._cache)
+    @contextmanager
+    def open_atlas(self, model: str, viewer: Viewer = NO_VIEWER) -> Generator[AtlasContext]:
+        """The atlas for one request that reads it. Raises PageNotFound."""
+        with self.session() as session:
+            yield AtlasContext(session, self.live_run(session, model), viewer, self._cache)
+
+    @contextmanager
+    def change_atlas(self, model: str, viewer: Viewer) -> Generator[AtlasContext]:
+        """The atlas in a transaction that is committed when the block ends. Raises PageNotFound."""
+        with self.write() as session:
+            yield AtlasContext(session, self.live_run(session, model), viewer, self._cache)
 
 
 def get_site(request: Request) -> AppContext:

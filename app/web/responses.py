@@ -3,14 +3,13 @@
 import hashlib
 import json
 from collections.abc import Callable
-from typing import Any
 
 from fastapi import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from app.services.reading.context import AtlasContext
 from app.services.reading.page_json import to_json
-from app.services.reading.visibility import Viewer, seen_by
-from app.store.atlas.reads import LiveRun
+from app.services.reading.visibility import NO_VIEWER, Viewer, seen_by
 from app.web.dependencies import AppContext
 from app.web.render import Page
 
@@ -27,8 +26,10 @@ def wants_json(request: Request) -> bool:
     return request.url.path.endswith(".json")
 
 
-def page_tag(site: AppContext, request: Request, run: LiveRun, seen: str = "") -> str:
-    """Names a page by all that it depends on: the run, the code that draws it, its address, and what is seen."""
+def page_tag(site: AppContext, request: Request, context: AtlasContext) -> str:
+    """The page's ETag, from all that it depends on: the run, the code that draws it, its address, what is seen."""
+    run, viewer = context.run, context.viewer
+    seen = "" if viewer == NO_VIEWER else seen_by(context.session, run.slug, viewer)
     address = f"{request.url.path}?{request.url.query}"
     known = (site.renderer.build, run.slug, run.record.fingerprint, run.experiments)
     parts = "\n".join((*known, address, seen))
@@ -64,32 +65,32 @@ def run_page(
     site: AppContext,
     request: Request,
     model: str,
-    build: Callable[[Any, LiveRun], Page],
+    build: Callable[[AtlasContext], Page],
     template: str,
-    viewer: Viewer | None = None,
+    viewer: Viewer = NO_VIEWER,
 ) -> Response:
     """A page or JSON twin that depends on the atlas's live run, and with a viewer on what they may see of it.
 
     Pages that show anything of annotations must give the viewer, or browsers will keep them too long.
     """
-    with site.session() as session:
-        run = site.live_run(session, model)
-        tag = page_tag(site, request, run, seen_by(session, run.slug, viewer) if viewer else "")
+    with site.open_atlas(model, viewer) as context:
+        tag = page_tag(site, request, context)
         if holds(request, tag):
             return Response(status_code=304, headers=caching(tag))
-        page = build(session, run)
+        page = build(context)
     return _respond(request, draw(site, request, page, template), caching(tag))
 
 
 def fragment(
     site: AppContext,
     model: str,
-    build: Callable[[Any, LiveRun], Page],
+    build: Callable[[AtlasContext], Page],
     template: str,
+    viewer: Viewer = NO_VIEWER,
 ) -> Response:
     """A part of a page. Browsers must not keep it: going back would show it without its page."""
-    with site.session() as session:
-        page = build(session, site.live_run(session, model))
+    with site.open_atlas(model, viewer) as context:
+        page = build(context)
     headers = {"Cache-Control": "no-store", "Vary": "HX-Request"}
     return HTMLResponse(site.renderer.html(template, page), headers=headers)
 

@@ -12,6 +12,7 @@ import uvicorn
 from playwright.sync_api import expect
 
 from app.domain.annotations.head_types import HEAD_TYPES
+from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import Viewer
 from app.services.rollups.rollup import agree, roll_up
 from app.settings import Settings
@@ -175,13 +176,13 @@ def test_two_annotators_do_all_heads_by_keyboard_and_the_tallies_are_those_count
         run = get_live_run(session, "tiny")
         for name, plans in (("ada", PLANS), ("ben", turned)):
             viewer = Viewer.of(get_annotator(session, name))
-            found = roll_up(session, run, viewer, name)
+            found = roll_up(AtlasContext(session, run, viewer), name)
             by_hand = Counter(map(type_by_hand, plans.values()))
             assert found.n_submitted == len(PLANS)
             counted = {row.head_type: row.count for row in found.tally.rows}
             assert counted == {kind: by_hand[kind] for kind in HEAD_TYPES}
             assert all(row.fraction == row.count / len(PLANS) for row in found.tally.rows)
-        agreement = agree(session, run, Viewer.of(get_annotator(session, "ben")))
+        agreement = agree(AtlasContext(session, run, Viewer.of(get_annotator(session, "ben"))))
         assert agreement.annotators == ("ada", "ben")
     engine.dispose()
 

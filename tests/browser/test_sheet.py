@@ -13,6 +13,7 @@ from playwright.sync_api import expect
 
 from app.domain.refs import HeadRef
 from app.services.annotations.saving import Save, save
+from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import Viewer
 from app.settings import Settings
 from app.store.annotators import ensure_annotator
@@ -58,9 +59,7 @@ def _fill(engine):
                     groups = tuple(replace(group, abstraction=level) for group in content.groups)
                     content = replace(content, groups=groups)
                     save(
-                        session,
-                        run,
-                        viewer,
+                        AtlasContext(session, run, viewer),
                         Save(HeadRef(layer, head), content, 0, str(uuid.uuid4()), "submitted"),
                         NOW,
                     )

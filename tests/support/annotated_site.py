@@ -5,6 +5,7 @@ import uuid
 from app.domain.annotations.records import FeatureNote, HeadAnnotation
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.annotations.saving import Save, save
+from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import Viewer
 from app.store.annotators import get_annotator
 from app.store.atlas.reads import get_live_run
@@ -21,7 +22,7 @@ def annotate(store, name, content, ref, status="submitted", base=0, **fields):
     with write_session(engine) as session:
         viewer = Viewer.of(get_annotator(session, name))
         request = Save(ref, content, base, str(uuid.uuid4()), status, **fields)
-        save(session, get_live_run(session, "tiny"), viewer, request, NOW)
+        save(AtlasContext(session, get_live_run(session, "tiny"), viewer), request, NOW)
     engine.dispose()
 
 

@@ -6,6 +6,7 @@ from app.domain.annotations.records import HeadAnnotation
 from app.domain.refs import HeadRef
 from app.services.annotations import saving
 from app.services.annotations.saving import Save
+from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import Viewer
 from app.store.annotators import add_annotator
 from app.store.atlas.reads import get_live_run
@@ -39,8 +40,15 @@ class Team:
         with read_session(self.engine) as session:
             return function(session, *arguments)
 
+    def view(self, function, viewer, *arguments):
+        """What the function gives for the atlas as the viewer sees it."""
+        with read_session(self.engine) as session:
+            return function(AtlasContext(session, get_live_run(session, "tiny"), viewer), *arguments)
+
     def save(self, name, content=None, ref=HEAD, base=0, status="submitted", now=NOW, **fields):
         content = HeadAnnotation() if content is None else content
         request = Save(ref, content, base, fields.pop("key", str(uuid.uuid4())), status, **fields)
         with write_session(self.engine) as session:
-            return saving.save(session, get_live_run(session, "tiny"), self[name], request, now).revision
+            return saving.save(
+                AtlasContext(session, get_live_run(session, "tiny"), self[name]), request, now
+            ).revision

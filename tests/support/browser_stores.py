@@ -9,6 +9,7 @@ from app.domain.annotations.records import FeatureLabel, Group, HeadAnnotation
 from app.domain.records import ExampleGroup, FeatureRecord, JobProgress
 from app.domain.refs import HeadRef
 from app.services.annotations.saving import Save, save
+from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import Viewer
 from app.store.annotators import add_annotator, ensure_annotator
 from app.store.atlas.progress import report_progress
@@ -67,10 +68,12 @@ def annotate(engine: Any, run: StoredRun) -> None:
         ben = Viewer.of(add_annotator(session, "ben", NOW))
         for head, names in shapes.items():
             content = labels_of(run, head, names, ("induction",) if "induction" in names else ())
-            save(session, live, me, Save(head, content, 0, str(uuid.uuid4()), "submitted"), NOW)
+            save(AtlasContext(session, live, me), Save(head, content, 0, str(uuid.uuid4()), "submitted"), NOW)
         for head in (HeadRef(1, 0), HeadRef(1, 5)):
             content = labels_of(run, head, ["verbs"] * 10, ())
-            save(session, live, ben, Save(head, content, 0, str(uuid.uuid4()), "submitted"), NOW)
+            save(
+                AtlasContext(session, live, ben), Save(head, content, 0, str(uuid.uuid4()), "submitted"), NOW
+            )
 
 
 def labels_of(

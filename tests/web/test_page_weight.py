@@ -9,8 +9,7 @@ from app.domain.annotations.records import FeatureLabel, Group, HeadAnnotation
 from app.domain.refs import HeadRef
 from app.services.examples.models import FeatureThroughHead
 from app.services.heads.page import HeadQuestion, head_page
-from app.services.reading.cache import RunCache
-from app.services.reading.reading import Reading
+from app.services.reading.context import AtlasContext
 from app.store.atlas.reads import get_live_run
 from app.store.database.engine import open_store, read_session
 from tests.support.annotated_atlas import NOW
@@ -38,9 +37,9 @@ def annotated(store):
     publish(engine, make_run(seed=3, shape=Shape(features_per_layer=24)))
     with read_session(engine) as session:
         run = get_live_run(session, "tiny")
-        reading = Reading(session, run, RunCache())
+        context = AtlasContext(session, run)
         heads = [HeadRef(layer, head) for layer in (0, 2) for head in range(run.record.model.n_heads)]
-        said = {ref: labelled_by_turns(head_page(reading, HeadQuestion(ref, k=20)).features) for ref in heads}
+        said = {ref: labelled_by_turns(head_page(context, HeadQuestion(ref, k=20)).features) for ref in heads}
     engine.dispose()
     for ref, content in said.items():
         for name in ("ada", "ben"):

@@ -5,10 +5,10 @@ from functools import cache
 
 from pwdlib import PasswordHash
 from pwdlib.exceptions import UnknownHashError
-from sqlalchemy.orm import Session
 
 from app.errors import AppError
 from app.store.annotators import Annotator, change_annotator, find_annotator
+from app.store.database.engine import Session
 
 MIN_PASSWORD, MAX_PASSWORD = 8, 1000
 

@@ -4,17 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy.orm import Session
-
 from app.domain.annotations.records import HeadAnnotation, InvalidAnnotation, Revision, Subject
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
 from app.services.annotations.edits import SubmittedForm, act
 from app.services.annotations.models import Citations
-from app.services.reading.visibility import Viewer, visible_records
-from app.store.annotations import get_atlas_id
+from app.services.reading.context import AtlasContext
+from app.services.reading.visibility import visible_records
 from app.store.atlas.features import get_feature
-from app.store.atlas.reads import LiveRun
 
 Action = Literal["cite", "drop", "undo"]
 _MAX_DIGITS = 9
@@ -40,21 +37,17 @@ def read_wish(text: str) -> CitationChange:
     raise InvalidAnnotation("what is cited is a feature or one of its examples")
 
 
-def citations(
-    session: Session, run: LiveRun, viewer: Viewer, feature: FeatureRef, head: HeadRef | None
-) -> Citations | None:
+def citations(context: AtlasContext, feature: FeatureRef, head: HeadRef | None) -> Citations | None:
     """None for those who only read."""
-    if not viewer.may_write:
+    if not context.viewer.may_write:
         return None
     if head is None:
         return Citations(None, {})
-    return _of(_own(session, run, viewer, head), feature, head)
+    return _of(_own(context, head), feature, head)
 
 
 def carry_out(
-    session: Session,
-    run: LiveRun,
-    viewer: Viewer,
+    context: AtlasContext,
     feature: FeatureRef,
     head: HeadRef,
     wish: CitationChange,
@@ -65,8 +58,8 @@ def carry_out(
     Raises NotFound for an example that is not stored, Conflict for an undo of what is not the newest version, and
     what `services.annotations.save` does.
     """
-    _check(session, run, feature, head, wish)
-    record = _own(session, run, viewer, head)
+    _check(context, feature, head, wish)
+    record = _own(context, head)
     before = _of(record, feature, head)
     sent = SubmittedForm(
         content=record.head if record else HeadAnnotation(),
@@ -75,13 +68,14 @@ def carry_out(
         action={"cite": "cite", "drop": "drop_evidence", "undo": "undo"}[wish.action],
         argument=_argument(wish, feature, before),
     )
-    act(session, run, viewer, head, sent, now)
-    return _of(_own(session, run, viewer, head), feature, head)
+    act(context, head, sent, now)
+    return _of(_own(context, head), feature, head)
 
 
-def _own(session: Session, run: LiveRun, viewer: Viewer, head: HeadRef) -> Revision | None:
-    records = visible_records(session, get_atlas_id(session, run.slug), viewer, [Subject(head)])
-    return next((record for record in records if record.annotator == viewer.name), None)
+def _own(context: AtlasContext, head: HeadRef) -> Revision | None:
+    # Read anew each time, for it is asked before a change and after it.
+    records = visible_records(context.session, context.atlas_id, context.viewer, [Subject(head)])
+    return next((record for record in records if record.annotator == context.viewer.name), None)
 
 
 def _argument(wish: CitationChange, feature: FeatureRef, before: Citations) -> str:
@@ -106,10 +100,10 @@ def _of(record: Revision | None, feature: FeatureRef, head: HeadRef) -> Citation
     return Citations(head, numbers, record.version)
 
 
-def _check(session: Session, run: LiveRun, feature: FeatureRef, head: HeadRef, wish: CitationChange) -> None:
+def _check(context: AtlasContext, feature: FeatureRef, head: HeadRef, wish: CitationChange) -> None:
     if head.layer != feature.layer:
         raise NotFound(f"{head} does not write {feature}: they are of different layers")
-    examples = get_feature(session, run, feature).examples
+    examples = get_feature(context.session, context.run, feature).examples
     if wish.action != "cite" or not wish.place:
         return
     sequence, position = map(int, wish.place.split(":"))

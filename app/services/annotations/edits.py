@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy.orm import Session
-
 from app.domain.annotations import edits
 from app.domain.annotations.json_form import content_to_json
 from app.domain.annotations.records import (
@@ -21,11 +19,11 @@ from app.domain.annotations.records import (
 )
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.annotations import saving
+from app.services.annotations.head_records import counted_features, own_record, with_labels
 from app.services.annotations.saving import Restore, Save
-from app.services.annotations.snapshot import AnnotationSnapshot, counted_features, with_labels
+from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import Viewer
 from app.store import annotations as store
-from app.store.atlas.reads import LiveRun
 
 # Buttons that settle a head; every other one leaves its status as it is.
 SETTLING: Mapping[str, Status] = {"submit": "submitted", "unsure": "unsure", "skip": "skipped"}
@@ -46,27 +44,24 @@ class SubmittedForm:
     key: str = ""
 
 
-def act(
-    session: Session, run: LiveRun, viewer: Viewer, head: HeadRef, sent: SubmittedForm, now: datetime
-) -> Revision | None:
+def act(context: AtlasContext, head: HeadRef, sent: SubmittedForm, now: datetime) -> Revision | None:
     """The record as it stands afterwards. Raises what `services.annotations.save` does."""
-    saving.subject_of(run, head)
-    known = AnnotationSnapshot.read(session, run, viewer)
+    saving.subject_of(context.run, head)
     if sent.action == "reveal":
-        saving.check_may_write(viewer, viewer.name)
-        saving.reveal_hint(session, run, viewer, head, now)
-        return known.own(head)
+        saving.check_may_write(context.viewer, context.viewer.name)
+        saving.reveal_hint(context, head, now)
+        return own_record(context, head)
     if sent.action in ("undo", "redo"):
-        return _step(known, head, sent, now)
-    content = edited(known, head, sent)
+        return _step(context, head, sent, now)
+    content = edited(context, head, sent)
     status = SETTLING.get(sent.action, "draft" if sent.status == "skipped" else sent.status)
-    stored = known.own(head)
+    stored = own_record(context, head)
     same = stored is not None and (stored.content, stored.status) == (content, status)
     if stored is not None and same and stored.version == sent.base_version:
         return stored
-    key = sent.key or derived_key(viewer, head, sent.base_version, status, content)
+    key = sent.key or derived_key(context.viewer, head, sent.base_version, status, content)
     request = Save(head, content, sent.base_version, key, status)
-    return saving.save(session, run, viewer, request, now).revision
+    return saving.save(context, request, now).revision
 
 
 def derived_key(
@@ -78,14 +73,14 @@ def derived_key(
     return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def edited(known: AnnotationSnapshot, head: HeadRef, sent: SubmittedForm) -> HeadAnnotation:
+def edited(context: AtlasContext, head: HeadRef, sent: SubmittedForm) -> HeadAnnotation:
     """The form's content with the edit of its button, labels in the order of the ranking."""
     content = sent.content
     if sent.theirs:
-        stored = known.own(head)
+        stored = own_record(context, head)
         if stored is not None and stored.version == sent.base_version:
             content = edits.take_theirs(content, stored.head, sent.theirs)
-    counted = counted_features(known.session, known.run, head, content)
+    counted = counted_features(context, head, content)
     content = with_labels(content, counted)
     match sent.action:
         case "add_group" if sent.new_group.strip():
@@ -104,15 +99,18 @@ def edited(known: AnnotationSnapshot, head: HeadRef, sent: SubmittedForm) -> Hea
             return content
 
 
-def _step(known: AnnotationSnapshot, head: HeadRef, sent: SubmittedForm, now: datetime) -> Revision | None:
-    subject = saving.subject_of(known.run, head)
-    versions = store.versions(known.session, known.atlas_id, subject, known.viewer.annotator_id)
+def _step(context: AtlasContext, head: HeadRef, sent: SubmittedForm, now: datetime) -> Revision | None:
+    subject = saving.subject_of(context.run, head)
+    versions = store.versions(context.session, context.atlas_id, subject, context.viewer.annotator_id)
     target = (edits.undo_target if sent.action == "undo" else edits.redo_target)(versions)
     if target is None:
-        return known.own(head)
-    key = sent.key or f"{sent.action} {known.viewer.annotator_id} {known.run.slug} {head} {sent.base_version}"
+        return own_record(context, head)
+    key = (
+        sent.key
+        or f"{sent.action} {context.viewer.annotator_id} {context.run.slug} {head} {sent.base_version}"
+    )
     request = Restore(head, target, sent.base_version, key[:100])
-    return saving.restore(known.session, known.run, known.viewer, request, now).revision
+    return saving.restore(context, request, now).revision
 
 
 def _number(text: str) -> int:

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy.orm import Session
-
 from app.domain.annotations.records import FeatureLabel, FeatureNote, HeadAnnotation, Revision, Subject
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.annotations import saving
@@ -13,9 +11,8 @@ from app.services.annotations.edits import derived_key
 from app.services.annotations.models import FeatureUse, NotesPage, NotesPanel
 from app.services.annotations.record_words import evidence_view, note_view
 from app.services.annotations.saving import Save
-from app.services.reading.visibility import Viewer, is_open, visible_records
-from app.store.annotations import get_atlas_id
-from app.store.atlas.reads import LiveRun
+from app.services.reading.context import AtlasContext
+from app.services.reading.visibility import is_open, visible_records
 
 
 @dataclass(frozen=True)
@@ -29,34 +26,33 @@ class NoteAttempt:
 
 
 def save_note(
-    session: Session,
-    run: LiveRun,
-    viewer: Viewer,
+    context: AtlasContext,
     feature: FeatureRef,
     note: FeatureNote,
     base_version: int,
     now: datetime,
 ) -> Revision:
     """Notes have no drafts: saving one shows it to others. Raises what `services.annotations.save` does."""
-    key = derived_key(viewer, feature, base_version, "submitted", note)
+    key = derived_key(context.viewer, feature, base_version, "submitted", note)
     request = Save(feature, note, base_version, key, "submitted")
-    return saving.save(session, run, viewer, request, now).revision
+    return saving.save(context, request, now).revision
 
 
-def notes_page(session: Session, run: LiveRun, viewer: Viewer, feature: FeatureRef) -> NotesPage:
+def notes_page(context: AtlasContext, feature: FeatureRef) -> NotesPage:
     """Raises NotFound for a feature that the atlas does not have."""
-    subject = saving.subject_of(run, feature)
-    atlas_id = get_atlas_id(session, run.slug)
-    heads = (HeadRef(feature.layer, head) for head in range(run.record.model.n_heads))
-    records = visible_records(session, atlas_id, viewer, [subject, *map(Subject, heads)])
+    subject = saving.subject_of(context.run, feature)
+    heads = (HeadRef(feature.layer, head) for head in range(context.run.record.model.n_heads))
+    records = visible_records(
+        context.session, context.atlas_id, context.viewer, [subject, *map(Subject, heads)]
+    )
     views = [note_view(record) for record in records if record.subject == subject]
     return NotesPage(
-        model=run.slug,
+        model=context.run.slug,
         feature=feature,
-        annotator=viewer.name,
-        own=next((view for view in views if view.annotator == viewer.name), None),
-        others=tuple(view for view in views if view.annotator != viewer.name),
-        others_open=is_open(session, atlas_id, viewer, subject),
+        annotator=context.viewer.name,
+        own=next((view for view in views if view.annotator == context.viewer.name), None),
+        others=tuple(view for view in views if view.annotator != context.viewer.name),
+        others_open=is_open(context.session, context.atlas_id, context.viewer, subject),
         used=tuple(sorted(_uses(records, feature), key=lambda use: (use.head, use.annotator))),
     )
 
@@ -73,16 +69,14 @@ def _uses(records: Iterable[Revision], feature: FeatureRef) -> Iterator[FeatureU
             yield FeatureUse(record.subject.ref, record.annotator, label.group, label.unclear, cited)
 
 
-def notes_panel(
-    session: Session, run: LiveRun, viewer: Viewer, feature: FeatureRef, attempt: NoteAttempt | None = None
-) -> NotesPanel:
+def notes_panel(context: AtlasContext, feature: FeatureRef, attempt: NoteAttempt | None = None) -> NotesPanel:
     """The form, filled with what is stored or what could not be."""
-    notes = notes_page(session, run, viewer, feature)
+    notes = notes_page(context, feature)
     own = notes.own
     content = attempt.content if attempt else own.content if own else FeatureNote()
     return NotesPanel(
         notes=notes,
-        may_write=viewer.may_write,
+        may_write=context.viewer.may_write,
         content=content,
         version=attempt.base_version if attempt else own.version if own else 0,
         message=attempt.message if attempt else "",

@@ -8,17 +8,19 @@ from app.domain.annotations.records import FeatureNote, HeadAnnotation, Revision
 from app.domain.annotations.roles import ROLES, normalised, suggested_family
 from app.domain.records import Ranking
 from app.domain.refs import FeatureRef, HeadRef
-from app.services.annotations.hints import suggest
-from app.services.annotations.models import ClashView, GroupSlot, Hint, Panel, RoleChoice
-from app.services.annotations.record_words import evidence_view
-from app.services.annotations.snapshot import (
-    AnnotationSnapshot,
+from app.services.annotations.head_records import (
     counted_features,
+    group_names,
     others_of,
+    own_record,
     record_state,
     with_labels,
 )
+from app.services.annotations.hints import suggest
+from app.services.annotations.models import ClashView, GroupSlot, Hint, Panel, RoleChoice
+from app.services.annotations.record_words import evidence_view
 from app.services.examples.models import FeatureThroughHead
+from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import is_open
 from app.services.rollups.published import published_for
 from app.store import annotations as store
@@ -57,21 +59,21 @@ class ShownRows:
     features: tuple[FeatureThroughHead, ...]
 
 
-def panel(known: AnnotationSnapshot, page: ShownRows, attempt: Attempt | None = None) -> Panel:
+def panel(context: AtlasContext, page: ShownRows, attempt: Attempt | None = None) -> Panel:
     """The form, filled with the stored record or with what could not be saved."""
-    record = known.own(page.head)
+    record = own_record(context, page.head)
     content = attempt.content if attempt else record.head if record else HeadAnnotation()
-    content = with_labels(content, counted := _counted(known, page, content))
-    others_open = is_open(known.session, known.atlas_id, known.viewer, Subject(page.head))
+    content = with_labels(content, counted := _counted(context, page, content))
+    others_open = is_open(context.session, context.atlas_id, context.viewer, Subject(page.head))
     found = suggest(page.features, blind=not others_open)
-    vocabulary = known.vocabulary()
+    vocabulary = group_names(context)
     slots = _slots(content, vocabulary)
     labels = _label_values(content, slots)
-    state = record_state(known, page.head, content)
-    hint_open = _hint_is_open(known, page.head)
+    state = record_state(context, page.head, content)
+    hint_open = _hint_is_open(context, page.head)
     return Panel(
-        annotator=known.viewer.name,
-        may_write=known.viewer.may_write,
+        annotator=context.viewer.name,
+        may_write=context.viewer.may_write,
         content=content,
         version=attempt.base_version if attempt else record.version if record else 0,
         status=record.status if record else "draft",
@@ -85,12 +87,12 @@ def panel(known: AnnotationSnapshot, page: ShownRows, attempt: Attempt | None = 
         evidence=tuple(map(evidence_view, content.evidence)),
         vocabulary=tuple(vocabulary[:60]),
         suggestions={s.feature: s for s in found.features if not labels.get(s.feature)},
-        from_labels=_from_labels(known, content),
-        others=others_of(known, page.head),
+        from_labels=_from_labels(context, content),
+        others=others_of(context, page.head),
         others_open=others_open,
-        older_run=_older_run(known, record),
-        has_hints=published_for(known.run.record.model) is not None,
-        hint=_hint(known, page.head, record) if hint_open else None,
+        older_run=_older_run(context, record),
+        has_hints=published_for(context.run.record.model) is not None,
+        hint=_hint(context, page.head, record) if hint_open else None,
         hint_open=hint_open,
         message=attempt.message if attempt else "",
         clashes=attempt.clashes if attempt else None,
@@ -111,10 +113,10 @@ def _unshown(labels: Mapping[FeatureRef, str], page: ShownRows) -> tuple[tuple[F
     return tuple((feature, value) for feature, value in labels.items() if feature not in shown)
 
 
-def _counted(known: AnnotationSnapshot, page: ShownRows, content: HeadAnnotation) -> tuple[FeatureRef, ...]:
+def _counted(context: AtlasContext, page: ShownRows, content: HeadAnnotation) -> tuple[FeatureRef, ...]:
     if page.rank == content.ranking and page.k >= content.k:
         return tuple(row.feature for row in page.features[: content.k])
-    return counted_features(known.session, known.run, page.head, content)
+    return counted_features(context, page.head, content)
 
 
 def _slots(content: HeadAnnotation, vocabulary: Iterable[str]) -> tuple[GroupSlot, ...]:
@@ -138,39 +140,39 @@ def _roles(content: HeadAnnotation, suggested: dict[str, tuple[int, int]]) -> tu
     )
 
 
-def _from_labels(known: AnnotationSnapshot, content: HeadAnnotation) -> dict[FeatureRef, str]:
+def _from_labels(context: AtlasContext, content: HeadAnnotation) -> dict[FeatureRef, str]:
     """The viewer's own short labels of the features that have no group yet."""
     open_ = {label.feature for label in content.labels if label.group is None and not label.unclear}
-    saes = {sae.layer: sae.checksum for sae in known.run.record.saes}
+    saes = {sae.layer: sae.checksum for sae in context.run.record.saes}
     return {
         record.subject.ref: record.content.label
-        for record in known.records
+        for record in context.records
         if isinstance(record.content, FeatureNote)
         and isinstance(record.subject.ref, FeatureRef)
-        and record.annotator == known.viewer.name
+        and record.annotator == context.viewer.name
         and record.subject.ref in open_
         and record.subject.sae == saes.get(record.subject.ref.layer)
         and record.content.label
     }
 
 
-def _older_run(known: AnnotationSnapshot, record: Revision | None) -> str | None:
+def _older_run(context: AtlasContext, record: Revision | None) -> str | None:
     made = record.against.run if record else None
-    return made if made is not None and made != known.run.record.fingerprint else None
+    return made if made is not None and made != context.run.record.fingerprint else None
 
 
-def _hint_is_open(known: AnnotationSnapshot, head: HeadRef) -> bool:
+def _hint_is_open(context: AtlasContext, head: HeadRef) -> bool:
     """To annotators once they have submitted the head, or asked to see what is known of it."""
-    if known.viewer.role == "viewer":
+    if context.viewer.role == "viewer":
         return True
-    annotator = known.viewer.annotator_id
-    if Subject(head) in store.ever_submitted(known.session, known.atlas_id, annotator):
+    annotator = context.viewer.annotator_id
+    if Subject(head) in store.ever_submitted(context.session, context.atlas_id, annotator):
         return True
-    return head in revealed_hints(known.session, known.atlas_id, annotator)
+    return head in revealed_hints(context.session, context.atlas_id, annotator)
 
 
-def _hint(known: AnnotationSnapshot, head: HeadRef, record: Revision | None) -> Hint | None:
-    published = published_for(known.run.record.model)
+def _hint(context: AtlasContext, head: HeadRef, record: Revision | None) -> Hint | None:
+    published = published_for(context.run.record.model)
     found = published.heads.get(head) if published else None
     if published is None or found is None:
         return None

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy.orm import Session
-
 import app
 from app.domain.annotations.merging import Merged, merge
 from app.domain.annotations.records import (
@@ -19,7 +17,8 @@ from app.domain.annotations.records import (
 )
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
-from app.services.reading.visibility import Viewer, check_may_write, is_blind_to, visible_history
+from app.services.reading.context import AtlasContext
+from app.services.reading.visibility import check_may_write, is_blind_to, visible_history
 from app.store import annotations as store
 from app.store import revealed_hints
 from app.store.annotations import Conflict, Draft, Saved
@@ -58,33 +57,32 @@ def against_of(run: LiveRun, layer: int) -> Against:
     return Against(run.record.fingerprint, sae, app.__version__)
 
 
-def save(session: Session, run: LiveRun, viewer: Viewer, request: Save, now: datetime) -> Saved:
+def save(context: AtlasContext, request: Save, now: datetime) -> Saved:
     """Append a revision to the viewer's record, or by an admin to the consensus.
 
     Raises Conflict with both texts, Forbidden, NotFound, KeyReused, or what makes the content unacceptable.
     """
-    owner_name = CONSENSUS if request.for_consensus else viewer.name
-    check_may_write(viewer, owner_name)
-    subject = subject_of(run, request.ref)
+    owner_name = CONSENSUS if request.for_consensus else context.viewer.name
+    check_may_write(context.viewer, owner_name)
+    subject = subject_of(context.run, request.ref)
     if isinstance(request.content, HeadAnnotation):
         for label in request.content.labels:
-            _check_label(run, subject, label.feature)
-    owner_id = viewer.annotator_id
+            _check_label(context.run, subject, label.feature)
+    owner_id = context.viewer.annotator_id
     if request.for_consensus:
-        owner_id = ensure_annotator(session, CONSENSUS, now, "system").id
-    atlas_id = store.get_atlas_id(session, run.slug)
+        owner_id = ensure_annotator(context.session, CONSENSUS, now, "system").id
     draft = Draft(
         subject=subject,
         annotator_id=owner_id,
-        author_id=viewer.annotator_id,
+        author_id=context.viewer.annotator_id,
         base_version=request.base_version,
         idempotency_key=request.idempotency_key,
         content=request.content,
-        against=against_of(run, request.ref.layer),
+        against=against_of(context.run, request.ref.layer),
         status=request.status,
-        blind=is_blind_to(session, atlas_id, viewer, subject),
+        blind=is_blind_to(context.session, context.atlas_id, context.viewer, subject),
     )
-    return store.save(session, atlas_id, draft, now)
+    return store.save(context.session, context.atlas_id, draft, now)
 
 
 def _check_label(run: LiveRun, subject: Subject, feature: FeatureRef) -> None:
@@ -104,35 +102,36 @@ class Restore:
     for_consensus: bool = False
 
 
-def restore(session: Session, run: LiveRun, viewer: Viewer, request: Restore, now: datetime) -> Saved:
+def restore(context: AtlasContext, request: Restore, now: datetime) -> Saved:
     """Append the old version's content as a new revision; what it was made against stays with it.
 
     Raises NotFound for a version that never was, and what `save` does.
     """
-    owner = CONSENSUS if request.for_consensus else viewer.name
-    check_may_write(viewer, owner)
-    subject = subject_of(run, request.ref)
-    atlas_id = store.get_atlas_id(session, run.slug)
-    revisions = visible_history(session, atlas_id, viewer, subject, owner)
+    owner = CONSENSUS if request.for_consensus else context.viewer.name
+    check_may_write(context.viewer, owner)
+    subject = subject_of(context.run, request.ref)
+    revisions = visible_history(context.session, context.atlas_id, context.viewer, subject, owner)
     old = next((revision for revision in revisions if revision.version == request.version), None)
     if old is None:
         raise NotFound(f"there is no version {request.version} of {request.ref} to restore")
     owner_id = (
-        ensure_annotator(session, owner, now, "system").id if request.for_consensus else viewer.annotator_id
+        ensure_annotator(context.session, owner, now, "system").id
+        if request.for_consensus
+        else context.viewer.annotator_id
     )
     draft = Draft(
         subject=subject,
         annotator_id=owner_id,
-        author_id=viewer.annotator_id,
+        author_id=context.viewer.annotator_id,
         base_version=request.base_version,
         idempotency_key=request.idempotency_key,
         content=old.content,
         against=old.against,
         status=old.status,
-        blind=is_blind_to(session, atlas_id, viewer, subject),
+        blind=is_blind_to(context.session, context.atlas_id, context.viewer, subject),
         restored_from=old.version,
     )
-    return store.save(session, atlas_id, draft, now)
+    return store.save(context.session, context.atlas_id, draft, now)
 
 
 def propose_merge(conflict: Conflict) -> Merged:
@@ -142,15 +141,14 @@ def propose_merge(conflict: Conflict) -> Merged:
     return merge(base, conflict.mine, conflict.theirs.content)
 
 
-def reveal_hint(session: Session, run: LiveRun, viewer: Viewer, head: HeadRef, now: datetime) -> None:
+def reveal_hint(context: AtlasContext, head: HeadRef, now: datetime) -> None:
     """Show the viewer what is known of a head before they have submitted, and record that it was shown."""
-    subject_of(run, head)
-    revealed_hints.reveal_hint(session, store.get_atlas_id(session, run.slug), head, viewer.annotator_id, now)
+    subject_of(context.run, head)
+    revealed_hints.reveal_hint(context.session, context.atlas_id, head, context.viewer.annotator_id, now)
 
 
-def history(
-    session: Session, run: LiveRun, viewer: Viewer, ref: HeadRef | FeatureRef, annotator: str
-) -> list[Revision]:
+def history(context: AtlasContext, ref: HeadRef | FeatureRef, annotator: str) -> list[Revision]:
     """Revisions of one record, newest first. Raises NotFound where it is hidden or there is no such annotator."""
-    atlas_id = store.get_atlas_id(session, run.slug)
-    return visible_history(session, atlas_id, viewer, subject_of(run, ref), annotator)
+    return visible_history(
+        context.session, context.atlas_id, context.viewer, subject_of(context.run, ref), annotator
+    )

@@ -19,13 +19,12 @@ from app.services.atlas.annotation_models import (
     StrongScore,
     TypeRow,
 )
-from app.services.reading.reading import Reading
+from app.services.reading.context import AtlasContext
 from app.services.reading.scores import CONCENTRATION, all_scores
-from app.services.reading.visibility import Viewer, visible_records
+from app.services.reading.visibility import NO_VIEWER
 from app.services.rollups.agreement import Agreement, agreement
-from app.services.rollups.overview import HeadSummary, Overview, overview_of
+from app.services.rollups.overview import HeadSummary, Overview, summarise_atlas
 from app.services.rollups.rollup import submitted_heads
-from app.store.annotations import get_atlas_id
 from app.store.annotators import CONSENSUS
 
 N_UNREAD = 8
@@ -45,17 +44,15 @@ class Annotated:
     done: dict[HeadRef, Completion]
 
 
-def read_notes(reading: Reading, viewer: Viewer | None, by: str | None) -> Annotated:
-    """As far as the viewer may see; nothing of annotations without a viewer."""
-    if viewer is None:
-        return Annotated(_nothing(reading), {}, {}, {})
-    session, run = reading.session, reading.run
-    records = visible_records(session, get_atlas_id(session, run.slug), viewer)
-    found = overview_of(session, run, viewer, records, by)
-    people = {name: heads for name, heads in submitted_heads(records).items() if name != CONSENSUS}
+def read_notes(context: AtlasContext, by: str | None) -> Annotated:
+    """What the viewer may see of annotations, without a query where that is nothing."""
+    if context.viewer == NO_VIEWER:
+        return Annotated(_nothing(context), {}, {}, {})
+    found = summarise_atlas(context, by)
+    people = {name: heads for name, heads in submitted_heads(context.records).items() if name != CONSENSUS}
     done = _done(found)
     return Annotated(
-        atlas=_atlas_notes(reading, viewer, found, agreement(people, n_resamples=0), done),
+        atlas=_atlas_notes(context, found, agreement(people, n_resamples=0), done),
         layers={row.layer: _layer_notes(row) for row in found.layers if row.n_heads},
         heads={ref: head_notes(summary) for ref, summary in found.heads.items()},
         done=done,
@@ -81,16 +78,16 @@ def _done(found: Overview) -> dict[HeadRef, Completion]:
 
 
 def _atlas_notes(
-    reading: Reading, viewer: Viewer, found: Overview, agreed: Agreement, done: Mapping[HeadRef, Completion]
+    context: AtlasContext, found: Overview, agreed: Agreement, done: Mapping[HeadRef, Completion]
 ) -> AtlasNotes:
-    layers = {sae.layer for sae in reading.run.record.saes}
+    layers = {sae.layer for sae in context.run.record.saes}
     counted = [how for ref, how in done.items() if ref.layer in layers]
     shown = found.heads.values()
     published = found.published
-    may = viewer.may_write
+    may = context.viewer.may_write
     return AtlasNotes(
         by=found.by,
-        by_viewer=found.by == viewer.name,
+        by_viewer=found.by == context.viewer.name,
         annotators=found.annotators,
         roles=tuple(sorted({role for head in shown for role in head.roles})),
         can_annotate=may,
@@ -110,7 +107,7 @@ def _atlas_notes(
         agreement=agreed.head_type.value,
         role_overlap=agreed.roles.value,
         n_compared=agreed.head_type.n_heads,
-        unread=_unread(reading.heads, done, layers),
+        unread=_unread(context.heads, done, layers),
     )
 
 
@@ -167,15 +164,15 @@ def _notable(head: NotableHead) -> NotableLine:
     return NotableLine(head.head, head.all_alike, words, head.n_in_group, head.n_features)
 
 
-def _nothing(reading: Reading) -> AtlasNotes:
-    layers = {sae.layer for sae in reading.run.record.saes}
+def _nothing(context: AtlasContext) -> AtlasNotes:
+    layers = {sae.layer for sae in context.run.record.saes}
     return AtlasNotes(
         by=None,
         by_viewer=False,
         annotators=(),
         roles=(),
         can_annotate=False,
-        n_heads=len(layers) * reading.run.record.model.n_heads,
+        n_heads=len(layers) * context.run.record.model.n_heads,
         n_you=0,
         n_others=0,
         n_both=0,
@@ -188,5 +185,5 @@ def _nothing(reading: Reading) -> AtlasNotes:
         agreement=None,
         role_overlap=None,
         n_compared=0,
-        unread=_unread(reading.heads, {}, layers),
+        unread=_unread(context.heads, {}, layers),
     )

@@ -5,48 +5,46 @@ from app.domain.refs import HeadRef
 from app.services.atlas.annotation_models import CardFeature, HeadCard, HeadNotes
 from app.services.atlas.annotations import head_notes
 from app.services.examples.from_records import summarise_run, whole_logits
-from app.services.reading.reading import Reading, check_head, sae_of
+from app.services.reading.context import AtlasContext, check_head, sae_of
 from app.services.reading.scores import standings_of
-from app.services.reading.visibility import Viewer, visible_records
 from app.services.rollups.overview import default_annotator, summarise_head
 from app.services.rollups.rollup import submitted_heads
-from app.store.annotations import get_atlas_id
 from app.store.atlas.features import get_features
 from app.store.atlas.reads import get_ranking
 
 N_FEATURES, N_TOKENS, N_SCORES = 3, 2, 3
 
 
-def head_card(reading: Reading, head: HeadRef, viewer: Viewer, by: str | None = None) -> HeadCard:
+def head_card(context: AtlasContext, head: HeadRef, by: str | None = None) -> HeadCard:
     """Raises NotFound for a head that the model does not have."""
-    run = reading.run
+    run = context.run
     check_head(run, head)
-    ranking = get_ranking(reading.session, run, head, "decoder_weight", N_FEATURES)
+    ranking = get_ranking(context.session, run, head, "decoder_weight", N_FEATURES)
     records = get_features(
-        reading.session, run, [place.ref for place in ranking.features], with_examples=False
+        context.session, run, [place.ref for place in ranking.features], with_examples=False
     )
     return HeadCard(
         model=run.slug,
         head=head,
         run=summarise_run(run.record),
         sae=sae_of(run, head.layer),
-        notes=_notes(reading, head, viewer, by),
-        standings=standings_of(reading.heads, head)[:N_SCORES],
+        notes=_notes(context, head, by),
+        standings=standings_of(context.heads, head)[:N_SCORES],
         features=tuple(
             CardFeature(
                 record.ref,
                 float(record.decoder_weight_share[head.head]),
-                whole_logits(record.promoted, reading.vocabulary)[:N_TOKENS],
+                whole_logits(record.promoted, context.vocabulary)[:N_TOKENS],
             )
             for record in records
         ),
     )
 
 
-def _notes(reading: Reading, head: HeadRef, viewer: Viewer, by: str | None) -> HeadNotes | None:
+def _notes(context: AtlasContext, head: HeadRef, by: str | None) -> HeadNotes | None:
     """The label that the atlas shows of the head: its default is chosen over the whole atlas, so that both agree."""
-    atlas_id = get_atlas_id(reading.session, reading.run.slug)
-    records = visible_records(reading.session, atlas_id, viewer)
-    chosen = by or default_annotator(submitted_heads(records), viewer)
-    found = (record for record in records if record.annotator == chosen and record.subject == Subject(head))
+    chosen = by or default_annotator(submitted_heads(context.records), context.viewer)
+    found = (
+        record for record in context.records if record.annotator == chosen and record.subject == Subject(head)
+    )
     return next((head_notes(summarise_head(record, ())) for record in found), None)

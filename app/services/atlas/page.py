@@ -4,8 +4,6 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from sqlalchemy.orm import Session
-
 from app.domain.annotations.head_types import HEAD_TYPES
 from app.domain.records import AtlasRecord, JobProgress
 from app.domain.refs import HeadRef
@@ -23,11 +21,11 @@ from app.services.atlas.models import (
     Job,
 )
 from app.services.examples.from_records import summarise_run
-from app.services.reading.reading import Reading, sae_of
+from app.services.reading.context import AtlasContext, sae_of
 from app.services.reading.scores import all_scores, score_names
-from app.services.reading.visibility import Viewer
 from app.store.atlas.progress import list_progress
 from app.store.atlas.reads import list_atlases
+from app.store.database.engine import Session
 
 N_STRONGEST = 8
 NO_FILTER = AtlasFilter()
@@ -56,26 +54,25 @@ def jobs_under_way(session: Session) -> tuple[Job, ...]:
 
 
 def atlas_page(
-    reading: Reading,
+    context: AtlasContext,
     score: str | None,
     wanted: AtlasFilter = NO_FILTER,
     view: AtlasView = PLAIN,
-    viewer: Viewer | None = None,
 ) -> AtlasPage:
     """Coloured by the score, by default the first; by head type where there are annotations and none is asked for.
 
     Raises NotFound for a score the run does not have, InvalidQuery for a filter that cannot be read.
     """
-    run = reading.run
-    names = score_names(reading.heads)
+    run = context.run
+    names = score_names(context.heads)
     chosen = score or (names[0] if names else "")
     if score is not None and score not in names:
         raise NotFound("the run has no such score")
-    noted = read_notes(reading, viewer, view.annotator or None)
+    noted = read_notes(context, view.annotator or None)
     colour = view.colour or ("type" if noted.atlas.by is not None and score is None else "score")
-    cells = _cells(reading, noted, make_matcher(chosen, wanted))
+    cells = _cells(context, noted, make_matcher(chosen, wanted))
     ordered = sorted(cells, key=_order(colour, chosen)) if view.order == "value" else cells
-    strong = strong_scores(reading.heads)
+    strong = strong_scores(context.heads)
     matching = [cell for cell in cells if cell.matches]
     return AtlasPage(
         model=run.slug,
@@ -95,7 +92,7 @@ def atlas_page(
             for layer in range(run.record.model.n_layers)
         ),
         strongest=_strongest(matching, chosen),
-        jobs=jobs_under_way(reading.session),
+        jobs=jobs_under_way(context.session),
         filter=wanted,
         n_matching=len(matching),
         colour=colour,
@@ -105,7 +102,7 @@ def atlas_page(
     )
 
 
-def _cells(reading: Reading, noted: Annotated, matches: Callable[[AtlasHead], bool]) -> list[AtlasHead]:
+def _cells(context: AtlasContext, noted: Annotated, matches: Callable[[AtlasHead], bool]) -> list[AtlasHead]:
     cells = [
         AtlasHead(
             head.ref,
@@ -113,7 +110,7 @@ def _cells(reading: Reading, noted: Annotated, matches: Callable[[AtlasHead], bo
             done=noted.done.get(head.ref, "nobody"),
             notes=noted.heads.get(head.ref),
         )
-        for head in reading.heads
+        for head in context.heads
     ]
     return [replace(cell, matches=matches(cell)) for cell in cells]
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy.orm import Session
-
 from app.domain.experiments.records import StoredExperiment
 from app.domain.refs import HeadRef
 from app.errors import InvalidStore
@@ -12,24 +10,23 @@ from app.services.experiments.figures.options import FigureOptions
 from app.services.experiments.figures.registry import FIGURES
 from app.services.experiments.models import Figure
 from app.services.experiments.page import figures_of, summarise_experiment
-from app.store.atlas.reads import LiveRun
+from app.services.reading.context import AtlasContext
 from app.store.experiments import findings_of, get_experiment
 
 
-def compared_experiments(
-    session: Session, run: LiveRun, heads: Sequence[HeadRef]
-) -> tuple[ComparedExperiment, ...]:
+def compared_experiments(context: AtlasContext, heads: Sequence[HeadRef]) -> tuple[ComparedExperiment, ...]:
     """Of each kind the experiment with findings on most of the heads, and of those the newest."""
     found: dict[str, dict[str, set[HeadRef]]] = {
         name: {} for name, figures in FIGURES.items() if figures.n_compared
     }
-    for one in findings_of(session, run.slug, *heads):
+    for one in findings_of(context.session, context.run.slug, *heads):
         if one.experiment.request.name in found:
             found[one.experiment.request.name].setdefault(one.experiment.id, set()).add(one.head)
     chosen = [max(by_id.items(), key=lambda item: len(item[1])) for by_id in found.values() if by_id]
     return tuple(
         _compared(
-            get_experiment(session, run.slug, experiment_id), tuple(head for head in heads if head in known)
+            get_experiment(context.session, context.run.slug, experiment_id),
+            tuple(head for head in heads if head in known),
         )
         for experiment_id, known in chosen
     )

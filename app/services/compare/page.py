@@ -16,7 +16,7 @@ from app.services.compare.models import (
 )
 from app.services.compare.nearest import leading_heads, nearest_heads
 from app.services.examples import from_records as parts
-from app.services.reading.reading import Reading, check_head, sae_of
+from app.services.reading.context import AtlasContext, check_head, sae_of
 from app.services.reading.scores import all_scores, in_order, score_names
 from app.store.atlas.features import get_features
 from app.store.atlas.reads import get_ranking, get_sequences
@@ -28,29 +28,31 @@ N_PAIRS = 4
 N_TOKENS = 3
 
 
-def compare_page(reading: Reading, heads: Sequence[HeadRef], rank: Ranking = "decoder_weight") -> ComparePage:
+def compare_page(
+    context: AtlasContext, heads: Sequence[HeadRef], rank: Ranking = "decoder_weight"
+) -> ComparePage:
     """None or one head is a page to choose others from.
 
     Raises NotFound for a head that the model does not have, ValueError for more than MAX_HEADS.
     """
     if len(heads) > MAX_HEADS:
         raise ValueError(f"{len(heads)} heads; at most {MAX_HEADS} can be compared")
-    run = reading.run
+    run = context.run
     for head in heads:
         check_head(run, head)
-    rankings = [get_ranking(reading.session, run, head, rank, TOP) for head in heads]
+    rankings = [get_ranking(context.session, run, head, rank, TOP) for head in heads]
     refs = sorted({place.ref for ranking in rankings for place in ranking.features})
-    records = {record.ref: record for record in get_features(reading.session, run, refs, with_examples=True)}
+    records = {record.ref: record for record in get_features(context.session, run, refs, with_examples=True)}
     model = run.record.model
     last = heads[-1] if heads else None
     return ComparePage(
         model=run.slug,
         run=parts.summarise_run(run.record),
         rank=rank,
-        heads=_heads(reading, rankings, records),
-        scores=_scores(reading, heads),
-        features=_features(reading, rankings, records),
-        experiments=compared_experiments(reading.session, run, heads),
+        heads=_heads(context, rankings, records),
+        scores=_scores(context, heads),
+        features=_features(context, rankings, records),
+        experiments=compared_experiments(context, heads),
         others=tuple(
             HeadRef(heads[0].layer, index)
             for index in range(model.n_heads if heads else 0)
@@ -61,8 +63,8 @@ def compare_page(reading: Reading, heads: Sequence[HeadRef], rank: Ranking = "de
         next=_free_head(last, heads, range(last.head + 1, model.n_heads)) if last else None,
         n_layers=model.n_layers,
         n_heads=model.n_heads,
-        nearest=nearest_heads(reading.heads, heads[0]) if len(heads) == 1 else (),
-        leading=() if heads else leading_heads(reading.heads, score_names(reading.heads)),
+        nearest=nearest_heads(context.heads, heads[0]) if len(heads) == 1 else (),
+        leading=() if heads else leading_heads(context.heads, score_names(context.heads)),
     )
 
 
@@ -72,11 +74,11 @@ def _free_head(last: HeadRef, heads: Sequence[HeadRef], indices: range) -> HeadR
     return next((head for head in candidates if head not in heads), None)
 
 
-def _scores(reading: Reading, heads: Sequence[HeadRef]) -> tuple[ComparedScore, ...]:
-    tables = {head.ref: all_scores(head) for head in reading.heads}
+def _scores(context: AtlasContext, heads: Sequence[HeadRef]) -> tuple[ComparedScore, ...]:
+    tables = {head.ref: all_scores(head) for head in context.heads}
     for head in heads:
         if head not in tables:
-            raise NotFound(f"no scores of {head} in the atlas {reading.run.slug!r}")
+            raise NotFound(f"no scores of {head} in the atlas {context.run.slug!r}")
     names = in_order(name for head in heads for name in tables[head])
     return tuple(
         ComparedScore(
@@ -89,7 +91,7 @@ def _scores(reading: Reading, heads: Sequence[HeadRef]) -> tuple[ComparedScore, 
 
 
 def _heads(
-    reading: Reading, rankings: Sequence[HeadRanking], records: dict[FeatureRef, FeatureRecord]
+    context: AtlasContext, rankings: Sequence[HeadRanking], records: dict[FeatureRef, FeatureRecord]
 ) -> tuple[ComparedHead, ...]:
     shown = {
         ranking.head: [
@@ -100,21 +102,21 @@ def _heads(
     wanted: set[int] = set()
     for record in (record for features in shown.values() for record in features):
         wanted |= parts.sequences_of(record, record.groups[0], N_PAIRS)
-    sequences = get_sequences(reading.session, reading.run, wanted) if wanted else {}
+    sequences = get_sequences(context.session, context.run, wanted) if wanted else {}
     return tuple(
         ComparedHead(
             head,
-            sae_of(reading.run, head.layer) is not None,
-            tuple(_examples(reading, head, record, sequences) for record in features),
+            sae_of(context.run, head.layer) is not None,
+            tuple(_examples(context, head, record, sequences) for record in features),
         )
         for head, features in shown.items()
     )
 
 
 def _examples(
-    reading: Reading, head: HeadRef, record: FeatureRecord, sequences: parts.Sequences
+    context: AtlasContext, head: HeadRef, record: FeatureRecord, sequences: parts.Sequences
 ) -> FeatureExamples:
-    vocabulary = reading.vocabulary
+    vocabulary = context.vocabulary
     return FeatureExamples(
         feature=record.ref,
         promoted=parts.whole_logits(record.promoted, vocabulary)[:N_TOKENS],
@@ -127,7 +129,7 @@ def _examples(
 
 
 def _features(
-    reading: Reading, rankings: Sequence[HeadRanking], records: dict[FeatureRef, FeatureRecord]
+    context: AtlasContext, rankings: Sequence[HeadRanking], records: dict[FeatureRef, FeatureRecord]
 ) -> tuple[ComparedFeature, ...]:
     places = [{place.ref: place.rank for place in ranking.features} for ranking in rankings]
     found: list[ComparedFeature] = []
@@ -146,7 +148,7 @@ def _features(
                 ),
                 fve=tuple(fve[i] if same else None for i, same in zip(indices, same_layer, strict=True)),
                 in_all=len(places) > 1 and all(ref in ranks for ranks in places),
-                promoted=parts.whole_logits(record.promoted, reading.vocabulary)[:N_TOKENS],
+                promoted=parts.whole_logits(record.promoted, context.vocabulary)[:N_TOKENS],
             )
         )
     # Sorting is stable: within each half the order stays head by head, best first.

@@ -6,8 +6,6 @@ import json
 import shlex
 from collections.abc import Sequence
 
-from sqlalchemy.orm import Session
-
 from app.domain.experiments.ablation import HEAD_ABLATION
 from app.domain.experiments.records import StoredExperiment
 from app.domain.records import Json
@@ -28,32 +26,32 @@ from app.services.experiments.models import (
     ProposedExperiment,
 )
 from app.services.reading.cells import escape_cell
-from app.services.reading.reading import check_head
-from app.services.reading.visibility import Forbidden, Viewer, sees_experiment
+from app.services.reading.context import AtlasContext, check_head
+from app.services.reading.visibility import Forbidden, sees_experiment
 from app.store import experiments as store
 from app.store.atlas.reads import LiveRun
 
 
-def experiments_page(
-    session: Session, run: LiveRun, viewer: Viewer | None, ablate: HeadRef | None = None
-) -> ExperimentsPage:
+def experiments_page(context: AtlasContext, ablate: HeadRef | None = None) -> ExperimentsPage:
     """The experiments of an atlas that the viewer may see, newest first; with how to ablate a head.
 
-    Without a viewer: what everyone may see.
     Raises NotFound for a head that the model does not have.
     """
-    stored = store.list_experiments(session, run.slug)
-    listed = [one for one in stored if sees_experiment(viewer, one.request.name)]
-    proposed = None if ablate is None else ProposedExperiment(ablate, ablation_command(run, ablate))
+    stored = store.list_experiments(context.session, context.run.slug)
+    listed = [one for one in stored if sees_experiment(context.viewer, one.request.name)]
+    proposed = None if ablate is None else ProposedExperiment(ablate, ablation_command(context.run, ablate))
     return ExperimentsPage(
-        run.slug, summarise_run(run.record), tuple(map(summarise_experiment, listed)), proposed
+        context.run.slug,
+        summarise_run(context.run.record),
+        tuple(map(summarise_experiment, listed)),
+        proposed,
     )
 
 
-def newest_ablation(session: Session, run: LiveRun, head: HeadRef) -> str | None:
+def newest_ablation(context: AtlasContext, head: HeadRef) -> str | None:
     """The id of the newest finished ablation of the head. Raises NotFound for a head that is not there."""
-    check_head(run, head)
-    found = (one.experiment for one in store.findings_of(session, run.slug, head))
+    check_head(context.run, head)
+    found = (one.experiment for one in store.findings_of(context.session, context.run.slug, head))
     return next((one.id for one in found if one.request.name == HEAD_ABLATION.name), None)
 
 
@@ -67,15 +65,13 @@ def ablation_command(run: LiveRun, head: HeadRef) -> str:
     return shlex.join(words)
 
 
-def experiment_page(
-    session: Session, run: LiveRun, viewer: Viewer | None, experiment_id: str, options: FigureOptions
-) -> ExperimentPage:
+def experiment_page(context: AtlasContext, experiment_id: str, options: FigureOptions) -> ExperimentPage:
     """One experiment. Raises NotFound for one that is not there, or an option that it does not have.
 
     Raises Forbidden for one that tells a blind viewer what others said.
     """
-    stored = store.get_experiment(session, run.slug, experiment_id)
-    if not sees_experiment(viewer, stored.request.name):
+    stored = store.get_experiment(context.session, context.run.slug, experiment_id)
+    if not sees_experiment(context.viewer, stored.request.name):
         raise Forbidden(
             f"{stored.request.name} rests on others' roles of heads, which blind annotators do not see"
         )
@@ -83,11 +79,11 @@ def experiment_page(
     if stored.state == "done":
         by_head = stored.kind.by_head(stored.record)
         heads = tuple(NamedHead(head, sentence) for head, sentence in sorted(by_head.items()))
-        figures = figures_of(stored, options, _others(session, run, stored))
-    running = jobs_under_way(session) if stored.state == "running" else ()
+        figures = figures_of(stored, options, _others(context, stored))
+    running = jobs_under_way(context.session) if stored.state == "running" else ()
     return ExperimentPage(
-        model=run.slug,
-        run=summarise_run(run.record),
+        model=context.run.slug,
+        run=summarise_run(context.run.record),
         experiment=summarise_experiment(stored),
         parameters=tuple(Parameter(key, _text(value)) for key, value in stored.request.parameters.items()),
         heads=heads,
@@ -97,10 +93,10 @@ def experiment_page(
     )
 
 
-def _others(session: Session, run: LiveRun, stored: StoredExperiment) -> list[StoredExperiment]:
+def _others(context: AtlasContext, stored: StoredExperiment) -> list[StoredExperiment]:
     """The newest experiments of other atlases that are drawn beside this one."""
     limit = FIGURES[stored.kind.name].n_others
-    return store.newest_elsewhere(session, run.slug, stored.kind.name, limit) if limit else []
+    return store.newest_elsewhere(context.session, context.run.slug, stored.kind.name, limit) if limit else []
 
 
 def figures_of(

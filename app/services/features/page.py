@@ -17,7 +17,7 @@ from app.services.features.figure_models import SimilarFeature, WholeExample
 from app.services.features.figures import example_figures, summed_evidence
 from app.services.features.head_shares import head_shares
 from app.services.features.models import FeatureListing, FeaturePage, LayerPage
-from app.services.reading.reading import Reading, check_head, sae_of
+from app.services.reading.context import AtlasContext, check_head, sae_of
 from app.store.atlas.features import feature_neighbours, get_feature, get_features, list_features
 from app.store.atlas.reads import get_sequences
 
@@ -37,7 +37,7 @@ class ExamplePosition:
 
 
 def feature_page(
-    reading: Reading,
+    context: AtlasContext,
     ref: FeatureRef,
     head: HeadOrSum | None,
     align: Align = "prefix",
@@ -48,11 +48,11 @@ def feature_page(
     Raises NotFound for a feature or example that is not stored, a head of another layer, or all heads where
     the run did not keep their sum.
     """
-    run = reading.run
-    sae, record, chosen = _chosen(reading, ref, head)
-    neighbours = feature_neighbours(reading.session, run, ref)
-    vocabulary, index = reading.vocabulary, _index_of(chosen)
-    sequences = _sequences(reading, record)
+    run = context.run
+    sae, record, chosen = _chosen(context, ref, head)
+    neighbours = feature_neighbours(context.session, run, ref)
+    vocabulary, index = context.vocabulary, _index_of(chosen)
+    sequences = _sequences(context, record)
     promoted = parts.whole_logits(record.promoted, vocabulary)
     return FeaturePage(
         model=run.slug,
@@ -61,7 +61,7 @@ def feature_page(
         head=chosen,
         all_heads=record.examples is not None and record.examples.summed is not None,
         align=align,
-        whole=None if whole is None else _whole(reading, record, index, align, whole),
+        whole=None if whole is None else _whole(context, record, index, align, whole),
         heads=head_shares(record),
         promoted=promoted,
         suppressed=parts.whole_logits(record.suppressed, vocabulary),
@@ -69,12 +69,12 @@ def feature_page(
         head_suppressed=parts.slice_logits(record.head_suppressed, index, vocabulary),
         logit_histogram=parts.make_bins(record.logit_histogram),
         activation_histogram=parts.make_bins(record.activation_histogram),
-        evidence=_evidence(reading, record, index, sequences),
+        evidence=_evidence(context, record, index, sequences),
         evidence_n=record.evidence.n_examples,
-        groups=_groups(reading, record, index, align, sequences),
+        groups=_groups(context, record, index, align, sequences),
         dfa_maximum=parts.dfa_maximum(record, index),
         sae=sae,
-        similar=_similar(reading, record),
+        similar=_similar(context, record),
         figures=example_figures(record, index),
         n_layers=run.record.model.n_layers,
         previous=neighbours.previous,
@@ -84,36 +84,36 @@ def feature_page(
 
 
 def whole_example(
-    reading: Reading, ref: FeatureRef, head: HeadOrSum | None, align: Align, place: ExamplePosition
+    context: AtlasContext, ref: FeatureRef, head: HeadOrSum | None, align: Align, place: ExamplePosition
 ) -> WholeExample:
     """One example alone, for a request of it. Raises as `feature_page` does."""
-    _, record, chosen = _chosen(reading, ref, head)
+    _, record, chosen = _chosen(context, ref, head)
     return WholeExample(
-        model=reading.run.slug,
+        model=context.run.slug,
         feature=ref,
         head=chosen,
-        run=parts.summarise_run(reading.run.record),
+        run=parts.summarise_run(context.run.record),
         align=align,
         max_activation=record.max_activation,
         dfa_maximum=parts.dfa_maximum(record, _index_of(chosen)),
-        whole=_whole(reading, record, _index_of(chosen), align, place),
+        whole=_whole(context, record, _index_of(chosen), align, place),
     )
 
 
 def _chosen(
-    reading: Reading, ref: FeatureRef, head: HeadOrSum | None
+    context: AtlasContext, ref: FeatureRef, head: HeadOrSum | None
 ) -> tuple[SaeRecord, FeatureRecord, HeadRef | None]:
     """The feature and the head to see it through; None: all heads."""
-    sae = _layer_sae(reading, ref.layer)
+    sae = _layer_sae(context, ref.layer)
     if ref.index >= sae.d_sae:
         raise NotFound(f"layer {ref.layer} has {sae.d_sae} features; {ref} is not one of them")
-    record = get_feature(reading.session, reading.run, ref)
+    record = get_feature(context.session, context.run, ref)
     if head == "all":
         if record.examples is not None:
             view_through(record.examples, None)
         return sae, record, None
     chosen = head or largest_head(record)
-    _check_writer(reading, chosen, ref)
+    _check_writer(context, chosen, ref)
     return sae, record, chosen
 
 
@@ -122,52 +122,52 @@ def _index_of(head: HeadRef | None) -> int | None:
 
 
 def _whole(
-    reading: Reading, record: FeatureRecord, head: int | None, align: Align, place: ExamplePosition
+    context: AtlasContext, record: FeatureRecord, head: int | None, align: Align, place: ExamplePosition
 ) -> Pair:
     examples = record.examples
     if examples is not None:
         found = (examples.sequence == place.sequence) & (examples.position == place.position)
         for index in np.flatnonzero(found)[:1].tolist():
             group = next(group.name for group in record.groups if group.start <= index < group.stop)
-            tokens = get_sequences(reading.session, reading.run, [place.sequence])[place.sequence]
+            tokens = get_sequences(context.session, context.run, [place.sequence])[place.sequence]
             view = view_through(examples, head)
             example = make_example(examples, view, index, group)
-            return make_pair(example, examples, view, index, tokens, reading.vocabulary, align, whole=True)
+            return make_pair(example, examples, view, index, tokens, context.vocabulary, align, whole=True)
     raise NotFound(f"{record.ref} has no example at {place.sequence}:{place.position}")
 
 
-def _similar(reading: Reading, record: FeatureRecord) -> tuple[SimilarFeature, ...]:
+def _similar(context: AtlasContext, record: FeatureRecord) -> tuple[SimilarFeature, ...]:
     if record.similar is None:
         return ()
     refs = [FeatureRef(record.ref.layer, int(index)) for index in record.similar.feature_index]
-    others = get_features(reading.session, reading.run, refs, with_examples=False)
+    others = get_features(context.session, context.run, refs, with_examples=False)
     return tuple(
         SimilarFeature(
-            other.ref, float(cosine), parts.whole_logits(other.promoted, reading.vocabulary)[:N_LISTED_TOKENS]
+            other.ref, float(cosine), parts.whole_logits(other.promoted, context.vocabulary)[:N_LISTED_TOKENS]
         )
         for other, cosine in zip(others, record.similar.cosine, strict=True)
     )
 
 
-def _check_writer(reading: Reading, head: HeadRef, ref: FeatureRef) -> None:
-    check_head(reading.run, head)
+def _check_writer(context: AtlasContext, head: HeadRef, ref: FeatureRef) -> None:
+    check_head(context.run, head)
     if head.layer != ref.layer:
         raise NotFound(f"{head} does not write {ref}: they are of different layers")
 
 
-def layer_page(reading: Reading, layer: int, after: int | None) -> LayerPage:
+def layer_page(context: AtlasContext, layer: int, after: int | None) -> LayerPage:
     """The layer's stored features by index, those after `after`. Raises NotFound where it has no SAE."""
-    run = reading.run
-    sae = _layer_sae(reading, layer)
+    run = context.run
+    sae = _layer_sae(context, layer)
     start = None if after is None else FeatureRef(layer, after)
-    records = list_features(reading.session, run, layer, limit=N_LISTED + 1, after=start)
+    records = list_features(context.session, run, layer, limit=N_LISTED + 1, after=start)
     shown = records[:N_LISTED]
     return LayerPage(
         model=run.slug,
         layer=layer,
         run=parts.summarise_run(run.record),
         sae=sae,
-        features=tuple(_listing(reading, record) for record in shown),
+        features=tuple(_listing(context, record) for record in shown),
         following=shown[-1].ref.index if len(records) > N_LISTED else None,
         n_layers=run.record.model.n_layers,
         heads=tuple(HeadRef(layer, head) for head in range(run.record.model.n_heads)),
@@ -179,10 +179,10 @@ def largest_head(record: FeatureRecord) -> HeadRef:
     return HeadRef(record.ref.layer, int(np.argmax(record.decoder_weight_share)))
 
 
-def _layer_sae(reading: Reading, layer: int) -> SaeRecord:
-    sae = sae_of(reading.run, layer)
+def _layer_sae(context: AtlasContext, layer: int) -> SaeRecord:
+    sae = sae_of(context.run, layer)
     if sae is None:
-        raise NotFound(f"the atlas {reading.run.slug!r} has no SAE for layer {layer}")
+        raise NotFound(f"the atlas {context.run.slug!r} has no SAE for layer {layer}")
     return sae
 
 
@@ -190,28 +190,28 @@ def _n_shown(group: ExampleGroup) -> int:
     return N_TOP_SHOWN if group.name == "top" else N_INTERVAL_SHOWN
 
 
-def _sequences(reading: Reading, record: FeatureRecord) -> parts.Sequences:
+def _sequences(context: AtlasContext, record: FeatureRecord) -> parts.Sequences:
     """The text of every example that is shown, and of the whole top group, over which evidence is counted."""
     wanted: set[int] = set()
     for place, group in enumerate(record.groups):
         wanted |= parts.sequences_of(record, group, group.stop if place == 0 else _n_shown(group))
-    return get_sequences(reading.session, reading.run, wanted)
+    return get_sequences(context.session, context.run, wanted)
 
 
 def _evidence(
-    reading: Reading, record: FeatureRecord, head: int | None, sequences: parts.Sequences
+    context: AtlasContext, record: FeatureRecord, head: int | None, sequences: parts.Sequences
 ) -> dict[str, float]:
     if head is None:
-        return summed_evidence(record, sequences, reading.run.record.model.bos_token_id)
+        return summed_evidence(record, sequences, context.run.record.model.bos_token_id)
     return parts.evidence_shares(record.evidence, head)
 
 
 def _groups(
-    reading: Reading, record: FeatureRecord, head: int | None, align: Align, sequences: parts.Sequences
+    context: AtlasContext, record: FeatureRecord, head: int | None, align: Align, sequences: parts.Sequences
 ) -> tuple[PairGroup, ...]:
     if record.examples is None:
         return ()
-    vocabulary = reading.vocabulary
+    vocabulary = context.vocabulary
     return tuple(
         PairGroup(
             parts.make_group(group),
@@ -221,7 +221,7 @@ def _groups(
     )
 
 
-def _listing(reading: Reading, record: FeatureRecord) -> FeatureListing:
+def _listing(context: AtlasContext, record: FeatureRecord) -> FeatureListing:
     head = largest_head(record)
     return FeatureListing(
         feature=record.ref,
@@ -229,5 +229,5 @@ def _listing(reading: Reading, record: FeatureRecord) -> FeatureListing:
         max_activation=record.max_activation,
         head=head,
         decoder_weight_share=float(record.decoder_weight_share[head.head]),
-        promoted=parts.whole_logits(record.promoted, reading.vocabulary)[:N_LISTED_TOKENS],
+        promoted=parts.whole_logits(record.promoted, context.vocabulary)[:N_LISTED_TOKENS],
     )

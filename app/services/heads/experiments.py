@@ -1,20 +1,16 @@
 """What experiments found of one head."""
 
-from sqlalchemy.orm import Session
-
 from app.domain.refs import HeadRef
 from app.services.examples.models import HeadFinding
-from app.services.reading.visibility import Viewer, sees_experiment
-from app.store.atlas.reads import LiveRun
+from app.services.reading.context import AtlasContext
+from app.services.reading.visibility import sees_experiment
 from app.store.experiments import findings_of
 
 
-def experiments_of(
-    session: Session, run: LiveRun, head: HeadRef, viewer: Viewer | None = None
-) -> tuple[HeadFinding, ...]:
-    """What finished experiments found of a head, newest first; without a viewer only what everyone may see."""
+def experiments_of(context: AtlasContext, head: HeadRef) -> tuple[HeadFinding, ...]:
+    """What finished experiments found of a head, newest first, as far as the viewer may see it."""
     found = (
         HeadFinding(one.experiment.id, one.experiment.request.name, one.finding)
-        for one in findings_of(session, run.slug, head)
+        for one in findings_of(context.session, context.run.slug, head)
     )
-    return tuple(finding for finding in found if sees_experiment(viewer, finding.name))
+    return tuple(finding for finding in found if sees_experiment(context.viewer, finding.name))

@@ -10,9 +10,8 @@ from app.services.examples import from_records as parts
 from app.services.examples.models import Align, FeatureThroughHead, Pair, PairGroup
 from app.services.heads.experiments import experiments_of
 from app.services.heads.models import HeadFeatureRow, HeadPage
-from app.services.reading.reading import Reading, check_head, sae_of
+from app.services.reading.context import AtlasContext, check_head, sae_of
 from app.services.reading.scores import standings_of
-from app.services.reading.visibility import Viewer
 from app.store.atlas.features import get_features
 from app.store.atlas.reads import LiveRun, get_ranking, get_sequences
 
@@ -30,7 +29,6 @@ class HeadQuestion:
     open_group: int = 0
     open_all: bool = False  # every row, for pages that cannot ask for one later
     align: Align = "prefix"
-    viewer: Viewer | None = None  # whose page it is; None: what everyone may see
 
 
 def _neighbour(run: LiveRun, head: HeadRef, step: int) -> HeadRef | None:
@@ -41,11 +39,11 @@ def _neighbour(run: LiveRun, head: HeadRef, step: int) -> HeadRef | None:
     return HeadRef(*divmod(index, model.n_heads))
 
 
-def head_page(reading: Reading, question: HeadQuestion) -> HeadPage:
+def head_page(context: AtlasContext, question: HeadQuestion) -> HeadPage:
     """Raises NotFound for a head that the model does not have."""
-    run, ref = reading.run, question.head
+    run, ref = context.run, question.head
     check_head(run, ref)
-    heads = reading.heads
+    heads = context.heads
     head = next((record for record in heads if record.ref == ref), None)
     if head is None:
         raise NotFound(f"no scores of {ref} in the atlas {run.slug!r}")
@@ -58,7 +56,7 @@ def head_page(reading: Reading, question: HeadQuestion) -> HeadPage:
         align=question.align,
         open=question.open_feature,
         open_group=question.open_group,
-        features=_rows(reading, question),
+        features=_rows(context, question),
         k=question.k,
         previous=_neighbour(run, ref, -1),
         next=_neighbour(run, ref, 1),
@@ -66,21 +64,21 @@ def head_page(reading: Reading, question: HeadQuestion) -> HeadPage:
         n_heads=run.record.model.n_heads,
         sae=sae_of(run, ref.layer),
         standings=standings_of(heads, ref),
-        experiments=experiments_of(reading.session, run, ref, question.viewer),
+        experiments=experiments_of(context, ref),
         **values_of(HeadNumbers, head),
     )
 
 
-def feature_row(reading: Reading, question: HeadQuestion) -> HeadFeatureRow:
+def feature_row(context: AtlasContext, question: HeadQuestion) -> HeadFeatureRow:
     """The opened row of a head's page alone. Raises NotFound where the feature is not in the ranking."""
-    check_head(reading.run, question.head)
-    rows = _rows(reading, question, only=question.open_feature)
+    check_head(context.run, question.head)
+    rows = _rows(context, question, only=question.open_feature)
     if not rows:
         raise NotFound(f"{question.open_feature} is not among the top features of {question.head}")
     return HeadFeatureRow(
-        model=reading.run.slug,
+        model=context.run.slug,
         head=question.head,
-        run=parts.summarise_run(reading.run.record),
+        run=parts.summarise_run(context.run.record),
         rank=question.rank,
         align=question.align,
         k=question.k,
@@ -89,39 +87,39 @@ def feature_row(reading: Reading, question: HeadQuestion) -> HeadFeatureRow:
 
 
 def _rows(
-    reading: Reading, question: HeadQuestion, only: FeatureRef | None = None
+    context: AtlasContext, question: HeadQuestion, only: FeatureRef | None = None
 ) -> tuple[FeatureThroughHead, ...]:
     """The head's top features with the text that their rows show, in three queries."""
-    ranking = get_ranking(reading.session, reading.run, question.head, question.rank, question.k)
+    ranking = get_ranking(context.session, context.run, question.head, question.rank, question.k)
     places = [place for place in ranking.features if only is None or place.ref == only]
-    records = get_features(reading.session, reading.run, [place.ref for place in places], with_examples=True)
+    records = get_features(context.session, context.run, [place.ref for place in places], with_examples=True)
     opened = question.open_feature or (places[0].ref if places else None)
     shown = [_groups_shown(record, question, opened) for record in records]
     wanted: set[int] = set()
     for record, (strongest, open_group) in zip(records, shown, strict=True):
         wanted |= parts.sequences_of(record, strongest, 1) if strongest else set()
         wanted |= parts.sequences_of(record, open_group, N_SHOWN) if open_group else set()
-    sequences = get_sequences(reading.session, reading.run, wanted)
+    sequences = get_sequences(context.session, context.run, wanted)
     rows: list[FeatureThroughHead] = []
     for place, record, (strongest, open_group) in zip(places, records, shown, strict=True):
-        first = _pairs(reading, question, record, strongest, 1, sequences) if strongest else ()
+        first = _pairs(context, question, record, strongest, 1, sequences) if strongest else ()
         pairs = None
         if open_group:
-            shown_pairs = _pairs(reading, question, record, open_group, N_SHOWN, sequences)
+            shown_pairs = _pairs(context, question, record, open_group, N_SHOWN, sequences)
             pairs = PairGroup(parts.make_group(open_group), shown_pairs)
-        rows.append(_row(reading, question.head, place, record, first, pairs))
+        rows.append(_row(context, question.head, place, record, first, pairs))
     return tuple(rows)
 
 
 def _pairs(
-    reading: Reading,
+    context: AtlasContext,
     question: HeadQuestion,
     record: FeatureRecord,
     group: parts.ExampleGroup,
     n_shown: int,
     sequences: parts.Sequences,
 ) -> tuple[Pair, ...]:
-    head, vocabulary = question.head.head, reading.vocabulary
+    head, vocabulary = question.head.head, context.vocabulary
     return parts.group_pairs(record, group, head, n_shown, sequences, vocabulary, question.align)
 
 
@@ -141,14 +139,14 @@ def _groups_shown(
 
 
 def _row(
-    reading: Reading,
+    context: AtlasContext,
     ref: HeadRef,
     place: RankedFeature,
     record: FeatureRecord,
     first: tuple[Pair, ...],
     opened: PairGroup | None,
 ) -> FeatureThroughHead:
-    head, vocabulary = ref.head, reading.vocabulary
+    head, vocabulary = ref.head, context.vocabulary
     return FeatureThroughHead(
         feature=record.ref,
         rank=place.rank,

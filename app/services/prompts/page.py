@@ -11,7 +11,7 @@ from app.services.prompts.models import PromptPage, PromptReading, PromptState
 from app.services.prompts.process import PromptFailed
 from app.services.prompts.queue import Job, PromptQueue, QueueFull, Waiting
 from app.services.prompts.readings import make_reading
-from app.services.reading.reading import Reading, check_head, sae_of
+from app.services.reading.context import AtlasContext, check_head, sae_of
 from app.store.atlas.reads import get_report
 
 EXAMPLES = (
@@ -46,39 +46,39 @@ class PromptRequest:
 
 
 def prompt_page(
-    reading: Reading, desk: PromptDesk, request: PromptRequest, wait_s: float = WAIT_S
+    context: AtlasContext, desk: PromptDesk, request: PromptRequest, wait_s: float = WAIT_S
 ) -> PromptPage:
     """Raises NotFound for a head or feature that the model does not have."""
-    question = _question(reading, request)
+    question = _question(context, request)
     queue = desk.queue
     if len(request.text) > MAX_CHARACTERS:
         problem = f"The text has {len(request.text)} characters; at most {MAX_CHARACTERS} are read."
-        return _page(reading, desk, request, "failed", problem=problem)
+        return _page(context, desk, request, "failed", problem=problem)
     if queue is None:
-        return _page(reading, desk, request, "unavailable", problem=desk.reason)
+        return _page(context, desk, request, "unavailable", problem=desk.reason)
     if question is None:
-        return _page(reading, desk, request, "ready")
+        return _page(context, desk, request, "ready")
     try:
-        outcome = queue.ask(_job(reading, desk, question), wait_s)
+        outcome = queue.ask(_job(context, desk, question), wait_s)
     except QueueFull as full:
-        return _page(reading, desk, request, "failed", problem=str(full))
+        return _page(context, desk, request, "failed", problem=str(full))
     if isinstance(outcome, Waiting):
-        return _page(reading, desk, request, "waiting", waiting=outcome)
+        return _page(context, desk, request, "waiting", waiting=outcome)
     if isinstance(outcome, PromptFailed):
-        return _page(reading, desk, request, "failed", problem=str(outcome))
-    return _page(reading, desk, request, "answered", shown=make_reading(reading, question.layer, outcome))
+        return _page(context, desk, request, "failed", problem=str(outcome))
+    return _page(context, desk, request, "answered", shown=make_reading(context, question.layer, outcome))
 
 
-def _question(reading: Reading, request: PromptRequest) -> PromptQuestion | None:
+def _question(context: AtlasContext, request: PromptRequest) -> PromptQuestion | None:
     """None where there is no text yet."""
     head, feature = request.head, request.feature
     if head is not None:
-        check_head(reading.run, head)
+        check_head(context.run, head)
     if feature is not None:
-        _check_feature(reading, feature, head)
+        _check_feature(context, feature, head)
     if not request.text.strip():
         return None
-    at = feature or head or _first_head(reading)
+    at = feature or head or _first_head(context)
     return PromptQuestion(
         text=request.text,
         layer=at.layer,
@@ -88,8 +88,8 @@ def _question(reading: Reading, request: PromptRequest) -> PromptQuestion | None
     )
 
 
-def _check_feature(reading: Reading, feature: FeatureRef, head: HeadRef | None) -> None:
-    sae = sae_of(reading.run, feature.layer)
+def _check_feature(context: AtlasContext, feature: FeatureRef, head: HeadRef | None) -> None:
+    sae = sae_of(context.run, feature.layer)
     if sae is None:
         raise NotFound(f"this atlas has no SAE for layer {feature.layer}, so it knows nothing of {feature}")
     if feature.index >= sae.d_sae:
@@ -98,22 +98,22 @@ def _check_feature(reading: Reading, feature: FeatureRef, head: HeadRef | None) 
         raise NotFound(f"{head} is of another layer than {feature} and writes nothing of it")
 
 
-def _first_head(reading: Reading) -> HeadRef:
+def _first_head(context: AtlasContext) -> HeadRef:
     """Where nothing was chosen: the head with the largest induction score in a layer with an SAE."""
-    layers = {sae.layer for sae in reading.run.record.saes}
-    heads = [head for head in reading.heads if head.ref.layer in layers] or list(reading.heads)
+    layers = {sae.layer for sae in context.run.record.saes}
+    heads = [head for head in context.heads if head.ref.layer in layers] or list(context.heads)
     return max(heads, key=lambda head: head.scores.get("induction", 0.0)).ref
 
 
-def _job(reading: Reading, desk: PromptDesk, question: PromptQuestion) -> Job:
-    run = reading.run
-    details = get_report(reading.session, run).details
+def _job(context: AtlasContext, desk: PromptDesk, question: PromptQuestion) -> Job:
+    run = context.run
+    details = get_report(context.session, run).details
     sources = cast(dict[str, Any] | None, details.get("sources"))
     return Job(run.record.fingerprint, question, PromptOpening(run.record.plan, sources, desk.cache_dir))
 
 
 def _page(
-    reading: Reading,
+    context: AtlasContext,
     desk: PromptDesk,
     request: PromptRequest,
     state: PromptState,
@@ -121,9 +121,9 @@ def _page(
     waiting: Waiting | None = None,
     shown: PromptReading | None = None,
 ) -> PromptPage:
-    record = reading.run.record
+    record = context.run.record
     return PromptPage(
-        model=reading.run.slug,
+        model=context.run.slug,
         run=parts.summarise_run(record),
         state=state,
         problem=problem,

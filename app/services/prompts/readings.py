@@ -16,7 +16,7 @@ from app.services.examples import from_records as parts
 from app.services.examples.models import Example, Pair, TokenLogit
 from app.services.examples.texts import make_strip
 from app.services.prompts.models import PromptFeature, PromptHead, PromptReading, PromptSource, PromptToken
-from app.services.reading.reading import Reading
+from app.services.reading.context import AtlasContext
 from app.store.atlas.features import stored_features
 
 N_SOURCES = 8
@@ -25,14 +25,14 @@ N_TOKENS = 4
 LEAST = 16  # a source has colour from this part of the largest |DFA| on: half the first step of the scale
 
 
-def make_reading(reading: Reading, layer: int, answer: PromptAnswer) -> PromptReading:
+def make_reading(context: AtlasContext, layer: int, answer: PromptAnswer) -> PromptReading:
     """A layer's answer with its names and texts, in one query."""
     feature, head, dest = answer.feature, HeadRef(layer, answer.head), answer.dest
     refs = [FeatureRef(layer, each.index) for each in answer.active]
     ref = None if feature is None else FeatureRef(layer, feature.index)
-    stored = stored_features(reading.session, reading.run, refs if ref is None else [*refs, ref])
-    views = reading.vocabulary.sequence_views(answer.tokens)
-    heads = () if feature is None else _heads(reading, layer, answer, feature, views)
+    stored = stored_features(context.session, context.run, refs if ref is None else [*refs, ref])
+    views = context.vocabulary.sequence_views(answer.tokens)
+    heads = () if feature is None else _heads(context, layer, answer, feature, views)
     record = None if ref is None else stored.get(ref)
     return PromptReading(
         head=head,
@@ -60,7 +60,7 @@ def make_reading(reading: Reading, layer: int, answer: PromptAnswer) -> PromptRe
                 activation=each.activation,
                 head_contribution=each.head_contribution,
                 stored=FeatureRef(layer, each.index) in stored,
-                promoted=_promoted(reading, stored.get(FeatureRef(layer, each.index))),
+                promoted=_promoted(context, stored.get(FeatureRef(layer, each.index))),
             )
             for each in answer.active
         ),
@@ -87,10 +87,10 @@ def _largest_activation(feature: FeatureReading | None, record: FeatureRecord | 
     return max(*feature.activation, record.max_activation if record is not None else 0.0)
 
 
-def _promoted(reading: Reading, record: FeatureRecord | None) -> tuple[TokenLogit, ...]:
+def _promoted(context: AtlasContext, record: FeatureRecord | None) -> tuple[TokenLogit, ...]:
     if record is None:
         return ()
-    return parts.whole_logits(record.promoted, reading.vocabulary)[:N_TOKENS]
+    return parts.whole_logits(record.promoted, context.vocabulary)[:N_TOKENS]
 
 
 def _order(answer: PromptAnswer) -> list[int]:
@@ -121,11 +121,15 @@ def _others(feature: FeatureReading, head: int) -> float:
 
 
 def _heads(
-    reading: Reading, layer: int, answer: PromptAnswer, feature: FeatureReading, views: Sequence[TokenView]
+    context: AtlasContext,
+    layer: int,
+    answer: PromptAnswer,
+    feature: FeatureReading,
+    views: Sequence[TokenView],
 ) -> tuple[PromptHead, ...]:
     n_heads = len(feature.contributions)
     source = np.array([max(range(answer.dest + 1), key=lambda at: dfa[at]) for dfa in feature.dfa])
-    exact, fuzzy = _prefixes(reading, answer, source)
+    exact, fuzzy = _prefixes(context, answer, source)
     largest = sorted(range(n_heads), key=lambda head: (-abs(feature.contributions[head]), head))
     shown = {answer.head, *largest[:N_PAIRS]}
     return tuple(
@@ -142,11 +146,11 @@ def _heads(
 
 
 def _prefixes(
-    reading: Reading, answer: PromptAnswer, source: NDArray[np.int64]
+    context: AtlasContext, answer: PromptAnswer, source: NDArray[np.int64]
 ) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
     tokens = np.array([answer.tokens])
-    plain = reading.cache.normalised_ids(reading.session, reading.run)
-    bos = reading.run.record.model.bos_token_id
+    plain = context.normalised_ids
+    bos = context.run.record.model.bos_token_id
     row, dest = np.zeros_like(source), np.full_like(source, answer.dest)
     return (
         prefix_lengths(tokens, row, dest, source, bos),

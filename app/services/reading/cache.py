@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy.orm import Session
 
 from app.domain.evidence import normalised_ids
 from app.domain.records import HeadRecord
 from app.domain.tokens import Vocabulary
 from app.services.reading.token_index import TokenIndex
 from app.store.atlas.reads import LiveRun, get_heads, get_vocabulary
+from app.store.database.engine import Session
 
 
 class RunCache:

@@ -3,14 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy.orm import Session
-
 from app.domain.annotations.records import Revision, Subject
 from app.domain.experiments.registry import needs_roles
 from app.domain.refs import HeadRef
 from app.errors import AppError, NotFound
 from app.store import annotations as store
 from app.store.annotators import CONSENSUS, Annotator, AnnotatorRole, get_annotator
+from app.store.database.engine import Session
 from app.store.revealed_hints import revealed_hints
 
 
@@ -45,8 +44,10 @@ class Viewer:
         return self.role in ("annotator", "admin")
 
 
-# Whoever reads what was given away, such as an atlas as files.
+# Reads what was given away, such as an atlas as files.
 PUBLIC = Viewer(0, "", "viewer", submitted_only=True)
+# Reads pages that are the same for everyone: without annotations, and without what rests on them.
+NO_VIEWER = Viewer(0, "", "viewer", blind=True)
 
 
 def visible_records(
@@ -105,9 +106,9 @@ def is_blind_to(session: Session, atlas_id: int, viewer: Viewer, subject: Subjec
     return not is_open(session, atlas_id, viewer, subject)
 
 
-def sees_experiment(viewer: Viewer | None, name: str) -> bool:
+def sees_experiment(viewer: Viewer, name: str) -> bool:
     """Whether an experiment may be shown: some rest on roles that annotators gave, which blind viewers wait for."""
-    return not needs_roles(name) or (viewer is not None and not viewer.blind)
+    return not needs_roles(name) or not viewer.blind
 
 
 def check_may_write(viewer: Viewer, annotator: str) -> None:

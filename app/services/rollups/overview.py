@@ -5,18 +5,16 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Annotated
 
-from sqlalchemy.orm import Session
-
 from app.domain.annotations.head_types import HeadType
 from app.domain.annotations.layer_table import LayerRow
 from app.domain.annotations.records import HeadAnnotation, Revision, Status
 from app.domain.annotations.roles import Family
 from app.domain.annotations.tallies import Tally
 from app.domain.refs import HeadRef
-from app.services.reading.visibility import Viewer, visible_records
+from app.services.reading.context import AtlasContext
+from app.services.reading.visibility import Viewer
 from app.services.rollups.published import published_for, visible_published
 from app.services.rollups.rollup import RollUp, add_up, submitted_heads
-from app.store.annotations import get_atlas_id
 from app.store.annotators import CONSENSUS
 from app.store.atlas.reads import LiveRun
 
@@ -100,34 +98,27 @@ class Overview:
     published: PublishedTotals | None
 
 
-def overview(session: Session, run: LiveRun, viewer: Viewer, by: str | None = None) -> Overview:
-    """Of the annotator `by`; by default the consensus where there is one, else the viewer, else the first by name.
+def summarise_atlas(context: AtlasContext, by: str | None = None) -> Overview:
+    """Summary of one annotator's labels (`by`; default: consensus, then viewer, then first by name).
 
-    One read of the records. A name that nobody visible has gives empty tables.
+    A name that nobody visible has gives empty tables.
     """
-    records = visible_records(session, get_atlas_id(session, run.slug), viewer)
-    return overview_of(session, run, viewer, records, by)
-
-
-def overview_of(
-    session: Session, run: LiveRun, viewer: Viewer, records: list[Revision], by: str | None = None
-) -> Overview:
-    """The same from records that the viewer may see."""
+    records = context.records
     submitted = submitted_heads(records)
-    chosen = by if by is not None else default_annotator(submitted, viewer)
-    model = run.record.model
+    chosen = by if by is not None else default_annotator(submitted, context.viewer)
+    model = context.run.record.model
     added = add_up(chosen or "", submitted.get(chosen or "", {}), model.n_layers, model.n_heads)
     return Overview(
         by=chosen,
         annotators=tuple(sorted(submitted)),
-        progress=_progress(run, viewer, records, submitted),
+        progress=_progress(context.run, context.viewer, records, submitted),
         heads=summaries(records, added),
         tally=added.tally,
         layers=added.layers,
         novel=added.novel,
         novelty=novelty_by_layer(added.novel, model.n_layers),
         n_surprising=added.n_surprising,
-        published=published_totals(session, run, viewer),
+        published=published_totals(context),
     )
 
 
@@ -182,10 +173,10 @@ def novelty_by_layer(novel: Mapping[HeadRef, object], n_layers: int) -> tuple[in
     return tuple(accumulate(per_layer))
 
 
-def published_totals(session: Session, run: LiveRun, viewer: Viewer) -> PublishedTotals | None:
+def published_totals(context: AtlasContext) -> PublishedTotals | None:
     """None for a blind viewer who cannot see every published head: a total would tell of the others."""
-    published = published_for(run.record.model)
-    if published is None or len(visible_published(session, run, viewer)) < len(published.heads):
+    published = published_for(context.run.record.model)
+    if published is None or len(visible_published(context)) < len(published.heads):
         return None
     totals = published.totals
     types: tuple[HeadType, ...] = ("monosemantic", "minor_exceptions", "bisemantic")

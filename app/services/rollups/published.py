@@ -7,17 +7,14 @@ from functools import cache
 from importlib.resources import files
 from typing import Annotated, Any
 
-from sqlalchemy.orm import Session
-
 from app.domain.annotations.head_types import HeadType
 from app.domain.annotations.records import HeadAnnotation, Subject
 from app.domain.records import ModelRecord
 from app.domain.refs import HeadRef
-from app.services.reading.visibility import Viewer, visible_records
+from app.services.reading.context import AtlasContext
 from app.services.rollups.agreement import jaccard
 from app.services.rollups.rollup import submitted_heads
-from app.store.annotations import ever_submitted, get_atlas_id
-from app.store.atlas.reads import LiveRun
+from app.store.annotations import ever_submitted
 from app.store.revealed_hints import revealed_hints
 
 
@@ -102,16 +99,15 @@ def published_for(model: ModelRecord) -> Published | None:
     return published if fits else None
 
 
-def visible_published(session: Session, run: LiveRun, viewer: Viewer) -> dict[HeadRef, PublishedHead]:
+def visible_published(context: AtlasContext) -> dict[HeadRef, PublishedHead]:
     """What the viewer may see of it: all, or in blind mode the heads that they have submitted or revealed."""
-    published = published_for(run.record.model)
+    published = published_for(context.run.record.model)
     if published is None:
         return {}
-    if not viewer.blind:
+    if not context.viewer.blind:
         return published.heads
-    atlas_id = get_atlas_id(session, run.slug)
-    submitted = ever_submitted(session, atlas_id, viewer.annotator_id)
-    revealed = revealed_hints(session, atlas_id, viewer.annotator_id)
+    submitted = ever_submitted(context.session, context.atlas_id, context.viewer.annotator_id)
+    revealed = revealed_hints(context.session, context.atlas_id, context.viewer.annotator_id)
     return {
         head: found
         for head, found in published.heads.items()
@@ -119,10 +115,9 @@ def visible_published(session: Session, run: LiveRun, viewer: Viewer) -> dict[He
     }
 
 
-def compare_with_published(session: Session, run: LiveRun, viewer: Viewer, annotator: str) -> Comparison:
+def compare_with_published(context: AtlasContext, annotator: str) -> Comparison:
     """The annotator's submitted records beside the published facts, as far as the viewer may see both."""
-    records = visible_records(session, get_atlas_id(session, run.slug), viewer)
-    return compare(submitted_heads(records).get(annotator, {}), visible_published(session, run, viewer))
+    return compare(submitted_heads(context.records).get(annotator, {}), visible_published(context))
 
 
 def compare(

@@ -1,21 +1,17 @@
 """What one annotator's records add up to: head types, layers, novelty, sensitivity, and agreement of all."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-
-from sqlalchemy.orm import Session
 
 from app.domain.annotations.layer_table import LayerRow, layer_table
 from app.domain.annotations.novelty import novel_groups
 from app.domain.annotations.records import HeadAnnotation, Revision
 from app.domain.annotations.tallies import SENSITIVITY_K, SensitivityRow, Tally, sensitivity, tally_heads
 from app.domain.refs import HeadRef
-from app.services.reading.visibility import Viewer, visible_records
+from app.services.reading.context import AtlasContext
 from app.services.rollups.agreement import Agreement, agreement
-from app.store.annotations import get_atlas_id
 from app.store.annotators import CONSENSUS
 from app.store.atlas.rankings import get_all_rankings
-from app.store.atlas.reads import LiveRun
 
 
 @dataclass(frozen=True)
@@ -35,7 +31,7 @@ class RollUp:
     sensitivity: tuple[SensitivityRow, ...]
 
 
-def submitted_heads(records: list[Revision]) -> dict[str, dict[HeadRef, HeadAnnotation]]:
+def submitted_heads(records: Iterable[Revision]) -> dict[str, dict[HeadRef, HeadAnnotation]]:
     """Annotator -> head -> what they say, of submitted records."""
     found: dict[str, dict[HeadRef, HeadAnnotation]] = {}
     for record in records:
@@ -63,23 +59,23 @@ def add_up(annotator: str, heads: dict[HeadRef, HeadAnnotation], n_layers: int, 
     )
 
 
-def with_sensitivity(
-    session: Session, run: LiveRun, added: RollUp, heads: Mapping[HeadRef, HeadAnnotation]
-) -> RollUp:
+def with_sensitivity(context: AtlasContext, added: RollUp, heads: Mapping[HeadRef, HeadAnnotation]) -> RollUp:
     """The roll-up of these heads with the tallies that their groups give under other k and rankings."""
-    return replace(added, sensitivity=sensitivity(heads, get_all_rankings(session, run, max(SENSITIVITY_K))))
+    return replace(
+        added,
+        sensitivity=sensitivity(heads, get_all_rankings(context.session, context.run, max(SENSITIVITY_K))),
+    )
 
 
-def roll_up(session: Session, run: LiveRun, viewer: Viewer, annotator: str) -> RollUp:
+def roll_up(context: AtlasContext, annotator: str) -> RollUp:
     """The annotator's records as far as the viewer may see them."""
-    records = visible_records(session, get_atlas_id(session, run.slug), viewer)
-    heads = submitted_heads(records).get(annotator, {})
-    model = run.record.model
-    return with_sensitivity(session, run, add_up(annotator, heads, model.n_layers, model.n_heads), heads)
+    heads = submitted_heads(context.records).get(annotator, {})
+    model = context.run.record.model
+    return with_sensitivity(context, add_up(annotator, heads, model.n_layers, model.n_heads), heads)
 
 
-def agree(session: Session, run: LiveRun, viewer: Viewer, seed: int = 0) -> Agreement:
+def agree(context: AtlasContext, seed: int = 0) -> Agreement:
     """Agreement of the annotators as far as the viewer may see their records; the consensus is no annotator."""
-    by_annotator = submitted_heads(visible_records(session, get_atlas_id(session, run.slug), viewer))
+    by_annotator = submitted_heads(context.records)
     by_annotator.pop(CONSENSUS, None)
     return agreement(by_annotator, seed)

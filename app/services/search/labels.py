@@ -8,11 +8,9 @@ from app.domain.annotations.head_types import HeadType
 from app.domain.annotations.records import HeadAnnotation, Status
 from app.domain.annotations.roles import current_name, normalised
 from app.domain.refs import HeadRef
-from app.services.reading.reading import Reading
-from app.services.reading.visibility import Viewer, visible_records
+from app.services.reading.context import AtlasContext
 from app.services.rollups.published import visible_published
 from app.services.search.query import OPEN, LabelTerm
-from app.store.annotations import get_atlas_id
 
 PUBLISHED = "published"
 
@@ -31,15 +29,14 @@ class HeadLabels:
 Labels = Mapping[HeadRef, tuple[HeadLabels, ...]]
 
 
-def visible_labels(reading: Reading, viewer: Viewer) -> Labels:
+def visible_labels(context: AtlasContext) -> Labels:
     """Every head of which the viewer may see a record, each record once."""
-    atlas_id = get_atlas_id(reading.session, reading.run.slug)
     found: dict[HeadRef, tuple[HeadLabels, ...]] = {}
-    for record in visible_records(reading.session, atlas_id, viewer):
+    for record in context.records:
         ref = record.subject.ref
         if isinstance(ref, HeadRef):
             found[ref] = (*found.get(ref, ()), _labels(record.annotator, record.status, record.head))
-    for ref, published in visible_published(reading.session, reading.run, viewer).items():
+    for ref, published in visible_published(context).items():
         found[ref] = (*found.get(ref, ()), _labels(PUBLISHED, "submitted", published.annotation))
     return found
 

@@ -10,10 +10,9 @@ from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
 from app.services.examples import from_records as parts
 from app.services.features.page import largest_head
+from app.services.reading.context import AtlasContext
 from app.services.reading.layer_ranges import InvalidQuery
-from app.services.reading.reading import Reading
 from app.services.reading.scores import all_scores, score_names
-from app.services.reading.visibility import Viewer
 from app.services.search.labels import Labels, matching, visible_labels
 from app.services.search.models import FeatureHit, HeadCount, HeadHit, SearchPage, Suggestion
 from app.services.search.query import SearchQuery, TokenTerm, parse_query
@@ -55,24 +54,24 @@ EXAMPLES = (
 )
 
 
-def search_page(reading: Reading, text: str, viewer: Viewer | None = None, page: int = 1) -> SearchPage:
+def search_page(context: AtlasContext, text: str, page: int = 1) -> SearchPage:
     """A query that cannot be read, or that finds nothing, gives a page that says why and what to try.
 
-    Annotations are searched as far as the viewer may see them; without a viewer there are none.
+    Annotations are searched as far as the viewer may see them.
     page: which N_HITS of the features, from 1 to MAX_PAGES.
     """
-    names = score_names(reading.heads)
-    answer = _answer(reading, text, names, viewer, limit=page * N_HITS + 1)
+    names = score_names(context.heads)
+    answer = _answer(context, text, names, limit=page * N_HITS + 1)
     found, conditions, problem = answer.found, answer.conditions, answer.problem
     first = (page - 1) * N_HITS
     more = len(found) > first + N_HITS
     if found and first >= len(found):
         problem = f"These are {len(found)} features; there is no part {page} of them."
-    hits, shown = _hits(reading, found[first : first + N_HITS]), () if conditions else answer.heads
-    model = reading.run.record.model
+    hits, shown = _hits(context, found[first : first + N_HITS]), () if conditions else answer.heads
+    model = context.run.record.model
     return SearchPage(
-        model=reading.run.slug,
-        run=parts.summarise_run(reading.run.record),
+        model=context.run.slug,
+        run=parts.summarise_run(context.run.record),
         query=text,
         problem=problem,
         heads=shown,
@@ -102,27 +101,27 @@ class _Answer:
     suggestions: tuple[Suggestion, ...] = ()
 
 
-def _answer(reading: Reading, text: str, names: Sequence[str], viewer: Viewer | None, limit: int) -> _Answer:
+def _answer(context: AtlasContext, text: str, names: Sequence[str], limit: int) -> _Answer:
     heads: tuple[HeadHit, ...] = ()
     try:
         query = parse_query(text, names)
-        _check_layers(reading, query)
-        heads = _heads(reading, query, viewer)
-        conditions = _conditions(reading, query)
+        _check_layers(context, query)
+        heads = _heads(context, query)
+        conditions = _conditions(context, query)
     except _NothingFound as nothing:
         return _Answer(heads, problem=str(nothing), suggestions=nothing.suggestions)
     except InvalidQuery as error:
         return _Answer(problem=str(error), suggestions=EXAMPLES)
-    found = _features(reading, query, conditions, heads, limit)
+    found = _features(context, query, conditions, heads, limit)
     if found or heads:
         return _Answer(heads, found, conditions)
     if query.is_empty:
         return _Answer(suggestions=EXAMPLES)
-    suggestions = tuple(_other_words(reading, query)) or EXAMPLES
-    return _Answer((), (), conditions, _why_nothing(reading, query), suggestions)
+    suggestions = tuple(_other_words(context, query)) or EXAMPLES
+    return _Answer((), (), conditions, _why_nothing(context, query), suggestions)
 
 
-def bare_reference(reading: Reading, text: str) -> HeadRef | FeatureRef | None:
+def bare_reference(context: AtlasContext, text: str) -> HeadRef | FeatureRef | None:
     """The head or feature that the whole query names, if this atlas has it: a place to go to."""
     try:
         query = parse_query(text, ())
@@ -133,9 +132,9 @@ def bare_reference(reading: Reading, text: str) -> HeadRef | FeatureRef | None:
         return None
     [ref] = named
     if isinstance(ref, HeadRef):
-        return ref if any(head.ref == ref for head in reading.heads) else None
+        return ref if any(head.ref == ref for head in context.heads) else None
     try:
-        get_features(reading.session, reading.run, [ref], with_examples=False)
+        get_features(context.session, context.run, [ref], with_examples=False)
     except NotFound:
         return None
     return ref
@@ -149,8 +148,8 @@ class _NothingFound(Exception):
         self.suggestions = tuple(suggestions)
 
 
-def _check_layers(reading: Reading, query: SearchQuery) -> None:
-    n_layers = reading.run.record.model.n_layers
+def _check_layers(context: AtlasContext, query: SearchQuery) -> None:
+    n_layers = context.run.record.model.n_layers
     if query.layers is not None and not any(layer < n_layers for layer in query.layers):
         raise InvalidQuery(f"The model has layers 0 to {n_layers - 1}.")
 
@@ -160,16 +159,15 @@ def _where(features: Sequence[FeatureHit], heads: Sequence[HeadHit]) -> tuple[He
     return tuple(HeadCount(head, counts[head]) for head in sorted(counts))
 
 
-def _heads(reading: Reading, query: SearchQuery, viewer: Viewer | None) -> tuple[HeadHit, ...]:
+def _heads(context: AtlasContext, query: SearchQuery) -> tuple[HeadHit, ...]:
     """Heads that fulfil every term about heads; none where no term is about heads."""
     if not query.asks_for_heads and query.layers is None:
         return ()
     labels: Labels = {}
     if query.labels:
-        visible: Labels = {} if viewer is None else visible_labels(reading, viewer)
-        labels = matching(visible, query.labels, [head.ref for head in reading.heads])
+        labels = matching(visible_labels(context), query.labels, [head.ref for head in context.heads])
     found: list[HeadHit] = []
-    for head in reading.heads:
+    for head in context.heads:
         if query.labels and head.ref not in labels:
             continue
         scores = all_scores(head)
@@ -186,16 +184,16 @@ def _heads(reading: Reading, query: SearchQuery, viewer: Viewer | None) -> tuple
     return tuple(found)
 
 
-def _conditions(reading: Reading, query: SearchQuery) -> list[Condition]:
+def _conditions(context: AtlasContext, query: SearchQuery) -> list[Condition]:
     return [
-        *(_moves(reading, term) for term in query.tokens),
+        *(_moves(context, term) for term in query.tokens),
         *(FiresNear(word) for word in query.words),
         *(ShowsEvidence(term.name, term.number, term.sign == ">") for term in query.evidence),
     ]
 
 
-def _moves(reading: Reading, term: TokenTerm) -> MovesToken:
-    index = reading.cache.token_index(reading.session, reading.run)
+def _moves(context: AtlasContext, term: TokenTerm) -> MovesToken:
+    index = context.token_index
     token_ids = index.find(term.text, term.exactly)
     if token_ids:
         return MovesToken(token_ids, term.sign)
@@ -209,25 +207,29 @@ def _moves(reading: Reading, term: TokenTerm) -> MovesToken:
 
 
 def _features(
-    reading: Reading, query: SearchQuery, conditions: list[Condition], heads: tuple[HeadHit, ...], limit: int
+    context: AtlasContext,
+    query: SearchQuery,
+    conditions: list[Condition],
+    heads: tuple[HeadHit, ...],
+    limit: int,
 ) -> list[FoundFeature]:
     if query.features:
         try:
-            records = get_features(reading.session, reading.run, query.features, with_examples=False)
+            records = get_features(context.session, context.run, query.features, with_examples=False)
         except NotFound:
             return []
         return [FoundFeature(record.ref, largest_head(record), math.nan) for record in records]
     if not conditions:
         return []
     by_head = [head.head for head in heads] if query.asks_for_heads else None
-    return find_features(reading.session, reading.run, conditions, query.layers, by_head, limit)
+    return find_features(context.session, context.run, conditions, query.layers, by_head, limit)
 
 
-def _why_nothing(reading: Reading, query: SearchQuery) -> str:
+def _why_nothing(context: AtlasContext, query: SearchQuery) -> str:
     if query.features:
         return f"{query.features[0]} is not among the stored features of this atlas."
     if query.heads and not query.asks_for_features and not query.labels:
-        model = reading.run.record.model
+        model = context.run.record.model
         return f"{query.heads[0]} is not one of the model's {model.n_layers} x {model.n_heads} heads."
     what = "feature" if query.asks_for_features else "head"
     n_terms = (
@@ -236,27 +238,27 @@ def _why_nothing(reading: Reading, query: SearchQuery) -> str:
     return f"No {what} fulfils {'all of this' if n_terms > 1 else 'this'}."
 
 
-def _other_words(reading: Reading, query: SearchQuery) -> list[Suggestion]:
+def _other_words(context: AtlasContext, query: SearchQuery) -> list[Suggestion]:
     """Words of the index that begin as the last one asked for; and the names that it may have meant."""
     if not query.words:
         return []
     last = query.words[-1]
-    near = words_like(reading.session, reading.run, last[:4], N_SUGGESTED)
+    near = words_like(context.session, context.run, last[:4], N_SUGGESTED)
     named = [Suggestion(f"evidence:{kind}", "evidence of that name") for kind in KINDS if last in kind]
     return [*named, *(Suggestion(word, "a word near which features fire") for word in near if word != last)]
 
 
-def _hits(reading: Reading, found: Sequence[FoundFeature]) -> tuple[FeatureHit, ...]:
+def _hits(context: AtlasContext, found: Sequence[FoundFeature]) -> tuple[FeatureHit, ...]:
     refs = [hit.feature for hit in found]
-    records = get_features(reading.session, reading.run, refs, with_examples=True)
+    records = get_features(context.session, context.run, refs, with_examples=True)
     wanted: set[int] = set()
     for record in records:
         wanted |= parts.sequences_of(record, record.groups[0], 1) if record.groups else set()
-    sequences = get_sequences(reading.session, reading.run, wanted) if wanted else {}
+    sequences = get_sequences(context.session, context.run, wanted) if wanted else {}
     hits: list[FeatureHit] = []
     for hit, record in zip(found, records, strict=True):
         head, groups = hit.head.head, record.groups[:1]
-        pairs = [parts.group_pairs(record, group, head, 1, sequences, reading.vocabulary) for group in groups]
+        pairs = [parts.group_pairs(record, group, head, 1, sequences, context.vocabulary) for group in groups]
         hits.append(
             FeatureHit(
                 feature=hit.feature,
@@ -266,7 +268,7 @@ def _hits(reading: Reading, found: Sequence[FoundFeature]) -> tuple[FeatureHit, 
                 max_activation=record.max_activation,
                 dfa_maximum=parts.dfa_maximum(record, head),
                 found_by=parts.finite(hit.value),
-                promoted=parts.whole_logits(record.promoted, reading.vocabulary)[:N_TOKENS],
+                promoted=parts.whole_logits(record.promoted, context.vocabulary)[:N_TOKENS],
                 strongest=pairs[0][0] if pairs and pairs[0] else None,
             )
         )

@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from app.domain.annotations.head_types import HEAD_TYPES
 from app.domain.annotations.roles import ROLES
 from app.domain.evidence import KINDS
-from app.services.reading.reading import Reading
+from app.services.reading.context import AtlasContext
 from app.services.reading.scores import score_names
-from app.services.reading.visibility import Viewer
-from app.services.search.labels import Labels, visible_labels
+from app.services.search.labels import visible_labels
 from app.services.search.models import SearchSuggestions, Suggestion
 from app.services.search.query import SEARCHED_STATUSES
 from app.store.search import words_like
@@ -38,18 +37,18 @@ def quoted_if_needed(text: str) -> str:
     return f'"{escaped}"'
 
 
-def search_suggestions(reading: Reading, text: str, viewer: Viewer | None) -> SearchSuggestions:
+def search_suggestions(context: AtlasContext, text: str) -> SearchSuggestions:
     """Whole queries: what was typed, with its last term completed."""
     before, last = split_last(text)
     name, colon, value = last.partition(":")
     if not last:
         found: Iterable[Suggestion] = ()
     elif colon and name.lower() in FIELD_HELP:
-        found = _values(reading, name.lower(), value.strip('"'), viewer)
+        found = _values(context, name.lower(), value.strip('"'))
     else:
-        found = (*_fields(last), *_words(reading, last))
+        found = (*_fields(last), *_words(context, last))
     listed = tuple(Suggestion(before + each.query, each.help) for each in found)[:N_SUGGESTED]
-    return SearchSuggestions(reading.run.slug, text, listed)
+    return SearchSuggestions(context.run.slug, text, listed)
 
 
 def split_last(text: str) -> tuple[str, str]:
@@ -71,20 +70,20 @@ def _fields(typed: str) -> list[Suggestion]:
     ]
 
 
-def _words(reading: Reading, typed: str) -> list[Suggestion]:
+def _words(context: AtlasContext, typed: str) -> list[Suggestion]:
     plain = typed.lower()
     if len(plain) < 2 or not plain.isalnum():
         return []
-    near = words_like(reading.session, reading.run, plain, N_SUGGESTED)
+    near = words_like(context.session, context.run, plain, N_SUGGESTED)
     return [Suggestion(word, "a word near which features fire") for word in near]
 
 
-def _values(reading: Reading, name: str, typed: str, viewer: Viewer | None) -> list[Suggestion]:
+def _values(context: AtlasContext, name: str, typed: str) -> list[Suggestion]:
     if name in ("promotes", "suppresses"):
-        return _tokens(reading, name, typed)
+        return _tokens(context, name, typed)
     if name == "text":
-        return [Suggestion(f"text:{each.query}", each.help) for each in _words(reading, typed)]
-    known: Sequence[tuple[str, str]] = _KNOWN[name](reading, viewer)
+        return [Suggestion(f"text:{each.query}", each.help) for each in _words(context, typed)]
+    known: Sequence[tuple[str, str]] = _KNOWN[name](context)
     wanted = typed.lower().replace("_", " ").replace("-", " ")
     fitting = [
         Suggestion(f"{name}:{value}", help_text)
@@ -97,8 +96,8 @@ def _values(reading: Reading, name: str, typed: str, viewer: Viewer | None) -> l
     )
 
 
-def _tokens(reading: Reading, name: str, typed: str) -> list[Suggestion]:
-    index = reading.cache.token_index(reading.session, reading.run)
+def _tokens(context: AtlasContext, name: str, typed: str) -> list[Suggestion]:
+    index = context.token_index
     near = index.beginning_with(typed, N_SUGGESTED) if typed.strip() else ()
     return [
         Suggestion(
@@ -109,34 +108,30 @@ def _tokens(reading: Reading, name: str, typed: str) -> list[Suggestion]:
     ]
 
 
-def _scores(reading: Reading, _viewer: Viewer | None) -> list[tuple[str, str]]:
-    return [(f"{name}>0.3", "heads by this score") for name in score_names(reading.heads)]
+def _scores(context: AtlasContext) -> list[tuple[str, str]]:
+    return [(f"{name}>0.3", "heads by this score") for name in score_names(context.heads)]
 
 
-def _layers(reading: Reading, _viewer: Viewer | None) -> list[tuple[str, str]]:
-    return [(str(sae.layer), "a layer with an SAE") for sae in reading.run.record.saes]
+def _layers(context: AtlasContext) -> list[tuple[str, str]]:
+    return [(str(sae.layer), "a layer with an SAE") for sae in context.run.record.saes]
 
 
-def _labels(reading: Reading, viewer: Viewer | None) -> Labels:
-    return visible_labels(reading, viewer) if viewer is not None else {}
-
-
-def _people(reading: Reading, viewer: Viewer | None) -> list[tuple[str, str]]:
-    names = {record.annotator for records in _labels(reading, viewer).values() for record in records}
+def _people(context: AtlasContext) -> list[tuple[str, str]]:
+    names = {record.annotator for records in visible_labels(context).values() for record in records}
     return [(quoted_if_needed(name), "someone with a record") for name in sorted(names)]
 
 
-def _groups(reading: Reading, viewer: Viewer | None) -> list[tuple[str, str]]:
-    records = [record for of_head in _labels(reading, viewer).values() for record in of_head]
+def _groups(context: AtlasContext) -> list[tuple[str, str]]:
+    records = [record for of_head in visible_labels(context).values() for record in of_head]
     names = sorted({group for record in records for group in record.groups})
     return [(quoted_if_needed(name), "a group of features") for name in names]
 
 
-_KNOWN: dict[str, Callable[[Reading, Viewer | None], list[tuple[str, str]]]] = {
-    "evidence": lambda _reading, _viewer: [(kind + _HALF, "in half of the examples") for kind in KINDS],
-    "role": lambda _reading, _viewer: [(quoted_if_needed(role.name), role.meaning) for role in ROLES],
-    "type": lambda _reading, _viewer: [(name, "a head type") for name in HEAD_TYPES],
-    "status": lambda _reading, _viewer: [(name, "of a record") for name in SEARCHED_STATUSES],
+_KNOWN: dict[str, Callable[[AtlasContext], list[tuple[str, str]]]] = {
+    "evidence": lambda _context: [(kind + _HALF, "in half of the examples") for kind in KINDS],
+    "role": lambda _context: [(quoted_if_needed(role.name), role.meaning) for role in ROLES],
+    "type": lambda _context: [(name, "a head type") for name in HEAD_TYPES],
+    "status": lambda _context: [(name, "of a record") for name in SEARCHED_STATUSES],
     "score": _scores,
     "layer": _layers,
     "by": _people,

@@ -3,21 +3,19 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy.orm import Session
-
 from app.domain.annotations.head_types import HEAD_TYPES, HeadType
 from app.domain.annotations.records import HeadAnnotation, InvalidAnnotation, Revision
 from app.domain.annotations.roles import find_role
 from app.domain.refs import HeadRef
 from app.services.annotations.saving import Save, save, subject_of
 from app.services.examples.from_records import summarise_run
-from app.services.reading.visibility import Viewer, check_may_write, visible_records
+from app.services.reading.context import AtlasContext
+from app.services.reading.visibility import check_may_write, visible_records
 from app.services.rollups.agreement import Opinion, settled_type
 from app.services.rollups.overview import group_counts
 from app.services.sheet.models import SettlePage, SettleSource
-from app.store.annotations import Conflict, Saved, get_atlas_id
+from app.store.annotations import Conflict, Saved
 from app.store.annotators import CONSENSUS
-from app.store.atlas.reads import LiveRun
 
 
 @dataclass(frozen=True)
@@ -34,9 +32,7 @@ class Settlement:
 
 
 def settle_page(
-    session: Session,
-    run: LiveRun,
-    viewer: Viewer,
+    context: AtlasContext,
     head: HeadRef,
     key: str,
     sent: Settlement | None = None,
@@ -46,13 +42,13 @@ def settle_page(
 
     Raises Forbidden for those who may not settle, NotFound for a head that the model does not have.
     """
-    check_may_write(viewer, CONSENSUS)
-    records = _records(session, run, viewer, head)
+    check_may_write(context.viewer, CONSENSUS)
+    records = _records(context, head)
     current = next((record for record in records if record.annotator == CONSENSUS), None)
     shown = sent or _fill(current, records, key)
     return SettlePage(
-        model=run.slug,
-        run=summarise_run(run.record),
+        model=context.run.slug,
+        run=summarise_run(context.run.record),
         head=head,
         sources=tuple(_source(record) for record in records),
         base=shown.base,
@@ -66,9 +62,9 @@ def settle_page(
     )
 
 
-def _records(session: Session, run: LiveRun, viewer: Viewer, head: HeadRef) -> list[Revision]:
-    subject = subject_of(run, head)
-    return visible_records(session, get_atlas_id(session, run.slug), viewer, [subject])
+def _records(context: AtlasContext, head: HeadRef) -> list[Revision]:
+    subject = subject_of(context.run, head)
+    return visible_records(context.session, context.atlas_id, context.viewer, [subject])
 
 
 def _fill(current: Revision | None, records: list[Revision], key: str) -> Settlement:
@@ -98,15 +94,13 @@ def _source(record: Revision) -> SettleSource:
     )
 
 
-def settle(
-    session: Session, run: LiveRun, viewer: Viewer, head: HeadRef, form: Settlement, now: datetime
-) -> Saved:
+def settle(context: AtlasContext, head: HeadRef, form: Settlement, now: datetime) -> Saved:
     """Save the consensus of one head.
 
     Raises Forbidden, Conflict where it was settled in the meantime, or what makes the content unacceptable.
     """
-    check_may_write(viewer, CONSENSUS)
-    records = _records(session, run, viewer, head)
+    check_may_write(context.viewer, CONSENSUS)
+    records = _records(context, head)
     content = HeadAnnotation()
     if form.base:
         found = next((record for record in records if record.annotator == form.base), None)
@@ -124,7 +118,7 @@ def settle(
         knew_before=None,
     )
     request = Save(head, content, form.base_version, form.key, "submitted", for_consensus=True)
-    return save(session, run, viewer, request, now)
+    return save(context, request, now)
 
 
 def _head_type(text: str) -> HeadType | None:

@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from sqlalchemy.orm import Session
-
 from app.domain.annotations.records import Revision
 from app.domain.refs import HeadRef
-from app.services.reading.visibility import Viewer, visible_records
+from app.services.reading.context import AtlasContext
 from app.services.rollups.agreement import Agreement, agreement
 from app.services.rollups.rollup import RollUp, add_up, submitted_heads
 from app.services.sheet.csv_json_parquet import (
@@ -24,7 +22,6 @@ from app.services.sheet.imports import Numbered
 from app.services.sheet.rows import Rows, rows_of
 from app.services.sheet.selection import SheetView, view_rows
 from app.services.sheet.xlsx import Table, read_xlsx, write_xlsx
-from app.store.annotations import get_atlas_id
 from app.store.annotators import CONSENSUS
 from app.store.atlas.reads import LiveRun
 
@@ -43,25 +40,23 @@ class Export:
     file_name: str
 
 
-def export_annotations(
-    session: Session, run: LiveRun, viewer: Viewer, file_format: SheetFormat, view: SheetView = WHOLE
-) -> Export:
+def export_annotations(context: AtlasContext, file_format: SheetFormat, view: SheetView = WHOLE) -> Export:
     """What the viewer may see, as a file. The same records give the same bytes, whoever makes it and when.
 
     A narrower view narrows the rows and columns of heads and leaves out feature notes; the sheets of XLSX that are
     computed stay those of all records, as their README says.
     """
-    records = visible_records(session, get_atlas_id(session, run.slug), viewer)
+    records = context.records
     rows = rows_of(records)
     if not view.is_whole:
         rows = Rows(view_rows(rows.heads, view), [], view.columns)
     writers = {
         "csv": lambda: write_csv(rows),
-        "json": lambda: write_json(rows, run.slug),
+        "json": lambda: write_json(rows, context.run.slug),
         "parquet": lambda: write_parquet(rows),
-        "xlsx": lambda: write_xlsx(rows, _tables(run, records, rows, view)),
+        "xlsx": lambda: write_xlsx(rows, _tables(context.run, records, rows, view)),
     }
-    return Export(writers[file_format](), f"{run.slug}-annotations.{file_format}")
+    return Export(writers[file_format](), f"{context.run.slug}-annotations.{file_format}")
 
 
 def read_sheet(data: bytes, file_format: SheetFormat) -> tuple[Numbered, Numbered]:
@@ -77,7 +72,7 @@ def read_sheet(data: bytes, file_format: SheetFormat) -> tuple[Numbered, Numbere
     raise InvalidSheet(f"{str(file_format)[:20]!r} is no format; known are {', '.join(SHEET_FORMATS)}")
 
 
-def _tables(run: LiveRun, records: list[Revision], rows: Rows, view: SheetView) -> list[Table]:
+def _tables(run: LiveRun, records: Sequence[Revision], rows: Rows, view: SheetView) -> list[Table]:
     """The sheets of XLSX that are for readers."""
     by_annotator = submitted_heads(records)
     model = run.record.model
@@ -94,7 +89,7 @@ def _tables(run: LiveRun, records: list[Revision], rows: Rows, view: SheetView) 
     ]
 
 
-def _features(records: list[Revision]) -> Table:
+def _features(records: Sequence[Revision]) -> Table:
     rows: list[Sequence[str | int | None]] = []
     for record in records:
         ref = record.subject.ref
@@ -146,7 +141,7 @@ def _agreement(found: Agreement) -> Table:
     return Table("agreement", ("number", "value", "low", "high", "n_heads", "reason"), rows)
 
 
-def _readme(run: LiveRun, records: list[Revision], rows: Rows, view: SheetView) -> Table:
+def _readme(run: LiveRun, records: Sequence[Revision], rows: Rows, view: SheetView) -> Table:
     record = run.record
     shown = () if view.is_whole else (("view", f"rows and columns that were chosen; {_WHOLE_BESIDE}"),)
     lines = [

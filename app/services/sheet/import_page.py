@@ -5,17 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy.orm import Session
-
 from app.errors import AppError
 from app.services.examples.from_records import summarise_run
-from app.services.reading.visibility import Viewer, check_may_write
+from app.services.reading.context import AtlasContext
+from app.services.reading.visibility import check_may_write
 from app.services.sheet.csv_json_parquet import InvalidSheet
 from app.services.sheet.files import SHEET_FORMATS, read_sheet
 from app.services.sheet.imports import ALIASES, Numbered, Plan, apply_import, plan_import, rename_columns
 from app.services.sheet.models import CellChange, ImportDiff, ImportPage, MappedColumn, PlannedRow, WrongRow
 from app.services.sheet.rows import CONTENT_COLUMNS, HEAD_COLUMNS
-from app.store.atlas.reads import LiveRun
 
 MAX_LISTED = 100
 MAX_TEXT = 120
@@ -36,32 +34,30 @@ class Upload:
     mapping: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-def import_page(
-    run: LiveRun, viewer: Viewer, diff: ImportDiff | None = None, message: str = ""
-) -> ImportPage:
+def import_page(context: AtlasContext, diff: ImportDiff | None = None, message: str = "") -> ImportPage:
     """Raises Forbidden for viewers who may not write."""
-    check_may_write(viewer, viewer.name)
+    check_may_write(context.viewer, context.viewer.name)
     return ImportPage(
-        model=run.slug,
-        run=summarise_run(run.record),
+        model=context.run.slug,
+        run=summarise_run(context.run.record),
         diff=diff,
         ours=CONTENT_COLUMNS,
         message=message,
-        role=viewer.role,
+        role=context.viewer.role,
     )
 
 
 def plan_upload(
-    session: Session, run: LiveRun, viewer: Viewer, upload: Upload, now: datetime
+    context: AtlasContext, upload: Upload, now: datetime
 ) -> tuple[Plan, tuple[MappedColumn, ...]]:
     """What the file would do; nothing is changed. Raises InvalidSheet or Forbidden."""
-    check_may_write(viewer, viewer.name)
+    check_may_write(context.viewer, context.viewer.name)
     file_format = upload.file_name.rpartition(".")[2].lower()
     if file_format not in SHEET_FORMATS:
         raise InvalidSheet(f"the file's name ends in none of {', '.join(SHEET_FORMATS)}")
     heads, notes = read_sheet(upload.data, file_format)  # pyright: ignore[reportArgumentType] - one of them
     mapping = {**suggested_mapping(heads), **upload.mapping}
-    plan = plan_import(session, run, viewer, rename_columns(heads, mapping), notes, now)
+    plan = plan_import(context, rename_columns(heads, mapping), notes, now)
     return plan, tuple(MappedColumn(column, ours) for column, ours in mapping.items())
 
 
@@ -119,14 +115,12 @@ def plan_digest(plan: Plan) -> str:
     return hashlib.sha256("\n".join(parts).encode("utf-8", "backslashreplace")).hexdigest()[:32]
 
 
-def apply_upload(
-    session: Session, run: LiveRun, viewer: Viewer, upload: Upload, digest: str, now: datetime
-) -> int:
+def apply_upload(context: AtlasContext, upload: Upload, digest: str, now: datetime) -> int:
     """Store what was shown, all of it, and return how many records.
 
     Raises PlanChanged where it would not be what was shown, ImportRefused where a row is wrong.
     """
-    plan, _ = plan_upload(session, run, viewer, upload, now)
+    plan, _ = plan_upload(context, upload, now)
     if plan_digest(plan) != digest:
         raise PlanChanged("the records have changed since this was shown; look again before you store it")
-    return apply_import(session, plan, run, now)
+    return apply_import(context, plan, now)

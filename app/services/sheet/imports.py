@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy.orm import Session
-
 from app.domain.annotations.records import (
     STATUSES,
     Against,
@@ -22,7 +20,8 @@ from app.domain.annotations.records import (
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import AppError
 from app.services.annotations.saving import against_of, subject_of
-from app.services.reading.visibility import Viewer, check_may_write, visible_records
+from app.services.reading.context import AtlasContext
+from app.services.reading.visibility import check_may_write
 from app.services.sheet.rows import (
     HEAD_COLUMNS,
     NOTE_COLUMNS,
@@ -98,11 +97,11 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class _Context:
-    session: Session
-    run: LiveRun
-    viewer: Viewer
-    records: dict[tuple[Subject, str], Revision]
+class _Import:
+    """What the rows are read against: the atlas, its records by subject and annotator, and the time."""
+
+    context: AtlasContext
+    stored: dict[tuple[Subject, str], Revision]
     now: datetime
 
 
@@ -125,13 +124,10 @@ def rename_columns(rows: Numbered, mapping: Mapping[str, str]) -> list[tuple[int
     return renamed
 
 
-def plan_import(
-    session: Session, run: LiveRun, viewer: Viewer, heads: Numbered, notes: Numbered, now: datetime
-) -> Plan:
+def plan_import(context: AtlasContext, heads: Numbered, notes: Numbered, now: datetime) -> Plan:
     """Read the rows against what is stored and change nothing."""
-    atlas_id = store.get_atlas_id(session, run.slug)
-    records = {(r.subject, r.annotator): r for r in visible_records(session, atlas_id, viewer)}
-    context = _Context(session, run, viewer, records, now)
+    stored = {(record.subject, record.annotator): record for record in context.records}
+    importing = _Import(context, stored, now)
     changes: list[Change] = []
     errors: list[RowError] = []
     seen: dict[tuple[Subject, str], int] = {}
@@ -139,7 +135,7 @@ def plan_import(
     for sheet, rows in sheets:
         for number, row in rows:
             try:
-                change = _read_row(context, number, row, HEAD_COLUMNS if sheet == "heads" else NOTE_COLUMNS)
+                change = _read_row(importing, number, row, HEAD_COLUMNS if sheet == "heads" else NOTE_COLUMNS)
             except AppError as error:
                 errors.append(RowError(sheet, number, str(error)))
                 continue
@@ -152,35 +148,37 @@ def plan_import(
     return Plan(tuple(changes), tuple(errors))
 
 
-def _read_row(context: _Context, number: int, row: Row, columns: tuple[str, ...]) -> Change:
+def _read_row(importing: _Import, number: int, row: Row, columns: tuple[str, ...]) -> Change:
     for name in row:
         if name not in columns:
             raise InvalidCell(f"{name[:60]!r} is not a column of ours; map it to one, or to nothing")
-    subject = _subject(context.run, row, columns)
-    annotator = row.get("annotator", "").strip() or context.viewer.name
+    viewer = importing.context.viewer
+    subject = _subject(importing.context.run, row, columns)
+    annotator = row.get("annotator", "").strip() or viewer.name
     if annotator.casefold() == PUBLISHED:
         raise InvalidCell("records of 'published' come with the program and are not imported")
-    check_may_write(context.viewer, annotator)
-    before = context.records.get((subject, annotator))
-    change = _new(context, number, row, subject, annotator)
+    check_may_write(viewer, annotator)
+    before = importing.stored.get((subject, annotator))
+    change = _new(importing, number, row, subject, annotator)
     check_content(change.content, subject)
-    return change if before is None else _against_stored(context, row, change, before)
+    return change if before is None else _against_stored(importing, row, change, before)
 
 
-def _new(context: _Context, number: int, row: Row, subject: Subject, annotator: str) -> Change:
+def _new(importing: _Import, number: int, row: Row, subject: Subject, annotator: str) -> Change:
     """The row as a record that is not stored yet, as it was where it comes from."""
     empty: Content = HeadAnnotation() if isinstance(subject.ref, HeadRef) else FeatureNote()
-    here = against_of(context.run, subject.ref.layer)
+    viewer = importing.context.viewer
+    here = against_of(importing.context.run, subject.ref.layer)
     cells = {name: row.get(name, "").strip() for name in (*STATE, *PROVENANCE)}
     # Who said it, and whether blind, is for an admin to vouch for.
-    trusted = context.viewer.role == "admin"
+    trusted = viewer.role == "admin"
     content = read_content(row, empty)
     return Change(
         row=number,
         kind="new",
         subject=subject,
         annotator=annotator,
-        author=(cells["author"] if trusted else "") or context.viewer.name,
+        author=(cells["author"] if trusted else "") or viewer.name,
         content=content,
         status=_status(cells["status"], "submitted"),
         before=None,
@@ -189,14 +187,14 @@ def _new(context: _Context, number: int, row: Row, subject: Subject, annotator: 
             cells["against_sae"] if cells["run"] else here.sae,
             cells["software"] or here.software,
         ),
-        created_at=read_time("updated_at", cells["updated_at"]) if cells["updated_at"] else context.now,
+        created_at=read_time("updated_at", cells["updated_at"]) if cells["updated_at"] else importing.now,
         version=max(1, read_number("version", cells["version"])) if cells["version"] else 1,
         blind=trusted and read_flag("blind", cells["blind"]),
         fields=_differences(empty, content),
     )
 
 
-def _against_stored(context: _Context, row: Row, change: Change, before: Revision) -> Change:
+def _against_stored(importing: _Import, row: Row, change: Change, before: Revision) -> Change:
     """The row as a change of the stored record: columns that it lacks stay as they are."""
     content = read_content(row, before.content)
     check_content(content, change.subject)
@@ -210,12 +208,12 @@ def _against_stored(context: _Context, row: Row, change: Change, before: Revisio
     return replace(
         change,
         kind="unchanged" if same else "changed",
-        author=context.viewer.name,
+        author=importing.context.viewer.name,
         content=content,
         status=status,
         before=before,
         against=before.against,
-        created_at=context.now,
+        created_at=importing.now,
         blind=False,
         fields=_differences(before.content, content),
     )
@@ -249,7 +247,7 @@ def _status(text: str, default: Status) -> Status:
     raise InvalidCell(f"{text[:60]!r} is no status; known are {', '.join(STATUSES)}")
 
 
-def apply_import(session: Session, plan: Plan, run: LiveRun, now: datetime) -> int:
+def apply_import(context: AtlasContext, plan: Plan, now: datetime) -> int:
     """Store every change of the plan and return their number. Annotators that are new are made, without a login.
 
     Raises ImportRefused where a row is wrong, and Conflict where a record has changed since the plan was made;
@@ -257,14 +255,13 @@ def apply_import(session: Session, plan: Plan, run: LiveRun, now: datetime) -> i
     """
     if plan.errors:
         raise ImportRefused(plan.errors)
-    atlas_id = store.get_atlas_id(session, run.slug)
     done = 0
     for change in plan.changes:
         if change.kind == "unchanged":
             continue
         names = (change.annotator, change.author)
         owner, author = (
-            ensure_annotator(session, name, now, "system" if name == CONSENSUS else "annotator")
+            ensure_annotator(context.session, name, now, "system" if name == CONSENSUS else "annotator")
             for name in names
         )
         draft = store.Draft(
@@ -280,6 +277,6 @@ def apply_import(session: Session, plan: Plan, run: LiveRun, now: datetime) -> i
             imported_at=now,
             first_version=change.version,
         )
-        store.save(session, atlas_id, draft, change.created_at)
+        store.save(context.session, context.atlas_id, draft, change.created_at)
         done += 1
     return done

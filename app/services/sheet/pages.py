@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy.orm import Session
-
 from app.domain.annotations.records import HeadAnnotation, Revision
 from app.domain.records import RANKINGS
 from app.domain.refs import HeadRef
 from app.errors import NotFound
 from app.services.examples.from_records import summarise_run
-from app.services.reading.visibility import Viewer, visible_records
+from app.services.reading.context import AtlasContext
+from app.services.reading.visibility import Viewer
 from app.services.rollups.agreement import agreement
 from app.services.rollups.overview import default_annotator, published_totals, summarise_head
 from app.services.rollups.published import PublishedHead, compare, published_for, visible_published
@@ -27,9 +26,7 @@ from app.services.sheet.models import (
 )
 from app.services.sheet.rows import Row, rows_of
 from app.services.sheet.selection import SheetView, view_rows
-from app.store.annotations import get_atlas_id
 from app.store.annotators import CONSENSUS
-from app.store.atlas.reads import LiveRun
 
 ROWS_A_PAGE = 60
 Submitted = dict[str, dict[HeadRef, HeadAnnotation]]
@@ -40,15 +37,13 @@ class NoSuchAnnotator(NotFound):
 
 
 def annotations_page(
-    session: Session,
-    run: LiveRun,
-    viewer: Viewer,
+    context: AtlasContext,
     view: SheetView,
     page: int = 1,
     imported: int | None = None,
 ) -> AnnotationsPage:
     """The records that the viewer may see, one part of the view at a time. Raises NotFound beyond its end."""
-    records = visible_records(session, get_atlas_id(session, run.slug), viewer)
+    records = context.records
     heads = {(str(r.subject.ref), r.annotator): r for r in records if isinstance(r.subject.ref, HeadRef)}
     rows = view_rows(rows_of(records).heads, view)
     n_pages = max(1, -(-len(rows) // ROWS_A_PAGE))
@@ -57,10 +52,10 @@ def annotations_page(
     by_annotator = submitted_heads(records)
     settled = by_annotator.pop(CONSENSUS, {})
     shown = rows[(page - 1) * ROWS_A_PAGE : page * ROWS_A_PAGE]
-    may_write = viewer.may_write
+    may_write = context.viewer.may_write
     return AnnotationsPage(
-        model=run.slug,
-        run=summarise_run(run.record),
+        model=context.run.slug,
+        run=summarise_run(context.run.record),
         agreement=agreement(by_annotator),
         view=view,
         rows=tuple(_sheet_row(row, heads[row["head"], row["annotator"]], view) for row in shown),
@@ -72,8 +67,8 @@ def annotations_page(
         annotators=tuple(sorted({name for _, name in heads})),
         roles=tuple(sorted({role for record in heads.values() for role in record.head.roles})),
         settled=tuple(sorted(settled)),
-        blind=viewer.blind,
-        can_settle=viewer.role == "admin",
+        blind=context.viewer.blind,
+        can_settle=context.viewer.role == "admin",
         can_import=may_write,
         imported=imported,
     )
@@ -93,31 +88,31 @@ def _sheet_row(row: Row, record: Revision, view: SheetView) -> SheetRow:
     )
 
 
-def agreement_page(session: Session, run: LiveRun, viewer: Viewer) -> AgreementPage:
-    return AgreementPage(run.slug, summarise_run(run.record), agree(session, run, viewer))
+def agreement_page(context: AtlasContext) -> AgreementPage:
+    return AgreementPage(context.run.slug, summarise_run(context.run.record), agree(context))
 
 
-def layers_page(session: Session, run: LiveRun, viewer: Viewer, by: str | None = None) -> AnnotatedLayersPage:
+def layers_page(context: AtlasContext, by: str | None = None) -> AnnotatedLayersPage:
     """Raises NoSuchAnnotator for a name without visible submitted records."""
-    submitted = submitted_heads(visible_records(session, get_atlas_id(session, run.slug), viewer))
-    chosen = _chosen(submitted, viewer, by)
-    model = run.record.model
+    submitted = submitted_heads(context.records)
+    chosen = _chosen(submitted, context.viewer, by)
+    model = context.run.record.model
     heads = submitted.get(chosen or "", {})
-    added = with_sensitivity(session, run, add_up(chosen or "", heads, model.n_layers, model.n_heads), heads)
+    added = with_sensitivity(context, add_up(chosen or "", heads, model.n_layers, model.n_heads), heads)
     return AnnotatedLayersPage(
-        model=run.slug,
-        run=summarise_run(run.record),
+        model=context.run.slug,
+        run=summarise_run(context.run.record),
         by=chosen,
         annotators=tuple(sorted(submitted)),
         n_heads=added.n_heads,
         n_submitted=added.n_submitted,
         tally=added.tally,
-        layers=_layer_lines(added, visible_published(session, run, viewer)),
+        layers=_layer_lines(added, visible_published(context)),
         sensitivity=added.sensitivity,
         rankings=RANKINGS,
         n_novel=len(added.novel),
         n_surprising=added.n_surprising,
-        published=published_totals(session, run, viewer),
+        published=published_totals(context),
     )
 
 
@@ -149,17 +144,17 @@ def _chosen(submitted: Submitted, viewer: Viewer, by: str | None) -> str | None:
     return by if by is not None else default_annotator(submitted, viewer)
 
 
-def published_page(session: Session, run: LiveRun, viewer: Viewer, by: str | None = None) -> PublishedPage:
+def published_page(context: AtlasContext, by: str | None = None) -> PublishedPage:
     """Raises NoSuchAnnotator for a name without visible submitted records."""
-    submitted = submitted_heads(visible_records(session, get_atlas_id(session, run.slug), viewer))
-    chosen = _chosen(submitted, viewer, by)
+    submitted = submitted_heads(context.records)
+    chosen = _chosen(submitted, context.viewer, by)
     heads = submitted.get(chosen or "", {})
-    model = run.record.model
-    published, visible = published_for(model), visible_published(session, run, viewer)
+    model = context.run.record.model
+    published, visible = published_for(model), visible_published(context)
     n_hidden = len(published.heads) - len(visible) if published else 0
     return PublishedPage(
-        model=run.slug,
-        run=summarise_run(run.record),
+        model=context.run.slug,
+        run=summarise_run(context.run.record),
         by=chosen,
         annotators=tuple(sorted(submitted)),
         source=published.source if published else None,
@@ -167,6 +162,6 @@ def published_page(session: Session, run: LiveRun, viewer: Viewer, by: str | Non
         missing=tuple(_published_roles(visible[head]) for head in sorted(visible.keys() - heads.keys())),
         n_hidden=n_hidden,
         contradictions=published.contradictions if published and not n_hidden else (),
-        totals=published_totals(session, run, viewer),
+        totals=published_totals(context),
         tally=add_up(chosen or "", heads, model.n_layers, model.n_heads).tally,
     )

@@ -1,7 +1,7 @@
 """The rows of the spreadsheet: one of text cells for each head and annotator, and one for each feature note."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
@@ -64,7 +64,7 @@ class Rows:
     columns: tuple[str, ...] = HEAD_COLUMNS
 
 
-def rows_of(records: list[Revision]) -> Rows:
+def rows_of(records: Sequence[Revision]) -> Rows:
     """Every cell is text; nothing depends on when or where the export is made, only on these records."""
     submitted = submitted_heads(records)
     new = {name: novel_heads(heads) for name, heads in submitted.items()}

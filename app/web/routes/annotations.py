@@ -1,7 +1,6 @@
 """Annotating a head: the form's buttons, the records as JSON, and the next head to look at."""
 
 import json
-from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
@@ -10,17 +9,16 @@ from app.domain.annotations.records import Revision
 from app.domain.refs import HeadRef
 from app.errors import AppError
 from app.services.annotations.edits import SETTLING, SubmittedForm, act
+from app.services.annotations.head_records import head_records, next_head, record_state
 from app.services.annotations.models import HeadRecordsPage
 from app.services.annotations.panel import Attempt
 from app.services.annotations.record_words import clash_view
 from app.services.annotations.saving import propose_merge
-from app.services.annotations.snapshot import AnnotationSnapshot, head_records, next_head, record_state
 from app.services.heads.annotated import annotated_head
 from app.services.heads.page import HeadQuestion
-from app.services.reading.reading import check_head
+from app.services.reading.context import AtlasContext, check_head
 from app.services.reading.visibility import Viewer
 from app.store.annotations import Conflict
-from app.store.atlas.reads import LiveRun
 from app.web.dependencies import AppContext, SiteDependency, parse_head
 from app.web.forms.annotations import Fields, read_head_form
 from app.web.forms.head_query import HeadView, HeadViewDependency
@@ -42,9 +40,9 @@ def annotation_twin(
     """One's own record of a head, and others' as far as they may be seen."""
     ref = parse_head(head)
 
-    def build(session: Any, run: LiveRun) -> HeadRecordsPage:
-        check_head(run, ref)
-        return head_records(session, run, viewer, ref)
+    def build(context: AtlasContext) -> HeadRecordsPage:
+        check_head(context.run, ref)
+        return head_records(context, ref)
 
     return run_page(site, request, model, build, "", viewer)
 
@@ -52,9 +50,8 @@ def annotation_twin(
 @pages.get("/{model}/next", name="next_head")
 def show_next(site: SiteDependency, viewer: ViewerDependency, model: str) -> Response:
     """The first head that the viewer has not settled; the atlas when there is none."""
-    with site.session() as session:
-        run = site.live_run(session, model)
-        following = next_head(AnnotationSnapshot.read(session, run, viewer), None)
+    with site.open_atlas(model, viewer) as context:
+        following = next_head(context, None)
     address = head_url(model, following) if following else atlas_url(model)
     return RedirectResponse(address, 307, {"Cache-Control": "no-store"})
 
@@ -76,9 +73,8 @@ def annotate(
     ref, sent = parse_head(head), read_head_form(fields)
     scripted = "application/json" in request.headers.get("Accept", "")
     try:
-        with site.write() as session:
-            run = site.live_run(session, model)
-            record = act(session, run, viewer, ref, sent, site.now())
+        with site.change_atlas(model, viewer) as context:
+            record = act(context, ref, sent, site.now())
     except AppError as error:
         if isinstance(error, Conflict) or error.status_code in (413, 422):
             if scripted:
@@ -95,8 +91,8 @@ def _after(site: AppContext, viewer: Viewer, model: str, ref: HeadRef, view: Hea
     here = view.address(model, ref)
     if action not in SETTLING:
         return f"{here}#annotation"
-    with site.session() as session:
-        following = next_head(AnnotationSnapshot.read(session, site.live_run(session, model), viewer), ref)
+    with site.open_atlas(model, viewer) as context:
+        following = next_head(context, ref)
     return view.without_row().address(model, following) if following else here
 
 
@@ -104,9 +100,8 @@ def _state(
     site: AppContext, viewer: Viewer, model: str, ref: HeadRef, record: Revision | None, view: HeadView
 ) -> Response:
     """What a saved form does not know by itself."""
-    with site.session() as session:
-        run = site.live_run(session, model)
-        page = record_state(AnnotationSnapshot.read(session, run, viewer), ref)
+    with site.open_atlas(model, viewer) as context:
+        page = record_state(context, ref)
     following = page.following
     state = {
         "version": record.version if record else 0,
@@ -139,9 +134,8 @@ def _not_saved(
             raise error
         clashes = tuple(map(clash_view, merged.clashes))
         attempt = Attempt(content, error.theirs.version, message, clashes)  # type: ignore[arg-type]
-    with site.session() as session:
-        run = site.live_run(session, model)
-        page = annotated_head(site.reading(session, run), viewer, question, attempt)
+    with site.open_atlas(model, viewer) as context:
+        page = annotated_head(context, question, attempt)
     return uncached_page(site, page, "pages/head.html", error.status_code)
 
 

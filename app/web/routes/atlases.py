@@ -107,10 +107,9 @@ def show_atlas(
     view: ViewDependency,
     score: str | None = None,
 ) -> Response:
-    with site.session() as session:
-        reading = site.reading(session, site.live_run(session, model))
+    with site.open_atlas(model, viewer) as context:
         try:
-            page = atlas_page(reading, score, wanted, view, viewer)
+            page = atlas_page(context, score, wanted, view)
         except InvalidQuery as error:
             raise InvalidFilter(str(error)) from error
     return changing_page(site, request, page, "pages/atlas.html")
@@ -125,6 +124,7 @@ def show_card(
     return fragment(
         site,
         model,
-        lambda session, run: head_card(site.reading(session, run), ref, viewer, annotator or None),
+        lambda context: head_card(context, ref, annotator or None),
         "partials/head_card.html",
+        viewer,
     )

@@ -31,9 +31,8 @@ def cite(
     ref, through, wish = parse_feature(feature), parse_head(head), read_wish(what)
     scripted = "application/json" in request.headers.get("Accept", "")
     try:
-        with site.write() as session:
-            run = site.live_run(session, model)
-            cited = carry_out(session, run, viewer, ref, through, wish, site.now())
+        with site.change_atlas(model, viewer) as context:
+            cited = carry_out(context, ref, through, wish, site.now())
     except AppError as error:
         if scripted and error.status_code in (403, 404, 409, 413, 422):
             return _json({"message": f"Not saved: {error}."}, error.status_code)

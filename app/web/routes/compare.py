@@ -50,7 +50,7 @@ def compare_twin(
 ) -> Response:
     """Heads side by side: their scores, their top features, and the strongest examples of each."""
     refs = _parse(heads, "")
-    return run_page(site, request, model, lambda s, run: compare_page(site.reading(s, run), refs, rank), "")
+    return run_page(site, request, model, lambda context: compare_page(context, refs, rank), "")
 
 
 @pages.get("/{model}/compare", name="compare")
@@ -69,6 +69,6 @@ def show_compare(
         site,
         request,
         model,
-        lambda s, run: compare_page(site.reading(s, run), refs, rank),
+        lambda context: compare_page(context, refs, rank),
         "pages/compare.html",
     )

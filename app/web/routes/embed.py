@@ -23,9 +23,7 @@ def show_head(
     k: CountQuery = 10,
 ) -> Response:
     question = HeadQuestion(parse_head(head), rank, k)
-    return run_page(
-        site, request, model, lambda s, run: head_page(site.reading(s, run), question), "embed/head.html"
-    )
+    return run_page(site, request, model, lambda context: head_page(context, question), "embed/head.html")
 
 
 @pages.get("/{model}/features/{feature}", name="embedded_feature")
@@ -38,6 +36,6 @@ def show_feature(
         site,
         request,
         model,
-        lambda s, run: feature_page(site.reading(s, run), ref, through),
+        lambda context: feature_page(context, ref, through),
         "embed/feature.html",
     )

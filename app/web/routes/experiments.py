@@ -45,8 +45,8 @@ def show_experiments(
 ) -> Response:
     """The experiments of an atlas, newest first."""
     head = None if ablate is None else parse_head(ablate)
-    with site.session() as session:
-        page = experiments_page(session, site.live_run(session, model), viewer, head)
+    with site.open_atlas(model, viewer) as context:
+        page = experiments_page(context, head)
     return changing_page(site, request, page, "pages/experiments.html")
 
 
@@ -54,8 +54,8 @@ def show_experiments(
 def show_ablation(site: SiteDependency, _viewer: ViewerDependency, model: str, head: str) -> Response:
     """The newest ablation of a head; where there is none, how to make one."""
     ref = parse_head(head)
-    with site.session() as session:
-        newest = newest_ablation(session, site.live_run(session, model), ref)
+    with site.open_atlas(model) as context:
+        newest = newest_ablation(context, ref)
     if newest is None:
         return redirect_to(f"{experiments_url(model, ablate=ref)}#ablate")
     return redirect_to(experiment_url(model, newest, heads=ref))
@@ -72,8 +72,8 @@ def experiment_csv(
 ) -> Response:
     """The table of one figure of an experiment."""
     options = _options(heads, None, None, None, None)
-    with site.session() as session:
-        page = experiment_page(session, site.live_run(session, model), viewer, experiment, options)
+    with site.open_atlas(model, viewer) as context:
+        page = experiment_page(context, experiment, options)
     data = figure_csv(figure_of(page, figure))
     headers = {
         "Content-Disposition": f'attachment; filename="{page.model}-{page.experiment.id}.csv"',
@@ -100,6 +100,6 @@ def show_experiment(
 ) -> Response:
     """One experiment: what was run, how it went, and its figures with their tables."""
     options = _options(heads, threshold, mode, definition, tokens)
-    with site.session() as session:
-        page = experiment_page(session, site.live_run(session, model), viewer, experiment, options)
+    with site.open_atlas(model, viewer) as context:
+        page = experiment_page(context, experiment, options)
     return changing_page(site, request, page, "pages/experiment.html")

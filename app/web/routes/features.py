@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi import Path as PathParameter
@@ -14,11 +14,11 @@ from app.services.examples.models import Align
 from app.services.features.figure_models import WholeExample
 from app.services.features.models import FeaturePage, LayerPage
 from app.services.features.page import ExamplePosition, HeadOrSum, feature_page, layer_page, whole_example
-from app.services.reading.visibility import Viewer
-from app.store.atlas.reads import LiveRun
-from app.web.dependencies import AppContext, PageNotFound, SiteDependency, parse_feature, parse_through
+from app.services.reading.context import AtlasContext
+from app.services.reading.visibility import NO_VIEWER, Viewer
+from app.web.dependencies import PageNotFound, SiteDependency, parse_feature, parse_through
 from app.web.forms.head_query import AlignQuery
-from app.web.responses import fragment, is_fragment, redirect, run_page
+from app.web.responses import fragment, is_fragment, redirect, run_page, wants_json
 from app.web.routes.notes import with_notes
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
@@ -53,7 +53,7 @@ def feature_twin(
     request: Request, site: SiteDependency, model: str, feature: str, head: HeadQuery = None
 ) -> Response:
     """One feature: every head's part in it, and its examples by group of activation through one head."""
-    return _feature(request, site, model, feature, FeatureQuery(head), None)
+    return _feature(request, site, model, feature, FeatureQuery(head), NO_VIEWER)
 
 
 @pages.get("/{model}/features/{feature}", name="feature")
@@ -86,39 +86,35 @@ def _feature(
     model: str,
     feature: str,
     look: FeatureQuery,
-    viewer: Viewer | None,
+    viewer: Viewer,
 ) -> Response:
     ref = parse_feature(feature)
     if str(ref) != feature:
-        return redirect(request, feature_url(model, ref) + ("" if viewer else ".json"))
+        return redirect(request, feature_url(model, ref) + (".json" if wants_json(request) else ""))
     through = None if look.head is None else parse_through(look.head)
     place = None if look.opened is None else ExamplePosition(*map(int, look.opened.split(".")))
     if place is not None and is_fragment(request):
         return fragment(
             site,
             model,
-            lambda session, run: _row(site, session, run, viewer, (ref, through, look.align, place)),
+            lambda context: _cited_example(context, ref, through, look.align, place),
             "partials/whole_example.html",
+            viewer,
         )
 
-    def build(session: Any, run: LiveRun) -> FeaturePage:
-        page = feature_page(site.reading(session, run), ref, through, look.align, place)
-        return page if viewer is None else with_notes(session, run, viewer, page)
+    def build(context: AtlasContext) -> FeaturePage:
+        page = feature_page(context, ref, through, look.align, place)
+        return page if viewer == NO_VIEWER else with_notes(context, page)
 
     return run_page(site, request, model, build, "pages/feature.html", viewer)
 
 
-def _row(
-    site: AppContext,
-    session: Any,
-    run: LiveRun,
-    viewer: Viewer | None,
-    asked: tuple[FeatureRef, HeadOrSum | None, Align, ExamplePosition],
+def _cited_example(
+    context: AtlasContext, ref: FeatureRef, through: HeadOrSum | None, align: Align, place: ExamplePosition
 ) -> WholeExample:
-    row = whole_example(site.reading(session, run), *asked)
-    if viewer is None:
-        return row
-    return replace(row, citations=citations(session, run, viewer, row.feature, row.head))
+    """The example with what the viewer cites of it."""
+    example = whole_example(context, ref, through, align, place)
+    return replace(example, citations=citations(context, example.feature, example.head))
 
 
 @router.get("/{model}/layers/{layer}.json", name="layer_json", responses=documents(LayerPage))
@@ -137,7 +133,7 @@ def show_layer(
         site,
         request,
         model,
-        lambda session, run: layer_page(site.reading(session, run), layer, after),
+        lambda context: layer_page(context, layer, after),
         "pages/layer.html",
     )
 

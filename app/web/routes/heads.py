@@ -1,15 +1,12 @@
 """The dashboard of one head."""
 
-from typing import Any
-
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.domain.refs import HeadRef
 from app.services.heads.annotated import annotated_head, annotated_row
-from app.services.heads.models import HeadFeatureRow, HeadPage
+from app.services.heads.models import HeadPage
 from app.services.heads.page import HeadQuestion, head_page
-from app.store.atlas.reads import LiveRun
 from app.web.dependencies import SiteDependency, parse_head
 from app.web.forms.head_query import CountQuery, HeadViewDependency, RankQuery
 from app.web.responses import fragment, is_fragment, redirect, run_page
@@ -35,7 +32,7 @@ def head_twin(
     if str(ref) != head:
         return redirect(request, f"{head_url(model, ref)}.json")
     question = HeadQuestion(ref, rank, k)
-    return run_page(site, request, model, lambda s, run: head_page(site.reading(s, run), question), "")
+    return run_page(site, request, model, lambda context: head_page(context, question), "")
 
 
 @pages.get("/{model}/heads/{head}", name="head")
@@ -53,16 +50,10 @@ def show_head(
         return redirect(request, head_url(model, ref))
     question = view.question(ref)
     if question.open_feature is not None and is_fragment(request):
-
-        def build_row(session: Any, run: LiveRun) -> HeadFeatureRow:
-            return annotated_row(site.reading(session, run), viewer, question)
-
-        return fragment(site, model, build_row, "partials/feature_row.html")
-
-    def build(session: Any, run: LiveRun) -> HeadPage:
-        return annotated_head(site.reading(session, run), viewer, question)
-
-    return run_page(site, request, model, build, "pages/head.html", viewer)
+        template = "partials/feature_row.html"
+        return fragment(site, model, lambda context: annotated_row(context, question), template, viewer)
+    template = "pages/head.html"
+    return run_page(site, request, model, lambda context: annotated_head(context, question), template, viewer)
 
 
 @pages.get("/{model}/heads/{layer}/{head}")

@@ -1,7 +1,7 @@
 """The history of a head's annotation, and making an old version the newest again."""
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import RedirectResponse, Response
@@ -10,7 +10,7 @@ from app.services.annotations import saving
 from app.services.annotations.history import history_page
 from app.services.annotations.models import HistoryPage
 from app.services.annotations.saving import Restore
-from app.store.atlas.reads import LiveRun
+from app.services.reading.context import AtlasContext
 from app.web.dependencies import PageNotFound, SiteDependency, parse_head
 from app.web.forms.head_query import HeadView, HeadViewDependency
 from app.web.responses import run_page
@@ -54,8 +54,8 @@ def show_history(
     if annotator is not None and not annotator.isprintable():
         raise PageNotFound("Nobody of that name has annotated here.")
 
-    def build(session: Any, run: LiveRun) -> HistoryPage:
-        page = history_page(session, run, viewer, ref, annotator)
+    def build(context: AtlasContext) -> HistoryPage:
+        page = history_page(context, ref, annotator)
         return replace(page, rank=view.rank, k=view.k, align=view.align)
 
     return run_page(site, request, model, build, "pages/history.html", viewer)
@@ -74,9 +74,7 @@ def restore(
     """Appends the old version's content as a new revision; nothing is lost by it."""
     ref = parse_head(head)
     key = f"restore {viewer.annotator_id} {model[:30]} {ref} {version} {base_version}"
-    with site.write() as session:
-        run = site.live_run(session, model)
-        request = Restore(ref, version, base_version, key)
-        saving.restore(session, run, viewer, request, site.now())
+    with site.change_atlas(model, viewer) as context:
+        saving.restore(context, Restore(ref, version, base_version, key), site.now())
     address = history_url(model, ref, rank=view.rank, k=view.k, align=view.align)
     return RedirectResponse(address, 303, {"Cache-Control": "no-store"})

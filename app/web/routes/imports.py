@@ -37,16 +37,15 @@ def _page(
     diff: ImportDiff | None = None,
     error: AppError | None = None,
 ) -> Response:
-    with site.session() as session:
-        page = import_page(site.live_run(session, model), viewer, diff, str(error or ""))
+    with site.open_atlas(model, viewer) as context:
+        page = import_page(context, diff, str(error or ""))
     return uncached_page(site, page, "pages/import.html", error.status_code if error else 200)
 
 
 def _diff(site: AppContext, viewer: Viewer, model: str, upload: Upload) -> ImportDiff:
     """What the upload would do, and the upload kept until it is stored."""
-    with site.session() as session:
-        run = site.live_run(session, model)
-        plan, columns = plan_upload(session, run, viewer, upload, site.now())
+    with site.open_atlas(model, viewer) as context:
+        plan, columns = plan_upload(context, upload, site.now())
     token = site.uploads.keep(model, viewer.annotator_id, upload)
     return describe_plan(upload, token, plan, columns)
 
@@ -85,9 +84,8 @@ def take_import(
 def _store(site: AppContext, viewer: Viewer, model: str, upload: Upload, digest: str) -> Response:
     """Stores it, or shows it anew where it is no longer what was shown."""
     try:
-        with site.write() as session:
-            run = site.live_run(session, model)
-            done = apply_upload(session, run, viewer, upload, digest, site.now())
+        with site.change_atlas(model, viewer) as context:
+            done = apply_upload(context, upload, digest, site.now())
     except PlanChanged as error:
         return _page(site, viewer, model, _diff(site, viewer, model, upload), error)
     site.uploads.drop(model, viewer.annotator_id)

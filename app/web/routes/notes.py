@@ -1,7 +1,7 @@
 """A feature's page with one's label and note beside it."""
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
@@ -14,9 +14,9 @@ from app.services.annotations.feature_notes import NoteAttempt, notes_page, note
 from app.services.annotations.models import NotesPage
 from app.services.features.models import FeaturePage
 from app.services.features.page import HeadOrSum, feature_page
+from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import Viewer
 from app.store.annotations import Conflict
-from app.store.atlas.reads import LiveRun
 from app.web.dependencies import AppContext, SiteDependency, parse_feature, parse_through
 from app.web.responses import run_page, uncached_page
 from app.web.schema import documents
@@ -30,14 +30,12 @@ HeadField = Annotated[str, Form(max_length=30)]
 Version = Annotated[int, Form(ge=0, le=10**9)]
 
 
-def with_notes(
-    session: Any, run: LiveRun, viewer: Viewer, page: FeaturePage, attempt: NoteAttempt | None = None
-) -> FeaturePage:
-    """The feature's page with the labels and notes that this viewer may see, and forms for their own."""
+def with_notes(context: AtlasContext, page: FeaturePage, attempt: NoteAttempt | None = None) -> FeaturePage:
+    """The feature's page with the labels and notes that the viewer may see, and forms for their own."""
     return replace(
         page,
-        annotation=notes_panel(session, run, viewer, page.feature, attempt),
-        citations=citations(session, run, viewer, page.feature, page.head),
+        annotation=notes_panel(context, page.feature, attempt),
+        citations=citations(context, page.feature, page.head),
     )
 
 
@@ -47,7 +45,7 @@ def notes_twin(
 ) -> Response:
     """One's own label and note of a feature, and others' as far as they may be seen."""
     ref = parse_feature(feature)
-    return run_page(site, request, model, lambda s, run: notes_page(s, run, viewer, ref), "", viewer)
+    return run_page(site, request, model, lambda context: notes_page(context, ref), "", viewer)
 
 
 @pages.post("/{model}/features/{feature}/notes", name="note")
@@ -65,9 +63,8 @@ def save(
     ref, through = parse_feature(feature), parse_through(head) if head else None
     content = FeatureNote(label, note)
     try:
-        with site.write() as session:
-            run = site.live_run(session, model)
-            save_note(session, run, viewer, ref, content, base_version, site.now())
+        with site.change_atlas(model, viewer) as context:
+            save_note(context, ref, content, base_version, site.now())
     except AppError as error:
         if not isinstance(error, Conflict) and error.status_code not in (413, 422):
             raise
@@ -93,9 +90,6 @@ def _not_saved(
     attempt: NoteAttempt,
     status: int,
 ) -> Response:
-    with site.session() as session:
-        run = site.live_run(session, model)
-        page = with_notes(
-            session, run, viewer, feature_page(site.reading(session, run), ref, through), attempt
-        )
+    with site.open_atlas(model, viewer) as context:
+        page = with_notes(context, feature_page(context, ref, through), attempt)
     return uncached_page(site, page, "pages/feature.html", status)

@@ -129,8 +129,8 @@ def _answer(
         request.headers.get("Sec-Fetch-Dest", "document") != "document"
     ):
         raise StrangeRequest("Another site may link to this page, but not load it unseen.")
-    with site.session() as session:
-        page = prompt_page(site.reading(session, site.live_run(session, model)), desk, asked)
+    with site.open_atlas(model) as context:
+        page = prompt_page(context, desk, asked)
     response = changing_page(site, request, page, "pages/prompt.html")
     if page.state == "waiting":
         response.status_code = 202

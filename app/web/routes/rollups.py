@@ -1,14 +1,13 @@
 """What annotations add up to: the layer table, and the comparison with what is published."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from app.services.reading.visibility import Viewer
+from app.services.reading.context import AtlasContext
 from app.services.sheet.models import AnnotatedLayersPage, PublishedPage
 from app.services.sheet.pages import NoSuchAnnotator, layers_page, published_page
-from app.store.atlas.reads import LiveRun
 from app.web.dependencies import PageNotFound, SiteDependency
 from app.web.responses import run_page
 from app.web.schema import documents
@@ -22,16 +21,16 @@ ByQuery = Annotated[
 ]
 
 
-def _layers(session: Any, run: LiveRun, viewer: Viewer, by: str | None) -> AnnotatedLayersPage:
+def _layers(context: AtlasContext, by: str | None) -> AnnotatedLayersPage:
     try:
-        return layers_page(session, run, viewer, by or None)
+        return layers_page(context, by or None)
     except NoSuchAnnotator as error:
         raise PageNotFound("Nobody of that name has a submitted record that you may see.") from error
 
 
-def _published(session: Any, run: LiveRun, viewer: Viewer, by: str | None) -> PublishedPage:
+def _published(context: AtlasContext, by: str | None) -> PublishedPage:
     try:
-        return published_page(session, run, viewer, by or None)
+        return published_page(context, by or None)
     except NoSuchAnnotator as error:
         raise PageNotFound("Nobody of that name has a submitted record that you may see.") from error
 
@@ -41,7 +40,7 @@ def layers_twin(
     request: Request, site: SiteDependency, viewer: ViewerDependency, model: str, by: ByQuery = None
 ) -> Response:
     """The layer table and the table of head types, from annotations."""
-    return run_page(site, request, model, lambda s, run: _layers(s, run, viewer, by), "", viewer)
+    return run_page(site, request, model, lambda context: _layers(context, by), "", viewer)
 
 
 @pages.get("/{model}/layers", name="annotated_layers")
@@ -49,7 +48,7 @@ def show_layers(
     request: Request, site: SiteDependency, viewer: ViewerDependency, model: str, by: ByQuery = None
 ) -> Response:
     template = "pages/annotated_layers.html"
-    return run_page(site, request, model, lambda s, run: _layers(s, run, viewer, by), template, viewer)
+    return run_page(site, request, model, lambda context: _layers(context, by), template, viewer)
 
 
 @router.get("/{model}/published.json", name="published_json", responses=documents(PublishedPage))
@@ -57,7 +56,7 @@ def published_twin(
     request: Request, site: SiteDependency, viewer: ViewerDependency, model: str, by: ByQuery = None
 ) -> Response:
     """One annotator's records beside what is published about the model's heads."""
-    return run_page(site, request, model, lambda s, run: _published(s, run, viewer, by), "", viewer)
+    return run_page(site, request, model, lambda context: _published(context, by), "", viewer)
 
 
 @pages.get("/{model}/published", name="published")
@@ -65,4 +64,4 @@ def show_published(
     request: Request, site: SiteDependency, viewer: ViewerDependency, model: str, by: ByQuery = None
 ) -> Response:
     template = "pages/published.html"
-    return run_page(site, request, model, lambda s, run: _published(s, run, viewer, by), template, viewer)
+    return run_page(site, request, model, lambda context: _published(context, by), template, viewer)

@@ -1,18 +1,17 @@
 """Search of one atlas."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from app.domain.refs import HeadRef
-from app.services.reading.visibility import Viewer
+from app.services.reading.context import AtlasContext
 from app.services.search.models import SearchPage
 from app.services.search.page import MAX_PAGES, bare_reference, search_page
 from app.services.search.suggestions import search_suggestions
-from app.store.atlas.reads import LiveRun
-from app.web.dependencies import AppContext, SiteDependency
+from app.web.dependencies import SiteDependency
 from app.web.responses import fragment, is_fragment, redirect_to, run_page
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
@@ -27,8 +26,8 @@ QueryText = Annotated[
 PageNumber = Annotated[int, Query(ge=1, le=MAX_PAGES, description="Which part of the features, from 1")]
 
 
-def _search(site: AppContext, viewer: Viewer, q: str, page: int) -> Callable[[Any, LiveRun], SearchPage]:
-    return lambda session, run: search_page(site.reading(session, run), q.strip(), viewer, page)
+def _search(q: str, page: int) -> Callable[[AtlasContext], SearchPage]:
+    return lambda context: search_page(context, q.strip(), page)
 
 
 @router.get("/{model}/search.json", name="search_json", responses=documents(SearchPage))
@@ -41,7 +40,7 @@ def search_twin(
     page: PageNumber = 1,
 ) -> Response:
     """Heads and features that fulfil all terms of a query."""
-    return run_page(site, request, model, _search(site, viewer, q, page), "", viewer)
+    return run_page(site, request, model, _search(q, page), "", viewer)
 
 
 @pages.get("/{model}/search", name="search")
@@ -59,11 +58,12 @@ def show_search(
         return fragment(
             site,
             model,
-            lambda s, run: search_suggestions(site.reading(s, run), q, viewer),
+            lambda context: search_suggestions(context, q),
             "partials/search_suggestions.html",
+            viewer,
         )
-    with site.session() as session:
-        ref = bare_reference(site.reading(session, site.live_run(session, model)), q)
+    with site.open_atlas(model) as context:
+        ref = bare_reference(context, q)
     if ref is not None:
         return redirect_to(head_url(model, ref) if isinstance(ref, HeadRef) else feature_url(model, ref))
-    return run_page(site, request, model, _search(site, viewer, q, page), "pages/search.html", viewer)
+    return run_page(site, request, model, _search(q, page), "pages/search.html", viewer)

@@ -9,11 +9,12 @@ from starlette.responses import RedirectResponse, Response
 
 from app.domain.refs import HeadRef
 from app.errors import AppError, NotFound
+from app.services.reading.context import AtlasContext
 from app.services.reading.layer_ranges import InvalidQuery
-from app.services.reading.visibility import Forbidden, Viewer, seen_by
+from app.services.reading.visibility import Forbidden, Viewer
 from app.services.sheet.consensus import Settlement, conflict_message, settle, settle_page
 from app.services.sheet.files import SHEET_FORMATS, WHOLE, SheetFormat, export_annotations
-from app.services.sheet.models import AgreementPage
+from app.services.sheet.models import AgreementPage, AnnotationsPage
 from app.services.sheet.pages import agreement_page, annotations_page
 from app.services.sheet.selection import DEFAULT_COLUMNS, InvalidView, SheetView, make_view
 from app.store.annotations import Conflict
@@ -73,7 +74,7 @@ ViewDependency = Annotated[SheetView, Depends(asked_view)]
 @router.get("/{model}/agreement.json", name="agreement_json", responses=documents(AgreementPage))
 def agreement_twin(request: Request, site: SiteDependency, viewer: ViewerDependency, model: str) -> Response:
     """How far annotators agree, which types are taken for which, and the heads to settle."""
-    return run_page(site, request, model, lambda s, run: agreement_page(s, run, viewer), "", viewer)
+    return run_page(site, request, model, agreement_page, "", viewer)
 
 
 @router.get("/{model}/annotations.{file_format}", name="annotations_file", responses=FILES)
@@ -89,12 +90,11 @@ def annotations_file(
     chosen = FORMATS.get(file_format)
     if chosen is None:
         raise PageNotFound("The sheet comes as csv, xlsx, json and parquet.")
-    with site.session() as session:
-        run = site.live_run(session, model)
-        tag = page_tag(site, request, run, seen_by(session, run.slug, viewer))
+    with site.open_atlas(model, viewer) as context:
+        tag = page_tag(site, request, context)
         if holds(request, tag):
             return Response(status_code=304, headers=caching(tag))
-        made = export_annotations(session, run, viewer, chosen, view)
+        made = export_annotations(context, chosen, view)
     return download(made.data, made.file_name, chosen, caching(tag))
 
 
@@ -111,9 +111,9 @@ def show_annotations(
     # Without any columns asked for, the page shows those that fit, and files have all.
     shown = view if "columns" in request.query_params else replace(view, columns=DEFAULT_COLUMNS)
 
-    def build(session: Any, run: Any) -> Any:
+    def build(context: AtlasContext) -> AnnotationsPage:
         try:
-            return annotations_page(session, run, viewer, shown, page, imported)
+            return annotations_page(context, shown, page, imported)
         except NotFound as error:
             raise PageNotFound("The sheet has no such page.") from error
 
@@ -138,9 +138,8 @@ def _form(
     if sent and isinstance(error, Conflict):
         # Sent again, it is a change of the record that was in the way.
         message, sent = conflict_message(error), replace(sent, base_version=error.theirs.version)
-    with site.session() as session:
-        run = site.live_run(session, model)
-        page = settle_page(session, run, viewer, head, str(uuid.uuid4()), sent, message)
+    with site.open_atlas(model, viewer) as context:
+        page = settle_page(context, head, str(uuid.uuid4()), sent, message)
     return uncached_page(site, page, "pages/settle.html", error.status_code if error else 200)
 
 
@@ -162,8 +161,8 @@ def save_settling(
     ref = parse_head(head)
     form = Settlement(base, head_type, reason, roles, notes, base_version, key)
     try:
-        with site.write() as session:
-            settle(session, site.live_run(session, model), viewer, ref, form, site.now())
+        with site.change_atlas(model, viewer) as context:
+            settle(context, ref, form, site.now())
     except (Forbidden, NotFound):
         raise
     except AppError as error:

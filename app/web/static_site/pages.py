@@ -9,7 +9,6 @@ from app.domain.records import RANKINGS
 from app.domain.refs import FeatureRef
 from app.services.about import about_page
 from app.services.annotations.feature_notes import notes_panel
-from app.services.annotations.snapshot import AnnotationSnapshot
 from app.services.atlas.annotation_models import Colouring
 from app.services.atlas.models import AtlasPage
 from app.services.atlas.page import PLAIN, AtlasView, atlas_page
@@ -17,11 +16,11 @@ from app.services.experiments.figures.options import FigureOptions
 from app.services.experiments.page import experiment_page, experiments_page, figure_csv
 from app.services.features.models import FeaturePage
 from app.services.features.page import N_LISTED, feature_page, layer_page
-from app.services.heads.annotated import known_head
+from app.services.heads.annotated import annotated_head
 from app.services.heads.models import HeadPage
 from app.services.heads.page import HeadQuestion, head_page
-from app.services.reading.reading import Reading
-from app.services.reading.visibility import PUBLIC, Viewer
+from app.services.reading.context import AtlasContext
+from app.services.reading.visibility import NO_VIEWER
 from app.services.sheet.files import SHEET_FORMATS, SheetFormat, export_annotations
 from app.services.sheet.pages import annotations_page, layers_page, published_page
 from app.services.sheet.selection import DEFAULT_COLUMNS, SheetView
@@ -47,30 +46,29 @@ class BundleFile:
 
 
 class Bundle:
-    """An atlas as files. With labels: what annotators have submitted, and nothing else of annotations.
+    """An atlas as files. For PUBLIC: what annotators have submitted, and nothing else of annotations.
 
-    Without, neither what is published about the heads nor experiments that rest on roles are in it: nothing that
-    an annotator in blind mode has to wait for.
+    For NO_VIEWER, neither what is published about the heads nor experiments that rest on roles are in it: nothing
+    that an annotator in blind mode has to wait for.
     """
 
-    def __init__(self, reading: Reading, labels: bool) -> None:
-        self._reading, self._session, self._run = reading, reading.session, reading.run
-        self._model = reading.run.slug
-        self._viewer: Viewer | None = PUBLIC if labels else None
-        self._known = AnnotationSnapshot.read(reading.session, reading.run, PUBLIC) if labels else None
+    def __init__(self, context: AtlasContext) -> None:
+        self._context = context
+        self._model = context.run.slug
+        self._labels = context.viewer != NO_VIEWER
 
     def files(self) -> Iterator[BundleFile]:
         """Every file but the static ones. What costs is left to `build`."""
         yield from self._atlas()
         yield from self._heads()
-        for sae in self._run.record.saes:
+        for sae in self._context.run.record.saes:
             refs = tuple(self._stored_features(sae.layer))
             yield from self._layer(sae.layer, refs)
             yield from self._features(refs)
         yield from self._experiments()
-        if self._viewer is not None:
-            yield from self._annotations(self._viewer)
-            yield from self._summaries(self._viewer)
+        if self._labels:
+            yield from self._annotations()
+            yield from self._summaries()
         yield BundleFile("about.html", "/about", about_page, "pages/about.html")
 
     def _atlas(self) -> Iterator[BundleFile]:
@@ -87,11 +85,11 @@ class Bundle:
             yield BundleFile(f"colour-{colour}.html", address, build, template)
 
     def _atlas_page(self, score: str | None, view: AtlasView) -> AtlasPage:
-        page = atlas_page(self._reading, score, view=view, viewer=self._viewer)
+        page = atlas_page(self._context, score, view=view)
         return replace(page, jobs=())  # what is still under way is not part of it
 
     def _heads(self) -> Iterator[BundleFile]:
-        for head in self._reading.heads:
+        for head in self._context.heads:
             for rank in RANKINGS:
                 usual = rank == RANKINGS[0]
                 name = f"heads/{head.ref}.html" if usual else f"heads/{head.ref}.{rank}.html"
@@ -100,13 +98,13 @@ class Bundle:
                 yield BundleFile(name, address, partial(self._head_page, question), "pages/head.html")
 
     def _head_page(self, question: HeadQuestion) -> HeadPage:
-        if self._known is None:
-            return head_page(self._reading, question)
-        return known_head(self._reading, self._known, question)
+        return annotated_head(self._context, question) if self._labels else head_page(self._context, question)
 
     def _stored_features(self, layer: int) -> Iterator[FeatureRef]:
         last: FeatureRef | None = None
-        while records := list_features(self._session, self._run, layer, limit=_PAGE, after=last):
+        while records := list_features(
+            self._context.session, self._context.run, layer, limit=_PAGE, after=last
+        ):
             yield from (record.ref for record in records)
             last = records[-1].ref
 
@@ -115,7 +113,7 @@ class Bundle:
         for after in (None, *ends):
             name = f"layers/{layer}.html" if after is None else f"layers/{layer}.after-{after}.html"
             address = urls.layer_url(self._model, layer, after=after)
-            build = partial(layer_page, self._reading, layer, after)
+            build = partial(layer_page, self._context, layer, after)
             yield BundleFile(name, address, build, "pages/layer.html")
 
     def _features(self, refs: tuple[FeatureRef, ...]) -> Iterator[BundleFile]:
@@ -125,14 +123,12 @@ class Bundle:
             yield BundleFile(f"features/{ref}.html", address, build, "pages/feature.html")
 
     def _feature_page(self, ref: FeatureRef) -> FeaturePage:
-        page = feature_page(self._reading, ref, None)
-        if self._viewer is None:
-            return page
-        return replace(page, annotation=notes_panel(self._session, self._run, self._viewer, ref))
+        page = feature_page(self._context, ref, None)
+        return replace(page, annotation=notes_panel(self._context, ref)) if self._labels else page
 
     def _experiments(self) -> Iterator[BundleFile]:
         """Those that are done; without any there is no list of them either."""
-        page = experiments_page(self._session, self._run, self._viewer)
+        page = experiments_page(self._context)
         listed = replace(page, experiments=tuple(one for one in page.experiments if one.state == "done"))
         if listed.experiments:
             address = urls.experiments_url(self._model)
@@ -141,7 +137,7 @@ class Bundle:
             yield from self._experiment(one.id)
 
     def _experiment(self, name: str) -> Iterator[BundleFile]:
-        page = experiment_page(self._session, self._run, self._viewer, name, FigureOptions())
+        page = experiment_page(self._context, name, FigureOptions())
         address = urls.experiment_url(self._model, name)
         yield BundleFile(f"experiments/{name}.html", address, lambda: page, "pages/experiment.html")
         for figure in page.figures:
@@ -149,33 +145,33 @@ class Bundle:
             address = urls.experiment_csv_url(self._model, name, figure=figure.name)
             yield BundleFile(file_name, address, partial(figure_csv, figure))
 
-    def _annotations(self, viewer: Viewer) -> Iterator[BundleFile]:
+    def _annotations(self) -> Iterator[BundleFile]:
         """The sheet part by part, and all of it as files."""
-        n_parts = annotations_page(self._session, self._run, viewer, SHEET).n_pages
+        n_parts = annotations_page(self._context, SHEET).n_pages
         for part in range(1, n_parts + 1):
             name = "annotations.html" if part == 1 else f"annotations.part-{part}.html"
             address = urls.annotations_url(self._model, "", **view_query(SHEET, page=part))
-            build = partial(annotations_page, self._session, self._run, viewer, SHEET, part)
+            build = partial(annotations_page, self._context, SHEET, part)
             yield BundleFile(name, address, build, "pages/annotations.html")
         for form in SHEET_FORMATS:
             address = urls.annotations_url(self._model, form)
-            yield BundleFile(f"annotations.{form}", address, partial(self._sheet, viewer, form))
+            yield BundleFile(f"annotations.{form}", address, partial(self._sheet, form))
 
-    def _sheet(self, viewer: Viewer, form: SheetFormat) -> bytes:
-        return export_annotations(self._session, self._run, viewer, form).data
+    def _sheet(self, form: SheetFormat) -> bytes:
+        return export_annotations(self._context, form).data
 
-    def _summaries(self, viewer: Viewer) -> Iterator[BundleFile]:
+    def _summaries(self) -> Iterator[BundleFile]:
         """What the records add up to, and beside what is published: of one annotator, then of each."""
         pages = (
             ("layers", "pages/annotated_layers.html", urls.annotated_layers_url, layers_page),
             ("published", "pages/published.html", urls.published_url, published_page),
         )
         for name, template, address_of, page_of in pages:
-            first = page_of(self._session, self._run, viewer)
+            first = page_of(self._context)
             yield BundleFile(f"{name}.html", address_of(self._model), partial(_same, first), template)
             # By number: names of people may hold what names of files cannot.
             for number, by in enumerate(first.annotators, 1):
-                build = partial(page_of, self._session, self._run, viewer, by)
+                build = partial(page_of, self._context, by)
                 yield BundleFile(f"{name}.by-{number}.html", address_of(self._model, by=by), build, template)
 
 

@@ -5,15 +5,14 @@ import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from app.errors import AppError
 from app.paths import frontend_dir
-from app.services.reading.cache import RunCache
-from app.services.reading.reading import Reading
+from app.services.reading.context import AtlasContext
+from app.services.reading.visibility import NO_VIEWER, PUBLIC
 from app.store.atlas.reads import get_live_run
-from app.store.database.engine import read_session
+from app.store.database.engine import Engine, read_session
 from app.web.render import Renderer
 from app.web.static_site.pages import N_FEATURES, Bundle
 
@@ -36,7 +35,7 @@ class FolderInUse(AppError):
     """The folder to write to holds something already."""
 
 
-def export_site(engine: Any, slug: str, out: Path, labels: bool = True) -> int:
+def export_site(engine: Engine, slug: str, out: Path, labels: bool = True) -> int:
     """Write the atlas to a new folder and return the number of files; all of them, or none.
 
     With labels, all that annotators have submitted is in it, and never a draft; without, nothing of it.
@@ -47,7 +46,8 @@ def export_site(engine: Any, slug: str, out: Path, labels: bool = True) -> int:
     partial = out.with_name(f"{out.name}.partial-{os.getpid()}")
     try:
         with read_session(engine) as session:
-            n_files = _write(Reading(session, get_live_run(session, slug), RunCache()), partial, labels)
+            viewer = PUBLIC if labels else NO_VIEWER
+            n_files = _write(AtlasContext(session, get_live_run(session, slug), viewer), partial)
         if out.exists():
             out.rmdir()
         partial.rename(out)
@@ -56,10 +56,10 @@ def export_site(engine: Any, slug: str, out: Path, labels: bool = True) -> int:
     return n_files
 
 
-def _write(reading: Reading, folder: Path, labels: bool) -> int:
+def _write(context: AtlasContext, folder: Path) -> int:
     renderer = Renderer(frontend_dir(), on_disk=True)
-    files = tuple(Bundle(reading, labels).files())
-    links = SiteLinks(reading.run.slug, {file.address: file.name for file in files})
+    files = tuple(Bundle(context).files())
+    links = SiteLinks(context.run.slug, {file.address: file.name for file in files})
     shutil.copytree(
         frontend_dir() / "static", folder / "static", ignore=shutil.ignore_patterns("vendor", "*.md")
     )

@@ -17,8 +17,7 @@ from app.services.annotations.hints import Suggestions, suggest
 from app.services.annotations.saving import Restore
 from app.services.heads.page import HeadQuestion, head_page
 from app.services.reading import visibility
-from app.services.reading.cache import RunCache
-from app.services.reading.reading import Reading
+from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import (
     PUBLIC,
     Forbidden,
@@ -108,15 +107,15 @@ def test_d16_a_blind_annotator_sees_a_head_of_others_after_submitting_their_own(
 
 def test_d16_no_reader_shows_a_blind_annotator_what_is_hidden(team):
     team.save("ada", labelled(0, *["secret"] * 5, roles=("induction",)))
-    run, ben = team.run, team["ben"]
+    ben = team["ben"]
     atlas_id = team.read(get_atlas_id, "tiny")
-    assert team.read(roll_up, run, ben, "ada").n_submitted == 0
-    assert "secret" not in repr(team.read(roll_up, run, ben, "ada"))
-    assert team.read(agree, run, ben).annotators == ()
+    assert team.view(roll_up, ben, "ada").n_submitted == 0
+    assert "secret" not in repr(team.view(roll_up, ben, "ada"))
+    assert team.view(agree, ben).annotators == ()
     with pytest.raises(NotFound) as caught:
         team.read(visible_history, atlas_id, ben, Subject(HEAD), "ada")
     assert "secret" not in str(caught.value)
-    assert team.read(roll_up, run, team["eve"], "ada").n_submitted == 1
+    assert team.view(roll_up, team["eve"], "ada").n_submitted == 1
 
 
 def test_d16_feature_notes_of_others_are_hidden_too(team):
@@ -132,7 +131,7 @@ def test_a_revealed_hint_is_recorded_and_ends_blindness_to_it(team):
     assert team.read(hints_are_open, atlas_id, team["ada"], HEAD)
     assert not team.read(hints_are_open, atlas_id, team["ben"], HEAD)
     with write_session(team.engine) as session:
-        saving.reveal_hint(session, team.run, team["ben"], HEAD, later(1))
+        saving.reveal_hint(AtlasContext(session, team.run, team["ben"]), HEAD, later(1))
     assert team.read(hints_are_open, atlas_id, team["ben"], HEAD)
     assert not team.read(hints_are_open, atlas_id, team["ben"], HeadRef(0, 2))
     assert not team.save("ben").blind
@@ -152,16 +151,18 @@ def test_history_and_restore(team):
         team.save("ada", content, base=version, status="draft" if version == 1 else "submitted")
     with write_session(team.engine) as session:
         request = Restore(HEAD, 1, 3, str(uuid.uuid4()))
-        restored = saving.restore(session, team.run, team["ada"], request, later(9)).revision
+        restored = saving.restore(AtlasContext(session, team.run, team["ada"]), request, later(9)).revision
     assert (restored.version, restored.restored_from, restored.content) == (4, 1, contents[0])
-    kept = team.read(saving.history, team.run, team["ada"], HEAD, "ada")
+    kept = team.view(saving.history, team["ada"], HEAD, "ada")
     assert [record.content.notes for record in kept] == ["one", "three", "two", "one"]
     others = team.read(visible_history, atlas_id, team["eve"], Subject(HEAD), "ada")
     assert [record.version for record in others] == [4, 3, 1]  # not the draft
     with pytest.raises(Conflict), write_session(team.engine) as session:
-        saving.restore(session, team.run, team["ada"], replace(request, idempotency_key="k"), NOW)
+        saving.restore(
+            AtlasContext(session, team.run, team["ada"]), replace(request, idempotency_key="k"), NOW
+        )
     with pytest.raises(NotFound, match="no version 9"), write_session(team.engine) as session:
-        saving.restore(session, team.run, team["ada"], Restore(HEAD, 9, 4, "k"), NOW)
+        saving.restore(AtlasContext(session, team.run, team["ada"]), Restore(HEAD, 9, 4, "k"), NOW)
 
 
 def test_a_conflict_proposes_a_merge_that_saves(team):
@@ -189,7 +190,7 @@ def features_with(team):
 
     def make(kind, count, prefix=0, n=6):
         with read_session(team.engine) as session:
-            page = head_page(Reading(session, team.run, RunCache()), HeadQuestion(HEAD, k=n))
+            page = head_page(AtlasContext(session, team.run), HeadQuestion(HEAD, k=n))
         return [
             replace(
                 row,
@@ -277,7 +278,7 @@ def test_d16_uses_of_a_feature_are_those_that_the_viewer_may_see(team):
     team.save("root", labelled(0, "secret"), HeadRef(0, 3), status="draft")
 
     def used(name):
-        found = team.read(notes_page, team.run, PUBLIC if name is None else team[name], FEATURE).used
+        found = team.view(notes_page, PUBLIC if name is None else team[name], FEATURE).used
         return [(str(use.head), use.annotator, use.group, use.unclear, use.cited) for use in found]
 
     first = ("L0H1", "ada", "commas", False, ("it reads a comma",))

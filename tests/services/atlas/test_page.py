@@ -9,9 +9,8 @@ from app.services.atlas.annotation_models import GroupPart
 from app.services.atlas.cards import head_card
 from app.services.atlas.models import AtlasFilter
 from app.services.atlas.page import PLAIN, AtlasView, atlas_page
-from app.services.reading.cache import RunCache
+from app.services.reading.context import AtlasContext
 from app.services.reading.layer_ranges import InvalidQuery
-from app.services.reading.reading import Reading
 from app.store.database.engine import read_session
 from tests.support.annotated_atlas import labelled
 from tests.support.annotating import Team
@@ -28,8 +27,8 @@ def team(engine):
 
 def seen(team, name, wanted=None, view=PLAIN, score=None):
     with read_session(team.engine) as session:
-        reading = Reading(session, team.run, RunCache())
-        return atlas_page(reading, score, wanted or AtlasFilter(), view, team[name])
+        context = AtlasContext(session, team.run, team[name])
+        return atlas_page(context, score, wanted or AtlasFilter(), view)
 
 
 def heads(page):
@@ -85,7 +84,7 @@ def test_a_blind_annotator_sees_an_atlas_that_nobody_has_annotated(team):
 
 def card(team, name, head, by=None):
     with read_session(team.engine) as session:
-        return head_card(Reading(session, team.run, RunCache()), head, team[name], by)
+        return head_card(AtlasContext(session, team.run, team[name]), head, by)
 
 
 def test_the_card_shows_what_the_cell_does(team):

@@ -13,8 +13,7 @@ from app.domain.refs import FeatureRef, HeadRef
 from app.services.examples.through_head import SumNotKept
 from app.services.features.figures import example_figures
 from app.services.features.page import ExamplePosition, feature_page, whole_example
-from app.services.reading.cache import RunCache
-from app.services.reading.reading import Reading
+from app.services.reading.context import AtlasContext
 from app.store.atlas.reads import get_live_run
 from app.store.database.engine import read_session
 from tests.support.run_data import StoredRun, make_run, publish
@@ -28,9 +27,9 @@ def run(engine: Engine) -> StoredRun:
 
 
 @pytest.fixture
-def reading(engine: Engine, run: StoredRun) -> Iterator[Reading]:
+def context(engine: Engine, run: StoredRun) -> Iterator[AtlasContext]:
     with read_session(engine) as session:
-        yield Reading(session, get_live_run(session, run.slug), RunCache())
+        yield AtlasContext(session, get_live_run(session, run.slug))
 
 
 def stored_examples(run: StoredRun) -> Examples:
@@ -39,11 +38,11 @@ def stored_examples(run: StoredRun) -> Examples:
     return examples
 
 
-def test_every_example_shows_the_summed_sources(reading: Reading, run: StoredRun) -> None:
+def test_every_example_shows_the_summed_sources(context: AtlasContext, run: StoredRun) -> None:
     examples = stored_examples(run)
     summed = examples.summed
     assert summed is not None
-    page = feature_page(reading, REF, "all")
+    page = feature_page(context, REF, "all")
     assert (page.head, page.all_heads, page.head_promoted, page.head_suppressed) == (None, True, (), ())
     assert page.dfa_maximum == pytest.approx(np.abs(summed.dfa).max())
     for group, stored in zip(page.groups, run.features[REF].groups, strict=True):
@@ -66,11 +65,11 @@ def test_every_example_shows_the_summed_sources(reading: Reading, run: StoredRun
             assert kept == pytest.approx(example.head_contribution, abs=1e-5)
 
 
-def test_evidence_is_counted_over_the_whole_top_group(reading: Reading, run: StoredRun) -> None:
+def test_evidence_is_counted_over_the_whole_top_group(context: AtlasContext, run: StoredRun) -> None:
     record, examples = run.features[REF], stored_examples(run)
     summed = examples.summed
     assert summed is not None
-    page = feature_page(reading, REF, "all")
+    page = feature_page(context, REF, "all")
     n, promoted = page.evidence_n, set(record.promoted.token_id[record.promoted.logit > 0].tolist())
     counts = dict.fromkeys(page.evidence, 0)
     for i in range(n):
@@ -87,7 +86,7 @@ def test_evidence_is_counted_over_the_whole_top_group(reading: Reading, run: Sto
     assert n == 20
 
 
-def test_figures_and_a_whole_text_are_of_the_sum(reading: Reading, run: StoredRun) -> None:
+def test_figures_and_a_whole_text_are_of_the_sum(context: AtlasContext, run: StoredRun) -> None:
     examples = stored_examples(run)
     summed = examples.summed
     assert summed is not None
@@ -97,7 +96,7 @@ def test_figures_and_a_whole_text_are_of_the_sum(reading: Reading, run: StoredRu
         sum(min(int(length), 6) == n for length in summed.prefix_length) for n in range(7)
     )
     place = ExamplePosition(int(examples.sequence[1]), int(examples.position[1]))
-    found = whole_example(reading, REF, "all", "token", place)
+    found = whole_example(context, REF, "all", "token", place)
     assert found.head is None
     assert found.whole.example.source_position == summed.source[1, 0]
     assert len(found.whole.reads.before) == summed.source[1, 0] + 1
@@ -109,7 +108,7 @@ def test_a_run_without_the_sum_says_so_and_offers_one_head(engine: Engine) -> No
     old = replace(record, examples=replace(stored_examples(run), summed=None))
     publish(engine, replace(run, features={**run.features, REF: old}))
     with read_session(engine) as session:
-        reading = Reading(session, get_live_run(session, run.slug), RunCache())
-        assert not feature_page(reading, REF, HeadRef(0, 1)).all_heads
+        context = AtlasContext(session, get_live_run(session, run.slug))
+        assert not feature_page(context, REF, HeadRef(0, 1)).all_heads
         with pytest.raises(SumNotKept, match="choose one head, or precompute the atlas again"):
-            feature_page(reading, REF, "all")
+            feature_page(context, REF, "all")

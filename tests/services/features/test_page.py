@@ -11,8 +11,7 @@ from app.services.features.figure_models import DISTANCES
 from app.services.features.figures import example_figures
 from app.services.features.page import ExamplePosition, feature_page, whole_example
 from app.services.heads.page import HeadQuestion, head_page
-from app.services.reading.cache import RunCache
-from app.services.reading.reading import Reading
+from app.services.reading.context import AtlasContext
 from app.store.atlas.reads import get_live_run
 from app.store.database.engine import read_session
 from tests.support.run_data import StoredRun, make_run, publish
@@ -26,14 +25,14 @@ def run(engine: Engine) -> StoredRun:
 
 
 @pytest.fixture
-def reading(engine: Engine, run: StoredRun) -> Iterator[Reading]:
+def context(engine: Engine, run: StoredRun) -> Iterator[AtlasContext]:
     with read_session(engine) as session:
-        yield Reading(session, get_live_run(session, run.slug), RunCache())
+        yield AtlasContext(session, get_live_run(session, run.slug))
 
 
-def test_aligned_by_token_the_source_ends_at_the_hinge(reading: Reading, run: StoredRun) -> None:
-    by_prefix = feature_page(reading, REF, HEAD)
-    by_token = feature_page(reading, REF, HEAD, "token")
+def test_aligned_by_token_the_source_ends_at_the_hinge(context: AtlasContext, run: StoredRun) -> None:
+    by_prefix = feature_page(context, REF, HEAD)
+    by_token = feature_page(context, REF, HEAD, "token")
     n_matched = 0
     for left, right in zip(by_prefix.groups, by_token.groups, strict=True):
         for prefix, token in zip(left.pairs, right.pairs, strict=True):
@@ -51,8 +50,8 @@ def test_aligned_by_token_the_source_ends_at_the_hinge(reading: Reading, run: St
     assert n_matched > 0
 
 
-def test_rows_of_a_head_follow_the_alignment(reading: Reading) -> None:
-    page = head_page(reading, HeadQuestion(HEAD, align="token"))
+def test_rows_of_a_head_follow_the_alignment(context: AtlasContext) -> None:
+    page = head_page(context, HeadQuestion(HEAD, align="token"))
     assert page.align == "token"
     for row in page.features:
         assert row.strongest is not None
@@ -61,19 +60,19 @@ def test_rows_of_a_head_follow_the_alignment(reading: Reading) -> None:
     assert all(pair.reads.source_before for pair in page.features[0].opened.pairs)
 
 
-def test_a_whole_example_is_the_whole_sequence(reading: Reading, run: StoredRun) -> None:
+def test_a_whole_example_is_the_whole_sequence(context: AtlasContext, run: StoredRun) -> None:
     stored = run.features[REF].examples
     assert stored is not None
     for index in (0, 25):
         place = ExamplePosition(int(stored.sequence[index]), int(stored.position[index]))
-        found = whole_example(reading, REF, HEAD, "prefix", place)
-        assert feature_page(reading, REF, HEAD, whole=place).whole == found.whole
+        found = whole_example(context, REF, HEAD, "prefix", place)
+        assert feature_page(context, REF, HEAD, whole=place).whole == found.whole
         tokens = run.sequences[place.sequence].tolist()
         for strip in (found.whole.reads, found.whole.fires):
             assert [cell.token_id for cell in (*strip.before, *strip.after)] == tokens
         assert len(found.whole.fires.before) == place.position + 1
     with pytest.raises(NotFound, match="no example"):
-        whole_example(reading, REF, HEAD, "prefix", ExamplePosition(0, 0))
+        whole_example(context, REF, HEAD, "prefix", ExamplePosition(0, 0))
 
 
 def test_figures_are_counts_over_the_stored_examples(run: StoredRun) -> None:
@@ -98,17 +97,17 @@ def test_figures_are_counts_over_the_stored_examples(run: StoredRun) -> None:
         assert row == pytest.approx(examples.head_contribution[:10, head].tolist())
 
 
-def test_a_dead_feature_has_no_figures(reading: Reading) -> None:
-    page = feature_page(reading, FeatureRef(2, 80), None)
+def test_a_dead_feature_has_no_figures(context: AtlasContext) -> None:
+    page = feature_page(context, FeatureRef(2, 80), None)
     assert (page.figures.n, page.figures.contributions, page.groups) == (0, (), ())
     with pytest.raises(NotFound):
-        feature_page(reading, FeatureRef(2, 80), None, whole=ExamplePosition(1, 1))
+        feature_page(context, FeatureRef(2, 80), None, whole=ExamplePosition(1, 1))
 
 
-def test_similar_features_are_those_stored(reading: Reading, run: StoredRun) -> None:
+def test_similar_features_are_those_stored(context: AtlasContext, run: StoredRun) -> None:
     stored = run.features[REF].similar
     assert stored is not None
-    shown = feature_page(reading, REF, None).similar
+    shown = feature_page(context, REF, None).similar
     assert [other.feature.index for other in shown] == stored.feature_index.tolist()
     assert [other.cosine for other in shown] == pytest.approx(stored.cosine.tolist())
     assert all(other.promoted for other in shown)

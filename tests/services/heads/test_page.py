@@ -18,7 +18,7 @@ from app.services.examples.models import Cell
 from app.services.features.page import feature_page, layer_page
 from app.services.heads.page import HeadQuestion, feature_row, head_page
 from app.services.reading.cache import RunCache
-from app.services.reading.reading import Reading
+from app.services.reading.context import AtlasContext
 from app.store.atlas.reads import get_live_run
 from app.store.database.engine import read_session
 from tests.support.run_data import Shape, StoredRun, make_run, publish
@@ -30,14 +30,14 @@ def run(engine: Engine) -> StoredRun:
 
 
 @pytest.fixture
-def reading(engine: Engine, run: StoredRun) -> Iterator[Reading]:
+def context(engine: Engine, run: StoredRun) -> Iterator[AtlasContext]:
     with read_session(engine) as session:
-        yield Reading(session, get_live_run(session, run.slug), RunCache())
+        yield AtlasContext(session, get_live_run(session, run.slug))
 
 
-def test_what_a_row_says_is_what_was_stored(reading: Reading, run: StoredRun) -> None:
+def test_what_a_row_says_is_what_was_stored(context: AtlasContext, run: StoredRun) -> None:
     for head in (HeadRef(0, 0), HeadRef(2, 3)):
-        page = head_page(reading, HeadQuestion(head, "fve", 5))
+        page = head_page(context, HeadQuestion(head, "fve", 5))
         assert len(page.features) == 5
         for row in page.features:
             record = run.features[row.feature]
@@ -52,9 +52,11 @@ def test_what_a_row_says_is_what_was_stored(reading: Reading, run: StoredRun) ->
                 )
 
 
-def test_contributions_and_bias_add_up_over_the_pages_of_all_heads(reading: Reading, run: StoredRun) -> None:
+def test_contributions_and_bias_add_up_over_the_pages_of_all_heads(
+    context: AtlasContext, run: StoredRun
+) -> None:
     ref = FeatureRef(0, 3)
-    pages = [feature_page(reading, ref, HeadRef(0, head)) for head in range(4)]
+    pages = [feature_page(context, ref, HeadRef(0, head)) for head in range(4)]
     bias = run.features[ref].examples
     assert bias is not None
     for group in range(6):
@@ -65,8 +67,8 @@ def test_contributions_and_bias_add_up_over_the_pages_of_all_heads(reading: Read
     assert sum(part.decoder_weight_share for part in pages[0].heads) == pytest.approx(1)
 
 
-def test_places_are_by_slow_count(reading: Reading, run: StoredRun) -> None:
-    page = head_page(reading, HeadQuestion(HeadRef(1, 2)))
+def test_places_are_by_slow_count(context: AtlasContext, run: StoredRun) -> None:
+    page = head_page(context, HeadQuestion(HeadRef(1, 2)))
     assert [standing.name for standing in page.standings][:2] == ["induction", "previous_token"]
     for standing in page.standings:
         larger = [head for head in run.heads if head.scores[standing.name] > standing.value]
@@ -74,75 +76,75 @@ def test_places_are_by_slow_count(reading: Reading, run: StoredRun) -> None:
         assert len(standing.values) == 12
 
 
-def test_the_walk_over_heads_meets_each_once(reading: Reading) -> None:
+def test_the_walk_over_heads_meets_each_once(context: AtlasContext) -> None:
     met: list[HeadRef] = []
     at: HeadRef | None = HeadRef(0, 0)
     while at is not None:
-        page = head_page(reading, HeadQuestion(at, k=1))
+        page = head_page(context, HeadQuestion(at, k=1))
         assert page.previous == (met[-1] if met else None)
         met.append(at)
         at = page.next
     assert met == [HeadRef(layer, head) for layer in range(3) for head in range(4)]
 
 
-def test_the_walk_over_features_meets_each_once(reading: Reading, run: StoredRun) -> None:
+def test_the_walk_over_features_meets_each_once(context: AtlasContext, run: StoredRun) -> None:
     met: list[FeatureRef] = []
     at: FeatureRef | None = FeatureRef(2, 3)
     while at is not None:
-        page = feature_page(reading, at, None)
+        page = feature_page(context, at, None)
         met.append(at)
         at = page.next
     assert met == sorted(ref for ref in run.features if ref.layer == 2)
 
 
 def test_the_list_of_a_layer_is_paged(
-    reading: Reading, run: StoredRun, monkeypatch: pytest.MonkeyPatch
+    context: AtlasContext, run: StoredRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.services.features.page.N_LISTED", 5)
     listed: list[FeatureRef] = []
     after = None
     for _ in range(3):
-        page = layer_page(reading, 0, after)
+        page = layer_page(context, 0, after)
         listed += [item.feature for item in page.features]
         after = page.following
     assert after is None
     assert listed == sorted(ref for ref in run.features if ref.layer == 0)
 
 
-def test_what_is_not_there_is_not_found(reading: Reading) -> None:
+def test_what_is_not_there_is_not_found(context: AtlasContext) -> None:
     with pytest.raises(NotFound, match="L3H0"):
-        head_page(reading, HeadQuestion(HeadRef(3, 0)))
+        head_page(context, HeadQuestion(HeadRef(3, 0)))
     with pytest.raises(NotFound, match="L0H4"):
-        head_page(reading, HeadQuestion(HeadRef(0, 4)))
+        head_page(context, HeadQuestion(HeadRef(0, 4)))
     with pytest.raises(NotFound, match="no SAE for layer 1"):
-        feature_page(reading, FeatureRef(1, 3), None)
+        feature_page(context, FeatureRef(1, 3), None)
     with pytest.raises(NotFound, match="2304 features"):
-        feature_page(reading, FeatureRef(0, 2304), None)
+        feature_page(context, FeatureRef(0, 2304), None)
     with pytest.raises(NotFound, match="no dashboard"):
-        feature_page(reading, FeatureRef(0, 4), None)
+        feature_page(context, FeatureRef(0, 4), None)
     with pytest.raises(NotFound, match="different layers"):
-        feature_page(reading, FeatureRef(0, 3), HeadRef(2, 0))
+        feature_page(context, FeatureRef(0, 3), HeadRef(2, 0))
     with pytest.raises(NotFound, match="not among"):
-        feature_row(reading, HeadQuestion(HeadRef(0, 1), open_feature=FeatureRef(0, 4)))
+        feature_row(context, HeadQuestion(HeadRef(0, 1), open_feature=FeatureRef(0, 4)))
     with pytest.raises(NotFound, match="no such score"):
-        atlas_page(reading, "nope")
+        atlas_page(context, "nope")
 
 
-def test_only_one_row_is_open(reading: Reading, run: StoredRun) -> None:
+def test_only_one_row_is_open(context: AtlasContext, run: StoredRun) -> None:
     places = run.rankings[HeadRef(0, 1), "decoder_weight"].features
     for asked, opened in ((None, places[0].ref), (places[3].ref, places[3].ref), (FeatureRef(0, 4), None)):
-        page = head_page(reading, HeadQuestion(HeadRef(0, 1), open_feature=asked))
+        page = head_page(context, HeadQuestion(HeadRef(0, 1), open_feature=asked))
         assert [row.feature for row in page.features if row.opened] == ([opened] if opened else [])
 
 
-def test_a_row_alone_is_the_row_of_the_page(reading: Reading, run: StoredRun) -> None:
+def test_a_row_alone_is_the_row_of_the_page(context: AtlasContext, run: StoredRun) -> None:
     ref = run.rankings[HeadRef(0, 1), "fve"].features[6].ref
     question = HeadQuestion(HeadRef(0, 1), "fve", open_feature=ref, open_group=2)
-    assert feature_row(reading, question).row == head_page(reading, question).features[6]
+    assert feature_row(context, question).row == head_page(context, question).features[6]
 
 
-def test_the_atlas_holds_every_head_once(reading: Reading, run: StoredRun) -> None:
-    page = atlas_page(reading, None)
+def test_the_atlas_holds_every_head_once(context: AtlasContext, run: StoredRun) -> None:
+    page = atlas_page(context, None)
     assert page.score == "induction"
     assert [cell.head for layer in page.layers for cell in layer.heads] == [head.ref for head in run.heads]
     assert [layer.layer for layer in page.layers if layer.sae] == [0, 2]
@@ -193,13 +195,13 @@ def holds_numpy(value: Any) -> bool:
     return isinstance(value, np.ndarray | np.generic)
 
 
-def test_pages_hold_plain_numbers(reading: Reading) -> None:
+def test_pages_hold_plain_numbers(context: AtlasContext) -> None:
     for page in (
-        head_page(reading, HeadQuestion(HeadRef(0, 1))),
-        feature_page(reading, FeatureRef(0, 3), None),
-        feature_page(reading, FeatureRef(2, 80), None),
-        layer_page(reading, 2, None),
-        atlas_page(reading, None),
+        head_page(context, HeadQuestion(HeadRef(0, 1))),
+        feature_page(context, FeatureRef(0, 3), None),
+        feature_page(context, FeatureRef(2, 80), None),
+        layer_page(context, 2, None),
+        atlas_page(context, None),
     ):
         assert not holds_numpy(page)
 

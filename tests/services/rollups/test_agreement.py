@@ -118,7 +118,7 @@ def test_the_roll_up_of_an_atlas_by_hand(engine):
     team.save("ben", labelled(0, *"a" * 10), HeadRef(0, 0))
     team.save("ben", labelled(0, *"abcde" * 2), HeadRef(0, 1))
     team.save("root", labelled(0, *"a" * 10), HeadRef(0, 1), for_consensus=True)
-    found = team.read(roll_up, team.run, team["root"], "ada")
+    found = team.view(roll_up, team["root"], "ada")
     counts = {row.head_type: (row.count, row.total) for row in found.tally.rows}
     assert counts == {
         "monosemantic": (1, 3),
@@ -133,8 +133,8 @@ def test_the_roll_up_of_an_atlas_by_hand(engine):
     assert len(found.sensitivity) == 6
     by_weight = {row.k: row.tally for row in found.sensitivity if row.ranking == "decoder_weight"}
     assert by_weight[5].total + by_weight[5].n_provisional == 3
-    agreed = team.read(agree, team.run, team["root"])
+    agreed = team.view(agree, team["root"])
     assert agreed.annotators == ("ada", "ben")
     assert agreed.head_type.n_heads == 2
-    assert team.read(roll_up, team.run, team["root"], "consensus").n_submitted == 1
+    assert team.view(roll_up, team["root"], "consensus").n_submitted == 1
     assert NOW.tzinfo is not None

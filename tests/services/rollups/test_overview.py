@@ -6,7 +6,7 @@ import pytest
 
 from app.domain.annotations.records import HeadAnnotation
 from app.domain.refs import HeadRef
-from app.services.rollups.overview import GroupCount, overview
+from app.services.rollups.overview import GroupCount, summarise_atlas
 from tests.support.annotated_atlas import labelled
 from tests.support.annotating import Team
 from tests.support.run_data import Shape, make_run
@@ -23,7 +23,7 @@ def team(engine):
 
 
 def seen(team, name, by=None):
-    return team.read(overview, team.run, team[name], by)
+    return team.view(summarise_atlas, team[name], by)
 
 
 def test_the_numbers_of_one_annotator(team):

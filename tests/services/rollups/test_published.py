@@ -8,6 +8,7 @@ from app.domain.annotations.records import HeadAnnotation, Subject, check_conten
 from app.domain.records import ModelRecord
 from app.domain.refs import HeadRef
 from app.services.annotations import saving
+from app.services.reading.context import AtlasContext
 from app.services.rollups.published import compare, compare_with_published, published_for, visible_published
 from app.store.database.engine import write_session
 from tests.support.annotated_atlas import NOW
@@ -89,19 +90,19 @@ def test_d16_a_blind_annotator_sees_published_facts_of_heads_they_submitted_or_r
     run = make_run(shape=Shape(12, 12, (0,), 4))
     run = replace(run, record=replace(run.record, model=replace(run.record.model, name="gpt2")))
     team = Team(engine, run, ada={}, ben={"blind": True})
-    assert len(team.read(visible_published, team.run, team["ada"])) == len(FACTS.heads)
-    assert team.read(visible_published, team.run, team["ben"]) == {}
+    assert len(team.view(visible_published, team["ada"])) == len(FACTS.heads)
+    assert team.view(visible_published, team["ben"]) == {}
     team.save("ada", HeadAnnotation(roles=("induction",)), HeadRef(6, 9))
-    assert team.read(compare_with_published, team.run, team["ben"], "ada").heads == ()
+    assert team.view(compare_with_published, team["ben"], "ada").heads == ()
     team.save("ben", HeadAnnotation(roles=("induction",)), HeadRef(6, 9))
     with write_session(team.engine) as session:
-        saving.reveal_hint(session, team.run, team["ben"], HeadRef(5, 5), NOW)
-    assert set(team.read(visible_published, team.run, team["ben"])) == {HeadRef(6, 9), HeadRef(5, 5)}
-    found = team.read(compare_with_published, team.run, team["ben"], "ada")
+        saving.reveal_hint(AtlasContext(session, team.run, team["ben"]), HeadRef(5, 5), NOW)
+    assert set(team.view(visible_published, team["ben"])) == {HeadRef(6, 9), HeadRef(5, 5)}
+    found = team.view(compare_with_published, team["ben"], "ada")
     assert (found.n_known_recovered, found.n_published) == (1, 2)
 
 
 def test_an_atlas_of_another_model_compares_with_nothing(engine):
     team = Team(engine, ada={})
     team.save("ada", HeadAnnotation(roles=("induction",)))
-    assert team.read(compare_with_published, team.run, team["ada"], "ada").heads == ()
+    assert team.view(compare_with_published, team["ada"], "ada").heads == ()

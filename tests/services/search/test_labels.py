@@ -5,8 +5,7 @@ import itertools
 import pytest
 
 from app.domain.refs import HeadRef
-from app.services.reading.cache import RunCache
-from app.services.reading.reading import Reading
+from app.services.reading.context import AtlasContext
 from app.services.search.page import search_page
 from app.services.search.suggestions import search_suggestions, split_last
 from app.store.database.engine import read_session
@@ -29,7 +28,7 @@ def team(engine) -> Team:
 
 def ask(team: Team, name: str, query: str):
     with read_session(team.engine) as session:
-        return search_page(Reading(session, team.run, RunCache()), query, team[name])
+        return search_page(AtlasContext(session, team.run, team[name]), query)
 
 
 def heads(team: Team, name: str, query: str) -> list[HeadRef]:
@@ -38,7 +37,7 @@ def heads(team: Team, name: str, query: str) -> list[HeadRef]:
 
 def suggested(team: Team, name: str, text: str) -> list[str]:
     with read_session(team.engine) as session:
-        found = search_suggestions(Reading(session, team.run, RunCache()), text, team[name])
+        found = search_suggestions(AtlasContext(session, team.run, team[name]), text)
     return [each.query for each in found.suggestions]
 
 
@@ -129,9 +128,9 @@ def test_a_blind_viewer_finds_their_own_and_what_they_have_submitted(team: Team)
 
 def test_without_a_viewer_there_are_no_annotations(team: Team) -> None:
     with read_session(team.engine) as session:
-        reading = Reading(session, team.run, RunCache())
-        assert search_page(reading, "role:induction").heads == ()
-        assert search_suggestions(reading, "by:", None).suggestions == ()
+        context = AtlasContext(session, team.run)
+        assert search_page(context, "role:induction").heads == ()
+        assert search_suggestions(context, "by:").suggestions == ()
 
 
 @pytest.mark.parametrize(

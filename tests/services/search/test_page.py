@@ -8,8 +8,7 @@ from sqlalchemy import Engine, event, text
 
 from app.domain.records import FeatureRecord, TokenLogits
 from app.domain.refs import FeatureRef, HeadRef
-from app.services.reading.cache import RunCache
-from app.services.reading.reading import Reading
+from app.services.reading.context import AtlasContext
 from app.services.search import page as search_pages
 from app.services.search.models import FeatureHit
 from app.services.search.page import bare_reference, search_page
@@ -26,10 +25,10 @@ def run(engine: Engine) -> StoredRun:
 
 
 @pytest.fixture
-def reading(engine: Engine, run: StoredRun, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reading]:
+def context(engine: Engine, run: StoredRun, monkeypatch: pytest.MonkeyPatch) -> Iterator[AtlasContext]:
     monkeypatch.setattr(search_pages, "N_HITS", 100)
     with read_session(engine) as session:
-        yield Reading(session, get_live_run(session, run.slug), RunCache())
+        yield AtlasContext(session, get_live_run(session, run.slug))
 
 
 def token_text(run: StoredRun, token: int) -> str:
@@ -56,19 +55,19 @@ def window_words(run: StoredRun, feature: FeatureRecord) -> list[str]:
     return sorted(counts, key=lambda word: -counts[word])
 
 
-def found(reading: Reading, query: str) -> list[FeatureRef]:
-    page = search_page(reading, query)
+def found(context: AtlasContext, query: str) -> list[FeatureRef]:
+    page = search_page(context, query)
     assert page.features or page.problem
     return [hit.feature for hit in page.features]
 
 
 @pytest.mark.parametrize("side", ["promotes", "suppresses"])
-def test_features_by_token(reading: Reading, run: StoredRun, side: str) -> None:
+def test_features_by_token(context: AtlasContext, run: StoredRun, side: str) -> None:
     for query, wanted in (
         (f'{side}:" of"', {i for i in range(len(run.vocabulary)) if token_text(run, i) == " of"}),
         (f"{side}:OF", {i for i in range(len(run.vocabulary)) if token_text(run, i).strip().lower() == "of"}),
     ):
-        page = search_page(reading, query)
+        page = search_page(context, query)
         logits = {
             ref: value
             for ref, record in run.features.items()
@@ -80,23 +79,23 @@ def test_features_by_token(reading: Reading, run: StoredRun, side: str) -> None:
         assert page.found_by == "logit"
 
 
-def test_features_by_word_and_by_words(reading: Reading, run: StoredRun) -> None:
+def test_features_by_word_and_by_words(context: AtlasContext, run: StoredRun) -> None:
     words = {ref: window_words(run, feature) for ref, feature in run.features.items()}
     # Only the most frequent words of a feature are kept; these are surely among them.
     sure = {ref: listed[:10] for ref, listed in words.items()}
     ref = next(ref for ref, listed in sure.items() if listed)
     first, second = sure[ref][:2]
-    hits = found(reading, first)
+    hits = found(context, first)
     assert ref in hits
     assert all(first in words[hit] for hit in hits)
-    both = found(reading, f"{first} text:{second.upper()}")
+    both = found(context, f"{first} text:{second.upper()}")
     assert ref in both
     assert set(both) <= set(hits)
     assert all(second in words[hit] for hit in both)
 
 
-def test_features_by_evidence(reading: Reading, run: StoredRun) -> None:
-    page = search_page(reading, "evidence:induction>=0.8")
+def test_features_by_evidence(context: AtlasContext, run: StoredRun) -> None:
+    page = search_page(context, "evidence:induction>=0.8")
     shares: dict[FeatureRef, float] = {}
     for ref, record in run.features.items():
         for head in range(4):
@@ -107,82 +106,82 @@ def test_features_by_evidence(reading: Reading, run: StoredRun) -> None:
     assert {hit.feature: hit.found_by for hit in page.features} == pytest.approx(shares)
     for hit in page.features:
         assert hit.decoder_weight_share >= 0.25
-    above = search_page(reading, "evidence:induction>0.8").features
+    above = search_page(context, "evidence:induction>0.8").features
     assert {hit.feature for hit in above} == {ref for ref, share in shares.items() if share > 0.8}
 
 
-def test_terms_add_up(reading: Reading) -> None:
-    token, evidence = found(reading, "promotes:of"), found(reading, "evidence:copying>0.3")
-    assert set(found(reading, "promotes:of evidence:copying>0.3")) == set(token) & set(evidence)
-    assert set(found(reading, "evidence:copying>0.3 evidence:bos>0.3")) == set(evidence) & set(
-        found(reading, "evidence:bos>0.3")
+def test_terms_add_up(context: AtlasContext) -> None:
+    token, evidence = found(context, "promotes:of"), found(context, "evidence:copying>0.3")
+    assert set(found(context, "promotes:of evidence:copying>0.3")) == set(token) & set(evidence)
+    assert set(found(context, "evidence:copying>0.3 evidence:bos>0.3")) == set(evidence) & set(
+        found(context, "evidence:bos>0.3")
     )
-    assert {ref.layer for ref in found(reading, "evidence:copying>0.1 layer:2")} == {2}
+    assert {ref.layer for ref in found(context, "evidence:copying>0.1 layer:2")} == {2}
 
 
-def test_features_of_heads_by_score(reading: Reading, run: StoredRun) -> None:
+def test_features_of_heads_by_score(context: AtlasContext, run: StoredRun) -> None:
     good = {head.ref for head in run.heads if head.scores["induction"] > 0.1}
-    page = search_page(reading, "score:induction>0.1 evidence:copying>0.1")
+    page = search_page(context, "score:induction>0.1 evidence:copying>0.1")
     assert page.features
     assert {hit.head for hit in page.features} <= good
-    named = search_page(reading, "L0H1 evidence:copying>0.1")
+    named = search_page(context, "L0H1 evidence:copying>0.1")
     assert {hit.head for hit in named.features} == {HeadRef(0, 1)}
 
 
-def test_heads_by_score_and_layer(reading: Reading, run: StoredRun) -> None:
-    page = search_page(reading, "score:induction>0.05 layer:0-1")
+def test_heads_by_score_and_layer(context: AtlasContext, run: StoredRun) -> None:
+    page = search_page(context, "score:induction>0.05 layer:0-1")
     scores = {
         head.ref: head.scores["induction"]
         for head in run.heads
         if head.scores["induction"] > 0.05 and head.ref.layer < 2
     }
     assert [head.head for head in page.heads] == sorted(scores, key=lambda ref: (-scores[ref], ref))
-    low = search_page(reading, "score:induction<0.05").heads
+    low = search_page(context, "score:induction<0.05").heads
     assert [head.scores["induction"] for head in low] == sorted(head.scores["induction"] for head in low)
-    assert [head.head for head in search_page(reading, "layer:1").heads] == [HeadRef(1, i) for i in range(4)]
+    assert [head.head for head in search_page(context, "layer:1").heads] == [HeadRef(1, i) for i in range(4)]
 
 
-def test_references_lead_to_their_pages(reading: Reading) -> None:
-    assert bare_reference(reading, " 0.1 ") == HeadRef(0, 1)
-    assert bare_reference(reading, "L0F3") == FeatureRef(0, 3)
+def test_references_lead_to_their_pages(context: AtlasContext) -> None:
+    assert bare_reference(context, " 0.1 ") == HeadRef(0, 1)
+    assert bare_reference(context, "L0F3") == FeatureRef(0, 3)
     for query in ("", "L9H9", "L0F4", "L0H1 L0H2", "L0H1 word", "layer:1 L0H1", 'promotes:"'):
-        assert bare_reference(reading, query) is None
-    assert search_page(reading, "L0F4").problem == "L0F4 is not among the stored features of this atlas."
-    assert "L9H9 is not one of the model's 3 x 4 heads" in str(search_page(reading, "L9H9").problem)
+        assert bare_reference(context, query) is None
+    assert search_page(context, "L0F4").problem == "L0F4 is not among the stored features of this atlas."
+    assert "L9H9 is not one of the model's 3 x 4 heads" in str(search_page(context, "L9H9").problem)
 
 
-def test_nothing_found_says_so_and_what_to_try(reading: Reading, run: StoredRun) -> None:
+def test_nothing_found_says_so_and_what_to_try(context: AtlasContext, run: StoredRun) -> None:
     word = next(
         word for feature in run.features.values() for word in window_words(run, feature) if len(word) > 4
     )
-    page = search_page(reading, f"{word[:4]}qqq")
+    page = search_page(context, f"{word[:4]}qqq")
     assert page.problem == "No feature fulfils this."
     tried = [suggestion.query for suggestion in page.suggestions]
     assert tried
-    assert all(query.startswith(word[:4]) and found(reading, query) for query in tried)
-    assert search_page(reading, "inducti").suggestions[0].query == "evidence:induction"
-    token = search_page(reading, 'promotes:"Of"')
+    assert all(query.startswith(word[:4]) and found(context, query) for query in tried)
+    assert search_page(context, "inducti").suggestions[0].query == "evidence:induction"
+    token = search_page(context, 'promotes:"Of"')
     assert token.problem == "“Of” is not one token of the model."
     assert token.suggestions[0].query == "promotes:Of"
-    assert found(reading, "promotes:Of")
-    assert [s.query for s in search_page(reading, "promotes:th").suggestions][:2] == [
+    assert found(context, "promotes:Of")
+    assert [s.query for s in search_page(context, "promotes:th").suggestions][:2] == [
         "promotes:than",
         "promotes:that",
     ]
-    assert search_page(reading, "layer:77").problem == "The model has layers 0 to 2."
+    assert search_page(context, "layer:77").problem == "The model has layers 0 to 2."
 
 
 @pytest.mark.parametrize("query", ["evidence:copying>0.1", "promotes:of", "the"])
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_pages_of_a_long_list_join_to_the_whole(
-    reading: Reading, monkeypatch: pytest.MonkeyPatch, query: str, size: int
+    context: AtlasContext, monkeypatch: pytest.MonkeyPatch, query: str, size: int
 ) -> None:
-    whole = search_page(reading, query)
+    whole = search_page(context, query)
     assert not whole.more
     assert (whole.page, whole.first, whole.next_page) == (1, 1, None)
     monkeypatch.setattr(search_pages, "N_HITS", size)
     joined: list[FeatureHit] = []
-    page = search_page(reading, query)
+    page = search_page(context, query)
     while True:
         assert page.first == len(joined) + 1
         assert len(page.features) == size or not page.more
@@ -190,10 +189,10 @@ def test_pages_of_a_long_list_join_to_the_whole(
         if page.next_page is None:
             break
         assert page.next_page == page.page + 1
-        page = search_page(reading, query, page=page.next_page)
+        page = search_page(context, query, page=page.next_page)
     assert tuple(joined) == whole.features
     assert not page.more
-    beyond = search_page(reading, query, page=page.page + 1)
+    beyond = search_page(context, query, page=page.page + 1)
     assert beyond.features == ()
     assert (
         beyond.problem == f"These are {len(whole.features)} features; there is no part {beyond.page} of them."
@@ -201,17 +200,17 @@ def test_pages_of_a_long_list_join_to_the_whole(
 
 
 def test_the_last_page_that_can_be_asked_for_says_that_there_are_more(
-    reading: Reading, monkeypatch: pytest.MonkeyPatch
+    context: AtlasContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search_pages, "N_HITS", 2)
     monkeypatch.setattr(search_pages, "MAX_PAGES", 2)
-    assert search_page(reading, "evidence:copying>0.1").next_page == 2
-    last = search_page(reading, "evidence:copying>0.1", page=2)
+    assert search_page(context, "evidence:copying>0.1").next_page == 2
+    last = search_page(context, "evidence:copying>0.1", page=2)
     assert last.more
     assert last.next_page is None
 
 
-def test_a_dead_feature_is_found_by_its_weights(reading: Reading, run: StoredRun) -> None:
+def test_a_dead_feature_is_found_by_its_weights(context: AtlasContext, run: StoredRun) -> None:
     dead = next(ref for ref, record in run.features.items() if record.examples is None)
     token = int(run.features[dead].promoted.token_id[0])
     shown = (
@@ -222,7 +221,7 @@ def test_a_dead_feature_is_found_by_its_weights(reading: Reading, run: StoredRun
         .replace("\t", "\\t")
     )
     if "\ufffd" not in shown:
-        assert dead in found(reading, f'promotes:"{shown}"')
+        assert dead in found(context, f'promotes:"{shown}"')
 
 
 def test_search_looks_at_indexes_only(make_sqlite_store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,9 +232,9 @@ def test_search_looks_at_indexes_only(make_sqlite_store, monkeypatch: pytest.Mon
     seen: list[tuple[str, object]] = []
     event.listen(engine, "before_cursor_execute", lambda *call: seen.append((call[2], call[3])))
     with read_session(engine) as session:
-        reading = Reading(session, get_live_run(session, "tiny"), RunCache())
-        search_page(reading, "promotes:of the evidence:copying>0.1 evidence:bos layer:0 score:entropy>0")
-        search_page(reading, "theqq")
+        context = AtlasContext(session, get_live_run(session, "tiny"))
+        search_page(context, "promotes:of the evidence:copying>0.1 evidence:bos layer:0 score:entropy>0")
+        search_page(context, "theqq")
     queries = [(sql, given) for sql, given in seen if re.search("feature_(tokens|words|evidence)", sql)]
     assert len(queries) >= 2
     with engine.connect() as connection:
@@ -256,9 +255,9 @@ def test_postgres_reads_the_indexes_in_their_order(make_postgres_store) -> None:
     seen: list[tuple[str, object]] = []
     event.listen(engine, "before_cursor_execute", lambda *call: seen.append((call[2], call[3])))
     with read_session(engine) as session:
-        reading = Reading(session, get_live_run(session, "tiny"), RunCache())
+        context = AtlasContext(session, get_live_run(session, "tiny"))
         for query in ('promotes:" of"', "the", "evidence:copying>0.1", "the evidence:bos layer:0"):
-            search_page(reading, query)
+            search_page(context, query)
     queries = [(sql, given) for sql, given in seen if re.search("FROM feature_(tokens|words|evidence)", sql)]
     assert len(queries) >= 4
     with engine.connect() as connection:

@@ -16,6 +16,7 @@ from app.domain.annotations.records import Against, FeatureNote, HeadAnnotation,
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import AppError
 from app.services.reading.cells import escape_cell, unescape_cell
+from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import visible_records
 from app.services.sheet import xlsx as spreadsheet_xlsx
 from app.services.sheet.csv_json_parquet import InvalidSheet, read_csv, write_csv
@@ -161,16 +162,19 @@ def team(engine):
 
 
 def exported(team, file_format, name="root"):
-    return team.read(export_annotations, team.run, team[name], file_format).data
+    return team.view(export_annotations, team[name], file_format).data
 
 
 def imported(team, file_format, data, name="root", mapping=None, now=NOW):
     heads, feature_notes = read_sheet(data, file_format)
     with write_session(team.engine) as session:
         plan = plan_import(
-            session, team.run, team[name], rename_columns(heads, mapping or {}), feature_notes, now
+            AtlasContext(session, team.run, team[name]),
+            rename_columns(heads, mapping or {}),
+            feature_notes,
+            now,
         )
-        return plan, apply_import(session, plan, team.run, now)
+        return plan, apply_import(AtlasContext(session, team.run), plan, now)
 
 
 @pytest.mark.parametrize("file_format", SHEET_FORMATS)
@@ -395,7 +399,7 @@ def test_g15_json_is_strict(team):
 
 
 def test_g16_the_file_name_is_the_slug(team):
-    assert team.read(export_annotations, team.run, team["ada"], "csv").file_name == "tiny-annotations.csv"
+    assert team.view(export_annotations, team["ada"], "csv").file_name == "tiny-annotations.csv"
 
 
 def test_g05_a_lone_surrogate_is_refused_and_never_reaches_a_workbook(team):

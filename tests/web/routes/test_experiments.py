@@ -23,6 +23,7 @@ from app.domain.refs import HeadRef
 from app.errors import InvalidStore
 from app.services.experiments.page import ablation_command
 from app.services.heads.experiments import experiments_of
+from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import Viewer
 from app.store import experiments
 from app.store.atlas.reads import get_live_run
@@ -196,10 +197,9 @@ def test_unchanged_pages_are_not_sent_again(site: TestClient, ids: dict[str, str
 def test_what_experiments_found_of_a_head(stored: tuple[str, dict[str, str]]) -> None:
     engine = open_store(stored[0])
     with read_session(engine) as session:
-        run = served(stored[0]).state.site.live_run(session, "tiny")
-        viewer = Viewer(1, "ada", "annotator")
-        found = {one.name: one for one in experiments_of(session, run, HeadRef(1, 0), viewer)}
-        nothing = experiments_of(session, run, HeadRef(2, 3), viewer)
+        context = AtlasContext(session, get_live_run(session, "tiny"), Viewer(1, "ada", "annotator"))
+        found = {one.name: one for one in experiments_of(context, HeadRef(1, 0))}
+        nothing = experiments_of(context, HeadRef(2, 3))
     engine.dispose()
     assert set(found) == {
         "long-prefix-induction", "head-ablation", "known-heads", "universality", "polysemanticity",

@@ -14,6 +14,7 @@ from bs4 import BeautifulSoup
 
 from app.domain.annotations.records import HeadAnnotation
 from app.domain.refs import HeadRef
+from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import Viewer
 from app.services.sheet.csv_json_parquet import read_csv
 from app.services.sheet.files import SHEET_FORMATS, export_annotations
@@ -170,7 +171,7 @@ def export(store, file_format, name="root"):
     engine = open_store(store)
     with read_session(engine) as session:
         return export_annotations(
-            session, get_live_run(session, "tiny"), Viewer(0, "", "admin"), file_format
+            AtlasContext(session, get_live_run(session, "tiny"), Viewer(0, "", "admin")), file_format
         ).data
 
 

@@ -14,6 +14,7 @@ import uvicorn
 from app.domain.annotations.records import HeadAnnotation
 from app.domain.refs import HeadRef
 from app.services.annotations.saving import Save, save
+from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import Viewer
 from app.store.annotators import ensure_annotator
 from app.store.atlas.reads import get_live_run
@@ -32,7 +33,7 @@ def write_round(engine, number):
         for head in HEADS:
             content = HeadAnnotation(notes=f"round {number}")
             request = Save(head, content, number, str(uuid.uuid4()), "submitted")
-            save(session, run, viewer, request, NOW)
+            save(AtlasContext(session, run, viewer), request, NOW)
 
 
 def test_g13_a_file_is_of_one_moment_while_others_save(client, store):
@@ -98,7 +99,11 @@ def test_g14_clients_that_go_away_cost_nothing(address, store, caplog):
         viewer = Viewer.of(ensure_annotator(session, "ada", NOW, "annotator"))
         for layer, head in itertools.product(range(3), range(4)):
             content = HeadAnnotation(notes="x" * 60_000)
-            save(session, run, viewer, Save(HeadRef(layer, head), content, 0, str(uuid.uuid4())), NOW)
+            save(
+                AtlasContext(session, run, viewer),
+                Save(HeadRef(layer, head), content, 0, str(uuid.uuid4())),
+                NOW,
+            )
     engine.dispose()
     n_threads = threading.active_count()
     for file_format in ("csv", "json", "xlsx", "parquet") * 5:

@@ -16,6 +16,7 @@ from app.domain.records import JobProgress
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
 from app.services.annotations.saving import Save, save
+from app.services.reading.context import AtlasContext
 from app.store.atlas.progress import report_progress
 from app.store.atlas.reads import get_live_run
 from app.store.database.engine import open_store, write_session
@@ -63,7 +64,7 @@ def annotate(engine: Engine, run: StoredRun) -> None:
     with write_session(engine) as session:
         agreed = labelled(0, *["as agreed"] * 10)
         made = Save(HeadRef(0, 1), agreed, 0, str(uuid.uuid4()), "submitted", for_consensus=True)
-        save(session, get_live_run(session, "tiny"), team["boss"], made, NOW)
+        save(AtlasContext(session, get_live_run(session, "tiny"), team["boss"]), made, NOW)
         report_progress(session, JobProgress("ab" * 32, "shards", 3, 12, "shards", 0.5, NOW))
     for head, status in enumerate(("draft", "unsure", "skipped")):
         hidden = labelled(2, *[f"{SECRET} {status}"] * 10, notes=SECRET)

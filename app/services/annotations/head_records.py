@@ -1,0 +1,133 @@
+"""The records of one head that a viewer may see, and what follows from them for its form."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from app.domain.annotations.edits import redo_target, undo_target
+from app.domain.annotations.novelty import novel_groups
+from app.domain.annotations.records import FeatureLabel, HeadAnnotation, Revision, Subject
+from app.domain.annotations.roles import normalised
+from app.domain.annotations.type_changes import changes_in_words, counts_in_words
+from app.domain.refs import FeatureRef, HeadRef
+from app.services.annotations.models import AnnotationRecord, HeadRecordsPage, RecordState
+from app.services.annotations.record_words import record_view, saved_at
+from app.services.reading.context import AtlasContext
+from app.services.reading.visibility import is_open
+from app.store import annotations as store
+from app.store.annotators import CONSENSUS, PUBLISHED
+from app.store.atlas.reads import get_ranking
+
+
+def records_of(context: AtlasContext, head: HeadRef) -> list[Revision]:
+    """Everyone's records of the head, as far as the viewer may see them."""
+    return [record for record in context.records if record.subject.ref == head]
+
+
+def own_record(context: AtlasContext, head: HeadRef) -> Revision | None:
+    """The viewer's record of the head; None while there is none."""
+    viewer = context.viewer
+    return next((record for record in records_of(context, head) if record.annotator == viewer.name), None)
+
+
+def own_heads(context: AtlasContext) -> dict[HeadRef, Revision]:
+    """The viewer's records by head."""
+    return {
+        record.subject.ref: record
+        for record in context.records
+        if record.annotator == context.viewer.name and isinstance(record.subject.ref, HeadRef)
+    }
+
+
+def group_names(context: AtlasContext) -> list[str]:
+    """Names of groups by how many heads have them, the viewer's own first; equals by name."""
+    names: dict[str, str] = {}
+    own: Counter[str] = Counter()
+    of_anyone: Counter[str] = Counter()
+    for record in context.records:
+        if isinstance(record.content, HeadAnnotation):
+            for group in record.content.groups:
+                key = normalised(group.name)
+                names.setdefault(key, group.name)
+                of_anyone[key] += 1
+                own[key] += record.annotator == context.viewer.name
+    return [names[key] for key in sorted(names, key=lambda key: (-own[key], -of_anyone[key], key))]
+
+
+def novel_group_names(context: AtlasContext, head: HeadRef, content: HeadAnnotation) -> tuple[str, ...]:
+    """Groups of the content that no earlier head of the viewer's has."""
+    earlier = {ref: _used(record.head) for ref, record in own_heads(context).items() if ref < head}
+    return novel_groups({**earlier, head: _used(content)}).get(head, ())
+
+
+def _used(content: HeadAnnotation) -> list[str]:
+    return [name for name, _ in content.computed.groups]
+
+
+def next_head(context: AtlasContext, after: HeadRef | None) -> HeadRef | None:
+    """The next head without a settled record, round the model's layers that have an SAE. None: all are done."""
+    model = context.run.record.model
+    layers = sorted(sae.layer for sae in context.run.record.saes)
+    heads = [HeadRef(layer, head) for layer in layers for head in range(model.n_heads)]
+    settled = {ref for ref, record in own_heads(context).items() if record.status != "draft"}
+    start = sum(head <= after for head in heads) if after is not None else 0
+    left = [head for head in (*heads[start:], *heads[:start]) if head not in settled and head != after]
+    return left[0] if left else None
+
+
+def counted_features(context: AtlasContext, head: HeadRef, content: HeadAnnotation) -> tuple[FeatureRef, ...]:
+    """The features that the head's type is taken over, strongest first."""
+    if all(sae.layer != head.layer for sae in context.run.record.saes):
+        return ()
+    ranking = get_ranking(context.session, context.run, head, content.ranking, content.k)
+    return tuple(place.ref for place in ranking.features)
+
+
+def with_labels(content: HeadAnnotation, counted: Sequence[FeatureRef]) -> HeadAnnotation:
+    """The labels in the order that the type is taken in: the counted features, then whatever else has a label."""
+    given = {label.feature: label for label in content.labels}
+    top = [given.pop(feature, None) or FeatureLabel(feature) for feature in counted]
+    rest = [label for label in given.values() if label.group is not None or label.unclear]
+    return replace(content, labels=(*top, *rest))
+
+
+def others_of(context: AtlasContext, head: HeadRef) -> tuple[AnnotationRecord, ...]:
+    names = (context.viewer.name, PUBLISHED)
+    records = [record for record in records_of(context, head) if record.annotator not in names]
+    return tuple(
+        record_view(r) for r in sorted(records, key=lambda r: (r.annotator != CONSENSUS, r.annotator))
+    )
+
+
+def record_state(context: AtlasContext, head: HeadRef, content: HeadAnnotation | None = None) -> RecordState:
+    """Of the stored record, or of other content in its place."""
+    record = own_record(context, head)
+    said = content or (record.head if record else HeadAnnotation())
+    versions = store.versions(context.session, context.atlas_id, Subject(head), context.viewer.annotator_id)
+    computed = said.computed
+    return RecordState(
+        saved_at=saved_at(record) if record else None,
+        computed=computed.head_type,
+        counts=counts_in_words(computed),
+        changes=changes_in_words([label.label for label in said.labels], said.k),
+        n_grouped=computed.n_features - computed.n_unlabelled,
+        n_counted=computed.n_features,
+        novel=novel_group_names(context, head, said),
+        can_undo=undo_target(versions) is not None,
+        can_redo=redo_target(versions) is not None,
+        following=next_head(context, head),
+    )
+
+
+def head_records(context: AtlasContext, head: HeadRef) -> HeadRecordsPage:
+    """The viewer's record of a head and what they may see of others'."""
+    record = own_record(context, head)
+    return HeadRecordsPage(
+        model=context.run.slug,
+        head=head,
+        annotator=context.viewer.name,
+        record=record_view(record) if record else None,
+        others=others_of(context, head),
+        others_open=is_open(context.session, context.atlas_id, context.viewer, Subject(head)),
+        novel=novel_group_names(context, head, record.head) if record else (),
+    )

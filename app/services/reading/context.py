@@ -1,0 +1,69 @@
+"""The context of a request: one live run as one viewer may see it, and lookups that every page needs."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.annotations.records import Revision
+from app.domain.records import HeadRecord, SaeRecord
+from app.domain.refs import HeadRef
+from app.domain.tokens import Vocabulary
+from app.errors import NotFound
+from app.services.reading.cache import RunCache
+from app.services.reading.token_index import TokenIndex
+from app.services.reading.visibility import NO_VIEWER, Viewer, visible_records
+from app.store.annotations import get_atlas_id
+from app.store.atlas.reads import LiveRun
+from app.store.database.engine import Session
+
+
+@dataclass(frozen=True)
+class AtlasContext:
+    """One atlas as one viewer works with it: a session, the live run, what is cached of it, and its annotations.
+
+    viewer: NO_VIEWER for pages that are the same for everyone.
+    """
+
+    session: Session
+    run: LiveRun
+    viewer: Viewer = NO_VIEWER
+    cache: RunCache = field(default_factory=RunCache)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self.cache.vocabulary(self.session, self.run)
+
+    @property
+    def token_index(self) -> TokenIndex:
+        return self.cache.token_index(self.session, self.run)
+
+    @property
+    def normalised_ids(self) -> NDArray[np.int64]:
+        return self.cache.normalised_ids(self.session, self.run)
+
+    @property
+    def heads(self) -> tuple[HeadRecord, ...]:
+        return self.cache.heads(self.session, self.run)
+
+    @cached_property
+    def atlas_id(self) -> int:
+        """The key of the atlas in the store. Raises NotFound."""
+        return get_atlas_id(self.session, self.run.slug)
+
+    @cached_property
+    def records(self) -> tuple[Revision, ...]:
+        """Every current annotation that the viewer may see. Read once: what is saved later is not among them."""
+        return tuple(visible_records(self.session, self.atlas_id, self.viewer))
+
+
+def sae_of(run: LiveRun, layer: int) -> SaeRecord | None:
+    return next((sae for sae in run.record.saes if sae.layer == layer), None)
+
+
+def check_head(run: LiveRun, head: HeadRef) -> None:
+    """Raises NotFound for a head that the model does not have."""
+    model = run.record.model
+    if head.layer >= model.n_layers or head.head >= model.n_heads:
+        raise NotFound(f"{head} is not one of the model's {model.n_layers} x {model.n_heads} heads")
