@@ -7,6 +7,15 @@ class AppError(Exception):
     status_code = 400
     exit_code = 2
 
+    @property
+    def sentence(self) -> str:
+        """The message with a capital and a full stop. Names and paths keep their case, also at the beginning."""
+        message = str(self)
+        first = message.partition(" ")[0]
+        return (
+            f"{first.capitalize() if first.isalpha() and first.islower() else first}{message[len(first) :]}."
+        )
+
 
 class NotFound(AppError):
     """The thing that was asked for does not exist."""

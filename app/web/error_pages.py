@@ -64,7 +64,7 @@ def on_app_error(request: Request, error: Exception) -> Response:
     """Our own errors carry a sentence. One for a missing thing may quote the address, which is not echoed."""
     if isinstance(error, InvalidStore):
         logger.error("store unusable", extra={"detail": str(error)})
-        return error_response(request, 503, f"{error}.".capitalize(), {"Retry-After": "5"})
+        return error_response(request, 503, error.sentence, {"Retry-After": "5"})
     status = error.status_code if isinstance(error, AppError) else 500
     if status == 404 and not isinstance(error, PageNotFound | SumNotKept):
         return error_response(request, 404, MESSAGES[404])

@@ -54,7 +54,7 @@ def log_in(
         found = _check_password(site, name, password)
     except (TooManyLogins, accounts.WrongLogin) as error:
         wait = {"Retry-After": str(error.wait_s)} if isinstance(error, TooManyLogins) else {}
-        page = LoginPage(inside(next_page), name, f"{error}.".capitalize())
+        page = LoginPage(inside(next_page), name, error.sentence)
         return uncached_page(site, page, "pages/login.html", error.status_code, wait)
     site.logins.forget(name, address)
     response = _leave(next_page)
@@ -91,7 +91,7 @@ def change_password(
         site.logins.try_once(viewer.name, address)
         changed = _change(site, viewer.name, password, new)
     except AppError as error:
-        page = AccountPage(viewer.name, viewer.role, viewer.blind, f"{error}.".capitalize())
+        page = AccountPage(viewer.name, viewer.role, viewer.blind, error.sentence)
         status = 403 if isinstance(error, accounts.WrongLogin) else error.status_code
         return uncached_page(site, page, "pages/account.html", status)
     site.logins.forget(viewer.name, address)
