@@ -24,7 +24,7 @@ from app.store.database.engine import open_store, read_session
 from app.store.migrate import upgrade
 from app.web.factory import create_app
 
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = "/usr/bin/chromium-headless-shell"
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",

@@ -67,7 +67,7 @@ def bundle(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, run:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     if not Path(CHROMIUM).exists():
-        pytest.fail("these tests need Chromium: apt-get install chromium")
+        pytest.fail("these tests need Chromium: apt-get install chromium-headless-shell")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page
 from app.settings import Settings
 from app.web.factory import create_app
 
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = "/usr/bin/chromium-headless-shell"
 
 
 FLAGS = [
