@@ -50,7 +50,9 @@ def demo_plan(folders: DemoFolders, threads: int | None = None) -> RunPlan:
     source = open_text_source(PYTHON_DOCS)
     saes = [_sae_plan(path) for path in sae_folders()]
     request = _request(folders, (), threads)
-    return make_plan(request, saes, EMBEDDED, embedded_checksum()[:16], (source.name, source.identity()))
+    return make_plan(
+        request, saes, EMBEDDED, embedded_checksum()[:16], corpus=source.name, identity=source.identity()
+    )
 
 
 def holds_another_run(folders: DemoFolders, plan: RunPlan) -> bool:

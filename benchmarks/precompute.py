@@ -23,10 +23,10 @@ import torch
 
 from app.adapters.sae_sources import LocalSae
 from app.demo import DemoFolders, demo_request
-from app.precompute.job import RunOptions, peak_memory_bytes, run_job
+from app.precompute.job import peak_memory_bytes, run_job
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.prepare import prepare
-from app.precompute.request import JobRequest
+from app.precompute.request import JobRequest, RunOptions
 from app.precompute.shard import corpus_batches
 from app.settings import Settings
 
@@ -59,7 +59,13 @@ def make_request(options: argparse.Namespace, folder: Path) -> JobRequest:
     folders = DemoFolders(folder / "work", Settings().cache_dir)
     if options.sae_path:
         saes = tuple(LocalSae(path) for path in options.sae_path)
-        request = JobRequest("smollm2-135m", saes, "python-docs", folders.work_dir, folders.cache_dir)
+        request = JobRequest(
+            model="smollm2-135m",
+            saes=saes,
+            dataset="python-docs",
+            work_dir=folders.work_dir,
+            cache_dir=folders.cache_dir,
+        )
     else:
         request = demo_request(folders)
     return replace(request, n_prompts=options.n_sequences, threads=options.threads)

@@ -2,12 +2,12 @@
 
 import gc
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from app.commands.option_groups import with_options
 from app.commands.options import (
-    Dataset,
     Model,
     Port,
     SaeIds,
@@ -20,6 +20,11 @@ from app.commands.options import (
 )
 from app.commands.store_access import open_migrated, run_server, settings_of
 from app.errors import AppError
+from app.precompute.plan import NO_SAE, RowOptions
+from app.precompute.request import ExecutorOptions, JobRequest, RunOptions
+
+if TYPE_CHECKING:
+    from app.adapters.sae_sources import SaeSpec
 
 
 def demo(
@@ -38,7 +43,7 @@ def demo(
     if _live_fingerprint(settings.store, plan.model) == plan.fingerprint:
         typer.echo(f"up to date: atlas {plan.model} shows run {plan.fingerprint}")
     else:
-        from app.precompute.job import RunOptions, run_job
+        from app.precompute.job import run_job
 
         how = RunOptions(new_run=holds_another_run(folders, plan))
         typer.echo(run_job(demo_request(folders, threads), settings.store, how))
@@ -47,9 +52,10 @@ def demo(
         run_server(settings)
 
 
+@with_options
 def precompute(
+    *,
     model: Model,
-    dataset: Dataset,
     sae_path: SaePaths = None,
     release: Annotated[str | None, typer.Option(help="SAE release of the sae_lens registry")] = None,
     sae_id: SaeIds = None,
@@ -64,26 +70,11 @@ def precompute(
     revision: Annotated[str | None, typer.Option(help="revision of a hub model")] = None,
     layers: Annotated[str | None, typer.Option(help="only these layers: 5,6 or 5-7")] = None,
     text_field: Annotated[str, typer.Option(help="column of a JSONL file or hub dataset")] = "text",
-    context_size: Annotated[int, typer.Option(min=4, help="positions in a sequence, BOS included")] = 128,
-    n_prompts: Annotated[int | None, typer.Option(min=1, help="at most so many sequences")] = None,
-    features: Annotated[
-        Literal["top", "all"], typer.Option(help="top: each head's top k by either ranking")
-    ] = "top",
-    k: Annotated[int, typer.Option(min=1, help="features kept per head and ranking")] = 20,
-    min_active: Annotated[
-        int, typer.Option(min=1, help="active tokens that a feature needs to be ranked")
-    ] = 10,
-    batch_size: Annotated[int, typer.Option(min=1, help="sequences in a forward pass")] = 16,
-    shard_size: Annotated[int, typer.Option(min=1, help="sequences in a shard, the unit of resuming")] = 64,
-    dtype: Annotated[Literal["float32", "bfloat16", "float16"], typer.Option()] = "float32",
-    device: Annotated[str, typer.Option()] = "cpu",
-    seed: Annotated[int, typer.Option()] = 0,
-    threads: Threads = None,
+    options: RowOptions,
     processing: Annotated[
         Literal["auto", "raw", "processed"], typer.Option(help="weight processing the SAEs were trained on")
     ] = "auto",
-    executor: Annotated[Literal["serial", "processes"], typer.Option()] = "serial",
-    workers: Annotated[int, typer.Option(min=1)] = 2,
+    execution: ExecutorOptions,
     shard: Annotated[
         str | None, typer.Option(help="i/N: compute only share i of N, and do not publish")
     ] = None,
@@ -92,29 +83,32 @@ def precompute(
     ] = False,
 ) -> None:
     """Run a model and its SAEs over a corpus, and fill a store. A killed job goes on where it was."""
-    from app.adapters.sae_formats import parse_neuronpedia_id
-    from app.adapters.sae_sources import LocalSae, ReleaseSae
-    from app.precompute.job import RunOptions, run_job
-    from app.precompute.request import JobRequest
+    from app.precompute.job import run_job
 
     settings = settings_of(store=store, work_dir=work_dir)
-    specs: list[Any] = [LocalSae(path, normalize_factor) for path in sae_path or []]
-    for each in sae_id or []:
-        specs.append(ReleaseSae(release, each) if release else parse_neuronpedia_id(each))
-    if release and not sae_id:
-        raise AppError(f"--release {release} needs --sae-id, once for each SAE")
-    if not specs:
-        raise AppError("no SAE was given: use --sae-path, or --release with --sae-id")
-    options = {} if threads is None else {"threads": threads}
     request = JobRequest(
-        model=model, saes=tuple(specs), dataset=dataset, work_dir=settings.work_dir, cache_dir=settings.cache_dir,
-        name=name, revision=revision, layers=parse_layers(layers), text_field=text_field, context_size=context_size,
-        n_prompts=n_prompts, features=features, k=k, min_active=min_active, batch_size=batch_size,
-        shard_size=shard_size, dtype=dtype, device=device, seed=seed,
-        processing=None if processing == "auto" else processing, **options,
+        model=model, saes=_sae_specs(sae_path, release, sae_id, normalize_factor), work_dir=settings.work_dir,
+        cache_dir=settings.cache_dir, name=name, revision=revision, layers=parse_layers(layers),
+        text_field=text_field, processing=None if processing == "auto" else processing, **vars(options),
     )  # fmt: skip
-    how = RunOptions(executor=executor, workers=workers, new_run=new_run, shard=parse_share(shard))
+    how = RunOptions(**vars(execution), new_run=new_run, shard=parse_share(shard))
     typer.echo(run_job(request, settings.store, how))
+
+
+def _sae_specs(
+    paths: list[Path] | None, release: str | None, ids: list[str] | None, normalize_factor: float | None
+) -> "tuple[SaeSpec, ...]":
+    """The SAEs that the options name. Raises AppError where they name none."""
+    from app.adapters.sae_formats import parse_neuronpedia_id
+    from app.adapters.sae_sources import LocalSae, ReleaseSae
+
+    if release and not ids:
+        raise AppError(f"--release {release} needs --sae-id, once for each SAE")
+    local: list[SaeSpec] = [LocalSae(path, normalize_factor) for path in paths or []]
+    named = [ReleaseSae(release, each) if release else parse_neuronpedia_id(each) for each in ids or []]
+    if not local and not named:
+        raise AppError(NO_SAE)
+    return (*local, *named)
 
 
 def train_sae(

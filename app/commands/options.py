@@ -6,20 +6,16 @@ from typing import Annotated
 import typer
 
 from app.errors import AppError
+from app.precompute.plan import DATASET_HELP, THREADS_HELP
 
 Model = Annotated[str, typer.Option(help="hub name, local folder, or smollm2-135m (embedded)")]
-Dataset = Annotated[
-    str,
-    typer.Option(
-        help="text or JSONL file, folder, .npy of token ids, hub dataset, python-docs, installed-docs"
-    ),
-]
+Dataset = Annotated[str, typer.Option(help=DATASET_HELP)]
 Store = Annotated[str | None, typer.Option(help="SQLite file or postgresql:// address [HEAD_ATLAS_STORE]")]
 WorkDir = Annotated[
     Path | None, typer.Option(help="where jobs keep what they resume from [HEAD_ATLAS_WORK_DIR]")
 ]
 Port = Annotated[int | None, typer.Option(help="port to serve on [PORT]")]
-Threads = Annotated[int | None, typer.Option(help="threads of a forward pass; part of the run's fingerprint")]
+Threads = Annotated[int | None, typer.Option(help=THREADS_HELP)]
 SaePaths = Annotated[list[Path] | None, typer.Option("--sae-path", help="folder of an SAE; repeatable")]
 SaeIds = Annotated[
     list[str] | None,

@@ -28,10 +28,12 @@ def option_name(field: str) -> str:
     return f"--{field.replace('_', '-')}"
 
 
-def check_minimums(options: Any) -> None:
-    """Raises AppError, naming the option, where a field of a dataclass is less than its Option allows."""
+def check_minimums(options: Any, but: str | None = None) -> None:
+    """Raises AppError, naming the option, where a field (`but` one) is less than its Option allows."""
     hints: dict[str, Any] = get_type_hints(options.__class__, include_extras=True)
     for field in fields(options):
+        if field.name == but:
+            continue
         option, value = option_of(hints[field.name]), getattr(options, field.name)
         if option is not None and option.min is not None and value is not None and value < option.min:
             raise AppError(f"{option_name(field.name)} must be at least {option.min}, not {value}")

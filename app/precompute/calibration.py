@@ -15,9 +15,9 @@ def calibrate(bench: LoadedRun) -> Calibration:
     """Every layer's statistics on the first sequences. Raises InvalidSae where one does not fit the model."""
     plan = bench.plan
     partials = {layer: empty_partial(bench, layer, Shards.of()) for layer in bench.saes}
-    stop = min(plan.calibration_sequences, bench.corpus.n_sequences)
-    for start in range(0, stop, plan.batch_sequences):
-        for batch in layer_batches(bench, start, min(start + plan.batch_sequences, stop)):
+    stop = min(plan.n_calibration, bench.corpus.n_sequences)
+    for start in range(0, stop, plan.batch_size):
+        for batch in layer_batches(bench, start, min(start + plan.batch_size, stop)):
             layer = batch.sae.layer
             partials[layer] = partials[layer].update(batch.feature_batch())
     for sae in plan.saes:

@@ -6,9 +6,8 @@ import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Literal
 
 from sqlalchemy import Engine
 
@@ -22,7 +21,7 @@ from app.precompute.plan import Unit
 from app.precompute.prepare import prepare
 from app.precompute.progress import JobMonitor
 from app.precompute.publish import Outcome, Publisher
-from app.precompute.request import JobRequest
+from app.precompute.request import JobRequest, RunOptions
 from app.precompute.sources import sources_json
 from app.precompute.work_folder import WorkFolder
 from app.store.atlas import progress as stored_progress
@@ -30,18 +29,7 @@ from app.store.atlas import writes
 from app.store.database.engine import check_place, open_store, read_session, write_session
 from app.store.migrate import upgrade
 
-ExecutorName = Literal["serial", "processes"]
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """Speed knobs: none of them changes a row."""
-
-    executor: ExecutorName = "serial"
-    workers: int = 2
-    new_run: bool = False
-    shard: tuple[int, int] | None = None  # (i, N): only units i, i + N, ... and no publishing
 
 
 def run_job(request: JobRequest, store: str, how: RunOptions) -> str:
@@ -174,10 +162,10 @@ def unit_tokens(corpus: Corpus, bench: LoadedRun, unit: Unit) -> int:
     """Positions that a unit sends through the model: what its time is in proportion to."""
     plan = bench.plan
     if unit.kind == "features":
-        first = unit.index * plan.shard_sequences
-        return (min(first + plan.shard_sequences, corpus.n_sequences) - first) * corpus.context_size
-    first = unit.index * plan.batch_sequences
-    n = min(first + plan.batch_sequences, plan.score_sequences) - first
+        first = unit.index * plan.shard_size
+        return (min(first + plan.shard_size, corpus.n_sequences) - first) * corpus.context_size
+    first = unit.index * plan.batch_size
+    n = min(first + plan.batch_size, plan.n_score_sequences) - first
     return n * (1 + 2 * plan.score_length)
 
 

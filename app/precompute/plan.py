@@ -4,19 +4,33 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
+from app.domain.options import Option, check_minimums, option_name
 from app.domain.records import N_INTERVAL_EXAMPLES, N_TOP_EXAMPLES, Json
 from app.errors import AppError
 
-FORMAT = 3  # raise it when the same plan would give other numbers
+FORMAT = 4  # raise it when the same plan would give other numbers, or its fields change their names
+_NAMES_IN_FORMAT_3 = {  # of version 0.1, whose stored plans mean the same numbers
+    "corpus": "dataset",
+    "corpus_identity": "dataset_identity",
+    "max_sequences": "n_prompts",
+    "shard_sequences": "shard_size",
+    "batch_sequences": "batch_size",
+    "calibration_sequences": "n_calibration",
+    "score_sequences": "n_score_sequences",
+}
 _LIBRARIES = ("torch", "transformers", "transformer-lens", "sae-lens", "numpy")
 
 FeatureChoice = Literal["top", "all"]
+Dtype = Literal["float32", "bfloat16", "float16"]
 UnitKind = Literal["features", "scores"]
+DATASET_HELP = "text or JSONL file, folder, .npy of token ids, hub dataset, python-docs, installed-docs"
+THREADS_HELP = "threads of a forward pass; part of the run's fingerprint"
+NO_SAE = "no SAE was given: use --sae-path, or --release with --sae-id"
 
 
 class PlanChanged(AppError):
@@ -46,44 +60,56 @@ class SaePlan:
     processing: Literal["raw", "processed"]
 
 
-@dataclass(frozen=True)
-class RunPlan:
-    """Everything that decides a run's rows. The executor and the number of workers do not."""
+def default_threads() -> int:
+    """Threads of one forward pass. Part of the plan: matrix products round differently with other counts."""
+    return min(os.cpu_count() or 1, 8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowOptions:
+    """The options of a job whose values decide its rows: on the command line, in a request and in its plan."""
+
+    dataset: Annotated[str, Option(DATASET_HELP)]
+    context_size: Annotated[int, Option("positions in a sequence, BOS included", min=4)] = 128
+    n_prompts: Annotated[int | None, Option("at most so many sequences", min=1)] = None
+    features: Annotated[FeatureChoice, Option("top: each head's top k by either ranking")] = "top"
+    k: Annotated[int, Option("features kept per head and ranking", min=1)] = 20
+    min_active: Annotated[int, Option("active tokens that a feature needs to be ranked", min=1)] = 10
+    batch_size: Annotated[int, Option("sequences in a forward pass", min=1)] = 16
+    shard_size: Annotated[int, Option("sequences in a shard, the unit of resuming", min=1)] = 64
+    dtype: Annotated[Dtype, Option()] = "float32"
+    device: Annotated[str, Option()] = "cpu"
+    seed: Annotated[int, Option()] = 0
+    threads: Annotated[int, Option(THREADS_HELP, min=1)] = field(default_factory=default_threads)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPlan(RowOptions):
+    """Everything that decides a run's rows. The executor and the number of workers do not.
+
+    `dataset` is here the corpus's name, without the folder that it was read from.
+    """
 
     model: str
     model_revision: str
     saes: tuple[SaePlan, ...]
-    corpus: str
-    corpus_identity: str
-    context_size: int
-    max_sequences: int | None
-    features: FeatureChoice = "top"
-    k: int = 20
-    min_active: int = 10
-    shard_sequences: int = 64
-    batch_sequences: int = 16
-    calibration_sequences: int = 16
-    score_sequences: int = 64
+    dataset_identity: str
+    n_calibration: int = 16
+    n_score_sequences: int = 64
     score_length: int = 64
     n_top: int = N_TOP_EXAMPLES
     n_interval: int = N_INTERVAL_EXAMPLES
-    dtype: str = "float32"
-    device: str = "cpu"
-    threads: int = 1
-    seed: int = 0
     format: int = FORMAT
     libraries: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
-        """Raises PlanChanged's parent AppError for options that make no sense."""
-        if not self.saes:
-            raise AppError("no SAE was given: use --sae-path, or --release with --sae-id")
+        """Raises AppError if options contradict each other or are too small."""
         layers = [sae.layer for sae in self.saes]
+        if not layers:
+            raise AppError(NO_SAE)
         if len(set(layers)) != len(layers):
             raise AppError(f"an atlas has at most one SAE a layer; layer {_repeated(layers)} has two")
-        for name in ("k", "shard_sequences", "batch_sequences", "score_sequences", "threads", "min_active"):
-            if getattr(self, name) < 1:
-                raise AppError(f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}")
+        check_minimums(self, but="context_size")  # an array of token ids brings its own
 
     @property
     def fingerprint(self) -> str:
@@ -93,8 +119,8 @@ class RunPlan:
 
     def units(self, n_sequences: int) -> list[Unit]:
         """All units of work, in the order in which partials fold."""
-        n_shards = -(-n_sequences // self.shard_sequences)
-        n_batches = -(-self.score_sequences // self.batch_sequences)
+        n_shards = -(-n_sequences // self.shard_size)
+        n_batches = -(-self.n_score_sequences // self.batch_size)
         features = [Unit("features", index) for index in range(n_shards)]
         return features + [Unit("scores", index) for index in range(n_batches)]
 
@@ -104,7 +130,11 @@ class RunPlan:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "RunPlan":
-        """The plan that as_json gave. Raises PlanChanged for one of another version."""
+        """The plan of a stored run, also of version 0.1. Raises PlanChanged for one of another version."""
+        if value["format"] == 3:
+            value = {_NAMES_IN_FORMAT_3.get(name, name): each for name, each in value.items()} | {
+                "format": FORMAT
+            }
         known = {part.name for part in fields(cls)}
         if set(value) != known or value["format"] != FORMAT:
             raise PlanChanged("the run was made by another version of Head Atlas; precompute it again")
@@ -128,10 +158,16 @@ class RunPlan:
             stored: dict[str, Any] = json.loads(path.read_text())
         except ValueError as error:
             raise PlanChanged(f"{path} is damaged; add --new-run to start afresh there") from error
+        if stored.get("format") != self.format:
+            raise PlanChanged(
+                f"{path.parent} holds a run of another version of Head Atlas; add --new-run to start afresh there"
+            )
         mine: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         changed = [name for name in sorted(mine | stored) if mine.get(name) != stored.get(name)]
         if changed:
-            lines = [f"{name}: {_short(stored.get(name))} -> {_short(mine.get(name))}" for name in changed]
+            lines = [
+                f"{_told(name)}: {_short(stored.get(name))} -> {_short(mine.get(name))}" for name in changed
+            ]
             raise PlanChanged(
                 f"{path.parent} holds a run with other options ({'; '.join(lines)}); "
                 "add --new-run to start afresh there"
@@ -149,13 +185,13 @@ def library_versions() -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def default_threads() -> int:
-    """Threads of one forward pass. Part of the plan: matrix products round differently with other counts."""
-    return min(os.cpu_count() or 1, 8)
-
-
 def _repeated(layers: list[int]) -> int:
     return next(layer for layer in layers if layers.count(layer) > 1)
+
+
+def _told(name: str) -> str:
+    """The option that a field is set by, or the field's name where there is none."""
+    return option_name(name) if name in {part.name for part in fields(RowOptions)} else name
 
 
 def _short(value: object) -> str:

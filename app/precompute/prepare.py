@@ -37,7 +37,9 @@ def prepare(request: JobRequest) -> tuple[JobSpec, Parts]:
         if sae.layer in kept
     ]
     request = replace(request, context_size=corpus.context_size)  # an array brings its own
-    plan = make_plan(request, saes, models.source.name, model.record.revision, (corpus.name, identity))
+    plan = make_plan(
+        request, saes, models.source.name, model.record.revision, corpus=corpus.name, identity=identity
+    )
     plan = _with_fitting_score_length(plan, model)
     pairs = sorted(zip(loaded, request.saes, strict=True), key=lambda pair: pair[0].layer)
     pairs = [pair for pair in pairs if pair[0].layer in kept]

@@ -1,40 +1,29 @@
 """What a user asks of precompute, and the plan that follows once its parts are known. Imports no model library."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
+from app.domain.options import Option
 from app.domain.slugs import check_slug, slugify
-from app.precompute.plan import FeatureChoice, RunPlan, SaePlan, default_threads, library_versions
+from app.precompute.plan import RowOptions, RunPlan, SaePlan, library_versions
 
 if TYPE_CHECKING:  # the demo's up-to-date check must not load torch
     from app.adapters.sae_sources import SaeSpec
 
 
-@dataclass(frozen=True)
-class JobRequest:
-    """What a user asks of precompute."""
+@dataclass(frozen=True, kw_only=True)
+class JobRequest(RowOptions):
+    """What a user asks of precompute: the options that decide rows, and where model, SAEs and folders are."""
 
     model: str
     saes: "tuple[SaeSpec, ...]"
-    dataset: str
     work_dir: Path
     cache_dir: Path
     name: str | None = None
     revision: str | None = None
     layers: tuple[int, ...] | None = None
     text_field: str = "text"
-    context_size: int = 128
-    n_prompts: int | None = None
-    features: FeatureChoice = "top"
-    k: int = 20
-    min_active: int = 10
-    batch_size: int = 16
-    shard_size: int = 64
-    dtype: str = "float32"
-    device: str = "cpu"
-    seed: int = 0
-    threads: int = field(default_factory=default_threads)
     processing: Literal["raw", "processed"] | None = None
 
     @property
@@ -43,26 +32,35 @@ class JobRequest:
         return check_slug(self.name) if self.name else slugify(Path(self.model).name)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExecutorOptions:
+    """Which processes compute a job's units. Neither option changes a row."""
+
+    executor: Annotated[Literal["serial", "processes"], Option()] = "serial"
+    workers: Annotated[int, Option(min=1)] = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(ExecutorOptions):
+    """How one call of a job runs: in which processes, after dropping another run or not, and how much of it.
+
+    `shard` (i, N) computes units i, i + N, ... and publishes nothing. `new_run` drops another run's partials.
+    """
+
+    new_run: bool = False
+    shard: tuple[int, int] | None = None
+
+
 def make_plan(
-    request: JobRequest, saes: list[SaePlan], model_name: str, revision: str, corpus: tuple[str, str]
+    request: JobRequest, saes: list[SaePlan], model: str, revision: str, corpus: str, identity: str
 ) -> RunPlan:
     """The plan of a request, once its SAEs and their processing, its model and its corpus are known."""
+    options = {field.name: getattr(request, field.name) for field in fields(RowOptions)}
     return RunPlan(
-        model=model_name,
+        **{**options, "dataset": corpus},
+        model=model,
         model_revision=revision,
         saes=tuple(sorted(saes, key=lambda sae: sae.layer)),
-        corpus=corpus[0],
-        corpus_identity=corpus[1],
-        context_size=request.context_size,
-        max_sequences=request.n_prompts,
-        features=request.features,
-        k=request.k,
-        min_active=request.min_active,
-        batch_sequences=request.batch_size,
-        shard_sequences=request.shard_size,
-        dtype=request.dtype,
-        device=request.device,
-        threads=request.threads,
-        seed=request.seed,
+        dataset_identity=identity,
         libraries=library_versions(),
     )

@@ -52,13 +52,13 @@ def features_of_shard(bench: LoadedRun, shard: int) -> dict[str, Partial]:
     those, and their patterns need no forward of their own.
     """
     plan = bench.plan
-    first = shard * plan.shard_sequences
-    last = min(first + plan.shard_sequences, bench.corpus.n_sequences)
+    first = shard * plan.shard_size
+    last = min(first + plan.shard_size, bench.corpus.n_sequences)
     partials = {layer: empty_partial(bench, layer, Shards.of(shard)) for layer in bench.saes}
     scores = _empty_scores(bench, shard)
     for start, stop in batches(plan, first, last):
         by_layer: list[Scores] = []
-        read = _text_reader(bench, start, min(stop, plan.score_sequences), by_layer)
+        read = _text_reader(bench, start, min(stop, plan.n_score_sequences), by_layer)
         for batch in layer_batches(bench, start, stop, read=read):
             partials[batch.sae.layer] = _fold(bench, partials[batch.sae.layer], batch)
         if by_layer:
@@ -68,14 +68,14 @@ def features_of_shard(bench: LoadedRun, shard: int) -> dict[str, Partial]:
 
 def batches(plan: RunPlan, first: int, last: int) -> Iterator[tuple[int, int]]:
     """Sequences first:last in forward passes. No pass spans two shards: its other rows move a row's last bits."""
-    for start in range(first, last, plan.batch_sequences):
-        yield start, min(start + plan.batch_sequences, last)
+    for start in range(first, last, plan.batch_size):
+        yield start, min(start + plan.batch_size, last)
 
 
 def corpus_batches(plan: RunPlan, n_sequences: int) -> Iterator[tuple[int, int]]:
     """Every forward pass of the run over the corpus, as the shards made them."""
-    for first in range(0, n_sequences, plan.shard_sequences):
-        yield from batches(plan, first, min(first + plan.shard_sequences, n_sequences))
+    for first in range(0, n_sequences, plan.shard_size):
+        yield from batches(plan, first, min(first + plan.shard_size, n_sequences))
 
 
 def empty_partial(bench: LoadedRun, layer: int, shards: Shards) -> FeaturePartial:
@@ -138,13 +138,13 @@ def random_scores(bench: LoadedRun, index: int) -> dict[str, Partial]:
     plan, model = bench.plan, bench.any_model
     record = model.record
     repeated = random_repeated_tokens(
-        plan.score_sequences,
+        plan.n_score_sequences,
         plan.score_length,
         record.d_vocab,
         model.tokenizer.special_token_ids,
         record.bos_token_id,
         plan.seed,
-    )[index * plan.batch_sequences : (index + 1) * plan.batch_sequences]
+    )[index * plan.batch_size : (index + 1) * plan.batch_size]
     by_layer: list[Scores] = []
     model.read_patterns(
         repeated,

@@ -10,8 +10,8 @@ from app.domain.experiments.known_heads import KNOWN_HEADS, KnownHeadParameters
 from app.domain.experiments.long_prefix import LONG_PREFIX_INDUCTION, LongPrefixParameters
 from app.domain.experiments.rankings import RankingParameters
 from app.errors import AppError
-from app.precompute.job import RunOptions, run_job
-from app.precompute.request import JobRequest
+from app.precompute.job import run_job
+from app.precompute.request import JobRequest, RunOptions
 from app.store.atlas.features import get_features
 from app.store.atlas.reads import get_heads, get_ranking
 from app.store.database.engine import read_session

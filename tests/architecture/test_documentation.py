@@ -2,11 +2,15 @@
 
 import re
 import tomllib
+from dataclasses import fields
 
 import pytest
 
 from app.domain.numbers import FeatureNumbers, HeadNumbers, field_types
+from app.precompute.plan import RowOptions
+from app.precompute.request import ExecutorOptions
 from app.services.features.models import HeadShare
+from app.studies.options import ComputeOptions
 from tests.support.repository import ROOT, relative
 
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -84,6 +88,8 @@ def test_the_options_that_documents_name_exist():
     declared = set(re.findall(r"^    (\w+): ", commands, re.MULTILINE)) | set(
         re.findall(r'"--([\w-]+)"', commands)
     )
+    for group in (RowOptions, ExecutorOptions, ComputeOptions):
+        declared |= {field.name for field in fields(group)}
     readme = (ROOT / "README.md").read_text("utf-8")
     named = set(re.findall(r"--([a-z][a-z-]+)", readme))
     assert len(named) >= 8

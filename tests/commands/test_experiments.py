@@ -11,7 +11,8 @@ import pytest
 
 import app.cli
 from app.domain.experiments.records import StoredExperiment
-from app.precompute.job import RunOptions, run_job
+from app.precompute.job import run_job
+from app.precompute.request import RunOptions
 from app.store import experiments
 from app.store.atlas.progress import list_progress
 from app.store.database.engine import open_store, read_session

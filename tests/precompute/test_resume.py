@@ -16,9 +16,9 @@ import pytest
 import app.precompute.executors
 from app.errors import StoreBusy
 from app.precompute.executors import ProcessExecutor, WorkerDied
-from app.precompute.job import RunOptions
 from app.precompute.plan import PlanChanged, Unit
 from app.precompute.prepare import prepare
+from app.precompute.request import RunOptions
 from app.precompute.work_folder import WorkFolder
 from tests.support.tiny_jobs import SLUG, Tiny, digest_of, make_tiny, run
 
@@ -121,7 +121,7 @@ def test_other_options_in_a_work_folder_are_refused_with_their_names(
     options = {"work_dir": tmp_path / "work"}
     run(tiny, str(tmp_path / "store.sqlite"), **options)
     counted.clear()
-    with pytest.raises(PlanChanged, match=r"k: 3 -> 4; seed: 0 -> 1\); add --new-run"):
+    with pytest.raises(PlanChanged, match=r"--k: 3 -> 4; --seed: 0 -> 1\); add --new-run"):
         run(tiny, str(tmp_path / "store.sqlite"), k=4, seed=1, **options)
     assert counted == []
     run(tiny, str(tmp_path / "store.sqlite"), RunOptions(new_run=True), k=4, seed=1, **options)

@@ -11,9 +11,9 @@ import app.precompute.calibrate
 from app.adapters.sae_sources import LocalSae
 from app.domain.records import FeatureRecord, Ranking
 from app.domain.refs import HeadRef
-from app.precompute.job import RunOptions
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.prepare import prepare
+from app.precompute.request import RunOptions
 from app.precompute.shard import corpus_batches, layer_batches
 from app.statistics.kept_tokens import sampling_rank
 from tests.support.slow_truth import SlowSae

@@ -17,8 +17,8 @@ from app.adapters.sae_sources import CONFIG_FILE, WEIGHTS_FILE, LocalSae
 from app.adapters.transformer_lens_model import TransformerLensModel, load_model
 from app.domain.records import FeatureRecord, HeadRanking, Ranking
 from app.domain.refs import HeadRef
-from app.precompute.job import RunOptions, run_job
-from app.precompute.request import JobRequest
+from app.precompute.job import run_job
+from app.precompute.request import JobRequest, RunOptions
 from app.store.atlas.features import get_features, list_features
 from app.store.atlas.reads import LiveRun, get_live_run, get_ranking
 from app.store.database.engine import check_store, open_store, read_session
