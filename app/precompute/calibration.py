@@ -1,14 +1,92 @@
-"""The look at the first sequences, whether the SAEs fit the model: sealed, so that a resume does not look again."""
+"""Calibration: on the first sequences, check that the SAEs fit the model and its weight processing, and seal that.
 
-from app.precompute.calibrate import Fit, check_fit
-from app.precompute.loaded_run import LoadedRun
+An SAE trained on a model with folded norms and value biases reads a shifted z from the model as released: logits
+agree, and every pre-activation is silently wrong. So where a release's processing is not known, both are tried and
+the one that the SAE explains better is taken; either way the fit must be believable.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from app.adapters.language_model import LanguageModel, Processing
+from app.adapters.sae_formats import LoadedSae
+from app.errors import InvalidCorpus, InvalidSae
+from app.precompute.layer_batch import LayerBatch
+from app.precompute.loaded_run import LayerSae, LoadedRun
 from app.precompute.partial_files import CorruptPartial, SealedHeader, open_sealed, write_sealed
 from app.precompute.shard import empty_partial, layer_batches, layer_name
 from app.precompute.work_folder import CALIBRATION, WorkFolder
-from app.statistics.feature_partial import FeaturePartial
+from app.statistics.feature_partial import FeaturePartial, FeatureShape
 from app.statistics.leaves import Shards
 
+MAX_FVU = 0.7
+L0_FACTOR = 5.0
+_TIE = 1e-3  # relative FVU: processings that differ by less are the same to this SAE
+
 Calibration = dict[int, FeaturePartial]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How well an SAE explains z under one weight processing."""
+
+    processing: Processing
+    fvu: float
+    l0: float
+
+
+def measure(
+    sae: LayerSae,
+    model: LanguageModel,
+    tokens: NDArray[np.int64],
+    counted: NDArray[np.bool_],
+    batch_size: int,
+) -> FeaturePartial:
+    """The SAE's statistics on a few sequences, without payloads."""
+    coder = sae.coder
+    partial = FeaturePartial.empty(
+        "calibration", FeatureShape(coder.d_sae, coder.n_heads, coder.d_in), seed=0
+    )
+    for start in range(0, len(tokens), batch_size):
+        part = slice(start, start + batch_size)
+        activations = model.activations(torch.from_numpy(tokens[part]), [sae.layer])[sae.layer]
+        batch = LayerBatch.of(sae, activations, torch.from_numpy(counted[part]), start)
+        partial = partial.update(batch.feature_batch())
+    return partial
+
+
+def choose_processing(loaded: LoadedSae, fits: list[Fit]) -> Fit:
+    """The processing with the lower FVU; raw on a tie. Raises InvalidSae when no fit is believable."""
+    likely = [fit for fit in fits if _is_l0_believable(loaded, fit)] or fits
+    best = min(likely, key=lambda fit: fit.fvu)
+    for fit in likely:
+        if fit.processing == "raw" and fit.fvu <= best.fvu * (1 + _TIE):
+            best = fit
+    check_fit(loaded, best)
+    return best
+
+
+def check_fit(loaded: LoadedSae, fit: Fit) -> None:
+    """Raises InvalidSae when the SAE cannot have been trained on this model, layer and processing.
+
+    Raises InvalidCorpus where the sample of the corpus cannot tell.
+    """
+    if math.isnan(fit.fvu):
+        raise InvalidCorpus("the corpus has too few different tokens to tell whether the SAEs fit the model")
+    if fit.fvu > MAX_FVU:
+        raise InvalidSae(
+            f"{loaded.name} leaves {fit.fvu:.2f} of the variance of layer {loaded.layer}'s z unexplained with "
+            f"{fit.processing} weights (at most {MAX_FVU} is believable): wrong model, layer or weight processing"
+        )
+    if not _is_l0_believable(loaded, fit):
+        raise InvalidSae(
+            f"{loaded.name} has {fit.l0:.0f} active features a token with {fit.processing} weights, where "
+            f"{loaded.published_l0:.0f} were published: wrong model, layer or weight processing"
+        )
 
 
 def calibrate(bench: LoadedRun) -> Calibration:
@@ -27,7 +105,7 @@ def calibrate(bench: LoadedRun) -> Calibration:
 
 
 def save_calibration(bench: LoadedRun, calibration: Calibration) -> None:
-    """Seal it, for a resume."""
+    """Seal a calibration, so that a resume does not repeat it."""
     header = SealedHeader(plan=bench.plan.fingerprint, shards=())
     named = {layer_name(layer): partial for layer, partial in calibration.items()}
     write_sealed(bench.folder.sealed / CALIBRATION, header, named)
@@ -44,3 +122,8 @@ def load_calibration(folder: WorkFolder, fingerprint: str) -> Calibration | None
     except (FileNotFoundError, CorruptPartial):
         return None
     return {layer: part for layer, part in partials.items() if isinstance(part, FeaturePartial)}
+
+
+def _is_l0_believable(loaded: LoadedSae, fit: Fit) -> bool:
+    published = loaded.published_l0
+    return not published or published / L0_FACTOR <= fit.l0 <= published * L0_FACTOR

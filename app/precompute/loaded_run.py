@@ -1,6 +1,6 @@
 """What one process needs to run units of work: the models, the SAEs and the corpus of a plan."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -30,9 +30,27 @@ class JobSpec:
     corpus_folder: Path
 
 
+class ModelCopies:
+    """A model once per weight processing, loaded when first asked for: processing edits weights in place."""
+
+    def __init__(self, source: ModelSource, device: str, dtype: str) -> None:
+        self._source, self._device, self._dtype = source, device, DTYPES[dtype]
+        self._loaded: dict[Processing, LanguageModel] = {}
+
+    def get(self, processing: Processing) -> LanguageModel:
+        """The copy under one processing."""
+        if processing not in self._loaded:
+            self._loaded[processing] = load_model(self._source, processing, self._device, self._dtype)
+        return self._loaded[processing]
+
+    def keep_only(self, processings: set[Processing]) -> None:
+        """Drop the copies under any other processing."""
+        self._loaded = {name: model for name, model in self._loaded.items() if name in processings}
+
+
 @dataclass(frozen=True, eq=False)
 class LayerSae:
-    """One layer's SAE on the bench, with encoder columns laid out as rows so that pairs gather in place."""
+    """One layer's loaded SAE, with encoder columns laid out as rows so that pairs gather in place."""
 
     layer: int
     loaded: LoadedSae
@@ -54,8 +72,8 @@ class LayerSae:
 class Parts:
     """Models and SAEs that are loaded already: making the plan takes them."""
 
-    models: dict[Processing, LanguageModel] = field(default_factory=dict[Processing, LanguageModel])
-    saes: tuple[LoadedSae, ...] = ()
+    models: ModelCopies
+    saes: tuple[LoadedSae, ...]
 
 
 class LoadedRun:
@@ -63,19 +81,15 @@ class LoadedRun:
 
     def __init__(self, spec: JobSpec, parts: Parts | None = None) -> None:
         self.spec, self.plan, self.folder = spec, spec.plan, spec.folder
-        parts = parts or Parts()
-        used = {sae.processing for sae in spec.plan.saes}
-        self._models = {name: model for name, model in parts.models.items() if name in used}
-        self._loaded = parts.saes
+        plan = spec.plan
+        self._models = parts.models if parts else ModelCopies(spec.model, plan.device, plan.dtype)
+        self._models.keep_only({sae.processing for sae in plan.saes})
+        self._loaded = parts.saes if parts else ()
         torch.set_num_threads(spec.plan.threads)
 
     def model(self, processing: Processing = "raw") -> LanguageModel:
-        """The model under one weight processing. Each is its own copy: processing edits weights in place."""
-        if processing not in self._models:
-            self._models[processing] = load_model(
-                self.spec.model, processing, self.plan.device, DTYPES[self.plan.dtype]
-            )
-        return self._models[processing]
+        """The model under one weight processing."""
+        return self._models.get(processing)
 
     @property
     def any_model(self) -> LanguageModel:

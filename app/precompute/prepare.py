@@ -8,14 +8,14 @@ import numpy as np
 
 from app.adapters.corpora import Corpus, load_pretokenised, tokenise
 from app.adapters.language_model import LanguageModel, Processing
-from app.adapters.model_sources import ModelSource, find_model
+from app.adapters.model_sources import find_model
 from app.adapters.sae_formats import LoadedSae, load_sae
 from app.adapters.text_sources import open_text_source
-from app.adapters.transformer_lens_model import DTYPES, load_model
+from app.adapters.transformer_lens_model import DTYPES
 from app.errors import AppError, InvalidCorpus
 from app.paths import file_sha256
-from app.precompute.calibrate import Fit, choose_processing, measure
-from app.precompute.loaded_run import JobSpec, LayerSae, Parts
+from app.precompute.calibration import Fit, choose_processing, measure
+from app.precompute.loaded_run import JobSpec, LayerSae, ModelCopies, Parts
 from app.precompute.plan import RunPlan, SaePlan
 from app.precompute.request import JobRequest, make_plan
 from app.precompute.work_folder import WorkFolder
@@ -26,7 +26,8 @@ def prepare(request: JobRequest) -> tuple[JobSpec, Parts]:
     if request.dtype not in DTYPES:
         raise AppError(f"--dtype must be one of {', '.join(DTYPES)}, not {request.dtype!r}")
     folder = WorkFolder(request.work_dir / request.slug)
-    models = _Models(request)
+    source = find_model(request.model, request.cache_dir, request.revision)
+    models = ModelCopies(source, request.device, request.dtype)
     model = models.get(request.processing or "raw")
     loaded = [load_sae(spec, model.record, request.device) for spec in request.saes]
     kept = _kept_layers(request, loaded)
@@ -37,29 +38,12 @@ def prepare(request: JobRequest) -> tuple[JobSpec, Parts]:
         if sae.layer in kept
     ]
     request = replace(request, context_size=corpus.context_size)  # an array brings its own
-    plan = make_plan(
-        request, saes, models.source.name, model.record.revision, corpus=corpus.name, identity=identity
-    )
+    plan = make_plan(request, saes, source.name, model.record.revision, corpus=corpus.name, identity=identity)
     plan = _with_fitting_score_length(plan, model)
     pairs = sorted(zip(loaded, request.saes, strict=True), key=lambda pair: pair[0].layer)
     pairs = [pair for pair in pairs if pair[0].layer in kept]
-    spec = JobSpec(plan, models.source, tuple(spec for _, spec in pairs), folder, corpus_folder)
-    return spec, Parts(models.loaded, tuple(sae for sae, _ in pairs))
-
-
-class _Models:
-    """The model of a request, once per weight processing: processing edits weights in place."""
-
-    def __init__(self, request: JobRequest) -> None:
-        self._request = request
-        self.source: ModelSource = find_model(request.model, request.cache_dir, request.revision)
-        self.loaded: dict[Processing, LanguageModel] = {}
-
-    def get(self, processing: Processing) -> LanguageModel:
-        if processing not in self.loaded:
-            dtype = DTYPES[self._request.dtype]
-            self.loaded[processing] = load_model(self.source, processing, self._request.device, dtype)
-        return self.loaded[processing]
+    spec = JobSpec(plan, source, tuple(spec for _, spec in pairs), folder, corpus_folder)
+    return spec, Parts(models, tuple(sae for sae, _ in pairs))
 
 
 def _kept_layers(request: JobRequest, loaded: list[LoadedSae]) -> set[int]:
@@ -105,7 +89,7 @@ def _check_context(context_size: int, model: LanguageModel) -> None:
         )
 
 
-def _processing(request: JobRequest, sae: LoadedSae, models: _Models, corpus: Corpus) -> Processing:
+def _processing(request: JobRequest, sae: LoadedSae, models: ModelCopies, corpus: Corpus) -> Processing:
     """What the user or the SAE's own record says, else what fits better on the first sequences."""
     known = request.processing or sae.processing
     if known is not None:

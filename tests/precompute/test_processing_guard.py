@@ -8,7 +8,7 @@ import torch
 
 from app.adapters.sae_sources import LocalSae
 from app.errors import InvalidSae
-from app.precompute.calibrate import Fit, check_fit, choose_processing
+from app.precompute.calibration import Fit, check_fit, choose_processing
 from app.precompute.prepare import prepare
 from tests.support.tiny_jobs import D_IN, Tiny, fitting_sae, make_tiny, run, z_of
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import app.precompute.calibration
 import numpy as np
 import pytest
 
-import app.precompute.calibrate
 from app.adapters.sae_sources import LocalSae
 from app.domain.records import FeatureRecord, Ranking
 from app.domain.refs import HeadRef
@@ -263,7 +263,7 @@ def test_a_layer_without_one_active_feature_is_published(tmp_path: Path) -> None
     edit_weights(dead, never_active)
     saes = (LocalSae(tiny.saes[0]), LocalSae(dead))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app.precompute.calibrate, "MAX_FVU", 2.0)
+        patch.setattr(app.precompute.calibration, "MAX_FVU", 2.0)
         run(tiny, str(tmp_path / "store.sqlite"), RunOptions(), saes=saes, features="all")
         run(tiny, str(tmp_path / "top.sqlite"), RunOptions(new_run=True), saes=saes)
     published = Published.open(str(tmp_path / "store.sqlite"))
