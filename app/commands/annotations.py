@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from app.commands.options import Store
-from app.commands.store_access import open_migrated, settings_of
+from app.commands.store_access import settings_of
 from app.errors import AppError
 
 if TYPE_CHECKING:  # commands load what they run, and nothing else
@@ -248,6 +248,8 @@ def _is_terminal() -> bool:
 
 def _opened(store: str | None) -> Any:
     """An existing store, brought up to date."""
+    from app.store.opening import open_migrated
+
     return open_migrated(settings_of(store=store).store, must_exist=True)
 
 

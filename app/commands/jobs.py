@@ -18,7 +18,7 @@ from app.commands.options import (
     parse_layers,
     parse_share,
 )
-from app.commands.store_access import open_migrated, run_server, settings_of
+from app.commands.store_access import run_server, settings_of
 from app.errors import AppError
 from app.precompute.plan import NO_SAE, RowOptions
 from app.precompute.request import ExecutorOptions, JobRequest, RunOptions
@@ -36,11 +36,12 @@ def demo(
 ) -> None:
     """Precompute the embedded default (SmolLM2-135M and its SAEs) if it is not up to date, and serve it."""
     from app.demo import DemoFolders, demo_plan, demo_request, holds_another_run
+    from app.store.opening import live_fingerprint
 
     settings = settings_of(store=store, work_dir=work_dir, port=port)
     folders = DemoFolders(settings.work_dir, settings.cache_dir)
     plan = demo_plan(folders, threads)
-    if _live_fingerprint(settings.store, plan.model) == plan.fingerprint:
+    if live_fingerprint(settings.store, plan.model) == plan.fingerprint:
         typer.echo(f"up to date: atlas {plan.model} shows run {plan.fingerprint}")
     else:
         from app.precompute.job import run_job
@@ -142,14 +143,3 @@ def train_sae(
         context_size=context_size, lr=lr, dtype=dtype, processing=processing, held_out_sequences=held_out, seed=seed,
     )  # fmt: skip
     typer.echo(run_training(recipe, source, out))
-
-
-def _live_fingerprint(store: str, slug: str) -> str | None:
-    from app.store.atlas import writes
-    from app.store.database.engine import read_session
-
-    engine = open_migrated(store)
-    with read_session(engine) as session:
-        found = writes.find_live_run(session, slug)
-    engine.dispose()
-    return found

@@ -15,19 +15,6 @@ def settings_of(**arguments: Any) -> Settings:
     return Settings(**{name: value for name, value in arguments.items() if value is not None})
 
 
-def open_migrated(store: str, must_exist: bool = False) -> Any:
-    """The store's engine, its schema up to date. Raises InvalidStore."""
-    from app.store.database.engine import open_store
-    from app.store.database.schema_versions import revision_of_code, revision_of_store
-
-    engine = open_store(store, must_exist)
-    if revision_of_store(engine) != revision_of_code():
-        from app.store.migrate import upgrade
-
-        upgrade(engine)
-    return engine
-
-
 def run_server(settings: Settings, open_to_network: bool = False) -> None:
     """Serve until stopped."""
     with _nothing_collected():

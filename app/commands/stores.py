@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from app.commands.options import Port, Store
-from app.commands.store_access import open_migrated, run_server, settings_of
+from app.commands.store_access import run_server, settings_of
 
 
 def serve(
@@ -41,6 +41,8 @@ def doctor(store: Store = None) -> None:
 def db_upgrade(store: Store = None) -> None:
     """Create the store, or bring its schema up to date."""
     settings = settings_of(store=store)
+    from app.store.opening import open_migrated
+
     open_migrated(settings.store).dispose()
     typer.echo("the store is up to date")
 

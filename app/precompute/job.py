@@ -1,35 +1,30 @@
 """The whole precompute job: prepare, calibrate, run the units, publish, report."""
 
-import logging
 import resource
 import sys
 import time
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
 from app.adapters.corpora import Corpus
-from app.domain.records import JobProgress, Json, RunReport
-from app.errors import AppError, StoreBusy
+from app.domain.records import Json, RunReport
+from app.errors import AppError
 from app.precompute.calibration import calibrate, load_calibration, save_calibration
 from app.precompute.executors import Executor, ProcessExecutor, SerialExecutor
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.plan import Unit
 from app.precompute.prepare import prepare
-from app.precompute.progress import JobMonitor
+from app.precompute.progress import JobMonitor, rows_into
 from app.precompute.publish import Outcome, Publisher
 from app.precompute.request import JobRequest, RunOptions
 from app.precompute.sources import sources_json
 from app.precompute.work_folder import WorkFolder
 from app.store.atlas import progress as stored_progress
-from app.store.atlas import writes
-from app.store.database.engine import check_place, open_store, read_session, write_session
-from app.store.migrate import upgrade
-
-_log = logging.getLogger(__name__)
+from app.store.database.engine import check_place, write_session
+from app.store.opening import live_fingerprint, migrated_store
 
 
 def run_job(request: JobRequest, store: str, how: RunOptions) -> str:
@@ -41,7 +36,7 @@ def run_job(request: JobRequest, store: str, how: RunOptions) -> str:
     with WorkFolder(request.work_dir / request.slug).locked():
         spec, parts = prepare(request)
         fingerprint = spec.plan.fingerprint
-        if exists and not how.new_run and find_live_run(store, request.slug) == fingerprint:
+        if exists and not how.new_run and live_fingerprint(store, request.slug) == fingerprint:
             return f"up to date: atlas {request.slug} shows run {fingerprint}"
         spec.folder.check_plan(spec.plan, how.new_run)
         bench = LoadedRun(spec, parts)
@@ -49,24 +44,8 @@ def run_job(request: JobRequest, store: str, how: RunOptions) -> str:
         calibration = load_calibration(spec.folder, fingerprint) or calibrate(bench)
         spec.folder.start(spec.plan, how.new_run)
         save_calibration(bench, calibration)
-        with _migrated(store) as engine:
+        with migrated_store(store) as engine:
             return _Job(request.slug, bench, engine, how).run()
-
-
-def find_live_run(store: str, slug: str) -> str | None:
-    """The fingerprint of the run that an atlas shows."""
-    with _migrated(store) as engine, read_session(engine) as session:
-        return writes.find_live_run(session, slug)
-
-
-@contextmanager
-def _migrated(store: str) -> Generator[Engine]:
-    engine = open_store(store)
-    try:
-        upgrade(engine)
-        yield engine
-    finally:
-        engine.dispose()
 
 
 class _Job:
@@ -77,7 +56,7 @@ class _Job:
     def run(self) -> str:
         self._fail_running()
         try:
-            with JobMonitor(self._bench.plan.fingerprint, self._store_progress) as monitor:
+            with JobMonitor(self._bench.plan.fingerprint, rows_into(self._engine)) as monitor:
                 return self._stages(monitor)
         except BaseException:
             with suppress(AppError):  # the first error is the one to tell of
@@ -146,13 +125,6 @@ class _Job:
             peak_memory_bytes=peak_memory_bytes(),
             details=details,
         )
-
-    def _store_progress(self, row: JobProgress) -> None:
-        try:
-            with write_session(self._engine) as session:
-                stored_progress.report_progress(session, row)
-        except StoreBusy as error:
-            _log.warning("progress was not stored: %s", error)
 
 
 _REPORTED = ("layer", "name", "d_sae", "processing", "l0", "fvu", "n_dead", "n_rare")

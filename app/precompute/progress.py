@@ -1,5 +1,6 @@
 """How far a job is: a bar on a terminal, plain lines elsewhere, and rows in the store for the pages."""
 
+import logging
 import sys
 import time
 from collections.abc import Callable
@@ -8,13 +9,31 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from sqlalchemy import Engine
 
 from app.domain.records import JobProgress
+from app.errors import StoreBusy
+from app.store.atlas.progress import report_progress
+from app.store.database.engine import write_session
 
 _LINE_EVERY_S = 10.0
 _STORE_EVERY_S = 1.0
 
 StoreRow = Callable[[JobProgress], None]
+_log = logging.getLogger(__name__)
+
+
+def rows_into(engine: Engine) -> StoreRow:
+    """A writer of progress rows to a store. A busy store costs a row and a warning, not the job."""
+
+    def store_row(row: JobProgress) -> None:
+        try:
+            with write_session(engine) as session:
+                report_progress(session, row)
+        except StoreBusy as error:
+            _log.warning("progress was not stored: %s", error)
+
+    return store_row
 
 
 class JobMonitor:

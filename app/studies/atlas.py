@@ -18,8 +18,8 @@ from app.domain.refs import HeadRef
 from app.experiments.natural_text import Text
 from app.store.atlas.features import list_features
 from app.store.atlas.reads import LiveRun, get_heads, get_live_run, get_sequences
-from app.store.database.engine import open_store, read_session
-from app.store.migrate import upgrade
+from app.store.database.engine import read_session
+from app.store.opening import migrated_store
 
 _ALL = 2**31 - 1
 
@@ -89,15 +89,11 @@ class OpenAtlas:
 
 @contextmanager
 def open_atlas(store: str, slug: str) -> Generator[OpenAtlas]:
-    """Raises InvalidStore where there is no store, NotFound where it has no such atlas."""
-    engine = open_store(store, must_exist=True)
-    try:
-        upgrade(engine)
+    """Open an atlas. Raises InvalidStore where there is no store, NotFound where it has no such atlas."""
+    with migrated_store(store, must_exist=True) as engine:
         with read_session(engine) as session:
             run = get_live_run(session, slug)
         yield OpenAtlas(engine, run)
-    finally:
-        engine.dispose()
 
 
 def load_atlas_model(atlas: OpenAtlas, options: ModelOptions) -> InterventionModel:

@@ -1,6 +1,5 @@
 """Running one experiment: visible in the store while it runs, stored when it is done, and never half of it."""
 
-import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,17 +13,15 @@ from app.domain.experiments.errors import InvalidExperiment
 from app.domain.experiments.json_form import to_json
 from app.domain.experiments.kind import ExperimentKind
 from app.domain.experiments.records import ExperimentRequest, StoredExperiment
-from app.domain.records import JobProgress
-from app.errors import AppError, StoreBusy
+from app.errors import AppError
 from app.experiments.progress import Batching
-from app.precompute.progress import JobMonitor, Stage
+from app.precompute.progress import JobMonitor, Stage, rows_into
 from app.store import experiments
 from app.store.atlas import progress
 from app.store.database.engine import read_session, write_session
 from app.studies.atlas import OpenAtlas
 from app.studies.options import ComputeOptions
 
-_log = logging.getLogger(__name__)
 P = TypeVar("P")
 R = TypeVar("R")
 
@@ -80,7 +77,7 @@ def run_experiment(
         experiments.begin(session, request, datetime.now(UTC))
     began = time.monotonic()
     try:
-        with JobMonitor(request.id, lambda row: _store_progress(atlas, row)) as monitor:
+        with JobMonitor(request.id, rows_into(atlas.engine)) as monitor:
             result = compute(Batching(how.batch_size, _Stages(monitor)))
         _finish(atlas, kind, request.id, result, time.monotonic() - began)
     except BaseException as error:
@@ -115,14 +112,6 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, Exception):
         return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
     return "it was stopped before it ended"
-
-
-def _store_progress(atlas: OpenAtlas, row: JobProgress) -> None:
-    try:
-        with write_session(atlas.engine) as session:
-            progress.report_progress(session, row)
-    except StoreBusy as error:
-        _log.warning("progress was not stored: %s", error)
 
 
 class _Stages:

@@ -1,7 +1,7 @@
 """The tasks that an experiment runs on, by name: generated prompts, proxies on the atlas's text, or given prompts."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,11 +75,6 @@ def find_predicate(name: str) -> Predicate:
         raise InvalidExperiment(
             f"{name[:60]!r} is neither of {', '.join(PREDICATES)} nor a regular expression: {error}"
         ) from error
-
-
-def unique(names: Sequence[str]) -> tuple[str, ...]:
-    """Names in order, each once."""
-    return tuple(dict.fromkeys(names))
 
 
 def _lines(path: Path) -> list[str]:

@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import app.precompute.calibration
 import numpy as np
 import pytest
 
+import app.precompute.calibration
 from app.adapters.sae_sources import LocalSae
 from app.domain.records import FeatureRecord, Ranking
 from app.domain.refs import HeadRef

@@ -54,6 +54,15 @@ def list_atlases(session: Session) -> list[AtlasRecord]:
     return _atlases(session, _WITH_LIVE_RUN.order_by(tables.AtlasRow.slug))
 
 
+def find_live_fingerprint(session: Session, slug: str) -> str | None:
+    """The fingerprint of the atlas's live run, by which a job knows that nothing is left to do."""
+    return session.scalar(
+        select(tables.RunRow.fingerprint)
+        .join(tables.AtlasRow, tables.AtlasRow.live_run_id == tables.RunRow.id)
+        .where(tables.AtlasRow.slug == slug)
+    )
+
+
 def get_live_run(session: Session, slug: str) -> LiveRun:
     """The atlas's live run. Raises NotFound when there is no such atlas or it has no live run yet."""
     done = (ExperimentRow.atlas_id == tables.AtlasRow.id, ExperimentRow.state == "done")

@@ -175,15 +175,6 @@ def go_live(session: Session, run_id: int, report: RunReport) -> None:
     )
 
 
-def find_live_run(session: Session, slug: str) -> str | None:
-    """The fingerprint of the atlas's live run, by which a job knows that nothing is left to do."""
-    return session.scalar(
-        select(tables.RunRow.fingerprint)
-        .join(tables.AtlasRow, tables.AtlasRow.live_run_id == tables.RunRow.id)
-        .where(tables.AtlasRow.slug == slug)
-    )
-
-
 def _lock_atlas(session: Session, slug: str) -> int:
     # FOR UPDATE makes a second publisher of the atlas wait; SQLite's write transaction has done so already.
     session.execute(insert_unless_there(session, tables.AtlasRow, {"slug": slug}))

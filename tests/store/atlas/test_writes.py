@@ -156,15 +156,15 @@ def test_a_run_that_is_not_live_is_not_seen_and_its_leftovers_go(engine):
         runs.add_heads(session, killed, stored_runs.heads(1))
         runs.add_features(session, killed, stored_runs.features(1))
     with read_session(engine) as session:
-        assert runs.find_live_run(session, "tiny") == "f1"
+        assert reads.find_live_fingerprint(session, "tiny") == "f1"
         assert reads.get_live_run(session, "tiny").record.fingerprint == "f1"
     publish(engine, fingerprint="f2", seed=1)
     with pytest.raises(StoreBusy), write_session(engine) as session:
         runs.add_heads(session, killed, stored_runs.heads())
     assert count_runs(engine) == {"runs": 1, "run_reports": 1, "saes": 2, "heads": 12, "features": 12}
     with read_session(engine) as session:
-        assert runs.find_live_run(session, "tiny") == "f2"
-        assert runs.find_live_run(session, "other") is None
+        assert reads.find_live_fingerprint(session, "tiny") == "f2"
+        assert reads.find_live_fingerprint(session, "other") is None
 
 
 def count_runs(engine):

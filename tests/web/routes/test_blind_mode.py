@@ -4,7 +4,7 @@ import pytest
 from bs4 import BeautifulSoup
 from starlette.testclient import TestClient
 
-from app.store.atlas.writes import find_live_run
+from app.store.atlas.reads import find_live_fingerprint
 from app.store.database.engine import open_store, write_session
 from app.store.tables.atlas import RunRow
 from tests.support.annotated_atlas import NOW
@@ -167,6 +167,6 @@ def test_d18_an_edit_that_is_left_holds_nothing_up(store):
     assert press(client, "save", {"notes": "x"}).status_code == 303
     engine = open_store(store)
     with write_session(engine) as session:
-        assert find_live_run(session, "tiny")
+        assert find_live_fingerprint(session, "tiny")
         assert "lock" not in " ".join(RunRow.metadata.tables)
     engine.dispose()

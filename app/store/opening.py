@@ -1,0 +1,40 @@
+"""Opening a store with its schema up to date, and asking which run of an atlas is live."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine
+
+from app.store.atlas.reads import find_live_fingerprint
+from app.store.database.engine import open_store, read_session
+from app.store.database.schema_versions import revision_of_code, revision_of_store
+
+
+def open_migrated(store: str, must_exist: bool = False) -> Engine:
+    """Open a store and bring its schema up to date. Raises InvalidStore."""
+    engine = open_store(store, must_exist)
+    if revision_of_store(engine) != revision_of_code():
+        from app.store.migrate import upgrade  # a current store needs no Alembic
+
+        try:
+            upgrade(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+    return engine
+
+
+@contextmanager
+def migrated_store(store: str, must_exist: bool = False) -> Generator[Engine]:
+    """Like open_migrated, for a while: the engine is disposed of at the end."""
+    engine = open_migrated(store, must_exist)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def live_fingerprint(store: str, slug: str) -> str | None:
+    """The fingerprint of the run that an atlas of a store shows; None where there is none."""
+    with migrated_store(store) as engine, read_session(engine) as session:
+        return find_live_fingerprint(session, slug)
