@@ -1,5 +1,10 @@
 """Direct feature attribution (DFA): what each head, and each source position, adds to a pre-activation.
 
+1. The pre-activation of each pair of a token and an active feature is split by head: z times the encoder column.
+2. For a pair that is shown as an example, each head's term is split by source position: pattern times v.
+3. The sources with the largest terms are kept by head, and of the sum over heads, with what the others add up to.
+4. The terms must add up to the pre-activation less its bias; the residual is stored with the example.
+
 A feature's pre-activation is p = scale * (z_cat @ w_read) + bias, so it splits exactly into one term per
 head, and each head's term into one per source position (z is the pattern's mix of v). `w_read` is the encoder
 column that p is read with, split by head; `scale` is the SAE's own per-token input scale, taken as frozen (1

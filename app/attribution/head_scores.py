@@ -9,11 +9,11 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class ScoreSums:
-    """One score of a layer's heads as mergeable sums: total over count is the score."""
+class SequenceScores:
+    """One score of a layer's heads as mergeable sums: total over n is the score."""
 
     total: Float64[Tensor, "sequence n_heads"]
-    count: Int64[Tensor, " sequence"]  # destinations summed
+    n: Int64[Tensor, " sequence"]  # destinations summed
 
 
 def random_repeated_tokens(
@@ -39,7 +39,7 @@ def random_repeated_tokens(
 
 def repeated_sequence_scores(
     pattern: Float[Tensor, "sequence n_heads dest src"], length: int
-) -> dict[str, ScoreSums]:
+) -> dict[str, SequenceScores]:
     """Attention on random_repeated_tokens, keys previous_token, duplicate_token and induction.
 
     previous_token: to the position before, over destinations from 2 on (position 1 has only BOS before it,
@@ -52,12 +52,12 @@ def repeated_sequence_scores(
         raise ValueError(f"{n_dest} positions are not BOS and two copies of {length} tokens")
     repeats = slice(length + 1, None)
 
-    def back(offset: int, dest: slice) -> ScoreSums:
+    def back(offset: int, dest: slice) -> SequenceScores:
         # Column i of the diagonal is destination i + offset.
         diagonal = pattern.diagonal(offset=-offset, dim1=2, dim2=3)
         part = diagonal[:, :, slice(dest.start - offset, None)]
         count = torch.full((len(pattern),), part.shape[2], dtype=torch.int64)
-        return ScoreSums(part.sum(dim=2, dtype=torch.float64), count)
+        return SequenceScores(part.sum(dim=2, dtype=torch.float64), count)
 
     return {
         "previous_token": back(1, slice(2, None)),
@@ -68,7 +68,7 @@ def repeated_sequence_scores(
 
 def corpus_scores(
     pattern: Float[Tensor, "sequence n_heads dest src"], counted: Bool[Tensor, "sequence dest"]
-) -> dict[str, ScoreSums]:
+) -> dict[str, SequenceScores]:
     """Attention on ordinary text, keys bos_attention, entropy (nats) and query_key_distance (tokens).
 
     counted: the destinations to average over, without BOS and padding. bos_attention is attention to position
@@ -84,7 +84,8 @@ def corpus_scores(
     }
     count = counted.sum(dim=1)
     return {
-        name: ScoreSums((value * counted[:, None, :]).sum(dim=2), count) for name, value in per_dest.items()
+        name: SequenceScores((value * counted[:, None, :]).sum(dim=2), count)
+        for name, value in per_dest.items()
     }
 
 

@@ -14,7 +14,7 @@ _UNITS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
-class TopTokens:
+class TopLogits:
     """Tokens of each unit and their logits, strongest first; equal logits in order of token id."""
 
     token_id: Int64[Tensor, "*unit k"]
@@ -25,8 +25,8 @@ class TopTokens:
 class LogitSummary:
     """What is kept of each unit's logits: both ends, and a histogram of all of them."""
 
-    promoted: TopTokens
-    suppressed: TopTokens
+    promoted: TopLogits
+    suppressed: TopLogits
     edges: Float64[Tensor, "unit edge"]
     counts: Int64[Tensor, "unit bin"]
 
@@ -64,7 +64,7 @@ def summarise_logits(
 ) -> LogitSummary:
     """Top and bottom k tokens and a histogram of each direction's logit effect, in bounded memory."""
     step = max(1, CHUNK_LOGITS // w_u.shape[1])
-    ends: list[tuple[TopTokens, TopTokens]] = []
+    ends: list[tuple[TopLogits, TopLogits]] = []
     histograms: list[tuple[Tensor, Tensor]] = []
     read_out = _read_out(direction, final_norm_weight, centre_residual).to(w_u.dtype)
     for product in _products(read_out, w_u, step):
@@ -86,15 +86,15 @@ def head_slice_tops(
     final_norm_weight: Float[Tensor, " d_model"],
     centre_residual: bool,
     k: int,
-) -> tuple[TopTokens, TopTokens]:
+) -> tuple[TopLogits, TopLogits]:
     """Top and bottom k tokens of every head's slice of every feature, as [feature n_heads k].
 
     Each head's path to the logits is multiplied out once, [d_head d_vocab], so that a slice costs d_head and
     not d_model products a token: many times less over a dictionary.
     """
     step = max(1, CHUNK_LOGITS // w_u.shape[1])
-    tops: list[TopTokens] = []
-    bottoms: list[TopTokens] = []
+    tops: list[TopLogits] = []
+    bottoms: list[TopLogits] = []
     for head in range(w_dec.shape[1]):
         path = logit_effect(w_o[head], w_u, final_norm_weight, centre_residual)
         slices = w_dec[:, head].to(path.dtype)
@@ -117,11 +117,11 @@ def token_logit_by_head(
     return (read_out * column[:, None]).sum(dim=-1).float()
 
 
-def top_and_bottom(logits: Float[Tensor, "unit d_vocab"], k: int) -> tuple[TopTokens, TopTokens]:
+def top_and_bottom(logits: Float[Tensor, "unit d_vocab"], k: int) -> tuple[TopLogits, TopLogits]:
     """The k largest and the k smallest logits of each unit, strongest first, then the lower token id."""
     k = min(k, logits.shape[1])
     top, bottom = _largest(logits.float(), k), _largest(-logits.float(), k)
-    return top, TopTokens(bottom.token_id, -bottom.logit)
+    return top, TopLogits(bottom.token_id, -bottom.logit)
 
 
 def logit_histogram(
@@ -177,7 +177,7 @@ def _read_out(
     return direction * final_norm_weight
 
 
-def _largest(logits: Float32[Tensor, "unit d_vocab"], k: int) -> TopTokens:
+def _largest(logits: Float32[Tensor, "unit d_vocab"], k: int) -> TopLogits:
     """The k largest of each row.
 
     topk may keep any of the tokens that tie for the last place, so rows with such a tie (columns of W_U
@@ -191,14 +191,14 @@ def _largest(logits: Float32[Tensor, "unit d_vocab"], k: int) -> TopTokens:
         token_id[row, k - int(n_places[row]) :] = tied[: int(n_places[row])]
     token_id = token_id.sort(dim=1).values
     by_value = torch.sort(logits.gather(1, token_id), dim=1, descending=True, stable=True)
-    return TopTokens(token_id.gather(1, by_value.indices), by_value.values)
+    return TopLogits(token_id.gather(1, by_value.indices), by_value.values)
 
 
-def _joined(parts: list[TopTokens]) -> TopTokens:
-    return TopTokens(torch.cat([p.token_id for p in parts]), torch.cat([p.logit for p in parts]))
+def _joined(parts: list[TopLogits]) -> TopLogits:
+    return TopLogits(torch.cat([p.token_id for p in parts]), torch.cat([p.logit for p in parts]))
 
 
-def _stacked(heads: list[TopTokens]) -> TopTokens:
-    return TopTokens(
+def _stacked(heads: list[TopLogits]) -> TopLogits:
+    return TopLogits(
         torch.stack([h.token_id for h in heads], dim=1), torch.stack([h.logit for h in heads], dim=1)
     )

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from app.adapters.copying import copying_scores
 from app.adapters.interventions import ExperimentModel
-from app.attribution.head_scores import copying_score, vocabulary_map
 from app.attribution.logits import logit_effect
 from app.domain.experiments.errors import InvalidExperiment
 from app.domain.refs import HeadRef
@@ -16,20 +16,9 @@ from app.experiments.tasks import ORDINALS
 Scores = dict[HeadRef, float]
 
 
-def copying_scores(model: ExperimentModel) -> Scores:
-    """Each head's OV eigenvalue summary: 1 copies what it reads, -1 writes its negative.
-
-    Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits" (copying).
-    """
-    out = model.unembed_weights()
-    vocabulary = vocabulary_map(model.embedding(), out.w_u, out.final_norm_weight, out.centre_residual)
-    found: Scores = {}
-    for layer in range(model.record.n_layers):
-        weights = model.head_weights(layer)
-        w_v = weights.w_v * weights.input_norm_weight[:, None]
-        for head, score in enumerate(copying_score(w_v, weights.w_o, vocabulary).tolist()):
-            found[HeadRef(layer, head)] = score
-    return found
+def copying_by_head(model: ExperimentModel) -> Scores:
+    """The copying score of each head."""
+    return {HeadRef(*place): float(score) for place, score in np.ndenumerate(copying_scores(model))}
 
 
 def predicted_token_attention(model: ExperimentModel, text: Text, batching: Batching = PLAIN) -> Scores:

@@ -8,7 +8,7 @@ from app.domain.experiments.errors import InvalidExperiment
 from app.domain.experiments.known_heads import ROLES, HeadScores, KnownHeadParameters, KnownHeadsResult
 from app.domain.refs import HeadRef
 from app.experiments.checks import check_length
-from app.experiments.circuits import copying_scores, predicted_token_attention, successor_scores
+from app.experiments.circuits import copying_by_head, predicted_token_attention, successor_scores
 from app.experiments.natural_text import Text
 from app.experiments.progress import PLAIN, Batching
 
@@ -23,7 +23,7 @@ def known_heads(
     p = parameters or KnownHeadParameters()
     text.check(model)
     scores = _attention_scores(model, p, batching)
-    copying = copying_scores(model)
+    copying = copying_by_head(model)
     predicted = predicted_token_attention(model, text, batching)
     successor, n_steps = successor_scores(model)
     found: list[HeadScores] = []
@@ -65,7 +65,7 @@ def _attention_scores(
                 total.setdefault(name, torch.zeros(shape, dtype=torch.float64))[layer] += sums.total.sum(
                     0
                 ).cpu()
-                count[name] = count.get(name, 0) + (int(sums.count.sum()) if layer == 0 else 0)
+                count[name] = count.get(name, 0) + (int(sums.n.sum()) if layer == 0 else 0)
     return {
         name: {head: float(value[head.layer, head.head] / count[name]) for head in _all_heads(model)}
         for name, value in total.items()

@@ -17,8 +17,8 @@ Keys = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Hydrated:
-    """Payloads by layer, and how many of them took another forward."""
+class MissingPayloads:
+    """The payloads that the pass had not made, by layer, and how many of them took another forward."""
 
     payloads: dict[int, Payloads]
     n_run_again: int
@@ -34,8 +34,8 @@ def missing_payloads(partial: FeaturePartial, features: NDArray[np.int64]) -> Ke
     return np.setdiff1d(np.concatenate([np.zeros(0, np.int64), *wanted]), partial.payloads.key)
 
 
-def hydrate(bench: LoadedRun, missing: dict[int, Keys]) -> Hydrated:
-    """The missing payloads of every layer. The batches are the pass's, so the numbers are too, to the bit."""
+def make_missing_payloads(bench: LoadedRun, missing: dict[int, Keys]) -> MissingPayloads:
+    """Make the missing payloads of every layer. The batches are the pass's, so the numbers are too, to the bit."""
     made: dict[int, list[Payloads]] = {layer: [] for layer in missing}
     n_run_again = 0
     parts = {layer: split_key(keys) for layer, keys in missing.items()}
@@ -48,7 +48,7 @@ def hydrate(bench: LoadedRun, missing: dict[int, Keys]) -> Hydrated:
             feature, token_index = (part[here[layer]] for part in parts[layer])
             made[layer].append(batch.payloads(feature, token_index))
             n_run_again += 0 if is_kept else len(feature)
-    return Hydrated({layer: Payloads.joined(each) for layer, each in made.items()}, n_run_again)
+    return MissingPayloads({layer: Payloads.joined(each) for layer, each in made.items()}, n_run_again)
 
 
 def _again(

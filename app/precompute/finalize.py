@@ -1,18 +1,31 @@
-"""From merged statistics to the records that the store keeps."""
+"""From merged statistics to the records that the store keeps.
+
+For each chosen feature of a layer, once all shards are merged:
+
+1. Density, mean and largest activation and the histogram are read off the layer's partial, decoder weight share and
+   FVE by head off its rankings.
+2. Its decoder row through W_O and W_U gives promoted and suppressed tokens, of the whole feature and of each head's
+   slice (logit lens, nostalgebraist 2020; for attention SAEs Kissane et al. 2024, arXiv 2406.17759).
+3. Its examples, by activation group, get their payloads (activations, DFA by head and source) and the lengths of
+   the prefix that each source repeats, exactly and with normalised tokens; these are counted into evidence.
+4. The features with the most similar decoder rows are named beside it.
+Heads get their scores and the agreement of the two rankings, SAEs their fit.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from app.adapters.language_model import LanguageModel, Processing, UnembedWeights
+from app.adapters.copying import copying_scores
+from app.adapters.language_model import Processing, UnembedWeights
 from app.attribution.decoder_weights import most_similar
-from app.attribution.head_scores import copying_score, vocabulary_map
 from app.attribution.logits import (
     LogitSummary,
-    TopTokens,
+    TopLogits,
     feature_directions,
     head_slice_tops,
     summarise_logits,
@@ -36,7 +49,7 @@ from app.domain.records import (
 from app.domain.refs import FeatureRef, HeadRef
 from app.precompute.loaded_run import LayerSae, LoadedRun
 from app.precompute.ranking import LayerRankings
-from app.statistics.arrays import Ints
+from app.statistics.arrays import Floats, Ints
 from app.statistics.feature_partial import FeaturePartial, TokenGroup
 
 N_LOGITS = 20
@@ -52,9 +65,14 @@ class LayerResult:
     partial: FeaturePartial
     rankings: LayerRankings
 
+    @cached_property
+    def density(self) -> Floats:
+        """[d_sae] share of counted tokens on which each feature is active."""
+        return self.partial.density()
+
 
 class Finalizer:
-    """Makes records of one run. `fuzzy_tokens` are the corpus under domain.evidence.normalised_ids."""
+    """Makes the records of one run. `fuzzy_ids`: domain.evidence.normalised_ids of the vocabulary."""
 
     def __init__(self, bench: LoadedRun, fuzzy_ids: NDArray[np.int64]) -> None:
         self._bench = bench
@@ -84,7 +102,7 @@ class Finalizer:
         return FeatureRecord(
             ref=FeatureRef(result.sae.layer, feature),
             n_active=n_active,
-            density=n_active / max(int(partial.n_tokens.total), 1),
+            density=float(result.density[feature]),
             mean_activation=float(partial.activation_sum.total[feature]) / max(n_active, 1),
             max_activation=float(partial.max_activation[feature]),
             decoder_weight_norm=rankings.norm[feature].astype(np.float32),
@@ -184,8 +202,8 @@ def _no_examples(n_heads: int, context_size: int) -> Examples:
 @dataclass(frozen=True, eq=False)
 class _FeatureLogits:
     whole: LogitSummary
-    head_top: TopTokens
-    head_bottom: TopTokens
+    head_top: TopLogits
+    head_bottom: TopLogits
     first_by_head: torch.Tensor  # [feature n_heads]
 
 
@@ -230,20 +248,6 @@ def _head_record(
     )
 
 
-def copying_scores(model: LanguageModel) -> NDArray[np.float64]:
-    """OV copying score of every head, [layers heads]."""
-    unembed = model.unembed_weights()
-    vocabulary = vocabulary_map(
-        model.embedding(), unembed.w_u, unembed.final_norm_weight, unembed.centre_residual
-    )
-    rows: list[NDArray[np.float64]] = []
-    for layer in range(model.record.n_layers):
-        weights = model.head_weights(layer)
-        w_v = weights.w_v * weights.input_norm_weight[:, None]
-        rows.append(copying_score(w_v, weights.w_o, vocabulary).numpy(force=True))
-    return np.stack(rows)
-
-
 def sae_record(bench: LoadedRun, result: LayerResult) -> SaeRecord:
     """Where a layer's SAE came from and how well it fits this corpus."""
     loaded, n_active = result.sae.loaded, result.partial.n_active.total
@@ -280,7 +284,7 @@ def _groups(stored: tuple[TokenGroup, ...], n_active: int) -> tuple[ExampleGroup
     return tuple(groups)
 
 
-def _token_logits(tokens: TopTokens, place: int) -> TokenLogits:
+def _token_logits(tokens: TopLogits, place: int) -> TokenLogits:
     return TokenLogits(
         tokens.token_id[place].to(torch.int32).numpy(force=True),
         tokens.logit[place].float().numpy(force=True),

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from app.adapters.corpora import Corpus
 from app.domain.evidence import normalised_ids
 from app.domain.records import FeatureRecord, RunRecord, RunReport, SaeRecord
-from app.precompute.attach_payloads import Keys, hydrate, missing_payloads
+from app.precompute.attach_payloads import Keys, make_missing_payloads, missing_payloads
 from app.precompute.finalize import Finalizer, LayerResult, head_records, sae_record
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.merge import SealedRun
@@ -58,12 +58,12 @@ class Publisher:
             rankings[layer] = self._ranked(partial, layer)
             missing[layer] = missing_payloads(partial, self._chosen(rankings[layer]))
         # One pass for all layers, although each layer's partial is then folded twice: that is the cheaper.
-        hydrated = hydrate(self._bench, missing)
+        made = make_missing_payloads(self._bench, missing)
         finalizer = Finalizer(self._bench, normalised_ids(self._vocabulary))
         saes: list[SaeRecord] = []
         worst = 0.0
         for layer in layers:
-            partial = self._folded(layer).with_payloads(hydrated.payloads.pop(layer))
+            partial = self._folded(layer).with_payloads(made.payloads.pop(layer))
             result = LayerResult(self._bench.saes[layer], partial, rankings[layer])
             for records in _batches(finalizer.features(result, self._chosen(rankings[layer]))):
                 with write_session(engine) as session:
@@ -73,7 +73,7 @@ class Publisher:
             stage.advance(1)
         self._finish(engine, run_id, rankings, saes)
         n_features = sum(len(self._chosen(ranking)) for ranking in rankings.values())
-        return run_id, Outcome(n_features, worst, hydrated.n_run_again, tuple(saes))
+        return run_id, Outcome(n_features, worst, made.n_run_again, tuple(saes))
 
     def go_live(self, engine: Engine, run_id: int, report: RunReport) -> None:
         """The switch, in one transaction."""

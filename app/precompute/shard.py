@@ -1,4 +1,21 @@
-"""run_unit: the only unit of work. One shard or score batch in, one sealed file out."""
+"""run_unit: the only unit of work. One shard or score batch in, one sealed file out.
+
+A shard of the corpus (`features_of_shard`), for every layer with an SAE:
+
+1. Its sequences go through the model in batches that never span two shards, once per weight processing.
+2. Each layer's z is encoded by its SAE; only pairs of a counted token and an active feature go on.
+3. Each pair's pre-activation is split by head (DFA, `attribution/dfa`), and the batch is folded into the layer's
+   mergeable statistics: counts, moments, histograms, top examples, a sample of each activation interval.
+4. The batch's activations are kept on disk while there is room; with `--features all`, the examples that are then
+   in the lead get their payloads at once.
+5. Sequences that count for head scores also give attention to BOS, entropy and distance, from the same forward.
+6. All partials are sealed in one file, whole or not there at all (`partial_files`).
+
+A score batch (`random_scores`) runs repeated random tokens, and reads previous-token, duplicate-token and induction
+attention from every head's pattern.
+Sources: Kissane et al. 2024, arXiv 2406.17759 (attention SAEs, DFA); Olsson et al. 2022, "In-context Learning and
+Induction Heads" (repeated random tokens).
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,7 +27,7 @@ from torch import Tensor
 
 from app.adapters.language_model import ReadPattern
 from app.attribution.head_scores import (
-    ScoreSums,
+    SequenceScores,
     corpus_scores,
     random_repeated_tokens,
     repeated_sequence_scores,
@@ -20,14 +37,13 @@ from app.precompute.layer_batch import LayerBatch
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.partial_files import SealedHeader, write_sealed
 from app.precompute.plan import RunPlan, Unit
-from app.statistics import head_partial
 from app.statistics.feature_partial import FeaturePartial, FeatureShape
-from app.statistics.head_partial import HeadScoreBatch, HeadScorePartial
+from app.statistics.head_partial import HeadScoreBatch, HeadScorePartial, ScoreSums
 from app.statistics.leaves import Shards
 from app.statistics.partial import Partial
 
 SCORES = "scores"
-Scores = dict[str, ScoreSums]
+Scores = dict[str, SequenceScores]
 
 
 def layer_name(layer: int) -> str:
@@ -109,7 +125,7 @@ def token_batches(
     only: Sequence[int] | None = None,
     read: ReadPattern | None = None,
 ) -> Iterator[LayerBatch]:
-    """The same of any sequences; the first of them counts as sequence `start`."""
+    """Layer batches for arbitrary sequences, numbered from `start`."""
     for processing, all_layers in bench.layers_by_processing.items():
         layers = [layer for layer in all_layers if only is None or layer in only]
         if not layers:
@@ -175,9 +191,9 @@ def _score_batch(by_layer: list[Scores]) -> HeadScoreBatch:
     """[sequence n_heads] of each layer, stacked to [sequence n_layers n_heads]."""
     return HeadScoreBatch(
         **{
-            name: head_partial.ScoreSums(
+            name: ScoreSums(
                 total=torch.stack([scores[name].total for scores in by_layer], dim=1).numpy(force=True),
-                n=by_layer[0][name].count.numpy(force=True),
+                n=by_layer[0][name].n.numpy(force=True),
             )
             for name in by_layer[0]
         }

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from app.attribution.head_scores import (
-    ScoreSums,
+    SequenceScores,
     copying_score,
     corpus_scores,
     random_repeated_tokens,
@@ -34,8 +34,8 @@ def looking_at(source: dict[int, int]) -> Tensor:
     return pattern
 
 
-def scores(sums: dict[str, ScoreSums]) -> dict[str, float]:
-    return {name: (s.total.sum() / s.count.sum()).item() for name, s in sums.items()}
+def scores(sums: dict[str, SequenceScores]) -> dict[str, float]:
+    return {name: (s.total.sum() / s.n.sum()).item() for name, s in sums.items()}
 
 
 def test_repeated_scores_are_the_slow_loop() -> None:
@@ -49,7 +49,7 @@ def test_repeated_scores_are_the_slow_loop() -> None:
     }
     assert sums.keys() == wanted.keys()
     for name, pairs in wanted.items():
-        assert sums[name].count.tolist() == [len(pairs)] * 2
+        assert sums[name].n.tolist() == [len(pairs)] * 2
         for sequence in range(2):
             for head in range(3):
                 slow = sum(float(pattern[sequence, head, dest, src]) for dest, src in pairs)
@@ -97,7 +97,7 @@ def test_corpus_scores_are_the_slow_loop() -> None:
             assert sums.keys() == slow.keys()
             for name, value in slow.items():
                 assert sums[name].total[sequence, head].item() == pytest.approx(value, rel=1e-12)
-                assert sums[name].count[sequence].item() == len(dests)
+                assert sums[name].n[sequence].item() == len(dests)
 
 
 def test_corpus_scores_of_a_head_on_bos_and_of_a_uniform_head() -> None:

@@ -8,7 +8,7 @@ from app.domain.experiments.errors import InvalidExperiment
 from app.domain.experiments.intervals import Resampling
 from app.domain.experiments.known_heads import KnownHeadParameters, scoreboard
 from app.domain.refs import HeadRef
-from app.experiments.circuits import copying_scores, predicted_token_attention, successor_scores
+from app.experiments.circuits import copying_by_head, predicted_token_attention, successor_scores
 from app.experiments.known_heads import known_heads
 from app.experiments.natural_text import Text
 from app.experiments.progress import Batching
@@ -63,7 +63,7 @@ def test_a_random_model_has_no_known_heads() -> None:
 
 
 def test_copying_and_its_negative_are_read_from_the_weights(model: HandBuiltModel) -> None:
-    scores = copying_scores(model)
+    scores = copying_by_head(model)
     assert scores[STANDARD] == pytest.approx(1, abs=1e-3)
     assert scores[SUPPRESSOR] == pytest.approx(-1, abs=1e-3)
     assert scores[PREVIOUS] == 0
