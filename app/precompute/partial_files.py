@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -125,12 +125,6 @@ def open_sealed(path: Path) -> SealedFile:
         _index=raw["partials"],
         _body_offset=len(_MAGIC) + 8 + header_bytes,
     )
-
-
-def read_sealed(path: Path, names: Iterable[str] | None = None) -> tuple[SealedHeader, dict[str, Partial]]:
-    """The header and the named partials, or all. Raises CorruptPartial, or KeyError on an unknown name."""
-    sealed = open_sealed(path)
-    return sealed.header, {name: sealed.read(name) for name in (sealed.names if names is None else names)}
 
 
 def sweep_temporary(directory: Path) -> list[Path]:

@@ -1,13 +1,11 @@
-"""Schema versions: upgrade, downgrade, check. Each is one transaction: a kill leaves the old schema whole."""
+"""Upgrading a store to another schema version. It is one transaction: a kill leaves the old schema whole."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
 from alembic import command
-from alembic.autogenerate import compare_metadata
 from alembic.config import Config
-from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Engine, text
 
 from app.errors import InvalidStore
@@ -19,7 +17,7 @@ from app.store.tables import experiments as experiment_tables
 from app.store.tables import search as search_tables
 
 # Every module that adds tables to the one metadata.
-_TABLE_MODULES = (tables, annotation_tables, search_tables, experiment_tables)
+TABLE_MODULES = (tables, annotation_tables, search_tables, experiment_tables)
 # A second process waits this long for the first to finish its upgrade.
 UPGRADE_TIMEOUT_S = 60
 _ADVISORY_LOCK = 0x48656164  # any number, the same for every process: "Head"
@@ -34,15 +32,11 @@ def alembic_config() -> Config:
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
     """Make or renew the tables. Several processes may call this at once: all but one wait."""
-    _migrate(engine, lambda config: command.upgrade(config, revision))
+    run_migration(engine, lambda config: command.upgrade(config, revision))
 
 
-def downgrade(engine: Engine, revision: str) -> None:
-    """Return to an older revision, or to "base": data of what the newer ones added is lost."""
-    _migrate(engine, lambda config: command.downgrade(config, revision))
-
-
-def _migrate(engine: Engine, run: Callable[[Config], None]) -> None:
+def run_migration(engine: Engine, run: Callable[[Config], None]) -> None:
+    """Run a command of Alembic in one transaction, while any other process waits. Raises InvalidStore."""
     config = alembic_config()
     writing = engine.execution_options(head_atlas_writes=True)
     with translated(), writing.connect() as connection, _relaxed(connection), connection.begin():
@@ -81,14 +75,3 @@ def _check_references(connection: Connection) -> None:
             raise InvalidStore(
                 f"the upgrade would leave {len(broken)} rows of {broken[0][0]!r} without their parent"
             )
-
-
-def schema_differences(engine: Engine) -> list[str]:
-    """Differences between the tables of the store and of the code; empty after every upgrade."""
-    [metadata] = {module.Base.metadata for module in _TABLE_MODULES}
-    with translated(), engine.connect() as connection:
-        context = MigrationContext.configure(
-            connection,
-            opts={"compare_type": True, "compare_server_default": True, "target_metadata": metadata},
-        )
-        return [str(difference) for difference in compare_metadata(context, metadata)]

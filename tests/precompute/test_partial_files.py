@@ -17,7 +17,6 @@ from app.precompute.partial_files import (
     CorruptPartial,
     SealedHeader,
     open_sealed,
-    read_sealed,
     sweep_temporary,
     write_sealed,
 )
@@ -25,6 +24,7 @@ from app.statistics.feature_partial import FeatureBatch, FeaturePartial, Feature
 from app.statistics.head_partial import SCORE_NAMES, HeadScoreBatch, HeadScorePartial, ScoreSums
 from app.statistics.leaves import Count, Shards
 from app.statistics.payloads import Payloads
+from tests.support.sealed_files import read_sealed
 
 HEADER = SealedHeader("plan-é", (7,), {"tokens_per_second": None, "layers": [1, 2]})
 
@@ -282,7 +282,7 @@ def test_sweeping_takes_only_what_dead_writers_left(sealed):
 def test_sealed_files_need_no_torch(sealed):
     code = (
         "import sys; sys.modules['torch'] = None; sys.modules['safetensors'] = None\n"
-        "from pathlib import Path; from app.precompute.partial_files import read_sealed\n"
+        "from pathlib import Path; from tests.support.sealed_files import read_sealed\n"
         "print(len(read_sealed(Path(sys.argv[1]))[1]))"
     )
     root = Path(partial_files.__file__).parents[2]

@@ -15,15 +15,16 @@ from app.paths import migrations_dir
 from app.store import migrate
 from app.store.database import schema_versions as revisions
 from app.store.database.engine import open_store, write_session
-from app.store.digest import table_digest
 from app.store.tables.atlas import Base
 from tests.support import stored_runs
+from tests.support.migrations import downgrade, schema_differences
+from tests.support.store_digest import table_digest
 
 ROOT = Path(migrate.__file__).parents[2]
 
 
 def test_the_migrations_make_the_tables_of_the_code(engine):
-    assert migrate.schema_differences(engine) == []
+    assert schema_differences(engine) == []
     assert set(inspect(engine).get_table_names()) == {*Base.metadata.tables, "alembic_version"}
     assert revisions.revision_of_store(engine) == revisions.revision_of_code()
 
@@ -36,18 +37,18 @@ def test_migrations_are_known_by_the_names_of_their_files():
 def test_a_missing_column_would_be_noticed(engine):
     with write_session(engine) as session:
         session.execute(text("ALTER TABLE run_reports DROP COLUMN workers"))
-    assert "workers" in str(migrate.schema_differences(engine))
+    assert "workers" in str(schema_differences(engine))
 
 
 def test_down_and_up_again(make_store):
     engine = open_store(make_store())
-    migrate.downgrade(engine, "base")
+    downgrade(engine, "base")
     assert inspect(engine).get_table_names() == ["alembic_version"]
     assert revisions.revision_of_store(engine) is None
     engine.dispose()
     engine = open_store(engine.url.render_as_string(hide_password=False))  # emptied, not foreign
     migrate.upgrade(engine)
-    assert migrate.schema_differences(engine) == []
+    assert schema_differences(engine) == []
     engine.dispose()
 
 
@@ -112,7 +113,7 @@ def test_rebuilding_a_table_keeps_the_rows_that_refer_to_it(make_sqlite_store, t
     monkeypatch.setattr(migrate, "migrations_dir", lambda: tmp_path / "migrations")
     migrate.upgrade(engine)
     assert table_digest(engine) == before
-    migrate.downgrade(engine, "-1")
+    downgrade(engine, "-1")
     assert table_digest(engine) == before
     with engine.connect() as connection:  # and the connection enforces references again
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
@@ -165,7 +166,7 @@ def test_a_kill_before_any_statement_leaves_a_store_that_upgrades(tmp_path, stri
         engine = open_store(path)
         assert inspect(engine).get_table_names() in ([], ["alembic_version"])
         migrate.upgrade(engine)
-        assert migrate.schema_differences(engine) == []
+        assert schema_differences(engine) == []
         engine.dispose()
 
 
@@ -200,7 +201,7 @@ def test_of_two_upgrades_at_once_one_waits(make_store):
     ends = [float(of[-1].split()[1]) for of in lines]
     assert start < ends[0] <= ends[1]
     engine = open_store(url)
-    assert migrate.schema_differences(engine) == []
+    assert schema_differences(engine) == []
     engine.dispose()
 
 

@@ -19,7 +19,7 @@ from app.store.database.sqlite import backup_to, check_content, check_file, set_
 def open_store(target: str | Path, must_exist: bool = False) -> Engine:
     """Open the store at a path (a SQLite file, made on need) or a postgresql:// address.
 
-    Its tables may be missing or old: `migrate.upgrade` makes or renews them, `revisions.require_current` insists.
+    Its tables may be missing or old: `store.migrate.upgrade` makes or renews them.
     Raises InvalidStore or StoreBusy; what is refused is left as it was.
     """
     url = _parse(target)

@@ -48,15 +48,3 @@ def check_schema(engine: Engine, name: str) -> None:
             f"{name} was made by a newer Head Atlas: its schema is revision {revision}, "
             f"this version knows up to {revision_of_code()}"
         )
-
-
-def require_current(engine: Engine, name: str) -> None:
-    """Check that the tables are current. Raises InvalidStore when they are missing or older than this version needs."""
-    store, code = revision_of_store(engine), revision_of_code()
-    if store != code:
-        state = (
-            "has no tables yet"
-            if store is None
-            else f"is at schema revision {store}, this version needs {code}"
-        )
-        raise InvalidStore(f"{name} {state}; run `head-atlas db upgrade`")

@@ -14,10 +14,10 @@ from app.errors import NotFound, StoreBusy
 from app.store.atlas import features, reads
 from app.store.atlas import writes as runs
 from app.store.database.engine import open_store, read_session, write_session
-from app.store.digest import table_digest
 from app.store.migrate import upgrade
 from app.store.tables import atlas as tables
 from tests.support import stored_runs
+from tests.support.store_digest import table_digest
 from tests.support.stored_runs import assert_same, counted_queries, publish
 
 

@@ -18,10 +18,10 @@ from app.errors import AppError, InvalidStore, OutOfSpace, StoreBusy
 from app.store.atlas import writes as runs
 from app.store.database import sqlite
 from app.store.database.engine import backup, check_store, open_store, read_session, store_name, write_session
-from app.store.database.schema_versions import require_current
 from app.store.migrate import upgrade
 from app.store.tables import atlas as tables
 from tests.support import stored_runs
+from tests.support.migrations import require_current
 
 
 def refusal(target, **options):
