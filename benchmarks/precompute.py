@@ -74,10 +74,10 @@ def make_request(options: argparse.Namespace, folder: Path) -> JobRequest:
 def measure(request: JobRequest, folder: Path, profile: Path | None) -> dict[str, Any]:
     """The job as a user runs it, after a bare pass with everything loaded and warm."""
     spec, parts = prepare(request)
-    bench = LoadedRun(spec, parts)
-    bare_seconds, bare_cpu_seconds = bare_pass(bench)
-    n_positions = bench.corpus.n_sequences * bench.corpus.context_size
-    del bench, parts
+    loaded_run = LoadedRun(spec, parts)
+    bare_seconds, bare_cpu_seconds = bare_pass(loaded_run)
+    n_positions = loaded_run.corpus.n_sequences * loaded_run.corpus.context_size
+    del loaded_run, parts
     profiler = cProfile.Profile()
     began, cpu_began = time.monotonic(), time.process_time()
     if profile is not None:
@@ -109,18 +109,18 @@ def measure(request: JobRequest, folder: Path, profile: Path | None) -> dict[str
     }
 
 
-def bare_pass(bench: LoadedRun) -> tuple[float, float]:
+def bare_pass(loaded_run: LoadedRun) -> tuple[float, float]:
     """Wall and processor seconds of a forward pass to the same depth and an encode, in the job's batches."""
-    model, layers = bench.any_model, sorted(bench.saes)
-    corpus_plan = list(corpus_batches(bench.plan, bench.corpus.n_sequences))
+    model, layers = loaded_run.any_model, sorted(loaded_run.saes)
+    corpus_plan = list(corpus_batches(loaded_run.plan, loaded_run.corpus.n_sequences))
     began = cpu_began = 0.0
     for i, (start, stop) in enumerate([corpus_plan[0], *corpus_plan]):
         if i == 1:  # the first batch warms up
             began, cpu_began = time.monotonic(), time.process_time()
-        tokens = torch.from_numpy(bench.corpus.tokens[start:stop].astype("int64"))
+        tokens = torch.from_numpy(loaded_run.corpus.tokens[start:stop].astype("int64"))
         z = model.hook_z(tokens, layers)  # pyright: ignore[reportAttributeAccessIssue]
         for layer in layers:
-            bench.saes[layer].coder.encode(z[layer].flatten(0, 1).flatten(1))
+            loaded_run.saes[layer].coder.encode(z[layer].flatten(0, 1).flatten(1))
     return time.monotonic() - began, time.process_time() - cpu_began
 
 

@@ -34,16 +34,16 @@ def missing_payloads(partial: FeaturePartial, features: NDArray[np.int64]) -> Ke
     return np.setdiff1d(np.concatenate([np.zeros(0, np.int64), *wanted]), partial.payloads.key)
 
 
-def make_missing_payloads(bench: LoadedRun, missing: dict[int, Keys]) -> MissingPayloads:
+def make_missing_payloads(run: LoadedRun, missing: dict[int, Keys]) -> MissingPayloads:
     """Make the missing payloads of every layer. The batches are the pass's, so the numbers are too, to the bit."""
     made: dict[int, list[Payloads]] = {layer: [] for layer in missing}
     n_run_again = 0
     parts = {layer: split_key(keys) for layer, keys in missing.items()}
-    for start, stop in corpus_batches(bench.plan, bench.corpus.n_sequences):
-        first, last = start * bench.corpus.context_size, stop * bench.corpus.context_size
+    for start, stop in corpus_batches(run.plan, run.corpus.n_sequences):
+        first, last = start * run.corpus.context_size, stop * run.corpus.context_size
         here = {layer: (token >= first) & (token < last) for layer, (_, token) in parts.items()}
         layers = [layer for layer, inside in here.items() if inside.any()]
-        for batch, is_kept in _again(bench, start, stop, layers):
+        for batch, is_kept in _again(run, start, stop, layers):
             layer = batch.sae.layer
             feature, token_index = (part[here[layer]] for part in parts[layer])
             made[layer].append(batch.payloads(feature, token_index))
@@ -51,16 +51,14 @@ def make_missing_payloads(bench: LoadedRun, missing: dict[int, Keys]) -> Missing
     return MissingPayloads({layer: Payloads.joined(each) for layer, each in made.items()}, n_run_again)
 
 
-def _again(
-    bench: LoadedRun, start: int, stop: int, layers: Sequence[int]
-) -> Iterator[tuple[LayerBatch, bool]]:
+def _again(run: LoadedRun, start: int, stop: int, layers: Sequence[int]) -> Iterator[tuple[LayerBatch, bool]]:
     """The batch of each layer as the pass had it, and whether it was kept; one forward for those that were not."""
     lost: list[int] = []
     for layer in layers:
-        batch = kept_batch(bench, layer, start, stop)
+        batch = kept_batch(run, layer, start, stop)
         if batch is None:
             lost.append(layer)
         else:
             yield batch, True
-    for batch in layer_batches(bench, start, stop, only=lost):
+    for batch in layer_batches(run, start, stop, only=lost):
         yield batch, False

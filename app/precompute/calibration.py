@@ -89,26 +89,26 @@ def check_fit(loaded: LoadedSae, fit: Fit) -> None:
         )
 
 
-def calibrate(bench: LoadedRun) -> Calibration:
+def calibrate(run: LoadedRun) -> Calibration:
     """Every layer's statistics on the first sequences. Raises InvalidSae where one does not fit the model."""
-    plan = bench.plan
-    partials = {layer: empty_partial(bench, layer, Shards.of()) for layer in bench.saes}
-    stop = min(plan.n_calibration, bench.corpus.n_sequences)
+    plan = run.plan
+    partials = {layer: empty_partial(run, layer, Shards.of()) for layer in run.saes}
+    stop = min(plan.n_calibration, run.corpus.n_sequences)
     for start in range(0, stop, plan.batch_size):
-        for batch in layer_batches(bench, start, min(start + plan.batch_size, stop)):
+        for batch in layer_batches(run, start, min(start + plan.batch_size, stop)):
             layer = batch.sae.layer
             partials[layer] = partials[layer].update(batch.feature_batch())
     for sae in plan.saes:
         partial = partials[sae.layer]
-        check_fit(bench.saes[sae.layer].loaded, Fit(sae.processing, partial.fvu(), partial.l0()))
+        check_fit(run.saes[sae.layer].loaded, Fit(sae.processing, partial.fvu(), partial.l0()))
     return partials
 
 
-def save_calibration(bench: LoadedRun, calibration: Calibration) -> None:
+def save_calibration(run: LoadedRun, calibration: Calibration) -> None:
     """Seal a calibration, so that a resume does not repeat it."""
-    header = SealedHeader(plan=bench.plan.fingerprint, shards=())
+    header = SealedHeader(plan=run.plan.fingerprint, shards=())
     named = {layer_name(layer): partial for layer, partial in calibration.items()}
-    write_sealed(bench.folder.sealed / CALIBRATION, header, named)
+    write_sealed(run.folder.sealed / CALIBRATION, header, named)
 
 
 def load_calibration(folder: WorkFolder, fingerprint: str) -> Calibration | None:

@@ -40,13 +40,13 @@ class SerialExecutor:
     name = "serial"
     workers = 1
 
-    def __init__(self, bench: LoadedRun) -> None:
-        self._bench = bench
+    def __init__(self, run: LoadedRun) -> None:
+        self._run = run
 
     def run(self, units: Iterable[Unit]) -> Iterator[Unit]:
         """One unit after the other."""
         for unit in units:
-            run_unit(self._bench, unit)
+            run_unit(self._run, unit)
             yield unit
 
 
@@ -117,10 +117,10 @@ def _end_with_parent() -> None:
 
 
 @cache
-def _worker_bench() -> LoadedRun:
+def _worker_run() -> LoadedRun:
     """Made by the first unit and not by the start, so that its errors are told as what they are."""
     return LoadedRun(_worker_spec[0])
 
 
 def _run_in_worker(unit: Unit) -> None:
-    run_unit(_worker_bench(), unit)
+    run_unit(_worker_run(), unit)

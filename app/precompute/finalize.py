@@ -74,15 +74,15 @@ class LayerResult:
 class Finalizer:
     """Makes the records of one run. `fuzzy_ids`: domain.evidence.normalised_ids of the vocabulary."""
 
-    def __init__(self, bench: LoadedRun, fuzzy_ids: NDArray[np.int64]) -> None:
-        self._bench = bench
-        self._tokens = np.asarray(bench.corpus.tokens)
+    def __init__(self, run: LoadedRun, fuzzy_ids: NDArray[np.int64]) -> None:
+        self._run = run
+        self._tokens = np.asarray(run.corpus.tokens)
         self._fuzzy_tokens = fuzzy_ids[self._tokens]
-        self._bos = bench.corpus.bos_token_id
+        self._bos = run.corpus.bos_token_id
 
     def features(self, result: LayerResult, features: NDArray[np.int64]) -> Iterator[FeatureRecord]:
         """Records of the given features, in their order."""
-        model = self._bench.model(_processing_of(self._bench, result.sae.layer))
+        model = self._run.model(_processing_of(self._run, result.sae.layer))
         logits = _logits(
             result.sae, features, model.head_weights(result.sae.layer).w_o, model.unembed_weights()
         )
@@ -127,9 +127,9 @@ class Finalizer:
     def _examples(self, partial: FeaturePartial, feature: int, groups: tuple[TokenGroup, ...]) -> Examples:
         tokens = np.concatenate([np.zeros(0, np.int64), *(group.token_index for group in groups)])
         if not len(tokens):
-            return _no_examples(len(partial.active.mean_c[0]), self._bench.corpus.context_size)
+            return _no_examples(len(partial.active.mean_c[0]), self._run.corpus.context_size)
         rows = partial.payloads.rows(feature, tokens)
-        sequence, position = np.divmod(tokens, self._bench.corpus.context_size)
+        sequence, position = np.divmod(tokens, self._run.corpus.context_size)
         at = (sequence[:, None], position[:, None])
         exact, fuzzy = self._prefixes(*at, rows["source"][:, :, 0])
         source, dfa, rest = (rows.pop(f"summed_{name}") for name in ("source", "dfa", "rest"))
@@ -220,10 +220,10 @@ def _logits(
 
 
 def head_records(
-    bench: LoadedRun, scores: dict[str, NDArray[np.float64]], rankings: dict[int, LayerRankings]
+    run: LoadedRun, scores: dict[str, NDArray[np.float64]], rankings: dict[int, LayerRankings]
 ) -> list[HeadRecord]:
     """Every head of the model, with or without an SAE."""
-    model, record = bench.any_model, bench.record
+    model, record = run.any_model, run.record
     tables = {**scores, "copying": copying_scores(model)}
     return [
         _head_record(HeadRef(layer, head), tables, rankings.get(layer))
@@ -248,7 +248,7 @@ def _head_record(
     )
 
 
-def sae_record(bench: LoadedRun, result: LayerResult) -> SaeRecord:
+def sae_record(run: LoadedRun, result: LayerResult) -> SaeRecord:
     """Where a layer's SAE came from and how well it fits this corpus."""
     loaded, n_active = result.sae.loaded, result.partial.n_active.total
     return SaeRecord(
@@ -259,18 +259,18 @@ def sae_record(bench: LoadedRun, result: LayerResult) -> SaeRecord:
         d_in=loaded.coder.d_in,
         d_sae=loaded.coder.d_sae,
         hook_name=loaded.hook_name,
-        processing=_processing_of(bench, loaded.layer),
+        processing=_processing_of(run, loaded.layer),
         normalize_activations=loaded.normalize_activations,
         l0=result.partial.l0(),
         fvu=result.partial.fvu(),
         n_dead=int((n_active == 0).sum()),
-        n_rare=int(((n_active > 0) & (n_active < bench.plan.min_active)).sum()),
+        n_rare=int(((n_active > 0) & (n_active < run.plan.min_active)).sum()),
         neuronpedia_id=loaded.neuronpedia_id,
     )
 
 
-def _processing_of(bench: LoadedRun, layer: int) -> Processing:
-    return next(sae.processing for sae in bench.plan.saes if sae.layer == layer)
+def _processing_of(run: LoadedRun, layer: int) -> Processing:
+    return next(sae.processing for sae in run.plan.saes if sae.layer == layer)
 
 
 def _groups(stored: tuple[TokenGroup, ...], n_active: int) -> tuple[ExampleGroup, ...]:

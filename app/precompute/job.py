@@ -39,24 +39,24 @@ def run_job(request: JobRequest, store: str, how: RunOptions) -> str:
         if exists and not how.new_run and live_fingerprint(store, request.slug) == fingerprint:
             return f"up to date: atlas {request.slug} shows run {fingerprint}"
         spec.folder.check_plan(spec.plan, how.new_run)
-        bench = LoadedRun(spec, parts)
+        run = LoadedRun(spec, parts)
         # The last check that can refuse: what it refuses leaves the store and the work folder as they were.
-        calibration = load_calibration(spec.folder, fingerprint) or calibrate(bench)
+        calibration = load_calibration(spec.folder, fingerprint) or calibrate(run)
         spec.folder.start(spec.plan, how.new_run)
-        save_calibration(bench, calibration)
+        save_calibration(run, calibration)
         with migrated_store(store) as engine:
-            return _Job(request.slug, bench, engine, how).run()
+            return _Job(request.slug, run, engine, how).run()
 
 
 class _Job:
-    def __init__(self, slug: str, bench: LoadedRun, engine: Engine, how: RunOptions) -> None:
-        self._slug, self._bench, self._engine, self._how = slug, bench, engine, how
+    def __init__(self, slug: str, run: LoadedRun, engine: Engine, how: RunOptions) -> None:
+        self._slug, self._run, self._engine, self._how = slug, run, engine, how
         self._created, self._began = datetime.now(UTC), time.monotonic()
 
     def run(self) -> str:
         self._fail_running()
         try:
-            with JobMonitor(self._bench.plan.fingerprint, rows_into(self._engine)) as monitor:
+            with JobMonitor(self._run.plan.fingerprint, rows_into(self._engine)) as monitor:
                 return self._stages(monitor)
         except BaseException:
             with suppress(AppError):  # the first error is the one to tell of
@@ -65,51 +65,51 @@ class _Job:
 
     def _fail_running(self) -> None:
         with write_session(self._engine) as session:
-            stored_progress.fail_running(session, self._bench.plan.fingerprint)
+            stored_progress.fail_running(session, self._run.plan.fingerprint)
 
     def _stages(self, monitor: JobMonitor) -> str:
-        bench = self._bench
-        units = bench.plan.units(bench.corpus.n_sequences)
-        executor = self._make_executor(bench)
-        self._compute(bench, executor, units, monitor)
+        run = self._run
+        units = run.plan.units(run.corpus.n_sequences)
+        executor = self._make_executor(run)
+        self._compute(run, executor, units, monitor)
         if self._how.shard is not None:
             return (
                 f"share {self._how.shard[0]} of {self._how.shard[1]} is done; run without --shard to publish"
             )
-        publisher = Publisher(bench, self._slug, units)
-        stage = monitor.stage("publish", len(bench.saes), "layers")
+        publisher = Publisher(run, self._slug, units)
+        stage = monitor.stage("publish", len(run.saes), "layers")
         run_id, outcome = publisher.write(self._engine, stage)
         stage.finish()
         report = self._report(executor, outcome, monitor)
         publisher.go_live(self._engine, run_id, report)  # the last thing that can fail
-        bench.folder.drop_activations()
-        return report_text(self._slug, bench.plan.fingerprint, report)
+        run.folder.drop_activations()
+        return report_text(self._slug, run.plan.fingerprint, report)
 
-    def _compute(self, bench: LoadedRun, executor: Executor, units: list[Unit], monitor: JobMonitor) -> None:
+    def _compute(self, run: LoadedRun, executor: Executor, units: list[Unit], monitor: JobMonitor) -> None:
         mine = units if self._how.shard is None else units[self._how.shard[0] :: self._how.shard[1]]
-        done, damaged = bench.folder.finished(bench.plan, mine)
+        done, damaged = run.folder.finished(run.plan, mine)
         for name in damaged:
             monitor.say(f"{name} is damaged or of another run, and is computed again")
-        tokens = {unit: unit_tokens(bench.corpus, bench, unit) for unit in mine}
+        tokens = {unit: unit_tokens(run.corpus, run, unit) for unit in mine}
         stage = monitor.stage("compute", sum(tokens.values()), "tokens")
         stage.resume(sum(tokens[unit] for unit in done))
         for unit in executor.run([unit for unit in mine if unit not in set(done)]):
             stage.advance(tokens[unit])
         stage.finish()
 
-    def _make_executor(self, bench: LoadedRun) -> Executor:
+    def _make_executor(self, run: LoadedRun) -> Executor:
         if self._how.executor == "serial":
-            return SerialExecutor(bench)
+            return SerialExecutor(run)
         if self._how.workers < 1:
             raise AppError(f"--workers must be at least 1, not {self._how.workers}")
-        return ProcessExecutor(bench.spec, self._how.workers)
+        return ProcessExecutor(run.spec, self._how.workers)
 
     def _report(self, executor: Executor, outcome: Outcome, monitor: JobMonitor) -> RunReport:
         details: dict[str, Json] = {
             "n_features": outcome.n_features,
             "n_run_again": outcome.n_run_again,
             "worst_residual": outcome.worst_residual,
-            "sources": sources_json(self._bench.spec),
+            "sources": sources_json(self._run.spec),
             "stage_seconds": {name: round(seconds, 2) for name, seconds in monitor.seconds.items()},
             "saes": [
                 {name: value for name, value in asdict(sae).items() if name in _REPORTED}
@@ -130,9 +130,9 @@ class _Job:
 _REPORTED = ("layer", "name", "d_sae", "processing", "l0", "fvu", "n_dead", "n_rare")
 
 
-def unit_tokens(corpus: Corpus, bench: LoadedRun, unit: Unit) -> int:
+def unit_tokens(corpus: Corpus, run: LoadedRun, unit: Unit) -> int:
     """Positions that a unit sends through the model: what its time is in proportion to."""
-    plan = bench.plan
+    plan = run.plan
     if unit.kind == "features":
         first = unit.index * plan.shard_size
         return (min(first + plan.shard_size, corpus.n_sequences) - first) * corpus.context_size

@@ -21,19 +21,19 @@ _BYTES_A_NUMBER = 4
 _log = logging.getLogger(__name__)
 
 
-def n_kept(bench: LoadedRun) -> int:
+def n_kept(run: LoadedRun) -> int:
     """How many of the run's first sequences are kept: what fits in KEPT_BYTES and in a quarter of the free disk."""
-    heads = bench.record.n_heads
-    context = bench.corpus.context_size
+    heads = run.record.n_heads
+    context = run.corpus.context_size
     # z and v have d_in numbers a token, and the pattern n_heads * context.
-    numbers = sum(heads * context + 2 * sae.coder.d_in for sae in bench.saes.values()) * context
-    free = shutil.disk_usage(bench.folder.root).free
+    numbers = sum(heads * context + 2 * sae.coder.d_in for sae in run.saes.values()) * context
+    free = shutil.disk_usage(run.folder.root).free
     return int(min(KEPT_BYTES, _SHARE_OF_FREE * free) // (_BYTES_A_NUMBER * numbers))
 
 
-def keep(bench: LoadedRun, batch: LayerBatch) -> None:
+def keep(run: LoadedRun, batch: LayerBatch) -> None:
     """Write a batch to a temporary name, then rename it. A disk that turns out full costs a forward later, no more."""
-    path = _path(bench, batch.sae.layer, batch.first_sequence)
+    path = _path(run, batch.sae.layer, batch.first_sequence)
     temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,16 +46,16 @@ def keep(bench: LoadedRun, batch: LayerBatch) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def kept_batch(bench: LoadedRun, layer: int, start: int, stop: int) -> LayerBatch | None:
+def kept_batch(run: LoadedRun, layer: int, start: int, stop: int) -> LayerBatch | None:
     """A batch as the pass had it; None where it is not kept, or is damaged."""
     try:
-        with _path(bench, layer, start).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+        with _path(run, layer, start).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except (FileNotFoundError, zipfile.BadZipFile, ValueError, EOFError):
         return None
-    counted = torch.from_numpy(bench.corpus.counted(start, stop))
-    return LayerBatch.from_arrays(bench.saes[layer], arrays, counted, start)
+    counted = torch.from_numpy(run.corpus.counted(start, stop))
+    return LayerBatch.from_arrays(run.saes[layer], arrays, counted, start)
 
 
-def _path(bench: LoadedRun, layer: int, start: int) -> Path:
-    return bench.folder.activations / f"L{layer}-{start:09d}.npz"
+def _path(run: LoadedRun, layer: int, start: int) -> Path:
+    return run.folder.activations / f"L{layer}-{start:09d}.npz"

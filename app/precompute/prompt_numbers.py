@@ -21,28 +21,28 @@ class UnfitText(AppError):
     """The text cannot be put to the model."""
 
 
-def answer(bench: LoadedRun, question: PromptQuestion) -> PromptAnswer:
+def answer(run: LoadedRun, question: PromptQuestion) -> PromptAnswer:
     """Raises UnfitText for a text that is empty or longer than the run's context."""
-    tokens = read_tokens(bench, question.text)
+    tokens = read_tokens(run, question.text)
     if question.dest is not None and not 0 < question.dest < tokens.shape[1]:
         raise UnfitText(f"the text has no token {question.dest}; tokens count from 1, after BOS")
-    if question.layer not in bench.saes:
-        return _pattern_only(bench, question, tokens)
+    if question.layer not in run.saes:
+        return _pattern_only(run, question, tokens)
     counted = torch.ones(tokens.shape, dtype=torch.bool)
     counted[:, 0] = False
-    [batch] = token_batches(bench, tokens, counted, 0, only=[question.layer])
+    [batch] = token_batches(run, tokens, counted, 0, only=[question.layer])
     return answer_for(batch, tokens[0].tolist(), question)
 
 
-def read_tokens(bench: LoadedRun, text: str) -> Int64[Tensor, "1 pos"]:
+def read_tokens(run: LoadedRun, text: str) -> Int64[Tensor, "1 pos"]:
     """BOS and the text. A text is never cut: what was cut off would look as if it had no effect."""
     if not text.strip():
         raise UnfitText("there is no text to read")
     if len(text) > MAX_CHARACTERS:
         raise UnfitText(f"the text has more than {MAX_CHARACTERS} characters")
-    model = bench.any_model
+    model = run.any_model
     ids = model.tokenizer.encode(text)
-    room = bench.plan.context_size - 1
+    room = run.plan.context_size - 1
     if len(ids) > room:
         raise UnfitText(f"the text has {len(ids)} tokens, and this run's context holds {room} after BOS")
     return torch.tensor([[model.record.bos_token_id, *ids]])
@@ -92,8 +92,8 @@ def read_feature(batch: LayerBatch, index: int, head: int, dest: int) -> Feature
     )
 
 
-def _pattern_only(bench: LoadedRun, question: PromptQuestion, tokens: Int64[Tensor, "1 pos"]) -> PromptAnswer:
-    model = bench.any_model
+def _pattern_only(run: LoadedRun, question: PromptQuestion, tokens: Int64[Tensor, "1 pos"]) -> PromptAnswer:
+    model = run.any_model
     if question.layer >= model.record.n_layers:
         raise UnfitText(f"the model has layers 0 to {model.record.n_layers - 1}")
     pattern = model.activations(tokens, [question.layer])[question.layer].pattern

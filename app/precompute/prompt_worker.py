@@ -20,18 +20,18 @@ from app.precompute.sources import reopen
 
 def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
     """Answer until the requests end. An AppError is an answer; anything else ends the process."""
-    bench: LoadedRun | None = None
+    run: LoadedRun | None = None
     for line in requests:
         message: dict[str, Any] = json.loads(line)
         reply: dict[str, Any] = {"id": message["id"]}
         try:
             if "open" in message:
-                bench = open_run(PromptOpening(**message["open"]))
+                run = open_run(PromptOpening(**message["open"]))
                 reply["ok"] = {}
-            elif bench is None:
+            elif run is None:
                 raise ValueError("the first line must open a run")
             else:
-                reply["ok"] = question_json(answer(bench, PromptQuestion(**message["ask"])))
+                reply["ok"] = question_json(answer(run, PromptQuestion(**message["ask"])))
         except AppError as error:
             reply["error"] = str(error)
         replies.write(to_line(reply))
@@ -41,10 +41,10 @@ def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
 def open_run(opening: PromptOpening) -> LoadedRun:
     """Loads everything, so that questions cost no more than a forward pass."""
     plan = RunPlan.from_json(opening.plan)
-    bench = reopen(plan, opening.sources, Path(opening.cache_dir))
+    run = reopen(plan, opening.sources, Path(opening.cache_dir))
     for sae in plan.saes:
-        bench.model(sae.processing)
-    return bench
+        run.model(sae.processing)
+    return run
 
 
 def main() -> None:

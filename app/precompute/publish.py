@@ -42,14 +42,14 @@ class Outcome:
 class Publisher:
     """Publishes one run. Readers see the old run until go_live, and never a part of the new one."""
 
-    def __init__(self, bench: LoadedRun, slug: str, units: list[Unit]) -> None:
-        self._bench, self._slug, self._units = bench, slug, units
-        self._sealed = SealedRun(bench.folder, units)
-        self._vocabulary = bench.any_model.tokenizer.vocabulary(bench.record.d_vocab)
+    def __init__(self, run: LoadedRun, slug: str, units: list[Unit]) -> None:
+        self._run, self._slug, self._units = run, slug, units
+        self._sealed = SealedRun(run.folder, units)
+        self._vocabulary = run.any_model.tokenizer.vocabulary(run.record.d_vocab)
 
     def write(self, engine: Engine, stage: Stage) -> tuple[int, Outcome]:
         """Everything but the switch. Returns the run's id in the store."""
-        layers = sorted(self._bench.saes)
+        layers = sorted(self._run.saes)
         run_id = self._begin(engine)
         rankings: dict[int, LayerRankings] = {}
         missing: dict[int, Keys] = {}
@@ -58,18 +58,18 @@ class Publisher:
             rankings[layer] = self._ranked(partial, layer)
             missing[layer] = missing_payloads(partial, self._chosen(rankings[layer]))
         # One pass for all layers, although each layer's partial is then folded twice: that is the cheaper.
-        made = make_missing_payloads(self._bench, missing)
-        finalizer = Finalizer(self._bench, normalised_ids(self._vocabulary))
+        made = make_missing_payloads(self._run, missing)
+        finalizer = Finalizer(self._run, normalised_ids(self._vocabulary))
         saes: list[SaeRecord] = []
         worst = 0.0
         for layer in layers:
             partial = self._folded(layer).with_payloads(made.payloads.pop(layer))
-            result = LayerResult(self._bench.saes[layer], partial, rankings[layer])
+            result = LayerResult(self._run.saes[layer], partial, rankings[layer])
             for records in _batches(finalizer.features(result, self._chosen(rankings[layer]))):
                 with write_session(engine) as session:
                     writes.add_features(session, run_id, records, self._vocabulary)
                 worst = max(worst, *(record.worst_residual for record in records))
-            saes.append(sae_record(self._bench, result))
+            saes.append(sae_record(self._run, result))
             stage.advance(1)
         self._finish(engine, run_id, rankings, saes)
         n_features = sum(len(self._chosen(ranking)) for ranking in rankings.values())
@@ -81,34 +81,34 @@ class Publisher:
             writes.go_live(session, run_id, report)
 
     def _folded(self, layer: int) -> FeaturePartial:
-        empty = empty_partial(self._bench, layer, Shards.of())
+        empty = empty_partial(self._run, layer, Shards.of())
         return self._sealed.fold("features", layer_name(layer), empty)
 
     def _ranked(self, partial: FeaturePartial, layer: int) -> LayerRankings:
-        plan = self._bench.plan
-        return rank_layer(self._bench.saes[layer], partial, plan.k, plan.min_active)
+        plan = self._run.plan
+        return rank_layer(self._run.saes[layer], partial, plan.k, plan.min_active)
 
     def _chosen(self, rankings: LayerRankings) -> NDArray[np.int64]:
-        if self._bench.plan.features == "all":
+        if self._run.plan.features == "all":
             return np.arange(len(rankings.live))
         return rankings.selected
 
     def _begin(self, engine: Engine) -> int:
-        bench = self._bench
+        run = self._run
         record = RunRecord(
-            fingerprint=bench.plan.fingerprint,
-            model=bench.record,
-            corpus=bench.corpus.name,
-            context_size=bench.corpus.context_size,
-            n_sequences=bench.corpus.n_sequences,
-            n_tokens=_count_tokens(bench.corpus),
-            plan=bench.plan.as_json(),
+            fingerprint=run.plan.fingerprint,
+            model=run.record,
+            corpus=run.corpus.name,
+            context_size=run.corpus.context_size,
+            n_sequences=run.corpus.n_sequences,
+            n_tokens=_count_tokens(run.corpus),
+            plan=run.plan.as_json(),
         )
         with write_session(engine) as session:
             run_id = writes.begin_run(session, self._slug, record)
             writes.add_vocabulary(session, run_id, self._vocabulary.checksum, self._vocabulary.to_blob())
-        for start in range(0, bench.corpus.n_sequences, _SEQUENCES_A_TRANSACTION):
-            part = np.asarray(bench.corpus.tokens[start : start + _SEQUENCES_A_TRANSACTION])
+        for start in range(0, run.corpus.n_sequences, _SEQUENCES_A_TRANSACTION):
+            part = np.asarray(run.corpus.tokens[start : start + _SEQUENCES_A_TRANSACTION])
             with write_session(engine) as session:
                 writes.add_sequences(session, run_id, part, start)
         return run_id
@@ -116,8 +116,8 @@ class Publisher:
     def _finish(
         self, engine: Engine, run_id: int, rankings: dict[int, LayerRankings], saes: list[SaeRecord]
     ) -> None:
-        bench, record = self._bench, self._bench.record
-        empty = HeadScorePartial.empty(bench.plan.fingerprint, record.n_layers, record.n_heads, Shards.of())
+        run, record = self._run, self._run.record
+        empty = HeadScorePartial.empty(run.plan.fingerprint, record.n_layers, record.n_heads, Shards.of())
         scores = {
             name: score
             for kind in ("features", "scores")  # of text, and of repeated random tokens
@@ -125,7 +125,7 @@ class Publisher:
         }
         with write_session(engine) as session:
             writes.add_saes(session, run_id, saes)
-            writes.add_heads(session, run_id, head_records(bench, scores, rankings))
+            writes.add_heads(session, run_id, head_records(run, scores, rankings))
             for layer in sorted(rankings):
                 writes.add_rankings(session, run_id, rankings[layer].head_rankings())
 

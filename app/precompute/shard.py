@@ -51,32 +51,30 @@ def layer_name(layer: int) -> str:
     return f"L{layer}"
 
 
-def run_unit(bench: LoadedRun, unit: Unit) -> Path:
+def run_unit(run: LoadedRun, unit: Unit) -> Path:
     """Compute a unit and seal it. Raises AppError for wrong data; nothing is left half-written."""
-    path = bench.folder.sealed_path(unit)
+    path = run.folder.sealed_path(unit)
     make = features_of_shard if unit.kind == "features" else random_scores
-    write_sealed(
-        path, SealedHeader(plan=bench.plan.fingerprint, shards=(unit.index,)), make(bench, unit.index)
-    )
+    write_sealed(path, SealedHeader(plan=run.plan.fingerprint, shards=(unit.index,)), make(run, unit.index))
     return path
 
 
-def features_of_shard(bench: LoadedRun, shard: int) -> dict[str, Partial]:
+def features_of_shard(run: LoadedRun, shard: int) -> dict[str, Partial]:
     """Every layer's statistics over one shard; with payloads where every feature is to be published.
 
     With them the text scores of the shard's score sequences, if it has any: the pass goes to the last layer for
     those, and their patterns need no forward of their own.
     """
-    plan = bench.plan
+    plan = run.plan
     first = shard * plan.shard_size
-    last = min(first + plan.shard_size, bench.corpus.n_sequences)
-    partials = {layer: empty_partial(bench, layer, Shards.of(shard)) for layer in bench.saes}
-    scores = _empty_scores(bench, shard)
+    last = min(first + plan.shard_size, run.corpus.n_sequences)
+    partials = {layer: empty_partial(run, layer, Shards.of(shard)) for layer in run.saes}
+    scores = _empty_scores(run, shard)
     for start, stop in batches(plan, first, last):
         by_layer: list[Scores] = []
-        read = _text_reader(bench, start, min(stop, plan.n_score_sequences), by_layer)
-        for batch in layer_batches(bench, start, stop, read=read):
-            partials[batch.sae.layer] = _fold(bench, partials[batch.sae.layer], batch)
+        read = _text_reader(run, start, min(stop, plan.n_score_sequences), by_layer)
+        for batch in layer_batches(run, start, stop, read=read):
+            partials[batch.sae.layer] = _fold(run, partials[batch.sae.layer], batch)
         if by_layer:
             scores = scores.update(_score_batch(by_layer))
     return {SCORES: scores, **{layer_name(layer): partial for layer, partial in partials.items()}}
@@ -94,15 +92,15 @@ def corpus_batches(plan: RunPlan, n_sequences: int) -> Iterator[tuple[int, int]]
         yield from batches(plan, first, min(first + plan.shard_size, n_sequences))
 
 
-def empty_partial(bench: LoadedRun, layer: int, shards: Shards) -> FeaturePartial:
+def empty_partial(run: LoadedRun, layer: int, shards: Shards) -> FeaturePartial:
     """The identity for one layer of the plan."""
-    coder, plan = bench.saes[layer].coder, bench.plan
+    coder, plan = run.saes[layer].coder, run.plan
     shape = FeatureShape(coder.d_sae, coder.n_heads, coder.d_in)
     return FeaturePartial.empty(plan.fingerprint, shape, plan.seed, shards, plan.n_top, plan.n_interval)
 
 
 def layer_batches(
-    bench: LoadedRun,
+    run: LoadedRun,
     start: int,
     stop: int,
     only: Sequence[int] | None = None,
@@ -112,13 +110,13 @@ def layer_batches(
 
     `read` gets the pattern of every layer of the model, once.
     """
-    tokens = torch.from_numpy(bench.corpus.tokens[start:stop].astype(np.int64))
-    counted = torch.from_numpy(bench.corpus.counted(start, stop))
-    return token_batches(bench, tokens, counted, start, only, read)
+    tokens = torch.from_numpy(run.corpus.tokens[start:stop].astype(np.int64))
+    counted = torch.from_numpy(run.corpus.counted(start, stop))
+    return token_batches(run, tokens, counted, start, only, read)
 
 
 def token_batches(
-    bench: LoadedRun,
+    run: LoadedRun,
     tokens: Int64[Tensor, "batch pos"],
     counted: Bool[Tensor, "batch pos"],
     start: int,
@@ -126,32 +124,32 @@ def token_batches(
     read: ReadPattern | None = None,
 ) -> Iterator[LayerBatch]:
     """Layer batches for arbitrary sequences, numbered from `start`."""
-    for processing, all_layers in bench.layers_by_processing.items():
+    for processing, all_layers in run.layers_by_processing.items():
         layers = [layer for layer in all_layers if only is None or layer in only]
         if not layers:
             continue
-        model = bench.model(processing)
+        model = run.model(processing)
         if read is None:
             activations = model.activations(tokens, layers)
         else:
             activations = model.read_patterns(tokens, read, layers)
             read = None  # patterns do not depend on the processing
         for layer in layers:
-            yield LayerBatch.of(bench.saes[layer], activations.pop(layer), counted, start)
+            yield LayerBatch.of(run.saes[layer], activations.pop(layer), counted, start)
 
 
-def _fold(bench: LoadedRun, partial: FeaturePartial, batch: LayerBatch) -> FeaturePartial:
+def _fold(run: LoadedRun, partial: FeaturePartial, batch: LayerBatch) -> FeaturePartial:
     partial = partial.update(batch.feature_batch())
-    if bench.plan.features == "all":
+    if run.plan.features == "all":
         return partial.with_payloads(batch.payloads(*partial.winners_without_payload()))
-    if batch.first_sequence < n_kept(bench):
-        keep(bench, batch)
+    if batch.first_sequence < n_kept(run):
+        keep(run, batch)
     return partial
 
 
-def random_scores(bench: LoadedRun, index: int) -> dict[str, Partial]:
+def random_scores(run: LoadedRun, index: int) -> dict[str, Partial]:
     """Attention scores of every head of every layer over one batch of repeated random tokens."""
-    plan, model = bench.plan, bench.any_model
+    plan, model = run.plan, run.any_model
     record = model.record
     repeated = random_repeated_tokens(
         plan.n_score_sequences,
@@ -166,14 +164,14 @@ def random_scores(bench: LoadedRun, index: int) -> dict[str, Partial]:
         repeated,
         lambda _, pattern: by_layer.append(repeated_sequence_scores(pattern, plan.score_length)),
     )
-    return {SCORES: _empty_scores(bench, index).update(_score_batch(by_layer))}
+    return {SCORES: _empty_scores(run, index).update(_score_batch(by_layer))}
 
 
-def _text_reader(bench: LoadedRun, start: int, stop: int, by_layer: list[Scores]) -> ReadPattern | None:
+def _text_reader(run: LoadedRun, start: int, stop: int, by_layer: list[Scores]) -> ReadPattern | None:
     """Appends each layer's scores on sequences start:stop, which lead their batch; None where they are none."""
     if start >= stop:
         return None
-    counted = torch.from_numpy(bench.corpus.counted(start, stop))
+    counted = torch.from_numpy(run.corpus.counted(start, stop))
 
     def read(layer: int, pattern: Tensor) -> None:
         del layer
@@ -182,9 +180,9 @@ def _text_reader(bench: LoadedRun, start: int, stop: int, by_layer: list[Scores]
     return read
 
 
-def _empty_scores(bench: LoadedRun, index: int) -> HeadScorePartial:
-    record = bench.record
-    return HeadScorePartial.empty(bench.plan.fingerprint, record.n_layers, record.n_heads, Shards.of(index))
+def _empty_scores(run: LoadedRun, index: int) -> HeadScorePartial:
+    record = run.record
+    return HeadScorePartial.empty(run.plan.fingerprint, record.n_layers, record.n_heads, Shards.of(index))
 
 
 def _score_batch(by_layer: list[Scores]) -> HeadScoreBatch:

@@ -29,13 +29,13 @@ def reopen(plan: RunPlan, sources: Mapping[str, Any] | None, cache_dir: Path) ->
     specs = _embedded_saes(plan) if sources is None else [_sae_spec(sae) for sae in sources["saes"]]
     model = _find_model(plan, sources, cache_dir)
     nowhere = WorkFolder(cache_dir)  # nothing is read or written there: the text takes the corpus's place
-    bench = LoadedRun(JobSpec(plan, model, tuple(specs), nowhere, cache_dir))
+    run = LoadedRun(JobSpec(plan, model, tuple(specs), nowhere, cache_dir))
     for sae in plan.saes:
-        if bench.saes[sae.layer].loaded.checksum != sae.checksum:
+        if run.saes[sae.layer].loaded.checksum != sae.checksum:
             raise InvalidSae(f"the SAE {sae.name} is no longer the one that the run was made with")
-    if bench.record.revision != plan.model_revision:
+    if run.record.revision != plan.model_revision:
         raise InvalidModel(f"the model {plan.model} is no longer the one that the run was made with")
-    return bench
+    return run
 
 
 def _find_model(plan: RunPlan, sources: Mapping[str, Any] | None, cache_dir: Path) -> ModelSource:

@@ -133,17 +133,17 @@ def test_a_full_disk_costs_a_second_forward_and_no_more(
 def test_the_kept_sequences_fit_in_what_is_given(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     spec, parts = prepare(tiny.request())
     spec.folder.root.mkdir(parents=True, exist_ok=True)
-    bench = LoadedRun(spec, parts)
-    start, stop = next(corpus_batches(bench.plan, bench.corpus.n_sequences))
+    loaded_run = LoadedRun(spec, parts)
+    start, stop = next(corpus_batches(loaded_run.plan, loaded_run.corpus.n_sequences))
     # BOS is not in z, and is reckoned as if it were.
-    whole = (bench.corpus.context_size, bench.corpus.context_size - 1)
+    whole = (loaded_run.corpus.context_size, loaded_run.corpus.context_size - 1)
     n_bytes = 0.0
-    for batch in layer_batches(bench, start, stop):
+    for batch in layer_batches(loaded_run, start, stop):
         arrays = batch.to_arrays()
         n_bytes += arrays["z"].nbytes * whole[0] / whole[1] + arrays["v"].nbytes + arrays["pattern"].nbytes
     per_sequence = n_bytes / (stop - start)
     monkeypatch.setattr(app.precompute.kept_activations, "KEPT_BYTES", int(per_sequence * 7.5))
-    assert n_kept(bench) == 7
+    assert n_kept(loaded_run) == 7
     disk = type("Disk", (), {"free": int(per_sequence * 4 * 2.5)})
     monkeypatch.setattr(app.precompute.kept_activations.shutil, "disk_usage", lambda _: disk)
-    assert n_kept(bench) == 2
+    assert n_kept(loaded_run) == 2

@@ -50,7 +50,7 @@ def sources(engine: Engine, published: Published) -> Any:
 
 
 @pytest.fixture(scope="module")
-def bench(opening: PromptOpening) -> LoadedRun:
+def loaded_run(opening: PromptOpening) -> LoadedRun:
     return reopen(RunPlan.from_json(opening.plan), opening.sources, Path(opening.cache_dir))
 
 
@@ -65,7 +65,7 @@ def identity_holds(found: PromptAnswer) -> None:
     assert 0 <= feature.residual <= 1e-4
 
 
-def test_the_numbers_are_those_of_the_store(bench: LoadedRun, published: Published) -> None:
+def test_the_numbers_are_those_of_the_store(loaded_run: LoadedRun, published: Published) -> None:
     features = published.features(1)
     assert len(features) > 10
     n = 0
@@ -78,7 +78,7 @@ def test_the_numbers_are_those_of_the_store(bench: LoadedRun, published: Publish
                 tokens = get_sequences(session, published.run, [sequence])[sequence].astype(np.int64)
             counted = torch.ones((1, len(tokens)), dtype=torch.bool)
             counted[:, 0] = False
-            [batch] = token_batches(bench, torch.from_numpy(tokens[None]), counted, 0, only=[1])
+            [batch] = token_batches(loaded_run, torch.from_numpy(tokens[None]), counted, 0, only=[1])
             found = answer_for(
                 batch, tokens.tolist(), PromptQuestion("", 1, 2, feature=record.ref.index, dest=dest)
             )
@@ -103,11 +103,11 @@ def test_the_numbers_are_those_of_the_store(bench: LoadedRun, published: Publish
     assert n > 20
 
 
-def test_a_text_is_read_as_the_run_reads(bench: LoadedRun) -> None:
+def test_a_text_is_read_as_the_run_reads(loaded_run: LoadedRun) -> None:
     text = "Mary gave John two drinks"
-    found = answer(bench, PromptQuestion(text, 1))
-    ids = bench.any_model.tokenizer.encode(text)
-    assert found.tokens == [bench.record.bos_token_id, *ids]
+    found = answer(loaded_run, PromptQuestion(text, 1))
+    ids = loaded_run.any_model.tokenizer.encode(text)
+    assert found.tokens == [loaded_run.record.bos_token_id, *ids]
     identity_holds(found)
     assert found.feature is not None
     assert found.head == int(np.argmax(found.feature.contributions))
@@ -117,17 +117,19 @@ def test_a_text_is_read_as_the_run_reads(bench: LoadedRun) -> None:
     added = [each.head_contribution for each in found.active]
     assert added == sorted(added, reverse=True)
     assert len({each.index for each in found.active}) == len(added) > 3
-    first = answer(bench, PromptQuestion(text, 1, found.head))
+    first = answer(loaded_run, PromptQuestion(text, 1, found.head))
     assert first.feature is not None
     assert (first.feature.index, first.dest) == (first.active[0].index, first.active[0].position)
     assert first.feature.activation[first.dest] == pytest.approx(first.active[0].activation)
 
 
-def test_the_head_and_the_pattern_belong_together(bench: LoadedRun) -> None:
+def test_the_head_and_the_pattern_belong_together(loaded_run: LoadedRun) -> None:
     text = "the lazy dog barks"
-    patterns = bench.any_model.patterns(torch.tensor([answer(bench, PromptQuestion(text, 1)).tokens]))
+    patterns = loaded_run.any_model.patterns(
+        torch.tensor([answer(loaded_run, PromptQuestion(text, 1)).tokens])
+    )
     for layer, head in ((0, 1), (0, 3), (1, 2)):
-        found = answer(bench, PromptQuestion(text, layer, head))
+        found = answer(loaded_run, PromptQuestion(text, layer, head))
         for dest, row in enumerate(found.pattern):
             np.testing.assert_allclose(row, patterns[layer][0, head, dest, : dest + 1].numpy(), atol=1e-6)
         assert (found.feature is None) == (layer == 0)  # the run left out the SAE of layer 0
@@ -146,10 +148,10 @@ def test_the_head_and_the_pattern_belong_together(bench: LoadedRun) -> None:
     ],
 )
 def test_what_cannot_be_read_is_refused_in_a_sentence(
-    bench: LoadedRun, question: PromptQuestion, message: str
+    loaded_run: LoadedRun, question: PromptQuestion, message: str
 ) -> None:
     with pytest.raises(UnfitText, match=message):
-        answer(bench, question)
+        answer(loaded_run, question)
 
 
 def test_a_run_without_sources_or_with_others_is_refused(tiny: Tiny, opening: PromptOpening) -> None:

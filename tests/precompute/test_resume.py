@@ -49,9 +49,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[Unit]:
     units: list[Unit] = []
     real = app.precompute.executors.run_unit
 
-    def counting(bench: Any, unit: Unit) -> Path:
+    def counting(loaded_run: Any, unit: Unit) -> Path:
         units.append(unit)
-        return real(bench, unit)
+        return real(loaded_run, unit)
 
     monkeypatch.setattr(app.precompute.executors, "run_unit", counting)
     return units

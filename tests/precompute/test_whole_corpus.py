@@ -45,10 +45,10 @@ class Dense:
 
 def dense_layers(tiny: Tiny, **options: Any) -> dict[int, Dense]:
     spec, parts = prepare(tiny.request(**options))
-    bench = LoadedRun(spec, parts)
-    rows: dict[int, list[Any]] = {layer: [] for layer in bench.saes}
-    for start, stop in corpus_batches(bench.plan, bench.corpus.n_sequences):
-        for batch in layer_batches(bench, start, stop):
+    loaded_run = LoadedRun(spec, parts)
+    rows: dict[int, list[Any]] = {layer: [] for layer in loaded_run.saes}
+    for start, stop in corpus_batches(loaded_run.plan, loaded_run.corpus.n_sequences):
+        for batch in layer_batches(loaded_run, start, stop):
             place = batch.counted.flatten().nonzero()[:, 0].numpy() + start * batch.context_size
             acts, pre = batch.encoded.feature_acts, batch.encoded.hidden_pre
             rows[batch.sae.layer].append((place, acts.numpy(), pre.numpy(), batch.z.numpy()))
