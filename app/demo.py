@@ -12,7 +12,7 @@ from app.adapters.model_sources import EMBEDDED, embedded_checksum
 from app.adapters.text_sources import PYTHON_DOCS, open_text_source
 from app.errors import InvalidSae
 from app.paths import file_sha256
-from app.precompute.plan import PlanChanged, RunPlan, SaePlan
+from app.precompute.plan import RunPlan, RunPlanChanged, SaePlan
 from app.precompute.request import JobRequest, make_plan
 
 N_SEQUENCES = 256  # 32,512 counted tokens at a context of 128
@@ -62,7 +62,7 @@ def holds_another_run(folders: DemoFolders, plan: RunPlan) -> bool:
         plan.require_same(path)
     except FileNotFoundError:
         return False
-    except PlanChanged:
+    except RunPlanChanged:
         return True
     return False
 

@@ -233,7 +233,7 @@ def _write_whole(path: Path, data: bytes) -> None:
 
 
 def _read_password() -> str:
-    """From a terminal twice, unseen; else the first line of the input. Never an argument: others can list those."""
+    """Read a password, twice from a terminal or once from stdin. Never an argument: others can list those."""
     if _is_terminal():
         return str(typer.prompt("password", hide_input=True, confirmation_prompt=True))
     line = sys.stdin.readline().rstrip("\r\n")

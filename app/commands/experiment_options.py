@@ -54,7 +54,7 @@ MinGain = Annotated[
 
 @dataclass(frozen=True)
 class AtlasOptions:
-    """Where the atlas is: its store, and its name there."""
+    """An atlas by its store and its name there."""
 
     store: Store = None
     name: Name = None

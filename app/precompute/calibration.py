@@ -71,7 +71,7 @@ def choose_processing(loaded: LoadedSae, fits: list[Fit]) -> Fit:
 
 
 def check_fit(loaded: LoadedSae, fit: Fit) -> None:
-    """Raises InvalidSae when the SAE cannot have been trained on this model, layer and processing.
+    """Check a fit. Raises InvalidSae when the SAE cannot have been trained on this model, layer and processing.
 
     Raises InvalidCorpus where the sample of the corpus cannot tell.
     """

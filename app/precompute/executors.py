@@ -35,7 +35,7 @@ class Executor(Protocol):
 
 
 class SerialExecutor:
-    """In this process."""
+    """Runs units in this process."""
 
     name = "serial"
     workers = 1
@@ -51,7 +51,7 @@ class SerialExecutor:
 
 
 class ProcessExecutor:
-    """In fresh worker processes on this machine. A unit whose worker is killed is tried again, alone."""
+    """Runs units in fresh worker processes on this machine. A unit whose worker is killed is tried again, alone."""
 
     name = "processes"
 
@@ -59,7 +59,7 @@ class ProcessExecutor:
         self._spec, self.workers = spec, workers
 
     def run(self, units: Iterable[Unit]) -> Iterator[Unit]:
-        """Raises WorkerDied when a unit has killed its worker MAX_TRIES times, once all others are done."""
+        """Run the units in a pool. Raises WorkerDied for one that killed its worker MAX_TRIES times, at the end."""
         left = list(units)
         tries: Counter[Unit] = Counter()
         while left:

@@ -166,7 +166,7 @@ class Finalizer:
 
 
 def similar_features(sae: LayerSae, features: NDArray[np.int64]) -> list[SimilarFeatures]:
-    """For each of the features those of the others whose decoder rows are most similar."""
+    """The features whose decoder rows are most similar to each of the given ones."""
     chosen = torch.from_numpy(features).to(sae.coder.w_dec.device)
     places, cosines = most_similar(sae.coder.w_dec[chosen].flatten(1), N_SIMILAR)
     return [
@@ -176,7 +176,7 @@ def similar_features(sae: LayerSae, features: NDArray[np.int64]) -> list[Similar
 
 
 def _no_examples(n_heads: int, context_size: int) -> Examples:
-    """What a dead feature has."""
+    """The empty examples of a dead feature."""
     by_head = np.zeros((0, n_heads), np.float32)
     numbers, none = np.zeros(0, np.float32), np.zeros(0, np.int16)
     return Examples(
@@ -249,7 +249,7 @@ def _head_record(
 
 
 def sae_record(run: LoadedRun, result: LayerResult) -> SaeRecord:
-    """Where a layer's SAE came from and how well it fits this corpus."""
+    """A layer's SAE: its origin, and how well it fits this corpus."""
     loaded, n_active = result.sae.loaded, result.partial.n_active.total
     return SaeRecord(
         layer=loaded.layer,

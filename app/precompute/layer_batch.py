@@ -59,7 +59,7 @@ class LayerBatch:
     def from_arrays(
         cls, sae: LayerSae, arrays: Mapping[str, AnyArray], counted: Bool[Tensor, "batch pos"], first: int
     ) -> "LayerBatch":
-        """What to_arrays gave, with pre-activations of the active pairs alone: enough for payloads."""
+        """The batch that to_arrays packed, with pre-activations of the active pairs alone: enough for payloads."""
         device = sae.coder.w_enc.device
         found = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
         counted = counted.to(device)
@@ -72,7 +72,7 @@ class LayerBatch:
         return cls(sae, found["v"], found["pattern"], first, found["z"], encoded, counted, _rows(counted))
 
     def to_arrays(self) -> dict[str, AnyArray]:
-        """What payloads are made from, with feature_acts and hidden_pre of the active pairs alone."""
+        """Arrays from which payloads are made, with feature_acts and hidden_pre of the active pairs alone."""
         token, feature = self.active
         encoded = self.encoded
         tensors = {

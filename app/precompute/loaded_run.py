@@ -77,7 +77,7 @@ class Parts:
 
 
 class LoadedRun:
-    """Loads each part once, when it is first needed."""
+    """A plan with its models, SAEs and corpus, each loaded once, when first needed."""
 
     def __init__(self, spec: JobSpec, parts: Parts | None = None) -> None:
         self.spec, self.plan, self.folder = spec, spec.plan, spec.folder
@@ -109,7 +109,7 @@ class LoadedRun:
 
     @cached_property
     def layers_by_processing(self) -> dict[Processing, list[int]]:
-        """Which layers each copy of the model is run for."""
+        """Layers by the copy of the model that they need."""
         groups: dict[Processing, list[int]] = {}
         for sae in self.plan.saes:
             groups.setdefault(sae.processing, []).append(sae.layer)

@@ -39,7 +39,7 @@ class CorruptPartial(AppError):
 
 @dataclass(frozen=True)
 class SealedHeader:
-    """What a sealed file says about itself. Nothing in it may depend on the clock or the executor."""
+    """The description inside a sealed file. Nothing in it may depend on the clock or the executor."""
 
     plan: str  # fingerprint of the run plan
     shards: tuple[int, ...]
@@ -155,7 +155,7 @@ def _is_stale(path: Path) -> bool:
 
 
 def _blocks(header: SealedHeader, partials: Mapping[str, Partial]) -> Iterator[bytes | memoryview]:
-    """Everything but the trailer, arrays without a copy."""
+    """The bytes of a file before its trailer; arrays are not copied."""
     index: dict[str, Any] = {}
     body: list[bytes | memoryview] = []
     offset = 0
@@ -216,7 +216,7 @@ def _is_whole(file: BinaryIO, size: int) -> bool:
 
 
 def _sync_directory(directory: Path) -> None:
-    """A rename survives a power loss only once its directory has been flushed."""
+    """Flush a directory: only then does a rename in it survive a power loss."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -33,7 +33,7 @@ THREADS_HELP = "threads of a forward pass; part of the run's fingerprint"
 NO_SAE = "no SAE was given: use --sae-path, or --release with --sae-id"
 
 
-class PlanChanged(AppError):
+class RunPlanChanged(AppError):
     """The work directory holds another run."""
 
 
@@ -46,7 +46,7 @@ class Unit:
 
     @property
     def file_name(self) -> str:
-        """Where its sealed partials are, in the run's folder."""
+        """The name of the unit's sealed file in the run's folder."""
         return f"{self.kind}-{self.index:05d}.seal"
 
 
@@ -103,7 +103,7 @@ class RunPlan(RowOptions):
     libraries: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
-        """Raises AppError if options contradict each other or are too small."""
+        """Check the options. Raises AppError if they contradict each other or are too small."""
         layers = [sae.layer for sae in self.saes]
         if not layers:
             raise AppError(NO_SAE)
@@ -130,14 +130,14 @@ class RunPlan(RowOptions):
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "RunPlan":
-        """The plan of a stored run, also of version 0.1. Raises PlanChanged for one of another version."""
+        """The plan of a stored run, also of version 0.1. Raises RunPlanChanged for one of another version."""
         if value["format"] == 3:
             value = {_NAMES_IN_FORMAT_3.get(name, name): each for name, each in value.items()} | {
                 "format": FORMAT
             }
         known = {part.name for part in fields(cls)}
         if set(value) != known or value["format"] != FORMAT:
-            raise PlanChanged("the run was made by another version of Head Atlas; precompute it again")
+            raise RunPlanChanged("the run was made by another version of Head Atlas; precompute it again")
         return cls(
             **{
                 **value,
@@ -153,13 +153,13 @@ class RunPlan(RowOptions):
         scratch.replace(path)
 
     def require_same(self, path: Path) -> None:
-        """Raises PlanChanged with every difference when the file holds another plan."""
+        """Compare with a saved plan. Raises RunPlanChanged, naming every difference."""
         try:
             stored: dict[str, Any] = json.loads(path.read_text())
         except ValueError as error:
-            raise PlanChanged(f"{path} is damaged; add --new-run to start afresh there") from error
+            raise RunPlanChanged(f"{path} is damaged; add --new-run to start afresh there") from error
         if stored.get("format") != self.format:
-            raise PlanChanged(
+            raise RunPlanChanged(
                 f"{path.parent} holds a run of another version of Head Atlas; add --new-run to start afresh there"
             )
         mine: dict[str, Any] = json.loads(json.dumps(asdict(self)))
@@ -168,7 +168,7 @@ class RunPlan(RowOptions):
             lines = [
                 f"{_told(name)}: {_short(stored.get(name))} -> {_short(mine.get(name))}" for name in changed
             ]
-            raise PlanChanged(
+            raise RunPlanChanged(
                 f"{path.parent} holds a run with other options ({'; '.join(lines)}); "
                 "add --new-run to start afresh there"
             )

@@ -22,7 +22,7 @@ from app.precompute.work_folder import WorkFolder
 
 
 def prepare(request: JobRequest) -> tuple[JobSpec, Parts]:
-    """Everything checked before any row is written, and what was loaded for it. Raises AppError."""
+    """Check a request and load its parts, before any row is written. Raises AppError."""
     if request.dtype not in DTYPES:
         raise AppError(f"--dtype must be one of {', '.join(DTYPES)}, not {request.dtype!r}")
     folder = WorkFolder(request.work_dir / request.slug)
@@ -90,7 +90,7 @@ def _check_context(context_size: int, model: LanguageModel) -> None:
 
 
 def _processing(request: JobRequest, sae: LoadedSae, models: ModelCopies, corpus: Corpus) -> Processing:
-    """What the user or the SAE's own record says, else what fits better on the first sequences."""
+    """The processing that the user or the SAE's own record names, else the one that fits the first sequences better."""
     known = request.processing or sae.processing
     if known is not None:
         return known

@@ -117,17 +117,17 @@ class Stage:
         return fresh / elapsed if fresh and elapsed > 0 else None
 
     def resume(self, done: int) -> None:
-        """What an earlier attempt had done."""
+        """Count what an earlier attempt had done."""
         self.done = self._resumed = done
         self._monitor.show(self, final=False)
 
     def advance(self, by: int) -> None:
-        """More is done."""
+        """Count `by` more units of work."""
         self.done += by
         self._monitor.show(self, final=False)
 
     def finish(self) -> None:
-        """The stage is over."""
+        """End the stage."""
         self.done = self.total
         self._monitor.show(self, final=True)
         self._monitor.seconds[self.name] = time.monotonic() - self._began

@@ -22,7 +22,7 @@ class UnfitText(AppError):
 
 
 def answer(run: LoadedRun, question: PromptQuestion) -> PromptAnswer:
-    """Raises UnfitText for a text that is empty or longer than the run's context."""
+    """Check the length of a text. Raises UnfitText for one that is empty or longer than the run's context."""
     tokens = read_tokens(run, question.text)
     if question.dest is not None and not 0 < question.dest < tokens.shape[1]:
         raise UnfitText(f"the text has no token {question.dest}; tokens count from 1, after BOS")

@@ -31,7 +31,7 @@ _SEQUENCES_A_TRANSACTION = 2048
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the final report says of a run's content."""
+    """Figures of a run's content for the final report."""
 
     n_features: int
     worst_residual: float
@@ -48,7 +48,7 @@ class Publisher:
         self._vocabulary = run.any_model.tokenizer.vocabulary(run.record.d_vocab)
 
     def write(self, engine: Engine, stage: Stage) -> tuple[int, Outcome]:
-        """Everything but the switch. Returns the run's id in the store."""
+        """Write everything but the switch to live. Returns the run's id in the store."""
         layers = sorted(self._run.saes)
         run_id = self._begin(engine)
         rankings: dict[int, LayerRankings] = {}
@@ -76,7 +76,7 @@ class Publisher:
         return run_id, Outcome(n_features, worst, made.n_run_again, tuple(saes))
 
     def go_live(self, engine: Engine, run_id: int, report: RunReport) -> None:
-        """The switch, in one transaction."""
+        """Make the run the one that its atlas shows, in one transaction."""
         with write_session(engine) as session:
             writes.go_live(session, run_id, report)
 

@@ -42,7 +42,7 @@ class LayerRankings:
         return chosen[chosen >= 0]
 
     def value(self, ranking: Ranking) -> NDArray[np.float64]:
-        """What a ranking sorts by."""
+        """The values that a ranking sorts by."""
         return self.share if ranking == "decoder_weight" else self.fve_active.covariance_share
 
     def head_rankings(self) -> list[HeadRanking]:

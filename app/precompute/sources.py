@@ -19,7 +19,7 @@ class SourcesNotRecorded(AppError):
 
 
 def sources_json(spec: JobSpec) -> dict[str, Json]:
-    """What a later process needs to load the same parts again."""
+    """The places from which a later process loads the same parts again."""
     saes: list[Json] = [_sae_json(sae) for sae in spec.saes]
     return {"model": spec.model.location if spec.model.identity else spec.model.name, "saes": saes}
 
@@ -45,7 +45,7 @@ def _find_model(plan: RunPlan, sources: Mapping[str, Any] | None, cache_dir: Pat
 
 
 def _embedded_saes(plan: RunPlan) -> list[SaeSpec]:
-    """Runs of the embedded model that were published before sources were recorded."""
+    """SAEs of a run of the embedded model that was published before sources were recorded."""
     folders = [embedded_dir() / EMBEDDED / sae.name for sae in plan.saes]
     if plan.model != EMBEDDED or not all(folder.is_dir() for folder in folders):
         raise SourcesNotRecorded(

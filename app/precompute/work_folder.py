@@ -26,17 +26,17 @@ class WorkFolder:
 
     @property
     def corpus(self) -> Path:
-        """Where the tokenised corpora are, one folder per tokenisation."""
+        """The folder of tokenised corpora, one folder per tokenisation."""
         return self.root / "corpus"
 
     @property
     def sealed(self) -> Path:
-        """Where the sealed partials are."""
+        """The folder of sealed partials."""
         return self.root / "sealed"
 
     @property
     def activations(self) -> Path:
-        """Where activations are kept until the run is published."""
+        """The folder of activations, which are kept until the run is published."""
         return self.root / "activations"
 
     @property
@@ -49,12 +49,12 @@ class WorkFolder:
         return self.sealed / unit.file_name
 
     def check_plan(self, plan: RunPlan, new_run: bool) -> None:
-        """Raises PlanChanged where the folder holds another run, unless it is to make way for a new one."""
+        """Check that the folder holds this run or none. Raises RunPlanChanged for another, unless `new_run`."""
         if self.plan_file.exists() and not new_run:
             plan.require_same(self.plan_file)
 
     def start(self, plan: RunPlan, new_run: bool) -> None:
-        """Take up the plan's run, or begin it. Raises PlanChanged unless `new_run` drops what was there."""
+        """Take up the plan's run, or begin it. Raises RunPlanChanged unless `new_run` drops what was there."""
         self.check_plan(plan, new_run)
         if new_run:
             self.clear()

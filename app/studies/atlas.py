@@ -48,7 +48,7 @@ class OpenAtlas:
         return self.run.record.model
 
     def check_heads(self, heads: Sequence[HeadRef]) -> None:
-        """Raises InvalidExperiment for a head that the model lacks, before the model is loaded."""
+        """Check heads before the model is loaded. Raises InvalidExperiment for one that it lacks."""
         for head in heads:
             if head.layer >= self.model.n_layers or head.head >= self.model.n_heads:
                 raise InvalidExperiment(

@@ -54,7 +54,7 @@ class ExperimentSetup:
     how: ComputeOptions = ComputeOptions()  # noqa: RUF009 - frozen
 
     def text(self) -> Text:
-        """Raises InvalidExperiment where the model cannot read it."""
+        """The text to read. Raises InvalidExperiment where the model cannot read it."""
         text = self.atlas.text(self.n_sequences)
         text.check(self.model)
         return text
@@ -183,7 +183,7 @@ def run_feature_check(
 
 
 def check_sae(atlas: OpenAtlas, sae: LoadedSae, feature: FeatureRef) -> None:
-    """Raises InvalidExperiment where the SAE is not the atlas's, or lacks the feature."""
+    """Check an SAE. Raises InvalidExperiment where it is not the atlas's, or lacks the feature."""
     record = next((one for one in atlas.run.record.saes if one.layer == feature.layer), None)
     if record is None or sae.layer != feature.layer or sae.checksum != record.checksum:
         raise InvalidExperiment(

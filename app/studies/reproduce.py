@@ -34,7 +34,7 @@ TASKS = ("noun-digit", "short-urls")
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What is reproduced on what. sizes of the experiments: prompts a task, random sequences, sequences of text."""
+    """A reproduction: its job, store and sizes (prompts a task, random sequences, sequences of text)."""
 
     job: JobRequest  # its SAEs are those of the release
     store: str

@@ -8,7 +8,7 @@ from app.studies.scoreboards import annotated_roles
 
 
 def roles_of(atlas: OpenAtlas, head: HeadRef, given: str | None) -> tuple[str, ...]:
-    """Raises InvalidExperiment where there are none, or none has a task."""
+    """The roles to test. Raises InvalidExperiment where there are none, or none has a task."""
     if given is not None:
         roles = tuple(dict.fromkeys(part.strip() for part in given.split(",") if part.strip()))
     else:

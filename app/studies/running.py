@@ -115,7 +115,7 @@ def _sentence(error: BaseException) -> str:
 
 
 class _Stages:
-    """What an experiment tells of its batches, as stages of a monitor."""
+    """Shows the batches of an experiment as stages of a monitor."""
 
     def __init__(self, monitor: JobMonitor) -> None:
         self._monitor = monitor

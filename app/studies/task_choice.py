@@ -39,7 +39,7 @@ class TaskChoice:
     seed: int = 0
 
     def check(self) -> None:
-        """Raises InvalidExperiment for a name that is no task, before anything is loaded."""
+        """Check the names before anything is loaded. Raises InvalidExperiment for one that is no task."""
         for name in self.names:
             if name.startswith(PROXY):
                 find_predicate(name.removeprefix(PROXY))

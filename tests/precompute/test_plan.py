@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.errors import AppError
-from app.precompute.plan import FORMAT, PlanChanged, RowOptions, RunPlan, SaePlan
+from app.precompute.plan import FORMAT, RowOptions, RunPlan, RunPlanChanged, SaePlan
 from app.precompute.request import JobRequest
 
 PLAN = RunPlan(
@@ -37,14 +37,14 @@ def test_a_plan_survives_json_and_the_plan_of_version_0_1_is_read():
 
 @pytest.mark.parametrize("change", [{"format": FORMAT + 1}, {"format": 2}, {"surplus": 1}])
 def test_plans_of_other_versions_are_refused(change: dict[str, int]):
-    with pytest.raises(PlanChanged, match="another version"):
+    with pytest.raises(RunPlanChanged, match="another version"):
         RunPlan.from_json({**PLAN.as_json(), **change})
 
 
 def test_a_work_folder_of_version_0_1_is_refused_in_one_sentence(tmp_path: Path):
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(_of_version_0_1()))
-    with pytest.raises(PlanChanged) as caught:
+    with pytest.raises(RunPlanChanged) as caught:
         PLAN.require_same(path)
     assert str(caught.value) == (
         f"{tmp_path} holds a run of another version of Head Atlas; add --new-run to start afresh there"
@@ -55,7 +55,7 @@ def test_a_changed_option_is_told_by_its_name_on_the_command_line(tmp_path: Path
     path = tmp_path / "plan.json"
     PLAN.save(path)
     PLAN.require_same(path)
-    with pytest.raises(PlanChanged, match=r"\(--batch-size: 3 -> 5; --n-prompts: 10 -> null\)"):
+    with pytest.raises(RunPlanChanged, match=r"\(--batch-size: 3 -> 5; --n-prompts: 10 -> null\)"):
         replace(PLAN, batch_size=5, n_prompts=None).require_same(path)
 
 

@@ -14,7 +14,7 @@ from app.adapters.sae_sources import WEIGHTS_FILE, LocalSae, ReleaseSae
 from app.domain.prompts import PromptAnswer, PromptOpening, PromptQuestion, question_json
 from app.errors import InvalidModel, InvalidSae
 from app.precompute.loaded_run import LoadedRun
-from app.precompute.plan import PlanChanged, RunPlan
+from app.precompute.plan import RunPlan, RunPlanChanged
 from app.precompute.prompt_numbers import UnfitText, answer, answer_for
 from app.precompute.prompt_worker import serve
 from app.precompute.shard import token_batches
@@ -170,7 +170,7 @@ def test_a_run_without_sources_or_with_others_is_refused(tiny: Tiny, opening: Pr
             reopen(plan, opening.sources, tiny.root)
     finally:
         weights.write_bytes(before)
-    with pytest.raises(PlanChanged, match="another version"):
+    with pytest.raises(RunPlanChanged, match="another version"):
         RunPlan.from_json({**opening.plan, "format": 0})
 
 

@@ -16,7 +16,7 @@ import pytest
 import app.precompute.executors
 from app.errors import StoreBusy
 from app.precompute.executors import ProcessExecutor, WorkerDied
-from app.precompute.plan import PlanChanged, Unit
+from app.precompute.plan import RunPlanChanged, Unit
 from app.precompute.prepare import prepare
 from app.precompute.request import RunOptions
 from app.precompute.work_folder import WorkFolder
@@ -121,7 +121,7 @@ def test_other_options_in_a_work_folder_are_refused_with_their_names(
     options = {"work_dir": tmp_path / "work"}
     run(tiny, str(tmp_path / "store.sqlite"), **options)
     counted.clear()
-    with pytest.raises(PlanChanged, match=r"--k: 3 -> 4; --seed: 0 -> 1\); add --new-run"):
+    with pytest.raises(RunPlanChanged, match=r"--k: 3 -> 4; --seed: 0 -> 1\); add --new-run"):
         run(tiny, str(tmp_path / "store.sqlite"), k=4, seed=1, **options)
     assert counted == []
     run(tiny, str(tmp_path / "store.sqlite"), RunOptions(new_run=True), k=4, seed=1, **options)
@@ -134,7 +134,7 @@ def test_a_damaged_plan_file_is_told_of(tiny: Tiny, tmp_path: Path) -> None:
     folder = tmp_path / "work" / SLUG
     folder.mkdir(parents=True)
     (folder / "plan.json").write_text("{")
-    with pytest.raises(PlanChanged, match="is damaged; add --new-run"):
+    with pytest.raises(RunPlanChanged, match="is damaged; add --new-run"):
         run(tiny, str(tmp_path / "store.sqlite"), work_dir=tmp_path / "work")
 
 
