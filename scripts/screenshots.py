@@ -39,7 +39,7 @@ WIDTHS = {1440: 1100, 1024: 900, 390: 844}
 THEMES = ("light", "dark")
 # name, page below the atlas, theme, width, height, what to point at first
 PICTURES = (
-    ("atlas", "", "light", 1360, 900, "a.c[href$='/{head}']"),
+    ("atlas", "", "light", 1360, 900, "a.cell[href$='/{head}']"),
     ("head", "/heads/{head}", "light", 1360, 820, None),
     ("feature", "/features/{feature}", "dark", 1360, 720, None),
     ("compare", "/compare?heads={head},{other}", "light", 1360, 640, None),

@@ -24,7 +24,7 @@ FILL_STEPS = 20
 
 def fill_class(value: float | None) -> str:
     """Class of a fill to a share of 0 to 1, in twentieths: the policy allows no style attributes."""
-    return f"p{charts.level(value, 1.0, FILL_STEPS)}"
+    return f"share-{charts.level(value, 1.0, FILL_STEPS)}"
 
 
 class Page(Protocol):

@@ -165,7 +165,7 @@ def test_two_annotators_do_all_heads_by_keyboard_and_the_tallies_are_those_count
             expect(tab.page.locator("h1")).to_have_text("L0H0")
             if name == "ben":
                 assert "ada" not in tab.page.content()
-                assert not tab.page.locator(".sgn").count()
+                assert not tab.page.locator(".suggestion").count()
             annotate_all(tab, plans)
             assert tab.errors == []
             tab.page.context.close()
@@ -229,11 +229,11 @@ def test_keys_assign_clear_add_accept_and_undo_across_reloads(tab):
     page.keyboard.press("U")
     expect(page.locator("#saved")).to_have_text("redo: done")
     assert [group["name"] for group in record(page)["content"]["groups"]] == groups
-    page.locator("article.ft").first.focus()
+    page.locator("article.feature-entry").first.focus()
     page.keyboard.press("0")
     saved(page)
     assert record(page)["content"]["labels"][0]["group"] is None
-    row = page.locator("article.ft:has(.sgn)").first
+    row = page.locator("article.feature-entry:has(.suggestion)").first
     name = row.get_attribute("id")
     row.focus()
     page.keyboard.press("y")
@@ -327,13 +327,13 @@ def test_d02_two_tabs_conflict_and_merge(tab, chromium, local):
     saved(other.page)
     other.page.context.close()
     tab.page.locator("[name=notes]").fill("of this tab")
-    expect(tab.page.locator(".warn")).to_be_visible(timeout=15000)
+    expect(tab.page.locator(".warning")).to_be_visible(timeout=15000)
     tab.errors.clear()  # the browser reports the status 409
     expect(tab.page.locator(".clash")).to_contain_text("of the other tab")
     expect(tab.page.locator("[name=notes]")).to_have_value("of this tab")
     tab.page.get_by_label("stored:").check()
     tab.page.get_by_role("button", name="Save the merge").click()
-    expect(tab.page.locator(".warn")).to_have_count(0)
+    expect(tab.page.locator(".warning")).to_have_count(0)
     expect(tab.page.locator("[name=notes]")).to_have_value("of the other tab")
 
 
@@ -352,7 +352,7 @@ def test_d05_the_form_of_the_back_button_conflicts(tab):
     history = page.request.get(f"{tab.base}{HEAD}/history.json").json()["entries"]
     notes = [entry["record"]["content"]["notes"] for entry in history]
     assert "first" in notes
-    assert notes[0] == "after going back" or page.locator(".warn").count() == 1
+    assert notes[0] == "after going back" or page.locator(".warning").count() == 1
     tab.errors.clear()
 
 
@@ -392,12 +392,12 @@ def sign_in(page):
 def test_a_row_that_opens_keeps_a_label_that_is_not_saved_yet(tab):
     page = tab.page
     tab.go(HEAD)
-    row = page.locator("article.ft").nth(3)
+    row = page.locator("article.feature-entry").nth(3)
     row.focus()
     page.route("**/annotation", lambda route: time.sleep(0.5) or route.continue_())
     page.keyboard.press("3")
-    row.locator("a.op").click()
-    expect(row.locator("ol.ex")).to_be_visible()
+    row.locator("a.open-link").click()
+    expect(row.locator("ol.examples")).to_be_visible()
     expect(row.locator("select")).to_have_value("3")
     saved(page)
     assert record(page)["content"]["labels"][3]["group"] == "duplicate token"
@@ -426,20 +426,20 @@ def test_the_bar_follows_the_keys_and_the_page_stays_as_it_was_shown(tab):
         tab.page.keyboard.press(key)
     pieces = bar.locator("i")
     expect(pieces).to_have_count(2 + 1 + 6)
-    expect(pieces.first).to_have_class("fIN p4")
+    expect(pieces.first).to_have_class("family-IN share-4")
     expect(bar).to_have_accessible_name(
         re.compile("2 in “induction”, 1 in “previous token”, 1 unclear, 6 open")
     )
     expect(tab.page.locator(".hbar")).to_have_text("", use_inner_text=True)
     saved(tab.page)
     drawn = bar.inner_html()
-    tab.page.locator("article.ft").nth(2).locator("a.op").click()
-    expect(tab.page.locator("article.ft.open")).to_have_count(2)
+    tab.page.locator("article.feature-entry").nth(2).locator("a.open-link").click()
+    expect(tab.page.locator("article.feature-entry.open")).to_have_count(2)
     tab.page.keyboard.press("u")
     expect(pieces).to_have_count(1 + 9)
     expect(aligned).to_have_text("token")
-    expect(tab.page.locator("article.ft")).to_have_count(12)
-    expect(tab.page.locator("article.ft.open")).to_have_count(2)
+    expect(tab.page.locator("article.feature-entry")).to_have_count(12)
+    expect(tab.page.locator("article.feature-entry.open")).to_have_count(2)
     tab.page.keyboard.press("U")
     expect(pieces).to_have_count(9)
     assert bar.inner_html() == drawn
@@ -453,9 +453,9 @@ def test_the_bar_follows_the_keys_and_the_page_stays_as_it_was_shown(tab):
 
 def test_the_field_of_a_row_is_a_menu_of_all_groups(tab):
     tab.go(HEAD)
-    menus = tab.page.locator(".gp select")
+    menus = tab.page.locator(".group-field select")
     expect(menus).to_have_count(10)
-    expect(tab.page.locator(".gp input")).to_have_count(0)
+    expect(tab.page.locator(".group-field input")).to_have_count(0)
     expect(menus.first).to_have_accessible_name(re.compile(r"^Group of F\d+$"))
     menus.first.select_option(label="previous token")
     saved(tab.page)

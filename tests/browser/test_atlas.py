@@ -98,7 +98,7 @@ def test_a_card_opens_beside_its_cell_and_asks_once(full: Visit) -> None:
     asked = card_requests(full)
     full.go("/tiny")
     card = full.page.locator("#card")
-    cell = full.page.locator("a.c[href$='/L1H2']")
+    cell = full.page.locator("a.cell[href$='/L1H2']")
     for _ in range(2):
         cell.hover()
         expect(card.locator("header b")).to_have_text("L1H2")
@@ -126,7 +126,7 @@ def test_a_card_opens_at_once_for_the_keyboard(full: Visit) -> None:
     expect(card.locator("header b")).to_have_text("L1H0")
     full.page.keyboard.press("Escape")
     expect(card).to_be_hidden()
-    expect(full.page.locator('.grid a.c[tabindex="0"]')).to_have_count(1)
+    expect(full.page.locator('.grid a.cell[tabindex="0"]')).to_have_count(1)
     full.page.keyboard.press("c")
     full.page.wait_for_url("**/tiny/compare?heads=L1H0")
     full.page.go_back()
@@ -139,7 +139,7 @@ def test_a_finger_gets_the_head_and_no_card(chromium: Browser, full_url: str) ->
     )
     asked = card_requests(visit)
     visit.go("/tiny")
-    visit.page.locator("a.c[href$='/L1H2']").tap()
+    visit.page.locator("a.cell[href$='/L1H2']").tap()
     expect(visit.page.locator("h1")).to_have_text("L1H2")
     visit.page.context.close()
     assert (asked, visit.errors) == ([], [])
@@ -147,13 +147,13 @@ def test_a_finger_gets_the_head_and_no_card(chromium: Browser, full_url: str) ->
 
 def test_colours_order_and_the_next_head_by_key(full: Visit) -> None:
     full.go("/tiny")
-    expect(full.page.locator(".mt[aria-current] b")).to_have_text("Head type")
+    expect(full.page.locator(".thumbnail[aria-current] b")).to_have_text("Head type")
     for key, name in (("2", "Feature groups"), ("3", "Induction"), ("6", "Progress"), ("1", "Head type")):
         full.page.keyboard.press(key)
-        expect(full.page.locator(".mt[aria-current] b")).to_have_text(name)
+        expect(full.page.locator(".thumbnail[aria-current] b")).to_have_text(name)
         full.page.wait_for_load_state()
     full.page.keyboard.press("7")
-    expect(full.page.locator(".ms[aria-current]")).to_contain_text("Duplicate token")
+    expect(full.page.locator(".score-link[aria-current]")).to_contain_text("Duplicate token")
     full.page.wait_for_load_state()
     full.page.keyboard.press("s")
     expect(full.page.locator("thead th").first).to_have_text("1st")
@@ -170,12 +170,12 @@ def test_a_chosen_filter_applies_itself(full: Visit) -> None:
     expect(full.page.locator(".chips")).to_contain_text("2 of 54 heads")
     assert full.page.url.endswith("/tiny?colour=groups&type=monosemantic")
     full.page.locator("select[name=status]").select_option("both")
-    expect(full.page.locator("td a.c:not(.off)")).to_have_count(1)
-    full.page.locator("a.fc").first.click()
-    expect(full.page.locator("td a.c:not(.off)")).to_have_count(1)
+    expect(full.page.locator("td a.cell:not(.off)")).to_have_count(1)
+    full.page.locator("a.filter-chip").first.click()
+    expect(full.page.locator("td a.cell:not(.off)")).to_have_count(1)
     assert full.page.url.endswith("/tiny?colour=groups&status=both")
     full.page.go_back()
-    expect(full.page.locator("a.fc")).to_have_count(2)
+    expect(full.page.locator("a.filter-chip")).to_have_count(2)
 
 
 def test_single_keys_can_be_switched_off(full: Visit) -> None:
@@ -200,6 +200,6 @@ def test_filters_work_without_scripts(chromium: Browser, full_url: str) -> None:
     visit.go("/tiny")
     visit.page.locator("select[name=role]").select_option("induction")
     visit.page.locator(".filters button").click()
-    expect(visit.page.locator("td a.c:not(.off)")).to_have_count(2)
+    expect(visit.page.locator("td a.cell:not(.off)")).to_have_count(2)
     visit.page.context.close()
     assert visit.errors == []

@@ -141,7 +141,7 @@ def a_field_and_the_sheet_are_left(tab: Visit, page: Page) -> None:
 
 
 def cell(page: Page, head: str) -> Locator:
-    return page.locator(f"a.c[href$='/{head}']")
+    return page.locator(f"a.cell[href$='/{head}']")
 
 
 @key("atlas", "↑", "↓", "←", "→")
@@ -196,7 +196,7 @@ def the_focused_head_is_ablated(tab: Visit, page: Page) -> None:
 
 
 def rows(page: Page) -> Locator:
-    return page.locator("article.ft")
+    return page.locator("article.feature-entry")
 
 
 @key("head", "j", "k")
@@ -221,7 +221,7 @@ def a_feature_opens_and_closes(tab: Visit, page: Page) -> None:
 @key("head", "E")
 def all_features_open_and_close(tab: Visit, page: Page) -> None:
     tab.go("/tiny/heads/L1H6")
-    opened = page.locator("article.ft details[open]")
+    opened = page.locator("article.feature-entry details[open]")
     press(page, "E")
     expect(opened).to_have_count(10)
     press(page, "E")
@@ -242,12 +242,12 @@ def the_heads_beside_it(tab: Visit, page: Page) -> None:
 def the_other_ranking(tab: Visit, page: Page) -> None:
     tab.go("/tiny/heads/L1H6")
     press(page, "f")
-    expect(page.locator(".fbar .seg a[aria-current]").first).to_have_text("FVE")
+    expect(page.locator(".features-bar .segmented a[aria-current]").first).to_have_text("FVE")
 
 
 def align(tab: Visit, page: Page, path: str) -> None:
     tab.go(path)
-    sources = page.locator(".kL > b > :last-child.pk")
+    sources = page.locator(".source-strip > b > :last-child.peak")
     expect(sources).to_have_count(0)
     press(page, "a")
     page.wait_for_url("**align=token**")
@@ -261,7 +261,7 @@ def a_head_is_aligned_by_token(tab: Visit, page: Page) -> None:
 
 def values(tab: Visit, page: Page, path: str) -> None:
     tab.go(path)
-    shown = "getComputedStyle(document.querySelector('.pk[data-v]'), '::after').content"
+    shown = "getComputedStyle(document.querySelector('.peak[data-v]'), '::after').content"
     assert page.evaluate(shown) in ("none", "normal")
     press(page, "v")
     assert page.evaluate(shown) not in ("none", "normal")
@@ -337,10 +337,10 @@ def a_new_group(tab: Visit, page: Page) -> None:
 @key("labels", "y")
 def a_suggestion_is_accepted(tab: Visit, page: Page) -> None:
     label(tab, page, 13)
-    n = page.locator(".sgn").count()
-    page.locator("article.ft:has(.sgn)").first.focus()
+    n = page.locator(".suggestion").count()
+    page.locator("article.feature-entry:has(.suggestion)").first.focus()
     press(page, "y")
-    expect(page.locator(".sgn")).to_have_count(n - 1)
+    expect(page.locator(".suggestion")).to_have_count(n - 1)
     saved(page)
     found = content(page)["labels"]
     assert isinstance(found, list)
@@ -350,11 +350,11 @@ def a_suggestion_is_accepted(tab: Visit, page: Page) -> None:
 @key("labels", "Y")
 def all_suggestions_are_accepted(tab: Visit, page: Page) -> None:
     label(tab, page, 14)
-    n = page.locator(".sgn").count()
+    n = page.locator(".suggestion").count()
     assert n > 1
     press(page, "Y")
     expect(page.locator("#saved")).to_have_text("accept: done")
-    expect(page.locator(".sgn")).to_have_count(0)
+    expect(page.locator(".suggestion")).to_have_count(0)
     found = content(page)["labels"]
     assert isinstance(found, list)
     assert [each["suggested"] for each in found].count(True) == n
@@ -427,7 +427,7 @@ def a_head_is_submitted(tab: Visit, page: Page) -> None:
 
 
 def examples(page: Page) -> Locator:
-    return page.locator(".fmain .ex > li")
+    return page.locator(".feature-main .examples > li")
 
 
 @key("feature", "j", "k")
@@ -453,8 +453,8 @@ def the_features_beside_it(tab: Visit, page: Page) -> None:
 def an_example_opens_to_its_whole_text(tab: Visit, page: Page) -> None:
     tab.go("/tiny/features/L1F3")
     press(page, "j", "e")
-    expect(examples(page).first).to_have_class("er wh")
-    expect(examples(page).first.locator(".wt")).to_have_count(2)
+    expect(examples(page).first).to_have_class("example-row whole-example")
+    expect(examples(page).first.locator(".whole-text")).to_have_count(2)
 
 
 @key("feature", "c")
@@ -464,7 +464,7 @@ def the_example_or_the_feature_is_cited(tab: Visit, page: Page) -> None:
     expect(page.locator("#cited")).to_contain_text("Cited F17 as evidence 1 of your record of L1H7.")
     press(page, "j", "c")
     expect(page.locator("#cited")).to_contain_text("Cited the example as evidence 2")
-    expect(examples(page).first.locator(".ci")).to_have_text("2")
+    expect(examples(page).first.locator(".cite-example")).to_have_text("2")
 
 
 @key("feature", "d")
@@ -472,7 +472,7 @@ def dfa_goes_through_every_head_and_all(tab: Visit, page: Page) -> None:
     tab.go("/tiny/features/L1F3?head=L1H7")
     for name in ("L1H8", "all heads", "L1H0"):
         press(page, "d")
-        expect(page.locator(".seg > a[aria-current]").first).to_have_text(name)
+        expect(page.locator(".segmented > a[aria-current]").first).to_have_text(name)
         page.wait_for_load_state()
 
 
@@ -510,13 +510,13 @@ def heads_change_places(tab: Visit, page: Page) -> None:
 @key("compare", "f")
 def compared_by_the_other_ranking(tab: Visit, page: Page) -> None:
     compared(tab, page, "f", ["L1H3", "L1H5"])
-    expect(page.locator(".seg a[aria-current]")).to_have_text("FVE")
+    expect(page.locator(".segmented a[aria-current]")).to_have_text("FVE")
 
 
 @key("compare", "t")
 def scores_as_a_table(tab: Visit, page: Page) -> None:
     compared(tab, page, "t", ["L1H3", "L1H5"])
-    expect(page.locator("details.tv table").first).to_be_visible()
+    expect(page.locator("details.table-view table").first).to_be_visible()
 
 
 def heads_of_the_sheet(page: Page) -> Locator:
@@ -582,7 +582,7 @@ def columns_are_chosen(tab: Visit, page: Page) -> None:
 def the_export_takes_the_focus(tab: Visit, page: Page) -> None:
     tab.go("/tiny/annotations")
     press(page, "X")
-    expect(page.locator(".exb a").first).to_be_focused()
+    expect(page.locator(".export-bar a").first).to_be_focused()
 
 
 @key("search", "j", "k")

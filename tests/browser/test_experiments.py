@@ -72,7 +72,7 @@ def test_lines_and_marks_of_two_heads_differ_in_both_themes(
             for letter in "AB"
         }
         fills = {
-            visit.page.locator(f"#attention .m{letter}").evaluate("e => getComputedStyle(e).fill")
+            visit.page.locator(f"#attention .mark-{letter}").evaluate("e => getComputedStyle(e).fill")
             for letter in "AB"
         }
         ground = visit.page.evaluate("getComputedStyle(document.body).backgroundColor")

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 def test_examples_by_keyboard(visit: Visit) -> None:
     visit.go("/tiny/features/L1F3")
-    rows = visit.page.locator(".fmain .ex > li")
+    rows = visit.page.locator(".feature-main .examples > li")
     for _ in range(3):
         visit.page.keyboard.press("j")
     expect(rows.nth(2)).to_be_focused()
@@ -20,12 +20,12 @@ def test_examples_by_keyboard(visit: Visit) -> None:
     expect(rows.nth(1)).to_be_focused()
     before = visit.page.url
     visit.page.keyboard.press("e")
-    expect(rows.nth(1)).to_have_class("er wh")
+    expect(rows.nth(1)).to_have_class("example-row whole-example")
     expect(rows.nth(1)).to_be_focused()
-    expect(rows.nth(1).locator(".wt")).to_have_count(2)
+    expect(rows.nth(1).locator(".whole-text")).to_have_count(2)
     assert visit.page.url == before
     visit.page.keyboard.press("v")
-    shown = "getComputedStyle(document.querySelector('.pk[data-v]'), '::after').content"
+    shown = "getComputedStyle(document.querySelector('.peak[data-v]'), '::after').content"
     assert visit.page.evaluate(shown) not in ("none", "normal")
     visit.page.keyboard.press("v")
     assert visit.page.evaluate(shown) == "none"
@@ -33,23 +33,23 @@ def test_examples_by_keyboard(visit: Visit) -> None:
 
 def test_alignment_and_head_are_in_the_address(visit: Visit) -> None:
     visit.go("/tiny/features/L1F3?head=L1H2")
-    sources = visit.page.locator(".kL > b > :last-child.pk")
+    sources = visit.page.locator(".source-strip > b > :last-child.peak")
     expect(sources).to_have_count(0)
     visit.page.keyboard.press("a")
     expect(sources.first).to_be_visible()
     assert "align=token" in visit.page.url
     visit.page.wait_for_load_state()
     visit.page.keyboard.press("d")
-    expect(visit.page.locator(".seg a[aria-current]").first).to_have_text("L1H3")
+    expect(visit.page.locator(".segmented a[aria-current]").first).to_have_text("L1H3")
     assert "align=token" in visit.page.url
     visit.page.go_back()
-    expect(visit.page.locator(".seg a[aria-current]").first).to_have_text("L1H2")
+    expect(visit.page.locator(".segmented a[aria-current]").first).to_have_text("L1H2")
 
 
 def test_both_hinges_hold_when_aligned_by_token(visit: Visit) -> None:
     visit.go("/tiny/features/L1F3?align=token")
-    for side in (".kL", ".kR"):
-        ends = visit.page.locator(f".ex {side} > b").evaluate_all(
+    for side in (".source-strip", ".destination-strip"):
+        ends = visit.page.locator(f".examples {side} > b").evaluate_all(
             "parts => parts.map(part => Math.round(part.getBoundingClientRect().right))"
         )
         assert len(ends) > 20
@@ -59,16 +59,16 @@ def test_both_hinges_hold_when_aligned_by_token(visit: Visit) -> None:
 def test_the_menu_of_heads_and_all_of_them(visit: Visit) -> None:
     page = visit.page
     visit.go("/tiny/features/L1F3?head=L1H2")
-    menu, summary = page.locator("details.oh .pop"), page.locator(".oh summary")
+    menu, summary = page.locator("details.other-heads .popover"), page.locator(".other-heads summary")
     for close in (lambda: page.keyboard.press("Escape"), lambda: page.locator("h1").click()):
         summary.click()
         expect(menu).to_be_visible()
         close()
         expect(menu).to_be_hidden()
     page.get_by_role("link", name="all heads").click()
-    expect(page.locator(".seg > a[aria-current]").first).to_have_text("all heads")
+    expect(page.locator(".segmented > a[aria-current]").first).to_have_text("all heads")
     assert "head=all" in page.url
-    expect(page.locator(".eh .kh i").first).to_have_text("source token, DFA of all heads")
+    expect(page.locator(".example-head .strip-head i").first).to_have_text("source token, DFA of all heads")
     page.keyboard.press("c")
     expect(page.locator("#cited")).to_have_text(re.compile("^To cite an example choose one head"))
 
@@ -76,7 +76,7 @@ def test_the_menu_of_heads_and_all_of_them(visit: Visit) -> None:
 def test_c_cites_what_has_the_focus_and_undo_takes_it_back(visit: Visit) -> None:
     page = visit.page
     visit.go("/tiny/features/L1F10?head=L1H4")
-    line, marks = page.locator("#cited"), page.locator(".ex .ci.on")
+    line, marks = page.locator("#cited"), page.locator(".examples .cite-example.on")
     page.keyboard.press("c")
     expect(line).to_have_text(re.compile("^Cited F10 as evidence 1 of your record of L1H4. undo$"))
     expect(page.locator("#cite button")).to_have_text(re.compile("feature cited, 1"))
@@ -84,12 +84,12 @@ def test_c_cites_what_has_the_focus_and_undo_takes_it_back(visit: Visit) -> None
     page.keyboard.press("j")
     page.keyboard.press("c")
     expect(line).to_have_text(re.compile("^Cited the example as evidence 2"))
-    expect(page.locator(".ex > li").nth(1).locator(".ci")).to_have_text("2")
-    expect(page.locator(".ex > li").nth(1)).to_be_focused()
+    expect(page.locator(".examples > li").nth(1).locator(".cite-example")).to_have_text("2")
+    expect(page.locator(".examples > li").nth(1)).to_be_focused()
     page.keyboard.press("c")
     expect(line).to_have_text("Cited already in your record of L1H4.")
     page.keyboard.press("e")
-    expect(page.locator(".ex > li.wh .ci")).to_have_text("2")
+    expect(page.locator(".examples > li.whole-example .cite-example")).to_have_text("2")
     page.reload()
     assert marks.all_inner_texts() == ["2"] * marks.count()
     marks.first.click()

@@ -50,43 +50,43 @@ def test_no_page_scrolls_sideways_or_covers_words(visit: Visit, path: str, width
 def test_a_row_opens_in_place(visit: Visit) -> None:
     visit.go("/tiny/heads/L1H3")
     before = visit.page.url
-    row = visit.page.locator("article.ft").nth(2)
+    row = visit.page.locator("article.feature-entry").nth(2)
     name = row.get_attribute("id")
-    row.locator("a.op").click()
+    row.locator("a.open-link").click()
     expect(visit.page.locator(f"#{name}.open")).to_have_count(1)
-    expect(visit.page.locator(f"#{name} ol.ex li")).to_have_count(10)
-    expect(visit.page.locator("article.ft")).to_have_count(10)
+    expect(visit.page.locator(f"#{name} ol.examples li")).to_have_count(10)
+    expect(visit.page.locator("article.feature-entry")).to_have_count(10)
     expect(visit.page.locator("main")).to_have_count(1)
     assert visit.page.url == before
-    visit.page.locator(f"#{name} .ivs a").nth(2).click()
-    expect(visit.page.locator(f"#{name} .ivs a[aria-current]")).to_have_text(
-        visit.page.locator(f"#{name} .ivs a").nth(2).inner_text()
+    visit.page.locator(f"#{name} .intervals a").nth(2).click()
+    expect(visit.page.locator(f"#{name} .intervals a[aria-current]")).to_have_text(
+        visit.page.locator(f"#{name} .intervals a").nth(2).inner_text()
     )
 
 
 def test_d06_going_back_shows_whole_pages(visit: Visit) -> None:
     visit.go("/tiny/heads/L1H3")
-    visit.page.locator("a.op").first.click()
+    visit.page.locator("a.open-link").first.click()
     expect(visit.page.locator("article.open")).to_have_count(2)
-    visit.page.locator("a.fid").first.click()
-    expect(visit.page.locator("main.feat")).to_have_count(1)
+    visit.page.locator("a.feature-id").first.click()
+    expect(visit.page.locator("main.feature")).to_have_count(1)
     visit.page.go_back()
     expect(visit.page.locator("main.head")).to_have_count(1)
-    expect(visit.page.locator("article.ft")).to_have_count(10)
+    expect(visit.page.locator("article.feature-entry")).to_have_count(10)
 
 
 def test_keys(visit: Visit) -> None:
     visit.go("/tiny/heads/L1H3")
     for _ in range(3):
         visit.page.keyboard.press("j")
-    expect(visit.page.locator("article.ft").nth(2)).to_be_focused()
+    expect(visit.page.locator("article.feature-entry").nth(2)).to_be_focused()
     visit.page.keyboard.press("k")
-    expect(visit.page.locator("article.ft").nth(1)).to_be_focused()
-    name = visit.page.locator("article.ft").nth(1).get_attribute("id")
+    expect(visit.page.locator("article.feature-entry").nth(1)).to_be_focused()
+    name = visit.page.locator("article.feature-entry").nth(1).get_attribute("id")
     visit.page.keyboard.press("e")
     expect(visit.page.locator(f"#{name}.open")).to_be_focused()
     visit.page.keyboard.press("f")
-    expect(visit.page.locator(".fbar .seg a[aria-current]").first).to_have_text("FVE")
+    expect(visit.page.locator(".features-bar .segmented a[aria-current]").first).to_have_text("FVE")
     visit.page.keyboard.press("l")
     expect(visit.page.locator("h1")).to_have_text("L1H4")
     visit.page.keyboard.press("h")
@@ -96,7 +96,7 @@ def test_keys(visit: Visit) -> None:
 def test_keys_of_a_comparison(visit: Visit) -> None:
     visit.go("/tiny/heads/L1H3")
     visit.page.keyboard.press("x")
-    expect(visit.page.locator(".pks a").first).to_be_visible()
+    expect(visit.page.locator(".head-picks a").first).to_be_visible()
     visit.page.locator("input[name=add]").fill("1.5")
     visit.page.keyboard.press("Enter")
     names = visit.page.locator("h1 a.mono")
@@ -108,9 +108,9 @@ def test_keys_of_a_comparison(visit: Visit) -> None:
         expect(names).to_have_text(expected)
     visit.page.wait_for_load_state()
     visit.page.keyboard.press("f")
-    expect(visit.page.locator(".seg a[aria-current]")).to_have_text("FVE")
+    expect(visit.page.locator(".segmented a[aria-current]")).to_have_text("FVE")
     visit.page.go_back()
-    expect(visit.page.locator(".seg a[aria-current]")).to_have_text("decoder weight")
+    expect(visit.page.locator(".segmented a[aria-current]")).to_have_text("decoder weight")
 
 
 def test_searching_by_keyboard(visit: Visit) -> None:
@@ -124,10 +124,10 @@ def test_searching_by_keyboard(visit: Visit) -> None:
     visit.page.keyboard.press("/")
     visit.page.keyboard.type("the")
     visit.page.keyboard.press("Enter")
-    expect(visit.page.locator("main.find h1")).to_contain_text("feature")
+    expect(visit.page.locator("main.search-page h1")).to_contain_text("feature")
     visit.page.wait_for_load_state()
     visit.page.keyboard.press("j")
-    expect(visit.page.locator("article.ft").first).to_be_focused()
+    expect(visit.page.locator("article.feature-entry").first).to_be_focused()
     visit.page.locator("input[type=search]").fill("1.3")
     visit.page.keyboard.press("Enter")
     expect(visit.page.locator("h1")).to_have_text("L1H3")
@@ -153,37 +153,37 @@ def test_filters_are_in_the_address(visit: Visit) -> None:
     visit.go("/tiny")
     visit.page.locator("input[name=layers]").fill("1-2")
     visit.page.keyboard.press("Enter")
-    expect(visit.page.locator("td a.c:not(.off)")).to_have_count(18)
+    expect(visit.page.locator("td a.cell:not(.off)")).to_have_count(18)
     assert "layers=1-2" in visit.page.url
     visit.page.go_back()
-    expect(visit.page.locator("td a.c.off")).to_have_count(0)
+    expect(visit.page.locator("td a.cell.off")).to_have_count(0)
 
 
 def test_a_head_prints_on_white_without_controls(visit: Visit) -> None:
     visit.page.emulate_media(media="print", color_scheme="dark")
     visit.go("/tiny/heads/L1H3")
-    for hidden in (".nav", ".status", ".seg >> nth=0", "a.op >> nth=0"):
+    for hidden in (".nav", ".status", ".segmented >> nth=0", "a.open-link >> nth=0"):
         expect(visit.page.locator(hidden)).to_be_hidden()
-    expect(visit.page.locator("article.ft").first).to_be_visible()
+    expect(visit.page.locator("article.feature-entry").first).to_be_visible()
     assert visit.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(252, 252, 251)"
 
 
 def test_the_bundle_opens_from_the_disk(chromium: Browser, base_url: str, bundle: Path) -> None:
     visit = open_tab(chromium, bundle.as_uri())
     visit.go("/index.html")
-    visit.page.locator("a.c[href='heads/L1H2.html']").hover()  # there is no server to ask for a card
+    visit.page.locator("a.cell[href='heads/L1H2.html']").hover()  # there is no server to ask for a card
     visit.page.locator("a.mt[href='colour-progress.html']").click()
-    visit.page.locator("a.c[href='heads/L1H3.html']").focus()
+    visit.page.locator("a.cell[href='heads/L1H3.html']").focus()
     visit.page.wait_for_timeout(300)
-    visit.page.locator("a.c[href='heads/L1H3.html']").click()
-    expect(visit.page.locator("article.ft")).to_have_count(10)
-    row = visit.page.locator("article.ft").nth(4)
-    expect(row.locator("ol.ex")).to_be_hidden()
+    visit.page.locator("a.cell[href='heads/L1H3.html']").click()
+    expect(visit.page.locator("article.feature-entry")).to_have_count(10)
+    row = visit.page.locator("article.feature-entry").nth(4)
+    expect(row.locator("ol.examples")).to_be_hidden()
     row.locator("summary").click()
-    expect(row.locator("ol.ex li")).to_have_count(10)
-    visit.page.locator("a.fid").first.click()
-    expect(visit.page.locator("main.feat")).to_have_count(1)
-    expect(visit.page.locator(".ex .k").first).to_be_visible()
+    expect(row.locator("ol.examples li")).to_have_count(10)
+    visit.page.locator("a.feature-id").first.click()
+    expect(visit.page.locator("main.feature")).to_have_count(1)
+    expect(visit.page.locator(".examples .strip").first).to_be_visible()
     visit.page.context.close()
     assert visit.errors == []
 
@@ -195,8 +195,8 @@ def test_the_annotations_of_the_bundle_open_from_the_disk(chromium: Browser, bun
     expect(records.locator("summary")).to_have_text(["ben, submitted", "me, submitted"])
     expect(records.nth(1)).to_contain_text("induction 10")
     records.nth(1).locator("[aria-label=Groups] a").first.click()  # leads to the row of this page
-    visit.page.locator("article.ft:target a.fid").click()
-    expect(visit.page.locator(".use td").filter(has_text="L1H0")).to_have_count(2)
+    visit.page.locator("article.feature-entry:target a.feature-id").click()
+    expect(visit.page.locator(".uses td").filter(has_text="L1H0")).to_have_count(2)
     visit.page.locator("nav a", has_text="Annotations").click()
     visit.page.wait_for_url("**/annotations.html")  # keys work once the scripts have run
     visit.page.keyboard.press("j")
@@ -204,7 +204,7 @@ def test_the_annotations_of_the_bundle_open_from_the_disk(chromium: Browser, bun
     visit.page.keyboard.press("Escape")
     expect(visit.page.locator(".sheet tbody a").first).to_be_focused()
     with visit.page.expect_download() as saved:
-        visit.page.locator(".exb a", has_text="CSV").click()
+        visit.page.locator(".export-bar a", has_text="CSV").click()
     assert "induction" in saved.value.path().read_text()
     visit.page.locator("nav a", has_text="Layers").click()
     visit.page.locator("[aria-label='Labels of'] a", has_text="ben").click()
@@ -235,12 +235,12 @@ def test_axe_finds_nothing_in_the_bundle(
 
 def test_keys_of_the_atlas(visit: Visit) -> None:
     visit.go("/tiny")
-    visit.page.locator("td a.c").first.focus()
+    visit.page.locator("td a.cell").first.focus()
     for key in ("ArrowDown", "ArrowDown", "ArrowRight", "ArrowUp"):
         visit.page.keyboard.press(key)
     assert visit.page.evaluate("document.activeElement.getAttribute('href')") == "/tiny/heads/L1H1"
     visit.page.keyboard.press("2")
-    expect(visit.page.locator(".mt[aria-current] b")).to_have_text("Feature groups")
+    expect(visit.page.locator(".thumbnail[aria-current] b")).to_have_text("Feature groups")
 
 
 def test_the_theme_is_kept(visit: Visit) -> None:
@@ -264,7 +264,7 @@ def test_the_theme_is_kept(visit: Visit) -> None:
 def test_the_hinge_is_one_line(visit: Visit) -> None:
     """Sources begin, and firing tokens end, at the same place in all pairs of a row."""
     visit.go("/tiny/heads/L1H3")
-    for side in (".kL", ".kR"):
+    for side in (".source-strip", ".destination-strip"):
         places = visit.page.locator(f"article.open {side} > i").evaluate_all(
             "parts => parts.map(part => Math.round(part.getBoundingClientRect().left))"
         )
@@ -278,7 +278,7 @@ def test_odd_tokens_run_nothing_and_keep_their_place(visit: Visit) -> None:
         visit.go(f"/tiny/heads/L1H{head}?k=50")
         assert visit.page.evaluate("window.pwned") is None
         assert visit.page.evaluate("document.querySelectorAll('[onmouseover]').length") == 0
-        ordered = visit.page.locator(".k > *").evaluate_all(
+        ordered = visit.page.locator(".strip > *").evaluate_all(
             """strips => strips.every(strip => {
                 const places = [...strip.children].map(token => token.getBoundingClientRect().left);
                 return places.every((place, i) => i === 0 || place >= places[i - 1] - 0.5);
@@ -304,15 +304,15 @@ def test_axe_finds_nothing(chromium: Browser, base_url: str, path: str, theme: s
 def test_everything_works_without_scripts(chromium: Browser, base_url: str) -> None:
     visit = open_tab(chromium, base_url, java_script_enabled=False)
     visit.go("/")
-    visit.page.locator("a.c[href='/tiny/heads/L1H3']").click()
-    row = visit.page.locator("article.ft").nth(3)
+    visit.page.locator("a.cell[href='/tiny/heads/L1H3']").click()
+    row = visit.page.locator("article.feature-entry").nth(3)
     name = row.get_attribute("id")
-    row.locator("a.op").click()
-    expect(visit.page.locator(f"#{name}.open ol.ex li")).to_have_count(10)
-    visit.page.locator(".fbar a", has_text="FVE").click()
-    expect(visit.page.locator(".fbar .seg a[aria-current]").first).to_have_text("FVE")
+    row.locator("a.open-link").click()
+    expect(visit.page.locator(f"#{name}.open ol.examples li")).to_have_count(10)
+    visit.page.locator(".features-bar a", has_text="FVE").click()
+    expect(visit.page.locator(".features-bar .segmented a[aria-current]").first).to_have_text("FVE")
     expect(visit.page.locator("#theme")).to_be_hidden()
-    visit.page.locator("a.fid").first.click()
-    expect(visit.page.locator("main.feat h1")).to_have_count(1)
+    visit.page.locator("a.feature-id").first.click()
+    expect(visit.page.locator("main.feature h1")).to_have_count(1)
     visit.page.context.close()
     assert visit.errors == []

@@ -118,22 +118,22 @@ def read_a_text(visit: Visit) -> None:
     page.locator("textarea").fill("slow text to\nread here")
     page.locator("input[name=at]").fill("1.3")
     page.get_by_role("button", name="Read it").click()
-    expect(page.locator(".toks button")).to_have_count(6, timeout=20_000)  # by way of the page that waits
+    expect(page.locator(".tokens button")).to_have_count(6, timeout=20_000)  # by way of the page that waits
     assert page.url.endswith("/tiny/prompt?text=slow+text+to%0Aread+here&head=L1H3")
-    page.locator(".toks button").nth(2).click()
-    expect(page.locator(".toks button[aria-current]")).to_have_attribute("value", "2", timeout=20_000)
+    page.locator(".tokens button").nth(2).click()
+    expect(page.locator(".tokens button[aria-current]")).to_have_attribute("value", "2", timeout=20_000)
     page.locator("table.dfa button").nth(5).click()
-    expect(page.locator("table.dfa tr.me th")).to_have_text("L1H5", timeout=20_000)
+    expect(page.locator("table.dfa tr.this-head th")).to_have_text("L1H5", timeout=20_000)
     page.go_back()
-    expect(page.locator("table.dfa tr.me th")).to_have_text("L1H3", timeout=20_000)
-    expect(page.locator("svg.att")).to_be_visible()
+    expect(page.locator("table.dfa tr.this-head th")).to_have_text("L1H3", timeout=20_000)
+    expect(page.locator("svg.attention")).to_be_visible()
 
 
 def test_a_text_is_read(visit: Visit) -> None:
     read_a_text(visit)
-    visit.page.locator(".toks button").nth(3).focus()
+    visit.page.locator(".tokens button").nth(3).focus()
     visit.page.keyboard.press("Enter")
-    expect(visit.page.locator(".toks button[aria-current]")).to_have_attribute("value", "3", timeout=20_000)
+    expect(visit.page.locator(".tokens button[aria-current]")).to_have_attribute("value", "3", timeout=20_000)
 
 
 def test_a_text_is_read_without_scripts(chromium: Browser, trying: str) -> None:
@@ -156,7 +156,7 @@ def test_search_suggests_while_one_types(visit: Visit) -> None:
     expect(page.locator(".where a").first).to_be_visible()
     assert "evidence%3Acopying" in page.url
     page.go_back()
-    expect(page.locator("main.find")).to_have_count(1)
+    expect(page.locator("main.search-page")).to_have_count(1)
 
 
 @pytest.mark.parametrize("path", ["/tiny", "/tiny/heads/L1H3", "/tiny/features/L1F3"])
@@ -278,8 +278,8 @@ def test_frames_are_for_allowed_origins(
         tab.goto(f"http://{host}:{port}/page.html")
         frame = tab.frame_locator("iframe")
         if page == "embed" and allowed is None:
-            expect(frame.locator("article.ft")).to_have_count(10, timeout=20_000)
-            frame.locator("a.op").first.click()
+            expect(frame.locator("article.feature-entry")).to_have_count(10, timeout=20_000)
+            frame.locator("a.open-link").first.click()
             expect(frame.locator("article.open")).to_have_count(2, timeout=20_000)
         else:
             deadline = time.monotonic() + 20

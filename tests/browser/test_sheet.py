@@ -126,10 +126,11 @@ def test_rows_are_22_pixels_and_the_header_and_first_column_stay(tab: Visit) -> 
     rows = tab.page.locator(".sheet tbody tr")
     assert {round(rows.nth(i).bounding_box()["height"]) for i in range(rows.count())} == {22}
     tab.page.set_viewport_size({"width": 600, "height": 500})
-    place = "(() => { const a = document.querySelector('.tw').getBoundingClientRect(); return [a.left, a.top] })()"
-    tab.page.evaluate("document.querySelector('.tw').scrollTo(120, 200)")
+    box = "document.querySelector('.table-scroll').getBoundingClientRect()"
+    place = f"(() => {{ const a = {box}; return [a.left, a.top] }})()"
+    tab.page.evaluate("document.querySelector('.table-scroll').scrollTo(120, 200)")
     left, top = tab.page.evaluate(place)
-    assert tab.page.evaluate("document.querySelector('.tw').scrollTop") == 200
+    assert tab.page.evaluate("document.querySelector('.table-scroll').scrollTop") == 200
     head = tab.page.locator(".sheet thead th").first.bounding_box()
     assert (round(head["x"] - left), round(head["y"] - top)) == (0, 0)
     assert round(tab.page.locator(".sheet tbody th").nth(12).bounding_box()["x"] - left) == 0
@@ -149,7 +150,7 @@ def test_keys_of_the_sheet(tab: Visit) -> None:
     tab.page.keyboard.press("Escape")
     expect(tab.page.locator("#columns")).not_to_have_attribute("open", "")
     tab.page.keyboard.press("X")
-    expect(tab.page.locator(".exb a").first).to_be_focused()
+    expect(tab.page.locator(".export-bar a").first).to_be_focused()
     tab.page.keyboard.press("O")
     tab.page.wait_for_url("**sort=-head**")
     expect(links.first).to_have_text("L1H8")
@@ -170,7 +171,7 @@ def test_columns_are_chosen_and_exported(tab: Visit) -> None:
     assert "ranking" in names
     assert "conf." not in names
     with tab.page.expect_download() as waiting:
-        tab.page.locator(".exb a", has_text="CSV").click()
+        tab.page.locator(".export-bar a", has_text="CSV").click()
     assert waiting.value.suggested_filename == "tiny-annotations.csv"
     header, *lines = Path(waiting.value.path()).read_text("utf-8-sig").splitlines()
     assert header.startswith("head,annotator,head_type,")
@@ -181,9 +182,9 @@ def test_a_sheet_is_imported_with_the_pointer(tab: Visit, tmp_path: Path) -> Non
     sheet = tmp_path / "by hand.csv"
     sheet.write_text("head,description\nL2H0,<b>hello</b>\nL2H1,שלום\n", "utf-8")
     tab.go("/tiny/annotations")
-    tab.page.locator(".exb a", has_text="Import").click()
+    tab.page.locator(".export-bar a", has_text="Import").click()
     tab.page.locator("input[type=file]").set_input_files(sheet)
-    tab.page.locator(".up button").click()
+    tab.page.locator(".upload button").click()
     expect(tab.page.locator("#diff-title")).to_contain_text("2 new, 0 changed")
     expect(tab.page.locator(".diff")).to_contain_text("<b>hello</b>")
     tab.page.locator("button[value=store]").click()
@@ -194,7 +195,7 @@ def test_a_sheet_is_imported_with_the_pointer(tab: Visit, tmp_path: Path) -> Non
 def test_a_head_is_settled_without_scripts(chromium, annotated_url) -> None:
     visit = open_tab(chromium, annotated_url, java_script_enabled=False)
     visit.go("/tiny/annotations")
-    link = visit.page.locator("#settle a.lk", has_text="L1H4")
+    link = visit.page.locator("#settle a.link", has_text="L1H4")
     link.click()
     visit.page.locator("input[type=radio][value=ada]").check()
     visit.page.locator("textarea").fill("as ada says")

@@ -50,4 +50,4 @@ def button(client, action, path=HEAD):
 
 
 def say(response):
-    return BeautifulSoup(response.text, "html.parser").select_one(".warn").text
+    return BeautifulSoup(response.text, "html.parser").select_one(".warning").text

@@ -21,7 +21,7 @@ FIND_COVERED = """
     for (const element of document.querySelectorAll("h1, h2, h3, p, dt, dd, th, label, legend, summary, button")) {
         const text = [...element.childNodes].find(node => node.nodeType === 3 && node.data.trim());
         if (!text || !element.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
-        if (element.closest(".vh, [hidden], dialog, #card")) continue;
+        if (element.closest(".visually-hidden, [hidden], dialog, #card")) continue;
         element.scrollIntoView({block: "center", inline: "center", behavior: "instant"});
         const range = document.createRange();
         const start = text.data.search(/\\S/);

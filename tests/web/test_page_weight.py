@@ -81,27 +81,29 @@ def test_styles_and_scripts_of_a_page_stay_light(annotated, page):
 def test_a_row_costs_the_same_whatever_groups_there_are(annotated):
     client, _ = annotated
     page = BeautifulSoup(client.get("/tiny/heads/L0H1?k=20").text, "html.parser")
-    rows = page.select("article.ft")
+    rows = page.select("article.feature-entry")
     assert len(rows) == 20
     assert not page.select("article select, article option")
     assert len(page.select("#slots option")) == 10
     for row in rows:
         [field] = row.select("input")
         assert (field["list"], field["form"]) == ("slots", "annotation")
-        assert field["aria-label"] == f"Group of {row.select_one('.fid').text}"
-        name = row.select_one(".gp > span").text
+        assert field["aria-label"] == f"Group of {row.select_one('.feature-id').text}"
+        name = row.select_one(".group-field > span").text
         assert name == f"group {int(field['value']) - 1} of a name as long as names are"
     # What a chip or a mark says is told once, beside the rows.
-    assert not page.select(".ft .ev[title]")
+    assert not page.select(".feature-entry .evidence-chip[title]")
     told = {item.text for item in page.select(".rail dt")}
-    assert {re.sub(r" \d+/\d+$", "", chip.text) for chip in page.select(".ft .ev")} - {"BOS"} <= told | {
-        "DFA"
-    }
+    assert {re.sub(r" \d+/\d+$", "", chip.text) for chip in page.select(".feature-entry .evidence-chip")} - {
+        "BOS"
+    } <= told | {"DFA"}
 
 
 def test_rows_below_the_tenth_have_shorter_strips(annotated):
     client, _ = annotated
-    rows = BeautifulSoup(client.get("/tiny/heads/L0H1?k=20").text, "html.parser").select("article.ft .pv")
-    lengths = [max(len(half.text) for half in row.select(".k > b")) for row in rows]
+    rows = BeautifulSoup(client.get("/tiny/heads/L0H1?k=20").text, "html.parser").select(
+        "article.feature-entry .preview"
+    )
+    lengths = [max(len(half.text) for half in row.select(".strip > b")) for row in rows]
     assert max(lengths[9:]) <= 30 + 20 < 44 + 20
-    assert all(row.select(".kR > b > .pk") for row in rows)
+    assert all(row.select(".destination-strip > b > .peak") for row in rows)

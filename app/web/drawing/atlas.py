@@ -14,15 +14,20 @@ CELL_STEPS = 8
 # Scores that say how much of a feature a head writes are drawn on the scale of writing.
 WRITING_SCORES = frozenset({"concentration"})
 _TYPES: dict[HeadType | None, str] = {
-    "monosemantic": "ty3",
-    "minor_exceptions": "ty2",
-    "bisemantic": "ty1",
-    "polysemantic": "ty0",
-    "unclear": "tu",
-    None: "tn",
+    "monosemantic": "judgement-3",
+    "minor_exceptions": "judgement-2",
+    "bisemantic": "judgement-1",
+    "polysemantic": "judgement-0",
+    "unclear": "type-unclear",
+    None: "not-annotated",
 }
-_DONE: dict[Completion, str] = {"both": "ty3", "you": "ty2", "others": "ty1", "nobody": "tn"}
-NO_FEATURES = "tx"
+_DONE: dict[Completion, str] = {
+    "both": "judgement-3",
+    "you": "judgement-2",
+    "others": "judgement-1",
+    "nobody": "not-annotated",
+}
+NO_FEATURES = "no-features"
 BLOCK = 6
 
 
@@ -32,9 +37,9 @@ def cell_class(value: float | None, largest: float, name: str = "") -> str:
         return NO_FEATURES
     if value < 0:
         below = min(NEGATIVE_STEPS, int((NEGATIVE_STEPS + 1) * -value / largest)) if largest > 0 else 0
-        return f"ng{below}" if below else "rd0"
+        return f"negative-{below}" if below else "read-0"
     step = min(CELL_STEPS, int((CELL_STEPS + 1) * value / largest)) if largest > 0 else 0
-    return f"{'wr' if name in WRITING_SCORES else 'rd'}{step}"
+    return f"{'write' if name in WRITING_SCORES else 'read'}-{step}"
 
 
 def note_class(cell: AtlasHead, colour: Colouring, has_sae: bool) -> str:
@@ -46,7 +51,7 @@ def note_class(cell: AtlasHead, colour: Colouring, has_sae: bool) -> str:
     if not has_sae and not known:
         return NO_FEATURES
     if colour == "groups" and known:
-        return "cf0"
+        return "cell-families"
     return _TYPES[notes.head_type if notes else None]
 
 
@@ -81,7 +86,7 @@ def notes_grid(layers: Sequence[AtlasLayer], colour: Colouring) -> Miniature:
     def name(cell: AtlasHead, has_sae: bool) -> str:
         drawn = note_class(cell, colour, has_sae)
         named = [part for part in cell.notes.groups if part.name] if cell.notes else []
-        return f"f{named[0].family}" if drawn == "cf0" and named else drawn
+        return f"family-{named[0].family}" if drawn == "cell-families" and named else drawn
 
     return _miniature(
         [[name(cell, layer.sae is not None) for cell in layer.heads] for layer in layers],

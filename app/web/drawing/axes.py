@@ -24,7 +24,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Text:
-    """A text at a place. Classes: xa, xm or xe for its anchor, xb for bold, t and a letter for a head's colour."""
+    """A text at a place. Its classes say its anchor, whether it is bold, and whose colour it has."""
 
     name: str
     x: str
@@ -131,9 +131,9 @@ class Frame:
         for value in Scale(self.low, self.high, self.bottom, self.top).ticks():
             y = self.y(value)
             line = f"M{point(self.left, y)}H{short(self.right)}"
-            shapes.append(Shape("axis" if value == 0 else "gl", line))
+            shapes.append(Shape("axis" if value == 0 else "gridline", line))
             label = f"{100 * value:.0f}%" if percent else tick_text(value)
-            texts.append(text_at("xe", self.left - 5, y + 3.5, label))
+            texts.append(text_at("text-end", self.left - 5, y + 3.5, label))
         return shapes, texts
 
 

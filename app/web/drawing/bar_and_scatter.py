@@ -31,7 +31,7 @@ def draw_bars(chart: BarChart) -> Drawing:
     thick = min(0.76 * slot / max(n, 1), 36.0)
     for place, label in enumerate(chart.places):
         centre = frame.left + slot * (place + 0.5)
-        texts.append(text_at("xm", centre, 163, label))
+        texts.append(text_at("text-middle", centre, 163, label))
         for number, series in enumerate(chart.series):
             value = series.values[place]
             if value is None:
@@ -41,8 +41,8 @@ def draw_bars(chart: BarChart) -> Drawing:
             shapes += _bar(frame, value, x, thick - _GAP, _bar_class(index, strong, series.hollow))
             if chart.by_place or strong:
                 text = frame.value_text(value.value, signed=not chart.by_place)
-                texts.append(text_at("xm xb", x + thick / 2, _top(frame, value), text))
-    texts.append(text_at("xm", (frame.left + frame.right) / 2, 180, chart.x_label))
+                texts.append(text_at("text-middle text-bold", x + thick / 2, _top(frame, value), text))
+    texts.append(text_at("text-middle", (frame.left + frame.right) / 2, 180, chart.x_label))
     if n > 1 and not chart.by_place:
         texts += _peak_labels(chart, frame, slot, thick)
     return Drawing(WIDTH, HEIGHT, tuple(shapes), tuple(texts))
@@ -93,7 +93,9 @@ def _peak_labels(chart: BarChart, frame: Frame, slot: float, thick: float) -> li
         while any(abs(x - other_x) < 44 and abs(y - other_y) < 11 for other_x, other_y in taken):
             y -= 11
         taken.append((x, y))
-        texts.append(text_at(f"xm xb t{LETTERS[series.index or 0]}", x, max(y, 9), series.label))
+        texts.append(
+            text_at(f"text-middle text-bold text-{LETTERS[series.index or 0]}", x, max(y, 9), series.label)
+        )
     return texts
 
 
@@ -102,9 +104,9 @@ def draw_scatter(chart: ScatterChart) -> Drawing:
     frame = Frame(36, 388, 18, 150, *span_of([part.y for part in chart.points]))
     across = Scale(*span_of([part.x for part in chart.points]), frame.left, frame.right)
     shapes, texts = frame.grid()
-    texts += [text_at("xm", across.at(value), 163, tick_text(value)) for value in across.ticks()]
-    texts.append(text_at("xm", (frame.left + frame.right) / 2, 180, chart.x_label))
-    texts.append(text_at("xa", frame.left, 9, chart.y_label))
+    texts += [text_at("text-middle", across.at(value), 163, tick_text(value)) for value in across.ticks()]
+    texts.append(text_at("text-middle", (frame.left + frame.right) / 2, 180, chart.x_label))
+    texts.append(text_at("text-start", frame.left, 9, chart.y_label))
     for mark in ("muted", "plain", "hollow", "strong"):
         found = [part for part in chart.points if part.mark == mark]
         places = {(round(across.at(part.x)), round(frame.y(part.y))) for part in found}
@@ -122,10 +124,10 @@ def _point_labels(points: list[tuple[float, float, str]]) -> list[Text]:
     texts: list[Text] = []
     taken: list[tuple[float, float]] = []
     for x, y, label in sorted(points, key=lambda item: item[1]):
-        side, at = ("a", x + 6) if x < 340 else ("e", x - 6)
-        start = at if side == "a" else at - 36
+        side, at = ("start", x + 6) if x < 340 else ("end", x - 6)
+        start = at if side == "start" else at - 36
         while any(abs(start - other_x) < 36 and abs(y - other_y) < 10 for other_x, other_y in taken):
             y += 10
         taken.append((start, y))
-        texts.append(text_at(f"x{side} xb", at, y + 4, label))
+        texts.append(text_at(f"text-{side} text-bold", at, y + 4, label))
     return texts

@@ -169,7 +169,7 @@ def _heat_class(value: float, largest: float, steps: int, negative_steps: int) -
         return ""
     most = steps if value > 0 else negative_steps
     step = math.floor(most * min(1.0, abs(value) / largest) + 0.5)
-    return f"{'rd' if value > 0 else 'ng'}{step}" if step else ""
+    return f"{'read' if value > 0 else 'negative'}-{step}" if step else ""
 
 
 def level(value: float | None, largest: float, steps: int) -> int:

@@ -51,12 +51,12 @@ def _lines(chart: LineChart) -> Drawing:
     def place(index: int) -> float:
         return frame.left + (frame.right - frame.left) * index / last
 
-    texts += [text_at("xm", place(i), 163, label) for i, label in enumerate(chart.places)]
-    texts.append(text_at("xm", (frame.left + frame.right) / 2, 180, chart.x_label))
+    texts += [text_at("text-middle", place(i), 163, label) for i, label in enumerate(chart.places)]
+    texts.append(text_at("text-middle", (frame.left + frame.right) / 2, 180, chart.x_label))
     if chart.rule is not None:
         x = place(chart.rule[0] - 1)
         shapes.append(Shape("rule", f"M{point(x, frame.top)}V{short(frame.bottom)}"))
-        texts.append(text_at("xa", x + 5, frame.bottom - 5, chart.rule[1]))
+        texts.append(text_at("text-start", x + 5, frame.bottom - 5, chart.rule[1]))
     ends: list[tuple[float, str, int]] = []
     for series in reversed(chart.series):
         known = [(place(i), value) for i, value in enumerate(series.values) if value is not None]
@@ -65,7 +65,7 @@ def _lines(chart: LineChart) -> Drawing:
             shapes += _line(frame, known, index)
             ends.append((frame.y(known[-1][1].value), series.label, index))
     for y, label, index in _apart(ends):
-        texts.append(text_at(f"xa xb t{LETTERS[index]}", frame.right + 9, y + 4, label))
+        texts.append(text_at(f"text-start text-bold text-{LETTERS[index]}", frame.right + 9, y + 4, label))
     return Drawing(WIDTH, HEIGHT, tuple(shapes), tuple(texts))
 
 
@@ -78,7 +78,7 @@ def _line(frame: Frame, known: list[tuple[float, Estimate]], index: int) -> list
     return [
         Shape(f"band{letter}", f"M{'L'.join([*upper, *reversed(lower)])}z"),
         Shape(f"line{letter}", f"M{'L'.join(point(x, y) for x, y in middle)}"),
-        Shape(f"m{letter}", "".join(mark_path(index, x, y) for x, y in middle)),
+        Shape(f"mark-{letter}", "".join(mark_path(index, x, y) for x, y in middle)),
     ]
 
 
@@ -99,21 +99,21 @@ def _dots(chart: DotChart) -> Drawing:
     numbers = [chart.low, chart.high, *known_numbers([row.estimate for row in chart.rows])]
     across = Scale(min(numbers), max(numbers), 214, 388)
     height = 22 * len(chart.rows) + 26
-    shapes = [Shape("gl", f"M{point(across.at(v), 4)}V{height - 22}") for v in across.ticks()]
-    texts = [text_at("xm", across.at(v), height - 8, tick_text(v)) for v in across.ticks()]
+    shapes = [Shape("gridline", f"M{point(across.at(v), 4)}V{height - 22}") for v in across.ticks()]
+    texts = [text_at("text-middle", across.at(v), height - 8, tick_text(v)) for v in across.ticks()]
     if chart.rule is not None:
         shapes.append(Shape("rule", f"M{point(across.at(chart.rule), 4)}V{height - 22}"))
     for number, row in enumerate(chart.rows):
         y, value = 16 + 22 * number, row.estimate
-        texts.append(text_at("xa", 0, y + 4, row.label))
+        texts.append(text_at("text-start", 0, y + 4, row.label))
         if value is None:
-            texts.append(text_at("xa q", 218, y + 4, "not known"))
+            texts.append(text_at("text-start quiet", 218, y + 4, "not known"))
             continue
         if value.lower is not None and value.upper is not None:
             shapes.append(
                 Shape("reach", f"M{point(across.at(value.lower), y)}H{short(across.at(value.upper))}")
             )
-        shapes.append(Shape(f"m{LETTERS[row.index]}", mark_path(row.index, across.at(value.value), y)))
+        shapes.append(Shape(f"mark-{LETTERS[row.index]}", mark_path(row.index, across.at(value.value), y)))
     return Drawing(WIDTH, height, tuple(shapes), tuple(texts))
 
 
@@ -124,14 +124,14 @@ def _ticks(chart: TickChart) -> Drawing:
         top = 8 + 32 * number
         numbers = [value for value in row.values if math.isfinite(value)]
         across = Scale(min(0.0, *numbers, 0.0), max([1.0, *numbers]), 112, 388)
-        texts.append(text_at("xa", 0, top + 12, row.label))
-        texts.append(text_at("xa q", 0, top + 23, f"{len(row.strong)} of {len(row.values)}"))
+        texts.append(text_at("text-start", 0, top + 12, row.label))
+        texts.append(text_at("text-start quiet", 0, top + 23, f"{len(row.strong)} of {len(row.values)}"))
         shapes.append(Shape("axis", f"M112 {top + 20}H388"))
-        for name, values, up, long in (("tl", numbers, 8, 10), ("heavy", row.strong, 2, 17)):
+        for name, values, up, long in (("tick-line", numbers, 8, 10), ("heavy", row.strong, 2, 17)):
             places = sorted({round(2 * across.at(value)) / 2 for value in values})
             if places:
                 shapes.append(Shape(name, "".join(f"M{point(x, top + up)}v{long}" for x in places)))
         shapes.append(Shape("rule", f"M{point(across.at(row.threshold), top)}v20"))
     bottom = 14 + 32 * len(chart.rows)
-    texts += [text_at("xm", x, bottom, label) for x, label in ((112, "0"), (250, ".5"), (388, "1"))]
+    texts += [text_at("text-middle", x, bottom, label) for x, label in ((112, "0"), (250, ".5"), (388, "1"))]
     return Drawing(WIDTH, bottom + 8, tuple(shapes), tuple(texts))

@@ -96,7 +96,7 @@ def judgement_class(count: int | None, largest: int) -> str:
     """Colour class of a cell of the confusion table."""
     if not count:
         return ""
-    return f"ty{min(3, 4 * (count - 1) // max(1, largest))}"
+    return f"judgement-{min(3, 4 * (count - 1) // max(1, largest))}"
 
 
 @dataclass(frozen=True)

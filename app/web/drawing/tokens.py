@@ -22,7 +22,12 @@ NEVER_CUT = 8  # characters that fit into the narrowest chip
 CHIP_EDGES, CHARACTER_WIDTH = 13, 6.5  # pixels of a chip, with the gap to the next: never more than it takes
 FAINTEST = 0.02  # of the largest: what is less has no colour, or every token would have some
 # Of a control character it is the element alone.
-_CLASS_OF_PART = {"bytes": ' class="hx"', "marker": ' class="hx mk"', "control": "", "elision": ' class="lg"'}
+_CLASS_OF_PART = {
+    "bytes": ' class="hex-byte"',
+    "marker": ' class="hex-byte marker"',
+    "control": "",
+    "elision": ' class="elision"',
+}
 
 
 def read_class(value: float | None, largest: float) -> str:
@@ -31,9 +36,9 @@ def read_class(value: float | None, largest: float) -> str:
         return ""
     if value < 0:
         step = charts.level(-value, largest, NEGATIVE_STEPS)
-        return f"ng{step}" if step else ""
+        return f"negative-{step}" if step else ""
     step = charts.level(value, largest, TOKEN_STEPS)
-    return f"rd{step}" if step else ""
+    return f"read-{step}" if step else ""
 
 
 def write_class(value: float | None, largest: float) -> str:
@@ -41,13 +46,13 @@ def write_class(value: float | None, largest: float) -> str:
     if value is None or value < FAINTEST * largest:
         return ""
     step = charts.level(value, largest, TOKEN_STEPS)
-    return f"wr{step}" if step else ""
+    return f"write-{step}" if step else ""
 
 
 def token_text(view: TokenView) -> Markup:
     """The inside of a token: its text, with a look of its own for what is not text."""
     if view.kind == "special":
-        return Markup('<b class="sp">{}</b>').format(view.parts[0].text)
+        return Markup('<b class="special">{}</b>').format(view.parts[0].text)
     return Markup("").join(
         escape(part.text)
         if part.kind == "text"
@@ -57,14 +62,16 @@ def token_text(view: TokenView) -> Markup:
 
 
 def space_class(view: TokenView) -> str:
-    return " s" if view.text.startswith(" ") and view.kind == "text" else ""
+    return " leading-space" if view.text.startswith(" ") and view.kind == "text" else ""
 
 
 def token_chip(view: TokenView) -> Markup:
     """A token in a list, as a bordered chip. The style cuts it off, so a title has the whole of a longer one."""
     whole = _is_plain(view) and len(view.text) <= NEVER_CUT
     title = f"#{view.token_id}" if whole else view.title
-    return Markup('<bdi class="tk{}" title="{}">{}</bdi>').format(space_class(view), title, token_text(view))
+    return Markup('<bdi class="token{}" title="{}">{}</bdi>').format(
+        space_class(view), title, token_text(view)
+    )
 
 
 def token_chips(logits: Sequence[TokenLogit], width: float) -> Markup:
@@ -92,7 +99,9 @@ def _cell(cell: Cell, colour: str, peak: bool, grey: bool = False) -> str:
     view = cell.view
     tag = "u" if space_class(view) else "i"
     names = " ".join(
-        name for name in ("m" if cell.matched else "", "pk" if peak else "", "" if grey else colour) if name
+        name
+        for name in ("matched" if cell.matched else "", "peak" if peak else "", "" if grey else colour)
+        if name
     )
     title = ""
     if peak or not _says_all(view):

@@ -20,7 +20,7 @@ _LINK = re.compile(r'\s(href|src|hx-get)="([^"]*)"')
 _FORM = re.compile(r'<form\b(?![^>]*\bmethod="dialog").*?</form>', re.DOTALL)
 _ATTRIBUTES = re.compile(r'\s(?:integrity|hx-target|hx-swap|hx-trigger|data-atlas|data-by)="[^"]*"')
 _HTMX = re.compile(r'<script src="[^"]*vendor/htmx[^"]*"[^>]*></script>\n?')
-_ROW = re.compile(r'<details open><summary class="vh">')
+_ROW = re.compile(r'<details open><summary class="visually-hidden">')
 _BARS = re.compile(r"<(header|footer)\b.*?</\1>", re.DOTALL)
 _DEAD = re.compile(r"<a\b(?![^>]*\shref=)[^>]*>.*?</a>\s*", re.DOTALL)
 # What an address may say that the one file of its page has anyway: which row is open, which head a feature is seen by.
@@ -128,4 +128,4 @@ def _fold_rows(html: str) -> str:
     if first is None:
         return html
     start = html.index(first) + len(first)
-    return html[:start] + html[start:].replace(first, '<details><summary class="lk">')
+    return html[:start] + html[start:].replace(first, '<details><summary class="link">')

@@ -4,7 +4,7 @@ const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
 const form = () => $("#annotation");
 const address = () => form().getAttribute("action"); // form.action would be the buttons of that name
 const label = (feature) => form().elements[`label:${feature}`];
-const rows = () => $$("article.ft").filter((row) => label(row.id));
+const rows = () => $$("article.feature-entry").filter((row) => label(row.id));
 const groups = () => $$("#groups li");
 const part = (item, name) => $(`[name=group_${name}]`, item).value;
 const clock = (iso) => new Date(iso).toLocaleTimeString("en-GB");
@@ -90,7 +90,7 @@ async function taken(reply) {
   if (reply.status === 409) {
     forget(draft);
     await swap(await post({ ...snapshot(), version: draft.version }, "save", true));
-    return $(".warn")?.focus();
+    return $(".warning")?.focus();
   }
   const state = await reply.json().catch(() => ({}));
   if (!reply.ok) return say(state.error || "Not saved: the server refused it.", true);
@@ -110,8 +110,8 @@ async function taken(reply) {
 async function swap(reply) {
   const fresh = new DOMParser().parseFromString(await reply.text(), "text/html").getElementById("main");
   if (!fresh) return location.reload();
-  const at = document.activeElement.closest("article.ft")?.id ?? current, top = scrollY;
-  const opened = $$(".ft.open").map(({ id }) => `#${id} .op`);
+  const at = document.activeElement.closest("article.feature-entry")?.id ?? current, top = scrollY;
+  const opened = $$(".feature-entry.open").map(({ id }) => `#${id} .open-link`);
   $("#main").replaceWith(document.adoptNode(fresh));
   changed = false;
   options();
@@ -155,28 +155,28 @@ function refresh() {
   const values = Object.fromEntries(labels.map((control) => [control.name.slice(6), control.value]));
   const items = groups();
   for (const row of rows()) {
-    const value = values[row.id], item = items[value - 1], mark = $(".sw", row);
-    mark.className = `sw f${item ? part(item, "family") : value || "0"}`;
+    const value = values[row.id], item = items[value - 1], mark = $(".swatch", row);
+    mark.className = `swatch family-${item ? part(item, "family") : value || "none"}`;
     mark.textContent = item ? value : value && "?";
   }
   items.forEach((item, i) => {
     const n = Object.values(values).filter((value) => value === `${i + 1}`).length;
     $("b", item).textContent = n;
-    $(".dot", item).className = `dot f${part(item, "family")}`;
+    $(".dot", item).className = `dot family-${part(item, "family")}`;
     if (n) item.classList.remove("off");
   });
   const counted = form().dataset.counted.split(" ").filter(Boolean).map((feature) => values[feature] || "");
   const open = counted.filter((value) => !value).length;
   const given = form().elements.override.value, type = given || typeOf(counted);
   const name = type ? $(`[name=override] [value=${type}]`).text : "no type yet";
-  for (const use of $$("#type use, .msum use")) use.setAttribute("href", `#g-${type || "none"}`);
-  for (const place of $$("#type b, .msum b")) place.textContent = name;
+  for (const use of $$("#type use, .mobile-summary use")) use.setAttribute("href", `#g-${type || "none"}`);
+  for (const place of $$("#type b, .mobile-summary b")) place.textContent = name;
   $("#type i").textContent = open && type && !given ? "provisional" : "";
-  for (const place of $$("#grouped, .msum i")) place.textContent = `${counted.length - open} of ${counted.length} grouped`;
+  for (const place of $$("#grouped, .mobile-summary i")) place.textContent = `${counted.length - open} of ${counted.length} grouped`;
   const size = (value) => counted.filter((each) => each === value).length;
   const bar = items.map((item, i) => [part(item, "family"), size(`${i + 1}`)]).filter(([, n]) => n).sort((a, b) => b[1] - a[1]);
-  for (const value of counted) if (!(value > 0)) bar.push(["o", 1]);
-  const piece = ([family, n]) => Object.assign(document.createElement("i"), { className: `f${family} p${Math.round((20 * n) / counted.length)}` });
+  for (const value of counted) if (!(value > 0)) bar.push(["open", 1]);
+  const piece = ([family, n]) => Object.assign(document.createElement("i"), { className: `family-${family} share-${Math.round((20 * n) / counted.length)}` });
   $("#bar").replaceChildren(...(open < counted.length ? bar.map(piece) : []));
 }
 
@@ -202,7 +202,7 @@ function assign(value, suggested = false) {
   if (!target || (value && value !== "unclear" && !groups()[value - 1])) return;
   label(target.id).value = value;
   $("[name=accepted]", target)?.remove();
-  $(".sgn", target)?.remove();
+  $(".suggestion", target)?.remove();
   if (suggested) target.append(hidden("accepted", target.id));
   const all = rows(), at = all.indexOf(target);
   const next = value && [...all.slice(at + 1), ...all.slice(0, at)].find((each) => !label(each.id).value);
@@ -225,7 +225,7 @@ function numberOf(name) {
   const items = groups(), at = items.findIndex((item) => plain(part(item, "name")) === plain(name));
   if (at >= 0) return `${at + 1}`;
   const item = items[0].cloneNode(true), number = items.length + 1;
-  for (const old of $$(".gx, [type=hidden]", item)) old.remove();
+  for (const old of $$(".group-options, [type=hidden]", item)) old.remove();
   item.className = "";
   $("kbd", item).textContent = number < 10 ? number : "";
   $("input", item).setAttribute("value", name);
@@ -242,7 +242,7 @@ function addGroup() {
 }
 
 function accept() {
-  const name = row() && $(".sgn span", row());
+  const name = row() && $(".suggestion span", row());
   if (name) assign(numberOf(name.textContent), true);
 }
 
@@ -262,7 +262,7 @@ function role(letter) {
 
 async function cite() {
   const target = row();
-  await press($(".ci", target ?? document)?.value ?? `cite:example:${target.id}`);
+  await press($(".cite-example", target ?? document)?.value ?? `cite:example:${target.id}`);
   $("#evidence li:last-child [name=evidence_note]")?.focus();
 }
 
@@ -299,14 +299,14 @@ addEventListener("keydown", (event) => {
   else if (keys[key]) take(keys[key]);
 }, true);
 
-document.addEventListener("focusin", (event) => { current = event.target.closest("article.ft")?.id ?? current; });
+document.addEventListener("focusin", (event) => { current = event.target.closest("article.feature-entry")?.id ?? current; });
 
 document.addEventListener("input", ({ target }) => {
   if (!form() || target.form !== form() || target.id === "new-group") return;
   if (target.name.startsWith("label:")) $("[name=accepted]", target.closest("article"))?.remove();
   if (target.name === "group_name") options();
   refresh();
-  if (!$(".warn")) touch(); // a merge is saved when one says so
+  if (!$(".warning")) touch(); // a merge is saved when one says so
 });
 
 document.addEventListener("submit", (event) => {
@@ -314,7 +314,7 @@ document.addEventListener("submit", (event) => {
   event.preventDefault();
   const action = event.submitter?.value ?? "save";
   if (action === "add_group") addGroup();
-  else if ($(".warn")) post(snapshot(), action, true).then(swap);
+  else if ($(".warning")) post(snapshot(), action, true).then(swap);
   else press(action);
 });
 

@@ -26,9 +26,9 @@ function switchTheme() {
 
 // Features of a head, results of a search, or the examples of a feature's page.
 function step(by) {
-  const rows = [...document.querySelectorAll(".ft")];
-  const items = rows.length ? rows : [...document.querySelectorAll(".fmain .ex > li")];
-  const at = items.indexOf(document.activeElement.closest(".ft, .fmain .ex > li"));
+  const rows = [...document.querySelectorAll(".feature-entry")];
+  const items = rows.length ? rows : [...document.querySelectorAll(".feature-main .examples > li")];
+  const at = items.indexOf(document.activeElement.closest(".feature-entry, .feature-main .examples > li"));
   const next = items[at < 0 ? (by > 0 ? 0 : items.length - 1) : at + by];
   if (!next) return;
   next.tabIndex = -1;
@@ -37,18 +37,18 @@ function step(by) {
 }
 
 function openRow(row) {
-  const whole = row?.querySelector(":scope > a.fu");
+  const whole = row?.querySelector(":scope > a.whole-link");
   if (whole) {
     whole.click();
     return;
   }
   const details = row?.querySelector("details");
   if (details) details.open = !details.open;
-  else row?.querySelector("a.op")?.click();
+  else row?.querySelector("a.open-link")?.click();
 }
 
 function openAll() {
-  const rows = [...document.querySelectorAll(".ft")];
+  const rows = [...document.querySelectorAll(".feature-entry")];
   const closed = rows.filter((row) => !row.querySelector("details[open]"));
   if (closed.length) closed.forEach(openRow);
   else rows.forEach((row) => (row.querySelector("details").open = false));
@@ -87,7 +87,7 @@ const keys = {
   T: switchTheme,
   j: () => step(1),
   k: () => step(-1),
-  e: () => openRow(document.activeElement.closest(".ft, .fmain .ex > li")),
+  e: () => openRow(document.activeElement.closest(".feature-entry, .feature-main .examples > li")),
   E: openAll,
   v: () => document.querySelector("main")?.classList.toggle("values"),
   h: () => follow('a[rel="prev"]'),
@@ -115,9 +115,9 @@ document.addEventListener("keydown", (event) => {
 
 // Features of a head and examples of a feature open in place of their rows, and take the focus of the link.
 document.addEventListener("click", (event) => {
-  const link = event.target.closest("a.fu, .ft .op, .ivs a");
-  const row = link?.closest("li:not(.ivs *), article");
-  if (!row || row.matches(".wh") || !window.htmx || event.metaKey || event.ctrlKey || event.shiftKey) return;
+  const link = event.target.closest("a.whole-link, .feature-entry .open-link, .intervals a");
+  const row = link?.closest("li:not(.intervals *), article");
+  if (!row || row.matches(".whole-example") || !window.htmx || event.metaKey || event.ctrlKey || event.shiftKey) return;
   event.preventDefault();
   const list = row.parentElement, index = [...list.children].indexOf(row);
   window.htmx.ajax("GET", link.getAttribute("href").split("#")[0], { source: link, target: row, swap: "outerHTML" }).then(() => {

@@ -1,5 +1,5 @@
 // A feature's page: the menu of heads, and examples that open in place. Each is a link or a form without this.
-const menu = document.querySelector("details.oh");
+const menu = document.querySelector("details.other-heads");
 
 document.addEventListener("click", (event) => {
   if (menu?.open && !menu.contains(event.target)) menu.open = false;
@@ -18,16 +18,16 @@ const cited = document.getElementById("cited");
 function say(text, bad = false, undo = null) {
   cited.textContent = text;
   cited.classList.toggle("bad", bad);
-  if (undo) cited.append(" ", Object.assign(document.createElement("button"), { className: "lk", name: "what", value: undo, textContent: "undo" }));
+  if (undo) cited.append(" ", Object.assign(document.createElement("button"), { className: "link", name: "what", value: undo, textContent: "undo" }));
   cited.querySelector("button")?.setAttribute("form", "cite");
 }
 
 function mark(numbers) {
   const head = cites.elements.head.value;
-  for (const button of document.querySelectorAll('[form="cite"].ci, #cite button')) {
+  for (const button of document.querySelectorAll('[form="cite"].cite-example, #cite button')) {
     const number = numbers[button.value.slice(5)];
     button.value = `${number ? "drop" : "cite"}:${button.value.slice(5)}`;
-    if (button.matches(".ci")) {
+    if (button.matches(".cite-example")) {
       button.textContent = number ?? "+";
       button.classList.toggle("on", Boolean(number));
       button.setAttribute("aria-label", number ? `Evidence ${number} of your record of ${head}: take it out` : `Cite in your record of ${head}`);
@@ -52,7 +52,7 @@ document.addEventListener("head-atlas:key", (event) => {
   if (event.detail !== "c") return;
   event.preventDefault();
   if (!cites) return cited?.classList.add("bad");
-  const button = document.activeElement.closest(".ex > li")?.querySelector(".ci") ?? cites.querySelector("button");
+  const button = document.activeElement.closest(".examples > li")?.querySelector(".cite-example") ?? cites.querySelector("button");
   if (button.value.startsWith("cite")) button.click();
   else say(`Cited already in your record of ${cites.elements.head.value}.`);
 });

@@ -1,7 +1,7 @@
 // The atlas: cards beside cells, the roving tab stop, filters that apply themselves.
-const frame = document.querySelector(".gw");
+const frame = document.querySelector(".grid-frame");
 const card = document.getElementById("card");
-const cells = [...frame.querySelectorAll("a.c")];
+const cells = [...frame.querySelectorAll("a.cell")];
 const cards = new Map();
 let wanted = null;
 let timer = 0;
@@ -63,17 +63,17 @@ function hide() {
 // A bundle on a disk has nobody to ask.
 if (location.protocol !== "file:") {
   frame.addEventListener("pointerover", (event) => {
-    const cell = event.target.closest("a.c");
+    const cell = event.target.closest("a.cell");
     if (!cell || event.pointerType === "touch") return;
     clearTimeout(timer);
     timer = setTimeout(() => show(cell), 120);
   });
   frame.addEventListener("pointerout", (event) => {
-    const to = event.relatedTarget?.closest?.("a.c");
-    if (event.target.closest("a.c") && !to && wanted !== document.activeElement) hide();
+    const to = event.relatedTarget?.closest?.("a.cell");
+    if (event.target.closest("a.cell") && !to && wanted !== document.activeElement) hide();
   });
   frame.addEventListener("focusin", (event) => {
-    const cell = event.target.closest("a.c");
+    const cell = event.target.closest("a.cell");
     if (!cell) return;
     rove(cell);
     if (cell.matches(":focus-visible")) show(cell);
@@ -86,7 +86,7 @@ if (location.protocol !== "file:") {
 
 // The head under the hand: focused, else under the pointer.
 function current() {
-  return document.activeElement.closest("a.c") ?? (card.hidden ? null : wanted);
+  return document.activeElement.closest("a.cell") ?? (card.hidden ? null : wanted);
 }
 document.addEventListener("head-atlas:key", (event) => {
   const cell = current();
@@ -109,14 +109,14 @@ function moveInGrid(key) {
   const across = { ArrowLeft: -1, ArrowRight: 1 }[key];
   const down = { ArrowUp: "previousElementSibling", ArrowDown: "nextElementSibling" }[key];
   const target = across ? row.cells[cell.cellIndex + across] : row[down]?.cells[cell.cellIndex];
-  const link = target?.querySelector("a.c");
+  const link = target?.querySelector("a.cell");
   link?.focus();
   return Boolean(link);
 }
 
 // The first arrow on an atlas goes to its tab stop.
 function enterGrid() {
-  const stop = document.querySelector('.grid a.c[tabindex="0"]');
+  const stop = document.querySelector('.grid a.cell[tabindex="0"]');
   const free = document.activeElement === document.body;
   if (free) stop?.focus();
   return Boolean(free && stop);

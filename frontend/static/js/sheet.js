@@ -18,7 +18,7 @@ const sheetKeys = {
   j: () => stepRow(1),
   k: () => stepRow(-1),
   ",": toggleColumns,
-  X: () => document.querySelector(".exb a").focus(),
+  X: () => document.querySelector(".export-bar a").focus(),
 };
 
 document.addEventListener("head-atlas:key", (event) => {

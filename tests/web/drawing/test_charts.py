@@ -144,11 +144,11 @@ def _halves_about(x: int) -> tuple[int, int]:
 
 
 def test_a_miniature_has_a_path_a_class() -> None:
-    paths = charts.miniature([["rd0", "rd3", "rd3"], ["rd3", "tn", "rd3"]])
+    paths = charts.miniature([["read-0", "read-3", "read-3"], ["read-3", "not-annotated", "read-3"]])
     assert paths == {
-        "rd0": "M0 0h5v5H0z",
-        "rd3": "M6 0h11v5H6zM0 6h5v5H0zM12 6h5v5H12z",
-        "tn": "M6 6h5v5H6z",
+        "read-0": "M0 0h5v5H0z",
+        "read-3": "M6 0h11v5H6zM0 6h5v5H0zM12 6h5v5H12z",
+        "not-annotated": "M6 6h5v5H6z",
     }
 
 
@@ -164,27 +164,31 @@ def test_a_split_bar_has_its_counts_and_gaps() -> None:
 
 def test_cells_have_nine_equal_steps() -> None:
     assert [cell_class(value, 0.9) for value in (0.0, 0.05, 0.15, 0.89, 0.9)] == [
-        "rd0",
-        "rd0",
-        "rd1",
-        "rd8",
-        "rd8",
+        "read-0",
+        "read-0",
+        "read-1",
+        "read-8",
+        "read-8",
     ]
-    assert [cell_class(value, 1.0) for value in (-1.0, None, math.nan)] == ["ng4", "tx", "tx"]
-    assert cell_class(0.9, 0.9, "concentration") == "wr8"
-    assert cell_class(0.0, 0.0) == "rd0"
+    assert [cell_class(value, 1.0) for value in (-1.0, None, math.nan)] == [
+        "negative-4",
+        "no-features",
+        "no-features",
+    ]
+    assert cell_class(0.9, 0.9, "concentration") == "write-8"
+    assert cell_class(0.0, 0.0) == "read-0"
 
 
 def test_colour_classes() -> None:
     assert [read_class(value, 2.0) for value in (2.0, 0.1, 0.0, None, -0.1, -2.0)] == [
-        "rd6",
-        "rd1",
+        "read-6",
+        "read-1",
         "",
         "",
-        "ng1",
-        "ng4",
+        "negative-1",
+        "negative-4",
     ]
-    assert [write_class(value, 2.0) for value in (2.0, 0.0, -1.0, None)] == ["wr6", "", "", ""]
+    assert [write_class(value, 2.0) for value in (2.0, 0.0, -1.0, None)] == ["write-6", "", "", ""]
 
 
 def test_labels_fall_back_to_the_name() -> None:
@@ -218,7 +222,7 @@ def test_any_bytes_are_inert_in_a_strip(token: bytes, value: float, matched: boo
         assert {tag.name for tag in tree.find_all(True)} <= {"u", "i", "b"}
         assert {name for tag in tree.find_all(True) for name in tag.attrs} <= {"class", "title", "data-v"}
         assert len(tree.select("b > i, b > u, i > i, i > u")) == 2
-        assert len(tree.select(".pk")) == 1
+        assert len(tree.select(".peak")) == 1
         assert tree.text == "".join(part.text for part in view.parts) * 2
 
 
@@ -240,8 +244,8 @@ def _cells(*texts: str, value: float | None = None) -> tuple[Cell, ...]:
 def test_a_token_says_no_more_than_it_needs() -> None:
     strip = TextWindow(_cells("a", " b"), _cells("c", "\n", value=1.0))
     assert fires_html(strip, 2.0) == (
-        '<b><i>a</i><u class="pk" title="#0"> b</u></b>'
-        '<i><i class="wr3" data-v="1.00">c</i><i class="wr3" data-v="1.00"><b>↵</b></i></i>'
+        '<b><i>a</i><u class="peak" title="#0"> b</u></b>'
+        '<i><i class="write-3" data-v="1.00">c</i><i class="write-3" data-v="1.00"><b>↵</b></i></i>'
     )
     # Text that the model had not read is grey, but keeps its values.
     assert '<i><i data-v="1.00">c</i>' in fires_html(strip, 2.0, grey_after=True)

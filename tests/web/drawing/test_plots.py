@@ -71,7 +71,7 @@ def test_a_line_goes_through_its_values_within_its_band() -> None:
     assert [y for _, y in places] == pytest.approx([frame.y(v) for v in (0.1, 0.5, 0.9)], abs=0.06)
     assert len(band.split("L")) == 6
     assert shapes(drawing, "rule") == ["M190 12V150"]
-    assert texts(drawing, "xa xb") == ["L1H0"]
+    assert texts(drawing, "text-start text-bold") == ["L1H0"]
 
 
 def test_missing_values_are_left_out() -> None:
@@ -83,7 +83,7 @@ def test_missing_values_are_left_out() -> None:
 def test_labels_at_the_ends_of_lines_do_not_overlap() -> None:
     series = tuple(Series(str(i), i, (Estimate(1.0), Estimate(1.0 - i / 100))) for i in range(4))
     drawing = draw_chart(LineChart("x", ("1", "2"), series))
-    places = sorted(float(text.y) for text in drawing.texts if " xb " in text.name)
+    places = sorted(float(text.y) for text in drawing.texts if " text-bold " in text.name)
     assert len(places) == 4
     assert all(b - a >= 11.9 for a, b in itertools.pairwise(places))
 
@@ -98,7 +98,7 @@ def test_bars_reach_from_zero_to_their_values() -> None:
         start, end = re.match(r"M[\d.]+ ([\d.]+)h[\d.]+V([\d.]+)", path).groups()
         assert (float(start), float(end)) == pytest.approx((frame.y(0), frame.y(value)), abs=0.06)
     assert len(shapes(drawing, "whisker")) == 1
-    assert texts(drawing, "xm xb") == ["+.50"]
+    assert texts(drawing, "text-middle text-bold") == ["+.50"]
 
 
 def test_places_that_are_heads_have_their_colours() -> None:
@@ -113,11 +113,11 @@ def test_a_bar_too_short_to_be_drawn_is_nought_in_print() -> None:
     clean = Series("clean", None, (Estimate(0.5), Estimate(0.002)))
     cut = Series("corrupted", None, (Estimate(-1.3e-9), Estimate(4e-4)), hollow=True)
     drawing = draw_chart(BarChart("x", ("L1H0", "L1H1"), (clean, cut), by_place=True))
-    assert texts(drawing, "xm xb") == [".5", "0", ".002", "0"]
+    assert texts(drawing, "text-middle text-bold") == [".5", "0", ".002", "0"]
     alone = draw_chart(BarChart("x", ("L1H0", "L1H1"), (cut,), by_place=True))
-    assert texts(alone, "xm xb") == ["0", ".0004"]
+    assert texts(alone, "text-middle text-bold") == ["0", ".0004"]
     tiny = Series("corrupted", None, (Estimate(-1.3e-9), Estimate(4e-10)))
-    assert texts(draw_chart(BarChart("x", ("a", "b"), (tiny,), by_place=True)), "xm xb") == [
+    assert texts(draw_chart(BarChart("x", ("a", "b"), (tiny,), by_place=True)), "text-middle text-bold") == [
         "\u22121.3e\u22129",
         "4e\u221210",
     ]
@@ -130,7 +130,7 @@ def test_the_name_of_a_series_is_clear_of_taller_bars_beside_it() -> None:
             Series("L1H1", 1, (Estimate(0.3), Estimate(0.2)) * n),
         )
         drawing = draw_chart(BarChart("x", ("a", "b") * n, series))
-        return {text.text: float(text.y) for text in drawing.texts if " xb " in text.name}
+        return {text.text: float(text.y) for text in drawing.texts if " text-bold " in text.name}
 
     frame = Frame(36, 392, 18, 150, 0.0, 0.5)
     wide, narrow = names(1), names(5)
@@ -144,24 +144,24 @@ def test_points_stand_at_their_values_each_place_once() -> None:
     assert shapes(drawing, "dot-plain") == [mark_path(0, 212, 84, 3.2)]
     assert shapes(drawing, "dot-strong") == [mark_path(0, 388, 18, 3.2)]
     assert shapes(drawing, "dot-muted") == ["M36 150h0"]
-    assert texts(drawing, "xe xb") == ["L1H0"]
+    assert texts(drawing, "text-end text-bold") == ["L1H0"]
 
 
 def test_dots_have_their_reach_and_an_unknown_one_says_so() -> None:
     rows = (DotRow("a", Estimate(0.5, 0.25, 0.75)), DotRow("b", None, 1))
     drawing = draw_chart(DotChart(rows, 0, 1, 0.5))
     assert shapes(drawing, "reach") == ["M257.5 16H344.5"]
-    assert shapes(drawing, "mA") == [mark_path(0, 301, 16)]
-    assert texts(drawing, "xa q") == ["not known"]
+    assert shapes(drawing, "mark-A") == [mark_path(0, 301, 16)]
+    assert texts(drawing, "text-start quiet") == ["not known"]
     assert drawing.height > 60
 
 
 def test_ticks_are_drawn_once_a_place_and_the_strong_ones_again() -> None:
     row = TickRow("induction", (0.0, 0.0, 0.5, 1.0, float("nan")), (1.0,), 0.3)
     drawing = draw_chart(TickChart((row,)))
-    assert shapes(drawing, "tl") == ["M112 16v10M250 16v10M388 16v10"]
+    assert shapes(drawing, "tick-line") == ["M112 16v10M250 16v10M388 16v10"]
     assert shapes(drawing, "heavy") == ["M388 10v17"]
-    assert texts(drawing, "xa q") == ["1 of 5"]
+    assert texts(drawing, "text-start quiet") == ["1 of 5"]
 
 
 def test_the_four_marks_differ() -> None:

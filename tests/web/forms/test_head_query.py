@@ -54,13 +54,13 @@ def test_every_action_leads_back_to_the_page_as_it_was_shown(local, viewed, acti
         press(local, "undo", {})
     answer = act(local, viewed, action, new_group="years")
     assert (answer.status_code, answer.headers["Location"]) == (303, f"{viewed}#annotation")
-    rows = page_of(local, viewed).select("article.ft")
+    rows = page_of(local, viewed).select("article.feature-entry")
     assert [row for row in rows if "open" in row["class"]] == rows[-1:]
 
 
 def test_every_link_and_form_of_the_page_keeps_how_it_is_shown(local, viewed):
     press(local, "cite:score:induction", {})
-    press(local, page_of(local).select_one(".ci")["value"], {})
+    press(local, page_of(local).select_one(".cite-example")["value"], {})
     page = page_of(local, viewed)
     assert page.select_one("#annotation")["action"] == viewed.replace("?", "/annotation?")
     changes = {"Rank by": "rank", "How many": "k", "Align": "align"}
@@ -70,7 +70,7 @@ def test_every_link_and_form_of_the_page_keeps_how_it_is_shown(local, viewed):
         group = link.parent.get("aria-label")
         kept = {name: value for name, value in VIEW.items() if name != changes.get(group)}
         assert shown_as(link["href"]).items() >= kept.items(), link
-    for link in page.select("article.ft a.fid"):
+    for link in page.select("article.feature-entry a.feature-id"):
         assert "align=token" in link["href"]
 
 
@@ -91,7 +91,7 @@ def test_a_form_that_is_not_saved_stays_on_the_page_as_it_was_shown(local, viewe
     page = BeautifulSoup(answer.text, "html.parser")
     assert page.select_one("#annotation")["action"] == viewed.replace("?", "/annotation?")
     assert page.select('[aria-label="Align"] [aria-current]')[0].text == "token"
-    assert [row["id"] for row in page.select("article.ft.open")] == [parse_qs(viewed)["open"][0]]
+    assert [row["id"] for row in page.select("article.feature-entry.open")] == [parse_qs(viewed)["open"][0]]
     broken = local.post(f"{HEAD}/annotation?rank=beauty", data={"action": "save"})
     assert broken.status_code == 422
 
@@ -109,7 +109,7 @@ def test_the_history_leads_back_to_the_page_as_it_was_shown(local, viewed):
 
 
 def bar_of(page):
-    return [(part["class"][0], part["class"][1]) for part in page.select(".hh #bar > *")]
+    return [(part["class"][0], part["class"][1]) for part in page.select(".page-top #bar > *")]
 
 
 def test_the_header_has_the_bar_of_the_groups_or_says_how_to_begin(local):
@@ -121,7 +121,13 @@ def test_the_header_has_the_bar_of_the_groups_or_says_how_to_begin(local):
     press(local, "save", labels)
     page = page_of(local)
     # Largest group first, each as long as its share; what is unclear or open is hollow, one by one.
-    assert bar_of(page) == [("fIN", "p10"), ("fMT", "p4"), ("fCX", "p2"), ("fo", "p2"), ("fo", "p2")]
+    assert bar_of(page) == [
+        ("family-IN", "share-10"),
+        ("family-MT", "share-4"),
+        ("family-CX", "share-2"),
+        ("family-open", "share-2"),
+        ("family-open", "share-2"),
+    ]
     assert page.select_one("#bar")["role"] == "img"
     assert page.select_one("#bar")["aria-labelledby"] == "bar counts"
     assert "5 in “induction”" in page.select_one("#counts").text

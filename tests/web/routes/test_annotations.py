@@ -112,7 +112,7 @@ def test_groups_are_added_renamed_given_a_family_and_removed(local):
 
 
 def test_evidence_is_cited_once_with_a_claim_and_removed(local):
-    cite = page_of(local).select_one(".ci")["value"]
+    cite = page_of(local).select_one(".cite-example")["value"]
     press(local, cite, {})
     press(local, cite, {})
     press(local, "cite:score:induction", {})
@@ -130,13 +130,13 @@ def test_suggestions_are_accepted_one_by_one_or_all_and_recorded(local):
     page = page_of(local)
     offered = page.select_one('[name="suggestion"]')["value"].split(";")
     assert len(offered) >= 2
-    press(local, page.select_one(".sgn")["value"], {})
+    press(local, page.select_one(".suggestion")["value"], {})
     labels = record(local)["content"]["labels"]
     assert sum(label["suggested"] for label in labels) == 1
     press(local, "accept", {})
     labels = record(local)["content"]["labels"]
     assert sum(label["suggested"] for label in labels) == len(offered)
-    assert not page_of(local).select(".sgn")
+    assert not page_of(local).select(".suggestion")
     suggested = next(label for label in labels if label["suggested"])
     press(local, "save", {f"label:{suggested['feature']}": "unclear"})
     assert sum(label["suggested"] for label in record(local)["content"]["labels"]) == len(offered) - 1
@@ -161,7 +161,7 @@ def test_an_override_needs_a_reason_and_stays_in_the_form(local):
     response = press(local, "save", {"override": "bisemantic", "notes": "kept"})
     assert response.status_code == 422
     page = BeautifulSoup(response.text, "html.parser")
-    assert "needs a reason" in page.select_one(".warn").text
+    assert "needs a reason" in page.select_one(".warning").text
     assert page.select_one('[name="override"] [selected]')["value"] == "bisemantic"
     assert "kept" in page.select_one("textarea").text
     assert record(local) is None
@@ -204,7 +204,7 @@ def test_d11_longer_notes_are_refused_with_the_text_still_in_the_box(local, size
     response = press(local, "save", {"notes": "x" * size})
     assert response.status_code == 413
     page = BeautifulSoup(response.text, "html.parser")
-    assert str(MAX_NOTE_BYTES) in page.select_one(".warn").text
+    assert str(MAX_NOTE_BYTES) in page.select_one(".warning").text
     assert page.select_one("textarea").text.strip() == "x" * size
     assert press(local, "save", {"notes": "x" * 2**20}).status_code == 413
     assert record(local) is None

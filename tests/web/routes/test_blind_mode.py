@@ -53,7 +53,7 @@ def test_d16_no_page_of_a_head_shows_a_blind_annotator_what_is_hidden(team):
             response = ben.get(path, headers=headers)
             assert SECRET not in response.text, path
     page = page_of(ben)
-    assert not page.select(".sgn, [name=suggestion], .roles i")
+    assert not page.select(".suggestion, [name=suggestion], .roles i")
     assert "shown after you submit" in page.text
     value = ben.get(f"{HEAD}/annotation.json").json()
     assert (value["others"], value["others_open"]) == ([], False)

@@ -42,7 +42,7 @@ def test_without_scripts_each_row_has_a_button_of_one_form(site, run):
     page = soup(site)
     [form] = page.select("form#cite")
     assert (form["method"], form["action"]) == ("post", f"{PAGE}/cite")
-    rows, buttons = page.select("ol.ex > li"), page.select("ol.ex button.ci[form=cite]")
+    rows, buttons = page.select("ol.examples > li"), page.select("ol.examples button.cite-example[form=cite]")
     assert len(rows) == len(buttons) > 20
     assert buttons[0]["value"] == f"cite:{example(run)}"
     fields = {part["name"]: part["value"] for part in form.select("input")}
@@ -51,11 +51,11 @@ def test_without_scripts_each_row_has_a_button_of_one_form(site, run):
     assert evidence(site) == [("example", f"L0F3:{example(run)}")]
     page = soup(site)
     assert page.select_one("#cited").text == "Your record of L0H1 cites 1 of its examples."
-    cited = page.select_one("ol.ex button.ci")
+    cited = page.select_one("ol.examples button.cite-example")
     assert (cited.text, cited["value"]) == ("1", f"drop:{example(run)}")
     assert "take it out" in cited["aria-label"]
     # The same row opened to its whole text, alone as htmx asks for it, knows it too.
-    row = site.get(page.select_one("a.fu")["href"], headers={"HX-Request": "true"}).text
+    row = site.get(page.select_one("a.whole-link")["href"], headers={"HX-Request": "true"}).text
     assert f'value="drop:{example(run)}"' in row
     site.post(form["action"], data={**fields, "what": cited["value"]})
     assert evidence(site) == []
@@ -125,15 +125,15 @@ def test_what_is_not_there_is_not_cited(site, what, head, status):
 
 def test_all_heads_have_no_record_to_cite_in(site):
     page = soup(site, f"{PAGE}?head=all")
-    assert not page.select("form#cite, button.ci")
+    assert not page.select("form#cite, button.cite-example")
     assert page.select_one("#cited").text.startswith("To cite an example choose one head")
 
 
 def test_readers_and_frames_have_nothing_to_press(store, run):
     app = team_of(store)
     with logged_in(app, "vera") as client:
-        assert not soup(client).select("#cite, .ci, #cited")
+        assert not soup(client).select("#cite, .cite-example, #cited")
         assert post(client, f"cite:{example(run)}").status_code == 403
     with logged_in(app, "ben") as client:
         assert len(soup(client).select("#cite")) == 1
-        assert not soup(client, f"/embed{PAGE}?head=L0H1").select("#cite, .ci, #cited")
+        assert not soup(client, f"/embed{PAGE}?head=L0H1").select("#cite, .cite-example, #cited")

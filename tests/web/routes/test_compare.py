@@ -43,20 +43,20 @@ def test_both_heads_stand_in_every_row(client: TestClient, run: StoredRun) -> No
     page = soup(client.get("/tiny/compare?heads=L0H1,L0H3").text)
     assert [link.text for link in page.select("h1 a.mono")] == ["L0H1", "L0H3"]
     stored = {head.ref: head for head in run.heads}
-    row = page.select(".sct tbody tr")[0]
-    assert [cell.text for cell in row.select("td.n")] == [
+    row = page.select(".score-table tbody tr")[0]
+    assert [cell.text for cell in row.select("td.number")] == [
         number(stored[HeadRef(0, index)].scores["induction"]) for index in (1, 3)
     ]
-    features = page.select(".bf tbody tr")
-    assert all(len(row.select("td.n")) == len(row.select("svg")) == 2 for row in features)
-    assert page.select(".bf tr.all .both")
+    features = page.select(".butterfly tbody tr")
+    assert all(len(row.select("td.number")) == len(row.select("svg")) == 2 for row in features)
+    assert page.select(".butterfly tr.all .both")
     assert "in both lists" in page.text
     assert len(page.select(".pairs section")) == 4
 
 
 def test_heads_can_be_added_swapped_and_left_out(client: TestClient) -> None:
     page = soup(client.get("/tiny/compare?heads=L0H1,L0H3&rank=fve").text)
-    links = {str(link["href"]) for link in page.select(".ch1 a, .chs a")}
+    links = {str(link["href"]) for link in page.select(".compare-top a, .compare-choices a")}
     for heads in ("L0H3,L0H1", "L0H1", "L0H3", "L0H1,L0H3,L0H0", "L0H1,L0H3,L0H2"):
         assert f"/tiny/compare?heads={heads}&rank=fve" in links
     for link in links:
@@ -76,7 +76,7 @@ def test_a_head_links_to_its_comparison(client: TestClient) -> None:
 @pytest.mark.parametrize("chosen", ["", "L0H1"])
 def test_any_head_can_be_chosen(client: TestClient, run: StoredRun, chosen: str) -> None:
     page = soup(client.get(f"/tiny/compare?heads={chosen}&rank=fve" if chosen else "/tiny/compare").text)
-    offered = {link.text: str(link["href"]) for link in page.select(".pks a")}
+    offered = {link.text: str(link["href"]) for link in page.select(".head-picks a")}
     assert set(offered) == {str(head.ref) for head in run.heads} - {chosen}
     first = f"/tiny/compare?heads={chosen},L2H1&rank=fve" if chosen else "/tiny/compare?heads=L2H1"
     assert offered["L2H1"] == first
@@ -84,13 +84,13 @@ def test_any_head_can_be_chosen(client: TestClient, run: StoredRun, chosen: str)
         assert client.get(link).status_code == 200
     # What the chosen head shows comes before the choice of any other.
     places = [section["class"][0] for section in page.select("main > section")]
-    assert places == (["cpair", "pick"] if chosen else ["ldh", "pick"])
+    assert places == (["compared-pair", "pick"] if chosen else ["leading-heads", "pick"])
 
 
 def test_heads_with_near_scores_are_one_step_away(client: TestClient) -> None:
     page = soup(client.get("/tiny/compare?heads=L0H1&rank=fve").text)
     nearest = client.get("/tiny/compare.json?heads=L0H1").json()["nearest"]
-    links = page.select(".chs a.mono")
+    links = page.select(".compare-choices a.mono")
     assert [link.text for link in links] == [f"add {near['head']}" for near in nearest]
     assert [link["href"] for link in links] == [
         f"/tiny/compare?heads=L0H1,{near['head']}&rank=fve" for near in nearest
@@ -100,7 +100,7 @@ def test_heads_with_near_scores_are_one_step_away(client: TestClient) -> None:
 
 
 def test_the_first_heads_of_each_score_are_where_to_begin(client: TestClient) -> None:
-    rows = soup(client.get("/tiny/compare").text).select(".ldt tbody tr")
+    rows = soup(client.get("/tiny/compare").text).select(".leading-table tbody tr")
     leading = client.get("/tiny/compare.json").json()["leading"]
     assert len(rows) == len(leading) > 3
     for row, lead in zip(rows, leading, strict=True):

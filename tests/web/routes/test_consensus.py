@@ -45,12 +45,12 @@ def consensus(client):
 def test_the_list_of_heads_to_settle_leads_to_the_form_and_back(own):
     root = own[1]("root")
     soup = BeautifulSoup(root.get("/tiny/annotations").text, "html.parser")
-    links = [link["href"] for link in soup.select("#settle a.lk")]
+    links = [link["href"] for link in soup.select("#settle a.link")]
     assert links == ["/tiny/annotations/settle/L0H1", PATH]
     sent, soup = form(root)
     assert (sent["base"], sent["roles"], sent["base_version"]) == ("ada", "copying", "0")
-    assert [label.b.text for label in soup.select(".src label")] == ["ada", "root", "none of them"]
-    assert SECRET in soup.select_one(".src").text
+    assert [label.b.text for label in soup.select(".sources label")] == ["ada", "root", "none of them"]
+    assert SECRET in soup.select_one(".sources").text
     sent |= {"base": "root", "roles": "induction; CP, induction", "notes": "as agreed"}
     saved = root.post(PATH, data=sent)
     assert (saved.status_code, saved.headers["Location"]) == (303, "/tiny/annotations#settle")

@@ -24,10 +24,11 @@ def test_a_framed_page_is_the_page_without_its_surroundings(client: TestClient, 
     framed = BeautifulSoup(client.get(path).text, "html.parser")
     page = BeautifulSoup(client.get(path.removeprefix("/embed")).text, "html.parser")
     for form in page.select(
-        ".panel, #notes, .hbar, .gp, .ci, #cite, #cited, button[form], .fhd span:last-child"
+        ".panel, #notes, .hbar, .group-field, .cite-example, #cite, #cited, button[form], "
+        ".feature-columns span:last-child"
     ):
         form.decompose()  # a frame is for reading
-    for chips in (*framed.select(".fr .lt"), *page.select(".fr .lt")):
+    for chips in (*framed.select(".feature-row .token-list"), *page.select(".feature-row .token-list")):
         chips.decompose()  # as many as there is room for
     assert not framed.select("main form, .panel, [form=annotation]")
     assert plain(framed) == plain(page)

@@ -156,15 +156,19 @@ def test_an_example_opens_to_its_whole_text(client: TestClient, run: StoredRun) 
     assert examples is not None
     target = f"/tiny/features/L0F3?head=L0H2&open={examples.sequence[4]}.{examples.position[4]}"
     links = [
-        str(link["href"]) for link in soup(client.get("/tiny/features/L0F3?head=L0H2").text).select("a.fu")
+        str(link["href"])
+        for link in soup(client.get("/tiny/features/L0F3?head=L0H2").text).select("a.whole-link")
     ]
     assert target in links
     row = only(soup(client.get(target, headers=HTMX).text).find_all("li"))
     page = soup(client.get(target).text)
-    assert only(page.select("li.wh")).select_one(".wt").text == row.select_one(".wt").text  # type: ignore[union-attr]
-    assert len(row.select(".wt > * > *")) == 2 * len(run.sequences[0])
-    assert len(page.select("li.er")) == len(links)
-    assert str(page.select("li.wh a.fu")[0]["href"]) == "/tiny/features/L0F3?head=L0H2"
+    assert (
+        only(page.select("li.whole-example")).select_one(".whole-text").text
+        == row.select_one(".whole-text").text
+    )  # type: ignore[union-attr]
+    assert len(row.select(".whole-text > * > *")) == 2 * len(run.sequences[0])
+    assert len(page.select("li.example-row")) == len(links)
+    assert str(page.select("li.whole-example a.whole-link")[0]["href"]) == "/tiny/features/L0F3?head=L0H2"
     assert client.get("/tiny/features/L0F3?open=0.0").status_code == 404
     assert client.get("/tiny/features/L0F3?open=x").status_code == 422
 
@@ -173,10 +177,10 @@ def test_a_head_page_shows_its_features_in_order(client: TestClient, run: Stored
     head = HeadRef(0, 1)
     for rank in ("decoder_weight", "fve"):
         page = soup(client.get(f"/tiny/heads/{head}?rank={rank}").text)
-        shown = [row["id"] for row in page.select("article.ft")]
+        shown = [row["id"] for row in page.select("article.feature-entry")]
         ranking = run.rankings[head, rank]
         assert shown == [str(place.ref) for place in ranking.features[:10]]
-        shifts = [mark.text for mark in page.select(".rk i")]
+        shifts = [mark.text for mark in page.select(".rank i")]
         moved = [place.other_rank - place.rank for place in ranking.features[:10]]
         assert shifts == ["=" if not by else f"▼{by}" if by > 0 else f"▲{-by}" for by in moved]
 
@@ -185,7 +189,7 @@ def test_the_strongest_row_is_open_and_one_can_choose(client: TestClient, run: S
     ranking = run.rankings[HeadRef(0, 1), "decoder_weight"]
     page = soup(client.get("/tiny/heads/L0H1").text)
     assert only(page.select("article.open"))["id"] == str(ranking.features[0].ref)
-    assert len(page.select("article.open ol.ex li")) == 10
+    assert len(page.select("article.open ol.examples li")) == 10
     other = ranking.features[4].ref
     page = soup(client.get(f"/tiny/heads/L0H1?open={other}").text)
     assert only(page.select("article.open"))["id"] == str(other)
@@ -193,7 +197,7 @@ def test_the_strongest_row_is_open_and_one_can_choose(client: TestClient, run: S
 
 def test_every_row_opens_without_scripts(client: TestClient) -> None:
     page = soup(client.get("/tiny/heads/L0H1").text)
-    links = page.select("a.op")
+    links = page.select("a.open-link")
     assert len(links) == 9
     for link in links:
         address, _, place = str(link["href"]).partition("#")
@@ -215,7 +219,7 @@ def test_groups_of_an_open_row_can_be_chosen(client: TestClient, run: StoredRun)
     page = soup(client.get(f"/tiny/heads/L0H1?open={ref}&group=3", headers=HTMX).text)
     group = run.features[ref].groups[3]
     shown = f"{activation(group.lower)}{MISSING}{activation(group.upper)}"
-    assert only(page.select(".ivs a[aria-current]")).text == shown
+    assert only(page.select(".intervals a[aria-current]")).text == shown
     assert client.get(f"/tiny/heads/L0H1?open={ref}&group=17").status_code == 404
 
 
@@ -228,27 +232,27 @@ def test_a_history_restore_gets_the_page(client: TestClient, run: StoredRun) -> 
 def test_pairs_show_source_and_firing_token_at_the_hinge(client: TestClient, run: StoredRun) -> None:
     head = HeadRef(0, 1)
     page = soup(client.get(f"/tiny/heads/{head}?rank=fve").text)
-    for row in page.select("article.ft"):
+    for row in page.select("article.feature-entry"):
         record = run.features[FeatureRef.parse(str(row["id"]))]
         assert record.examples is not None
         tokens = run.sequences[record.examples.sequence[0]]
         source, n = int(record.examples.source[0, 1, 0]), int(record.examples.prefix_length[0, 1])
-        pair = row.select_one("ol.ex li") or row.select_one(".pv")
+        pair = row.select_one("ol.examples li") or row.select_one(".preview")
         assert pair is not None
-        peak = only(pair.select(".kL > i .pk"))
+        peak = only(pair.select(".source-strip > i .peak"))
         assert re.match(rf"(#|token ){tokens[source]}\b", str(peak["title"]))
-        firing = only(pair.select(".kR > b .pk"))
+        firing = only(pair.select(".destination-strip > b .peak"))
         assert re.match(rf"(#|token ){tokens[record.examples.position[0]]}\b", str(firing["title"]))
-        assert only(pair.select(".nb")).text == (str(n) if n else MISSING)
+        assert only(pair.select(".prefix-badge")).text == (str(n) if n else MISSING)
         # The prefix is under-lined in both strips, and is the same text.
-        read = [token.text for token in pair.select(".kL .m")]
-        assert read == [token.text for token in pair.select(".kR .m")]
+        read = [token.text for token in pair.select(".source-strip .matched")]
+        assert read == [token.text for token in pair.select(".destination-strip .matched")]
         assert len(read) == n
 
 
 def test_a_layer_without_an_sae_has_scores_only(client: TestClient, run: StoredRun) -> None:
     page = soup(client.get("/tiny/heads/L1H2").text)
-    assert not page.select("article.ft")
+    assert not page.select("article.feature-entry")
     assert "no SAE for layer 1" in page.text
     head = next(head for head in run.heads if head.ref == HeadRef(1, 2))
     assert len(page.select(".scores > div")) == len(head.scores)
@@ -287,13 +291,13 @@ def test_the_feature_page_reads_through_any_head(client: TestClient, run: Stored
     for head in range(4):
         page = soup(client.get(f"/tiny/features/{ref}?head=L0H{head}").text)
         assert f"DFA of L0H{head}" in page.text
-        assert len(page.select("ol.ex")) == 6
+        assert len(page.select("ol.examples")) == 6
     assert client.get(f"/tiny/features/{ref}?head=L2H0").status_code == 404
 
 
 def test_every_cell_of_the_atlas_links_to_its_head(client: TestClient, run: StoredRun) -> None:
     page = soup(client.get("/tiny").text)
-    links = [str(link["href"]) for link in page.select("table.grid td a.c")]
+    links = [str(link["href"]) for link in page.select("table.grid td a.cell")]
     assert links == [f"/tiny/heads/{head.ref}" for head in run.heads]
     for link in links:
         assert client.get(link).status_code == 200
@@ -303,10 +307,10 @@ def test_every_cell_of_the_atlas_links_to_its_head(client: TestClient, run: Stor
 def test_the_atlas_shows_the_chosen_score(client: TestClient, run: StoredRun) -> None:
     for score in ("induction", "copying", "query_key_distance"):
         page = soup(client.get(f"/tiny?score={score}").text)
-        spoken = [str(cell["aria-label"]).rpartition(" ")[2] for cell in page.select("td a.c")]
+        spoken = [str(cell["aria-label"]).rpartition(" ")[2] for cell in page.select("td a.cell")]
         assert spoken == [number(head.scores[score]) for head in run.heads]
         # Tall cells print it; thin ones where there is something to see.
-        tall = [cell.text for cell in page.select("tr.full td a.c em")]
+        tall = [cell.text for cell in page.select("tr.full td a.cell em")]
         assert tall == [number(head.scores[score]) for head in run.heads if head.ref.layer != 1]
     assert client.get("/tiny?score=nope").status_code == 404
 
@@ -338,18 +342,18 @@ def test_filters_fade_what_does_not_match(client: TestClient, run: StoredRun) ->
     page = soup(client.get("/tiny?score=entropy&layers=0,2&low=1&high=3").text)
     scores = {str(head.ref): (head.ref.layer, head.scores["entropy"]) for head in run.heads}
     expected = {name for name, (layer, value) in scores.items() if layer in (0, 2) and 1 <= value <= 3}
-    cells = page.select("td a.c")
+    cells = page.select("td a.cell")
     assert len(cells) == len(run.heads)
     shown = {str(cell["href"]).rpartition("/")[2] for cell in cells if "off" not in cell["class"]}
     assert 0 < len(expected) < 8
     assert shown == expected
     assert f"{len(expected)} of 12 heads" in page.text
-    assert {link.text for link in page.select(".unr")[0].select("a")} == expected
+    assert {link.text for link in page.select(".unread-heads")[0].select("a")} == expected
     assert [field.get("value") for field in page.select(".filters input")] == ["entropy", "0,2", "1.0", "3.0"]
-    chips = {str(link["href"]) for link in page.select("a.fc")}
+    chips = {str(link["href"]) for link in page.select("a.filter-chip")}
     assert chips == {"/tiny?score=entropy&low=1.0&high=3.0", "/tiny?score=entropy&layers=0,2"}
     # The range is one of the score, so another score does not keep it; the layers stay.
-    others = {str(link["href"]) for link in page.select("a.mt, a.ms")}
+    others = {str(link["href"]) for link in page.select("a.thumbnail, a.score-link")}
     assert others >= {
         "/tiny?score=induction&layers=0,2",
         "/tiny?score=copying&layers=0,2",
@@ -360,8 +364,10 @@ def test_filters_fade_what_does_not_match(client: TestClient, run: StoredRun) ->
 def test_filters_that_match_nothing_or_mean_nothing(client: TestClient) -> None:
     page = soup(client.get("/tiny?score=entropy&layers=1&low=99").text)
     assert "0 of 12 heads: none fits all of these" in page.text
-    assert only(page.select(".chips a.lk"))["href"] == "/tiny?score=entropy"
-    assert "off" not in str(soup(client.get("/tiny?score=entropy&layers=&low=&high=").text).select("td a.c"))
+    assert only(page.select(".chips a.link"))["href"] == "/tiny?score=entropy"
+    assert "off" not in str(
+        soup(client.get("/tiny?score=entropy&layers=&low=&high=").text).select("td a.cell")
+    )
     for query in (
         "layers=2-1",
         "layers=x",

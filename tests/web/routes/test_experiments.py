@@ -69,7 +69,7 @@ def page(site: TestClient, ids: dict[str, str], name: str, **query: str) -> Beau
 
 
 def test_the_list_has_every_experiment_with_its_end(site: TestClient, ids: dict[str, str]) -> None:
-    rows = soup(site, "/tiny/experiments").select(".ext tbody tr")
+    rows = soup(site, "/tiny/experiments").select(".experiment-table tbody tr")
     by_id = {row.select_one("th").text: row.text for row in rows}
     assert set(by_id) == set(ids.values())
     assert "running" in by_id[ids[RUNNING]]
@@ -89,18 +89,18 @@ def test_every_result_has_figures_tables_and_csv(
 ) -> None:
     found = soup(site, urls.experiment_url("tiny", ids[name]), **headers)
     assert found.select_one("h1 .mono").text == ids[name]
-    figures = found.select("figure.fig")
+    figures = found.select("figure.figure")
     assert figures
     for figure in figures:
         assert figure.select_one("h2").text
         assert figure.select_one("figcaption p").text
-        assert ids[name] in figure.select_one(".fgn").text
-        header = [cell.text for cell in figure.select("table.ftb thead th")]
-        response = site.get(figure.select_one(".fgn a")["href"])
+        assert ids[name] in figure.select_one(".figure-notes").text
+        header = [cell.text for cell in figure.select("table.figure-table thead th")]
+        response = site.get(figure.select_one(".figure-notes a")["href"])
         assert response.headers["Content-Type"].startswith("text/csv")
         rows = list(csv.reader(io.StringIO(response.text, newline="")))
         assert rows[0] == header
-        assert len(rows) >= 1 + len(figure.select("table.ftb tbody tr")) > 1
+        assert len(rows) >= 1 + len(figure.select("table.figure-table tbody tr")) > 1
         assert not any(cell.startswith(("=", "+", "@")) for row in rows for cell in row)
         for chart in figure.select("svg.plot"):
             assert chart["aria-label"]
@@ -122,7 +122,7 @@ def test_a_running_and_a_failed_one_keep_the_frame(site: TestClient, ids: dict[s
     running, failed = page(site, ids, RUNNING), page(site, ids, FAILED)
     assert running.select_one(".blank .job p").text.startswith("attention by prefix length")
     assert "30 of 120 sequences, 4 a second" in running.select_one(".blank").text
-    assert "the disk <that holds> the store is full" in failed.select_one(".exh").text
+    assert "the disk <that holds> the store is full" in failed.select_one(".experiment-top").text
     assert "It stopped after 3 s." in failed.select_one(".blank").text
     assert not running.select("figure") + failed.select("figure")
     for name in (RUNNING, FAILED):
@@ -131,7 +131,7 @@ def test_a_running_and_a_failed_one_keep_the_frame(site: TestClient, ids: dict[s
 
 def test_a_link_for_each_threshold_and_kind_of_ablation(site: TestClient, ids: dict[str, str]) -> None:
     found = page(site, ids, "long-prefix-induction", threshold="0.5", heads="L1H1")
-    links = found.select("#natural .seg a")
+    links = found.select("#natural .segmented a")
     assert [link.text for link in links] == [f"0.{i}" for i in range(1, 10)]
     assert [link.text for link in links if link.get("aria-current")] == ["0.5"]
     assert "above 0.5" in found.select_one("#natural figcaption").text
@@ -140,7 +140,7 @@ def test_a_link_for_each_threshold_and_kind_of_ablation(site: TestClient, ids: d
         assert site.get(str(link["href"])).status_code == 200
     found = page(site, ids, "head-ablation", mode="mean")
     assert "mean over the task's tokens" in found.select_one("figcaption").text
-    assert [a.text for a in found.select("#induction .seg a")] == ["zero", "mean"]
+    assert [a.text for a in found.select("#induction .segmented a")] == ["zero", "mean"]
     found = page(site, ids, "weight-vs-fve", definition="residual", tokens="all")
     assert "1 − Var(p − c) / Var(p) over all tokens" in found.select_one("figcaption").text
 
@@ -150,10 +150,12 @@ def test_heads_are_told_apart_and_linked(site: TestClient, ids: dict[str, str]) 
     attention = found.select_one("#attention")
     assert attention.select_one("h2").text.endswith("L1H0, L1H1, L0H0")
     assert [path["class"][0] for path in attention.select("path[class^=line]")] == ["lineC", "lineB", "lineA"]
-    ends = {text.text for text in attention.select("text.xb")}
+    ends = {text.text for text in attention.select("text.text-bold")}
     assert ends == {"L1H0", "L1H1", "L0H0"}
-    assert len(found.select("#corrupted path.hollow")) == len(found.select("#corrupted text.xb")) / 2 == 3
-    assert [a["href"] for a in found.select(".hf dt a")] == [
+    assert (
+        len(found.select("#corrupted path.hollow")) == len(found.select("#corrupted text.text-bold")) / 2 == 3
+    )
+    assert [a["href"] for a in found.select(".head-findings dt a")] == [
         "/tiny/heads/L0H0",
         "/tiny/heads/L1H0",
         "/tiny/heads/L1H1",
@@ -165,7 +167,7 @@ def test_heads_are_told_apart_and_linked(site: TestClient, ids: dict[str, str]) 
 def test_heads_that_stand_out_are_marked_and_named(site: TestClient, ids: dict[str, str]) -> None:
     figure = page(site, ids, "head-ablation").select_one("#induction")
     assert figure.select_one("h2").text == "induction: L1H0 stands out"
-    assert len(figure.select("path.barS")) == len(figure.select("text.xb")) == 1
+    assert len(figure.select("path.barS")) == len(figure.select("text.text-bold")) == 1
     assert len(figure.select("path.barN")) == 3
 
 
@@ -256,14 +258,14 @@ def test_a_head_lists_what_experiments_found_of_it(published: Path, tmp_path: Pa
     path = shutil.copyfile(published, tmp_path / "store.sqlite")
     with TestClient(served(str(path))) as opened:
         before = opened.get("/tiny/heads/L1H0")
-        assert not BeautifulSoup(before.text, "html.parser").select(".hx-list")
+        assert not BeautifulSoup(before.text, "html.parser").select(".linked-list")
         engine = open_store(path)
         ids = store_experiments(engine)
         engine.dispose()
         # The run is the same, yet the page is not: a browser that kept it must be given the new one.
         after = opened.get("/tiny/heads/L1H0", headers={"If-None-Match": before.headers["ETag"]})
         assert after.status_code == 200
-        items = BeautifulSoup(after.text, "html.parser").select(".rail .hx-list li")
+        items = BeautifulSoup(after.text, "html.parser").select(".rail .linked-list li")
         assert len(items) == 5
         assert {item.select_one("a")["href"] for item in items} >= {
             f"/tiny/experiments/{ids['universality']}"
@@ -339,15 +341,15 @@ def test_compared_heads_have_the_figures_of_experiments_on_them(
     assert found["long-prefix-induction"]["experiment"]["id"] == ids["long-prefix-induction"]
     assert set(found) <= {"long-prefix-induction", "head-ablation", "weight-vs-fve"}
     shown = soup(site, address)
-    figures = shown.select(".xps figure")
+    figures = shown.select(".compared-experiments figure")
     assert [figure.h2.get_text() for figure in figures if figure.h2][:1] == [
         f"Attention by prefix length: {second}, {first}"
     ]
-    assert not shown.select(".xps table")
-    for link in shown.select(".xps .fgn a"):
+    assert not shown.select(".compared-experiments table")
+    for link in shown.select(".compared-experiments .figure-notes a"):
         assert site.get(str(link["href"])).status_code == 200
     # Heads without results, and an atlas without experiments, have no such section.
-    assert not soup(client, address).select(".xps")
+    assert not soup(client, address).select(".compared-experiments")
     alone = site.get("/tiny/compare.json?heads=L2H0").json()["experiments"]
     assert {one["experiment"]["name"] for one in alone} == {
         name
@@ -377,6 +379,8 @@ def test_a_finding_of_another_version_stays_beside_the_heads(
     engine.dispose()
     with TestClient(served(str(path))) as opened:
         page = soup(opened, urls.compare_url("tiny", list(named)[:2]))
-    [shown] = [link for link in page.select(".xps .fig p a") if again in str(link["href"])]
+    [shown] = [
+        link for link in page.select(".compared-experiments .figure p a") if again in str(link["href"])
+    ]
     assert shown.parent is not None
     assert "found <it>." in shown.parent.get_text()

@@ -29,7 +29,7 @@ def app(store, ids):
 
 
 def names_of(client, path=f"{HEAD}"):
-    return {link.text for link in page_of(client, path).select(".hx-list a")}
+    return {link.text for link in page_of(client, path).select(".linked-list a")}
 
 
 def test_d16_a_blind_annotator_sees_no_experiment_that_rests_on_roles(app, ids):

@@ -16,11 +16,13 @@ def test_the_feature_page_reads_through_all_heads(client: TestClient, run: Store
     ref = FeatureRef(0, 3)
     address = f"/tiny/features/{ref}?head=all&align=token"
     page = soup(client.get(address).text)
-    assert [link.text for link in page.select(".seg a[aria-current]")] == ["all heads", "token"]
+    assert [link.text for link in page.select(".segmented a[aria-current]")] == ["all heads", "token"]
     assert "DFA of all heads" in page.text
     assert "Through all heads alone" not in page.text
-    assert {str(link["href"]).split("?")[1].split("&")[0] for link in page.select("a.fu")} == {"head=all"}
-    row = client.get(str(page.select("a.fu")[0]["href"]), headers={"HX-Request": "true"}).text
+    assert {str(link["href"]).split("?")[1].split("&")[0] for link in page.select("a.whole-link")} == {
+        "head=all"
+    }
+    row = client.get(str(page.select("a.whole-link")[0]["href"]), headers={"HX-Request": "true"}).text
     assert "head=all" in row
     assert "through all heads" in row
     twin = client.get(f"/tiny/features/{ref}.json?head=all").json()
@@ -36,7 +38,7 @@ def test_the_key_d_leads_through_every_head_and_all(client: TestClient) -> None:
         address = str(following["href"])
         seen.append(address.split("head=")[1])
     assert seen == ["L0H1", "L0H2", "L0H3", "all", "L0H0"]
-    assert [link.text for link in page.select(".seg > a")][:2] != ["L0H0", "all heads"]
+    assert [link.text for link in page.select(".segmented > a")][:2] != ["L0H0", "all heads"]
 
 
 def test_a_run_without_the_sum_over_heads_does_not_offer_it(make_sqlite_store: Callable[..., str]) -> None:
@@ -47,7 +49,7 @@ def test_a_run_without_the_sum_over_heads_does_not_offer_it(make_sqlite_store: C
     engine.dispose()
     with TestClient(served(store)) as client:
         page = soup(client.get(f"/tiny/features/{ref}?head=L0H3").text)
-        assert "all heads" not in page.select_one(".fbar").text  # type: ignore[union-attr]
+        assert "all heads" not in page.select_one(".features-bar").text  # type: ignore[union-attr]
         assert str(page.select("[data-key=d]")[0]["href"]).endswith("head=L0H0")
         asked = client.get(f"/tiny/features/{ref}?head=all", headers={"Accept": "text/html"})
         assert asked.status_code == 404

@@ -73,14 +73,14 @@ def test_without_the_model_libraries_it_says_so(
 
 def test_the_form_is_there_and_needs_no_script(trying: TestClient) -> None:
     shown = page(trying)
-    form = shown.select_one("form.ask")
+    form = shown.select_one("form.prompt-form")
     assert form is not None
     assert form["action"] == "/tiny/prompt"
     assert {field["name"] for field in form.select("[name]")} == {"text", "at"}
     aimed = page(trying, head="L0H1")
     assert aimed.select_one("input[name=at]")["value"] == "L0H1"  # type: ignore[index]
-    assert len(aimed.select("ul.eg a")) == 3
-    for link in aimed.select("ul.eg a"):
+    assert len(aimed.select("ul.sample-texts a")) == 3
+    for link in aimed.select("ul.sample-texts a"):
         assert str(link["href"]).endswith("&head=L0H1")
         assert trying.get(str(link["href"])).status_code == 200
 
@@ -129,12 +129,12 @@ def test_the_page_shows_the_answer(trying: TestClient) -> None:
     assert reading["most_attended"] == 3
 
     drawn = page(trying, text=TEXT, feature="L0F3", dest=4)
-    tokens = drawn.select(".toks button")
+    tokens = drawn.select(".tokens button")
     assert len(tokens) == 8
     assert [button["value"] for button in tokens if button.has_attr("aria-current")] == ["4"]
     assert len(drawn.select("table.dfa tbody tr")) == 4
     assert len(drawn.select("ol.named > li")) == 4
-    assert drawn.select("svg.att path.Frd8")
+    assert drawn.select("svg.attention path.fill-read-8")
     assert not drawn.select("[style]")
     assert drawn.select_one('a[href="/tiny/features/L0F3?head=L0H1"]')
 
@@ -145,9 +145,9 @@ def test_the_buttons_ask_for_one_thing_else(trying: TestClient) -> None:
     assert look is not None
     fields = [(str(field["name"]), str(field["value"])) for field in look.select("input")]
     for button in (
-        drawn.select(".toks button")[2],
+        drawn.select(".tokens button")[2],
         drawn.select("table.dfa button")[3],
-        drawn.select(".act button")[1],
+        drawn.select(".active-features button")[1],
     ):
         sent = trying.get("/tiny/prompt", params=[*fields, (str(button["name"]), str(button["value"]))])
         assert sent.status_code == 307
@@ -161,9 +161,9 @@ def test_the_buttons_ask_for_one_thing_else(trying: TestClient) -> None:
 def test_a_head_without_features_shows_its_attention(trying: TestClient) -> None:
     for query in ({"head": "L1H2"}, {"head": "L0H1", "text": "nothing here"}):
         drawn = page(trying, **{"text": TEXT, **query})
-        assert drawn.select("svg.att")
+        assert drawn.select("svg.attention")
         assert not drawn.select("table.dfa")
-        assert "feature" in drawn.select_one("section.at p").get_text()  # type: ignore[union-attr]
+        assert "feature" in drawn.select_one("section.current p").get_text()  # type: ignore[union-attr]
 
 
 def test_a_slow_answer_has_a_page_that_asks_again(
@@ -201,7 +201,7 @@ def test_a_failure_is_a_sentence_and_the_next_text_is_read(
     assert failed.status_code == 200
     assert problem in failed.text
     assert failed.headers["Cache-Control"] == "no-store"
-    assert page(trying, text=TEXT, head="L0H1").select(".toks button")
+    assert page(trying, text=TEXT, head="L0H1").select(".tokens button")
 
 
 @pytest.mark.parametrize(

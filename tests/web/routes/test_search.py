@@ -12,7 +12,7 @@ ASKED = "/tiny/search?q=evidence%3Acopying%3E0.1"
 def test_a_list_that_fits_has_no_parts(client: TestClient) -> None:
     page = soup(client.get(ASKED).text)
     assert page.select(".hits article")
-    assert not page.select(".pgn")
+    assert not page.select(".pagination")
     assert "More than" not in page.select_one("h1").text  # type: ignore[union-attr]
 
 
@@ -26,11 +26,11 @@ def test_parts_lead_to_each_other(client: TestClient, monkeypatch: pytest.Monkey
         page = soup(client.get(address).text)
         seen += [str(article["aria-label"]) for article in page.select(".hits article")]
         titles.append(page.select_one("h1").text)  # type: ignore[union-attr]
-        back = [str(link["href"]) for link in page.select('.pgn a[rel="prev"]')]
+        back = [str(link["href"]) for link in page.select('.pagination a[rel="prev"]')]
         assert back == (
             [ASKED if len(titles) == 2 else f"{ASKED}&page={len(titles) - 1}"] if titles[1:] else []
         )
-        address = next((str(link["href"]) for link in page.select('.pgn a[rel="next"]')), "")
+        address = next((str(link["href"]) for link in page.select('.pagination a[rel="next"]')), "")
         assert address in ("", f"{ASKED}&page={len(titles) + 1}")
     assert seen == whole
     assert titles[0] == "More than 4 features"

@@ -88,7 +88,7 @@ def test_the_sheet_has_a_row_for_each_head_and_annotator(root):
     assert rows[0][3:8] == ["with minor exceptions", "IN CS", "a", "2", ""]
     assert [row[11] for row in rows] == ["", "differs", "differs", "", "differs", "differs"]
     assert [row[9] for row in rows] == ["new", "", "new", "", "new", "new"]
-    bar = soup.select_one(".sheet .gb")
+    bar = soup.select_one(".sheet .sheet-group-bar")
     assert bar["aria-label"] == f"8 a, 1 {SECRET}, 1 unclear or open"
     assert len(soup.select(".sheet thead th")) == len(DEFAULT_COLUMNS)
 
@@ -147,15 +147,15 @@ def test_links_of_the_page_keep_the_view(root):
         "notes ↓",
         "head type",
     ]
-    for link in (*soup.select(".sheet thead a"), *soup.select(".exb a[download]")):
+    for link in (*soup.select(".sheet thead a"), *soup.select(".export-bar a[download]")):
         query = parse_qs(urlsplit(link["href"]).query)
         assert (query["layers"], query["by"]) == (["0"], ["ada"])
         assert query["columns"] == ["head,annotator,notes,head_type"]
     assert soup.select_one('[data-key="O"]')["href"].count("sort=notes")
     assert soup.select_one('[data-key="o"]')["href"].count("sort=head_type")
-    hidden = {tag["name"]: tag["value"] for tag in soup.select(".pop input[type=hidden]")}
+    hidden = {tag["name"]: tag["value"] for tag in soup.select(".popover input[type=hidden]")}
     assert hidden == {"layers": "0", "by": "ada", "sort": "-notes"}
-    assert {box["value"] for box in soup.select(".pop input[checked]")} == {"notes", "head_type"}
+    assert {box["value"] for box in soup.select(".popover input[checked]")} == {"notes", "head_type"}
     # What the column chooser sends without scripts: one parameter a column.
     assert [len(row) for row in sheet(root, "?columns=notes&columns=head_type")] == [4] * 6
 
@@ -163,7 +163,7 @@ def test_links_of_the_page_keep_the_view(root):
 def test_every_column_can_be_shown_and_chosen(root):
     assert [len(row) for row in sheet(root, f"?columns={','.join(HEAD_COLUMNS)}")] == [len(HEAD_COLUMNS)] * 6
     soup = soup_of(root, "/tiny/annotations")
-    offered = {box["value"] for box in soup.select(".pop input[type=checkbox]")}
+    offered = {box["value"] for box in soup.select(".popover input[type=checkbox]")}
     assert offered | {"head", "annotator"} == set(HEAD_COLUMNS)
 
 
@@ -341,9 +341,9 @@ def test_the_layer_table_by_hand(root):
     assert (first["n_novel"], last["n_novel"]) == (1, 1)
     assert len(page["sensitivity"]) == 6
     soup = soup_of(root, "/tiny/layers?by=ada")
-    cells = [td.get_text(" ", strip=True) for td in soup.select(".tal tbody tr:first-child > *")]
+    cells = [td.get_text(" ", strip=True) for td in soup.select(".tall tbody tr:first-child > *")]
     assert cells == ["plausibly monosemantic", "1/3", "33%"]
-    assert "L0H1 *" in soup.select_one(".lt2 tbody tr").get_text(" ", strip=True)
+    assert "L0H1 *" in soup.select_one(".layer-table tbody tr").get_text(" ", strip=True)
     assert "2 heads bring a group that no earlier head has; 1 was flagged" in soup.select_one(
         "section[aria-labelledby=novel]"
     ).get_text(" ", strip=True)
@@ -376,9 +376,9 @@ def test_the_chart_of_abstraction_has_a_table(own):
     )
     annotate(store, "root", content, HeadRef(0, 2))
     soup = soup_of(root, "/tiny/layers?by=root")
-    assert [cell.text for cell in soup.select(".tv tbody tr > *")] == ["0", "3.25"]
-    assert "from 3.25 in layer 0" in soup.select_one("svg.lv")["aria-label"]
-    assert len(soup.select("svg.lv circle")) == 1
+    assert [cell.text for cell in soup.select(".table-view tbody tr > *")] == ["0", "3.25"]
+    assert "from 3.25 in layer 0" in soup.select_one("svg.level-chart")["aria-label"]
+    assert len(soup.select("svg.level-chart circle")) == 1
 
 
 def test_an_atlas_without_annotations(client):
@@ -413,13 +413,13 @@ def test_the_comparison_with_the_published_reference(gpt2):
         assert (page["totals"]["n_heads"], page["totals"]["by_type"]["monosemantic"]) == (144, 14)
         assert len(page["contradictions"]) == 7
         soup = soup_of(ada, "/tiny/published")
-        assert "1/1 100%" in soup.select_one(".tal").get_text(" ", strip=True)
+        assert "1/1 100%" in soup.select_one(".tall").get_text(" ", strip=True)
         assert "14/144 9.7%" in soup.get_text(" ", strip=True)
         assert "L6H9" in soup.select_one(".heads").text
         layers = soup_of(ada, "/tiny/layers?by=ada")
-        assert [th.text for th in layers.select(".tal thead th")][3] == "published"
+        assert [th.text for th in layers.select(".tall thead th")][3] == "published"
         assert "where the published count is 39 of 144" in layers.get_text(" ", strip=True)
-        assert "L4H11" in layers.select(".lt2 tbody tr")[4].text
+        assert "L4H11" in layers.select(".layer-table tbody tr")[4].text
 
 
 def test_d16_published_facts_are_hidden_from_a_blind_annotator(gpt2):
@@ -496,8 +496,8 @@ def test_pages_of_a_large_team_stay_small(store):
             assert response.status_code == 200
             assert len(response.content) < 100_000, path
         soup = soup_of(root, "/tiny/annotations?sort=-annotator")
-        assert "part 1 of 2" in soup.select_one(".pgn").text
-        following = soup.select_one(".pgn a[rel=next]")["href"]
+        assert "part 1 of 2" in soup.select_one(".pagination").text
+        following = soup.select_one(".pagination a[rel=next]")["href"]
         first = {
             tuple(cell.text for cell in row.select("th, td")[:2]) for row in soup.select(".sheet tbody tr")
         }

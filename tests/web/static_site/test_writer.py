@@ -137,11 +137,11 @@ def test_the_bar_leads_to_what_there_is(made: Made) -> None:
 
 
 def test_rows_are_whole_and_folded(made: Made) -> None:
-    rows = soup(made.plain / "heads" / "L0H1.html").select("article.ft")
+    rows = soup(made.plain / "heads" / "L0H1.html").select("article.feature-entry")
     assert len(rows) == 10
-    assert all(len(row.select("details ol.ex li")) == 10 for row in rows)
+    assert all(len(row.select("details ol.examples li")) == 10 for row in rows)
     assert [row.find("details").has_attr("open") for row in rows] == [True] + [False] * 9  # type: ignore[union-attr]
-    assert all("vh" not in row.find("summary")["class"] for row in rows[1:])  # type: ignore[index,operator]
+    assert all("visually-hidden" not in row.find("summary")["class"] for row in rows[1:])  # type: ignore[index,operator]
 
 
 def test_a_head_shows_every_submitted_record(made: Made) -> None:
@@ -159,11 +159,14 @@ def test_a_head_shows_every_submitted_record(made: Made) -> None:
             "as ben says",
         ):
             assert text in " ".join(panel.text.split()), text
-        rows = {str(row["id"]) for row in soup(made.whole / "heads" / name).select("article.ft")}
+        rows = {str(row["id"]) for row in soup(made.whole / "heads" / name).select("article.feature-entry")}
         for link in panel.select('[aria-label="Groups"] a'):
             feature = f"L0{link.text}"
             assert link["href"] == (f"#{feature}" if feature in rows else f"../features/{feature}.html")
-    places = [row.text for row in soup(made.whole / "heads" / "L0H1.html").select("article.ft .gp")]
+    places = [
+        row.text
+        for row in soup(made.whole / "heads" / "L0H1.html").select("article.feature-entry .group-field")
+    ]
     assert set(places) <= {"", "as agreedafter commasverbs", "as agreedafter commas?unclear"}
     assert "as agreedafter commasverbs" in places
     assert "Nobody has submitted" in soup(made.whole / "heads" / "L0H0.html").select_one(".panel").text  # type: ignore[union-attr]
@@ -172,13 +175,13 @@ def test_a_head_shows_every_submitted_record(made: Made) -> None:
 def test_a_feature_shows_its_labels_and_where_it_is_used(made: Made) -> None:
     page = soup(made.whole / "features" / "L0F3.html")
     assert "a note of a feature" in page.select_one("#notes").text  # type: ignore[union-attr]
-    used = [[cell.text for cell in row.select("td")] for row in page.select(".use tr")]
+    used = [[cell.text for cell in row.select("td")] for row in page.select(".uses tr")]
     assert used == [
         ["L0H1", "after commas; cited: it reads a comma", "ada"],
         ["L0H1", "verbs", ODD_NAME],
         ["L0H1", "as agreed", "consensus"],
     ]
-    assert page.select_one(".use a")["href"] == "../heads/L0H1.html"  # type: ignore[index]
+    assert page.select_one(".uses a")["href"] == "../heads/L0H1.html"  # type: ignore[index]
 
 
 def test_summaries_are_of_each_annotator(made: Made) -> None:
@@ -193,7 +196,7 @@ def test_summaries_are_of_each_annotator(made: Made) -> None:
         assert soup(made.whole / file).select_one(".lead b").text == name  # type: ignore[union-attr]
     sheet = soup(made.whole / "annotations.html")
     assert [row.text for row in sheet.select(".sheet tbody th")] == ["L0H1"] * 3
-    files = [str(link["href"]) for link in sheet.select(".exb a")]
+    files = [str(link["href"]) for link in sheet.select(".export-bar a")]
     assert files == [f"annotations.{form}" for form in ("csv", "xlsx", "json", "parquet")]
     records = json.loads((made.whole / "annotations.json").read_text("utf-8"))
     assert "after commas" in json.dumps(records)
