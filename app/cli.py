@@ -10,7 +10,7 @@ from typing import NoReturn
 import typer
 from pydantic import ValidationError
 
-from app.commands import annotations, experiments, exports, jobs, reproduction, stores
+from app.commands import annotations, experiments, exports, jobs, reproduction, saes, stores
 from app.errors import AppError, OutOfSpace
 
 DESCRIPTION = "Every attention head of a language model, seen through sparse autoencoder features."
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.command()(jobs.demo)
 app.command()(jobs.precompute)
 app.command("train-sae")(jobs.train_sae)
+app.command("convert-sae")(saes.convert_sae)
 app.command()(stores.serve)
 app.command()(stores.doctor)
 

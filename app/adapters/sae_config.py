@@ -13,11 +13,14 @@ from app.errors import InvalidSae
 
 Architecture = Literal["standard", "topk", "jumprelu", "gated"]
 Normalization = Literal["none", "layer_norm", "constant_norm_rescale", "expected_average_only_in"]
+Storage = Literal["int8_rows"]  # how the weights are stored where they are not plain floats
 SUPPORTED: tuple[Architecture, ...] = get_args(Architecture)
 NORMALIZATIONS: tuple[Normalization, ...] = get_args(Normalization)
 TRAINING_ONLY = ("batchtopk", "matryoshka_batchtopk")
 PROCESSING_KEY = "head_atlas_processing"
 L0_KEY = "head_atlas_l0"
+STORAGE_KEY = "head_atlas_storage"
+INT8_ROWS: Storage = "int8_rows"
 _VERSION = re.compile(r"(\d+)\.\d+.*")
 _FORMER_KEYS = {
     "hook_name": ("hook_point",),
@@ -48,6 +51,7 @@ class SaeConfig:
     l0: float | None
     neuronpedia_id: str | None
     context_size: int | None
+    storage: Storage | None
 
     @property
     def needs_factor(self) -> bool:
@@ -83,6 +87,7 @@ def parse_config(name: str, config: Mapping[str, Json]) -> SaeConfig:
         l0=fields.positive(L0_KEY),
         neuronpedia_id=fields.text("neuronpedia_id"),
         context_size=fields.count("context_size"),
+        storage=_storage(fields),
     )
 
 
@@ -209,6 +214,13 @@ def _processing(fields: _Fields) -> Processing | None:
     if value is None or value in ("raw", "processed"):
         return cast(Processing | None, value)
     raise fields.error(f"{PROCESSING_KEY} is {_shown(value)}, not 'raw' or 'processed'")
+
+
+def _storage(fields: _Fields) -> Storage | None:
+    value = fields.get(STORAGE_KEY)
+    if value is None or value == INT8_ROWS:
+        return cast(Storage | None, value)
+    raise fields.error(f"{STORAGE_KEY} {_shown(value)} is not supported, only {INT8_ROWS!r}")
 
 
 def _shown(value: Json) -> str:

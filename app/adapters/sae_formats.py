@@ -24,6 +24,7 @@ from app.adapters.sae_sources import (
     one_line,
     read_folder,
 )
+from app.adapters.sae_storage import as_floats
 from app.attribution.sae import SparseCoder
 from app.attribution.sae_steps import (
     Activation,
@@ -62,7 +63,7 @@ class LoadedSae:
     coder: SparseCoder
     name: str
     layer: int
-    checksum: str  # sha256 of the weights file
+    checksum: str  # sha256 of the weights file, as it is stored
     architecture: str
     hook_name: str
     processing: Processing | None
@@ -88,7 +89,8 @@ def load_sae(
     layer = check_site(config, model)
     check_model(config, model)
     input_norm = _input_norm(config, raw.normalize_factor)
-    weights = _through_library(config, check_tensors(config, raw.tensors, dtype))
+    tensors = check_tensors(config, as_floats(config, raw.tensors), dtype)
+    weights = _through_library(config, tensors)
     return LoadedSae(
         coder=_coder(config, model, input_norm, {name: weights[name].to(device) for name in weights}),
         name=raw.name,

@@ -20,7 +20,7 @@ WEIGHTS_FILE = "sae_weights.safetensors"
 CHECKSUM_FILE = "SHA256SUMS"
 _MAX_CONFIG_BYTES = 10_000_000
 _CHECKSUM_LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](?:\./)?(.+)")
-_WEIGHT_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_WEIGHT_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int8)
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def _read_weights(path: Path) -> Mapping[str, Tensor]:
         if tensor.dtype not in _WEIGHT_DTYPES:
             raise InvalidSae(
                 f"SAE weights {one_line(path)} are unusable: tensor {one_line(name)} holds {tensor.dtype},"
-                " not floats of 16 to 64 bits"
+                " not floats of 16 to 64 bits or whole numbers of 8"
             )
     return tensors
 

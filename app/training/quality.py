@@ -29,6 +29,7 @@ class LayerQuality:
     dead_share: features that are active on none of the n_tokens. loss_*: mean cross-entropy of the next token, over
     n_loss_tokens, with the layer's z as it is, replaced by its reconstruction, and set to zero.
     loss_recovered = (loss_zero - loss_sae) / (loss_zero - loss_clean); None where zeros change nothing.
+    fvu_int8 and l0_int8: the same with the weights in 8 bits; None where that was not measured.
     """
 
     layer: int
@@ -41,6 +42,8 @@ class LayerQuality:
     loss_sae: float
     loss_zero: float
     loss_recovered: float | None
+    fvu_int8: float | None = None
+    l0_int8: float | None = None
 
 
 @dataclass
@@ -53,6 +56,19 @@ class _Sums:
     loss: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("clean", "sae", "zero"), 0.0))
     n_loss_tokens: int = 0
 
+    @classmethod
+    def empty(cls, sae: SparseCoder) -> "_Sums":
+        return cls(CoMoments.empty(sae.d_in), np.zeros(sae.d_sae, np.int64))
+
+    @property
+    def fvu(self) -> float:
+        variance = self.moments.total_variance()
+        return self.error / variance if variance else float("inf")
+
+    @property
+    def l0(self) -> float:
+        return float(self.n_active.sum()) / int(self.moments.n)
+
 
 def quality_report(
     model: TransformerLensModel,
@@ -60,15 +76,17 @@ def quality_report(
     saes: Mapping[int, SparseCoder],
     batch_size: int = 8,
     n_loss_sequences: int = 64,
+    in_8_bits: Mapping[int, SparseCoder] | None = None,
 ) -> list[LayerQuality]:
     """One row a layer, over the held-out sequences; losses over the first n_loss_sequences of them.
 
+    in_8_bits: the SAEs of the same layers with their weights stored in 8 bits, to be measured beside them.
     A loss costs a forward pass of the whole model for each layer, twice, so fewer sequences are spent on it.
     """
     layers = sorted(saes)
-    sums = {
-        layer: _Sums(CoMoments.empty(sae.d_in), np.zeros(sae.d_sae, np.int64)) for layer, sae in saes.items()
-    }
+    in_8_bits = in_8_bits or {}
+    sums = {layer: _Sums.empty(sae) for layer, sae in saes.items()}
+    sums_8 = {layer: _Sums.empty(sae) for layer, sae in in_8_bits.items()}
     held_out = sequences.held_out
     loss_part, rest = held_out[:n_loss_sequences], held_out[n_loss_sequences:]
     for with_loss, part in ((True, loss_part), (False, rest)):
@@ -77,9 +95,11 @@ def quality_report(
             clean = model.loss(tokens) if with_loss else None
             for layer in layers:
                 rebuilt = _count(sums[layer], saes[layer], z[layer], counted)
+                if layer in in_8_bits:
+                    _count(sums_8[layer], in_8_bits[layer], z[layer], counted)
                 if clean is not None:
                     _count_losses(sums[layer], model, layer, tokens, counted, (clean, rebuilt))
-    return [_row(layer, sums[layer]) for layer in layers]
+    return [_row(layer, sums[layer], sums_8.get(layer)) for layer in layers]
 
 
 def write_report(folder: Path, rows: list[LayerQuality]) -> str:
@@ -99,16 +119,21 @@ def read_report(folder: Path) -> list[LayerQuality] | None:
 def quality_table(rows: list[LayerQuality]) -> str:
     """The rows as a Markdown table."""
     lines = [
-        "| layer | held-out tokens | FVU | L0 | dead share | loss clean | loss SAE | loss zero | loss recovered |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| layer | held-out tokens | FVU | FVU, 8 bits | L0 | L0, 8 bits | dead share "
+        "| loss clean | loss SAE | loss zero | loss recovered |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for row in rows:
-        recovered = "" if row.loss_recovered is None else f"{row.loss_recovered:.3f}"
-        lines.append(
-            f"| {row.layer} | {row.n_tokens} | {row.fvu:.3f} | {row.l0:.1f} | {row.dead_share:.3f} "
-            f"| {row.loss_clean:.4f} | {row.loss_sae:.4f} | {row.loss_zero:.4f} | {recovered} |"
-        )
+    lines += [
+        f"| {row.layer} | {row.n_tokens} | {row.fvu:.4f} | {_number(row.fvu_int8, 4)} | {row.l0:.1f} "
+        f"| {_number(row.l0_int8, 1)} | {row.dead_share:.3f} | {row.loss_clean:.4f} | {row.loss_sae:.4f} "
+        f"| {row.loss_zero:.4f} | {_number(row.loss_recovered, 3)} |"
+        for row in rows
+    ]
     return "\n".join(lines) + "\n"
+
+
+def _number(value: float | None, n_decimals: int) -> str:
+    return "" if value is None else f"{value:.{n_decimals}f}"
 
 
 def _batches(
@@ -161,22 +186,23 @@ def _count_losses(
     sums.n_loss_tokens += int(targets.sum())
 
 
-def _row(layer: int, sums: _Sums) -> LayerQuality:
+def _row(layer: int, sums: _Sums, sums_8: _Sums | None) -> LayerQuality:
     n_tokens = int(sums.moments.n)
     if not n_tokens or not sums.n_loss_tokens:
         raise ValueError(f"no held-out tokens to measure layer {layer} on")
-    variance = sums.moments.total_variance()
     loss = {kind: total / sums.n_loss_tokens for kind, total in sums.loss.items()}
     span = loss["zero"] - loss["clean"]
     return LayerQuality(
         layer=layer,
         n_tokens=n_tokens,
-        fvu=sums.error / variance if variance else float("inf"),
-        l0=float(sums.n_active.sum()) / n_tokens,
+        fvu=sums.fvu,
+        l0=sums.l0,
         dead_share=float((sums.n_active == 0).mean()),
         n_loss_tokens=sums.n_loss_tokens,
         loss_clean=loss["clean"],
         loss_sae=loss["sae"],
         loss_zero=loss["zero"],
         loss_recovered=(loss["zero"] - loss["sae"]) / span if span else None,
+        fvu_int8=sums_8.fvu if sums_8 else None,
+        l0_int8=sums_8.l0 if sums_8 else None,
     )

@@ -2,13 +2,16 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from app.adapters.corpora import Corpus, load_pretokenised, tokenise
 from app.adapters.model_sources import ModelSource
+from app.adapters.sae_conversion import convert_sae
 from app.adapters.sae_formats import LocalSae, load_sae
 from app.adapters.text_files import file_checksum
 from app.adapters.text_sources import open_text_source
 from app.adapters.transformer_lens_model import DTYPES, TransformerLensModel, load_model
+from app.attribution.sae import SparseCoder
 from app.errors import InvalidCorpus
 from app.training.activation_stream import ActivationStream, Sequences
 from app.training.quality import LayerQuality, quality_report, quality_table, read_report, write_report
@@ -55,10 +58,18 @@ def run_training(recipe: Recipe, source: ModelSource, folder: Path) -> str:
 def measure(
     recipe: Recipe, model: TransformerLensModel, sequences: Sequences, folder: Path
 ) -> list[LayerQuality]:
-    """The quality of the folder's SAEs, loaded as any other."""
+    """The quality of the folder's SAEs, loaded as any other, and of what convert-sae makes of them in 8 bits."""
+    saes = _load(recipe, model, folder)
+    with TemporaryDirectory() as name:
+        for layer in recipe.layers:
+            convert_sae(folder / f"layer_{layer}", Path(name) / f"layer_{layer}", "int8")
+        in_8_bits = _load(recipe, model, Path(name))
+    return quality_report(model, sequences, saes, in_8_bits=in_8_bits)
+
+
+def _load(recipe: Recipe, model: TransformerLensModel, folder: Path) -> dict[int, SparseCoder]:
     loaded = [load_sae(LocalSae(folder / f"layer_{layer}"), model.record) for layer in recipe.layers]
-    saes = {sae.layer: sae.coder for sae in loaded}
-    return quality_report(model, sequences, saes)
+    return {sae.layer: sae.coder for sae in loaded}
 
 
 def gather_sequences(recipe: Recipe, model: TransformerLensModel, folder: Path) -> Sequences:

@@ -107,7 +107,8 @@ def test_the_batch_size_and_the_other_layers_change_nothing(
         quality_report(model, sequences, {1: saes[1]}),
     ):
         for name, value in vars(rows[1]).items():
-            assert getattr(other[-1], name) == pytest.approx(value, rel=1e-5)
+            expected = value if value is None else pytest.approx(value, rel=1e-5)
+            assert getattr(other[-1], name) == expected
 
 
 def test_losses_are_taken_on_the_first_sequences_only(
@@ -137,16 +138,30 @@ def test_an_empty_sae_recovers_nothing(model: TransformerLensModel, sequences: S
     assert row.loss_sae == row.loss_zero
 
 
+def test_8_bits_are_measured_like_the_weights_as_saved(
+    model: TransformerLensModel, sequences: Sequences
+) -> None:
+    coarse = replace(_random(k=3), w_dec=_random().w_dec * 0.9)
+    both, alone = quality_report(model, sequences, {0: _random(), 1: _random()}, in_8_bits={0: coarse})
+    (expected,) = quality_report(model, sequences, {0: coarse})
+    assert (both.fvu_int8, both.l0_int8) == (expected.fvu, expected.l0)
+    assert both.fvu_int8 != both.fvu
+    assert (alone.fvu_int8, alone.l0_int8) == (None, None)
+
+
 ROW = LayerQuality(3, 100, 0.25, 32.0, 0.125, 50, 3.0, 3.1, 4.0, 0.9)
 
 
 def test_the_report_is_written_as_numbers_and_as_a_table(tmp_path: Path) -> None:
-    rows = [ROW, replace(ROW, layer=4, loss_recovered=None)]
+    rows = [replace(ROW, fvu_int8=0.2503, l0_int8=31.9), replace(ROW, layer=4, loss_recovered=None)]
     assert read_report(tmp_path) is None
     table = write_report(tmp_path, rows)
     assert read_report(tmp_path) == rows
     assert (tmp_path / "quality.md").read_text() == table == quality_table(rows)
     lines = table.splitlines()
-    assert lines[2] == "| 3 | 100 | 0.250 | 32.0 | 0.125 | 3.0000 | 3.1000 | 4.0000 | 0.900 |"
-    assert {line.count("|") for line in lines} == {10}
+    assert (
+        lines[2] == "| 3 | 100 | 0.2500 | 0.2503 | 32.0 | 31.9 | 0.125 | 3.0000 | 3.1000 | 4.0000 | 0.900 |"
+    )
+    assert lines[3] == "| 4 | 100 | 0.2500 |  | 32.0 |  | 0.125 | 3.0000 | 3.1000 | 4.0000 |  |"
+    assert {line.count("|") for line in lines} == {12}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["quality.json", "quality.md"]

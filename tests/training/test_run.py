@@ -38,6 +38,9 @@ def test_a_run_leaves_saes_recipe_corpus_and_quality(
     assert rows is not None
     assert text == quality_table(rows) == (folder / "quality.md").read_text()
     assert [row.layer for row in rows] == [0, 1]
+    for row in rows:
+        assert row.fvu_int8 == pytest.approx(row.fvu, abs=0.002)
+        assert row.l0_int8 == pytest.approx(row.l0, abs=0.1)
     docs, array = json.loads((folder / "corpus.json").read_text())
     assert set(docs) == {"name", "identity", "n_sequences", "n_tokens", "n_held_out"}
     assert (docs["name"], docs["identity"]) == ("python-docs", open_text_source("python-docs").identity())

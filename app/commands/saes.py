@@ -1,0 +1,21 @@
+"""SAE folders."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def convert_sae(
+    folder: Annotated[Path, typer.Argument(help="folder of an SAE: cfg.json and sae_weights.safetensors")],
+    out: Annotated[Path, typer.Option(help="folder to write; must not be there")],
+    weights: Annotated[
+        Literal["int8", "float16", "float32"],
+        typer.Option(help="int8: a scale a feature; else as sae_lens reads"),
+    ] = "float32",
+) -> None:
+    """Write an SAE with its weights in another form: what ships in 8 bits as floats, for sae_lens."""
+    from app.adapters.sae_conversion import convert_sae
+
+    convert_sae(folder, out, weights)
+    typer.echo(f"wrote {out} ({weights})")
