@@ -16,6 +16,7 @@ from app.precompute.plan import RunPlan, RunPlanChanged, SaePlan
 from app.precompute.request import JobRequest, make_plan
 
 N_SEQUENCES = 256  # 32,512 counted tokens at a context of 128
+LAYERS = (2, 8, 11, 17, 18)  # those of the shipped SAEs that the demo computes
 _FOLDER = Path(__file__).parent / "embedded" / EMBEDDED
 
 
@@ -34,21 +35,30 @@ def sae_folders() -> list[Path]:
         raise InvalidSae(
             f"this installation lacks its embedded SAEs ({_FOLDER.name}); install head-atlas again"
         )
-    return sorted(folders, key=lambda path: int(path.name.removeprefix("layer_")))
+    return sorted(folders, key=_layer)
+
+
+def demo_sae_folders() -> list[Path]:
+    """The shipped SAEs that the demo computes, by layer. The others are there for --sae-path."""
+    return [path for path in sae_folders() if _layer(path) in LAYERS]
+
+
+def _layer(folder: Path) -> int:
+    return int(folder.name.removeprefix("layer_"))
 
 
 def demo_request(folders: DemoFolders, threads: int | None = None) -> JobRequest:
     """What the demo asks of precompute."""
     from app.adapters.sae_sources import LocalSae
 
-    saes = tuple(LocalSae(path) for path in sae_folders())
+    saes = tuple(LocalSae(path) for path in demo_sae_folders())
     return _request(folders, saes, threads)
 
 
 def demo_plan(folders: DemoFolders, threads: int | None = None) -> RunPlan:
     """The plan that demo_request leads to, from files alone."""
     source = open_text_source(PYTHON_DOCS)
-    saes = [_sae_plan(path) for path in sae_folders()]
+    saes = [_sae_plan(path) for path in demo_sae_folders()]
     request = _request(folders, (), threads)
     return make_plan(
         request, saes, EMBEDDED, embedded_checksum()[:16], corpus=source.name, identity=source.identity()

@@ -13,7 +13,7 @@ import app.cli
 import app.demo
 import app.precompute.prepare
 from app.adapters.model_sources import EMBEDDED, ModelSource
-from app.demo import DemoFolders, demo_plan, demo_request, sae_folders
+from app.demo import DemoFolders, demo_plan, demo_request, demo_sae_folders, sae_folders
 from app.errors import InvalidSae
 from app.precompute.prepare import prepare
 from tests.support import tiny_models
@@ -28,6 +28,7 @@ import sys
 from pathlib import Path
 import app.cli, app.demo
 app.demo._FOLDER, app.demo.N_SEQUENCES = Path({folder!r}), {n_sequences}
+app.demo.LAYERS = (0, 1)
 app.demo.embedded_checksum = lambda: {checksum!r}
 sys.argv = ["head-atlas", *{words!r}]
 try:
@@ -50,6 +51,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         edit_config(sae, metadata={"head_atlas_processing": "raw"})
     monkeypatch.setattr(app.demo, "_FOLDER", tmp_path / "shipped")
     monkeypatch.setattr(app.demo, "N_SEQUENCES", N_SEQUENCES)
+    monkeypatch.setattr(app.demo, "LAYERS", (0, 1))
     monkeypatch.setattr(app.demo, "embedded_checksum", lambda: CHECKSUM)
     source = ModelSource(EMBEDDED, str(model), identity=CHECKSUM[:16])
     monkeypatch.setattr(app.precompute.prepare, "find_model", lambda *_: source)
@@ -87,6 +89,16 @@ def test_shipped_saes_come_in_order_of_layer(tmp_path: Path, monkeypatch: pytest
         (tmp_path / f"layer_{layer}").mkdir()
     monkeypatch.setattr(app.demo, "_FOLDER", tmp_path)
     assert [path.name for path in sae_folders()] == ["layer_2", "layer_11"]
+
+
+def test_the_demo_computes_the_layers_that_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = sae_folders()
+    assert [path.name for path in demo_sae_folders()] == [f"layer_{layer}" for layer in app.demo.LAYERS]
+    assert set(demo_sae_folders()) <= set(shipped)
+    for layer in (11, 2, 3):
+        (tmp_path / f"layer_{layer}").mkdir()
+    monkeypatch.setattr(app.demo, "_FOLDER", tmp_path)
+    assert [path.name for path in demo_sae_folders()] == ["layer_2", "layer_11"]
 
 
 def test_an_installation_without_its_saes_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

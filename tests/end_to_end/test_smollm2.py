@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
-from app.demo import sae_folders
+from app.demo import demo_sae_folders
 from app.domain.prompts import PromptOpening, PromptQuestion
 from app.domain.refs import HeadRef
 from app.domain.tokens import Vocabulary
@@ -202,14 +202,14 @@ def test_annotated_head_pages_stay_light(folder: Path, tmp_path: Path) -> None:
     check_weight(Path(shutil.copyfile(folder / "head-atlas.sqlite", tmp_path / "annotated.sqlite")))
 
 
-def test_the_demo_covers_all_shipped_layers_and_is_not_done_again(
+def test_the_demo_covers_all_of_its_layers_and_is_not_done_again(
     demo: tuple[Path, str], run: LiveRun
 ) -> None:
     (where, report), record = demo, run.record
     assert record.n_tokens >= 30_000
     assert len(record.saes) >= 5
     assert [sae.layer for sae in record.saes] == sorted(
-        int(p.name.removeprefix("layer_")) for p in sae_folders()
+        int(p.name.removeprefix("layer_")) for p in demo_sae_folders()
     )
     assert "worst residual" in report
 
