@@ -82,7 +82,10 @@ def test_tests_are_offline_and_locked(target, selection):
 
 def test_slow_tests_install_the_programs_that_they_open_files_with():
     plan = planned("test-slow")
-    for program, package in (("/usr/bin/chromium-headless-shell", "chromium-headless-shell"), ("/usr/bin/soffice", "libreoffice-calc")):
+    for program, package in (
+        ("/usr/bin/chromium-headless-shell", "chromium-headless-shell"),
+        ("/usr/bin/soffice", "libreoffice-calc"),
+    ):
         assert f"test -x {program} ||" in plan
         assert f"apt-get install -yq --no-install-recommends {package};" in plan
         assert f"apt-get install {package}" in plan  # what to do where the user is not root
