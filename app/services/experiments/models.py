@@ -13,7 +13,7 @@ Mark = Literal["plain", "strong", "hollow", "muted"]
 
 
 @dataclass(frozen=True)
-class Estimate:
+class PlotValue:
     """A value, with its interval where it has one."""
 
     value: float
@@ -27,7 +27,7 @@ class Series:
 
     label: str
     index: int | None
-    values: tuple[Estimate | None, ...]
+    values: tuple[PlotValue | None, ...]
     hollow: bool = False
 
 
@@ -74,7 +74,7 @@ class ScatterChart:
 @dataclass(frozen=True)
 class DotRow:
     label: str
-    estimate: Estimate | None
+    estimate: PlotValue | None
     index: int = 0
 
 

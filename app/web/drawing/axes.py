@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.services.experiments.models import Estimate
+from app.services.experiments.models import PlotValue
 from app.web.drawing.numbers import MINUS
 
 WIDTH, HEIGHT = 400, 196
@@ -71,7 +71,7 @@ def tick_text(value: float, signed: bool = False) -> str:
     return (MINUS if value < 0 else "+" if signed else "") + text
 
 
-def known_numbers(values: Sequence[Estimate | None]) -> list[float]:
+def known_numbers(values: Sequence[PlotValue | None]) -> list[float]:
     """All values and ends of intervals."""
     known = [value for value in values if value is not None]
     parts = [part for value in known for part in (value.value, value.lower, value.upper)]

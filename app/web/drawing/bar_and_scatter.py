@@ -1,6 +1,6 @@
 """Bar charts and scatters of experiments to SVG geometry."""
 
-from app.services.experiments.models import BarChart, Estimate, ScatterChart
+from app.services.experiments.models import BarChart, PlotValue, ScatterChart
 from app.web.drawing.axes import (
     HEIGHT,
     LETTERS,
@@ -53,19 +53,19 @@ def _bar_class(index: int | None, strong: bool, hollow: bool) -> str:
     return f"bar{name}{' hollow' if hollow else ''}"
 
 
-def _bar(frame: Frame, value: Estimate, x: float, thick: float, name: str) -> list[Shape]:
+def _bar(frame: Frame, value: PlotValue, x: float, thick: float, name: str) -> list[Shape]:
     path = f"M{point(x, frame.y(0))}h{short(thick)}V{short(frame.y(value.value))}h-{short(thick)}z"
     return [Shape(name, path), *_whisker(frame, x + thick / 2, value)]
 
 
-def _whisker(frame: Frame, x: float, value: Estimate) -> list[Shape]:
+def _whisker(frame: Frame, x: float, value: PlotValue) -> list[Shape]:
     if value.lower is None or value.upper is None:
         return []
     top, bottom = frame.y(value.upper), frame.y(value.lower)
     return [Shape("whisker", f"M{point(x, top)}V{short(bottom)}m-2.5 0h5M{point(x - 2.5, top)}h5")]
 
 
-def _top(frame: Frame, value: Estimate) -> float:
+def _top(frame: Frame, value: PlotValue) -> float:
     """Above the bar and its whisker."""
     return frame.y(max(value.value, value.upper or 0.0, 0.0)) - 4
 

@@ -6,8 +6,8 @@ from app.services.experiments.models import (
     BarChart,
     Chart,
     DotChart,
-    Estimate,
     LineChart,
+    PlotValue,
     ScatterChart,
     TickChart,
 )
@@ -69,7 +69,7 @@ def _lines(chart: LineChart) -> Drawing:
     return Drawing(WIDTH, HEIGHT, tuple(shapes), tuple(texts))
 
 
-def _line(frame: Frame, known: list[tuple[float, Estimate]], index: int) -> list[Shape]:
+def _line(frame: Frame, known: list[tuple[float, PlotValue]], index: int) -> list[Shape]:
     """Band, line and marks."""
     upper = [point(x, frame.y(v.value if v.upper is None else v.upper)) for x, v in known]
     lower = [point(x, frame.y(v.value if v.lower is None else v.lower)) for x, v in known]

@@ -9,8 +9,8 @@ from app.services.experiments.models import (
     BarChart,
     DotChart,
     DotRow,
-    Estimate,
     LineChart,
+    PlotValue,
     Point,
     ScatterChart,
     Series,
@@ -58,7 +58,7 @@ def test_numbers_on_axes() -> None:
 
 
 def line_chart(*values: float | None) -> LineChart:
-    series = Series("L1H0", 0, tuple(None if v is None else Estimate(v, v - 0.1, v + 0.1) for v in values))
+    series = Series("L1H0", 0, tuple(None if v is None else PlotValue(v, v - 0.1, v + 0.1) for v in values))
     return LineChart("x", ("1", "2", "3"), (series,), (2, "here"))
 
 
@@ -81,7 +81,7 @@ def test_missing_values_are_left_out() -> None:
 
 
 def test_labels_at_the_ends_of_lines_do_not_overlap() -> None:
-    series = tuple(Series(str(i), i, (Estimate(1.0), Estimate(1.0 - i / 100))) for i in range(4))
+    series = tuple(Series(str(i), i, (PlotValue(1.0), PlotValue(1.0 - i / 100))) for i in range(4))
     drawing = draw_chart(LineChart("x", ("1", "2"), series))
     places = sorted(float(text.y) for text in drawing.texts if " text-bold " in text.name)
     assert len(places) == 4
@@ -89,7 +89,7 @@ def test_labels_at_the_ends_of_lines_do_not_overlap() -> None:
 
 
 def test_bars_reach_from_zero_to_their_values() -> None:
-    values = (Estimate(0.5, 0.4, 0.6), Estimate(-0.2), None)
+    values = (PlotValue(0.5, 0.4, 0.6), PlotValue(-0.2), None)
     chart = BarChart("x", ("0", "1", "2"), (Series("", None, values),), strong=(0,))
     drawing = draw_chart(chart)
     frame = Frame(36, 392, 18, 150, -0.2, 0.6)
@@ -102,21 +102,21 @@ def test_bars_reach_from_zero_to_their_values() -> None:
 
 
 def test_places_that_are_heads_have_their_colours() -> None:
-    clean = Series("clean", None, (Estimate(0.5), Estimate(0.6)))
-    cut = Series("corrupted", None, (Estimate(0.1), None), hollow=True)
+    clean = Series("clean", None, (PlotValue(0.5), PlotValue(0.6)))
+    cut = Series("corrupted", None, (PlotValue(0.1), None), hollow=True)
     drawing = draw_chart(BarChart("x", ("L1H0", "L1H1"), (clean, cut), by_place=True))
     names = [shape.name for shape in drawing.shapes if shape.name.startswith("bar")]
     assert names == ["barA", "barA hollow", "barB"]
 
 
 def test_a_bar_too_short_to_be_drawn_is_nought_in_print() -> None:
-    clean = Series("clean", None, (Estimate(0.5), Estimate(0.002)))
-    cut = Series("corrupted", None, (Estimate(-1.3e-9), Estimate(4e-4)), hollow=True)
+    clean = Series("clean", None, (PlotValue(0.5), PlotValue(0.002)))
+    cut = Series("corrupted", None, (PlotValue(-1.3e-9), PlotValue(4e-4)), hollow=True)
     drawing = draw_chart(BarChart("x", ("L1H0", "L1H1"), (clean, cut), by_place=True))
     assert texts(drawing, "text-middle text-bold") == [".5", "0", ".002", "0"]
     alone = draw_chart(BarChart("x", ("L1H0", "L1H1"), (cut,), by_place=True))
     assert texts(alone, "text-middle text-bold") == ["0", ".0004"]
-    tiny = Series("corrupted", None, (Estimate(-1.3e-9), Estimate(4e-10)))
+    tiny = Series("corrupted", None, (PlotValue(-1.3e-9), PlotValue(4e-10)))
     assert texts(draw_chart(BarChart("x", ("a", "b"), (tiny,), by_place=True)), "text-middle text-bold") == [
         "\u22121.3e\u22129",
         "4e\u221210",
@@ -126,8 +126,8 @@ def test_a_bar_too_short_to_be_drawn_is_nought_in_print() -> None:
 def test_the_name_of_a_series_is_clear_of_taller_bars_beside_it() -> None:
     def names(n: int) -> dict[str, float]:
         series = (
-            Series("L1H0", 0, (Estimate(0.5), Estimate(0.1)) * n),
-            Series("L1H1", 1, (Estimate(0.3), Estimate(0.2)) * n),
+            Series("L1H0", 0, (PlotValue(0.5), PlotValue(0.1)) * n),
+            Series("L1H1", 1, (PlotValue(0.3), PlotValue(0.2)) * n),
         )
         drawing = draw_chart(BarChart("x", ("a", "b") * n, series))
         return {text.text: float(text.y) for text in drawing.texts if " text-bold " in text.name}
@@ -148,7 +148,7 @@ def test_points_stand_at_their_values_each_place_once() -> None:
 
 
 def test_dots_have_their_reach_and_an_unknown_one_says_so() -> None:
-    rows = (DotRow("a", Estimate(0.5, 0.25, 0.75)), DotRow("b", None, 1))
+    rows = (DotRow("a", PlotValue(0.5, 0.25, 0.75)), DotRow("b", None, 1))
     drawing = draw_chart(DotChart(rows, 0, 1, 0.5))
     assert shapes(drawing, "reach") == ["M257.5 16H344.5"]
     assert shapes(drawing, "mark-A") == [mark_path(0, 301, 16)]

@@ -16,9 +16,9 @@ from app.services.experiments.models import (
     BarChart,
     DotChart,
     DotRow,
-    Estimate,
     Figure,
     LineChart,
+    PlotValue,
     Series,
     Value,
 )
@@ -109,11 +109,11 @@ def _natural(result: LongPrefixResult, shown: Sequence[LongPrefixHead], options:
     )
 
 
-def _shares(found: PrefixDistribution, last: int) -> tuple[Estimate | None, ...]:
+def _shares(found: PrefixDistribution, last: int) -> tuple[PlotValue | None, ...]:
     if not found.n_pairs:
         return (None,) * (last + 1)
     counts = (*found.exact[:last], sum(found.exact[last:]))
-    return tuple(Estimate(count / found.n_pairs) for count in counts)
+    return tuple(PlotValue(count / found.n_pairs) for count in counts)
 
 
 def _corrupted(result: LongPrefixResult, shown: Sequence[LongPrefixHead]) -> Figure:

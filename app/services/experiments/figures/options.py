@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from app.domain.experiments.intervals import Interval
 from app.domain.refs import HeadRef
 from app.errors import NotFound
-from app.services.experiments.models import Choice, Estimate
+from app.services.experiments.models import Choice, PlotValue
 
 MAX_SHOWN = 4  # heads that marks can tell apart
 
@@ -33,8 +33,8 @@ class FigureOptions:
         return {name: value for name, value in given.items() if value is not None}
 
 
-def estimate(interval: Interval | None) -> Estimate | None:
-    return None if interval is None else Estimate(interval.mean, interval.lower, interval.upper)
+def estimate(interval: Interval | None) -> PlotValue | None:
+    return None if interval is None else PlotValue(interval.mean, interval.lower, interval.upper)
 
 
 def pick(name: str, wanted: str | None, known: Sequence[str]) -> str:
