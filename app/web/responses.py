@@ -1,14 +1,13 @@
 """Page dataclasses to responses: HTML, fragments for htmx, JSON twins, and what browsers may keep of them."""
 
 import hashlib
-import json
 from collections.abc import Callable
 
 from fastapi import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.services.reading.context import AtlasContext
-from app.services.reading.page_json import to_json
+from app.services.reading.page_json import page_json
 from app.services.reading.visibility import NO_VIEWER, Viewer, seen_by
 from app.web.dependencies import AppContext
 from app.web.render import Page
@@ -48,7 +47,7 @@ def caching(tag: str) -> dict[str, str]:
 
 def json_text(page: Page) -> str:
     """Strict JSON: a number that JSON does not know would be an error here, not at the reader."""
-    return json.dumps(to_json(page), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    return page_json(page).decode()
 
 
 def draw(site: AppContext, request: Request, page: Page, template: str) -> str:

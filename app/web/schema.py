@@ -1,13 +1,13 @@
-"""JSON schemas and documentation of the JSON twins, made of the page dataclasses themselves."""
+"""JSON schemas and documentation of the JSON versions of pages, made of the page dataclasses themselves."""
 
-import types
 from collections.abc import Iterator
 from dataclasses import dataclass, is_dataclass
 from functools import cache
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import DefsRef, GenerateJsonSchema
 
 from app.domain.records import Json
 from app.domain.refs import FeatureRef, HeadRef
@@ -20,19 +20,11 @@ from app.services.features.models import FeaturePage, LayerPage
 from app.services.heads.models import HeadPage
 from app.services.prompts.models import PromptPage
 from app.services.reading.fields import FieldHelp, described_fields
+from app.services.reading.page_json import page_schema
 from app.services.search.models import SearchPage
 from app.services.sheet.models import AgreementPage, AnnotatedLayersPage, PublishedPage
 
 JsonObject = dict[str, Json]
-_SIMPLE: dict[Any, JsonObject] = {
-    str: {"type": "string"},
-    int: {"type": "integer"},
-    float: {"type": "number"},
-    bool: {"type": "boolean"},
-    type(None): {"type": "null"},
-    HeadRef: {"type": "string", "pattern": r"^L\d+H\d+$"},
-    FeatureRef: {"type": "string", "pattern": r"^L\d+F\d+$"},
-}
 
 
 @dataclass(frozen=True)
@@ -76,22 +68,20 @@ PATHS: dict[type, str] = {
 }
 
 
-def json_type(hint: Any) -> JsonObject:
-    """The schema of a field's type. Raises TypeError for a type that page dataclasses should not have."""
-    if hint in _SIMPLE:
-        return dict(_SIMPLE[hint])
-    if is_dataclass(hint) and isinstance(hint, type):
-        return {"$ref": f"#/components/schemas/{hint.__name__}"}
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin in (Union, types.UnionType):
-        return {"anyOf": [json_type(part) for part in arguments]}
-    if origin is Literal:
-        return {"enum": list(arguments)}
-    if origin in (tuple, list):
-        return {"type": "array", "items": json_type(arguments[0])}
-    if origin is dict:
-        return {"type": "object", "additionalProperties": json_type(arguments[1])}
-    raise TypeError(f"{hint!r} has no JSON schema")
+class _PageSchema(GenerateJsonSchema):
+    """pydantic's schemas without what pages do not need: titles, defaults (all fields are there), types of enums."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
+        return False
+
+    def field_is_required(self, field: Any, total: bool) -> bool:  # noqa: ARG002
+        return True
+
+    def default_schema(self, schema: Any) -> JsonObject:
+        return self.generate_inner(schema["schema"])
+
+    def literal_schema(self, schema: Any) -> JsonObject:
+        return {"enum": list(schema["expected"])}
 
 
 def twin_fields(page: type) -> list[FieldHelp]:
@@ -99,18 +89,25 @@ def twin_fields(page: type) -> list[FieldHelp]:
     return [part for part in described_fields(page) if part.in_json]
 
 
-def object_schema(page: type) -> JsonObject:
-    properties: JsonObject = {}
-    for part in twin_fields(page):
-        described = json_type(part.hint)
-        if part.help:
-            described["description"] = part.help
-        properties[part.name] = described
-    return {"type": "object", "properties": properties, "required": list(properties)}
+@cache
+def page_schemas() -> dict[str, JsonObject]:
+    """The schemas of the pages and of everything they are made of, by name; with the help of each field."""
+    generator = _PageSchema(ref_template="#/components/schemas/{model}")
+    _, generated = generator.generate_definitions(
+        [(page, "serialization", page_schema(page)) for page in PATHS]
+    )
+    schemas: dict[str, JsonObject] = {}
+    for page in described_types():
+        properties = generated[DefsRef(page.__name__)]["properties"]
+        for part in twin_fields(page):
+            if part.help:
+                properties[part.name]["description"] = part.help
+        schemas[page.__name__] = {"type": "object", "properties": properties, "required": list(properties)}
+    return schemas
 
 
 def _parts(hint: Any) -> Iterator[type]:
-    if hint in _SIMPLE:
+    if hint in _WORDS:
         return
     if is_dataclass(hint) and isinstance(hint, type):
         yield hint
@@ -141,7 +138,7 @@ def install_openapi(app: FastAPI) -> None:
         if app.openapi_schema is None:
             schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
             schemas = schema.setdefault("components", {}).setdefault("schemas", {})
-            schemas |= {page.__name__: object_schema(page) for page in described_types()}
+            schemas |= page_schemas()
             app.openapi_schema = schema
         return app.openapi_schema
 

@@ -2,13 +2,17 @@
 
 import json
 import math
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import pytest
+from pydantic_core import PydanticSerializationError
 from starlette.testclient import TestClient
 
 from app.domain.refs import FeatureRef, HeadRef
-from app.services.reading.page_json import to_json
-from app.web.schema import described_types, json_type
+from app.services.reading.fields import DRAWN, described_fields
+from app.services.reading.page_json import page_json
+from app.web.schema import described_types, page_schemas
 from tests.support.json_schema import check, refuse
 from tests.support.run_data import StoredRun
 
@@ -110,17 +114,41 @@ def test_twins_redirect_to_the_canonical_name(client: TestClient) -> None:
         assert (response.status_code, response.headers["Location"]) == (308, "/tiny/heads/L0H1.json?k=3")
 
 
+@dataclass(frozen=True)
+class _Numbers:
+    values: tuple[float, ...]
+    counts: dict[str, int]
+    head: HeadRef | None = None
+    drawn: Annotated[object, "Of the drawing alone", DRAWN] = None
+
+
+@dataclass(frozen=True)
+class _Unwritable:
+    value: set[int]
+
+
+def test_numbers_references_and_fields_of_the_drawing() -> None:
+    page = _Numbers((math.nan, math.inf, -math.inf, 1.5), {"n": 2}, HeadRef(1, 2), object())
+    assert page_json(page) == b'{"values":[null,null,null,1.5],"counts":{"n":2},"head":"L1H2"}'
+
+
 def test_values_without_json_form_are_errors() -> None:
-    assert to_json([math.nan, math.inf, 1.5]) == [None, None, 1.5]
-    with pytest.raises(TypeError, match="set has no JSON form"):
-        to_json({1, 2})
-    with pytest.raises(TypeError):
-        json_type(set[int])
+    with pytest.raises(TypeError, match=r"set\[int\] has no JSON"):
+        page_json(_Unwritable({1, 2}))
+    unknown: Any = object()
+    with pytest.raises(PydanticSerializationError, match="object has no JSON form"):
+        page_json(_Numbers((unknown,), {}))
+
+
+def test_schemas_of_the_pages() -> None:
+    schemas = page_schemas()
+    assert list(schemas) == [page.__name__ for page in described_types()]
+    head = schemas["HeadPage"]["properties"]
+    assert head["head"] == {"type": "string", "pattern": r"^L\d+H\d+$", "description": "The head"}
+    assert "annotation" not in head
 
 
 def test_every_documented_field_has_help() -> None:
-    from app.services.reading.fields import described_fields
-
     ours = [page for page in described_types() if page.__module__.startswith("app.services")]
     assert len(ours) > 15
     assert not [
