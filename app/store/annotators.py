@@ -124,7 +124,7 @@ def remove_annotator(session: Session, annotator: Annotator, now: datetime) -> A
     return _by_id(session, changed.id)
 
 
-def open_session(session: Session, annotator: Annotator, now: datetime, lifetime: timedelta) -> str:
+def start_login(session: Session, annotator: Annotator, now: datetime, lifetime: timedelta) -> str:
     """A new token of 256 bits for the cookie; the store keeps its hash. Removes expired sessions."""
     session.execute(delete(SessionRow).where(SessionRow.expires_at <= now))
     token = secrets.token_urlsafe(_TOKEN_BYTES)
@@ -152,7 +152,7 @@ def session_annotator(session: Session, token: str, now: datetime) -> Annotator 
     return None if row is None else _annotator(row)
 
 
-def close_session(session: Session, token: str) -> None:
+def end_login(session: Session, token: str) -> None:
     """Remove the session, so that its token opens nothing any more."""
     session.execute(delete(SessionRow).where(SessionRow.token_hash == _hash(token)))
 

@@ -1,4 +1,4 @@
-"""What routes are given: the site they serve, and addresses parsed into references."""
+"""What routes depend on: the context of the application, and addresses parsed into references."""
 
 import re
 from collections.abc import Generator
@@ -31,21 +31,21 @@ class PageNotFound(NotFound):
 
 @dataclass(frozen=True)
 class Access:
-    """Who may be looking: a team that logs in, the local annotator, or with `strangers` readers without a name."""
+    """Access mode: a team that logs in, one local annotator, or anonymous readers."""
 
     team: bool = False
     local: str = "me"
-    strangers: bool = False
+    allow_anonymous: bool = False
     public_url: str = ""
 
 
 class AppContext:
     """One store, who looks at it, and how its pages are drawn."""
 
-    def __init__(self, engine: Engine, renderer: Renderer, people: Access | None = None) -> None:
+    def __init__(self, engine: Engine, renderer: Renderer, access: Access | None = None) -> None:
         self.engine = engine
         self.renderer = renderer
-        self.people = people or Access()
+        self.access = access or Access()
         self.logins = LoginLimits()
         self.uploads = Uploads()
         self._cache = RunCache()
@@ -87,8 +87,8 @@ class AppContext:
             yield AtlasContext(session, self.live_run(session, model), viewer, self._cache)
 
 
-def get_site(request: Request) -> AppContext:
-    return request.app.state.site
+def get_app_context(request: Request) -> AppContext:
+    return request.app.state.app_context
 
 
 def parse_head(text: str) -> HeadRef:
@@ -114,4 +114,4 @@ def parse_feature(text: str, layer: int | None = None) -> FeatureRef:
         raise PageNotFound("That is not the name of a feature; features look like L5F35744.") from error
 
 
-SiteDependency = Annotated[AppContext, Depends(get_site)]
+AppContextDependency = Annotated[AppContext, Depends(get_app_context)]

@@ -1,4 +1,4 @@
-"""Errors as pages in the layout, as fragments for htmx, and as problem+json for the JSON twins."""
+"""Errors as pages in the layout, as fragments for htmx, and as problem+json for the JSON versions."""
 
 import json
 import logging
@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.errors import AppError, InvalidStore
 from app.services.examples.through_head import SumNotKept
-from app.web.dependencies import PageNotFound, get_site
+from app.web.dependencies import PageNotFound, get_app_context
 from app.web.error_models import ErrorPage
 from app.web.guards.headers import SECURITY_HEADERS
 from app.web.responses import is_fragment, wants_json
@@ -39,7 +39,7 @@ def error_response(
         return Response(json.dumps(problem), status, headers, media_type="application/problem+json")
     template = "partials/error.html" if is_fragment(request) else "pages/error.html"
     page = ErrorPage(status, title, message)
-    return HTMLResponse(get_site(request).renderer.html(template, page), status, headers)
+    return HTMLResponse(get_app_context(request).renderer.html(template, page), status, headers)
 
 
 def _login_page(request: Request) -> str:
@@ -52,7 +52,7 @@ def _login_page(request: Request) -> str:
 
 
 def on_login_needed(request: Request, error: Exception) -> Response:
-    """Readers are led to the login. htmx is told where it is, for it would put the login into a part of the page."""
+    """Redirect to the login. htmx requests get HX-Redirect: a 303 would be swapped into a fragment."""
     if is_fragment(request):
         return error_response(request, 401, str(error), {"HX-Redirect": _login_page(request)})
     if request.method != "GET" or wants_json(request):

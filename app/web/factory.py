@@ -1,4 +1,4 @@
-"""The web application: one store behind pages, JSON twins and static files."""
+"""The web application: one store behind pages, JSON versions and static files."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -41,8 +41,8 @@ from app.web.routes import (
 from app.web.schema import install_openapi
 from app.web.sessions import require_login
 
-# A name of ours before the names of atlases, JSON twins before the pages whose pattern they fit.
-TWINS = (
+# A name of ours before the names of atlases, JSON versions before the pages whose pattern they fit.
+JSON_ROUTES = (
     system,
     login,
     annotations,
@@ -90,12 +90,12 @@ class VersionedStaticFiles(StaticFiles):
         return response
 
 
-def _lifespan(site: AppContext) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(app_context: AppContext) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
-        app.state.desk.close()
-        site.close()
+        app.state.prompt_service.close()
+        app_context.close()
 
     return lifespan
 
@@ -104,28 +104,28 @@ def _own_name(public_url: str) -> list[str]:
     return [host_name(public_url.partition("://")[2])] if public_url else []
 
 
-def create_app(settings: Settings, strangers: bool = False) -> FastAPI:
+def create_app(settings: Settings, allow_anonymous: bool = False) -> FastAPI:
     """Opens the store. Raises InvalidStore when it cannot be served.
 
-    strangers: other machines reach the server, so without team mode it is for reading only.
+    allow_anonymous: other machines reach the server, so without team mode it is for reading only.
     """
-    people = Access(settings.team, settings.local_annotator, strangers, settings.public_url)
+    access = Access(settings.team, settings.local_annotator, allow_anonymous, settings.public_url)
     renderer = Renderer(frontend_dir(), settings.team)
-    site = AppContext(open_store(settings.store, must_exist=True), renderer, people)
+    app_context = AppContext(open_store(settings.store, must_exist=True), renderer, access)
     app = FastAPI(
         title="Head Atlas",
         version=__version__,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=_lifespan(site),
+        lifespan=_lifespan(app_context),
         dependencies=[Depends(require_login)],
     )
-    app.state.site = site
-    app.state.desk = prompt.make_desk(settings)
+    app.state.app_context = app_context
+    app.state.prompt_service = prompt.make_prompt_service(settings)
     error_pages.install(app)
     app.mount("/static", VersionedStaticFiles(directory=frontend_dir() / "static"), name="static")
-    for resource in TWINS:
+    for resource in JSON_ROUTES:
         app.include_router(resource.router)
     for resource in PAGES:
         app.include_router(resource.pages)

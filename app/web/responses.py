@@ -1,4 +1,4 @@
-"""Page dataclasses to responses: HTML, fragments for htmx, JSON twins, and what browsers may keep of them."""
+"""Page dataclasses to responses: HTML, fragments for htmx, JSON versions, and what browsers may keep of them."""
 
 import hashlib
 from collections.abc import Callable
@@ -25,12 +25,12 @@ def wants_json(request: Request) -> bool:
     return request.url.path.endswith(".json")
 
 
-def page_tag(site: AppContext, request: Request, context: AtlasContext) -> str:
+def page_tag(app_context: AppContext, request: Request, context: AtlasContext) -> str:
     """The page's ETag, from all that it depends on: the run, the code that draws it, its address, what is seen."""
     run, viewer = context.run, context.viewer
     seen = "" if viewer == NO_VIEWER else seen_by(context.session, run.slug, viewer)
     address = f"{request.url.path}?{request.url.query}"
-    known = (site.renderer.build, run.slug, run.record.fingerprint, run.experiments)
+    known = (app_context.renderer.build, run.slug, run.record.fingerprint, run.experiments)
     parts = "\n".join((*known, address, seen))
     return f'W/"{hashlib.sha256(parts.encode()).hexdigest()[:32]}"'
 
@@ -50,8 +50,8 @@ def json_text(page: Page) -> str:
     return page_json(page).decode()
 
 
-def draw(site: AppContext, request: Request, page: Page, template: str) -> str:
-    return json_text(page) if wants_json(request) else site.renderer.html(template, page)
+def draw(app_context: AppContext, request: Request, page: Page, template: str) -> str:
+    return json_text(page) if wants_json(request) else app_context.renderer.html(template, page)
 
 
 def _respond(request: Request, content: str, headers: dict[str, str]) -> Response:
@@ -61,42 +61,42 @@ def _respond(request: Request, content: str, headers: dict[str, str]) -> Respons
 
 
 def run_page(
-    site: AppContext,
+    app_context: AppContext,
     request: Request,
     model: str,
     build: Callable[[AtlasContext], Page],
     template: str,
     viewer: Viewer = NO_VIEWER,
 ) -> Response:
-    """A page or JSON twin that depends on the atlas's live run, and with a viewer on what they may see of it.
+    """A page or JSON version that depends on the atlas's live run, and with a viewer on what they may see of it.
 
     Pages that show anything of annotations must give the viewer, or browsers will keep them too long.
     """
-    with site.open_atlas(model, viewer) as context:
-        tag = page_tag(site, request, context)
+    with app_context.open_atlas(model, viewer) as context:
+        tag = page_tag(app_context, request, context)
         if holds(request, tag):
             return Response(status_code=304, headers=caching(tag))
         page = build(context)
-    return _respond(request, draw(site, request, page, template), caching(tag))
+    return _respond(request, draw(app_context, request, page, template), caching(tag))
 
 
 def fragment(
-    site: AppContext,
+    app_context: AppContext,
     model: str,
     build: Callable[[AtlasContext], Page],
     template: str,
     viewer: Viewer = NO_VIEWER,
 ) -> Response:
     """A part of a page. Browsers must not keep it: going back would show it without its page."""
-    with site.open_atlas(model, viewer) as context:
+    with app_context.open_atlas(model, viewer) as context:
         page = build(context)
     headers = {"Cache-Control": "no-store", "Vary": "HX-Request"}
-    return HTMLResponse(site.renderer.html(template, page), headers=headers)
+    return HTMLResponse(app_context.renderer.html(template, page), headers=headers)
 
 
-def changing_page(site: AppContext, request: Request, page: Page, template: str) -> Response:
+def changing_page(app_context: AppContext, request: Request, page: Page, template: str) -> Response:
     """A page that changes without its run, such as one with the progress of jobs: named by its content."""
-    content = draw(site, request, page, template)
+    content = draw(app_context, request, page, template)
     tag = f'W/"{hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:32]}"'
     if holds(request, tag):
         return Response(status_code=304, headers=caching(tag))
@@ -104,21 +104,25 @@ def changing_page(site: AppContext, request: Request, page: Page, template: str)
 
 
 def uncached_page(
-    site: AppContext, page: Page, template: str, status: int = 200, headers: dict[str, str] | None = None
+    app_context: AppContext,
+    page: Page,
+    template: str,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
 ) -> Response:
     """A page that nobody may keep: forms, and answers to them."""
-    content = site.renderer.html(template, page).encode("utf-8", "replace")
+    content = app_context.renderer.html(template, page).encode("utf-8", "replace")
     return HTMLResponse(
         content, status, {"Cache-Control": "no-store", "Vary": "HX-Request", **(headers or {})}
     )
 
 
 def redirect(request: Request, path: str, status_code: int = 308) -> RedirectResponse:
-    """To an address of this site; the query goes along. The Host header has no part in it."""
+    """Redirect to a path of this server with the query of the request. The Host header has no part in it."""
     query = request.url.query
     return RedirectResponse(f"{path}?{query}" if query else path, status_code)
 
 
 def redirect_to(address: str) -> RedirectResponse:
-    """To the one spelling of an address whose query was written another way."""
+    """Redirect to the canonical URL."""
     return RedirectResponse(address, 307, {"Cache-Control": "no-store"})

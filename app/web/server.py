@@ -38,7 +38,7 @@ def make_application(settings: Settings, open_to_network: bool = False) -> FastA
             f"{settings.host} can be reached from other machines and the server has no login; "
             "use 127.0.0.1, --team for logins, or --open-to-network to let everyone read it"
         )
-    return create_app(settings, strangers=exposed)
+    return create_app(settings, allow_anonymous=exposed)
 
 
 def serve(application: FastAPI, settings: Settings) -> None:

@@ -11,20 +11,20 @@ from app.errors import AppError
 from app.services.reading.visibility import Viewer
 from app.store.annotators import (
     Annotator,
-    close_session,
+    end_login,
     ensure_annotator,
     find_annotator,
-    open_session,
     session_annotator,
+    start_login,
 )
-from app.web.dependencies import AppContext, SiteDependency
+from app.web.dependencies import AppContext, AppContextDependency
 from app.web.guards.origins import SESSION_COOKIES
 
 LIFETIME = timedelta(days=14)
 # What team mode answers without a login; static files and the schema hold nothing of a store.
 OPEN_PATHS = ("/login", "/healthz")
-# Whoever reaches an open server without logins: reads, and has no record.
-STRANGER = Viewer(0, "", "viewer")
+# Reaches an open server without logins: reads, and has no record.
+ANONYMOUS = Viewer(0, "", "viewer")
 _FIRST_USE = threading.Lock()
 
 
@@ -34,61 +34,63 @@ class LoginNeeded(AppError):
     status_code = 401
 
 
-def get_viewer(request: Request, site: SiteDependency) -> Viewer:
+def get_viewer(request: Request, app_context: AppContextDependency) -> Viewer:
     """Raises LoginNeeded in team mode. In local mode the annotator is made with the first change."""
-    known = getattr(request.state, "viewer", None)
-    if known is None:
-        known = request.state.viewer = _find_viewer(request, site)
-    return known
+    viewer = getattr(request.state, "viewer", None)
+    if viewer is None:
+        viewer = request.state.viewer = _find_viewer(request, app_context)
+    return viewer
 
 
-def _find_viewer(request: Request, site: AppContext) -> Viewer:
-    if site.people.team:
-        return _logged_in(request, site)
-    if site.people.strangers:
-        return STRANGER
-    with site.session() as session:
-        found = find_annotator(session, site.people.local)
-    if found is None and request.method in ("GET", "HEAD"):
-        return Viewer(0, site.people.local, "admin")
-    if found is None:
-        with _FIRST_USE, site.write() as session:
-            found = ensure_annotator(session, site.people.local, site.now(), "admin")
-    return Viewer.of(found)
+def _find_viewer(request: Request, app_context: AppContext) -> Viewer:
+    if app_context.access.team:
+        return _logged_in(request, app_context)
+    if app_context.access.allow_anonymous:
+        return ANONYMOUS
+    with app_context.session() as session:
+        annotator = find_annotator(session, app_context.access.local)
+    if annotator is None and request.method in ("GET", "HEAD"):
+        return Viewer(0, app_context.access.local, "admin")
+    if annotator is None:
+        with _FIRST_USE, app_context.write() as session:
+            annotator = ensure_annotator(session, app_context.access.local, app_context.now(), "admin")
+    return Viewer.of(annotator)
 
 
-def _logged_in(request: Request, site: AppContext) -> Viewer:
+def _logged_in(request: Request, app_context: AppContext) -> Viewer:
     token = session_token(request)
     if token is not None:
-        with site.session() as session:
-            found = session_annotator(session, token, site.now())
-        if found is not None:
-            return Viewer.of(found)
+        with app_context.session() as session:
+            annotator = session_annotator(session, token, app_context.now())
+        if annotator is not None:
+            return Viewer.of(annotator)
     raise LoginNeeded("Log in to see this atlas; your login is missing or has ended.")
 
 
 ViewerDependency = Annotated[Viewer, Depends(get_viewer)]
 
 
-def require_login(request: Request, site: SiteDependency) -> None:
-    """Of every route: in team mode nothing is shown without a login, for a page may hold others' labels."""
-    if site.people.team and request.url.path not in OPEN_PATHS:
-        get_viewer(request, site)
+def require_login(request: Request, app_context: AppContextDependency) -> None:
+    """Dependency of every route. In team mode a page needs a login, because it may show other people's labels."""
+    if app_context.access.team and request.url.path not in OPEN_PATHS:
+        get_viewer(request, app_context)
 
 
 def session_token(request: Request) -> str | None:
     return next((request.cookies[name] for name in SESSION_COOKIES if name in request.cookies), None)
 
 
-def start_session(request: Request, site: AppContext, annotator: Annotator, response: Response) -> None:
+def start_session(
+    request: Request, app_context: AppContext, annotator: Annotator, response: Response
+) -> None:
     """A new token, whatever cookie came in; the session of that one ends."""
     old = session_token(request)
-    with site.write() as session:
+    with app_context.write() as session:
         if old is not None:
-            close_session(session, old)
-        token = open_session(session, annotator, site.now(), LIFETIME)
+            end_login(session, old)
+        token = start_login(session, annotator, app_context.now(), LIFETIME)
     plain, https = SESSION_COOKIES
-    secure = is_https(request, site)
+    secure = is_https(request, app_context)
     response.set_cookie(
         https if secure else plain,
         token,
@@ -99,17 +101,17 @@ def start_session(request: Request, site: AppContext, annotator: Annotator, resp
     )
 
 
-def end_session(request: Request, site: AppContext, response: Response) -> None:
+def end_session(request: Request, app_context: AppContext, response: Response) -> None:
     """The token is worthless from now on, wherever a copy of it is."""
     token = session_token(request)
     if token is not None:
-        with site.write() as session:
-            close_session(session, token)
+        with app_context.write() as session:
+            end_login(session, token)
     for name in SESSION_COOKIES:
         if name in request.cookies:
             response.delete_cookie(name, httponly=True, samesite="lax", secure=name.startswith("__Host-"))
 
 
-def is_https(request: Request, site: AppContext) -> bool:
+def is_https(request: Request, app_context: AppContext) -> bool:
     """By the address that people use, where a proxy speaks https for this server."""
-    return (site.people.public_url or str(request.base_url)).startswith("https:")
+    return (app_context.access.public_url or str(request.base_url)).startswith("https:")

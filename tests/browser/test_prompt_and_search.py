@@ -15,7 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 from playwright.sync_api import Browser, expect
 
-from app.services.prompts.page import PromptDesk
+from app.services.prompts.page import PromptService
 from app.services.prompts.process import PromptProcess
 from app.services.prompts.queue import PromptLimits, PromptQueue
 from app.settings import Settings
@@ -75,7 +75,9 @@ def store(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, run: 
 @pytest.fixture(scope="module")
 def trying(store: str, run: StoredRun) -> Iterator[str]:
     app = create_app(Settings(store=store))
-    app.state.desk = PromptDesk(PromptQueue(PromptLimits(job_s=20), lambda: PromptProcess(FAKE)), "", "cache")
+    app.state.prompt_service = PromptService(
+        PromptQueue(PromptLimits(job_s=20), lambda: PromptProcess(FAKE)), "", "cache"
+    )
     served = Served(app)
     yield served.url
     served.stop()

@@ -78,7 +78,7 @@ def test_d15_text_and_authorship_follow_a_rename_and_outlive_a_removal(engine):
 
 def test_a_session_is_found_by_its_token_until_it_expires(session):
     ada = add_annotator(session, "ada", NOW)
-    token = annotators.open_session(session, ada, NOW, HOUR)
+    token = annotators.start_login(session, ada, NOW, HOUR)
     assert annotators.session_annotator(session, token, later(59)) == ada
     assert annotators.session_annotator(session, token, later(60)) is None
     for wrong in ("", token[:-1], token + "x", "\udfff"):
@@ -87,7 +87,7 @@ def test_a_session_is_found_by_its_token_until_it_expires(session):
 
 def test_the_store_keeps_no_token(session):
     ada = add_annotator(session, "ada", NOW)
-    tokens = {annotators.open_session(session, ada, NOW, HOUR) for _ in range(5)}
+    tokens = {annotators.start_login(session, ada, NOW, HOUR) for _ in range(5)}
     hashes = set(session.scalars(select(SessionRow.token_hash)))
     assert len(tokens) == len(hashes) == 5
     assert not tokens & hashes
@@ -96,15 +96,15 @@ def test_the_store_keeps_no_token(session):
 
 def test_e12_every_login_has_a_token_of_its_own_and_e13_logging_out_ends_it(session):
     ada = add_annotator(session, "ada", NOW)
-    first, second = (annotators.open_session(session, ada, NOW, HOUR) for _ in range(2))
-    annotators.close_session(session, first)
+    first, second = (annotators.start_login(session, ada, NOW, HOUR) for _ in range(2))
+    annotators.end_login(session, first)
     assert annotators.session_annotator(session, first, NOW) is None
     assert annotators.session_annotator(session, second, NOW) == ada
 
 
 def test_e13_a_new_password_ends_all_sessions_of_that_annotator(session):
     ada, ben = add_annotator(session, "ada", NOW), add_annotator(session, "ben", NOW)
-    hers, his = (annotators.open_session(session, who, NOW, HOUR) for who in (ada, ben))
+    hers, his = (annotators.start_login(session, who, NOW, HOUR) for who in (ada, ben))
     annotators.change_annotator(session, replace(ada, blind=True))
     assert annotators.session_annotator(session, hers, NOW) is not None
     annotators.change_annotator(session, replace(ada, password_hash="new"))
@@ -114,18 +114,18 @@ def test_e13_a_new_password_ends_all_sessions_of_that_annotator(session):
 
 def test_a_removed_annotator_has_no_session(session):
     ada = add_annotator(session, "ada", NOW, password_hash="x")
-    token = annotators.open_session(session, ada, NOW, HOUR)
+    token = annotators.start_login(session, ada, NOW, HOUR)
     removed = annotators.remove_annotator(session, ada, NOW)
     assert removed.password_hash is None
     assert annotators.session_annotator(session, token, NOW) is None
-    late = annotators.open_session(session, removed, NOW, HOUR)
+    late = annotators.start_login(session, removed, NOW, HOUR)
     assert annotators.session_annotator(session, late, NOW) is None
 
 
 def test_expired_sessions_are_swept(session):
     ada = add_annotator(session, "ada", NOW)
-    annotators.open_session(session, ada, NOW, HOUR)
-    annotators.open_session(session, ada, later(61), HOUR)
+    annotators.start_login(session, ada, NOW, HOUR)
+    annotators.start_login(session, ada, later(61), HOUR)
     assert len(session.scalars(select(SessionRow)).all()) == 1
 
 

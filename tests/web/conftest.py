@@ -54,4 +54,4 @@ def client(app: FastAPI) -> Iterator[TestClient]:
 
 @pytest.fixture
 def site_engine(app: FastAPI) -> Engine:
-    return app.state.site.engine
+    return app.state.app_context.engine

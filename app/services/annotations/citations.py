@@ -7,7 +7,7 @@ from typing import Literal
 from app.domain.annotations.records import HeadAnnotation, InvalidAnnotation, Revision, Subject
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
-from app.services.annotations.edits import SubmittedForm, act
+from app.services.annotations.edits import SubmittedForm, apply_action
 from app.services.annotations.models import Citations
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import visible_records
@@ -25,7 +25,7 @@ class CitationChange:
     place: str
 
 
-def read_wish(text: str) -> CitationChange:
+def parse_change(text: str) -> CitationChange:
     """`cite:12:34`, `drop:12:34`, `cite:` for the feature, `undo:5`. Raises InvalidAnnotation for other texts."""
     action, _, place = text.partition(":")
     numbers = place.split(":") if place else []
@@ -38,7 +38,7 @@ def read_wish(text: str) -> CitationChange:
 
 
 def citations(context: AtlasContext, feature: FeatureRef, head: HeadRef | None) -> Citations | None:
-    """None for those who only read."""
+    """Citations of the viewer; None if they may not write."""
     if not context.viewer.may_write:
         return None
     if head is None:
@@ -46,11 +46,11 @@ def citations(context: AtlasContext, feature: FeatureRef, head: HeadRef | None) 
     return _of(_own(context, head), feature, head)
 
 
-def carry_out(
+def apply_change(
     context: AtlasContext,
     feature: FeatureRef,
     head: HeadRef,
-    wish: CitationChange,
+    change: CitationChange,
     now: datetime,
 ) -> Citations:
     """A new version of the viewer's record of the head, as every change of it is.
@@ -58,17 +58,17 @@ def carry_out(
     Raises NotFound for an example that is not stored, Conflict for an undo of what is not the newest version, and
     what `services.annotations.save` does.
     """
-    _check(context, feature, head, wish)
+    _check(context, feature, head, change)
     record = _own(context, head)
     before = _of(record, feature, head)
     sent = SubmittedForm(
         content=record.head if record else HeadAnnotation(),
-        base_version=int(wish.place) if wish.action == "undo" else before.version,
+        base_version=int(change.place) if change.action == "undo" else before.version,
         status=record.status if record else "draft",
-        action={"cite": "cite", "drop": "drop_evidence", "undo": "undo"}[wish.action],
-        argument=_argument(wish, feature, before),
+        action={"cite": "cite", "drop": "drop_evidence", "undo": "undo"}[change.action],
+        argument=_argument(change, feature, before),
     )
-    act(context, head, sent, now)
+    apply_action(context, head, sent, now)
     return _of(_own(context, head), feature, head)
 
 
@@ -78,10 +78,10 @@ def _own(context: AtlasContext, head: HeadRef) -> Revision | None:
     return next((record for record in records if record.annotator == context.viewer.name), None)
 
 
-def _argument(wish: CitationChange, feature: FeatureRef, before: Citations) -> str:
-    if wish.action == "cite":
-        return f"example:{target(feature, wish.place)}"
-    return str(before.numbers.get(wish.place, 0)) if wish.action == "drop" else ""
+def _argument(change: CitationChange, feature: FeatureRef, before: Citations) -> str:
+    if change.action == "cite":
+        return f"example:{target(feature, change.place)}"
+    return str(before.numbers.get(change.place, 0)) if change.action == "drop" else ""
 
 
 def target(feature: FeatureRef, place: str) -> str:
@@ -100,15 +100,15 @@ def _of(record: Revision | None, feature: FeatureRef, head: HeadRef) -> Citation
     return Citations(head, numbers, record.version)
 
 
-def _check(context: AtlasContext, feature: FeatureRef, head: HeadRef, wish: CitationChange) -> None:
+def _check(context: AtlasContext, feature: FeatureRef, head: HeadRef, change: CitationChange) -> None:
     if head.layer != feature.layer:
         raise NotFound(f"{head} does not write {feature}: they are of different layers")
     examples = get_feature(context.session, context.run, feature).examples
-    if wish.action != "cite" or not wish.place:
+    if change.action != "cite" or not change.place:
         return
-    sequence, position = map(int, wish.place.split(":"))
+    sequence, position = map(int, change.place.split(":"))
     stored = (
         examples is not None and ((examples.sequence == sequence) & (examples.position == position)).any()
     )
     if not stored:
-        raise NotFound(f"{feature} has no example at {wish.place}")
+        raise NotFound(f"{feature} has no example at {change.place}")

@@ -44,7 +44,7 @@ class SubmittedForm:
     key: str = ""
 
 
-def act(context: AtlasContext, head: HeadRef, sent: SubmittedForm, now: datetime) -> Revision | None:
+def apply_action(context: AtlasContext, head: HeadRef, sent: SubmittedForm, now: datetime) -> Revision | None:
     """The record as it stands afterwards. Raises what `services.annotations.save` does."""
     saving.subject_of(context.run, head)
     if sent.action == "reveal":
@@ -53,7 +53,7 @@ def act(context: AtlasContext, head: HeadRef, sent: SubmittedForm, now: datetime
         return own_record(context, head)
     if sent.action in ("undo", "redo"):
         return _step(context, head, sent, now)
-    content = edited(context, head, sent)
+    content = with_action(context, head, sent)
     status = SETTLING.get(sent.action, "draft" if sent.status == "skipped" else sent.status)
     stored = own_record(context, head)
     same = stored is not None and (stored.content, stored.status) == (content, status)
@@ -73,7 +73,7 @@ def derived_key(
     return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def edited(context: AtlasContext, head: HeadRef, sent: SubmittedForm) -> HeadAnnotation:
+def with_action(context: AtlasContext, head: HeadRef, sent: SubmittedForm) -> HeadAnnotation:
     """The form's content with the edit of its button, labels in the order of the ranking."""
     content = sent.content
     if sent.theirs:

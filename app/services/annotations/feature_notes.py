@@ -70,7 +70,7 @@ def _uses(records: Iterable[Revision], feature: FeatureRef) -> Iterator[FeatureU
 
 
 def notes_panel(context: AtlasContext, feature: FeatureRef, attempt: NoteAttempt | None = None) -> NotesPanel:
-    """The form, filled with what is stored or what could not be."""
+    """The note form, pre-filled from the store or from a failed save."""
     notes = notes_page(context, feature)
     own = notes.own
     content = attempt.content if attempt else own.content if own else FeatureNote()

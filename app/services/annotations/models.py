@@ -138,7 +138,7 @@ class GivenGroup:
 
 @dataclass(frozen=True)
 class Panel:
-    """The form beside a head and all that it needs; drawn with the page, not part of its JSON twin."""
+    """The form beside a head and all that it needs; drawn with the page, not part of its JSON version."""
 
     annotator: str
     may_write: bool

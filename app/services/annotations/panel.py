@@ -162,7 +162,7 @@ def _older_run(context: AtlasContext, record: Revision | None) -> str | None:
 
 
 def _hint_is_open(context: AtlasContext, head: HeadRef) -> bool:
-    """To annotators once they have submitted the head, or asked to see what is known of it."""
+    """Whether to show the published hint: yes for viewers, and for annotators after they submit or reveal it."""
     if context.viewer.role == "viewer":
         return True
     annotator = context.viewer.annotator_id

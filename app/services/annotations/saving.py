@@ -93,7 +93,7 @@ def _check_label(run: LiveRun, subject: Subject, feature: FeatureRef) -> None:
 
 @dataclass(frozen=True)
 class Restore:
-    """A wish to make an old version the newest again."""
+    """A request to make an old version the newest again."""
 
     ref: HeadRef | FeatureRef
     version: int

@@ -49,7 +49,7 @@ def index_page(session: Session) -> IndexPage:
 
 
 def jobs_under_way(session: Session) -> tuple[Job, ...]:
-    """Jobs that run, and those that failed: both are news to someone who waits."""
+    """Running and failed jobs."""
     return tuple(_job(progress) for progress in list_progress(session) if progress.state != "done")
 
 

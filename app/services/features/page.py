@@ -43,8 +43,9 @@ def feature_page(
     align: Align = "prefix",
     whole: ExamplePosition | None = None,
 ) -> FeaturePage:
-    """Through the given head, or the one with the largest decoder weight share; `whole`: an example shown in full.
+    """The feature page seen through `head` (default: the head with the largest decoder weight share).
 
+    whole: an example to show in full.
     Raises NotFound for a feature or example that is not stored, a head of another layer, or all heads where
     the run did not keep their sum.
     """

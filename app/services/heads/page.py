@@ -20,7 +20,7 @@ N_SHOWN = 10  # examples of one group in an opened row
 
 @dataclass(frozen=True)
 class HeadQuestion:
-    """Which head, ranked how, and which row is open: a feature, or None for the strongest."""
+    """Parameters of a head page. open_feature: the open row, None for the strongest."""
 
     head: HeadRef
     rank: Ranking = "decoder_weight"

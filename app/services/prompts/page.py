@@ -23,7 +23,7 @@ WAIT_S = 1.5  # for a quick answer to come with the page
 
 
 @dataclass(frozen=True)
-class PromptDesk:
+class PromptService:
     """What a server needs to answer prompts; without a queue, why it does not."""
 
     queue: PromptQueue | None
@@ -46,27 +46,27 @@ class PromptRequest:
 
 
 def prompt_page(
-    context: AtlasContext, desk: PromptDesk, request: PromptRequest, wait_s: float = WAIT_S
+    context: AtlasContext, service: PromptService, request: PromptRequest, wait_s: float = WAIT_S
 ) -> PromptPage:
     """Raises NotFound for a head or feature that the model does not have."""
     question = _question(context, request)
-    queue = desk.queue
+    queue = service.queue
     if len(request.text) > MAX_CHARACTERS:
         problem = f"The text has {len(request.text)} characters; at most {MAX_CHARACTERS} are read."
-        return _page(context, desk, request, "failed", problem=problem)
+        return _page(context, service, request, "failed", problem=problem)
     if queue is None:
-        return _page(context, desk, request, "unavailable", problem=desk.reason)
+        return _page(context, service, request, "unavailable", problem=service.reason)
     if question is None:
-        return _page(context, desk, request, "ready")
+        return _page(context, service, request, "ready")
     try:
-        outcome = queue.ask(_job(context, desk, question), wait_s)
+        outcome = queue.ask(_job(context, service, question), wait_s)
     except QueueFull as full:
-        return _page(context, desk, request, "failed", problem=str(full))
+        return _page(context, service, request, "failed", problem=str(full))
     if isinstance(outcome, Waiting):
-        return _page(context, desk, request, "waiting", waiting=outcome)
+        return _page(context, service, request, "waiting", waiting=outcome)
     if isinstance(outcome, PromptFailed):
-        return _page(context, desk, request, "failed", problem=str(outcome))
-    return _page(context, desk, request, "answered", shown=make_reading(context, question.layer, outcome))
+        return _page(context, service, request, "failed", problem=str(outcome))
+    return _page(context, service, request, "answered", shown=make_reading(context, question.layer, outcome))
 
 
 def _question(context: AtlasContext, request: PromptRequest) -> PromptQuestion | None:
@@ -105,16 +105,16 @@ def _first_head(context: AtlasContext) -> HeadRef:
     return max(heads, key=lambda head: head.scores.get("induction", 0.0)).ref
 
 
-def _job(context: AtlasContext, desk: PromptDesk, question: PromptQuestion) -> Job:
+def _job(context: AtlasContext, service: PromptService, question: PromptQuestion) -> Job:
     run = context.run
     details = get_report(context.session, run).details
     sources = cast(dict[str, Any] | None, details.get("sources"))
-    return Job(run.record.fingerprint, question, PromptOpening(run.record.plan, sources, desk.cache_dir))
+    return Job(run.record.fingerprint, question, PromptOpening(run.record.plan, sources, service.cache_dir))
 
 
 def _page(
     context: AtlasContext,
-    desk: PromptDesk,
+    service: PromptService,
     request: PromptRequest,
     state: PromptState,
     problem: str | None = None,
@@ -136,7 +136,7 @@ def _page(
         loading=waiting.loading if waiting else False,
         max_characters=MAX_CHARACTERS,
         max_tokens=record.context_size - 1,
-        job_seconds=desk.queue.limits.job_s if desk.queue else 0.0,
+        job_seconds=service.queue.limits.job_s if service.queue else 0.0,
         sae_layers=tuple(sae.layer for sae in record.saes),
         reading=shown,
         examples=EXAMPLES,

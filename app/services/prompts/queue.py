@@ -1,4 +1,4 @@
-"""Texts that wait for the model: a bounded queue, one job at a time, and the answers of late."""
+"""Texts that wait for the model: a bounded queue, one job at a time, with a cache of recent answers."""
 
 import logging
 import threading

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.domain.numbers import field_types
 
-DRAWN = "drawn"  # marks a field that serves the drawing of the page only: it is not in the JSON twin
+DRAWN = "drawn"  # marks a field that serves the drawing of the page only: it is not in the JSON version
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def _annotation(item: Mapping[str, Any]) -> HeadAnnotation:
 
 
 def published_for(model: ModelRecord) -> Published | None:
-    """The facts about this model; None where there are none. All of them: not for a page, see below."""
+    """All published facts about the model, ignoring blind mode; None without any. Pages use `visible_published`."""
     names, shape, published = _load("gpt2-small.json")
     fits = model.name.lower() in names and (model.n_layers, model.n_heads) == shape
     return published if fits else None

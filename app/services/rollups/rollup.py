@@ -41,7 +41,7 @@ def submitted_heads(records: Iterable[Revision]) -> dict[str, dict[HeadRef, Head
 
 
 def novel_heads(heads: Mapping[HeadRef, HeadAnnotation]) -> dict[HeadRef, tuple[str, ...]]:
-    """Heads with the groups that no earlier head of these has, among the top k features."""
+    """Heads that introduce a group no earlier head has, with these groups, among the top k features."""
     return novel_groups({head: [name for name, _ in found.computed.groups] for head, found in heads.items()})
 
 

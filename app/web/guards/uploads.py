@@ -26,7 +26,7 @@ class _Kept:
 
 
 class Uploads:
-    """Nothing is written to the disk. The oldest sheets go first where all of them would be too large."""
+    """In-memory uploads. The oldest sheets are evicted first above a size limit."""
 
     def __init__(self, max_bytes: int = MAX_BYTES, max_age_s: float = MAX_AGE_S) -> None:
         self._max_bytes = max_bytes

@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 from app.domain.annotations.records import Revision
 from app.domain.refs import HeadRef
 from app.errors import AppError
-from app.services.annotations.edits import SETTLING, SubmittedForm, act
+from app.services.annotations.edits import SETTLING, SubmittedForm, apply_action
 from app.services.annotations.head_records import head_records, next_head, record_state
 from app.services.annotations.models import HeadRecordsPage
 from app.services.annotations.panel import Attempt
@@ -19,7 +19,7 @@ from app.services.heads.page import HeadQuestion
 from app.services.reading.context import AtlasContext, check_head
 from app.services.reading.visibility import Viewer
 from app.store.annotations import Conflict
-from app.web.dependencies import AppContext, SiteDependency, parse_head
+from app.web.dependencies import AppContext, AppContextDependency, parse_head
 from app.web.forms.annotations import Fields, read_head_form
 from app.web.forms.head_query import HeadView, HeadViewDependency
 from app.web.responses import run_page, uncached_page
@@ -34,8 +34,8 @@ pages = APIRouter(include_in_schema=False)
 @router.get(
     "/{model}/heads/{head}/annotation.json", name="annotation_json", responses=documents(HeadRecordsPage)
 )
-def annotation_twin(
-    request: Request, site: SiteDependency, viewer: ViewerDependency, model: str, head: str
+def annotation_json(
+    request: Request, app_context: AppContextDependency, viewer: ViewerDependency, model: str, head: str
 ) -> Response:
     """One's own record of a head, and others' as far as they may be seen."""
     ref = parse_head(head)
@@ -44,13 +44,13 @@ def annotation_twin(
         check_head(context.run, ref)
         return head_records(context, ref)
 
-    return run_page(site, request, model, build, "", viewer)
+    return run_page(app_context, request, model, build, "", viewer)
 
 
 @pages.get("/{model}/next", name="next_head")
-def show_next(site: SiteDependency, viewer: ViewerDependency, model: str) -> Response:
+def show_next(app_context: AppContextDependency, viewer: ViewerDependency, model: str) -> Response:
     """The first head that the viewer has not settled; the atlas when there is none."""
-    with site.open_atlas(model, viewer) as context:
+    with app_context.open_atlas(model, viewer) as context:
         following = next_head(context, None)
     address = head_url(model, following) if following else atlas_url(model)
     return RedirectResponse(address, 307, {"Cache-Control": "no-store"})
@@ -59,7 +59,7 @@ def show_next(site: SiteDependency, viewer: ViewerDependency, model: str) -> Res
 @pages.post("/{model}/heads/{head}/annotation", name="annotate")
 def annotate(
     request: Request,
-    site: SiteDependency,
+    app_context: AppContextDependency,
     viewer: ViewerDependency,
     model: str,
     head: str,
@@ -68,39 +68,41 @@ def annotate(
 ) -> Response:
     """Saves, and leads on: after submitting to the next head, else back. Scripts get the state as JSON.
 
-    Either is shown as the page was that the form is on.
+    Both keep the page's query string.
     """
     ref, sent = parse_head(head), read_head_form(fields)
     scripted = "application/json" in request.headers.get("Accept", "")
     try:
-        with site.change_atlas(model, viewer) as context:
-            record = act(context, ref, sent, site.now())
+        with app_context.change_atlas(model, viewer) as context:
+            record = apply_action(context, ref, sent, app_context.now())
     except AppError as error:
         if isinstance(error, Conflict) or error.status_code in (413, 422):
             if scripted:
                 return _json({"error": _refusal(error)}, error.status_code)
-            return _not_saved(site, viewer, model, view.question(ref), sent, error)
+            return _not_saved(app_context, viewer, model, view.question(ref), sent, error)
         raise
     if scripted:
-        return _state(site, viewer, model, ref, record, view)
-    address = _after(site, viewer, model, ref, view, sent.action)
+        return _state(app_context, viewer, model, ref, record, view)
+    address = _after(app_context, viewer, model, ref, view, sent.action)
     return RedirectResponse(address, 303, {"Cache-Control": "no-store"})
 
 
-def _after(site: AppContext, viewer: Viewer, model: str, ref: HeadRef, view: HeadView, action: str) -> str:
+def _after(
+    app_context: AppContext, viewer: Viewer, model: str, ref: HeadRef, view: HeadView, action: str
+) -> str:
     here = view.address(model, ref)
     if action not in SETTLING:
         return f"{here}#annotation"
-    with site.open_atlas(model, viewer) as context:
+    with app_context.open_atlas(model, viewer) as context:
         following = next_head(context, ref)
     return view.without_row().address(model, following) if following else here
 
 
 def _state(
-    site: AppContext, viewer: Viewer, model: str, ref: HeadRef, record: Revision | None, view: HeadView
+    app_context: AppContext, viewer: Viewer, model: str, ref: HeadRef, record: Revision | None, view: HeadView
 ) -> Response:
     """What a saved form does not know by itself."""
-    with site.open_atlas(model, viewer) as context:
+    with app_context.open_atlas(model, viewer) as context:
         page = record_state(context, ref)
     following = page.following
     state = {
@@ -122,7 +124,12 @@ def _refusal(error: AppError) -> str:
 
 
 def _not_saved(
-    site: AppContext, viewer: Viewer, model: str, question: HeadQuestion, sent: SubmittedForm, error: AppError
+    app_context: AppContext,
+    viewer: Viewer,
+    model: str,
+    question: HeadQuestion,
+    sent: SubmittedForm,
+    error: AppError,
 ) -> Response:
     """The page again with what was typed, and for a conflict with both texts merged."""
     message = _refusal(error)
@@ -134,9 +141,9 @@ def _not_saved(
             raise error
         clashes = tuple(map(clash_view, merged.clashes))
         attempt = Attempt(content, error.theirs.version, message, clashes)  # type: ignore[arg-type]
-    with site.open_atlas(model, viewer) as context:
+    with app_context.open_atlas(model, viewer) as context:
         page = annotated_head(context, question, attempt)
-    return uncached_page(site, page, "pages/head.html", error.status_code)
+    return uncached_page(app_context, page, "pages/head.html", error.status_code)
 
 
 def _json(value: object, status: int) -> Response:

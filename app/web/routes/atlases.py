@@ -12,7 +12,7 @@ from app.services.atlas.cards import head_card
 from app.services.atlas.models import AtlasFilter, AtlasPage, IndexPage
 from app.services.atlas.page import AtlasView, atlas_page, index_page
 from app.services.reading.layer_ranges import InvalidQuery
-from app.web.dependencies import SiteDependency, parse_head
+from app.web.dependencies import AppContextDependency, parse_head
 from app.web.responses import changing_page, fragment
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
@@ -27,21 +27,21 @@ WordQuery = Annotated[str, Query(max_length=60)]
 
 
 @pages.get("/", name="index")
-def show_index(request: Request, site: SiteDependency) -> Response:
+def show_index(request: Request, app_context: AppContextDependency) -> Response:
     """With exactly one published atlas and nothing under way, that atlas is the front page."""
-    with site.session() as session:
+    with app_context.session() as session:
         page = index_page(session)
     if len(page.atlases) == 1 and page.atlases[0].run is not None:
         return RedirectResponse(atlas_url(page.atlases[0].model), 307, {"Cache-Control": "no-store"})
-    return changing_page(site, request, page, "pages/index.html")
+    return changing_page(app_context, request, page, "pages/index.html")
 
 
 @router.get("/atlases.json", name="index_json", responses=documents(IndexPage))
-def index_twin(request: Request, site: SiteDependency) -> Response:
+def index_json(request: Request, app_context: AppContextDependency) -> Response:
     """The atlases of the store and the jobs under way."""
-    with site.session() as session:
+    with app_context.session() as session:
         page = index_page(session)
-    return changing_page(site, request, page, "")
+    return changing_page(app_context, request, page, "")
 
 
 class InvalidFilter(AppError):
@@ -84,9 +84,9 @@ ViewDependency = Annotated[AtlasView, Depends(_view)]
 
 
 @router.get("/{model}.json", name="atlas_json", responses=documents(AtlasPage))
-def atlas_twin(
+def atlas_json(
     request: Request,
-    site: SiteDependency,
+    app_context: AppContextDependency,
     viewer: ViewerDependency,
     model: str,
     wanted: FilterDependency,
@@ -94,35 +94,39 @@ def atlas_twin(
     score: str | None = None,
 ) -> Response:
     """Every head of the model with its scores, and what annotators say of it."""
-    return show_atlas(request, site, viewer, model, wanted, view, score)
+    return show_atlas(request, app_context, viewer, model, wanted, view, score)
 
 
 @pages.get("/{model}", name="atlas")
 def show_atlas(
     request: Request,
-    site: SiteDependency,
+    app_context: AppContextDependency,
     viewer: ViewerDependency,
     model: str,
     wanted: FilterDependency,
     view: ViewDependency,
     score: str | None = None,
 ) -> Response:
-    with site.open_atlas(model, viewer) as context:
+    with app_context.open_atlas(model, viewer) as context:
         try:
             page = atlas_page(context, score, wanted, view)
         except InvalidQuery as error:
             raise InvalidFilter(str(error)) from error
-    return changing_page(site, request, page, "pages/atlas.html")
+    return changing_page(app_context, request, page, "pages/atlas.html")
 
 
 @pages.get("/{model}/heads/{head}/card", name="head_card")
 def show_card(
-    site: SiteDependency, viewer: ViewerDependency, model: str, head: str, annotator: WordQuery = ""
+    app_context: AppContextDependency,
+    viewer: ViewerDependency,
+    model: str,
+    head: str,
+    annotator: WordQuery = "",
 ) -> Response:
     """A part of the atlas, asked for by its cells."""
     ref = parse_head(head)
     return fragment(
-        site,
+        app_context,
         model,
         lambda context: head_card(context, ref, annotator or None),
         "partials/head_card.html",

@@ -8,8 +8,8 @@ from starlette.responses import RedirectResponse, Response
 
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import AppError
-from app.services.annotations.citations import CitationChange, Citations, carry_out, read_wish
-from app.web.dependencies import SiteDependency, parse_feature, parse_head
+from app.services.annotations.citations import CitationChange, Citations, apply_change, parse_change
+from app.web.dependencies import AppContextDependency, parse_feature, parse_head
 from app.web.sessions import ViewerDependency
 from app.web.urls import feature_url
 
@@ -19,7 +19,7 @@ pages = APIRouter(include_in_schema=False)
 @pages.post("/{model}/features/{feature}/cite", name="cite")
 def cite(
     request: Request,
-    site: SiteDependency,
+    app_context: AppContextDependency,
     viewer: ViewerDependency,
     model: str,
     feature: str,
@@ -28,25 +28,25 @@ def cite(
     align: Annotated[str, Form(max_length=10)] = "",
 ) -> Response:
     """Saves, and leads back to the page. Scripts get what is cited now, with a sentence."""
-    ref, through, wish = parse_feature(feature), parse_head(head), read_wish(what)
+    ref, through, change = parse_feature(feature), parse_head(head), parse_change(what)
     scripted = "application/json" in request.headers.get("Accept", "")
     try:
-        with site.change_atlas(model, viewer) as context:
-            cited = carry_out(context, ref, through, wish, site.now())
+        with app_context.change_atlas(model, viewer) as context:
+            cited = apply_change(context, ref, through, change, app_context.now())
     except AppError as error:
         if scripted and error.status_code in (403, 404, 409, 413, 422):
             return _json({"message": f"Not saved: {error}."}, error.status_code)
         raise
     if scripted:
-        return _json(_said(wish, ref, through, cited), 200)
+        return _json(_said(change, ref, through, cited), 200)
     address = feature_url(model, ref, head=through, align="token" if align == "token" else None)
     return RedirectResponse(f"{address}#cited", 303, {"Cache-Control": "no-store"})
 
 
-def _said(wish: CitationChange, feature: FeatureRef, head: HeadRef, cited: Citations) -> dict[str, object]:
-    what = "the example" if wish.place and wish.action != "undo" else f"F{feature.index}"
-    number = cited.numbers.get(wish.place)
-    match wish.action:
+def _said(change: CitationChange, feature: FeatureRef, head: HeadRef, cited: Citations) -> dict[str, object]:
+    what = "the example" if change.place and change.action != "undo" else f"F{feature.index}"
+    number = cited.numbers.get(change.place)
+    match change.action:
         case "cite":
             message = f"Cited {what} as evidence {number} of your record of {head}."
         case "drop":
@@ -54,8 +54,8 @@ def _said(wish: CitationChange, feature: FeatureRef, head: HeadRef, cited: Citat
         case "undo":
             message = f"Undone in your record of {head}."
     # The first version of a record has none before it to go back to.
-    undo = f"undo:{cited.version}" if cited.version > 1 else f"drop:{wish.place}"
-    return {"message": message, "cited": cited.numbers, "undo": None if wish.action == "undo" else undo}
+    undo = f"undo:{cited.version}" if cited.version > 1 else f"drop:{change.place}"
+    return {"message": message, "cited": cited.numbers, "undo": None if change.action == "undo" else undo}
 
 
 def _json(value: object, status: int) -> Response:

@@ -10,7 +10,7 @@ from app.domain.refs import HeadRef
 from app.errors import AppError
 from app.services.compare.models import ComparePage
 from app.services.compare.page import MAX_HEADS, compare_page
-from app.web.dependencies import SiteDependency, parse_head
+from app.web.dependencies import AppContextDependency, parse_head
 from app.web.responses import redirect_to, run_page
 from app.web.schema import documents
 from app.web.urls import compare_url
@@ -41,22 +41,22 @@ def _parse(heads: str, add: str) -> list[HeadRef]:
 
 
 @router.get("/{model}/compare.json", name="compare_json", responses=documents(ComparePage))
-def compare_twin(
+def compare_json(
     request: Request,
-    site: SiteDependency,
+    app_context: AppContextDependency,
     model: str,
     heads: HeadsQuery = "",
     rank: RankQuery = "decoder_weight",
 ) -> Response:
     """Heads side by side: their scores, their top features, and the strongest examples of each."""
     refs = _parse(heads, "")
-    return run_page(site, request, model, lambda context: compare_page(context, refs, rank), "")
+    return run_page(app_context, request, model, lambda context: compare_page(context, refs, rank), "")
 
 
 @pages.get("/{model}/compare", name="compare")
 def show_compare(
     request: Request,
-    site: SiteDependency,
+    app_context: AppContextDependency,
     model: str,
     heads: HeadsQuery = "",
     add: AddQuery = "",
@@ -66,7 +66,7 @@ def show_compare(
     if add or ",".join(map(str, refs)) != heads:
         return redirect_to(compare_url(model, refs, rank=None if rank == "decoder_weight" else rank))
     return run_page(
-        site,
+        app_context,
         request,
         model,
         lambda context: compare_page(context, refs, rank),

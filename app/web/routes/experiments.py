@@ -14,7 +14,7 @@ from app.services.experiments.page import (
     figure_of,
     newest_ablation,
 )
-from app.web.dependencies import SiteDependency, parse_head
+from app.web.dependencies import AppContextDependency, parse_head
 from app.web.responses import changing_page, redirect_to
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
@@ -41,20 +41,26 @@ def _options(
 @router.get("/{model}/experiments.json", name="experiments_json", responses=documents(ExperimentsPage))
 @pages.get("/{model}/experiments", name="experiments")
 def show_experiments(
-    request: Request, site: SiteDependency, viewer: ViewerDependency, model: str, ablate: AblateQuery = None
+    request: Request,
+    app_context: AppContextDependency,
+    viewer: ViewerDependency,
+    model: str,
+    ablate: AblateQuery = None,
 ) -> Response:
     """The experiments of an atlas, newest first."""
     head = None if ablate is None else parse_head(ablate)
-    with site.open_atlas(model, viewer) as context:
+    with app_context.open_atlas(model, viewer) as context:
         page = experiments_page(context, head)
-    return changing_page(site, request, page, "pages/experiments.html")
+    return changing_page(app_context, request, page, "pages/experiments.html")
 
 
 @pages.get("/{model}/heads/{head}/ablation", name="ablation")
-def show_ablation(site: SiteDependency, _viewer: ViewerDependency, model: str, head: str) -> Response:
+def show_ablation(
+    app_context: AppContextDependency, _viewer: ViewerDependency, model: str, head: str
+) -> Response:
     """The newest ablation of a head; where there is none, how to make one."""
     ref = parse_head(head)
-    with site.open_atlas(model) as context:
+    with app_context.open_atlas(model) as context:
         newest = newest_ablation(context, ref)
     if newest is None:
         return redirect_to(f"{experiments_url(model, ablate=ref)}#ablate")
@@ -63,7 +69,7 @@ def show_ablation(site: SiteDependency, _viewer: ViewerDependency, model: str, h
 
 @router.get("/{model}/experiments/{experiment}.csv", name="experiment_csv")
 def experiment_csv(
-    site: SiteDependency,
+    app_context: AppContextDependency,
     viewer: ViewerDependency,
     model: str,
     experiment: str,
@@ -72,7 +78,7 @@ def experiment_csv(
 ) -> Response:
     """The table of one figure of an experiment."""
     options = _options(heads, None, None, None, None)
-    with site.open_atlas(model, viewer) as context:
+    with app_context.open_atlas(model, viewer) as context:
         page = experiment_page(context, experiment, options)
     data = figure_csv(figure_of(page, figure))
     headers = {
@@ -88,7 +94,7 @@ def experiment_csv(
 @pages.get("/{model}/experiments/{experiment}", name="experiment")
 def show_experiment(
     request: Request,
-    site: SiteDependency,
+    app_context: AppContextDependency,
     viewer: ViewerDependency,
     model: str,
     experiment: str,
@@ -100,6 +106,6 @@ def show_experiment(
 ) -> Response:
     """One experiment: what was run, how it went, and its figures with their tables."""
     options = _options(heads, threshold, mode, definition, tokens)
-    with site.open_atlas(model, viewer) as context:
+    with app_context.open_atlas(model, viewer) as context:
         page = experiment_page(context, experiment, options)
-    return changing_page(site, request, page, "pages/experiment.html")
+    return changing_page(app_context, request, page, "pages/experiment.html")

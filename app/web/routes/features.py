@@ -16,7 +16,7 @@ from app.services.features.models import FeaturePage, LayerPage
 from app.services.features.page import ExamplePosition, HeadOrSum, feature_page, layer_page, whole_example
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import NO_VIEWER, Viewer
-from app.web.dependencies import PageNotFound, SiteDependency, parse_feature, parse_through
+from app.web.dependencies import AppContextDependency, PageNotFound, parse_feature, parse_through
 from app.web.forms.head_query import AlignQuery
 from app.web.responses import fragment, is_fragment, redirect, run_page, wants_json
 from app.web.routes.notes import with_notes
@@ -49,17 +49,17 @@ OpenQuery = Annotated[
 
 
 @router.get("/{model}/features/{feature}.json", name="feature_json", responses=documents(FeaturePage))
-def feature_twin(
-    request: Request, site: SiteDependency, model: str, feature: str, head: HeadQuery = None
+def feature_json(
+    request: Request, app_context: AppContextDependency, model: str, feature: str, head: HeadQuery = None
 ) -> Response:
     """One feature: every head's part in it, and its examples by group of activation through one head."""
-    return _feature(request, site, model, feature, FeatureQuery(head), NO_VIEWER)
+    return _feature(request, app_context, model, feature, FeatureQuery(head), NO_VIEWER)
 
 
 @pages.get("/{model}/features/{feature}", name="feature")
 def show_feature(
     request: Request,
-    site: SiteDependency,
+    app_context: AppContextDependency,
     viewer: ViewerDependency,
     model: str,
     feature: str,
@@ -68,7 +68,7 @@ def show_feature(
     opened: OpenQuery = None,
 ) -> Response:
     """The page, or for htmx the one example that is opened."""
-    return _feature(request, site, model, feature, FeatureQuery(head, align, opened), viewer)
+    return _feature(request, app_context, model, feature, FeatureQuery(head, align, opened), viewer)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class FeatureQuery:
 
 def _feature(
     request: Request,
-    site: SiteDependency,
+    app_context: AppContextDependency,
     model: str,
     feature: str,
     look: FeatureQuery,
@@ -95,7 +95,7 @@ def _feature(
     place = None if look.opened is None else ExamplePosition(*map(int, look.opened.split(".")))
     if place is not None and is_fragment(request):
         return fragment(
-            site,
+            app_context,
             model,
             lambda context: _cited_example(context, ref, through, look.align, place),
             "partials/whole_example.html",
@@ -106,7 +106,7 @@ def _feature(
         page = feature_page(context, ref, through, look.align, place)
         return page if viewer == NO_VIEWER else with_notes(context, page)
 
-    return run_page(site, request, model, build, "pages/feature.html", viewer)
+    return run_page(app_context, request, model, build, "pages/feature.html", viewer)
 
 
 def _cited_example(
@@ -118,19 +118,27 @@ def _cited_example(
 
 
 @router.get("/{model}/layers/{layer}.json", name="layer_json", responses=documents(LayerPage))
-def layer_twin(
-    request: Request, site: SiteDependency, model: str, layer: LayerPath, after: AfterQuery = None
+def layer_json(
+    request: Request,
+    app_context: AppContextDependency,
+    model: str,
+    layer: LayerPath,
+    after: AfterQuery = None,
 ) -> Response:
     """A layer's stored features by index, a hundred at a time."""
-    return show_layer(request, site, model, layer, after)
+    return show_layer(request, app_context, model, layer, after)
 
 
 @pages.get("/{model}/layers/{layer}", name="layer")
 def show_layer(
-    request: Request, site: SiteDependency, model: str, layer: LayerPath, after: AfterQuery = None
+    request: Request,
+    app_context: AppContextDependency,
+    model: str,
+    layer: LayerPath,
+    after: AfterQuery = None,
 ) -> Response:
     return run_page(
-        site,
+        app_context,
         request,
         model,
         lambda context: layer_page(context, layer, after),

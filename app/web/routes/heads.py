@@ -7,7 +7,7 @@ from app.domain.refs import HeadRef
 from app.services.heads.annotated import annotated_head, annotated_row
 from app.services.heads.models import HeadPage
 from app.services.heads.page import HeadQuestion, head_page
-from app.web.dependencies import SiteDependency, parse_head
+from app.web.dependencies import AppContextDependency, parse_head
 from app.web.forms.head_query import CountQuery, HeadViewDependency, RankQuery
 from app.web.responses import fragment, is_fragment, redirect, run_page
 from app.web.schema import documents
@@ -19,9 +19,9 @@ pages = APIRouter(include_in_schema=False)
 
 
 @router.get("/{model}/heads/{head}.json", name="head_json", responses=documents(HeadPage))
-def head_twin(
+def head_json(
     request: Request,
-    site: SiteDependency,
+    app_context: AppContextDependency,
     model: str,
     head: str,
     rank: RankQuery = "decoder_weight",
@@ -32,13 +32,13 @@ def head_twin(
     if str(ref) != head:
         return redirect(request, f"{head_url(model, ref)}.json")
     question = HeadQuestion(ref, rank, k)
-    return run_page(site, request, model, lambda context: head_page(context, question), "")
+    return run_page(app_context, request, model, lambda context: head_page(context, question), "")
 
 
 @pages.get("/{model}/heads/{head}", name="head")
 def show_head(
     request: Request,
-    site: SiteDependency,
+    app_context: AppContextDependency,
     viewer: ViewerDependency,
     model: str,
     head: str,
@@ -51,9 +51,13 @@ def show_head(
     question = view.question(ref)
     if question.open_feature is not None and is_fragment(request):
         template = "partials/feature_row.html"
-        return fragment(site, model, lambda context: annotated_row(context, question), template, viewer)
+        return fragment(
+            app_context, model, lambda context: annotated_row(context, question), template, viewer
+        )
     template = "pages/head.html"
-    return run_page(site, request, model, lambda context: annotated_head(context, question), template, viewer)
+    return run_page(
+        app_context, request, model, lambda context: annotated_head(context, question), template, viewer
+    )
 
 
 @pages.get("/{model}/heads/{layer}/{head}")

@@ -11,7 +11,7 @@ from app.services.annotations.history import history_page
 from app.services.annotations.models import HistoryPage
 from app.services.annotations.saving import Restore
 from app.services.reading.context import AtlasContext
-from app.web.dependencies import PageNotFound, SiteDependency, parse_head
+from app.web.dependencies import AppContextDependency, PageNotFound, parse_head
 from app.web.forms.head_query import HeadView, HeadViewDependency
 from app.web.responses import run_page
 from app.web.schema import documents
@@ -28,22 +28,22 @@ Version = Annotated[int, Form(ge=0, le=10**9)]
 
 
 @router.get("/{model}/heads/{head}/history.json", name="history_json", responses=documents(HistoryPage))
-def history_twin(
+def history_json(
     request: Request,
-    site: SiteDependency,
+    app_context: AppContextDependency,
     viewer: ViewerDependency,
     model: str,
     head: str,
     annotator: AnnotatorQuery = None,
 ) -> Response:
     """Every revision of a record of a head, newest first, with what each changed."""
-    return show_history(request, site, viewer, model, head, HeadView(), annotator)
+    return show_history(request, app_context, viewer, model, head, HeadView(), annotator)
 
 
 @pages.get("/{model}/heads/{head}/history", name="history")
 def show_history(
     request: Request,
-    site: SiteDependency,
+    app_context: AppContextDependency,
     viewer: ViewerDependency,
     model: str,
     head: str,
@@ -58,12 +58,12 @@ def show_history(
         page = history_page(context, ref, annotator)
         return replace(page, rank=view.rank, k=view.k, align=view.align)
 
-    return run_page(site, request, model, build, "pages/history.html", viewer)
+    return run_page(app_context, request, model, build, "pages/history.html", viewer)
 
 
 @pages.post("/{model}/heads/{head}/history")
 def restore(
-    site: SiteDependency,
+    app_context: AppContextDependency,
     viewer: ViewerDependency,
     model: str,
     head: str,
@@ -74,7 +74,7 @@ def restore(
     """Appends the old version's content as a new revision; nothing is lost by it."""
     ref = parse_head(head)
     key = f"restore {viewer.annotator_id} {model[:30]} {ref} {version} {base_version}"
-    with site.change_atlas(model, viewer) as context:
-        saving.restore(context, Restore(ref, version, base_version, key), site.now())
+    with app_context.change_atlas(model, viewer) as context:
+        saving.restore(context, Restore(ref, version, base_version, key), app_context.now())
     address = history_url(model, ref, rank=view.rank, k=view.k, align=view.align)
     return RedirectResponse(address, 303, {"Cache-Control": "no-store"})

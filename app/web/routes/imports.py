@@ -17,7 +17,7 @@ from app.services.sheet.import_page import (
     plan_upload,
 )
 from app.services.sheet.models import ImportDiff
-from app.web.dependencies import AppContext, SiteDependency
+from app.web.dependencies import AppContext, AppContextDependency
 from app.web.responses import uncached_page
 from app.web.sessions import ViewerDependency
 from app.web.urls import annotations_url
@@ -26,33 +26,33 @@ pages = APIRouter(include_in_schema=False)
 
 
 @pages.get("/{model}/annotations/import", name="import")
-def show_import(site: SiteDependency, viewer: ViewerDependency, model: str) -> Response:
-    return _page(site, viewer, model)
+def show_import(app_context: AppContextDependency, viewer: ViewerDependency, model: str) -> Response:
+    return _page(app_context, viewer, model)
 
 
 def _page(
-    site: AppContext,
+    app_context: AppContext,
     viewer: Viewer,
     model: str,
     diff: ImportDiff | None = None,
     error: AppError | None = None,
 ) -> Response:
-    with site.open_atlas(model, viewer) as context:
+    with app_context.open_atlas(model, viewer) as context:
         page = import_page(context, diff, str(error or ""))
-    return uncached_page(site, page, "pages/import.html", error.status_code if error else 200)
+    return uncached_page(app_context, page, "pages/import.html", error.status_code if error else 200)
 
 
-def _diff(site: AppContext, viewer: Viewer, model: str, upload: Upload) -> ImportDiff:
+def _diff(app_context: AppContext, viewer: Viewer, model: str, upload: Upload) -> ImportDiff:
     """What the upload would do, and the upload kept until it is stored."""
-    with site.open_atlas(model, viewer) as context:
-        plan, columns = plan_upload(context, upload, site.now())
-    token = site.uploads.keep(model, viewer.annotator_id, upload)
+    with app_context.open_atlas(model, viewer) as context:
+        plan, columns = plan_upload(context, upload, app_context.now())
+    token = app_context.uploads.keep(model, viewer.annotator_id, upload)
     return describe_plan(upload, token, plan, columns)
 
 
 @pages.post("/{model}/annotations/import", name="import_sheet")
 def take_import(
-    site: SiteDependency,
+    app_context: AppContextDependency,
     viewer: ViewerDependency,
     model: str,
     action: Annotated[str, Form(max_length=10)] = "show",
@@ -68,25 +68,25 @@ def take_import(
         if file is not None and file.filename:
             upload = Upload(file.filename, file.file.read(MAX_IMPORT_BYTES + 1), mapping)
         else:
-            kept = site.uploads.get(model, viewer.annotator_id, token)
+            kept = app_context.uploads.get(model, viewer.annotator_id, token)
             upload = Upload(kept.file_name, kept.data, mapping)
         if action != "store":
-            return _page(site, viewer, model, _diff(site, viewer, model, upload))
-        return _store(site, viewer, model, upload, plan)
+            return _page(app_context, viewer, model, _diff(app_context, viewer, model, upload))
+        return _store(app_context, viewer, model, upload, plan)
     except Forbidden:
         raise
     except AppError as error:
         if error.status_code >= 500 or error.status_code == 404:
             raise
-        return _page(site, viewer, model, error=error)
+        return _page(app_context, viewer, model, error=error)
 
 
-def _store(site: AppContext, viewer: Viewer, model: str, upload: Upload, digest: str) -> Response:
+def _store(app_context: AppContext, viewer: Viewer, model: str, upload: Upload, digest: str) -> Response:
     """Stores it, or shows it anew where it is no longer what was shown."""
     try:
-        with site.change_atlas(model, viewer) as context:
-            done = apply_upload(context, upload, digest, site.now())
+        with app_context.change_atlas(model, viewer) as context:
+            done = apply_upload(context, upload, digest, app_context.now())
     except PlanChanged as error:
-        return _page(site, viewer, model, _diff(site, viewer, model, upload), error)
-    site.uploads.drop(model, viewer.annotator_id)
+        return _page(app_context, viewer, model, _diff(app_context, viewer, model, upload), error)
+    app_context.uploads.drop(model, viewer.annotator_id)
     return RedirectResponse(annotations_url(model, imported=done), 303, {"Cache-Control": "no-store"})

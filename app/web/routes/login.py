@@ -9,7 +9,7 @@ from app.errors import AppError
 from app.services.accounts import accounts
 from app.services.accounts.page import AccountPage, LoginPage
 from app.store.annotators import Annotator
-from app.web.dependencies import AppContext, PageNotFound, SiteDependency
+from app.web.dependencies import AppContext, AppContextDependency, PageNotFound
 from app.web.guards.login_limits import TooManyLogins
 from app.web.guards.origins import inside
 from app.web.responses import uncached_page
@@ -21,8 +21,8 @@ NextQuery = Annotated[str, Query(alias="next", max_length=2000)]
 Text = Annotated[str, Form(max_length=2000)]
 
 
-def _check_team(site: AppContext) -> None:
-    if not site.people.team:
+def _check_team(app_context: AppContext) -> None:
+    if not app_context.access.team:
         raise PageNotFound(
             "This server has one local annotator and no logins; start it with --team for those."
         )
@@ -33,75 +33,81 @@ def _leave(address: str) -> RedirectResponse:
 
 
 @router.get("/login", name="login")
-def show_login(site: SiteDependency, next_page: NextQuery = "/") -> Response:
-    _check_team(site)
-    return uncached_page(site, LoginPage(inside(next_page), "", ""), "pages/login.html")
+def show_login(app_context: AppContextDependency, next_page: NextQuery = "/") -> Response:
+    _check_team(app_context)
+    return uncached_page(app_context, LoginPage(inside(next_page), "", ""), "pages/login.html")
 
 
 @router.post("/login")
 def log_in(
     request: Request,
-    site: SiteDependency,
+    app_context: AppContextDependency,
     name: Text = "",
     password: Text = "",
     next_page: Annotated[str, Form(alias="next", max_length=2000)] = "/",
 ) -> Response:
     """The new session has a new token; the one of a cookie that came in is closed."""
-    _check_team(site)
+    _check_team(app_context)
     address = request.client.host if request.client else ""
     try:
-        site.logins.try_once(name, address)
-        found = _check_password(site, name, password)
+        app_context.logins.try_once(name, address)
+        found = _check_password(app_context, name, password)
     except (TooManyLogins, accounts.WrongLogin) as error:
         wait = {"Retry-After": str(error.wait_s)} if isinstance(error, TooManyLogins) else {}
         page = LoginPage(inside(next_page), name, error.sentence)
-        return uncached_page(site, page, "pages/login.html", error.status_code, wait)
-    site.logins.forget(name, address)
+        return uncached_page(app_context, page, "pages/login.html", error.status_code, wait)
+    app_context.logins.forget(name, address)
     response = _leave(next_page)
-    start_session(request, site, found, response)
+    start_session(request, app_context, found, response)
     return response
 
 
-def _check_password(site: AppContext, name: str, password: str) -> Annotator:
-    with site.session() as session:
+def _check_password(app_context: AppContext, name: str, password: str) -> Annotator:
+    with app_context.session() as session:
         return accounts.log_in(session, name, password)
 
 
 @router.post("/logout", name="logout")
-def log_out(request: Request, site: SiteDependency) -> Response:
+def log_out(request: Request, app_context: AppContextDependency) -> Response:
     response = _leave("/login")
-    end_session(request, site, response)
+    end_session(request, app_context, response)
     return response
 
 
 @router.get("/me", name="account")
-def show_account(site: SiteDependency, viewer: ViewerDependency) -> Response:
-    _check_team(site)
-    return uncached_page(site, AccountPage(viewer.name, viewer.role, viewer.blind, ""), "pages/account.html")
+def show_account(app_context: AppContextDependency, viewer: ViewerDependency) -> Response:
+    _check_team(app_context)
+    return uncached_page(
+        app_context, AccountPage(viewer.name, viewer.role, viewer.blind, ""), "pages/account.html"
+    )
 
 
 @router.post("/me")
 def change_password(
-    request: Request, site: SiteDependency, viewer: ViewerDependency, password: Text = "", new: Text = ""
+    request: Request,
+    app_context: AppContextDependency,
+    viewer: ViewerDependency,
+    password: Text = "",
+    new: Text = "",
 ) -> Response:
     """Every session of the account ends, and this browser gets a new one."""
-    _check_team(site)
+    _check_team(app_context)
     address = request.client.host if request.client else ""
     try:
-        site.logins.try_once(viewer.name, address)
-        changed = _change(site, viewer.name, password, new)
+        app_context.logins.try_once(viewer.name, address)
+        changed = _change(app_context, viewer.name, password, new)
     except AppError as error:
         page = AccountPage(viewer.name, viewer.role, viewer.blind, error.sentence)
         status = 403 if isinstance(error, accounts.WrongLogin) else error.status_code
-        return uncached_page(site, page, "pages/account.html", status)
-    site.logins.forget(viewer.name, address)
+        return uncached_page(app_context, page, "pages/account.html", status)
+    app_context.logins.forget(viewer.name, address)
     response = _leave("/")
-    start_session(request, site, changed, response)
+    start_session(request, app_context, changed, response)
     return response
 
 
-def _change(site: AppContext, name: str, password: str, new: str) -> Annotator:
-    found = _check_password(site, name, password)
+def _change(app_context: AppContext, name: str, password: str, new: str) -> Annotator:
+    found = _check_password(app_context, name, password)
     hashed = accounts.hash_password(new)
-    with site.write() as session:
+    with app_context.write() as session:
         return accounts.set_password(session, found, hashed)

@@ -17,7 +17,7 @@ from app.services.features.page import HeadOrSum, feature_page
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import Viewer
 from app.store.annotations import Conflict
-from app.web.dependencies import AppContext, SiteDependency, parse_feature, parse_through
+from app.web.dependencies import AppContext, AppContextDependency, parse_feature, parse_through
 from app.web.responses import run_page, uncached_page
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
@@ -40,17 +40,17 @@ def with_notes(context: AtlasContext, page: FeaturePage, attempt: NoteAttempt | 
 
 
 @router.get("/{model}/features/{feature}/notes.json", name="notes_json", responses=documents(NotesPage))
-def notes_twin(
-    request: Request, site: SiteDependency, viewer: ViewerDependency, model: str, feature: str
+def notes_json(
+    request: Request, app_context: AppContextDependency, viewer: ViewerDependency, model: str, feature: str
 ) -> Response:
     """One's own label and note of a feature, and others' as far as they may be seen."""
     ref = parse_feature(feature)
-    return run_page(site, request, model, lambda context: notes_page(context, ref), "", viewer)
+    return run_page(app_context, request, model, lambda context: notes_page(context, ref), "", viewer)
 
 
 @pages.post("/{model}/features/{feature}/notes", name="note")
 def save(
-    site: SiteDependency,
+    app_context: AppContextDependency,
     viewer: ViewerDependency,
     model: str,
     feature: str,
@@ -63,13 +63,13 @@ def save(
     ref, through = parse_feature(feature), parse_through(head) if head else None
     content = FeatureNote(label, note)
     try:
-        with site.change_atlas(model, viewer) as context:
-            save_note(context, ref, content, base_version, site.now())
+        with app_context.change_atlas(model, viewer) as context:
+            save_note(context, ref, content, base_version, app_context.now())
     except AppError as error:
         if not isinstance(error, Conflict) and error.status_code not in (413, 422):
             raise
         attempt = _attempt(content, base_version, error)
-        return _not_saved(site, viewer, model, ref, through, attempt, error.status_code)
+        return _not_saved(app_context, viewer, model, ref, through, attempt, error.status_code)
     address = feature_url(model, ref, head=through)
     return RedirectResponse(f"{address}#notes", 303, {"Cache-Control": "no-store"})
 
@@ -82,7 +82,7 @@ def _attempt(content: FeatureNote, base_version: int, error: AppError) -> NoteAt
 
 
 def _not_saved(
-    site: AppContext,
+    app_context: AppContext,
     viewer: Viewer,
     model: str,
     ref: FeatureRef,
@@ -90,6 +90,6 @@ def _not_saved(
     attempt: NoteAttempt,
     status: int,
 ) -> Response:
-    with site.open_atlas(model, viewer) as context:
+    with app_context.open_atlas(model, viewer) as context:
         page = with_notes(context, feature_page(context, ref, through), attempt)
-    return uncached_page(site, page, "pages/feature.html", status)
+    return uncached_page(app_context, page, "pages/feature.html", status)

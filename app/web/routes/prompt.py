@@ -10,10 +10,10 @@ from starlette.responses import Response
 from app.domain.refs import FeatureRef, HeadRef, InvalidReference
 from app.errors import AppError
 from app.services.prompts.models import PromptPage
-from app.services.prompts.page import PromptDesk, PromptRequest, prompt_page
+from app.services.prompts.page import PromptRequest, PromptService, prompt_page
 from app.services.prompts.queue import PromptLimits, PromptQueue
 from app.settings import Settings
-from app.web.dependencies import PageNotFound, SiteDependency, parse_feature, parse_head
+from app.web.dependencies import AppContextDependency, PageNotFound, parse_feature, parse_head
 from app.web.responses import changing_page, redirect_to
 from app.web.schema import documents
 from app.web.urls import prompt_url
@@ -36,21 +36,21 @@ NameQuery = Annotated[str, Query(max_length=30, description="The head or feature
 DestQuery = Annotated[str, Query(max_length=6, description="The token whose sources to show, from 1")]
 
 
-def make_desk(settings: Settings) -> PromptDesk:
+def make_prompt_service(settings: Settings) -> PromptService:
     """Whether texts can be run here. The model libraries are looked for, never imported."""
     if not settings.prompts:
-        return PromptDesk(None, OFF)
+        return PromptService(None, OFF)
     if any(find_spec(name) is None for name in EXTRA):
-        return PromptDesk(None, NO_EXTRA)
+        return PromptService(None, NO_EXTRA)
     limits = PromptLimits(settings.prompt_seconds, settings.prompt_queue)
-    return PromptDesk(PromptQueue(limits), "", str(settings.cache_dir))
+    return PromptService(PromptQueue(limits), "", str(settings.cache_dir))
 
 
-def get_desk(request: Request) -> PromptDesk:
-    return request.app.state.desk
+def get_prompt_service(request: Request) -> PromptService:
+    return request.app.state.prompt_service
 
 
-DeskDependency = Annotated[PromptDesk, Depends(get_desk)]
+PromptServiceDependency = Annotated[PromptService, Depends(get_prompt_service)]
 
 
 class StrangeRequest(AppError):
@@ -60,10 +60,10 @@ class StrangeRequest(AppError):
 
 
 @router.get("/{model}/prompt.json", name="prompt_json", responses=documents(PromptPage))
-def prompt_twin(
+def prompt_json(
     request: Request,
-    site: SiteDependency,
-    desk: DeskDependency,
+    app_context: AppContextDependency,
+    service: PromptServiceDependency,
     model: str,
     text: TextQuery = "",
     at: NameQuery = "",
@@ -72,14 +72,14 @@ def prompt_twin(
     dest: DestQuery = "",
 ) -> Response:
     """What the model does with a text. The state `waiting` (202) means: ask again."""
-    return _answer(request, site, desk, model, parse_request(text, at, head, feature, dest))
+    return _answer(request, app_context, service, model, parse_request(text, at, head, feature, dest))
 
 
 @pages.get("/{model}/prompt", name="prompt")
 def show_prompt(
     request: Request,
-    site: SiteDependency,
-    desk: DeskDependency,
+    app_context: AppContextDependency,
+    service: PromptServiceDependency,
     model: str,
     text: TextQuery = "",
     at: NameQuery = "",
@@ -92,7 +92,7 @@ def show_prompt(
     # A form sends what it has, empty and twice; the address says it once.
     if parse_qsl(request.url.query, True) != parse_qsl(urlsplit(address).query, True):
         return redirect_to(address)
-    return _answer(request, site, desk, model, asked)
+    return _answer(request, app_context, service, model, asked)
 
 
 def parse_request(text: str, at: str, head: str, feature: str, dest: str) -> PromptRequest:
@@ -123,15 +123,19 @@ def _parse_either(text: str) -> HeadRef | FeatureRef:
 
 
 def _answer(
-    request: Request, site: SiteDependency, desk: PromptDesk, model: str, asked: PromptRequest
+    request: Request,
+    app_context: AppContextDependency,
+    service: PromptService,
+    model: str,
+    asked: PromptRequest,
 ) -> Response:
     if request.headers.get("Sec-Fetch-Site") == "cross-site" and (
         request.headers.get("Sec-Fetch-Dest", "document") != "document"
     ):
         raise StrangeRequest("Another site may link to this page, but not load it unseen.")
-    with site.open_atlas(model) as context:
-        page = prompt_page(context, desk, asked)
-    response = changing_page(site, request, page, "pages/prompt.html")
+    with app_context.open_atlas(model) as context:
+        page = prompt_page(context, service, asked)
+    response = changing_page(app_context, request, page, "pages/prompt.html")
     if page.state == "waiting":
         response.status_code = 202
     if page.state in ("waiting", "failed"):

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from app.services.reading.context import AtlasContext
 from app.services.sheet.models import AnnotatedLayersPage, PublishedPage
 from app.services.sheet.pages import NoSuchAnnotator, layers_page, published_page
-from app.web.dependencies import PageNotFound, SiteDependency
+from app.web.dependencies import AppContextDependency, PageNotFound
 from app.web.responses import run_page
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
@@ -36,32 +36,48 @@ def _published(context: AtlasContext, by: str | None) -> PublishedPage:
 
 
 @router.get("/{model}/layers.json", name="annotated_layers_json", responses=documents(AnnotatedLayersPage))
-def layers_twin(
-    request: Request, site: SiteDependency, viewer: ViewerDependency, model: str, by: ByQuery = None
+def layers_json(
+    request: Request,
+    app_context: AppContextDependency,
+    viewer: ViewerDependency,
+    model: str,
+    by: ByQuery = None,
 ) -> Response:
     """The layer table and the table of head types, from annotations."""
-    return run_page(site, request, model, lambda context: _layers(context, by), "", viewer)
+    return run_page(app_context, request, model, lambda context: _layers(context, by), "", viewer)
 
 
 @pages.get("/{model}/layers", name="annotated_layers")
 def show_layers(
-    request: Request, site: SiteDependency, viewer: ViewerDependency, model: str, by: ByQuery = None
+    request: Request,
+    app_context: AppContextDependency,
+    viewer: ViewerDependency,
+    model: str,
+    by: ByQuery = None,
 ) -> Response:
     template = "pages/annotated_layers.html"
-    return run_page(site, request, model, lambda context: _layers(context, by), template, viewer)
+    return run_page(app_context, request, model, lambda context: _layers(context, by), template, viewer)
 
 
 @router.get("/{model}/published.json", name="published_json", responses=documents(PublishedPage))
-def published_twin(
-    request: Request, site: SiteDependency, viewer: ViewerDependency, model: str, by: ByQuery = None
+def published_json(
+    request: Request,
+    app_context: AppContextDependency,
+    viewer: ViewerDependency,
+    model: str,
+    by: ByQuery = None,
 ) -> Response:
     """One annotator's records beside what is published about the model's heads."""
-    return run_page(site, request, model, lambda context: _published(context, by), "", viewer)
+    return run_page(app_context, request, model, lambda context: _published(context, by), "", viewer)
 
 
 @pages.get("/{model}/published", name="published")
 def show_published(
-    request: Request, site: SiteDependency, viewer: ViewerDependency, model: str, by: ByQuery = None
+    request: Request,
+    app_context: AppContextDependency,
+    viewer: ViewerDependency,
+    model: str,
+    by: ByQuery = None,
 ) -> Response:
     template = "pages/published.html"
-    return run_page(site, request, model, lambda context: _published(context, by), template, viewer)
+    return run_page(app_context, request, model, lambda context: _published(context, by), template, viewer)

@@ -11,7 +11,7 @@ from app.services.reading.context import AtlasContext
 from app.services.search.models import SearchPage
 from app.services.search.page import MAX_PAGES, bare_reference, search_page
 from app.services.search.suggestions import search_suggestions
-from app.web.dependencies import SiteDependency
+from app.web.dependencies import AppContextDependency
 from app.web.responses import fragment, is_fragment, redirect_to, run_page
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
@@ -31,22 +31,22 @@ def _search(q: str, page: int) -> Callable[[AtlasContext], SearchPage]:
 
 
 @router.get("/{model}/search.json", name="search_json", responses=documents(SearchPage))
-def search_twin(
+def search_json(
     request: Request,
-    site: SiteDependency,
+    app_context: AppContextDependency,
     viewer: ViewerDependency,
     model: str,
     q: QueryText = "",
     page: PageNumber = 1,
 ) -> Response:
     """Heads and features that fulfil all terms of a query."""
-    return run_page(site, request, model, _search(q, page), "", viewer)
+    return run_page(app_context, request, model, _search(q, page), "", viewer)
 
 
 @pages.get("/{model}/search", name="search")
 def show_search(
     request: Request,
-    site: SiteDependency,
+    app_context: AppContextDependency,
     viewer: ViewerDependency,
     model: str,
     q: QueryText = "",
@@ -56,14 +56,14 @@ def show_search(
     """A query that only names a head or feature of the atlas leads there; for htmx, what could be typed next."""
     if typing and is_fragment(request):
         return fragment(
-            site,
+            app_context,
             model,
             lambda context: search_suggestions(context, q),
             "partials/search_suggestions.html",
             viewer,
         )
-    with site.open_atlas(model) as context:
+    with app_context.open_atlas(model) as context:
         ref = bare_reference(context, q)
     if ref is not None:
         return redirect_to(head_url(model, ref) if isinstance(ref, HeadRef) else feature_url(model, ref))
-    return run_page(site, request, model, _search(q, page), "pages/search.html", viewer)
+    return run_page(app_context, request, model, _search(q, page), "pages/search.html", viewer)

@@ -18,7 +18,7 @@ from app.services.sheet.models import AgreementPage, AnnotationsPage
 from app.services.sheet.pages import agreement_page, annotations_page
 from app.services.sheet.selection import DEFAULT_COLUMNS, InvalidView, SheetView, make_view
 from app.store.annotations import Conflict
-from app.web.dependencies import AppContext, PageNotFound, SiteDependency, parse_head
+from app.web.dependencies import AppContext, AppContextDependency, PageNotFound, parse_head
 from app.web.forms.downloads import download
 from app.web.responses import caching, holds, page_tag, run_page, uncached_page
 from app.web.schema import documents
@@ -72,15 +72,17 @@ ViewDependency = Annotated[SheetView, Depends(asked_view)]
 
 
 @router.get("/{model}/agreement.json", name="agreement_json", responses=documents(AgreementPage))
-def agreement_twin(request: Request, site: SiteDependency, viewer: ViewerDependency, model: str) -> Response:
+def agreement_json(
+    request: Request, app_context: AppContextDependency, viewer: ViewerDependency, model: str
+) -> Response:
     """How far annotators agree, which types are taken for which, and the heads to settle."""
-    return run_page(site, request, model, agreement_page, "", viewer)
+    return run_page(app_context, request, model, agreement_page, "", viewer)
 
 
 @router.get("/{model}/annotations.{file_format}", name="annotations_file", responses=FILES)
 def annotations_file(
     request: Request,
-    site: SiteDependency,
+    app_context: AppContextDependency,
     viewer: ViewerDependency,
     view: ViewDependency,
     model: str,
@@ -90,8 +92,8 @@ def annotations_file(
     chosen = FORMATS.get(file_format)
     if chosen is None:
         raise PageNotFound("The sheet comes as csv, xlsx, json and parquet.")
-    with site.open_atlas(model, viewer) as context:
-        tag = page_tag(site, request, context)
+    with app_context.open_atlas(model, viewer) as context:
+        tag = page_tag(app_context, request, context)
         if holds(request, tag):
             return Response(status_code=304, headers=caching(tag))
         made = export_annotations(context, chosen, view)
@@ -101,7 +103,7 @@ def annotations_file(
 @pages.get("/{model}/annotations", name="annotations")
 def show_annotations(
     request: Request,
-    site: SiteDependency,
+    app_context: AppContextDependency,
     viewer: ViewerDependency,
     view: ViewDependency,
     model: str,
@@ -117,16 +119,18 @@ def show_annotations(
         except NotFound as error:
             raise PageNotFound("The sheet has no such page.") from error
 
-    return run_page(site, request, model, build, "pages/annotations.html", viewer)
+    return run_page(app_context, request, model, build, "pages/annotations.html", viewer)
 
 
 @pages.get("/{model}/annotations/settle/{head}", name="settle")
-def show_settling(site: SiteDependency, viewer: ViewerDependency, model: str, head: str) -> Response:
-    return _form(site, viewer, model, parse_head(head))
+def show_settling(
+    app_context: AppContextDependency, viewer: ViewerDependency, model: str, head: str
+) -> Response:
+    return _form(app_context, viewer, model, parse_head(head))
 
 
 def _form(
-    site: AppContext,
+    app_context: AppContext,
     viewer: Viewer,
     model: str,
     head: HeadRef,
@@ -138,14 +142,14 @@ def _form(
     if sent and isinstance(error, Conflict):
         # Sent again, it is a change of the record that was in the way.
         message, sent = conflict_message(error), replace(sent, base_version=error.theirs.version)
-    with site.open_atlas(model, viewer) as context:
+    with app_context.open_atlas(model, viewer) as context:
         page = settle_page(context, head, str(uuid.uuid4()), sent, message)
-    return uncached_page(site, page, "pages/settle.html", error.status_code if error else 200)
+    return uncached_page(app_context, page, "pages/settle.html", error.status_code if error else 200)
 
 
 @pages.post("/{model}/annotations/settle/{head}", name="settle_save")
 def save_settling(
-    site: SiteDependency,
+    app_context: AppContextDependency,
     viewer: ViewerDependency,
     model: str,
     head: str,
@@ -161,12 +165,12 @@ def save_settling(
     ref = parse_head(head)
     form = Settlement(base, head_type, reason, roles, notes, base_version, key)
     try:
-        with site.change_atlas(model, viewer) as context:
-            settle(context, ref, form, site.now())
+        with app_context.change_atlas(model, viewer) as context:
+            settle(context, ref, form, app_context.now())
     except (Forbidden, NotFound):
         raise
     except AppError as error:
         if error.status_code >= 500:
             raise
-        return _form(site, viewer, model, ref, form, error)
+        return _form(app_context, viewer, model, ref, form, error)
     return RedirectResponse(f"{annotations_url(model)}#settle", 303, {"Cache-Control": "no-store"})

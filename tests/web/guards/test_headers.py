@@ -62,7 +62,7 @@ def test_crashes_have_the_headers_too(app: FastAPI, monkeypatch: pytest.MonkeyPa
     def fail(*_: object) -> None:
         raise RuntimeError("<b>secret detail</b>")
 
-    monkeypatch.setattr(app.state.site, "live_run", fail)
+    monkeypatch.setattr(app.state.app_context, "live_run", fail)
     client = TestClient(app, raise_server_exceptions=False)
     for path, kind in (("/tiny", "text/html"), ("/tiny.json", "application/problem+json")):
         response = client.get(path)
@@ -76,7 +76,7 @@ def test_a_busy_store_is_503(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> N
     def busy(*_: object) -> None:
         raise StoreBusy("the store is in use")
 
-    monkeypatch.setattr(app.state.site, "live_run", busy)
+    monkeypatch.setattr(app.state.app_context, "live_run", busy)
     response = TestClient(app).get("/tiny")
     assert response.status_code == 503
     assert response.headers["Retry-After"]
@@ -271,7 +271,7 @@ def test_the_health_check_asks_the_store(app: FastAPI, monkeypatch: pytest.Monke
     def busy(*_: object) -> None:
         raise StoreBusy("the store is in use")
 
-    monkeypatch.setattr(app.state.site, "check", busy)
+    monkeypatch.setattr(app.state.app_context, "check", busy)
     assert client.get("/healthz").status_code == 503
 
 

@@ -357,6 +357,6 @@ def test_strangers_of_an_open_server_read_only(store):
     from app.web.factory import create_app
     from tests.support.serving import HOSTS
 
-    client = TestClient(create_app(Settings(store=store, allowed_hosts=HOSTS), strangers=True))
+    client = TestClient(create_app(Settings(store=store, allowed_hosts=HOSTS), allow_anonymous=True))
     assert not page_of(client).select("#annotation")
     assert client.post(f"{HEAD}/annotation", data={"action": "save"}).status_code == 403

@@ -106,7 +106,7 @@ def test_templates_get_the_documented_fields_and_no_more(
     app: FastAPI, client: TestClient, monkeypatch: pytest.MonkeyPatch, path: str, name: str
 ) -> None:
     given: list[tuple[str, set[str]]] = []
-    renderer: Renderer = app.state.site.renderer
+    renderer: Renderer = app.state.app_context.renderer
     load = renderer.environment.get_template
 
     class Spy:

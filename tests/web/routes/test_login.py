@@ -108,7 +108,7 @@ def test_e13_logout_password_change_and_removal_end_sessions_on_the_server(team,
 
 def test_sessions_expire(team, monkeypatch):
     client = logged_in(team, "ada")
-    site = team.state.site
+    site = team.state.app_context
     later = site.now() + LIFETIME + timedelta(seconds=1)
     monkeypatch.setattr(site, "now", lambda: later)
     assert client.get("/tiny.json").status_code == 401

@@ -11,7 +11,7 @@ from bs4 import BeautifulSoup
 from starlette.testclient import TestClient
 
 from app.services.prompts import page as prompt_pages
-from app.services.prompts.page import PromptDesk
+from app.services.prompts.page import PromptService
 from app.services.prompts.process import PromptProcess
 from app.services.prompts.queue import PromptLimits, PromptQueue
 from app.settings import Settings
@@ -26,17 +26,17 @@ TEXT = "the quick brown fox jumps over it"
 
 
 @pytest.fixture
-def desk() -> PromptDesk:
+def service() -> PromptService:
     queue = PromptQueue(PromptLimits(job_s=10, n_waiting=1), lambda: PromptProcess(FAKE))
-    return PromptDesk(queue, "", "cache")
+    return PromptService(queue, "", "cache")
 
 
 @pytest.fixture
-def trying(store: str, desk: PromptDesk, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+def trying(store: str, service: PromptService, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
     """A served store whose texts go to the peer; pages wait long enough for its answers."""
     monkeypatch.setattr(prompt_pages.prompt_page, "__defaults__", (10.0,))
     app = create_app(Settings(store=store, allowed_hosts=HOSTS))
-    app.state.desk = desk
+    app.state.prompt_service = service
     with TestClient(app, follow_redirects=False) as client:
         yield client
 
@@ -60,10 +60,10 @@ def test_without_the_model_libraries_it_says_so(
     store: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(prompt, "find_spec", lambda name: None if name == "sae_lens" else name)
-    lacking = prompt.make_desk(Settings(store=store, prompts=True))
+    lacking = prompt.make_prompt_service(Settings(store=store, prompts=True))
     assert (lacking.queue, lacking.reason) == (None, prompt.NO_EXTRA)
     monkeypatch.setattr(prompt, "find_spec", lambda name: name)
-    ready = prompt.make_desk(
+    ready = prompt.make_prompt_service(
         Settings(store=store, prompts=True, prompt_seconds=7, prompt_queue=3, cache_dir=tmp_path)
     )
     assert ready.queue is not None
@@ -240,7 +240,7 @@ def test_the_server_with_prompts_on_imports_no_torch(store: str) -> None:
         "from app.web.factory import create_app\n"
         "from starlette.testclient import TestClient\n"
         f"app = create_app(Settings(store={store!r}, prompts=True, allowed_hosts=('testserver',)))\n"
-        "assert app.state.desk.queue is not None\n"
+        "assert app.state.prompt_service.queue is not None\n"
         "with TestClient(app) as client:\n"
         "    assert client.get('/tiny/prompt').status_code == 200\n"
         "assert not [name for name in sys.modules if name.partition('.')[0] in ('torch', 'transformers', 'sae_lens')]\n"

@@ -521,7 +521,7 @@ def test_the_number_of_queries_does_not_grow(own):
         "/tiny/annotations.csv",
         "/tiny/agreement.json",
     )
-    engine = root.app.state.site.engine
+    engine = root.app.state.app_context.engine
     before = {path: count_queries(engine, root, path) for path in paths}
     assert max(before.values()) <= 7
     for head in range(4):
