@@ -8,14 +8,14 @@ from urllib.parse import quote, urlsplit
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, Response
 
 from app.errors import AppError, InvalidStore
 from app.services.examples.through_head import SumNotKept
 from app.web.dependencies import PageNotFound, get_app_context
 from app.web.error_models import ErrorPage
 from app.web.guards.headers import SECURITY_HEADERS
-from app.web.responses import is_fragment, wants_json
+from app.web.responses import NO_STORE, is_fragment, see_other, wants_json
 from app.web.sessions import LoginNeeded
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ def error_response(
     request: Request, status: int, message: str, headers: dict[str, str] | None = None
 ) -> Response:
     title = HTTPStatus(status).phrase
-    headers = {"Cache-Control": "no-store", "Vary": "HX-Request", **(headers or {})}
+    headers = {**NO_STORE, "Vary": "HX-Request", **(headers or {})}
     if wants_json(request):
         problem = {"type": "about:blank", "title": title, "status": status, "detail": message}
         return Response(json.dumps(problem), status, headers, media_type="application/problem+json")
@@ -57,7 +57,7 @@ def on_login_needed(request: Request, error: Exception) -> Response:
         return error_response(request, 401, str(error), {"HX-Redirect": _login_page(request)})
     if request.method != "GET" or wants_json(request):
         return error_response(request, 401, str(error))
-    return RedirectResponse(_login_page(request), 303, {"Cache-Control": "no-store"})
+    return see_other(_login_page(request))
 
 
 def on_app_error(request: Request, error: Exception) -> Response:

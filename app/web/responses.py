@@ -6,12 +6,14 @@ from collections.abc import Callable
 from fastapi import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from app.errors import AppError
 from app.services.reading.context import AtlasContext
 from app.services.reading.page_json import page_json
 from app.services.reading.visibility import NO_VIEWER, Viewer, seen_by
 from app.web.dependencies import AppContext
 from app.web.render import Page
 
+NO_STORE = {"Cache-Control": "no-store"}
 PAGE_CACHING = "private, no-cache"  # keep it, but ask each time whether it still holds
 
 
@@ -90,7 +92,7 @@ def fragment(
     """A part of a page. Browsers must not keep it: going back would show it without its page."""
     with app_context.open_atlas(model, viewer) as context:
         page = build(context)
-    headers = {"Cache-Control": "no-store", "Vary": "HX-Request"}
+    headers = {**NO_STORE, "Vary": "HX-Request"}
     return HTMLResponse(app_context.renderer.html(template, page), headers=headers)
 
 
@@ -112,9 +114,7 @@ def uncached_page(
 ) -> Response:
     """A page that nobody may keep: forms, and answers to them."""
     content = app_context.renderer.html(template, page).encode("utf-8", "replace")
-    return HTMLResponse(
-        content, status, {"Cache-Control": "no-store", "Vary": "HX-Request", **(headers or {})}
-    )
+    return HTMLResponse(content, status, {**NO_STORE, "Vary": "HX-Request", **(headers or {})})
 
 
 def redirect(request: Request, path: str, status_code: int = 308) -> RedirectResponse:
@@ -125,4 +125,20 @@ def redirect(request: Request, path: str, status_code: int = 308) -> RedirectRes
 
 def redirect_to(address: str) -> RedirectResponse:
     """Redirect to the canonical URL."""
-    return RedirectResponse(address, 307, {"Cache-Control": "no-store"})
+    return RedirectResponse(address, 307, NO_STORE)
+
+
+def see_other(address: str) -> RedirectResponse:
+    """Redirect after a form was sent, to a page that is read with GET."""
+    return RedirectResponse(address, 303, NO_STORE)
+
+
+def script_response(value: object, status: int = 200) -> Response:
+    """JSON for the page's own script, which no one may keep."""
+    text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+    return Response(text, status, NO_STORE, "application/json")
+
+
+def refusal(error: AppError) -> str:
+    """What a form says above its fields when it was not saved."""
+    return f"Not saved: {error}."

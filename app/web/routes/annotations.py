@@ -1,9 +1,7 @@
 """Annotating a head: the form's buttons, the records as JSON, and the next head to look at."""
 
-import json
-
 from fastapi import APIRouter, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from app.domain.annotations.records import Revision
 from app.domain.refs import HeadRef
@@ -22,7 +20,7 @@ from app.store.annotations import Conflict
 from app.web.dependencies import AppContext, AppContextDependency, parse_head
 from app.web.forms.annotations import Fields, read_head_form
 from app.web.forms.head_query import HeadView, HeadViewDependency
-from app.web.responses import run_page, uncached_page
+from app.web.responses import redirect_to, refusal, run_page, script_response, see_other, uncached_page
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
 from app.web.urls import atlas_url, head_url
@@ -53,7 +51,7 @@ def show_next(app_context: AppContextDependency, viewer: ViewerDependency, model
     with app_context.open_atlas(model, viewer) as context:
         following = next_head(context, None)
     address = head_url(model, following) if following else atlas_url(model)
-    return RedirectResponse(address, 307, {"Cache-Control": "no-store"})
+    return redirect_to(address)
 
 
 @pages.post("/{model}/heads/{head}/annotation", name="annotate")
@@ -78,13 +76,13 @@ def annotate(
     except AppError as error:
         if isinstance(error, Conflict) or error.status_code in (413, 422):
             if scripted:
-                return _json({"error": _refusal(error)}, error.status_code)
+                return script_response({"error": refusal(error)}, error.status_code)
             return _not_saved(app_context, viewer, model, view.question(ref), sent, error)
         raise
     if scripted:
         return _state(app_context, viewer, model, ref, record, view)
     address = _after(app_context, viewer, model, ref, view, sent.action)
-    return RedirectResponse(address, 303, {"Cache-Control": "no-store"})
+    return see_other(address)
 
 
 def _after(
@@ -116,11 +114,7 @@ def _state(
         "can_redo": page.can_redo,
         "next": view.without_row().address(model, following) if following else atlas_url(model),
     }
-    return _json(state, 200)
-
-
-def _refusal(error: AppError) -> str:
-    return f"Not saved: {error}."
+    return script_response(state)
 
 
 def _not_saved(
@@ -132,7 +126,7 @@ def _not_saved(
     error: AppError,
 ) -> Response:
     """The page again with what was typed, and for a conflict with both texts merged."""
-    message = _refusal(error)
+    message = refusal(error)
     attempt = Attempt(sent.content, sent.base_version, message)
     if isinstance(error, Conflict):
         merged = propose_merge(error)
@@ -144,8 +138,3 @@ def _not_saved(
     with app_context.open_atlas(model, viewer) as context:
         page = annotated_head(context, question, attempt)
     return uncached_page(app_context, page, "pages/head.html", error.status_code)
-
-
-def _json(value: object, status: int) -> Response:
-    text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
-    return Response(text, status, {"Cache-Control": "no-store"}, "application/json")

@@ -4,7 +4,7 @@ import math
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from app.errors import AppError
 from app.services.atlas.annotation_models import Colouring, Order
@@ -13,7 +13,7 @@ from app.services.atlas.models import AtlasFilter, AtlasPage, IndexPage
 from app.services.atlas.page import AtlasView, atlas_page, index_page
 from app.services.reading.layer_ranges import InvalidQuery
 from app.web.dependencies import AppContextDependency, parse_head
-from app.web.responses import changing_page, fragment
+from app.web.responses import changing_page, fragment, redirect_to
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
 from app.web.urls import atlas_url
@@ -32,7 +32,7 @@ def show_index(request: Request, app_context: AppContextDependency) -> Response:
     with app_context.session() as session:
         page = index_page(session)
     if len(page.atlases) == 1 and page.atlases[0].run is not None:
-        return RedirectResponse(atlas_url(page.atlases[0].model), 307, {"Cache-Control": "no-store"})
+        return redirect_to(atlas_url(page.atlases[0].model))
     return changing_page(app_context, request, page, "pages/index.html")
 
 

@@ -1,15 +1,15 @@
 """Citing a feature or an example of it, from its page, in one's record of the head it is seen through."""
 
-import json
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import AppError
 from app.services.annotations.citations import CitationChange, Citations, apply_change, parse_change
 from app.web.dependencies import AppContextDependency, parse_feature, parse_head
+from app.web.responses import refusal, script_response, see_other
 from app.web.sessions import ViewerDependency
 from app.web.urls import feature_url
 
@@ -35,12 +35,12 @@ def cite(
             cited = apply_change(context, ref, through, change, app_context.now())
     except AppError as error:
         if scripted and error.status_code in (403, 404, 409, 413, 422):
-            return _json({"message": f"Not saved: {error}."}, error.status_code)
+            return script_response({"message": refusal(error)}, error.status_code)
         raise
     if scripted:
-        return _json(_said(change, ref, through, cited), 200)
+        return script_response(_said(change, ref, through, cited))
     address = feature_url(model, ref, head=through, align="token" if align == "token" else None)
-    return RedirectResponse(f"{address}#cited", 303, {"Cache-Control": "no-store"})
+    return see_other(f"{address}#cited")
 
 
 def _said(change: CitationChange, feature: FeatureRef, head: HeadRef, cited: Citations) -> dict[str, object]:
@@ -56,8 +56,3 @@ def _said(change: CitationChange, feature: FeatureRef, head: HeadRef, cited: Cit
     # The first version of a record has none before it to go back to.
     undo = f"undo:{cited.version}" if cited.version > 1 else f"drop:{change.place}"
     return {"message": message, "cited": cited.numbers, "undo": None if change.action == "undo" else undo}
-
-
-def _json(value: object, status: int) -> Response:
-    text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
-    return Response(text, status, {"Cache-Control": "no-store"}, "application/json")

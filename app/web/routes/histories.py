@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from app.services.annotations import saving
 from app.services.annotations.history import history_page
@@ -13,7 +13,7 @@ from app.services.annotations.saving import Restore
 from app.services.reading.context import AtlasContext
 from app.web.dependencies import AppContextDependency, PageNotFound, parse_head
 from app.web.forms.head_query import HeadView, HeadViewDependency
-from app.web.responses import run_page
+from app.web.responses import run_page, see_other
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
 from app.web.urls import history_url
@@ -77,4 +77,4 @@ def restore(
     with app_context.change_atlas(model, viewer) as context:
         saving.restore(context, Restore(ref, version, base_version, key), app_context.now())
     address = history_url(model, ref, rank=view.rank, k=view.k, align=view.align)
-    return RedirectResponse(address, 303, {"Cache-Control": "no-store"})
+    return see_other(address)

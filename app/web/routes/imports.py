@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, File, Form, UploadFile
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from app.errors import AppError
 from app.services.reading.visibility import Forbidden, Viewer
@@ -18,7 +18,7 @@ from app.services.sheet.import_page import (
 )
 from app.services.sheet.models import ImportDiff
 from app.web.dependencies import AppContext, AppContextDependency
-from app.web.responses import uncached_page
+from app.web.responses import see_other, uncached_page
 from app.web.sessions import ViewerDependency
 from app.web.urls import annotations_url
 
@@ -89,4 +89,4 @@ def _store(app_context: AppContext, viewer: Viewer, model: str, upload: Upload, 
     except PlanChanged as error:
         return _page(app_context, viewer, model, _diff(app_context, viewer, model, upload), error)
     app_context.uploads.drop(model, viewer.annotator_id)
-    return RedirectResponse(annotations_url(model, imported=done), 303, {"Cache-Control": "no-store"})
+    return see_other(annotations_url(model, imported=done))

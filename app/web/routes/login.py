@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from app.errors import AppError
 from app.services.accounts import accounts
@@ -12,7 +12,7 @@ from app.store.annotators import Annotator
 from app.web.dependencies import AppContext, AppContextDependency, PageNotFound
 from app.web.guards.login_limits import TooManyLogins
 from app.web.guards.origins import inside
-from app.web.responses import uncached_page
+from app.web.responses import see_other, uncached_page
 from app.web.sessions import ViewerDependency, end_session, start_session
 
 router = APIRouter(include_in_schema=False)
@@ -28,8 +28,8 @@ def _check_team(app_context: AppContext) -> None:
         )
 
 
-def _leave(address: str) -> RedirectResponse:
-    return RedirectResponse(inside(address), 303, {"Cache-Control": "no-store"})
+def _leave(address: str) -> Response:
+    return see_other(inside(address))
 
 
 @router.get("/login", name="login")

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from app.domain.annotations.records import FeatureNote
 from app.domain.refs import FeatureRef
@@ -18,7 +18,7 @@ from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import Viewer
 from app.store.annotations import Conflict
 from app.web.dependencies import AppContext, AppContextDependency, parse_feature, parse_through
-from app.web.responses import run_page, uncached_page
+from app.web.responses import refusal, run_page, see_other, uncached_page
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
 from app.web.urls import feature_url
@@ -71,11 +71,11 @@ def save(
         attempt = _attempt(content, base_version, error)
         return _not_saved(app_context, viewer, model, ref, through, attempt, error.status_code)
     address = feature_url(model, ref, head=through)
-    return RedirectResponse(f"{address}#notes", 303, {"Cache-Control": "no-store"})
+    return see_other(f"{address}#notes")
 
 
 def _attempt(content: FeatureNote, base_version: int, error: AppError) -> NoteAttempt:
-    message = f"Not saved: {error}."
+    message = refusal(error)
     if isinstance(error, Conflict) and isinstance(error.theirs.content, FeatureNote):
         return NoteAttempt(content, error.theirs.version, message, error.theirs.content)
     return NoteAttempt(content, base_version, message)

@@ -14,7 +14,7 @@ from app.services.prompts.page import PromptRequest, PromptService, prompt_page
 from app.services.prompts.queue import PromptLimits, PromptQueue
 from app.settings import Settings
 from app.web.dependencies import AppContextDependency, PageNotFound, parse_feature, parse_head
-from app.web.responses import changing_page, redirect_to
+from app.web.responses import NO_STORE, changing_page, redirect_to
 from app.web.schema import documents
 from app.web.urls import prompt_url
 
@@ -139,7 +139,7 @@ def _answer(
     if page.state == "waiting":
         response.status_code = 202
     if page.state in ("waiting", "failed"):
-        response.headers["Cache-Control"] = "no-store"
+        response.headers.update(NO_STORE)
     if page.state == "waiting":
         response.headers["Refresh"] = RELOAD_S
     return response

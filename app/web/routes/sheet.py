@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Query, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from app.domain.refs import HeadRef
 from app.errors import AppError, NotFound
@@ -20,7 +20,7 @@ from app.services.sheet.selection import DEFAULT_COLUMNS, InvalidView, SheetView
 from app.store.annotations import Conflict
 from app.web.dependencies import AppContext, AppContextDependency, PageNotFound, parse_head
 from app.web.forms.downloads import download
-from app.web.responses import caching, holds, page_tag, run_page, uncached_page
+from app.web.responses import caching, holds, page_tag, run_page, see_other, uncached_page
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
 from app.web.urls import annotations_url
@@ -173,4 +173,4 @@ def save_settling(
         if error.status_code >= 500:
             raise
         return _form(app_context, viewer, model, ref, form, error)
-    return RedirectResponse(f"{annotations_url(model)}#settle", 303, {"Cache-Control": "no-store"})
+    return see_other(f"{annotations_url(model)}#settle")

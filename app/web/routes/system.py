@@ -5,7 +5,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from app.services.about import AboutPage, about_page
 from app.web.dependencies import AppContextDependency
-from app.web.responses import changing_page
+from app.web.responses import NO_STORE, changing_page
 from app.web.schema import docs_page, documents
 
 router = APIRouter()
@@ -16,7 +16,7 @@ def show_health(app_context: AppContextDependency) -> PlainTextResponse:
     """Says ok when the store answers."""
     with app_context.session() as session:
         app_context.check(session)
-    return PlainTextResponse("ok\n", headers={"Cache-Control": "no-store"})
+    return PlainTextResponse("ok\n", headers=NO_STORE)
 
 
 @router.get("/docs", name="docs", include_in_schema=False)
