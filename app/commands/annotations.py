@@ -2,10 +2,11 @@
 
 import errno
 import sys
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,7 +16,9 @@ from app.errors import AppError
 
 if TYPE_CHECKING:  # commands load what they run, and nothing else
     from app.services.reading.visibility import Viewer
-    from app.store.database.engine import Session
+    from app.services.sheet.files import SheetFormat
+    from app.services.sheet.imports import Plan
+    from app.store.database.engine import Engine, Session
 
 Name = Annotated[str, typer.Argument(help="the annotator's name")]
 Atlas = Annotated[str, typer.Option("--model", help="the atlas's name in addresses")]
@@ -116,7 +119,7 @@ def export_annotations(
     chosen = file_format or _format_of(out)
     with read_session(_opened(store)) as session:
         context = AtlasContext(session, get_live_run(session, model), Viewer(0, "", "admin"))
-        sheet = export(context, cast(Any, chosen))
+        sheet = export(context, chosen)
     _write_whole(out, sheet.data)
     typer.echo(f"wrote {out}, {len(sheet.data)} bytes")
 
@@ -145,7 +148,7 @@ def import_annotations(
     from app.store.database.engine import read_session, write_session
 
     file_format = _format_of(file)
-    heads, notes = read_sheet(_read_file(file), cast(Any, file_format))
+    heads, notes = read_sheet(_read_file(file), file_format)
     mapped = rename_columns(heads, parse_mapping(columns or []))
     engine, now = _opened(store), datetime.now(UTC)
     with write_session(engine) if apply else read_session(engine) as session:
@@ -171,7 +174,7 @@ def _importing_viewer(session: "Session", by: str | None, apply: bool, now: date
     return Viewer(person.id if person else 0, name, "admin")
 
 
-def plan_lines(plan: Any) -> list[str]:
+def plan_lines(plan: "Plan") -> list[str]:
     """A dry run in words: what each row would change, then what is wrong with which row, then the sums."""
     lines = [
         f"row {change.row}\t{change.kind}\t{change.subject.ref}\t{change.annotator}"
@@ -199,14 +202,15 @@ def parse_mapping(pairs: list[str]) -> dict[str, str]:
     return mapping
 
 
-def _format_of(path: Path) -> str:
+def _format_of(path: Path) -> "SheetFormat":
     """Raises UnusableFile."""
     from app.services.sheet.files import SHEET_FORMATS
 
     ending = path.suffix.removeprefix(".").lower()
-    if ending not in SHEET_FORMATS:
-        raise UnusableFile(f"{path.name} does not end in {', '.join(SHEET_FORMATS)}; its format is not known")
-    return ending
+    for file_format in SHEET_FORMATS:
+        if file_format == ending:
+            return file_format
+    raise UnusableFile(f"{path.name} does not end in {', '.join(SHEET_FORMATS)}; its format is not known")
 
 
 def _read_file(path: Path) -> bytes:
@@ -246,14 +250,14 @@ def _is_terminal() -> bool:
     return sys.stdin.isatty()
 
 
-def _opened(store: str | None) -> Any:
+def _opened(store: str | None) -> "Engine":
     """An existing store, brought up to date."""
     from app.store.opening import open_migrated
 
     return open_migrated(settings_of(store=store).store, must_exist=True)
 
 
-def _writing(store: str | None) -> Any:
+def _writing(store: str | None) -> "AbstractContextManager[Session]":
     from app.store.database.engine import write_session
 
     return write_session(_opened(store))

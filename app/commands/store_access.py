@@ -10,7 +10,7 @@ import typer
 from app.settings import Settings
 
 
-def settings_of(**arguments: Any) -> Settings:
+def settings_of(**arguments: Any) -> Settings:  # Any: each setting has its own type, which pydantic checks
     """The settings, with what was given on the command line in their place."""
     return Settings(**{name: value for name, value in arguments.items() if value is not None})
 

@@ -30,7 +30,9 @@ def fill_class(value: float | None) -> str:
 class Page(Protocol):
     """Any page dataclass."""
 
-    __dataclass_fields__: ClassVar[dict[str, Any]]
+    __dataclass_fields__: ClassVar[
+        dict[str, Any]
+    ]  # Any: as the dataclasses of the standard library declare it
 
 
 FILTERS = {

@@ -30,7 +30,7 @@ pages = APIRouter(include_in_schema=False)
 
 ShortText = Annotated[str, Query(max_length=400)]
 FORMATS: dict[str, SheetFormat] = {name: name for name in SHEET_FORMATS}
-FILES: dict[int | str, dict[str, Any]] = {
+FILES: dict[int | str, dict[str, Any]] = {  # Any: as FastAPI declares responses
     200: {"description": "The rows of the view as a file", "content": {"application/octet-stream": {}}}
 }
 
