@@ -1,6 +1,7 @@
 """Page dataclasses to responses: HTML, fragments for htmx, JSON versions, and what browsers may keep of them."""
 
 import hashlib
+import json
 from collections.abc import Callable
 
 from fastapi import Request

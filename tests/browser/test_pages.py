@@ -111,7 +111,9 @@ def test_keys_of_a_comparison(visit: Visit) -> None:
     fve = visit.page.get_by_role("link", name="FVE", exact=True)  # experiments of the heads have choices, too
     expect(fve).to_have_attribute("aria-current", "true")
     visit.page.go_back()
-    expect(visit.page.locator(".segmented a[aria-current]")).to_have_text("decoder weight")
+    expect(visit.page.get_by_role("link", name="decoder weight", exact=True)).to_have_attribute(
+        "aria-current", "true"
+    )
 
 
 def test_searching_by_keyboard(visit: Visit) -> None:
