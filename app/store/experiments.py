@@ -18,7 +18,7 @@ from app.store.tables.experiments import ExperimentHeadRow, ExperimentRow
 
 
 @dataclass(frozen=True)
-class HeadFinding:
+class StoredHeadFinding:
     """What one experiment found of one head."""
 
     experiment: StoredExperiment
@@ -104,7 +104,7 @@ def newest_elsewhere(session: Session, slug: str, name: str, limit: int) -> list
     return list(newest.values())
 
 
-def findings_of(session: Session, slug: str, *heads: HeadRef, limit: int = 50) -> list[HeadFinding]:
+def findings_of(session: Session, slug: str, *heads: HeadRef, limit: int = 50) -> list[StoredHeadFinding]:
     """The newest `limit` findings of finished experiments on each of the heads; newest first over all heads."""
     newest_first = (ExperimentRow.created_at.desc(), ExperimentRow.id)
     place = func.row_number().over(
@@ -135,7 +135,7 @@ def findings_of(session: Session, slug: str, *heads: HeadRef, limit: int = 50) -
         .order_by(*newest_first, ranked.c.layer, ranked.c.head)
     )
     return [
-        HeadFinding(_record(row, atlas), HeadRef(layer, head), sentence)
+        StoredHeadFinding(_record(row, atlas), HeadRef(layer, head), sentence)
         for row, atlas, layer, head, sentence in session.execute(query)
     ]
 

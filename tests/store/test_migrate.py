@@ -57,13 +57,13 @@ def test_the_orders_that_no_list_has_lose_their_indexes_and_rows_stay(engine):
     before = table_digest(engine)
     dropped = {f"ix_features_run_id_layer_{order}_feature_index" for order in ("density", "max_activation")}
     assert not dropped & indexes_of_features(engine)
-    migrate.downgrade(engine, "0005")
+    downgrade(engine, "0005")
     assert dropped <= indexes_of_features(engine)
     assert table_digest(engine) == before
     migrate.upgrade(engine)
     assert not dropped & indexes_of_features(engine)
     assert table_digest(engine) == before
-    assert migrate.schema_differences(engine) == []
+    assert schema_differences(engine) == []
 
 
 def indexes_of_features(engine) -> set[str]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from app.domain.records import Examples
 from app.domain.tokens import TokenView, Vocabulary
 from app.services.examples.models import Align, Cell, Example, Pair, TextWindow
-from app.services.examples.through_head import HeadView
+from app.services.examples.through_head import ExamplesThroughHead
 
 # What the widest page can show of a strip: more would be clipped, and every token costs markup.
 CHARACTERS_BEFORE = 44
@@ -58,7 +58,7 @@ def make_strip(
     )
 
 
-def make_example(examples: Examples, view: HeadView, index: int, group: str) -> Example:
+def make_example(examples: Examples, view: ExamplesThroughHead, index: int, group: str) -> Example:
     """One row of the examples, seen through one head or all of them."""
     source = int(view.source[index, 0])
     pre_activation = float(examples.pre_activation[index])
@@ -82,7 +82,7 @@ def make_example(examples: Examples, view: HeadView, index: int, group: str) -> 
 def make_pair(
     example: Example,
     examples: Examples,
-    view: HeadView,
+    view: ExamplesThroughHead,
     index: int,
     tokens: NDArray[np.int32],
     vocabulary: Vocabulary,

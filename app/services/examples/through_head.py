@@ -14,7 +14,7 @@ class SumNotKept(NotFound):
 
 
 @dataclass(frozen=True)
-class HeadView:
+class ExamplesThroughHead:
     """Columns over n examples. Slot 0 has the source with the largest DFA; unused slots have -1 and 0."""
 
     source: NDArray[np.int16]  # [n sources]
@@ -24,10 +24,10 @@ class HeadView:
     prefix_length_fuzzy: NDArray[np.int16]  # [n]
 
 
-def view_through(examples: Examples, head: int | None) -> HeadView:
+def view_through(examples: Examples, head: int | None) -> ExamplesThroughHead:
     """The examples as seen through one head; None: all heads summed. Raises SumNotKept where a run has no sums."""
     if head is not None:
-        return HeadView(
+        return ExamplesThroughHead(
             examples.source[:, head],
             examples.dfa[:, head],
             examples.head_contribution[:, head],
@@ -40,7 +40,7 @@ def view_through(examples: Examples, head: int | None) -> HeadView:
             "This run was published before DFA was kept for all heads together: choose one head, "
             "or precompute the atlas again."
         )
-    return HeadView(
+    return ExamplesThroughHead(
         summed.source,
         summed.dfa,
         examples.head_contribution.sum(axis=1, dtype=np.float64),

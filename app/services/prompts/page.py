@@ -9,7 +9,7 @@ from app.errors import NotFound
 from app.services.examples import from_records as parts
 from app.services.prompts.models import PromptPage, PromptReading, PromptState
 from app.services.prompts.process import PromptFailed
-from app.services.prompts.queue import Job, PromptQueue, QueueFull, Waiting
+from app.services.prompts.queue import PromptJob, PromptQueue, QueueFull, Waiting
 from app.services.prompts.readings import make_reading
 from app.services.reading.context import AtlasContext, check_head, sae_of
 from app.store.atlas.reads import get_report
@@ -105,11 +105,13 @@ def _first_head(context: AtlasContext) -> HeadRef:
     return max(heads, key=lambda head: head.scores.get("induction", 0.0)).ref
 
 
-def _job(context: AtlasContext, service: PromptService, question: PromptQuestion) -> Job:
+def _job(context: AtlasContext, service: PromptService, question: PromptQuestion) -> PromptJob:
     run = context.run
     details = get_report(context.session, run).details
     sources = cast(dict[str, Any] | None, details.get("sources"))
-    return Job(run.record.fingerprint, question, PromptOpening(run.record.plan, sources, service.cache_dir))
+    return PromptJob(
+        run.record.fingerprint, question, PromptOpening(run.record.plan, sources, service.cache_dir)
+    )
 
 
 def _page(

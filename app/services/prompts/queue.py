@@ -42,7 +42,7 @@ class PromptLimits:
 
 
 @dataclass(frozen=True)
-class Job:
+class PromptJob:
     """A question of one run. Equal jobs are one."""
 
     run: str  # fingerprint
@@ -72,14 +72,14 @@ class PromptQueue:
         self.limits = limits or PromptLimits()
         self._start = start
         self._changed = threading.Condition()
-        self._jobs: OrderedDict[Job, None] = OrderedDict()  # the first one is under way
-        self._done: OrderedDict[Job, PromptAnswer | PromptFailed] = OrderedDict()
+        self._jobs: OrderedDict[PromptJob, None] = OrderedDict()  # the first one is under way
+        self._done: OrderedDict[PromptJob, PromptAnswer | PromptFailed] = OrderedDict()
         self._thread: threading.Thread | None = None
         self._process: Answerer | None = None
         self._loaded: str | None = None  # the run that the process has opened
         self._closed = False
 
-    def ask(self, job: Job, wait_s: float) -> Outcome:
+    def ask(self, job: PromptJob, wait_s: float) -> Outcome:
         """The answer if it is there within wait_s. A failure is told once: asking again tries again.
 
         Raises QueueFull.
@@ -108,7 +108,7 @@ class PromptQueue:
         if thread is not None:
             thread.join()
 
-    def _enqueue(self, job: Job) -> None:
+    def _enqueue(self, job: PromptJob) -> None:
         if job in self._done:
             self._done.move_to_end(job)
             return
@@ -140,13 +140,13 @@ class PromptQueue:
                 self._changed.notify_all()
         self._let_go()
 
-    def _next(self) -> Job | None:
+    def _next(self) -> PromptJob | None:
         """The next job; None after a while without any, and when closing."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._jobs, self.limits.idle_s)
             return None if self._closed else next(iter(self._jobs), None)
 
-    def _outcome(self, job: Job) -> PromptAnswer | PromptFailed:
+    def _outcome(self, job: PromptJob) -> PromptAnswer | PromptFailed:
         try:
             if self._process is None:
                 self._open(job)
@@ -164,7 +164,7 @@ class PromptQueue:
             self._let_go()
             return ProcessLost(f"the model's process failed: {type(error).__name__}")
 
-    def _open(self, job: Job) -> None:
+    def _open(self, job: PromptJob) -> None:
         process = self._start()
         with self._changed:
             if self._closed:

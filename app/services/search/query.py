@@ -45,7 +45,7 @@ class TokenTerm:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ScoreComparison:
     name: str
     sign: str
     number: float
@@ -78,8 +78,8 @@ class SearchQuery:
 
     tokens: tuple[TokenTerm, ...] = ()
     words: tuple[str, ...] = ()
-    evidence: tuple[Comparison, ...] = ()
-    scores: tuple[Comparison, ...] = ()
+    evidence: tuple[ScoreComparison, ...] = ()
+    scores: tuple[ScoreComparison, ...] = ()
     layers: frozenset[int] | None = None
     heads: tuple[HeadRef, ...] = ()
     features: tuple[FeatureRef, ...] = ()
@@ -103,8 +103,8 @@ class SearchQuery:
 class _Terms:
     tokens: list[TokenTerm] = field(default_factory=list[TokenTerm])
     words: list[str] = field(default_factory=list[str])
-    evidence: list[Comparison] = field(default_factory=list[Comparison])
-    scores: list[Comparison] = field(default_factory=list[Comparison])
+    evidence: list[ScoreComparison] = field(default_factory=list[ScoreComparison])
+    scores: list[ScoreComparison] = field(default_factory=list[ScoreComparison])
     layers: frozenset[int] | None = None
     heads: list[HeadRef] = field(default_factory=list[HeadRef])
     features: list[FeatureRef] = field(default_factory=list[FeatureRef])
@@ -213,7 +213,7 @@ def _known(name: str, names: Sequence[str], what: str) -> str:
     return plain
 
 
-def _evidence(value: str) -> Comparison:
+def _evidence(value: str) -> ScoreComparison:
     match = _compared(value, "evidence:induction>=0.8")
     kind = _known(match["name"], KINDS, "evidence")
     sign, number = match["sign"] or ">=", float(match["number"] or HALF)
@@ -221,7 +221,7 @@ def _evidence(value: str) -> Comparison:
         raise InvalidQuery(
             f"evidence:{kind} is a share of the examples: compare it by > or >= with a number up to 1."
         )
-    return Comparison(kind, sign, number)
+    return ScoreComparison(kind, sign, number)
 
 
 def _label(name: str, value: str) -> LabelTerm:
@@ -243,12 +243,12 @@ def _label(name: str, value: str) -> LabelTerm:
     return LabelTerm(name, plain)
 
 
-def _score(value: str, names: Sequence[str]) -> Comparison:
+def _score(value: str, names: Sequence[str]) -> ScoreComparison:
     match = _compared(value, "score:induction>0.3")
     name = _known(match["name"], names, "score")
     if match["sign"] is None:
         raise InvalidQuery(f"score:{name} needs a comparison, such as score:{name}>0.3.")
-    return Comparison(name, match["sign"], float(match["number"]))
+    return ScoreComparison(name, match["sign"], float(match["number"]))
 
 
 def _unescaped(quoted: str) -> str:

@@ -67,7 +67,7 @@ class ImportRefused(AppError):
 
 
 @dataclass(frozen=True)
-class Change:
+class RowChange:
     """What importing one row does. `fields`: content cells that change, as (name, before, after)."""
 
     row: int
@@ -89,7 +89,7 @@ class Change:
 class Plan:
     """The dry run: what would change, and what is wrong. With errors nothing can be applied."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[RowChange, ...]
     errors: tuple[RowError, ...]
 
     def count(self, kind: Literal["new", "changed", "unchanged"]) -> int:
@@ -128,7 +128,7 @@ def plan_import(context: AtlasContext, heads: Numbered, notes: Numbered, now: da
     """Read the rows against what is stored and change nothing."""
     stored = {(record.subject, record.annotator): record for record in context.records}
     importing = _Import(context, stored, now)
-    changes: list[Change] = []
+    changes: list[RowChange] = []
     errors: list[RowError] = []
     seen: dict[tuple[Subject, str], int] = {}
     sheets: tuple[tuple[SheetName, Numbered], ...] = (("heads", heads), ("feature_notes", notes))
@@ -148,7 +148,7 @@ def plan_import(context: AtlasContext, heads: Numbered, notes: Numbered, now: da
     return Plan(tuple(changes), tuple(errors))
 
 
-def _read_row(importing: _Import, number: int, row: Row, columns: tuple[str, ...]) -> Change:
+def _read_row(importing: _Import, number: int, row: Row, columns: tuple[str, ...]) -> RowChange:
     for name in row:
         if name not in columns:
             raise InvalidCell(f"{name[:60]!r} is not a column of ours; map it to one, or to nothing")
@@ -164,7 +164,7 @@ def _read_row(importing: _Import, number: int, row: Row, columns: tuple[str, ...
     return change if before is None else _against_stored(importing, row, change, before)
 
 
-def _new(importing: _Import, number: int, row: Row, subject: Subject, annotator: str) -> Change:
+def _new(importing: _Import, number: int, row: Row, subject: Subject, annotator: str) -> RowChange:
     """The row as a record that is not stored yet, as it was where it comes from."""
     empty: Content = HeadAnnotation() if isinstance(subject.ref, HeadRef) else FeatureNote()
     viewer = importing.context.viewer
@@ -173,7 +173,7 @@ def _new(importing: _Import, number: int, row: Row, subject: Subject, annotator:
     # Who said it, and whether blind, is for an admin to vouch for.
     trusted = viewer.role == "admin"
     content = read_content(row, empty)
-    return Change(
+    return RowChange(
         row=number,
         kind="new",
         subject=subject,
@@ -194,7 +194,7 @@ def _new(importing: _Import, number: int, row: Row, subject: Subject, annotator:
     )
 
 
-def _against_stored(importing: _Import, row: Row, change: Change, before: Revision) -> Change:
+def _against_stored(importing: _Import, row: Row, change: RowChange, before: Revision) -> RowChange:
     """The row as a change of the stored record: columns that it lacks stay as they are."""
     content = read_content(row, before.content)
     check_content(content, change.subject)

@@ -23,7 +23,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Text:
+class ChartText:
     """A text at a place. Its classes say its anchor, whether it is bold, and whose colour it has."""
 
     name: str
@@ -39,7 +39,7 @@ class Drawing:
     width: int
     height: int
     shapes: tuple[Shape, ...]
-    texts: tuple[Text, ...]
+    texts: tuple[ChartText, ...]
 
 
 def short(value: float) -> str:
@@ -51,8 +51,8 @@ def point(x: float, y: float) -> str:
     return f"{short(x)} {short(y)}"
 
 
-def text_at(name: str, x: float, y: float, text: str) -> Text:
-    return Text(name, short(x), short(y), text)
+def text_at(name: str, x: float, y: float, text: str) -> ChartText:
+    return ChartText(name, short(x), short(y), text)
 
 
 def tick_text(value: float, signed: bool = False) -> str:
@@ -124,10 +124,10 @@ class Frame:
         """A value drawn in the frame, in print; what the frame cannot tell from 0 is 0 there too."""
         return "0" if abs(value) < _ZERO * (self.high - self.low) else tick_text(value, signed)
 
-    def grid(self, percent: bool = False) -> tuple[list[Shape], list[Text]]:
+    def grid(self, percent: bool = False) -> tuple[list[Shape], list[ChartText]]:
         """Hairlines with their values, the one at 0 stronger."""
         shapes: list[Shape] = []
-        texts: list[Text] = []
+        texts: list[ChartText] = []
         for value in Scale(self.low, self.high, self.bottom, self.top).ticks():
             y = self.y(value)
             line = f"M{point(self.left, y)}H{short(self.right)}"

@@ -5,11 +5,11 @@ from app.web.drawing.axes import (
     HEIGHT,
     LETTERS,
     WIDTH,
+    ChartText,
     Drawing,
     Frame,
     Scale,
     Shape,
-    Text,
     known_numbers,
     mark_path,
     point,
@@ -70,7 +70,7 @@ def _top(frame: Frame, value: PlotValue) -> float:
     return frame.y(max(value.value, value.upper or 0.0, 0.0)) - 4
 
 
-def _peak_labels(chart: BarChart, frame: Frame, slot: float, thick: float) -> list[Text]:
+def _peak_labels(chart: BarChart, frame: Frame, slot: float, thick: float) -> list[ChartText]:
     """Each series is named above its tallest bar, clear of the bars beside it and of other names."""
     bars = [
         (
@@ -82,7 +82,7 @@ def _peak_labels(chart: BarChart, frame: Frame, slot: float, thick: float) -> li
         for place, value in enumerate(series.values)
         if value is not None
     ]
-    texts: list[Text] = []
+    texts: list[ChartText] = []
     taken: list[tuple[float, float]] = []
     for number, series in enumerate(chart.series):
         mine = [(value, -x) for x, value, of in bars if of == number]
@@ -119,9 +119,9 @@ def draw_scatter(chart: ScatterChart) -> Drawing:
     return Drawing(WIDTH, HEIGHT, tuple(shapes), (*texts, *_point_labels(labelled)))
 
 
-def _point_labels(points: list[tuple[float, float, str]]) -> list[Text]:
+def _point_labels(points: list[tuple[float, float, str]]) -> list[ChartText]:
     """To the right of each point, or to the left near the edge; moved down where one would cover another."""
-    texts: list[Text] = []
+    texts: list[ChartText] = []
     taken: list[tuple[float, float]] = []
     for x, y, label in sorted(points, key=lambda item: item[1]):
         side, at = ("start", x + 6) if x < 340 else ("end", x - 6)

@@ -15,11 +15,11 @@ from app.web.drawing.axes import (
     HEIGHT,
     LETTERS,
     WIDTH,
+    ChartText,
     Drawing,
     Frame,
     Scale,
     Shape,
-    Text,
     known_numbers,
     mark_path,
     point,
@@ -119,7 +119,7 @@ def _dots(chart: DotChart) -> Drawing:
 
 def _ticks(chart: TickChart) -> Drawing:
     shapes: list[Shape] = []
-    texts: list[Text] = []
+    texts: list[ChartText] = []
     for number, row in enumerate(chart.rows):
         top = 8 + 32 * number
         numbers = [value for value in row.values if math.isfinite(value)]

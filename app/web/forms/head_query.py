@@ -23,7 +23,7 @@ AlignQuery = Annotated[
 
 
 @dataclass(frozen=True)
-class HeadView:
+class HeadQuery:
     """Ranking, number of features, alignment, and which row is open."""
 
     rank: RankQuery = "decoder_weight"
@@ -48,9 +48,9 @@ class HeadView:
             group=self.group or None,
         )
 
-    def without_row(self) -> "HeadView":
+    def without_row(self) -> "HeadQuery":
         """The same for another head, whose features are others."""
         return replace(self, open_feature=None, group=0)
 
 
-HeadViewDependency = Annotated[HeadView, Depends()]
+HeadViewDependency = Annotated[HeadQuery, Depends()]

@@ -19,7 +19,7 @@ from app.services.reading.visibility import Viewer
 from app.store.annotations import Conflict
 from app.web.dependencies import AppContext, AppContextDependency, parse_head
 from app.web.forms.annotations import Fields, read_head_form
-from app.web.forms.head_query import HeadView, HeadViewDependency
+from app.web.forms.head_query import HeadQuery, HeadViewDependency
 from app.web.responses import redirect_to, refusal, run_page, script_response, see_other, uncached_page
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
@@ -86,7 +86,7 @@ def annotate(
 
 
 def _after(
-    app_context: AppContext, viewer: Viewer, model: str, ref: HeadRef, view: HeadView, action: str
+    app_context: AppContext, viewer: Viewer, model: str, ref: HeadRef, view: HeadQuery, action: str
 ) -> str:
     here = view.address(model, ref)
     if action not in SETTLING:
@@ -97,7 +97,12 @@ def _after(
 
 
 def _state(
-    app_context: AppContext, viewer: Viewer, model: str, ref: HeadRef, record: Revision | None, view: HeadView
+    app_context: AppContext,
+    viewer: Viewer,
+    model: str,
+    ref: HeadRef,
+    record: Revision | None,
+    view: HeadQuery,
 ) -> Response:
     """What a saved form does not know by itself."""
     with app_context.open_atlas(model, viewer) as context:

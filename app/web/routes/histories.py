@@ -12,7 +12,7 @@ from app.services.annotations.models import HistoryPage
 from app.services.annotations.saving import Restore
 from app.services.reading.context import AtlasContext
 from app.web.dependencies import AppContextDependency, PageNotFound, parse_head
-from app.web.forms.head_query import HeadView, HeadViewDependency
+from app.web.forms.head_query import HeadQuery, HeadViewDependency
 from app.web.responses import run_page, see_other
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
@@ -37,7 +37,7 @@ def history_json(
     annotator: AnnotatorQuery = None,
 ) -> Response:
     """Every revision of a record of a head, newest first, with what each changed."""
-    return show_history(request, app_context, viewer, model, head, HeadView(), annotator)
+    return show_history(request, app_context, viewer, model, head, HeadQuery(), annotator)
 
 
 @pages.get("/{model}/heads/{head}/history", name="history")

@@ -9,7 +9,7 @@ import pytest
 
 from app.domain.prompts import PromptAnswer, PromptOpening, PromptQuestion
 from app.services.prompts.process import ProcessLost, PromptFailed
-from app.services.prompts.queue import Job, PromptLimits, PromptQueue, QueueFull, Waiting
+from app.services.prompts.queue import PromptJob, PromptLimits, PromptQueue, QueueFull, Waiting
 
 ANSWER = PromptAnswer([0, 1], 0, 1, [[1.0], [1.0, 0.0]], (), None)
 
@@ -35,8 +35,8 @@ class Fake:
         self.log.append("close")
 
 
-def job(text: str, run: str = "r") -> Job:
-    return Job(run, PromptQuestion(text, 0), PromptOpening({}, None, run))
+def job(text: str, run: str = "r") -> PromptJob:
+    return PromptJob(run, PromptQuestion(text, 0), PromptOpening({}, None, run))
 
 
 def queue_of(fake: Fake, **limits: float) -> PromptQueue:

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.reading.layer_ranges import InvalidQuery
-from app.services.search.query import Comparison, SearchQuery, TokenTerm, parse_query
 from app.services.search.query import LabelTerm as Label
+from app.services.search.query import ScoreComparison, SearchQuery, TokenTerm, parse_query
 
 SCORES = ("induction", "previous_token", "entropy")
 
@@ -24,12 +24,12 @@ SCORES = ("induction", "previous_token", "entropy")
         ("promotes:a:b", SearchQuery(tokens=(TokenTerm("a:b", False, 1),))),
         ("The  class, the", SearchQuery(words=("the", "class"))),
         ('"two words" text:three', SearchQuery(words=("two", "words", "three"))),
-        ("evidence:induction>=0.8", SearchQuery(evidence=(Comparison("induction", ">=", 0.8),))),
-        ("evidence:previous", SearchQuery(evidence=(Comparison("previous_token", ">=", 0.5),))),
-        ("evidence:same-token>.3", SearchQuery(evidence=(Comparison("same_token", ">", 0.3),))),
+        ("evidence:induction>=0.8", SearchQuery(evidence=(ScoreComparison("induction", ">=", 0.8),))),
+        ("evidence:previous", SearchQuery(evidence=(ScoreComparison("previous_token", ">=", 0.5),))),
+        ("evidence:same-token>.3", SearchQuery(evidence=(ScoreComparison("same_token", ">", 0.3),))),
         (
             "score:entropy<2 layer:1",
-            SearchQuery(scores=(Comparison("entropy", "<", 2),), layers=frozenset({1})),
+            SearchQuery(scores=(ScoreComparison("entropy", "<", 2),), layers=frozenset({1})),
         ),
         (
             "role:Induction role:LP",
@@ -106,6 +106,6 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     ("<=", True, True, False), ("=", False, True, False),
 ])  # fmt: skip
 def test_comparisons(sign: str, below: bool, at: bool, above: bool) -> None:
-    term = Comparison("entropy", sign, 0.5)
+    term = ScoreComparison("entropy", sign, 0.5)
     assert [term.holds(value) for value in (0.4, 0.5, 0.6)] == [below, at, above]
     assert not term.holds(float("nan"))
