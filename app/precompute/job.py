@@ -7,8 +7,6 @@ from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from sqlalchemy import Engine
-
 from app.adapters.corpora import Corpus
 from app.domain.records import Json, RunReport
 from app.errors import AppError
@@ -23,7 +21,7 @@ from app.precompute.request import JobRequest, RunOptions
 from app.precompute.sources import sources_json
 from app.precompute.work_folder import WorkFolder
 from app.store.atlas import progress as stored_progress
-from app.store.database.engine import check_place, write_session
+from app.store.database.engine import Engine, check_place, write_session
 from app.store.opening import live_fingerprint, migrated_store
 
 

@@ -9,12 +9,11 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from sqlalchemy import Engine
 
 from app.domain.records import JobProgress
 from app.errors import StoreBusy
 from app.store.atlas.progress import report_progress
-from app.store.database.engine import write_session
+from app.store.database.engine import Engine, write_session
 
 _LINE_EVERY_S = 10.0
 _STORE_EVERY_S = 1.0

@@ -6,7 +6,6 @@ from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Engine
 
 from app.adapters.corpora import Corpus
 from app.domain.evidence import normalised_ids
@@ -23,7 +22,7 @@ from app.statistics.feature_partial import FeaturePartial
 from app.statistics.head_partial import HeadScorePartial
 from app.statistics.leaves import Shards
 from app.store.atlas import writes
-from app.store.database.engine import write_session
+from app.store.database.engine import Engine, write_session
 
 _FEATURES_A_TRANSACTION = 128
 _SEQUENCES_A_TRANSACTION = 2048

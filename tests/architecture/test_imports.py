@@ -13,7 +13,7 @@ DOORS = {
     "transformer_lens": ["app/adapters/transformer_lens_model.py"],
     "sae_lens": ["app/adapters/sae_formats.py", "app/training/*"],
     "ray": ["app/precompute/ray_executor.py"],
-    "sqlalchemy": ["app/store/*", "app/services/*", "app/precompute/*"],
+    "sqlalchemy": ["app/store/*"],
     "alembic": ["app/store/*"],
     "fastapi": ["app/web/*"],
     "starlette": ["app/web/*"],
