@@ -175,7 +175,7 @@ def test_the_bundle_opens_from_the_disk(chromium: Browser, base_url: str, bundle
     visit = open_tab(chromium, bundle.as_uri())
     visit.go("/index.html")
     visit.page.locator("a.cell[href='heads/L1H2.html']").hover()  # there is no server to ask for a card
-    visit.page.locator("a.mt[href='colour-progress.html']").click()
+    visit.page.locator("a.thumbnail[href='colour-progress.html']").click()
     visit.page.locator("a.cell[href='heads/L1H3.html']").focus()
     visit.page.wait_for_timeout(300)
     visit.page.locator("a.cell[href='heads/L1H3.html']").click()

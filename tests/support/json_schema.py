@@ -1,5 +1,6 @@
 """A checker for the part of JSON Schema that the published schemas use."""
 
+import re
 from typing import Any
 
 
@@ -32,5 +33,7 @@ def check(value: Any, schema: dict[str, Any], schemas: dict[str, Any], at: str =
             return [f"{at}: {set(value) ^ set(schema['required'])}"]
         parts = schema["properties"]
         return [w for name in value for w in check(value[name], parts[name], schemas, f"{at}.{name}")]
+    if schema["type"] == "string" and not re.search(schema.get("pattern", ""), str(value)):
+        return [f"{at}: {value!r} is not {schema['pattern']}"]
     kinds = {"string": str, "integer": int, "number": int | float, "boolean": bool, "null": type(None)}
     return [] if isinstance(value, kinds[schema["type"]]) else [f"{at}: {value!r} is no {schema['type']}"]

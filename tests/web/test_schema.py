@@ -154,3 +154,14 @@ def test_every_documented_field_has_help() -> None:
     assert not [
         (page.__name__, part.name) for page in ours for part in described_fields(page) if not part.help
     ]
+
+
+@dataclass(frozen=True)
+class _References:
+    head: Annotated[HeadRef | None, "A head, or none"]
+    either: Annotated[HeadRef | FeatureRef | None, "A head, a feature or none"]
+
+
+def test_a_reference_that_is_not_there_is_null_and_no_text() -> None:
+    assert page_json(_References(None, None)) == b'{"head":null,"either":null}'
+    assert page_json(_References(HeadRef(1, 2), FeatureRef(1, 7))) == b'{"head":"L1H2","either":"L1F7"}'

@@ -37,8 +37,9 @@ def page_schema(page: type) -> core_schema.CoreSchema:
 
 
 def _text(pattern: str) -> core_schema.CoreSchema:
+    # A union asks its parts in turn, and whatever is asked first would write None as text.
     written = core_schema.plain_serializer_function_ser_schema(
-        str, return_schema=core_schema.str_schema(pattern=pattern)
+        str, return_schema=core_schema.str_schema(pattern=pattern), when_used="unless-none"
     )
     return core_schema.any_schema(serialization=written)
 

@@ -22,23 +22,24 @@ COLUMN_NAMES = {
     "updated_at": "updated",
 }
 _SPECS = field_specs(HeadAnnotation)
-# What the page offers together: fields of the annotation, and what follows from them.
-_DERIVED_BY_SET = {
-    "Judgement": ("head_type", "computed_type", "provisional"),
+# What the page offers together: what leads a set, the fields of the annotation that belong to it, what ends it.
+_LEADING = {
+    "Judgement": ("groups", "head_type", "computed_type", "provisional", "override", "override_reason"),
     "Groups": ("largest_group", "n_groups", "new_groups"),
-    "About it": ("agreement",),
+    "About it": (),
     "Evidence": ("n_evidence",),
 }
+_LAST = {"About it": ("agreement",)}
 
 
 def _column_set(title: str) -> tuple[str, ...]:
     names = (name for name, spec in _SPECS.items() if spec.column_set == title)
-    return (*names, *_DERIVED_BY_SET[title])
+    return (*dict.fromkeys((*_LEADING[title], *names)), *_LAST.get(title, ()))
 
 
 COLUMN_SETS = (
     ("Record", STATE),
-    *((title, _column_set(title)) for title in _DERIVED_BY_SET),
+    *((title, _column_set(title)) for title in _LEADING),
     ("Made with", PROVENANCE),
 )
 
