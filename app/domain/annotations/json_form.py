@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar, cast
 
+from app.domain.annotations.fields import Kind, field_specs
 from app.domain.annotations.records import (
     Content,
     EvidenceLink,
@@ -73,21 +74,21 @@ def _label(item: object) -> FeatureLabel:
     return FeatureLabel(**values)
 
 
-# The types of single values; whatever is not here is text.
-_TYPES: dict[str, tuple[type, ...]] = {
-    "k": (int,),
-    "confidence": (int, type(None)),
-    "surprising": (bool,),
+_TYPES_OF_KIND: dict[Kind, tuple[type, ...]] = {
+    "text": (str,),
+    "number": (int,),
+    "optional_number": (int, type(None)),
+    "flag": (bool,),
+    "choice": (str, type(None)),
+    "names": (list, tuple),
+    "json": (list, tuple),
+}
+# The types of the parts' fields; whatever is not here is text.
+_PART_TYPES: dict[str, tuple[type, ...]] = {
     "unclear": (bool,),
     "suggested": (bool,),
     "group": (str, type(None)),
     "abstraction": (str, type(None)),
-    "override": (str, type(None)),
-    "knew_before": (str, type(None)),
-    "groups": (list, tuple),
-    "labels": (list, tuple),
-    "roles": (list, tuple),
-    "evidence": (list, tuple),
 }
 _REQUIRED = {Group: ("name",), EvidenceLink: ("kind", "target"), FeatureLabel: ("feature",)}
 
@@ -101,7 +102,13 @@ def _fields(kind: type, value: object) -> dict[str, Any]:
         raise InvalidAnnotation(f"{unknown[0][:60]!r} is not a field of {kind.__name__}")
     if missing := [name for name in _REQUIRED.get(kind, ()) if name not in found]:
         raise InvalidAnnotation(f"{kind.__name__} lacks {missing[0]!r}")
-    return {name: _typed(repr(name), item, *_TYPES.get(name, (str,))) for name, item in found.items()}
+    return {name: _typed(repr(name), item, *_types(kind, name)) for name, item in found.items()}
+
+
+def _types(kind: type, name: str) -> tuple[type, ...]:
+    if kind in (HeadAnnotation, FeatureNote):
+        return _TYPES_OF_KIND[field_specs(kind)[name].kind]
+    return _PART_TYPES.get(name, (str,))
 
 
 def _typed(name: str, value: object, *types: type) -> Any:
