@@ -3,7 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,6 +12,12 @@ from app.commands.options import parse_layers
 from app.commands.store_access import settings_of
 from app.errors import AppError
 from app.studies.options import ComputeOptions
+
+if TYPE_CHECKING:  # these load torch, which --help need not wait for
+    from app.domain.experiments.records import StoredExperiment
+    from app.domain.refs import HeadRef
+    from app.studies.atlas import OpenAtlas
+    from app.studies.experiments import ExperimentSetup
 
 Model = Annotated[
     str, typer.Option(help="the model of the atlas: hub name, local folder, or smollm2-135m (embedded)")
@@ -60,7 +66,7 @@ class AtlasOptions:
     name: Name = None
 
 
-def parse_heads(heads: str | None, layer: int | None, atlas: Any) -> list[Any]:
+def parse_heads(heads: str | None, layer: int | None, atlas: "OpenAtlas") -> "list[HeadRef]":
     """The heads of --heads or of --layer. Raises AppError where neither or both are given, or one is no head."""
     from app.domain.refs import HeadRef
 
@@ -74,7 +80,7 @@ def parse_heads(heads: str | None, layer: int | None, atlas: Any) -> list[Any]:
 
 
 @contextmanager
-def opened_atlas(model: str, source: AtlasOptions) -> Generator[Any]:
+def opened_atlas(model: str, source: AtlasOptions) -> "Generator[OpenAtlas]":
     """The atlas of a model. Raises AppError where there is no store or no such atlas in it."""
     from app.domain.slugs import check_slug, slugify
     from app.studies.atlas import open_atlas
@@ -85,8 +91,8 @@ def opened_atlas(model: str, source: AtlasOptions) -> Generator[Any]:
 
 
 def load_setup(
-    atlas: Any, model: str, revision: str | None, compute: ComputeOptions, n_sequences: int = 1
-) -> Any:
+    atlas: "OpenAtlas", model: str, revision: str | None, compute: ComputeOptions, n_sequences: int = 1
+) -> "ExperimentSetup":
     """The atlas with its model, loaded as `compute` says. Raises InvalidExperiment for another model."""
     import torch
 
@@ -106,12 +112,12 @@ def load_setup(
     return ExperimentSetup(atlas, load_atlas_model(atlas, chosen), n_sequences, compute)
 
 
-def layers_of(text: str | None, atlas: Any) -> tuple[int, ...]:
+def layers_of(text: str | None, atlas: "OpenAtlas") -> tuple[int, ...]:
     """The layers asked for, or every layer with an SAE."""
     return parse_layers(text) or tuple(sae.layer for sae in atlas.run.record.saes)
 
 
-def say(stored: Any) -> None:
+def say(stored: "StoredExperiment") -> None:
     """Print the finding of a stored experiment, and where to see it."""
     request, took = stored.request, stored.seconds or 0.0
     typer.echo(f"{request.name} {stored.id}: {stored.finding}")

@@ -4,11 +4,14 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields, is_dataclass
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, TypeGuard, get_args, get_type_hints
 
 import typer
 
 from app.domain.options import option_name, option_of
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -18,7 +21,7 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     option without a default: the factory has the say where it is not given.
     """
     hints = get_type_hints(command, include_extras=True)
-    groups = {name: declared for name, declared in hints.items() if is_dataclass(declared)}
+    groups = {name: declared for name, declared in hints.items() if _is_group(declared)}
     parameters: list[inspect.Parameter] = []
     for parameter in inspect.signature(command).parameters.values():
         group = groups.get(parameter.name)
@@ -26,9 +29,9 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     parameters.sort(key=lambda parameter: parameter.default is not inspect.Parameter.empty)
 
     @functools.wraps(command)
-    def run(**values: Any) -> None:
-        made = {name: _instance(group, values) for name, group in groups.items()}
-        command(**values, **made)
+    def run(**values: object) -> None:
+        instances = {name: _instance(group, values) for name, group in groups.items()}
+        command(**values, **instances)
 
     run.__signature__ = inspect.Signature(  # pyright: ignore[reportAttributeAccessIssue] - read by typer
         [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
@@ -37,12 +40,16 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _options_of(group: Any) -> list[inspect.Parameter]:
+def _is_group(declared: object) -> "TypeGuard[type[DataclassInstance]]":
+    return isinstance(declared, type) and is_dataclass(declared)
+
+
+def _options_of(group: "type[DataclassInstance]") -> list[inspect.Parameter]:
     hints = get_type_hints(group, include_extras=True)
     return [_parameter(field, hints[field.name]) for field in fields(group)]
 
 
-def _parameter(field: "Field[Any]", declared: Any) -> inspect.Parameter:
+def _parameter(field: "Field[object]", declared: object) -> inspect.Parameter:
     option, default = option_of(declared), field.default
     if option is not None:
         base = get_args(declared)[0]
@@ -58,7 +65,7 @@ def _parameter(field: "Field[Any]", declared: Any) -> inspect.Parameter:
     )
 
 
-def _instance(group: Any, values: dict[str, Any]) -> Any:
+def _instance(group: "type[DataclassInstance]", values: dict[str, object]) -> object:
     """An instance of the dataclass, whose values are taken out of `values`."""
     mine = {field: values.pop(field.name) for field in fields(group)}
     return group(

@@ -4,7 +4,6 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from app.domain.refs import HeadRef
 from app.experiments.natural_text import Text
 from app.store.atlas.features import list_features
 from app.store.atlas.reads import LiveRun, get_heads, get_live_run, get_sequences
-from app.store.database.engine import read_session
+from app.store.database.engine import Engine, read_session
 from app.store.opening import migrated_store
 
 _ALL = 2**31 - 1
@@ -38,9 +37,9 @@ class ModelOptions:
 
 @dataclass(frozen=True)
 class OpenAtlas:
-    """An atlas in an open store. The engine is not looked into here: only the store knows what it is."""
+    """An atlas in an open store."""
 
-    engine: Any
+    engine: Engine
     run: LiveRun
 
     @property

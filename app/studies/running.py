@@ -28,7 +28,7 @@ R = TypeVar("R")
 
 def request_for(
     atlas: OpenAtlas,
-    kind: ExperimentKind[P, Any],
+    kind: ExperimentKind[P, Any],  # Any: a request is written alike whatever will be found
     parameters: P,
     model: LanguageModel | None,
     n_text_sequences: int | None = None,
@@ -60,7 +60,7 @@ def request_for(
 
 def run_experiment(
     atlas: OpenAtlas,
-    kind: ExperimentKind[Any, R],
+    kind: ExperimentKind[Any, R],  # Any: the parameters stand in the request already
     request: ExperimentRequest,
     compute: Callable[[Batching], R],
     how: ComputeOptions,
@@ -89,7 +89,11 @@ def run_experiment(
 
 
 def _finish(
-    atlas: OpenAtlas, kind: ExperimentKind[Any, R], experiment_id: str, result: R, seconds: float
+    atlas: OpenAtlas,
+    kind: ExperimentKind[Any, R],  # Any: the parameters are stored already
+    experiment_id: str,
+    result: R,
+    seconds: float,
 ) -> None:
     packed, sentence, by_head = kind.pack(result), kind.summarise(result), kind.by_head(result)
     with write_session(atlas.engine) as session:

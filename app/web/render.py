@@ -2,10 +2,10 @@
 
 import base64
 import hashlib
-from dataclasses import fields
+from dataclasses import Field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -30,9 +30,7 @@ def fill_class(value: float | None) -> str:
 class Page(Protocol):
     """Any page dataclass."""
 
-    __dataclass_fields__: ClassVar[
-        dict[str, Any]
-    ]  # Any: as the dataclasses of the standard library declare it
+    __dataclass_fields__: ClassVar[dict[str, Field[object]]]
 
 
 FILTERS = {

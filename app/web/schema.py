@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, is_dataclass
 from functools import cache
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Literal, get_args, get_origin
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import DefsRef, GenerateJsonSchema
+from pydantic_core.core_schema import LiteralSchema, WithDefaultSchema
 
 from app.domain.records import Json
 from app.domain.refs import FeatureRef, HeadRef
@@ -71,16 +72,16 @@ PATHS: dict[type, str] = {
 class _PageSchema(GenerateJsonSchema):
     """pydantic's schemas without what pages do not need: titles, defaults (all fields are there), types of enums."""
 
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
+    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002
         return False
 
-    def field_is_required(self, field: Any, total: bool) -> bool:  # noqa: ARG002
+    def field_is_required(self, field: object, total: bool) -> bool:  # noqa: ARG002
         return True
 
-    def default_schema(self, schema: Any) -> JsonObject:
+    def default_schema(self, schema: WithDefaultSchema) -> JsonObject:
         return self.generate_inner(schema["schema"])
 
-    def literal_schema(self, schema: Any) -> JsonObject:
+    def literal_schema(self, schema: LiteralSchema) -> JsonObject:
         return {"enum": list(schema["expected"])}
 
 
@@ -106,7 +107,7 @@ def page_schemas() -> dict[str, JsonObject]:
     return schemas
 
 
-def _parts(hint: Any) -> Iterator[type]:
+def _parts(hint: object) -> Iterator[type]:
     if hint in _WORDS:
         return
     if is_dataclass(hint) and isinstance(hint, type):
@@ -125,7 +126,7 @@ def described_types() -> tuple[type, ...]:
     return tuple(found)
 
 
-def documents(page: type) -> dict[int | str, dict[str, Any]]:
+def documents(page: type) -> dict[int | str, dict[str, object]]:
     """What a route's documentation says of its answer."""
     reference = {"$ref": f"#/components/schemas/{page.__name__}"}
     return {200: {"description": page.__name__, "content": {"application/json": {"schema": reference}}}}
@@ -134,7 +135,7 @@ def documents(page: type) -> dict[int | str, dict[str, Any]]:
 def install_openapi(app: FastAPI) -> None:
     """Adds the schemas of the page dataclasses to /openapi.json."""
 
-    def openapi() -> dict[str, Any]:
+    def openapi() -> dict[str, object]:
         if app.openapi_schema is None:
             schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
             schemas = schema.setdefault("components", {}).setdefault("schemas", {})
@@ -145,7 +146,7 @@ def install_openapi(app: FastAPI) -> None:
     app.openapi = openapi
 
 
-_WORDS: dict[Any, str] = {
+_WORDS: dict[object, str] = {
     str: "text",
     int: "integer",
     float: "number",
@@ -156,7 +157,7 @@ _WORDS: dict[Any, str] = {
 }
 
 
-def kind_of(hint: Any) -> str:
+def kind_of(hint: object) -> str:
     """A type in words that fit a table."""
     if hint in _WORDS:
         return _WORDS[hint]
@@ -167,7 +168,7 @@ def kind_of(hint: Any) -> str:
         return f"object of {kind_of(arguments[1])}"
     if origin is Literal:
         return " or ".join(str(argument) for argument in arguments)
-    return " or ".join(kind_of(argument) for argument in arguments) or hint.__name__
+    return " or ".join(kind_of(argument) for argument in arguments) or getattr(hint, "__name__", str(hint))
 
 
 @cache

@@ -75,9 +75,9 @@ def read_head_form(form: FormData) -> SubmittedForm:
     )
 
 
-def _single_values(form: FormData) -> dict[str, Any]:
+def _single_values(form: FormData) -> dict[str, Any]:  # Any: each field has a type of its own
     """The fields of the annotation that are one field of the form, by how they are declared."""
-    readers: dict[str, Callable[[str, FieldSpec], Any]] = {
+    readers: dict[str, Callable[[str, FieldSpec], object]] = {
         "text": lambda name, _: _text(form, name),
         "flag": lambda name, _: bool(_text(form, name)),
         "optional_number": lambda name, _: _number(form, name, 0) or None,
@@ -91,7 +91,7 @@ def _single_values(form: FormData) -> dict[str, Any]:
     }
 
 
-def _text(form: Mapping[str, Any], name: str, default: str = "") -> str:
+def _text(form: Mapping[str, object], name: str, default: str = "") -> str:
     value = form.get(name, default)
     return value if isinstance(value, str) else default
 
