@@ -8,8 +8,16 @@ const rows = () => $$("article.feature-entry").filter((row) => label(row.id));
 const groups = () => $$("#groups li");
 const part = (item, name) => $(`[name=group_${name}]`, item).value;
 const clock = (iso) => new Date(iso).toLocaleTimeString("en-GB");
-const DELAY = 400, PATIENCE = 10000, RETRY_S = 5;
-let changed = false, pending = null, sending = null, timer = 0, current = null, awaitsRole = false, sequence = 0;
+const DELAY = 400,
+  PATIENCE = 10000,
+  RETRY_S = 5;
+let changed = false,
+  pending = null,
+  sending = null,
+  timer = 0,
+  current = null,
+  awaitsRole = false,
+  sequence = 0;
 
 function say(text, bad = false) {
   $("#saved").textContent = text;
@@ -29,7 +37,8 @@ function stored(use) {
 const drafts = () => `draft ${form().dataset.annotator} ${address().split("?")[0]} `;
 const keep = (draft) => stored((place) => place.setItem(drafts() + draft.version, JSON.stringify(draft)));
 const forget = (draft) => stored((place) => place.removeItem(drafts() + draft.version));
-const kept = () => stored((place) => JSON.parse(place.getItem(Object.keys(place).find((key) => key.startsWith(drafts())))));
+const kept = () =>
+  stored((place) => JSON.parse(place.getItem(Object.keys(place).find((key) => key.startsWith(drafts())))));
 
 function snapshot() {
   const fields = [...new FormData(form())].filter(([name]) => name !== "new_group");
@@ -41,7 +50,8 @@ async function post(draft, action, asPage = false) {
   body.set("base_version", draft.version);
   body.set("action", action);
   const headers = asPage ? {} : { Accept: "application/json", "HX-Request": "true" };
-  const signal = AbortSignal.timeout(PATIENCE), keepalive = `${body}`.length < 60000;
+  const signal = AbortSignal.timeout(PATIENCE),
+    keepalive = `${body}`.length < 60000;
   const reply = await fetch(address(), { method: "POST", body, headers, signal, keepalive });
   if (reply.status >= 500) throw new Error("no answer");
   return reply;
@@ -57,7 +67,9 @@ function touch() {
 
 function flush() {
   clearTimeout(timer);
-  sending ??= send().finally(() => { sending = null; });
+  sending ??= send().finally(() => {
+    sending = null;
+  });
   return sending;
 }
 
@@ -110,7 +122,8 @@ async function taken(reply) {
 async function swap(reply) {
   const fresh = new DOMParser().parseFromString(await reply.text(), "text/html").getElementById("main");
   if (!fresh) return location.reload();
-  const at = document.activeElement.closest("article.feature-entry")?.id ?? current, top = scrollY;
+  const at = document.activeElement.closest("article.feature-entry")?.id ?? current,
+    top = scrollY;
   const opened = $$(".feature-entry.open").map(({ id }) => `#${id} .open-link`);
   $("#main").replaceWith(document.adoptNode(fresh));
   changed = false;
@@ -139,7 +152,8 @@ async function press(action) {
 
 // The type that the groups give by the guide's rule, without waiting for the server.
 function typeOf(values) {
-  const n = values.length, sizes = {};
+  const n = values.length,
+    sizes = {};
   for (const value of values) if (value && value !== "unclear") sizes[value] = (sizes[value] || 0) + 1;
   const [first, second, third] = Object.values(sizes).sort((a, b) => b - a);
   if (values.every((value) => !value)) return "";
@@ -155,7 +169,9 @@ function refresh() {
   const values = Object.fromEntries(labels.map((control) => [control.name.slice(6), control.value]));
   const items = groups();
   for (const row of rows()) {
-    const value = values[row.id], item = items[value - 1], mark = $(".swatch", row);
+    const value = values[row.id],
+      item = items[value - 1],
+      mark = $(".swatch", row);
     mark.className = `swatch family-${item ? part(item, "family") : value || "none"}`;
     mark.textContent = item ? value : value && "?";
   }
@@ -165,18 +181,29 @@ function refresh() {
     $(".dot", item).className = `dot family-${part(item, "family")}`;
     if (n) item.classList.remove("off");
   });
-  const counted = form().dataset.counted.split(" ").filter(Boolean).map((feature) => values[feature] || "");
+  const counted = form()
+    .dataset.counted.split(" ")
+    .filter(Boolean)
+    .map((feature) => values[feature] || "");
   const open = counted.filter((value) => !value).length;
-  const given = form().elements.override.value, type = given || typeOf(counted);
+  const given = form().elements.override.value,
+    type = given || typeOf(counted);
   const name = type ? $(`[name=override] [value=${type}]`).text : "no type yet";
   for (const use of $$("#type use, .mobile-summary use")) use.setAttribute("href", `#g-${type || "none"}`);
   for (const place of $$("#type b, .mobile-summary b")) place.textContent = name;
   $("#type i").textContent = open && type && !given ? "provisional" : "";
-  for (const place of $$("#grouped, .mobile-summary i")) place.textContent = `${counted.length - open} of ${counted.length} grouped`;
+  for (const place of $$("#grouped, .mobile-summary i"))
+    place.textContent = `${counted.length - open} of ${counted.length} grouped`;
   const size = (value) => counted.filter((each) => each === value).length;
-  const bar = items.map((item, i) => [part(item, "family"), size(`${i + 1}`)]).filter(([, n]) => n).sort((a, b) => b[1] - a[1]);
+  const bar = items
+    .map((item, i) => [part(item, "family"), size(`${i + 1}`)])
+    .filter(([, n]) => n)
+    .sort((a, b) => b[1] - a[1]);
   for (const value of counted) if (!(value > 0)) bar.push(["open", 1]);
-  const piece = ([family, n]) => Object.assign(document.createElement("i"), { className: `family-${family} share-${Math.round((20 * n) / counted.length)}` });
+  const piece = ([family, n]) =>
+    Object.assign(document.createElement("i"), {
+      className: `family-${family} share-${Math.round((20 * n) / counted.length)}`,
+    });
   $("#bar").replaceChildren(...(open < counted.length ? bar.map(piece) : []));
 }
 
@@ -184,7 +211,8 @@ function refresh() {
 function options() {
   const made = [["no group", ""], ...groups().map((item, i) => [part(item, "name"), i + 1]), ["unclear", "unclear"]];
   for (const { id } of rows()) {
-    const { name, value, ariaLabel } = label(id), menu = document.createElement("select");
+    const { name, value, ariaLabel } = label(id),
+      menu = document.createElement("select");
     menu.append(...made.map((option) => new Option(...option)));
     Object.assign(menu, { name, value, ariaLabel });
     menu.setAttribute("form", "annotation");
@@ -194,7 +222,11 @@ function options() {
 
 function row() {
   const all = rows();
-  return all.find((each) => each.contains(document.activeElement)) ?? all.find((each) => each.id === current) ?? all.find((each) => !label(each.id).value);
+  return (
+    all.find((each) => each.contains(document.activeElement)) ??
+    all.find((each) => each.id === current) ??
+    all.find((each) => !label(each.id).value)
+  );
 }
 
 function assign(value, suggested = false) {
@@ -204,7 +236,8 @@ function assign(value, suggested = false) {
   $("[name=accepted]", target)?.remove();
   $(".suggestion", target)?.remove();
   if (suggested) target.append(hidden("accepted", target.id));
-  const all = rows(), at = all.indexOf(target);
+  const all = rows(),
+    at = all.indexOf(target);
   const next = value && [...all.slice(at + 1), ...all.slice(0, at)].find((each) => !label(each.id).value);
   current = (next || target).id;
   (next || target).focus({ preventScroll: true });
@@ -221,10 +254,16 @@ function hidden(name, value) {
 
 // The number of the group of that name, which is added to the list where it is new.
 function numberOf(name) {
-  const plain = (text) => text.toLowerCase().split(/[-\s]+/).join(" ");
-  const items = groups(), at = items.findIndex((item) => plain(part(item, "name")) === plain(name));
+  const plain = (text) =>
+    text
+      .toLowerCase()
+      .split(/[-\s]+/)
+      .join(" ");
+  const items = groups(),
+    at = items.findIndex((item) => plain(part(item, "name")) === plain(name));
   if (at >= 0) return `${at + 1}`;
-  const item = items[0].cloneNode(true), number = items.length + 1;
+  const item = items[0].cloneNode(true),
+    number = items.length + 1;
   for (const old of $$(".group-options, [type=hidden]", item)) old.remove();
   item.className = "";
   $("kbd", item).textContent = number < 10 ? number : "";
@@ -247,7 +286,8 @@ function accept() {
 }
 
 function confidence(step) {
-  const all = $$("[name=confidence]"), at = all.findIndex((each) => each.checked);
+  const all = $$("[name=confidence]"),
+    at = all.findIndex((each) => each.checked);
   all[at < 0 ? (step > 0 ? 0 : 4) : Math.min(4, Math.max(0, at + step))].checked = true;
   touch();
 }
@@ -272,7 +312,9 @@ const keys = {
   g: () => $("#new-group").focus(),
   y: accept,
   Y: () => $("[value=accept]", form()) && press("accept"),
-  r: () => { awaitsRole = true; },
+  r: () => {
+    awaitsRole = true;
+  },
   "[": () => confidence(-1),
   "]": () => confidence(1),
   c: cite,
@@ -283,23 +325,39 @@ const keys = {
 };
 
 // Before the keys of all pages, for some are taken here: after r, any letter is.
-addEventListener("keydown", (event) => {
-  if (!form() || $("dialog[open]")) return;
-  const { key, target } = event, take = (action, ...given) => {
-    event.preventDefault();
-    event.stopImmediatePropagation();
-    action(...given);
-  };
-  if (key === "Enter" && event.ctrlKey) return take(press, "submit");
-  if (key === "Enter" && target.type === "text" && target.form === form()) return take(target.id === "new-group" ? addGroup : () => target.blur());
-  const typing = target.closest("input:not([type=checkbox], [type=radio]), textarea, select");
-  if (typing || event.metaKey || event.ctrlKey || event.altKey || key === "Shift" || stored((place) => place.getItem("keys")) === "off") return;
-  if (awaitsRole) take(role, key);
-  else if (/^[1-9]$/.test(key)) take(assign, key);
-  else if (keys[key]) take(keys[key]);
-}, true);
+addEventListener(
+  "keydown",
+  (event) => {
+    if (!form() || $("dialog[open]")) return;
+    const { key, target } = event,
+      take = (action, ...given) => {
+        event.preventDefault();
+        event.stopImmediatePropagation();
+        action(...given);
+      };
+    if (key === "Enter" && event.ctrlKey) return take(press, "submit");
+    if (key === "Enter" && target.type === "text" && target.form === form())
+      return take(target.id === "new-group" ? addGroup : () => target.blur());
+    const typing = target.closest("input:not([type=checkbox], [type=radio]), textarea, select");
+    if (
+      typing ||
+      event.metaKey ||
+      event.ctrlKey ||
+      event.altKey ||
+      key === "Shift" ||
+      stored((place) => place.getItem("keys")) === "off"
+    )
+      return;
+    if (awaitsRole) take(role, key);
+    else if (/^[1-9]$/.test(key)) take(assign, key);
+    else if (keys[key]) take(keys[key]);
+  },
+  true,
+);
 
-document.addEventListener("focusin", (event) => { current = event.target.closest("article.feature-entry")?.id ?? current; });
+document.addEventListener("focusin", (event) => {
+  current = event.target.closest("article.feature-entry")?.id ?? current;
+});
 
 document.addEventListener("input", ({ target }) => {
   if (!form() || target.form !== form() || target.id === "new-group") return;
@@ -320,7 +378,9 @@ document.addEventListener("submit", (event) => {
 
 // A row that is opened comes as it is stored; what has been chosen since stays.
 let chosen = [];
-document.addEventListener("htmx:before:swap", () => { chosen = form() ? rows().map(({ id }) => [id, label(id).value]) : []; });
+document.addEventListener("htmx:before:swap", () => {
+  chosen = form() ? rows().map(({ id }) => [id, label(id).value]) : [];
+});
 document.addEventListener("htmx:after:swap", () => {
   if (!form()) return;
   options();
@@ -328,8 +388,12 @@ document.addEventListener("htmx:after:swap", () => {
   refresh();
 });
 
-addEventListener("online", () => { if (form() && changed) flush(); });
-addEventListener("pagehide", () => { if (form() && changed && !sending) post(snapshot(), "save").catch(() => null); });
+addEventListener("online", () => {
+  if (form() && changed) flush();
+});
+addEventListener("pagehide", () => {
+  if (form() && changed && !sending) post(snapshot(), "save").catch(() => null);
+});
 
 function localise() {
   const at = $("#saved")?.dataset.at;

@@ -119,16 +119,24 @@ document.addEventListener("click", (event) => {
   const row = link?.closest("li:not(.intervals *), article");
   if (!row || row.matches(".whole-example") || !window.htmx || event.metaKey || event.ctrlKey || event.shiftKey) return;
   event.preventDefault();
-  const list = row.parentElement, index = [...list.children].indexOf(row);
-  window.htmx.ajax("GET", link.getAttribute("href").split("#")[0], { source: link, target: row, swap: "outerHTML" }).then(() => {
-    if (document.activeElement !== document.body) return;
-    const opened = list.children[index];
-    opened.tabIndex = -1;
-    opened.focus();
-  });
+  const list = row.parentElement,
+    index = [...list.children].indexOf(row);
+  window.htmx
+    .ajax("GET", link.getAttribute("href").split("#")[0], { source: link, target: row, swap: "outerHTML" })
+    .then(() => {
+      if (document.activeElement !== document.body) return;
+      const opened = list.children[index];
+      opened.tabIndex = -1;
+      opened.focus();
+    });
 });
 
-const buttons = { "#theme": switchTheme, '[data-opens="keys"]': showKeys, '[data-does="values"]': keys.v, '[data-does="all"]': openAll };
+const buttons = {
+  "#theme": switchTheme,
+  '[data-opens="keys"]': showKeys,
+  '[data-does="values"]': keys.v,
+  '[data-does="all"]': openAll,
+};
 document.addEventListener("click", ({ target }) => {
   for (const [selector, action] of Object.entries(buttons)) if (target.closest(selector)) action();
 });

@@ -18,7 +18,16 @@ const cited = document.getElementById("cited");
 function say(text, bad = false, undo = null) {
   cited.textContent = text;
   cited.classList.toggle("bad", bad);
-  if (undo) cited.append(" ", Object.assign(document.createElement("button"), { className: "link", name: "what", value: undo, textContent: "undo" }));
+  if (undo)
+    cited.append(
+      " ",
+      Object.assign(document.createElement("button"), {
+        className: "link",
+        name: "what",
+        value: undo,
+        textContent: "undo",
+      }),
+    );
   cited.querySelector("button")?.setAttribute("form", "cite");
 }
 
@@ -30,7 +39,10 @@ function mark(numbers) {
     if (button.matches(".cite-example")) {
       button.textContent = number ?? "+";
       button.classList.toggle("on", Boolean(number));
-      button.setAttribute("aria-label", number ? `Evidence ${number} of your record of ${head}: take it out` : `Cite in your record of ${head}`);
+      button.setAttribute(
+        "aria-label",
+        number ? `Evidence ${number} of your record of ${head}: take it out` : `Cite in your record of ${head}`,
+      );
     } else button.firstChild.data = number ? `feature cited, ${number} ` : "cite feature ";
   }
 }
@@ -52,7 +64,8 @@ document.addEventListener("head-atlas:key", (event) => {
   if (event.detail !== "c") return;
   event.preventDefault();
   if (!cites) return cited?.classList.add("bad");
-  const button = document.activeElement.closest(".examples > li")?.querySelector(".cite-example") ?? cites.querySelector("button");
+  const button =
+    document.activeElement.closest(".examples > li")?.querySelector(".cite-example") ?? cites.querySelector("button");
   if (button.value.startsWith("cite")) button.click();
   else say(`Cited already in your record of ${cites.elements.head.value}.`);
 });

@@ -91,7 +91,9 @@ function current() {
 document.addEventListener("head-atlas:key", (event) => {
   const cell = current();
   if (!cell || !"cx".includes(event.detail)) return;
-  location.assign(event.detail === "c" ? `${frame.dataset.atlas}/compare?heads=${headOf(cell)}` : `${cell.pathname}/ablation`);
+  location.assign(
+    event.detail === "c" ? `${frame.dataset.atlas}/compare?heads=${headOf(cell)}` : `${cell.pathname}/ablation`,
+  );
   event.preventDefault();
 });
 
