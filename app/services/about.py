@@ -16,7 +16,7 @@ BIBTEX = f"""@misc{{gpt2_attention_saes_3,
 
 @dataclass(frozen=True)
 class NumberHelp:
-    """One number of the pages."""
+    """The explanation of one number that pages show."""
 
     name: Annotated[str, "What it is called"]
     formula: Annotated[str, "Its formula, empty where words say it better"]

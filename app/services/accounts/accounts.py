@@ -20,7 +20,7 @@ class WeakPassword(AppError):
 
 
 class WrongLogin(AppError):
-    """Name or password is wrong; which of them is not said."""
+    """Name or password is wrong; the message does not say which."""
 
     status_code = 401
 
@@ -36,14 +36,17 @@ def _dummy_hash() -> str:
 
 
 def hash_password(password: str) -> str:
-    """Raises WeakPassword."""
+    """The password's Argon2 hash. Raises WeakPassword for one that is too short or too long."""
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
         raise WeakPassword(f"a password has {MIN_PASSWORD} to {MAX_PASSWORD} characters")
     return _hasher().hash(password.encode("utf-8", "surrogatepass"))
 
 
 def log_in(session: Session, name: str, password: str) -> Annotator:
-    """Raises WrongLogin, with one sentence and after one verification whatever was wrong."""
+    """The annotator with this name and password.
+
+    Raises WrongLogin, whose message and response time are the same for every cause.
+    """
     found = find_annotator(session, name) if name.isprintable() else None
     allowed = found is not None and found.removed_at is None and found.password_hash is not None
     stored = found.password_hash if found is not None and allowed and found.password_hash else _dummy_hash()
@@ -57,5 +60,5 @@ def log_in(session: Session, name: str, password: str) -> Annotator:
 
 
 def set_password(session: Session, annotator: Annotator, hashed: str) -> Annotator:
-    """Every session of the account ends with it."""
+    """Store a new password hash; this ends every login session of the account."""
     return change_annotator(session, replace(annotator, password_hash=hashed))

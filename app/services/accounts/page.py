@@ -1,4 +1,4 @@
-"""What the pages of logins show."""
+"""Page dataclasses of the login page and the account page."""
 
 from dataclasses import dataclass
 from typing import Annotated

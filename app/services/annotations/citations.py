@@ -1,4 +1,4 @@
-"""What a feature's page cites in one's record of a head: the feature as a whole, or one of its examples."""
+"""Citing a feature, or one of its examples, as evidence in the viewer's record of a head."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,14 +19,21 @@ _MAX_DIGITS = 9
 
 @dataclass(frozen=True)
 class CitationChange:
-    """What to do with a place of a feature, or (undo) with the record's version of that number."""
+    """One change of the citations: cite a place of the feature, drop its citation, or undo a version.
+
+    place: `sequence:position` of an example, empty for the feature as a whole; for `undo` the record's
+    version.
+    """
 
     action: Action
     place: str
 
 
 def parse_change(text: str) -> CitationChange:
-    """`cite:12:34`, `drop:12:34`, `cite:` for the feature, `undo:5`. Raises InvalidAnnotation for other texts."""
+    """Parse a form value: `cite:12:34`, `drop:12:34`, `cite:` for the whole feature, or `undo:5`.
+
+    Raises InvalidAnnotation for any other text.
+    """
     action, _, place = text.partition(":")
     numbers = place.split(":") if place else []
     plain = all(part.isascii() and part.isdecimal() and len(part) <= _MAX_DIGITS for part in numbers)
@@ -38,7 +45,7 @@ def parse_change(text: str) -> CitationChange:
 
 
 def citations(context: AtlasContext, feature: FeatureRef, head: HeadRef | None) -> Citations | None:
-    """Citations of the viewer; None if they may not write."""
+    """The viewer's citations of the feature in their record of the head; None if they may not write."""
     if not context.viewer.may_write:
         return None
     if head is None:
@@ -53,10 +60,10 @@ def apply_change(
     change: CitationChange,
     now: datetime,
 ) -> Citations:
-    """A new version of the viewer's record of the head, as every change of it is.
+    """Save the change as a new version of the viewer's record of the head; return the citations after it.
 
-    Raises NotFound for an example that is not stored, Conflict for an undo of what is not the newest version, and
-    what `services.annotations.save` does.
+    Raises NotFound for an example that is not stored, Conflict if the version to undo is not the newest, and
+    whatever `services.annotations.save` raises.
     """
     _check(context, feature, head, change)
     record = _own(context, head)
@@ -85,7 +92,7 @@ def _argument(change: CitationChange, feature: FeatureRef, before: Citations) ->
 
 
 def target(feature: FeatureRef, place: str) -> str:
-    """How evidence names a place of a feature."""
+    """The target of an evidence link: `L5F7` for a feature, `L5F7:sequence:position` for an example."""
     return f"{feature}:{place}" if place else str(feature)
 
 

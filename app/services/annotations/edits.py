@@ -1,4 +1,4 @@
-"""What a press of a button in the form does: the form's content with one edit, saved; or a step in its history."""
+"""Buttons of the annotation form: edit the content and save it, undo, redo, or reveal the hint."""
 
 import hashlib
 import json
@@ -31,7 +31,12 @@ SETTLING: Mapping[str, Status] = {"submit": "submitted", "unsure": "unsure", "sk
 
 @dataclass(frozen=True)
 class SubmittedForm:
-    """A form as it came in. `action` is the button's; `theirs` the clashes to resolve in favour of the stored text."""
+    """A submitted annotation form, as it was parsed.
+
+    action: the button that was pressed. theirs: the conflicting fields to resolve in favour of the stored
+    text.
+    suggested: groups to accept from the suggestions. key: idempotency key of the save.
+    """
 
     content: HeadAnnotation
     base_version: int
@@ -45,7 +50,10 @@ class SubmittedForm:
 
 
 def apply_action(context: AtlasContext, head: HeadRef, sent: SubmittedForm, now: datetime) -> Revision | None:
-    """The record as it stands afterwards. Raises what `services.annotations.save` does."""
+    """Apply the button's action and return the viewer's record after it; None while there is none.
+
+    Raises whatever `services.annotations.save` does.
+    """
     saving.subject_of(context.run, head)
     if sent.action == "reveal":
         saving.check_may_write(context.viewer, context.viewer.name)
@@ -67,14 +75,14 @@ def apply_action(context: AtlasContext, head: HeadRef, sent: SubmittedForm, now:
 def derived_key(
     viewer: Viewer, ref: HeadRef | FeatureRef, base_version: int, status: str, content: Content
 ) -> str:
-    """One key for one change, so that a save that is sent again is known: by what it says and what it grew from."""
+    """An idempotency key made from content and base version, so that a repeated save is recognised."""
     said = json.dumps(content_to_json(content), sort_keys=True)
     whole = f"{viewer.annotator_id} {ref} {base_version} {status} {said}"
     return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def with_action(context: AtlasContext, head: HeadRef, sent: SubmittedForm) -> HeadAnnotation:
-    """The form's content with the edit of its button, labels in the order of the ranking."""
+    """The form's content after the button's edit, with labels in the order of the ranking."""
     content = sent.content
     if sent.theirs:
         stored = own_record(context, head)

@@ -32,14 +32,20 @@ def save_note(
     base_version: int,
     now: datetime,
 ) -> Revision:
-    """Notes have no drafts: saving one shows it to others. Raises what `services.annotations.save` does."""
+    """Save a feature's label and note; they have no drafts, so others see them at once.
+
+    Raises whatever `services.annotations.save` does.
+    """
     key = derived_key(context.viewer, feature, base_version, "submitted", note)
     request = Save(feature, note, base_version, key, "submitted")
     return saving.save(context, request, now).revision
 
 
 def notes_page(context: AtlasContext, feature: FeatureRef) -> NotesPage:
-    """Raises NotFound for a feature that the atlas does not have."""
+    """Labels and notes of a feature, and records of heads that use it, as far as the viewer may see them.
+
+    Raises NotFound for a feature that the atlas does not have.
+    """
     subject = saving.subject_of(context.run, feature)
     heads = (HeadRef(feature.layer, head) for head in range(context.run.record.model.n_heads))
     records = visible_records(

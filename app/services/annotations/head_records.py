@@ -1,4 +1,4 @@
-"""The records of one head that a viewer may see, and what follows from them for its form."""
+"""Annotation records of one head that the viewer may see, and what the annotation form derives from them."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ def own_heads(context: AtlasContext) -> dict[HeadRef, Revision]:
 
 
 def group_names(context: AtlasContext) -> list[str]:
-    """Names of groups by how many heads have them, the viewer's own first; equals by name."""
+    """Group names in use: the viewer's most used first, then others' most used, then by name."""
     names: dict[str, str] = {}
     own: Counter[str] = Counter()
     of_anyone: Counter[str] = Counter()
@@ -55,7 +55,7 @@ def group_names(context: AtlasContext) -> list[str]:
 
 
 def novel_group_names(context: AtlasContext, head: HeadRef, content: HeadAnnotation) -> tuple[str, ...]:
-    """Groups of the content that no earlier head of the viewer's has."""
+    """Groups of the content that the viewer uses on no earlier head."""
     earlier = {ref: _used(record.head) for ref, record in own_heads(context).items() if ref < head}
     return novel_groups({**earlier, head: _used(content)}).get(head, ())
 
@@ -65,7 +65,10 @@ def _used(content: HeadAnnotation) -> list[str]:
 
 
 def next_head(context: AtlasContext, after: HeadRef | None) -> HeadRef | None:
-    """The next head without a settled record, round the model's layers that have an SAE. None: all are done."""
+    """The next head after `after` without a settled record, wrapping around; None when all are settled.
+
+    Only layers with an SAE count.
+    """
     model = context.run.record.model
     layers = sorted(sae.layer for sae in context.run.record.saes)
     heads = [HeadRef(layer, head) for layer in layers for head in range(model.n_heads)]
@@ -76,7 +79,7 @@ def next_head(context: AtlasContext, after: HeadRef | None) -> HeadRef | None:
 
 
 def counted_features(context: AtlasContext, head: HeadRef, content: HeadAnnotation) -> tuple[FeatureRef, ...]:
-    """The features that the head's type is taken over, strongest first."""
+    """The top features that determine the head's type, strongest first."""
     if all(sae.layer != head.layer for sae in context.run.record.saes):
         return ()
     ranking = get_ranking(context.session, context.run, head, content.ranking, content.k)
@@ -84,7 +87,7 @@ def counted_features(context: AtlasContext, head: HeadRef, content: HeadAnnotati
 
 
 def with_labels(content: HeadAnnotation, counted: Sequence[FeatureRef]) -> HeadAnnotation:
-    """The labels in the order that the type is taken in: the counted features, then whatever else has a label."""
+    """The content with its labels reordered: counted features first, then others that have a label."""
     given = {label.feature: label for label in content.labels}
     top = [given.pop(feature, None) or FeatureLabel(feature) for feature in counted]
     rest = [label for label in given.values() if label.group is not None or label.unclear]
@@ -100,7 +103,7 @@ def others_of(context: AtlasContext, head: HeadRef) -> tuple[AnnotationRecord, .
 
 
 def record_state(context: AtlasContext, head: HeadRef, content: HeadAnnotation | None = None) -> RecordState:
-    """Of the stored record, or of other content in its place."""
+    """The state of the viewer's record of the head, or of `content` in its place."""
     record = own_record(context, head)
     said = content or (record.head if record else HeadAnnotation())
     versions = store.versions(context.session, context.atlas_id, Subject(head), context.viewer.annotator_id)
@@ -120,7 +123,7 @@ def record_state(context: AtlasContext, head: HeadRef, content: HeadAnnotation |
 
 
 def head_records(context: AtlasContext, head: HeadRef) -> HeadRecordsPage:
-    """The viewer's record of a head and what they may see of others'."""
+    """The page of a head's records: the viewer's own, and others' as far as they may be seen."""
     record = own_record(context, head)
     return HeadRecordsPage(
         model=context.run.slug,

@@ -47,7 +47,10 @@ class Suggestions:
 
 
 def suggest(features: Sequence[FeatureThroughHead], blind: bool) -> Suggestions:
-    """Proposals for the head's top features as its page shows them, in their order. None at all in blind mode."""
+    """Groups and roles suggested by the evidence of the head's top features; empty in blind mode.
+
+    features: as the head's page shows them, in the same order.
+    """
     if blind:
         return Suggestions()
     found = [suggestion for feature in features if (suggestion := _suggest_group(feature))]

@@ -10,7 +10,10 @@ from app.store.annotators import find_annotator
 
 
 def history_page(context: AtlasContext, head: HeadRef, annotator: str | None) -> HistoryPage:
-    """The viewer's own record, or another's. Raises NotFound where it is hidden or nobody has that name."""
+    """The history of the record of `annotator`, by default the viewer's own.
+
+    Raises NotFound if the record is hidden or there is no such annotator.
+    """
     owner = annotator or context.viewer.name
     saving.subject_of(context.run, head)
     nobody_yet = owner == context.viewer.name and find_annotator(context.session, owner) is None

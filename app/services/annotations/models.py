@@ -1,4 +1,4 @@
-"""What the pages of annotation show: the panel beside a head, its records, and their history."""
+"""Page dataclasses of annotation: the panel beside a head, its records, and their history."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -35,7 +35,7 @@ class AnnotationRecord:
 
     @property
     def members(self) -> tuple[tuple[Group, tuple[FeatureRef, ...]], ...]:
-        """Every group with its features, strongest first; last, without a name, those called unclear."""
+        """Each group with its features, strongest first; unclear features come last, under an empty name."""
         labels = self.content.labels
         named = tuple(
             (group, tuple(label.feature for label in labels if label.group == group.name))
@@ -80,7 +80,7 @@ class RoleChoice:
 
 @dataclass(frozen=True)
 class EvidenceView:
-    """A piece of evidence with the words and the address that it is shown by."""
+    """A piece of evidence, with the words that describe it and the feature that it links to."""
 
     kind: str
     target: str
@@ -101,7 +101,7 @@ class ClashView:
 
 @dataclass(frozen=True)
 class Hint:
-    """What is published of a head."""
+    """What a published source says about a head."""
 
     roles: tuple[str, ...]
     head_type: HeadType | None
@@ -113,7 +113,7 @@ class Hint:
 
 @dataclass(frozen=True)
 class RecordState:
-    """What follows from a record: its type and counts, what would change it, and where one can go from it."""
+    """Facts derived from a record: its type, its counts, what would change the type, and possible steps."""
 
     saved_at: str | None
     computed: HeadType | None
@@ -129,7 +129,7 @@ class RecordState:
 
 @dataclass(frozen=True)
 class GivenGroup:
-    """A group that others put a feature into, and who did. No name: they call it unclear."""
+    """A group that other annotators put a feature into, with their names. An empty name means unclear."""
 
     name: str
     family: Family
@@ -138,7 +138,7 @@ class GivenGroup:
 
 @dataclass(frozen=True)
 class Panel:
-    """The form beside a head and all that it needs; drawn with the page, not part of its JSON version."""
+    """The annotation form beside a head, with everything it shows; part of the HTML page, not of its JSON."""
 
     annotator: str
     may_write: bool
@@ -167,7 +167,11 @@ class Panel:
 
     @property
     def bar(self) -> tuple[tuple[Family | None, int], ...]:
-        """(family, features) of each group of the counted features, largest first; then one by one those without."""
+        """(family, number of features) of each group among the counted features, largest first.
+
+        Each feature without a group follows as a part of its own, without a family. Empty if nothing is
+        labelled.
+        """
         values = [self.labels.get(feature, "") for feature in self.counted]
         sizes = Counter(value for value in values if value.isdecimal())
         order = sorted(sizes.items(), key=lambda item: (-item[1], int(item[0])))
@@ -182,7 +186,7 @@ class Panel:
         return self.slots[int(value) - 1] if value.isdecimal() else None
 
     def given(self, feature: FeatureRef) -> tuple[GivenGroup, ...]:
-        """What others' records say of the feature, in the order of the records."""
+        """Groups that others' records put the feature into, in the order of the records."""
         found: dict[str, GivenGroup] = {}
         for record in self.others:
             for group, members in record.members:
@@ -267,10 +271,11 @@ class NotesPanel:
 
 @dataclass(frozen=True)
 class Citations:
-    """Numbers of the record's evidence that is of this feature.
+    """Citations of one feature in the viewer's record of a head, by their number in the record's evidence.
 
-    Keys of `numbers`: `sequence:position` of an example, or an empty text for the feature itself. head: None where
-    the page shows no single head, so that there is no record to cite in.
+    Keys of `numbers`: `sequence:position` of an example, or an empty text for the feature itself. head: None
+    if the
+    page shows no single head, so that there is no record to cite in.
     """
 
     head: HeadRef | None

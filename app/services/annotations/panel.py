@@ -1,4 +1,4 @@
-"""The panel beside a head: the viewer's record as a form, with what helps to fill it and what may be seen."""
+"""The annotation panel beside a head: the viewer's record as a form, with suggestions and others' records."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -51,7 +51,10 @@ class Attempt:
 
 @dataclass(frozen=True)
 class ShownRows:
-    """What a page shows of a head: the rows that have a place for a label. k is 0 where they are not the first k."""
+    """The feature rows that a page of the head shows, each of which has an input for its label.
+
+    k: the number of rows if they are the first k of the ranking, 0 if they are not.
+    """
 
     head: HeadRef
     rank: Ranking
@@ -60,7 +63,7 @@ class ShownRows:
 
 
 def panel(context: AtlasContext, page: ShownRows, attempt: Attempt | None = None) -> Panel:
-    """The form, filled with the stored record or with what could not be saved."""
+    """The annotation form, filled from the stored record or from a failed save."""
     record = own_record(context, page.head)
     content = attempt.content if attempt else record.head if record else HeadAnnotation()
     content = with_labels(content, counted := _counted(context, page, content))
@@ -100,7 +103,7 @@ def panel(context: AtlasContext, page: ShownRows, attempt: Attempt | None = None
 
 
 def _label_values(content: HeadAnnotation, slots: Sequence[GroupSlot]) -> dict[FeatureRef, str]:
-    """What each feature's place in the form holds: the number of a slot, unclear, or nothing."""
+    """Each feature's value in the form: the number of a group slot, `unclear`, or an empty text."""
     numbers = {normalised(slot.name): str(slot.number) for slot in slots}
     return {
         label.feature: "unclear" if label.unclear else numbers[normalised(label.group)] if label.group else ""
@@ -141,7 +144,7 @@ def _roles(content: HeadAnnotation, suggested: dict[str, tuple[int, int]]) -> tu
 
 
 def _from_labels(context: AtlasContext, content: HeadAnnotation) -> dict[FeatureRef, str]:
-    """The viewer's own short labels of the features that have no group yet."""
+    """Short labels from the viewer's feature notes, for the features that have no group yet."""
     open_ = {label.feature for label in content.labels if label.group is None and not label.unclear}
     saes = {sae.layer: sae.checksum for sae in context.run.record.saes}
     return {

@@ -1,4 +1,4 @@
-"""Stored records as pages show them: revisions, evidence, clashes and changes in words."""
+"""Stored records in the words of the pages: revisions, evidence, conflicts and changes."""
 
 from typing import cast
 
@@ -49,7 +49,7 @@ def note_view(revision: Revision) -> NoteView:
 
 
 def evidence_view(link: EvidenceLink) -> EvidenceView:
-    """An example is `L5F7:sequence:position`; other targets are shown as they are."""
+    """An evidence link as pages show it: `L5F7:sequence:position` in words, any other target unchanged."""
     name, *place = link.target.split(":")
     try:
         feature = FeatureRef.parse(name) if link.kind == "example" else None
@@ -62,7 +62,11 @@ def evidence_view(link: EvidenceLink) -> EvidenceView:
 
 
 def clash_view(clash: Clash) -> ClashView:
-    """A clash names a field, a feature, or `group` with its name: only fields have other words."""
+    """A conflicting field with its name and both values in words.
+
+    A clash names a field, a feature, or `group` and the group's name; only fields have a name in words to
+    look up.
+    """
     spec = (field_specs(HeadAnnotation) | field_specs(FeatureNote)).get(clash.field)
     words = spec.words if spec else clash.field.replace("_", " ")
     return ClashView(
@@ -93,7 +97,7 @@ def in_words(field: str, value: object) -> str:
 
 
 def changes(before: HeadAnnotation, after: HeadAnnotation) -> tuple[Change, ...]:
-    """Every difference, part by part: labels by feature, groups and roles by name."""
+    """Every difference between two versions, item by item: labels by feature, groups and roles by name."""
     found: list[Change] = []
     for name, spec in field_specs(HeadAnnotation).items():
         old, new = getattr(before, name), getattr(after, name)

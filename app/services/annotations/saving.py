@@ -28,7 +28,10 @@ from app.store.atlas.reads import LiveRun
 
 @dataclass(frozen=True)
 class Save:
-    """What a form sends. base_version: the version that it was filled from, 0 for a new record."""
+    """A request to save a record.
+
+    base_version: the version that the form was filled from, 0 for a new record.
+    """
 
     ref: HeadRef | FeatureRef
     content: Content
@@ -52,13 +55,16 @@ def subject_of(run: LiveRun, ref: HeadRef | FeatureRef) -> Subject:
 
 
 def against_of(run: LiveRun, layer: int) -> Against:
-    """What an annotation made now is made against. The SAE is empty where the layer has none."""
+    """The run, SAE and software version that an annotation made now refers to.
+
+    The SAE is an empty text if the layer has none.
+    """
     sae = next((sae.checksum for sae in run.record.saes if sae.layer == layer), "")
     return Against(run.record.fingerprint, sae, app.__version__)
 
 
 def save(context: AtlasContext, request: Save, now: datetime) -> Saved:
-    """Append a revision to the viewer's record, or by an admin to the consensus.
+    """Append a revision to the viewer's record, or to the consensus if an admin asks for it.
 
     Raises Conflict with both texts, Forbidden, NotFound, KeyReused, or what makes the content unacceptable.
     """
@@ -93,7 +99,7 @@ def _check_label(run: LiveRun, subject: Subject, feature: FeatureRef) -> None:
 
 @dataclass(frozen=True)
 class Restore:
-    """A request to make an old version the newest again."""
+    """A request to make an old version the newest one again."""
 
     ref: HeadRef | FeatureRef
     version: int
@@ -103,9 +109,9 @@ class Restore:
 
 
 def restore(context: AtlasContext, request: Restore, now: datetime) -> Saved:
-    """Append the old version's content as a new revision; what it was made against stays with it.
+    """Append the old version's content as a new revision, with the run and SAE that it was made against.
 
-    Raises NotFound for a version that never was, and what `save` does.
+    Raises NotFound for a version that does not exist, and whatever `save` raises.
     """
     owner = CONSENSUS if request.for_consensus else context.viewer.name
     check_may_write(context.viewer, owner)
@@ -135,20 +141,23 @@ def restore(context: AtlasContext, request: Restore, now: datetime) -> Saved:
 
 
 def propose_merge(conflict: Conflict) -> Merged:
-    """What to fill the merge form with; saving it needs the version of `conflict.theirs` as its base."""
+    """The three-way merge that fills the conflict form.
+
+    To save it, use the version of `conflict.theirs` as the base version.
+    """
     empty = HeadAnnotation() if isinstance(conflict.mine, HeadAnnotation) else FeatureNote()
     base = conflict.base.content if conflict.base else empty
     return merge(base, conflict.mine, conflict.theirs.content)
 
 
 def reveal_hint(context: AtlasContext, head: HeadRef, now: datetime) -> None:
-    """Show the viewer what is known of a head before they have submitted, and record that it was shown."""
+    """Show the viewer the published hint about a head before they submit, and record that it was shown."""
     subject_of(context.run, head)
     revealed_hints.reveal_hint(context.session, context.atlas_id, head, context.viewer.annotator_id, now)
 
 
 def history(context: AtlasContext, ref: HeadRef | FeatureRef, annotator: str) -> list[Revision]:
-    """Revisions of one record, newest first. Raises NotFound where it is hidden or there is no such annotator."""
+    """Revisions of a record, newest first. Raises NotFound if it is hidden or there is no such annotator."""
     return visible_history(
         context.session, context.atlas_id, context.viewer, subject_of(context.run, ref), annotator
     )

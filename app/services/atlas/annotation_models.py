@@ -1,4 +1,4 @@
-"""What the atlas shows of annotations: a head's labels, a layer in words, how far the work has come."""
+"""Annotations on the atlas page: a head's labels, a summary of each layer, and the progress."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
@@ -51,7 +51,7 @@ class FamilyPart:
 
 @dataclass(frozen=True)
 class NotableLine:
-    """A head of the layer that stands out."""
+    """A head that stands out in its layer."""
 
     head: Annotated[HeadRef, "The head"]
     all_alike: Annotated[bool, "Whether all its top features are in one group"]
@@ -80,7 +80,7 @@ class TypeRow:
 
 @dataclass(frozen=True)
 class StrongScore:
-    """A head with the score that tells most of it."""
+    """A head with its most telling score."""
 
     head: Annotated[HeadRef, "The head"]
     score: Annotated[str, "The score"]

@@ -1,4 +1,4 @@
-"""Annotations as the atlas shows them: of one annotator in the cells, of everyone visible in the progress."""
+"""Annotations of the atlas page: one annotator's labels in the cells, everyone's progress in the totals."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -36,7 +36,7 @@ N_GROUPS, N_NOTABLE = 12, 6
 
 @dataclass(frozen=True)
 class Annotated:
-    """Notes of the atlas, its layers and its heads, and who has done which head."""
+    """Annotations of the atlas, its layers and its heads, and who has submitted a record of each head."""
 
     atlas: AtlasNotes
     layers: dict[int, LayerNotes]
@@ -45,7 +45,7 @@ class Annotated:
 
 
 def read_notes(context: AtlasContext, by: str | None) -> Annotated:
-    """What the viewer may see of annotations, without a query where that is nothing."""
+    """The annotations that the viewer may see, with the labels of `by`; anonymous pages need no query."""
     if context.viewer == NO_VIEWER:
         return Annotated(_nothing(context), {}, {}, {})
     found = summarise_atlas(context, by)
@@ -119,7 +119,7 @@ def _of_type(published: object, head_type: HeadType) -> int | None:
 def _unread(
     heads: Iterable[HeadRecord], done: Mapping[HeadRef, Completion], layers: set[int]
 ) -> tuple[StrongScore, ...]:
-    """By the strongest of the telling scores; where none is strong, by concentration."""
+    """Heads without a submitted record: first those with a strong telling score, then by concentration."""
     open_heads = [head for head in heads if head.ref.layer in layers and head.ref not in done]
     strong = strong_scores(open_heads)
     rest = [
@@ -132,7 +132,7 @@ def _unread(
 
 
 def strong_scores(heads: Iterable[HeadRecord]) -> list[StrongScore]:
-    """Heads with a strong telling score, strongest first."""
+    """Heads that have a strong telling score, strongest first."""
     found = [best for head in heads if (best := strongest_of(head)) and best.value >= STRONG]
     return sorted(found, key=lambda best: (-best.value, best.head))
 

@@ -1,4 +1,4 @@
-"""Use case of the card beside a cell of the atlas: one head at a glance, in a few queries."""
+"""The card beside a cell of the atlas: one head at a glance, in a few queries."""
 
 from app.domain.annotations.records import Subject
 from app.domain.refs import HeadRef
@@ -16,7 +16,7 @@ N_FEATURES, N_TOKENS, N_SCORES = 3, 2, 3
 
 
 def head_card(context: AtlasContext, head: HeadRef, by: str | None = None) -> HeadCard:
-    """Raises NotFound for a head that the model does not have."""
+    """The card of one head. Raises NotFound for a head that the model does not have."""
     run = context.run
     check_head(run, head)
     ranking = get_ranking(context.session, run, head, "decoder_weight", N_FEATURES)
@@ -42,7 +42,7 @@ def head_card(context: AtlasContext, head: HeadRef, by: str | None = None) -> He
 
 
 def _notes(context: AtlasContext, head: HeadRef, by: str | None) -> HeadNotes | None:
-    """The label that the atlas shows of the head: its default is chosen over the whole atlas, so that both agree."""
+    """The labels that the cell of the head shows; the default annotator is the one of the whole atlas."""
     chosen = by or default_annotator(submitted_heads(context.records), context.viewer)
     found = (
         record for record in context.records if record.annotator == chosen and record.subject == Subject(head)

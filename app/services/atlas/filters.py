@@ -1,4 +1,4 @@
-"""Filters of the atlas: which heads stand out, the rest being faded."""
+"""Filters of the atlas: heads that match stand out, the rest is faded."""
 
 import math
 from collections.abc import Callable
@@ -14,7 +14,10 @@ Test = Callable[[AtlasHead], bool]
 
 
 def make_matcher(score: str, wanted: AtlasFilter) -> Test:
-    """Raises InvalidQuery or UnknownRole for a filter that cannot be read."""
+    """A test of whether a head matches the filter.
+
+    Raises InvalidQuery or UnknownRole for a filter that cannot be read.
+    """
     tests = [test for test in (_layers(wanted), _range(score, wanted), *_notes(wanted)) if test]
     return lambda cell: all(test(cell) for test in tests)
 

@@ -57,7 +57,7 @@ class Job:
 
 @dataclass(frozen=True)
 class AtlasFilter:
-    """What of the atlas stands out; the rest is faded. Empty and null ask for nothing."""
+    """Which heads stand out on the atlas, the rest being faded. An empty text or null sets no condition."""
 
     layers: Annotated[str, "Layers as they were asked for, such as 5-7 or 2,5"] = ""
     low: Annotated[float | None, "Smallest value of the score"] = None

@@ -1,4 +1,4 @@
-"""Use cases of the two pages that give the overview: the list of atlases, and one atlas."""
+"""The two overview pages: the list of atlases, and one atlas."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -33,7 +33,11 @@ NO_FILTER = AtlasFilter()
 
 @dataclass(frozen=True)
 class AtlasView:
-    """How to show the atlas. None: as fits what there is. annotator: whose labels, empty for the default."""
+    """How to draw the atlas.
+
+    colour: None chooses by what the atlas has. annotator: whose labels to show; empty for the default
+    annotator.
+    """
 
     colour: Colouring | None = None
     order: Order = "index"
@@ -59,9 +63,11 @@ def atlas_page(
     wanted: AtlasFilter = NO_FILTER,
     view: AtlasView = PLAIN,
 ) -> AtlasPage:
-    """Coloured by the score, by default the first; by head type where there are annotations and none is asked for.
+    """The atlas page, coloured by the score, or by head type if there are annotations and no score is named.
 
-    Raises NotFound for a score the run does not have, InvalidQuery for a filter that cannot be read.
+    score: by default the first. Raises NotFound for a score the run does not have, InvalidQuery for a filter
+    that
+    cannot be read.
     """
     run = context.run
     names = score_names(context.heads)
@@ -116,7 +122,7 @@ def _cells(context: AtlasContext, noted: Annotated, matches: Callable[[AtlasHead
 
 
 def _order(colour: Colouring, score: str) -> Callable[[AtlasHead], tuple[float, HeadRef]]:
-    """Largest first; heads without a value last."""
+    """The sort key of cells: largest value first, heads without a value last."""
 
     def value(cell: AtlasHead) -> float:
         notes = cell.notes

@@ -1,4 +1,4 @@
-"""What experiments say of heads side by side: the newest of each kind, drawn for these heads alone."""
+"""Experiments on the compare page: one of each kind, drawn for the compared heads alone."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from app.store.experiments import findings_of, get_experiment
 
 
 def compared_experiments(context: AtlasContext, heads: Sequence[HeadRef]) -> tuple[ComparedExperiment, ...]:
-    """Of each kind the experiment with findings on most of the heads, and of those the newest."""
+    """For each kind, the experiment with findings about most of these heads; the newest of equals."""
     found: dict[str, dict[str, set[HeadRef]]] = {
         name: {} for name, figures in FIGURES.items() if figures.n_compared
     }
@@ -37,9 +37,9 @@ def _compared(stored: StoredExperiment, heads: tuple[HeadRef, ...]) -> ComparedE
 
 
 def _figures(stored: StoredExperiment, heads: tuple[HeadRef, ...]) -> tuple[Figure, ...]:
-    """The kind's figures that set heads side by side.
+    """The figures of this kind that show heads side by side.
 
-    None for a result of another version: the finding is shown, and its own page says what is wrong.
+    Empty for a result of another version: its finding is still shown, and its own page reports the error.
     """
     try:
         figures = figures_of(stored, FigureOptions(heads=heads))

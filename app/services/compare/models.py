@@ -1,4 +1,4 @@
-"""What the page of compared heads shows."""
+"""Page dataclasses of the compare page."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -55,7 +55,7 @@ class ComparedHead:
 
 @dataclass(frozen=True)
 class ComparedExperiment:
-    """The newest experiment of its kind that says most about the compared heads."""
+    """The experiment of one kind with results for most of the compared heads; the newest of equals."""
 
     experiment: Annotated[ExperimentSummary, "What was run, and what it found"]
     heads: Annotated[tuple[HeadRef, ...], "The compared heads that it has results for"]

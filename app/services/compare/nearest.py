@@ -1,4 +1,4 @@
-"""Heads whose scores are nearest to each other: where comparing begins, across layers and without any SAE."""
+"""Heads with similar scores, across layers and without any SAE: a starting point for comparisons."""
 
 from collections.abc import Sequence
 
@@ -15,17 +15,19 @@ N_NEAREST = 8
 def nearest_heads(
     heads: Sequence[HeadRecord], chosen: HeadRef, n: int = N_NEAREST
 ) -> tuple[NearestHead, ...]:
-    """The n heads whose scores are nearest to those of `chosen`, nearest first, then by place in the model.
+    """The n heads whose scores are nearest to those of `chosen`, nearest first, then by layer and head.
 
-    A distance is the root mean square over the scores that both heads have, each in standard deviations over the
-    model's heads; scores that are equal for all do not count, nor heads with no score in common.
+    The distance is the root mean square difference over the scores that both heads have, in standard
+    deviations
+    over the model's heads. Scores with one value for all heads are ignored, and so are heads without a common
+    score.
     """
     index = [head.ref for head in heads].index(chosen)
     return _nearest(heads, _scaled(_values(heads, _names(heads))), index)[:n]
 
 
 def leading_heads(heads: Sequence[HeadRecord], names: Sequence[str]) -> tuple[LeadingHead, ...]:
-    """For each of the scores the head with the highest value, and the head that is nearest to that one."""
+    """The head with the highest value of each score, together with the head nearest to it."""
     scaled = _scaled(_values(heads, _names(heads)))
     found: list[LeadingHead] = []
     for name, column in zip(names, _values(heads, names).T, strict=True):
@@ -38,7 +40,7 @@ def leading_heads(heads: Sequence[HeadRecord], names: Sequence[str]) -> tuple[Le
 
 
 def _nearest(heads: Sequence[HeadRecord], scaled: NDArray[np.float64], index: int) -> tuple[NearestHead, ...]:
-    """Every other head with a score in common with heads[index], nearest first; scaled: [head, score]."""
+    """The other heads that share a score with heads[index], nearest first. scaled: [head, score]."""
     squares = (scaled - scaled[index]) ** 2
     n_common = np.sum(~np.isnan(squares), axis=1)
     distances = np.sqrt(np.nansum(squares, axis=1) / np.maximum(n_common, 1))
@@ -55,14 +57,14 @@ def _names(heads: Sequence[HeadRecord]) -> list[str]:
 
 
 def _values(heads: Sequence[HeadRecord], names: Sequence[str]) -> NDArray[np.float64]:
-    """[head, score], NaN where a head has no finite value."""
+    """The scores as [head, score], NaN where a head has no finite value."""
     values = np.array([[head.scores.get(name, np.nan) for name in names] for head in heads], dtype=np.float64)
     values = values.reshape(len(heads), len(names))
     return np.where(np.isfinite(values), values, np.nan)
 
 
 def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """[head, score] in standard deviations over the heads; only scores that differ between heads."""
+    """The scores as [head, score] in standard deviations over the heads; constant scores are left out."""
     columns = [column for column in values.T if np.unique(column[~np.isnan(column)]).size > 1]
     if not columns:
         return np.full((len(values), 0), np.nan)

@@ -1,4 +1,4 @@
-"""Use case of the page that puts up to four heads side by side."""
+"""The page that compares up to four heads side by side."""
 
 import math
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ N_TOKENS = 3
 def compare_page(
     context: AtlasContext, heads: Sequence[HeadRef], rank: Ranking = "decoder_weight"
 ) -> ComparePage:
-    """None or one head is a page to choose others from.
+    """The comparison of the heads; with none or one of them, a page to choose others from.
 
     Raises NotFound for a head that the model does not have, ValueError for more than MAX_HEADS.
     """
@@ -69,7 +69,7 @@ def compare_page(
 
 
 def _free_head(last: HeadRef, heads: Sequence[HeadRef], indices: range) -> HeadRef | None:
-    """The nearest head of the layer that is not compared already."""
+    """The first head of the layer, in the order of `indices`, that is not compared yet."""
     candidates = (HeadRef(last.layer, index) for index in indices)
     return next((head for head in candidates if head not in heads), None)
 

@@ -1,4 +1,4 @@
-"""Feature records to the parts of pages: arrays become plain numbers, heads and tokens get their names."""
+"""Conversion of stored feature records to parts of pages: numbers for arrays, texts for token ids."""
 
 import math
 
@@ -36,7 +36,7 @@ TOLERANCES = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
 
 
 def summarise_run(run: RunRecord) -> RunSummary:
-    """The run as pages name it. A plan without a known number format is held to the strictest tolerance."""
+    """The run as pages name it. A plan without a known number format gets the strictest tolerance."""
     dtype = str(run.plan.get("dtype", "float32")).removeprefix("torch.")
     return RunSummary(
         fingerprint=run.fingerprint,
@@ -80,7 +80,7 @@ def head_logits(logits: TokenLogits, head: int, vocabulary: Vocabulary) -> tuple
 
 
 def slice_logits(logits: TokenLogits, head: int | None, vocabulary: Vocabulary) -> tuple[TokenLogit, ...]:
-    """Logits of one head's slice; none for all heads (None), whose logits are those of the feature."""
+    """Logit effects of one head's slice; empty if head is None, as the feature's own then apply."""
     return () if head is None else head_logits(logits, head, vocabulary)
 
 
@@ -107,7 +107,7 @@ def evidence_counts(evidence: Evidence, head: int) -> dict[str, int]:
 
 
 def evidence_shares(evidence: Evidence, head: int) -> dict[str, float]:
-    """The share of the counted examples that shows each behaviour; empty where none was counted."""
+    """The share of the counted examples that shows each behaviour; empty if none was counted."""
     if not evidence.n_examples:
         return {}
     return {kind: count / evidence.n_examples for kind, count in evidence_counts(evidence, head).items()}
@@ -120,7 +120,7 @@ def make_group(group: ExampleGroup) -> ActivationGroup:
 
 
 def make_examples(feature: FeatureRecord, head: int) -> tuple[Example, ...]:
-    """Every stored example through one head, in stored order."""
+    """Every stored example as seen through one head, in stored order."""
     if feature.examples is None:
         return ()
     view = view_through(feature.examples, head)
@@ -132,7 +132,7 @@ def make_examples(feature: FeatureRecord, head: int) -> tuple[Example, ...]:
 
 
 def dfa_maximum(feature: FeatureRecord, head: int | None) -> float:
-    """Largest |DFA| over the stored examples, through one head or (None) all of them."""
+    """The largest |DFA| over the stored examples, through one head or, with None, all heads summed."""
     examples = feature.examples
     if examples is None or not len(examples):
         return 0.0

@@ -1,4 +1,4 @@
-"""The parts that pages are made of: frozen dataclasses, every field annotated with its help."""
+"""Parts that pages share: frozen dataclasses, every field annotated with its help."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -50,7 +50,7 @@ class Cell(ShownToken):
 
 @dataclass(frozen=True)
 class TextWindow:
-    """A stretch of text around a hinge: the same hinge lines up all strips of a column."""
+    """A stretch of text around an alignment point, the hinge, at which all windows of a column line up."""
 
     before: Annotated[tuple[Cell, ...], "Tokens up to the hinge"]
     after: Annotated[tuple[Cell, ...], "Tokens from the hinge on"]
@@ -111,7 +111,7 @@ class FveValues:
 
 @dataclass(frozen=True)
 class Fve:
-    """Fraction of the pre-activation's variance that one head explains."""
+    """Fraction of the pre-activation's variance that one head explains, over two sets of tokens."""
 
     active: Annotated[FveValues | None, "Over the feature's active tokens; null for fewer than two"]
     all: Annotated[FveValues | None, "Over all counted tokens; null where the SAE scales its input by token"]
@@ -158,7 +158,7 @@ class FeatureThroughHead(FeatureNumbers, HeadPartNumbers[float]):
 
 @dataclass(frozen=True)
 class HeadFinding:
-    """What one experiment found of one head."""
+    """The finding of one experiment about one head."""
 
     id: Annotated[str, "The experiment"]
     name: Annotated[str, "Which experiment"]

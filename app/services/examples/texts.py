@@ -1,4 +1,4 @@
-"""Examples as text: two strips around one hinge, so a repeated prefix ends at the same place in both."""
+"""Examples as two aligned text windows: around the source token, and around the firing token."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,7 +20,7 @@ def _width(view: TokenView) -> int:
 
 
 def _span(views: Sequence[TokenView], hinge: int) -> tuple[int, int]:
-    """Indices of the tokens that fit on both sides of the hinge."""
+    """(start, stop) of the tokens around the hinge that fit into the window."""
     start, room = hinge, CHARACTERS_BEFORE
     while start > 0 and room > 0:
         start -= 1
@@ -40,9 +40,12 @@ def make_strip(
     source_before: bool = False,
     whole: bool = False,
 ) -> TextWindow:
-    """The text around a hinge, or all of it. The n_matched tokens that end there are the matched prefix.
+    """The text window around the hinge, or with `whole` all of the text.
 
-    source_before: the hinge comes after the source token instead, and the matched prefix ends before that.
+    hinge: index of the first token after the alignment point. n_matched: length of the matched prefix, which
+    ends at
+    the hinge. source_before: the source token is the last one before the hinge, and the prefix ends before
+    it.
     """
     start, stop = (0, len(views)) if whole else _span(views, hinge)
     end = hinge - source_before
@@ -59,7 +62,7 @@ def make_strip(
 
 
 def make_example(examples: Examples, view: ExamplesThroughHead, index: int, group: str) -> Example:
-    """One row of the examples, seen through one head or all of them."""
+    """The numbers of one example, as seen in this view."""
     source = int(view.source[index, 0])
     pre_activation = float(examples.pre_activation[index])
     contribution = float(view.contribution[index])
@@ -89,9 +92,10 @@ def make_pair(
     align: Align = "prefix",
     whole: bool = False,
 ) -> Pair:
-    """The example's text: around the source token on the left, around the firing token on the right.
+    """The example's two text windows: around the source token, and around the firing token.
 
-    Aligned by prefix, a repeated text ends at both hinges; by token, source and firing token themselves do.
+    align="prefix" ends a repeated text at both hinges; align="token" puts source and firing token themselves
+    there.
     """
     views = vocabulary.sequence_views(tokens)
     activations = examples.sequence_activations[index]

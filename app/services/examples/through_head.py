@@ -1,4 +1,4 @@
-"""The stored examples as they are seen through one head, or with all heads summed."""
+"""Stored examples as seen through one head, or with all heads summed."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,16 @@ from app.errors import NotFound
 
 
 class SumNotKept(NotFound):
-    """All heads were asked for of a run that kept each head alone."""
+    """The run stored the DFA of single heads only, so the sum over heads cannot be shown."""
 
 
 @dataclass(frozen=True)
 class ExamplesThroughHead:
-    """Columns over n examples. Slot 0 has the source with the largest DFA; unused slots have -1 and 0."""
+    """Columns over n examples, as seen through one head or all heads summed.
+
+    Sources are sorted by DFA: slot 0 holds the source with the largest. Unused slots hold source -1 and DFA
+    0.
+    """
 
     source: NDArray[np.int16]  # [n sources]
     dfa: NDArray[np.float32]  # [n sources]
@@ -25,7 +29,10 @@ class ExamplesThroughHead:
 
 
 def view_through(examples: Examples, head: int | None) -> ExamplesThroughHead:
-    """The examples as seen through one head; None: all heads summed. Raises SumNotKept where a run has no sums."""
+    """The examples as seen through one head, or with None all heads summed.
+
+    Raises SumNotKept if the run did not store the sum.
+    """
     if head is not None:
         return ExamplesThroughHead(
             examples.source[:, head],

@@ -1,4 +1,4 @@
-"""What the pages of experiments show: frozen dataclasses, every field with its help, for page and JSON alike."""
+"""Page dataclasses of experiments and their charts; fields that appear in JSON have a help text."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -14,7 +14,7 @@ Mark = Literal["plain", "strong", "hollow", "muted"]
 
 @dataclass(frozen=True)
 class PlotValue:
-    """A value, with its interval where it has one."""
+    """A value, with its interval if it has one."""
 
     value: float
     lower: float | None = None
@@ -23,7 +23,12 @@ class PlotValue:
 
 @dataclass(frozen=True)
 class Series:
-    """One line, or one bar in each group. `index` picks mark and colour, None has neither; hollow: changed."""
+    """One line of a chart, or one bar in each of its groups.
+
+    index: picks mark and colour; None for a series that needs neither. hollow: drawn as an outline, for
+    values after
+    a change.
+    """
 
     label: str
     index: int | None
@@ -33,7 +38,10 @@ class Series:
 
 @dataclass(frozen=True)
 class LineChart:
-    """Values over an ordered axis, with bands for intervals. `rule`: the place of a dotted line, and its words."""
+    """Values over an ordered axis, with bands for intervals.
+
+    rule: where a dotted line stands, as an index into `places`, and its label.
+    """
 
     x_label: str
     places: tuple[str, ...]
@@ -45,7 +53,9 @@ class LineChart:
 class BarChart:
     """Groups of bars, with whiskers for intervals.
 
-    strong: places of bars that stand out. by_place: each place is a head of its own, with its colour and values.
+    strong: indices of the places whose bars stand out. by_place: each place is a head, with a colour and
+    printed
+    values of its own.
     """
 
     x_label: str
@@ -80,7 +90,7 @@ class DotRow:
 
 @dataclass(frozen=True)
 class DotChart:
-    """Estimates with intervals on one line each. `rule`: a threshold. The line reaches at least from low to high."""
+    """Estimates with intervals, one per line. rule: a threshold. The axis spans at least low to high."""
 
     rows: tuple[DotRow, ...]
     low: float
@@ -90,7 +100,7 @@ class DotChart:
 
 @dataclass(frozen=True)
 class TickRow:
-    """All values as ticks, the strong ones heavy, and a threshold."""
+    """All values as ticks on one line, the strong ones heavy, with a threshold."""
 
     label: str
     values: tuple[float, ...]
@@ -108,7 +118,7 @@ Chart = LineChart | BarChart | ScatterChart | DotChart | TickChart
 
 @dataclass(frozen=True)
 class Choice:
-    """A link that shows a figure in another way, by one parameter of the address."""
+    """A link that shows a figure with another value of one query parameter."""
 
     label: str
     parameter: str

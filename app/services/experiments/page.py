@@ -1,4 +1,4 @@
-"""Use cases of the pages of experiments, and what experiments found of a head."""
+"""The pages of experiments: the list, and one experiment with its figures."""
 
 import csv
 import io
@@ -33,9 +33,9 @@ from app.store.atlas.reads import LiveRun
 
 
 def experiments_page(context: AtlasContext, ablate: HeadRef | None = None) -> ExperimentsPage:
-    """The experiments of an atlas that the viewer may see, newest first; with how to ablate a head.
+    """The experiments of an atlas that the viewer may see, newest first.
 
-    Raises NotFound for a head that the model does not have.
+    ablate: a head to propose an ablation of. Raises NotFound if the model does not have it.
     """
     stored = store.list_experiments(context.session, context.run.slug)
     listed = [one for one in stored if sees_experiment(context.viewer, one.request.name)]
@@ -49,14 +49,20 @@ def experiments_page(context: AtlasContext, ablate: HeadRef | None = None) -> Ex
 
 
 def newest_ablation(context: AtlasContext, head: HeadRef) -> str | None:
-    """The id of the newest finished ablation of the head. Raises NotFound for a head that is not there."""
+    """The id of the newest finished ablation of the head; None without one.
+
+    Raises NotFound for a head that the model does not have.
+    """
     check_head(context.run, head)
     found = (one.experiment for one in store.findings_of(context.session, context.run.slug, head))
     return next((one.id for one in found if one.request.name == HEAD_ABLATION.name), None)
 
 
 def ablation_command(run: LiveRun, head: HeadRef) -> str:
-    """What ablates the head, and in turn those beside it. Raises NotFound for a head that is not there."""
+    """The shell command that ablates each head of this head's layer.
+
+    Raises NotFound for a head that the model does not have.
+    """
     check_head(run, head)
     model = run.record.model.name
     words = ["head-atlas", "experiment", HEAD_ABLATION.name, "--model", model, "--layer", str(head.layer)]
@@ -66,9 +72,10 @@ def ablation_command(run: LiveRun, head: HeadRef) -> str:
 
 
 def experiment_page(context: AtlasContext, experiment_id: str, options: FigureOptions) -> ExperimentPage:
-    """One experiment. Raises NotFound for one that is not there, or an option that it does not have.
+    """The page of one experiment.
 
-    Raises Forbidden for one that tells a blind viewer what others said.
+    Raises NotFound for an unknown experiment or option, and Forbidden if a blind annotator would see what
+    others said.
     """
     stored = store.get_experiment(context.session, context.run.slug, experiment_id)
     if not sees_experiment(context.viewer, stored.request.name):
@@ -94,7 +101,7 @@ def experiment_page(context: AtlasContext, experiment_id: str, options: FigureOp
 
 
 def _others(context: AtlasContext, stored: StoredExperiment) -> list[StoredExperiment]:
-    """The newest experiments of other atlases that are drawn beside this one."""
+    """The newest experiments of the same kind in other atlases, to be drawn beside this one."""
     limit = FIGURES[stored.kind.name].n_others
     return store.newest_elsewhere(context.session, context.run.slug, stored.kind.name, limit) if limit else []
 
@@ -102,16 +109,17 @@ def _others(context: AtlasContext, stored: StoredExperiment) -> list[StoredExper
 def figures_of(
     stored: StoredExperiment, options: FigureOptions, others: Sequence[StoredExperiment] = ()
 ) -> tuple[Figure, ...]:
-    """The figures of an experiment that is done, with those of other atlases beside it.
+    """The figures of a finished experiment, with the results of other atlases beside it.
 
-    Raises NotFound for an option that the experiment does not have, InvalidStore for a result of another version.
+    Raises NotFound for an option that the experiment does not have, InvalidStore for a result of another
+    version.
     """
     results = [one.record for one in (stored, *others)]
     return FIGURES[stored.kind.name].draw(results[0], results[1:], options)
 
 
 def figure_of(page: ExperimentPage, name: str | None) -> Figure:
-    """One figure, by default the first. Raises NotFound."""
+    """The figure of this name, by default the first. Raises NotFound if there is none."""
     for figure in page.figures:
         if name is None or figure.name == name:
             return figure
@@ -120,7 +128,7 @@ def figure_of(page: ExperimentPage, name: str | None) -> Figure:
 
 
 def figure_csv(figure: Figure) -> bytes:
-    """A figure's table; no cell is ever a formula."""
+    """The figure's table as CSV, escaped so that no spreadsheet reads a cell as a formula."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(figure.columns)

@@ -1,4 +1,4 @@
-"""Parts of a feature's page beyond its examples: one text in full, and figures over all that are stored."""
+"""Further parts of a feature's page: one example in full, figures over all examples, similar features."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -15,7 +15,7 @@ LONGEST_PREFIX = 6  # and more
 
 @dataclass(frozen=True)
 class WholeExample:
-    """One example of a feature with all the text that the model was given."""
+    """One example of a feature with the whole sequence that the model read."""
 
     model: Annotated[str, "The atlas"]
     feature: Annotated[FeatureRef, "The feature"]
@@ -34,7 +34,7 @@ class WholeExample:
 
 @dataclass(frozen=True)
 class ExampleFigures:
-    """Over the stored examples, which over-represent strong activations."""
+    """Figures over the stored examples, in which strong activations are over-represented."""
 
     n: Annotated[int, "Examples with a source token"]
     prefix_lengths: Annotated[
@@ -49,7 +49,7 @@ class ExampleFigures:
 
 @dataclass(frozen=True)
 class SimilarFeature:
-    """Another stored feature of the layer whose decoder row points nearly the same way."""
+    """Another stored feature of the layer, with its decoder row's cosine similarity."""
 
     feature: Annotated[FeatureRef, "The feature"]
     cosine: Annotated[float, "Cosine of the decoder rows"]

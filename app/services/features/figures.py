@@ -1,4 +1,4 @@
-"""What the stored examples of a feature have in common, seen through one head or all of them."""
+"""Figures over a feature's stored examples, seen through one head or all heads summed."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,10 @@ N_STRONGEST = 10
 
 
 def example_figures(record: FeatureRecord, head: int | None) -> ExampleFigures:
-    """Counts over all stored examples with a source; contributions over the strongest of the top group."""
+    """Distances and prefix lengths over all stored examples that have a source, and contributions by head.
+
+    The contributions are those of the strongest examples of the top group.
+    """
     examples = record.examples
     if examples is None or not len(examples):
         return ExampleFigures(0, (), (), ())
@@ -37,9 +40,10 @@ def example_figures(record: FeatureRecord, head: int | None) -> ExampleFigures:
 def summed_evidence(
     record: FeatureRecord, sequences: Mapping[int, NDArray[np.int32]], bos_id: int
 ) -> dict[str, float]:
-    """Share of the top examples that show each behaviour when the heads are summed, as a run counts it by head.
+    """The share of the top examples that show each behaviour when all heads are summed.
 
-    sequences: the text of each top example.
+    The behaviours are detected as a run does for single heads. sequences: the token ids of each top example's
+    sequence, by index.
     """
     examples = record.examples
     if examples is None or not record.groups:

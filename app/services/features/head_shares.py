@@ -1,4 +1,4 @@
-"""What a feature's page says of each head's part in it."""
+"""The contribution of each head to a feature, as the feature's page shows it."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from app.services.features.models import HeadShare
 
 
 def head_shares(record: FeatureRecord) -> tuple[HeadShare, ...]:
-    """Every head's part in the feature."""
+    """The part that each head of the layer has in the feature."""
     return tuple(
         HeadShare(
             head=HeadRef(record.ref.layer, head),
@@ -26,8 +26,9 @@ def head_shares(record: FeatureRecord) -> tuple[HeadShare, ...]:
 def top_source_share(record: FeatureRecord, head: int) -> float | None:
     """The share of the head's positive DFA on its single strongest source, the mean over the top examples.
 
-    The sources that are stored as one sum count as one source: negative DFA among them makes the share too large,
-    never too small. Examples without positive DFA are left out; None where there is no other.
+    Sources that are stored as one sum count as one source; negative DFA among them can make the share too
+    large,
+    never too small. Examples without positive DFA are left out; None if all are.
     """
     examples = record.examples
     if examples is None or not record.groups:

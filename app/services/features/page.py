@@ -1,4 +1,4 @@
-"""Use cases of a feature's page and of a layer's list of features."""
+"""The page of a feature, and the list of a layer's features."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -30,7 +30,7 @@ N_LISTED_TOKENS = 5
 
 @dataclass(frozen=True)
 class ExamplePosition:
-    """Where an example fires: a sequence of the corpus and a position in it."""
+    """The position of an example's firing token: a sequence of the corpus, and a position in it."""
 
     sequence: int
     position: int
@@ -46,8 +46,9 @@ def feature_page(
     """The feature page seen through `head` (default: the head with the largest decoder weight share).
 
     whole: an example to show in full.
-    Raises NotFound for a feature or example that is not stored, a head of another layer, or all heads where
-    the run did not keep their sum.
+    Raises NotFound for a feature or example that is not stored, for a head of another layer, and for "all" if
+    the
+    run did not store the sum over heads.
     """
     run = context.run
     sae, record, chosen = _chosen(context, ref, head)
@@ -87,7 +88,7 @@ def feature_page(
 def whole_example(
     context: AtlasContext, ref: FeatureRef, head: HeadOrSum | None, align: Align, place: ExamplePosition
 ) -> WholeExample:
-    """One example alone, for a request of it. Raises as `feature_page` does."""
+    """One example in full, without the rest of the page. Raises whatever `feature_page` raises."""
     _, record, chosen = _chosen(context, ref, head)
     return WholeExample(
         model=context.run.slug,
@@ -104,7 +105,7 @@ def whole_example(
 def _chosen(
     context: AtlasContext, ref: FeatureRef, head: HeadOrSum | None
 ) -> tuple[SaeRecord, FeatureRecord, HeadRef | None]:
-    """The feature and the head to see it through; None: all heads."""
+    """The layer's SAE, the feature, and the head to see it through; None for all heads summed."""
     sae = _layer_sae(context, ref.layer)
     if ref.index >= sae.d_sae:
         raise NotFound(f"layer {ref.layer} has {sae.d_sae} features; {ref} is not one of them")
@@ -157,7 +158,10 @@ def _check_writer(context: AtlasContext, head: HeadRef, ref: FeatureRef) -> None
 
 
 def layer_page(context: AtlasContext, layer: int, after: int | None) -> LayerPage:
-    """The layer's stored features by index, those after `after`. Raises NotFound where it has no SAE."""
+    """A page of the layer's stored features in the order of their index, starting after index `after`.
+
+    Raises NotFound for a layer without an SAE.
+    """
     run = context.run
     sae = _layer_sae(context, layer)
     start = None if after is None else FeatureRef(layer, after)
@@ -176,7 +180,7 @@ def layer_page(context: AtlasContext, layer: int, after: int | None) -> LayerPag
 
 
 def largest_head(record: FeatureRecord) -> HeadRef:
-    """The head with the largest decoder weight share, the first of equals."""
+    """The head with the largest decoder weight share; the lowest index of equals."""
     return HeadRef(record.ref.layer, int(np.argmax(record.decoder_weight_share)))
 
 
@@ -192,7 +196,7 @@ def _n_shown(group: ExampleGroup) -> int:
 
 
 def _sequences(context: AtlasContext, record: FeatureRecord) -> parts.Sequences:
-    """The text of every example that is shown, and of the whole top group, over which evidence is counted."""
+    """The sequences of every shown example and of the whole top group, over which evidence is counted."""
     wanted: set[int] = set()
     for place, group in enumerate(record.groups):
         wanted |= parts.sequences_of(record, group, group.stop if place == 0 else _n_shown(group))

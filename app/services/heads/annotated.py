@@ -1,4 +1,4 @@
-"""Head pages with the panel of annotation beside them."""
+"""Head pages together with the annotation panel."""
 
 from dataclasses import replace
 
@@ -16,6 +16,6 @@ def annotated_head(context: AtlasContext, question: HeadQuestion, attempt: Attem
 
 
 def annotated_row(context: AtlasContext, question: HeadQuestion) -> HeadFeatureRow:
-    """The opened row of that page alone. Raises NotFound where the feature is not in the ranking."""
+    """The opened row of that page alone. Raises NotFound if the feature is not in the ranking."""
     page = feature_row(context, question)
     return replace(page, annotation=panel(context, ShownRows(page.head, page.rank, 0, (page.row,))))

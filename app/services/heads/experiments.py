@@ -1,4 +1,4 @@
-"""What experiments found of one head."""
+"""Findings of experiments about one head."""
 
 from app.domain.refs import HeadRef
 from app.services.examples.models import HeadFinding
@@ -8,7 +8,7 @@ from app.store.experiments import findings_of
 
 
 def experiments_of(context: AtlasContext, head: HeadRef) -> tuple[HeadFinding, ...]:
-    """What finished experiments found of a head, newest first, as far as the viewer may see it."""
+    """Findings of finished experiments about the head, newest first, as far as the viewer may see them."""
     found = (
         HeadFinding(one.experiment.id, one.experiment.request.name, one.finding)
         for one in findings_of(context.session, context.run.slug, head)

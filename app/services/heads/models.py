@@ -41,7 +41,7 @@ class HeadPage(HeadNumbers):
 
 @dataclass(frozen=True)
 class HeadFeatureRow:
-    """One row of a head's page, for a request of that row alone."""
+    """One row of a head's page, sent alone when the row is opened."""
 
     model: Annotated[str, "The atlas"]
     head: Annotated[HeadRef, "The head"]

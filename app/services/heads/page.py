@@ -1,4 +1,4 @@
-"""Head pages: from the store to a page dataclass, in a fixed number of queries."""
+"""Head pages, read from the store in a fixed number of queries."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ N_SHOWN = 10  # examples of one group in an opened row
 
 @dataclass(frozen=True)
 class HeadQuestion:
-    """Parameters of a head page. open_feature: the open row, None for the strongest."""
+    """Parameters of a head page. open_feature: the opened row; None for the strongest feature."""
 
     head: HeadRef
     rank: Ranking = "decoder_weight"
@@ -40,7 +40,7 @@ def _neighbour(run: LiveRun, head: HeadRef, step: int) -> HeadRef | None:
 
 
 def head_page(context: AtlasContext, question: HeadQuestion) -> HeadPage:
-    """Raises NotFound for a head that the model does not have."""
+    """The page of one head. Raises NotFound for a head that the model does not have."""
     run, ref = context.run, question.head
     check_head(run, ref)
     heads = context.heads
@@ -70,7 +70,7 @@ def head_page(context: AtlasContext, question: HeadQuestion) -> HeadPage:
 
 
 def feature_row(context: AtlasContext, question: HeadQuestion) -> HeadFeatureRow:
-    """The opened row of a head's page alone. Raises NotFound where the feature is not in the ranking."""
+    """The opened row of a head's page alone. Raises NotFound if the feature is not in the ranking."""
     check_head(context.run, question.head)
     rows = _rows(context, question, only=question.open_feature)
     if not rows:
@@ -126,7 +126,7 @@ def _pairs(
 def _groups_shown(
     record: FeatureRecord, question: HeadQuestion, opened: FeatureRef | None
 ) -> tuple[parts.ExampleGroup | None, parts.ExampleGroup | None]:
-    """The group of the strongest example, and the group to show in full where the row is open."""
+    """The group that holds the strongest example, and the group to show in full, or None for a closed row."""
     if record.examples is None or not record.groups or record.groups[0].stop == record.groups[0].start:
         return None, None
     if question.open_all:

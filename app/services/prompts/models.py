@@ -1,4 +1,4 @@
-"""What the page of a prompt shows, every field with its help."""
+"""Page dataclasses of the prompt page, every field with its help."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -17,7 +17,7 @@ class PromptToken(ShownToken):
 
 @dataclass(frozen=True)
 class PromptSource(ShownToken):
-    """A token that the head reads at the chosen token."""
+    """A source token that the head attends to from the chosen token."""
 
     position: Annotated[int, "Position of the token"]
     attention: Annotated[float, "The head's attention from the chosen token to it"]
@@ -26,7 +26,7 @@ class PromptSource(ShownToken):
 
 @dataclass(frozen=True)
 class PromptHead:
-    """One head at the chosen token."""
+    """One head at the chosen destination token."""
 
     head: Annotated[HeadRef, "The head"]
     contribution: Annotated[float, "What it adds to the pre-activation"]
@@ -48,7 +48,7 @@ class PromptFeature:
 
 @dataclass(frozen=True)
 class PromptReading:
-    """What the model does with the text, seen through one head and one feature."""
+    """The model's activations on the text, seen through one head and one feature."""
 
     head: Annotated[HeadRef, "The head"]
     feature: Annotated[FeatureRef | None, "The feature; null where the layer has none to show"]

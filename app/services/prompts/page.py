@@ -1,4 +1,4 @@
-"""Use case of a prompt: a question to the model's process, and its answer as a page."""
+"""The prompt page: asks the model's process about a text and shows its answer."""
 
 from dataclasses import dataclass
 from typing import Any, cast
@@ -24,7 +24,7 @@ WAIT_S = 1.5  # for a quick answer to come with the page
 
 @dataclass(frozen=True)
 class PromptService:
-    """What a server needs to answer prompts; without a queue, why it does not."""
+    """What the server needs to answer prompts. reason: why there is no queue, if there is none."""
 
     queue: PromptQueue | None
     reason: str
@@ -37,7 +37,7 @@ class PromptService:
 
 @dataclass(frozen=True)
 class PromptRequest:
-    """A text, and what to look at; None where that is left to the text."""
+    """A text, with the head, feature and destination token to look at; None for a default."""
 
     text: str = ""
     head: HeadRef | None = None
@@ -48,7 +48,10 @@ class PromptRequest:
 def prompt_page(
     context: AtlasContext, service: PromptService, request: PromptRequest, wait_s: float = WAIT_S
 ) -> PromptPage:
-    """Raises NotFound for a head or feature that the model does not have."""
+    """The prompt page, with the answer if it is there within wait_s.
+
+    Raises NotFound for a head or feature that the model does not have.
+    """
     question = _question(context, request)
     queue = service.queue
     if len(request.text) > MAX_CHARACTERS:
@@ -70,7 +73,7 @@ def prompt_page(
 
 
 def _question(context: AtlasContext, request: PromptRequest) -> PromptQuestion | None:
-    """None where there is no text yet."""
+    """The question for the model's process; None if there is no text yet."""
     head, feature = request.head, request.feature
     if head is not None:
         check_head(context.run, head)
@@ -99,7 +102,7 @@ def _check_feature(context: AtlasContext, feature: FeatureRef, head: HeadRef | N
 
 
 def _first_head(context: AtlasContext) -> HeadRef:
-    """Where nothing was chosen: the head with the largest induction score in a layer with an SAE."""
+    """The default head: the one with the largest induction score in a layer with an SAE."""
     layers = {sae.layer for sae in context.run.record.saes}
     heads = [head for head in context.heads if head.ref.layer in layers] or list(context.heads)
     return max(heads, key=lambda head: head.scores.get("induction", 0.0)).ref

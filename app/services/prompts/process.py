@@ -1,4 +1,4 @@
-"""The model's process as the server sees it: started on demand, asked by line, killed when it takes too long."""
+"""A client of the model's process: starts it on demand, asks by JSON lines, kills it on a timeout."""
 
 import json
 import os
@@ -25,19 +25,22 @@ _CHUNK = 1 << 16
 
 
 class PromptFailed(AppError):
-    """A text was not answered; the message says why."""
+    """The text could not be answered; the message says why."""
 
     status_code = 422
 
 
 class ProcessLost(PromptFailed):
-    """The process took too long or ended, and is gone."""
+    """The process ended or took too long, and is not running any more."""
 
     status_code = 503
 
 
 class PromptProcess:
-    """One process, with one run once it is opened. What it refuses is a PromptFailed, its loss a ProcessLost."""
+    """One child process, which answers for one run after `open`.
+
+    Raises PromptFailed for a question that the process refuses, ProcessLost if the process is gone.
+    """
 
     def __init__(self, command: Sequence[str] = WORKER, load_s: float = LOAD_S) -> None:
         try:
@@ -50,7 +53,7 @@ class PromptProcess:
         self._last_id = -1
 
     def open(self, opening: PromptOpening) -> None:
-        """Load a run. Raises ProcessLost where that fails: a process without a run is of no use."""
+        """Load a run. Raises ProcessLost if that fails, since a process without a run is of no use."""
         try:
             self._exchange("open", question_json(opening), self._load_s)
         except PromptFailed as error:
@@ -66,11 +69,11 @@ class PromptProcess:
             raise ProcessLost("the model's process sent something that is no answer") from error
 
     def kill(self) -> None:
-        """Ends the process at once, from any thread. It holds nothing that would have to be saved."""
+        """End the process at once, from any thread. It holds nothing that would have to be saved."""
         self._child.kill()
 
     def close(self) -> None:
-        """Ends the process and lets go of it."""
+        """End the process, wait for it and close its pipes."""
         self.kill()
         self._child.wait()
         for pipe in (self._child.stdin, self._child.stdout):

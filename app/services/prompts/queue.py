@@ -1,4 +1,4 @@
-"""Texts that wait for the model: a bounded queue, one job at a time, with a cache of recent answers."""
+"""A bounded queue of prompts for the model's process: one job at a time, with a cache of recent answers."""
 
 import logging
 import threading
@@ -17,13 +17,13 @@ _log = logging.getLogger(__name__)
 
 
 class QueueFull(AppError):
-    """As many texts wait as may."""
+    """The queue of waiting prompts is full."""
 
     status_code = 503
 
 
 class Answerer(Protocol):
-    """A process that answers for the run it has opened."""
+    """A process that answers questions about the run that it has opened."""
 
     def open(self, opening: PromptOpening) -> None: ...
 
@@ -43,7 +43,7 @@ class PromptLimits:
 
 @dataclass(frozen=True)
 class PromptJob:
-    """A question of one run. Equal jobs are one."""
+    """A question about one run. Equal questions share one job."""
 
     run: str  # fingerprint
     question: PromptQuestion
@@ -52,7 +52,10 @@ class PromptJob:
 
 @dataclass(frozen=True)
 class Waiting:
-    """Not answered yet. ahead: jobs before it; loading: whether the model has to be loaded first."""
+    """The state of a job that is not answered yet.
+
+    ahead: number of jobs before it. loading: whether the model has to be loaded first.
+    """
 
     ahead: int
     loading: bool
@@ -62,7 +65,7 @@ Outcome = PromptAnswer | PromptFailed | Waiting
 
 
 class PromptQueue:
-    """Asked by many threads, answered by one of its own, which alone touches the process."""
+    """A queue that any thread may ask; a thread of its own answers, and it alone uses the process."""
 
     def __init__(
         self,
@@ -80,9 +83,9 @@ class PromptQueue:
         self._closed = False
 
     def ask(self, job: PromptJob, wait_s: float) -> Outcome:
-        """The answer if it is there within wait_s. A failure is told once: asking again tries again.
+        """The answer, the failure, or Waiting if there is neither within wait_s. Raises QueueFull.
 
-        Raises QueueFull.
+        A failure is returned once: asking again tries again.
         """
         deadline = time.monotonic() + wait_s
         with self._changed:
@@ -98,7 +101,7 @@ class PromptQueue:
             return Waiting(ahead, self._loaded != job.run)
 
     def close(self) -> None:
-        """Ends the process at once; what waits is not answered."""
+        """End the process at once; waiting jobs stay unanswered."""
         with self._changed:
             self._closed = True
             if self._process is not None:
@@ -141,7 +144,7 @@ class PromptQueue:
         self._let_go()
 
     def _next(self) -> PromptJob | None:
-        """The next job; None after a while without any, and when closing."""
+        """The next job; None after idle_s without any, and while closing."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._jobs, self.limits.idle_s)
             return None if self._closed else next(iter(self._jobs), None)

@@ -1,4 +1,4 @@
-"""The answer of the model's process as the parts of a page: references, texts and strips in place of arrays."""
+"""The answer of the model's process as parts of a page, with references and token texts for indices."""
 
 import itertools
 import math
@@ -26,7 +26,7 @@ LEAST = 16  # a source has colour from this part of the largest |DFA| on: half t
 
 
 def make_reading(context: AtlasContext, layer: int, answer: PromptAnswer) -> PromptReading:
-    """A layer's answer with its names and texts, in one query."""
+    """The answer for one layer, with names and texts from the store, in one query."""
     feature, head, dest = answer.feature, HeadRef(layer, answer.head), answer.dest
     refs = [FeatureRef(layer, each.index) for each in answer.active]
     ref = None if feature is None else FeatureRef(layer, feature.index)
@@ -94,7 +94,7 @@ def _promoted(context: AtlasContext, record: FeatureRecord | None) -> tuple[Toke
 
 
 def _order(answer: PromptAnswer) -> list[int]:
-    """Sources of the chosen token through the head, the largest |DFA| (else attention) first."""
+    """Source positions, largest |DFA| through the head first, or largest attention without a feature."""
     values = answer.pattern[answer.dest] if answer.feature is None else answer.feature.dfa[answer.head]
     return sorted(range(answer.dest + 1), key=lambda at: (-abs(values[at]), at))
 

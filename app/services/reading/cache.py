@@ -1,4 +1,4 @@
-"""What does not change while a run is live and takes longer to read than to draw."""
+"""A cache of what does not change while a run is live and is slow to read: vocabulary and heads."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ from app.store.database.engine import Session
 
 
 class RunCache:
-    """Keeps the newest few runs. Threads may read a run twice at first; they get equal values."""
+    """A cache for the newest few runs. Two threads may load a value twice at first; they get equal values."""
 
     def __init__(self, size: int = 12) -> None:
         self._size = size
@@ -25,15 +25,15 @@ class RunCache:
         return self._get("vocabulary", run, lambda: Vocabulary.from_blob(get_vocabulary(session, run).blob))
 
     def heads(self, session: Session, run: LiveRun) -> tuple[HeadRecord, ...]:
-        """Every head in order of layer and head."""
+        """Every head, in order of layer and head."""
         return self._get("heads", run, lambda: tuple(get_heads(session, run)))
 
     def normalised_ids(self, session: Session, run: LiveRun) -> NDArray[np.int64]:
-        """Each token's id up to a leading space and letter case."""
+        """For each token id, the id of its text without leading space and in lower case: [d_vocab]."""
         return self._get("normalised_ids", run, lambda: normalised_ids(self.vocabulary(session, run)))
 
     def token_index(self, session: Session, run: LiveRun) -> TokenIndex:
-        """Which tokens have a given text."""
+        """The index from a text to the tokens that have it."""
         return self._get("token_index", run, lambda: TokenIndex.of(self.vocabulary(session, run)))
 
     def _get(self, kind: str, run: LiveRun, load: Callable[[], Any]) -> Any:

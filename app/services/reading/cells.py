@@ -1,4 +1,4 @@
-"""Escaping of spreadsheet cells that a program could take for a formula."""
+"""Escaping of CSV cells that a spreadsheet program could read as a formula."""
 
 import re
 
@@ -8,10 +8,10 @@ _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20|%]")
 
 
 def escape_cell(text: str) -> str:
-    """The text as a CSV cell that is never a formula."""
+    """The text as a CSV cell that no spreadsheet program reads as a formula."""
     return f"'{text}" if _FORMULA.match(text) else text
 
 
 def unescape_cell(text: str) -> str:
-    """What `escape_cell` was given."""
+    """The text that `escape_cell` turned into this cell."""
     return text[1:] if text.startswith("'") and _FORMULA.match(text) else text

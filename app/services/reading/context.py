@@ -1,4 +1,4 @@
-"""The context of a request: one live run as one viewer may see it, and lookups that every page needs."""
+"""The context of a request: one live run as one viewer may see it, with look-ups that every page needs."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,7 +21,7 @@ from app.store.database.engine import Session
 
 @dataclass(frozen=True)
 class AtlasContext:
-    """One atlas as one viewer works with it: a session, the live run, what is cached of it, and its annotations.
+    """The read context of a request: session, live run, viewer and cache.
 
     viewer: NO_VIEWER for pages that are the same for everyone.
     """
@@ -49,12 +49,12 @@ class AtlasContext:
 
     @cached_property
     def atlas_id(self) -> int:
-        """The key of the atlas in the store. Raises NotFound."""
+        """The key of the atlas in the store. Raises NotFound if there is no such atlas."""
         return get_atlas_id(self.session, self.run.slug)
 
     @cached_property
     def records(self) -> tuple[Revision, ...]:
-        """Every current annotation that the viewer may see. Read once: what is saved later is not among them."""
+        """Every current annotation that the viewer may see, read once: later saves are not included."""
         return tuple(visible_records(self.session, self.atlas_id, self.viewer))
 
 
@@ -63,7 +63,7 @@ def sae_of(run: LiveRun, layer: int) -> SaeRecord | None:
 
 
 def check_head(run: LiveRun, head: HeadRef) -> None:
-    """Raises NotFound for a head that the model does not have."""
+    """Raise NotFound for a head that the model does not have."""
     model = run.record.model
     if head.layer >= model.n_layers or head.head >= model.n_heads:
         raise NotFound(f"{head} is not one of the model's {model.n_layers} x {model.n_heads} heads")

@@ -21,7 +21,7 @@ class FieldHelp:
 
 @cache
 def described_fields(page: type) -> tuple[FieldHelp, ...]:
-    """The fields of a page dataclass with the help in their annotations, empty where there is none.
+    """The fields of a page dataclass with the help text of their annotations, empty if there is none.
 
     A page's own fields come first, then the numbers that it inherits.
     """

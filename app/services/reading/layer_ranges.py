@@ -10,7 +10,7 @@ class InvalidQuery(ValueError):
 
 
 def parse_layers(value: str) -> frozenset[int]:
-    """Layers such as 5-7 or 2,5. Raises InvalidQuery."""
+    """The layers that a text such as 5-7 or 2,5 names. Raises InvalidQuery."""
     layers: set[int] = set()
     for part in value.split(","):
         match = _LAYERS.fullmatch(part)

@@ -1,6 +1,6 @@
-"""Page dataclasses as strict JSON: references as text, numbers that are not finite as null.
+"""Page dataclasses as strict JSON: references as text, non-finite numbers as null.
 
-pydantic writes it, from the fields that `described_fields` names: it leaves out those that are only drawn.
+pydantic serialises the fields that `described_fields` names, without those marked as drawn only.
 """
 
 import types
@@ -18,7 +18,7 @@ from app.services.reading.fields import described_fields
 def page_json(page: object) -> bytes:
     """The page as compact JSON in UTF-8.
 
-    Raises PydanticSerializationError for a value that has no JSON form, so a new field cannot slip out as its repr.
+    Raises PydanticSerializationError for a value without a JSON form, so no new field is written as its repr.
     """
     # No warnings: whole numbers stand where the declared type is a float, and are written as what they are.
     return _serializer(type(page)).to_json(page, fallback=_plain, warnings=False)
@@ -30,7 +30,7 @@ def _serializer(page: type) -> SchemaSerializer:
 
 
 def page_schema(page: type) -> core_schema.CoreSchema:
-    """What pydantic has to know of a page type. Raises TypeError for a type that pages should not have."""
+    """The pydantic core schema of a page type. Raises TypeError for a field type that pages must not have."""
     parts: dict[type, core_schema.CoreSchema] = {}
     whole = _schema(page, parts)
     return core_schema.definitions_schema(whole, list(parts.values()))

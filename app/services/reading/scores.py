@@ -24,21 +24,21 @@ class ScoreRank:
 
 
 def all_scores(head: HeadRecord) -> dict[str, float]:
-    """The head's scores, concentration among them where the layer has an SAE."""
+    """The head's scores, including its concentration if the layer has an SAE."""
     if head.concentration is None:
         return head.scores
     return {**head.scores, CONCENTRATION: head.concentration}
 
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:
-    """Names of scores in the order that pages show them."""
+    """Names of scores in the order in which pages show them."""
     found = set(names)
     leading = [name for name in LEADING_SCORES if name in found]
     return (*leading, *sorted(found.difference(leading)))
 
 
 def score_names(heads: Iterable[HeadRecord]) -> tuple[str, ...]:
-    """Every score that any of the heads has, in the order that pages show them."""
+    """Every score that any of the heads has, in the order in which pages show them."""
     return in_order(name for head in heads for name in all_scores(head))
 
 

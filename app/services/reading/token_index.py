@@ -1,4 +1,4 @@
-"""Tokens by their text: exactly, or up to a leading space and letter case."""
+"""An index from texts to tokens: exact, or ignoring a leading space and letter case."""
 
 from bisect import bisect_left
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from app.domain.tokens import Vocabulary
 
 
 def plain(text: str) -> str:
-    """A token's text up to one leading space and letter case."""
+    """A token's text without one leading space and in lower case."""
     return text.removeprefix(" ").lower()
 
 
@@ -19,7 +19,7 @@ class TokenIndex:
 
     @classmethod
     def of(cls, vocabulary: Vocabulary) -> "TokenIndex":
-        """Bytes that are no text are left out: nobody can type them."""
+        """The index of a vocabulary, without tokens that are not valid UTF-8 on their own."""
         exact: dict[str, list[int]] = {}
         loose: dict[str, list[int]] = {}
         for token_id in range(len(vocabulary)):
@@ -39,7 +39,7 @@ class TokenIndex:
         return self.exact.get(text, ()) if exactly else self.loose.get(plain(text), ())
 
     def beginning_with(self, text: str, n: int) -> tuple[str, ...]:
-        """The first n texts, in order, that begin so up to a leading space and letter case."""
+        """The first n token texts, sorted, that begin with the text up to a leading space and letter case."""
         beginning = plain(text)
         start = bisect_left(self.ordered, beginning)
         return tuple(found for found in self.ordered[start : start + n] if found.startswith(beginning))

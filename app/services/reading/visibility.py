@@ -1,4 +1,4 @@
-"""Who may see which annotation. Every reader of annotations goes through `visible_records`."""
+"""Rules of who may see which annotation; every reader of annotations goes through `visible_records`."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,16 +14,18 @@ from app.store.revealed_hints import revealed_hints
 
 
 class Forbidden(AppError):
-    """The role of this annotator does not allow it."""
+    """The annotator's role does not allow the action."""
 
     status_code = 403
 
 
 @dataclass(frozen=True)
 class Viewer:
-    """Who is looking. Blind: others' records of a head are hidden until one's own has been submitted.
+    """The person who is looking, with role and restrictions.
 
-    submitted_only: of the rest not even what is skipped or unsure, as in what is given away.
+    blind: others' records of a head are hidden until the viewer has submitted their own. submitted_only:
+    others'
+    skipped and unsure records are hidden too, as in published files.
     """
 
     annotator_id: int
@@ -40,7 +42,7 @@ class Viewer:
 
     @property
     def may_write(self) -> bool:
-        """Whether they have records of their own; others only read."""
+        """Whether the viewer has records of their own; other viewers only read."""
         return self.role in ("annotator", "admin")
 
 
@@ -53,7 +55,7 @@ NO_VIEWER = Viewer(0, "", "viewer", blind=True)
 def visible_records(
     session: Session, atlas_id: int, viewer: Viewer, subjects: Iterable[Subject] | None = None
 ) -> list[Revision]:
-    """Current records that the viewer may see: one's own, and of others what is not a draft nor hidden."""
+    """Current records that the viewer may see: their own, and others' that are neither drafts nor hidden."""
     records = store.current_records(session, atlas_id, subjects)
     opened = _opened(session, atlas_id, viewer)
     return [
@@ -65,7 +67,7 @@ def visible_records(
 
 
 def _is_shown(record: Revision, viewer: Viewer) -> bool:
-    """Whether its status lets others see it."""
+    """Whether the record's status lets other people see it."""
     if viewer.submitted_only:
         return record.status == "submitted"
     return record.status != "draft" or viewer.role == "admin"
@@ -74,7 +76,10 @@ def _is_shown(record: Revision, viewer: Viewer) -> bool:
 def visible_history(
     session: Session, atlas_id: int, viewer: Viewer, subject: Subject, annotator: str
 ) -> list[Revision]:
-    """Revisions of one record, newest first; of others without drafts. Raises NotFound where it is hidden."""
+    """Revisions of one record, newest first; others' drafts are left out.
+
+    Raises NotFound if the record is hidden from the viewer.
+    """
     owner = get_annotator(session, annotator)
     if owner.name != viewer.name and not is_open(session, atlas_id, viewer, subject):
         raise NotFound(f"no record of {subject.ref} by {annotator[:60]!r} to show")
@@ -91,14 +96,14 @@ def is_open(session: Session, atlas_id: int, viewer: Viewer, subject: Subject) -
 
 
 def hints_are_open(session: Session, atlas_id: int, viewer: Viewer, head: HeadRef) -> bool:
-    """Whether what is known of the head is shown: as others' records are, or once it was revealed."""
+    """Whether published facts about the head are shown: if others' records are, or if they were revealed."""
     if is_open(session, atlas_id, viewer, Subject(head)):
         return True
     return head in revealed_hints(session, atlas_id, viewer.annotator_id)
 
 
 def is_blind_to(session: Session, atlas_id: int, viewer: Viewer, subject: Subject) -> bool:
-    """Whether a save of the viewer now is made without knowledge of the others', nor of published facts."""
+    """Whether a save made now is independent of others' records and of published facts."""
     if not viewer.blind:
         return False
     if isinstance(subject.ref, HeadRef):
@@ -107,12 +112,15 @@ def is_blind_to(session: Session, atlas_id: int, viewer: Viewer, subject: Subjec
 
 
 def sees_experiment(viewer: Viewer, name: str) -> bool:
-    """Whether an experiment may be shown: some rest on roles that annotators gave, which blind viewers wait for."""
+    """Whether the viewer may see the experiment: in blind mode not if it rests on annotators' roles."""
     return not needs_roles(name) or not viewer.blind
 
 
 def check_may_write(viewer: Viewer, annotator: str) -> None:
-    """Raises Forbidden: annotators write their own records, admins the consensus and imports too."""
+    """Raise Forbidden if the viewer may not write the record of `annotator`.
+
+    Annotators write their own records; admins may also write the consensus and import others' records.
+    """
     if not viewer.may_write:
         raise Forbidden(f"{viewer.name!r} may read, not annotate")
     if annotator != viewer.name and viewer.role != "admin":
@@ -121,11 +129,11 @@ def check_may_write(viewer: Viewer, annotator: str) -> None:
 
 
 def seen_by(session: Session, atlas: str, viewer: Viewer) -> str:
-    """Differs whenever something that the viewer may see of the atlas's annotations has changed; one query."""
+    """A version key that changes with anything the viewer may see of the atlas's annotations; one query."""
     newest, revealed, people = store.annotation_state(session, atlas, viewer.annotator_id)
     return repr((viewer, newest, revealed, people))
 
 
 def _opened(session: Session, atlas_id: int, viewer: Viewer) -> set[Subject] | None:
-    """What is open to a blind viewer; None: everything."""
+    """The subjects that are open to a blind viewer; None if all are."""
     return store.ever_submitted(session, atlas_id, viewer.annotator_id) if viewer.blind else None

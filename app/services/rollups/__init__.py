@@ -1,1 +1,1 @@
-"""What annotations add up to: head types, agreement, comparison with published labels."""
+"""Summaries of annotations: head types, agreement, comparison with published labels."""

@@ -1,4 +1,4 @@
-"""How far annotators agree: Krippendorff's alpha for head types, overlap for roles, with intervals."""
+"""Agreement of annotators: Krippendorff's alpha of head types and overlap of roles, with intervals."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class TypePair:
-    """Two types that two annotators gave one head, whoever gave which."""
+    """How often two annotators gave these two types to one head, in either order."""
 
     first: Annotated[HeadType, "One type"]
     second: Annotated[HeadType, "The other, which may be the same"]
@@ -48,7 +48,7 @@ class Opinion:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """A head whose annotators differ in type, or share no role."""
+    """A head to which its annotators gave different types, or no role in common."""
 
     head: Annotated[HeadRef, "The head"]
     opinions: Annotated[tuple[Opinion, ...], "What each annotator says, by name"]
@@ -57,7 +57,7 @@ class Disagreement:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Agreement of everyone with everyone on the heads that at least two have typed or given roles."""
+    """Agreement of all annotators, over the heads that at least two of them gave a type or roles."""
 
     annotators: Annotated[tuple[str, ...], "Whose records are compared"]
     head_type: Annotated[Estimate, "Krippendorff's alpha of settled head types, nominal"]
@@ -67,9 +67,10 @@ class Agreement:
 
 
 def agreement(by_annotator: ByAnnotator, seed: int = 0, n_resamples: int = N_RESAMPLES) -> Agreement:
-    """From settled records. Provisional types count as missing. Deterministic in the seed.
+    """The agreement of these annotators over their records, with bootstrap intervals over heads.
 
-    No intervals where nothing is resampled.
+    Provisional types count as missing. The same seed gives the same intervals; n_resamples=0 gives none.
+    Source of alpha: Krippendorff 2011, Computing Krippendorff's Alpha-Reliability.
     """
     heads = sorted({head for records in by_annotator.values() for head in records})
     counts = np.array([_type_counts(by_annotator, head) for head in heads], np.int64)
@@ -86,7 +87,7 @@ def agreement(by_annotator: ByAnnotator, seed: int = 0, n_resamples: int = N_RES
 
 
 def settled_type(annotation: HeadAnnotation | None) -> HeadType | None:
-    """The head type, unless it may still change with features that have no label yet."""
+    """The head type; None while features without a label could still change it."""
     return None if annotation is None or annotation.provisional else annotation.head_type
 
 
@@ -96,7 +97,10 @@ def _type_counts(by_annotator: ByAnnotator, head: HeadRef) -> list[int]:
 
 
 def nominal_alpha(counts: NDArray[np.int64]) -> float | None:
-    """Krippendorff's alpha over units x values; None where it is undefined: no pair, or one value only."""
+    """Krippendorff's alpha for nominal data, from counts as [unit, value].
+
+    None if it is undefined: no unit has two values, or every value is the same.
+    """
     paired = counts[counts.sum(1) >= 2]
     if len(paired) == 0 or np.count_nonzero(paired.sum(0)) < 2:
         return None
@@ -128,7 +132,10 @@ def _estimate_overlap(overlaps: NDArray[np.float64], seed: int, n_resamples: int
 def _interval(
     n: int, statistic: Callable[[NDArray[np.int64]], float | None], seed: int, n_resamples: int
 ) -> tuple[float | None, float | None]:
-    """Percentiles over resampled heads; resamples in which the number is undefined are left out."""
+    """The 95% percentile bootstrap interval over heads.
+
+    Resamples without a defined value are left out; None if they are more than half.
+    """
     if n < 2 or n_resamples < 1:
         return None, None
     rng = np.random.default_rng(seed)
@@ -141,12 +148,12 @@ def _interval(
 
 
 def jaccard(left: set[str], right: set[str]) -> float | None:
-    """Shared roles over all roles; None where neither side has any."""
+    """Shared roles divided by all roles of both sides; None if neither side has any."""
     return len(left & right) / len(left | right) if left | right else None
 
 
 def _role_overlap(by_annotator: ByAnnotator, head: HeadRef) -> float | None:
-    """The mean over pairs of annotators of the head."""
+    """The mean overlap of roles over all pairs of annotators of the head; None if no pair has roles."""
     roles = [set(records[head].roles) for records in by_annotator.values() if head in records]
     shared = [jaccard(left, right) for left, right in combinations(roles, 2)]
     known = [value for value in shared if value is not None]

@@ -1,4 +1,4 @@
-"""The annotations of an atlas at a glance, for every page that shows them: progress, tallies, layers, novelty."""
+"""An overview of an atlas's annotations for all pages: progress, head types, layers, novelty."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from app.store.atlas.reads import LiveRun
 
 @dataclass(frozen=True)
 class GroupCount:
-    """One group among a head's top features. A group of no name is the unclear or unlabelled ones."""
+    """One group among a head's top features. An empty name stands for unclear and unlabelled features."""
 
     name: Annotated[str, "Its name; empty for features that are unclear or not labelled"]
     family: Annotated[Family, "Its family, which gives the colour"]
@@ -30,9 +30,10 @@ class GroupCount:
 
 @dataclass(frozen=True)
 class HeadSummary:
-    """One annotator's record of one head, as a cell of a grid or a row of a table shows it.
+    """A summary of one annotator's record of a head, for a cell of the grid or a row of a table.
 
-    groups: largest first, the unclear and unlabelled features last; their counts add up to n_features, the top k.
+    groups: largest first, the unclear and unlabelled features last; their counts add up to n_features, the
+    top k.
     novel: groups that no earlier head of the same annotator has (submitted heads only).
     """
 
@@ -51,10 +52,11 @@ class HeadSummary:
 
 @dataclass(frozen=True)
 class Progress:
-    """Heads with a submitted record: of the viewer, of anyone else, and of both, as far as the viewer may know.
+    """Heads with a submitted record: by the viewer and by anyone else, as far as the viewer may know.
 
-    n_heads: heads with features to annotate. next: the first of them, layers upwards, of which the viewer has
-    neither submitted nor skipped a record.
+    n_heads: heads with features to annotate. next: the first of them, from layer 0 up, that the viewer has
+    neither
+    submitted nor skipped.
     """
 
     n_heads: int
@@ -79,11 +81,13 @@ class PublishedTotals:
 
 @dataclass(frozen=True)
 class Overview:
-    """What is annotated, as far as the viewer may see it; of one annotator where it is about labels.
+    """Everyone's progress and one annotator's labels, as far as the viewer may see them.
 
-    by: whose labels these are; None while nobody has submitted any. annotators: whose labels could be shown.
-    novel: heads in order with groups that no earlier head has; novelty: how many of them up to each layer.
-    published: None where there is none, and for a blind viewer with published heads still hidden.
+    by: whose labels these are; None if there are no submitted records. annotators: whose labels could be
+    shown.
+    novel: heads with groups that no earlier head has; novelty: the cumulative number of them up to each
+    layer.
+    published: None without a published reference, and for a blind viewer who cannot see all of it.
     """
 
     by: str | None
@@ -101,7 +105,7 @@ class Overview:
 def summarise_atlas(context: AtlasContext, by: str | None = None) -> Overview:
     """Summary of one annotator's labels (`by`; default: consensus, then viewer, then first by name).
 
-    A name that nobody visible has gives empty tables.
+    A name without visible records gives empty tables.
     """
     records = context.records
     submitted = submitted_heads(records)
@@ -123,13 +127,13 @@ def summarise_atlas(context: AtlasContext, by: str | None = None) -> Overview:
 
 
 def default_annotator(submitted: Mapping[str, object], viewer: Viewer) -> str | None:
-    """Whose labels a page shows unless it is told."""
+    """The annotator whose labels are shown by default: the consensus, the viewer, or the first by name."""
     candidates = (CONSENSUS, viewer.name, *sorted(submitted))
     return next((name for name in candidates if name in submitted), None)
 
 
 def summaries(records: Sequence[Revision], added: RollUp) -> dict[HeadRef, HeadSummary]:
-    """The records of the roll-up's annotator by head, unfinished ones too."""
+    """Summaries of all records of the roll-up's annotator, by head, including unfinished ones."""
     return {
         record.subject.ref: summarise_head(record, added.novel.get(record.subject.ref, ()))
         for record in records
@@ -138,7 +142,7 @@ def summaries(records: Sequence[Revision], added: RollUp) -> dict[HeadRef, HeadS
 
 
 def summarise_head(record: Revision, novel: tuple[str, ...]) -> HeadSummary:
-    """Raises TypeError for a feature's record."""
+    """A summary of one head's record. Raises TypeError for a feature's record."""
     content, ref = record.head, record.subject.ref
     if not isinstance(ref, HeadRef):
         raise TypeError(f"{ref} is not a head")
@@ -158,7 +162,7 @@ def summarise_head(record: Revision, novel: tuple[str, ...]) -> HeadSummary:
 
 
 def group_counts(content: HeadAnnotation) -> tuple[GroupCount, ...]:
-    """The groups of the top k features."""
+    """The groups of the top k features, with the number of features in each."""
     families: dict[str, Family] = {group.name: group.family for group in content.groups}
     computed = content.computed
     groups = [GroupCount(name, families[name], count) for name, count in computed.groups]
@@ -168,13 +172,13 @@ def group_counts(content: HeadAnnotation) -> tuple[GroupCount, ...]:
 
 
 def novelty_by_layer(novel: Mapping[HeadRef, object], n_layers: int) -> tuple[int, ...]:
-    """How many novel heads there are up to and with each layer."""
+    """The cumulative number of novel heads up to and including each layer."""
     per_layer = [sum(head.layer == layer for head in novel) for layer in range(n_layers)]
     return tuple(accumulate(per_layer))
 
 
 def published_totals(context: AtlasContext) -> PublishedTotals | None:
-    """None for a blind viewer who cannot see every published head: a total would tell of the others."""
+    """The published totals; None for a blind viewer while a head is hidden, since totals would reveal it."""
     published = published_for(context.run.record.model)
     if published is None or len(visible_published(context)) < len(published.heads):
         return None

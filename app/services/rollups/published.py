@@ -1,4 +1,4 @@
-"""What has been published about a model's heads, as the annotator `published`, and a comparison with it."""
+"""Published facts about a model's heads, as the annotator `published`, and a comparison with them."""
 
 import json
 from collections.abc import Mapping
@@ -20,7 +20,11 @@ from app.store.revealed_hints import revealed_hints
 
 @dataclass(frozen=True)
 class PublishedHead:
-    """What is said of one head. `known`: found by earlier work too. `caveat`: where the source contradicts itself."""
+    """Published facts about one head.
+
+    known: whether earlier work had found the head's role too. caveat: how the source contradicts itself about
+    it.
+    """
 
     head: HeadRef
     annotation: HeadAnnotation
@@ -30,7 +34,7 @@ class PublishedHead:
 
 @dataclass(frozen=True)
 class Published:
-    """A source, its facts by head, the totals that it prints, and its contradictions."""
+    """A published source: its facts by head, the totals that it states, and its contradictions."""
 
     source: str
     heads: dict[HeadRef, PublishedHead]
@@ -40,7 +44,7 @@ class Published:
 
 @dataclass(frozen=True)
 class HeadComparison:
-    """One head: what the annotator says beside what is published."""
+    """An annotator's record of one head beside the published facts."""
 
     head: Annotated[HeadRef, "The head"]
     roles: Annotated[tuple[str, ...], "The annotator's roles"]
@@ -55,7 +59,10 @@ class HeadComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Heads that both speak of, and the totals. A role is recovered where the two share at least one."""
+    """Heads that are both annotated and published, and totals over them.
+
+    A role counts as recovered if annotator and source share at least one role of the head.
+    """
 
     heads: Annotated[tuple[HeadComparison, ...], "Head by head, layers upwards"]
     n_published: Annotated[int, "Published heads that are visible"]
@@ -100,7 +107,7 @@ def published_for(model: ModelRecord) -> Published | None:
 
 
 def visible_published(context: AtlasContext) -> dict[HeadRef, PublishedHead]:
-    """What the viewer may see of it: all, or in blind mode the heads that they have submitted or revealed."""
+    """Published facts that the viewer may see; in blind mode, those of submitted or revealed heads."""
     published = published_for(context.run.record.model)
     if published is None:
         return {}
@@ -116,14 +123,14 @@ def visible_published(context: AtlasContext) -> dict[HeadRef, PublishedHead]:
 
 
 def compare_with_published(context: AtlasContext, annotator: str) -> Comparison:
-    """The annotator's submitted records beside the published facts, as far as the viewer may see both."""
+    """A comparison of the annotator's submitted records with published facts, as far as both are visible."""
     return compare(submitted_heads(context.records).get(annotator, {}), visible_published(context))
 
 
 def compare(
     given: Mapping[HeadRef, HeadAnnotation], published: Mapping[HeadRef, PublishedHead]
 ) -> Comparison:
-    """Head by head, in order, over the heads that both speak of."""
+    """A comparison of annotations with published facts, over the heads that have both."""
     rows = tuple(_compare(given[head], published[head]) for head in sorted(given.keys() & published.keys()))
     by_role = [row for row in rows if row.role_overlap is not None and row.published_roles]
     by_type = [row for row in rows if row.same_type is not None]

@@ -1,4 +1,4 @@
-"""What one annotator's records add up to: head types, layers, novelty, sensitivity, and agreement of all."""
+"""Roll-ups of annotations: one annotator's head types, layers, novelty and sensitivity; agreement of all."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -16,9 +16,10 @@ from app.store.atlas.rankings import get_all_rankings
 
 @dataclass(frozen=True)
 class RollUp:
-    """One annotator's submitted records of an atlas, added up.
+    """Totals over one annotator's submitted records of an atlas.
 
-    novel: heads with groups that no earlier head has. n_surprising: heads that the annotator flagged by hand.
+    novel: heads with groups that no earlier head has. n_surprising: heads that the annotator flagged as
+    surprising.
     """
 
     annotator: str
@@ -32,7 +33,7 @@ class RollUp:
 
 
 def submitted_heads(records: Iterable[Revision]) -> dict[str, dict[HeadRef, HeadAnnotation]]:
-    """Annotator -> head -> what they say, of submitted records."""
+    """Submitted records as {annotator: {head: annotation}}."""
     found: dict[str, dict[HeadRef, HeadAnnotation]] = {}
     for record in records:
         if record.status == "submitted" and isinstance(record.subject.ref, HeadRef):
@@ -41,12 +42,12 @@ def submitted_heads(records: Iterable[Revision]) -> dict[str, dict[HeadRef, Head
 
 
 def novel_heads(heads: Mapping[HeadRef, HeadAnnotation]) -> dict[HeadRef, tuple[str, ...]]:
-    """Heads that introduce a group no earlier head has, with these groups, among the top k features."""
+    """Heads whose top k features introduce a group that no earlier head has, with these groups."""
     return novel_groups({head: [name for name, _ in found.computed.groups] for head, found in heads.items()})
 
 
 def add_up(annotator: str, heads: dict[HeadRef, HeadAnnotation], n_layers: int, n_heads: int) -> RollUp:
-    """Everything that needs no store. Sensitivity to k and ranking is left empty."""
+    """The roll-up of these annotations, without the sensitivity to k and ranking, which needs the store."""
     return RollUp(
         annotator=annotator,
         n_heads=n_layers * n_heads,
@@ -60,7 +61,7 @@ def add_up(annotator: str, heads: dict[HeadRef, HeadAnnotation], n_layers: int, 
 
 
 def with_sensitivity(context: AtlasContext, added: RollUp, heads: Mapping[HeadRef, HeadAnnotation]) -> RollUp:
-    """The roll-up of these heads with the tallies that their groups give under other k and rankings."""
+    """The roll-up with the head types that the same groups would give under other k and rankings."""
     return replace(
         added,
         sensitivity=sensitivity(heads, get_all_rankings(context.session, context.run, max(SENSITIVITY_K))),
@@ -68,14 +69,14 @@ def with_sensitivity(context: AtlasContext, added: RollUp, heads: Mapping[HeadRe
 
 
 def roll_up(context: AtlasContext, annotator: str) -> RollUp:
-    """The annotator's records as far as the viewer may see them."""
+    """The roll-up of one annotator's records, as far as the viewer may see them."""
     heads = submitted_heads(context.records).get(annotator, {})
     model = context.run.record.model
     return with_sensitivity(context, add_up(annotator, heads, model.n_layers, model.n_heads), heads)
 
 
 def agree(context: AtlasContext, seed: int = 0) -> Agreement:
-    """Agreement of the annotators as far as the viewer may see their records; the consensus is no annotator."""
+    """The agreement of all annotators but the consensus, as far as the viewer may see their records."""
     by_annotator = submitted_heads(context.records)
     by_annotator.pop(CONSENSUS, None)
     return agreement(by_annotator, seed)

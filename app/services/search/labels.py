@@ -1,4 +1,4 @@
-"""What search knows of annotations: the records of heads that the viewer may see, and nothing of any other."""
+"""Searching annotations: only records that the viewer may see take part."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ PUBLISHED = "published"
 
 @dataclass(frozen=True)
 class HeadLabels:
-    """What one annotator says of a head."""
+    """One annotator's labels of a head."""
 
     annotator: Annotated[str, "Who says it; `published` is the published reference of the model"]
     status: Annotated[Status, "Whether the record is submitted, or a draft, unsure or skipped"]
@@ -30,7 +30,7 @@ Labels = Mapping[HeadRef, tuple[HeadLabels, ...]]
 
 
 def visible_labels(context: AtlasContext) -> Labels:
-    """Every head of which the viewer may see a record, each record once."""
+    """The visible records of each head, with published facts as the annotator `published`."""
     found: dict[HeadRef, tuple[HeadLabels, ...]] = {}
     for record in context.records:
         ref = record.subject.ref
@@ -52,7 +52,10 @@ def _labels(annotator: str, status: Status, content: HeadAnnotation) -> HeadLabe
 
 
 def matching(labels: Labels, terms: Sequence[LabelTerm], heads: Iterable[HeadRef]) -> Labels:
-    """The heads with one record that fulfils all terms, and these records. `status:open`: heads without any."""
+    """Heads with at least one record that fulfils all terms, and those records.
+
+    The term `status:open` matches heads without any record.
+    """
     if LabelTerm("status", OPEN) in terms:
         rest = [term for term in terms if term != LabelTerm("status", OPEN)]
         return {} if rest else {head: () for head in heads if head not in labels}

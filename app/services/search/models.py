@@ -1,4 +1,4 @@
-"""What the search page shows, every field with its help."""
+"""Page dataclasses of search, every field with its help."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,7 +10,7 @@ from app.services.search.labels import HeadLabels
 
 @dataclass(frozen=True)
 class FeatureHit:
-    """A feature that fulfils the query."""
+    """A feature that matches the query."""
 
     feature: Annotated[FeatureRef, "The feature"]
     head: Annotated[HeadRef, "The head that writes most of it, or that shows the evidence asked for"]
@@ -27,7 +27,7 @@ class FeatureHit:
 
 @dataclass(frozen=True)
 class HeadHit:
-    """A head that fulfils the query."""
+    """A head that matches the query."""
 
     head: Annotated[HeadRef, "The head"]
     scores: Annotated[dict[str, float], "Its scores"]
@@ -69,7 +69,7 @@ class SearchPage:
 
 @dataclass(frozen=True)
 class SearchSuggestions:
-    """What a query could become while it is typed."""
+    """Completions of a query while it is typed."""
 
     model: Annotated[str, "The atlas"]
     query: Annotated[str, "What has been typed"]

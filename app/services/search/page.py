@@ -1,4 +1,4 @@
-"""Use case of search: a query to the heads and features that fulfil it, in a fixed number of queries."""
+"""The search page: heads and features that match a query, in a fixed number of database queries."""
 
 import math
 from collections import Counter
@@ -55,10 +55,10 @@ EXAMPLES = (
 
 
 def search_page(context: AtlasContext, text: str, page: int = 1) -> SearchPage:
-    """A query that cannot be read, or that finds nothing, gives a page that says why and what to try.
+    """The search results, or for a query that is invalid or matches nothing the reason and suggestions.
 
     Annotations are searched as far as the viewer may see them.
-    page: which N_HITS of the features, from 1 to MAX_PAGES.
+    page: which N_HITS of the features to show, from 1 to MAX_PAGES.
     """
     names = score_names(context.heads)
     answer = _answer(context, text, names, limit=page * N_HITS + 1)
@@ -92,7 +92,7 @@ def search_page(context: AtlasContext, text: str, page: int = 1) -> SearchPage:
 
 @dataclass(frozen=True)
 class _Answer:
-    """What a query finds: heads, the first features, and otherwise why there are none and what to try."""
+    """The result of a query: heads and first features, or why there are none, with suggestions."""
 
     heads: tuple[HeadHit, ...] = ()
     found: Sequence[FoundFeature] = ()
@@ -122,7 +122,7 @@ def _answer(context: AtlasContext, text: str, names: Sequence[str], limit: int) 
 
 
 def bare_reference(context: AtlasContext, text: str) -> HeadRef | FeatureRef | None:
-    """The head or feature that the whole query names, if this atlas has it: a place to go to."""
+    """The head or feature that the query consists of, to redirect to; None for any other query."""
     try:
         query = parse_query(text, ())
     except InvalidQuery:
@@ -141,7 +141,7 @@ def bare_reference(context: AtlasContext, text: str) -> HeadRef | FeatureRef | N
 
 
 class _NothingFound(Exception):
-    """A term that no feature can fulfil, with other terms to try."""
+    """A term that no feature can match, with suggestions for other terms."""
 
     def __init__(self, message: str, suggestions: Sequence[Suggestion]) -> None:
         super().__init__(message)
@@ -160,7 +160,7 @@ def _where(features: Sequence[FeatureHit], heads: Sequence[HeadHit]) -> tuple[He
 
 
 def _heads(context: AtlasContext, query: SearchQuery) -> tuple[HeadHit, ...]:
-    """Heads that fulfil every term about heads; none where no term is about heads."""
+    """Heads that match every term about heads; empty if no term is about heads."""
     if not query.asks_for_heads and query.layers is None:
         return ()
     labels: Labels = {}
@@ -239,7 +239,7 @@ def _why_nothing(context: AtlasContext, query: SearchQuery) -> str:
 
 
 def _other_words(context: AtlasContext, query: SearchQuery) -> list[Suggestion]:
-    """Words of the index that begin as the last one asked for; and the names that it may have meant."""
+    """Suggestions for the query's last word: similar indexed words, and kinds of evidence it may mean."""
     if not query.words:
         return []
     last = query.words[-1]

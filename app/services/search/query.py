@@ -1,4 +1,4 @@
-"""The query language of search: what a person types, as terms, or one sentence on what is wrong with it."""
+"""The query language of search: parses a query into terms, or says in one sentence what is wrong with it."""
 
 import re
 from collections.abc import Sequence
@@ -66,7 +66,7 @@ class ScoreComparison:
 
 @dataclass(frozen=True)
 class LabelTerm:
-    """What one record of a head must say: a role's name, a type, a part of a group's name, a status, who says it."""
+    """A condition on one record of a head: its role, type, group (part of the name), status or annotator."""
 
     field: str
     value: str
@@ -74,7 +74,7 @@ class LabelTerm:
 
 @dataclass(frozen=True)
 class SearchQuery:
-    """All terms hold at once."""
+    """The terms of a query, all of which must match."""
 
     tokens: tuple[TokenTerm, ...] = ()
     words: tuple[str, ...] = ()
@@ -87,7 +87,7 @@ class SearchQuery:
 
     @property
     def asks_for_heads(self) -> bool:
-        """Whether a term is about heads themselves, not where to look."""
+        """Whether a term selects heads, rather than restricting where to search."""
         return bool(self.heads or self.scores or self.labels)
 
     @property
@@ -112,7 +112,7 @@ class _Terms:
 
 
 def parse_query(text: str, score_names: Sequence[str]) -> SearchQuery:
-    """Raises InvalidQuery."""
+    """The terms of the query. Raises InvalidQuery with a sentence for the person who typed it."""
     terms = _Terms()
     at, n_terms = 0, 0
     while at < len(text):

@@ -1,4 +1,4 @@
-"""What the last term of a query could become, while it is typed. Names of people and groups: only visible ones."""
+"""Completions of a query's last term while it is typed; only visible people and groups are suggested."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -30,7 +30,7 @@ _HALF = ">=0.5"
 
 
 def quoted_if_needed(text: str) -> str:
-    """A value as the query language takes it."""
+    """A value in the query language, quoted unless it has only letters, digits, `_` and `-`."""
     if text and all(character.isalnum() or character in "_-" for character in text):
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
@@ -38,7 +38,7 @@ def quoted_if_needed(text: str) -> str:
 
 
 def search_suggestions(context: AtlasContext, text: str) -> SearchSuggestions:
-    """Whole queries: what was typed, with its last term completed."""
+    """Suggestions of whole queries: the typed text with its last term completed."""
     before, last = split_last(text)
     name, colon, value = last.partition(":")
     if not last:
@@ -52,7 +52,7 @@ def search_suggestions(context: AtlasContext, text: str) -> SearchSuggestions:
 
 
 def split_last(text: str) -> tuple[str, str]:
-    """What comes before the last term, and that term; a space between quotation marks does not end one."""
+    """The text before the last term, and the last term; spaces within quotation marks are part of a term."""
     start, quoted = 0, False
     for at, character in enumerate(text):
         if character == '"' and text[at - 1 : at] != "\\":

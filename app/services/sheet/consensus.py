@@ -1,4 +1,4 @@
-"""Use case of settling a head on which annotators disagree: an admin's record for the team, the consensus."""
+"""The consensus form: an admin's record for the team of a head on which annotators disagree."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,7 +20,10 @@ from app.store.annotators import CONSENSUS
 
 @dataclass(frozen=True)
 class Settlement:
-    """What the form holds. base: whose groups and labels are taken over, empty for none of them."""
+    """The content of the consensus form.
+
+    base: the annotator whose groups and labels are taken over; empty to take over none.
+    """
 
     base: str
     head_type: str
@@ -38,9 +41,9 @@ def settle_page(
     sent: Settlement | None = None,
     message: str = "",
 ) -> SettlePage:
-    """The form, filled from the consensus where there is one, or with what was sent and refused.
+    """The consensus form, filled from the stored consensus, or with a submission that was rejected.
 
-    Raises Forbidden for those who may not settle, NotFound for a head that the model does not have.
+    Raises Forbidden for viewers who are not admins, NotFound for a head that the model does not have.
     """
     check_may_write(context.viewer, CONSENSUS)
     records = _records(context, head)
@@ -97,7 +100,8 @@ def _source(record: Revision) -> SettleSource:
 def settle(context: AtlasContext, head: HeadRef, form: Settlement, now: datetime) -> Saved:
     """Save the consensus of one head.
 
-    Raises Forbidden, Conflict where it was settled in the meantime, or what makes the content unacceptable.
+    Raises Forbidden, Conflict if someone else has saved it in the meantime, or what makes the content
+    unacceptable.
     """
     check_may_write(context.viewer, CONSENSUS)
     records = _records(context, head)
@@ -131,7 +135,7 @@ def _head_type(text: str) -> HeadType | None:
 
 
 def conflict_message(conflict: Conflict) -> str:
-    """What to tell whoever settled a head at the same time."""
+    """A message for an admin whose consensus was not saved, because another admin had just saved one."""
     theirs = conflict.theirs
     named = theirs.head.head_type or "no type"
     return (

@@ -1,4 +1,4 @@
-"""The spreadsheet as CSV, JSON and Parquet: the same rows, and the same bytes wherever it is made."""
+"""Reading and writing the spreadsheet as CSV, JSON and Parquet, with the same bytes on every machine."""
 
 import csv
 import io
@@ -18,13 +18,16 @@ BOM = "\ufeff"
 
 
 class InvalidSheet(AppError):
-    """The file is not a spreadsheet of annotations, or larger than is read."""
+    """The file is not a spreadsheet of annotations, or exceeds the size limit."""
 
     status_code = 422
 
 
 def write_csv(rows: Rows) -> bytes:
-    """RFC 4180 in UTF-8 with a byte order mark, heads only: CSV is one table."""
+    """The rows of heads as CSV: RFC 4180, UTF-8 with a byte order mark.
+
+    Feature notes would need a second table.
+    """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(rows.columns)
@@ -34,7 +37,7 @@ def write_csv(rows: Rows) -> bytes:
 
 
 def read_csv(data: bytes) -> list[tuple[int, Row]]:
-    """Rows by their number in the sheet, the header being row 1. Raises InvalidSheet."""
+    """The rows with their number in the sheet; the header is row 1. Raises InvalidSheet."""
     check_size(data)
     try:
         text = data.decode("utf-8-sig")
@@ -53,7 +56,10 @@ def read_csv(data: bytes) -> list[tuple[int, Row]]:
 
 
 def table_rows(rows: Sequence[Sequence[str]]) -> list[tuple[int, Row]]:
-    """A header and its rows as cells by column. Empty rows are left out. Raises InvalidSheet."""
+    """Rows as cells by column name, with their number; the first row is the header, empty rows are left out.
+
+    Raises InvalidSheet.
+    """
     if not rows or not any(cell.strip() for cell in rows[0]):
         raise InvalidSheet("the sheet has no header row")
     if len(rows) > MAX_ROWS:
@@ -73,13 +79,13 @@ def table_rows(rows: Sequence[Sequence[str]]) -> list[tuple[int, Row]]:
 
 
 def check_size(data: bytes) -> None:
-    """Raises InvalidSheet."""
+    """Raise InvalidSheet for a file above the size limit."""
     if len(data) > MAX_IMPORT_BYTES:
         raise InvalidSheet(f"the file has {len(data)} bytes; at most {MAX_IMPORT_BYTES} are read")
 
 
 def write_json(rows: Rows, atlas: str) -> bytes:
-    """Both tables as strict JSON."""
+    """Heads and feature notes as strict JSON."""
     whole = {
         "format": FORMAT,
         "version": FORMAT_VERSION,
@@ -91,7 +97,7 @@ def write_json(rows: Rows, atlas: str) -> bytes:
 
 
 def read_json(data: bytes) -> tuple[list[tuple[int, Row]], list[tuple[int, Row]]]:
-    """Rows of heads and of feature notes, counted from 1. Raises InvalidSheet."""
+    """Rows of heads and rows of feature notes, each numbered from 1. Raises InvalidSheet."""
     check_size(data)
     try:
         whole: Any = json.loads(data, parse_constant=_refuse_constant)
@@ -130,7 +136,7 @@ def _pyarrow() -> tuple[Any, Any]:
 
 
 def write_parquet(rows: Rows) -> bytes:
-    """Heads as one table of texts. Raises InvalidSheet where pyarrow is not installed."""
+    """The rows of heads as a table of strings. Raises InvalidSheet if pyarrow is not installed."""
     pyarrow, parquet = _pyarrow()
     columns = {name: [row[name] for row in rows.heads] for name in rows.columns}
     schema = pyarrow.schema([(name, pyarrow.string()) for name in rows.columns])
@@ -140,7 +146,7 @@ def write_parquet(rows: Rows) -> bytes:
 
 
 def read_parquet(data: bytes) -> list[tuple[int, Row]]:
-    """Rows counted from 1; columns that are not texts are read as their text. Raises InvalidSheet."""
+    """Rows numbered from 1, with other types converted to text. Raises InvalidSheet."""
     check_size(data)
     pyarrow, parquet = _pyarrow()
     try:

@@ -1,4 +1,4 @@
-"""Exporting the annotations of an atlas: one set of records in every format, from one view of the store."""
+"""Exports of an atlas's annotations: the same records in every file format."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,17 +34,18 @@ _HOW_COUNTED = "Fractions are count / total and never rounded; total counts head
 
 @dataclass(frozen=True)
 class Export:
-    """A file: its bytes and what it is called. The name is the atlas's slug, never other people's text."""
+    """An exported file. Its name comes from the atlas's slug, never from text that people typed."""
 
     data: bytes
     file_name: str
 
 
 def export_annotations(context: AtlasContext, file_format: SheetFormat, view: SheetView = WHOLE) -> Export:
-    """What the viewer may see, as a file. The same records give the same bytes, whoever makes it and when.
+    """The annotations that the viewer may see, as a file; the same records always give the same bytes.
 
-    A narrower view narrows the rows and columns of heads and leaves out feature notes; the sheets of XLSX that are
-    computed stay those of all records, as their README says.
+    A view restricts the rows and columns of heads and leaves out feature notes. The computed sheets of XLSX
+    still
+    cover all records, as their README says.
     """
     records = context.records
     rows = rows_of(records)
@@ -60,7 +61,7 @@ def export_annotations(context: AtlasContext, file_format: SheetFormat, view: Sh
 
 
 def read_sheet(data: bytes, file_format: SheetFormat) -> tuple[Numbered, Numbered]:
-    """Rows of heads and of feature notes. Raises InvalidSheet."""
+    """Rows of heads and rows of feature notes, each with its number. Raises InvalidSheet."""
     if file_format == "csv":
         return read_csv(data), []
     if file_format == "parquet":
@@ -73,7 +74,7 @@ def read_sheet(data: bytes, file_format: SheetFormat) -> tuple[Numbered, Numbere
 
 
 def _tables(run: LiveRun, records: Sequence[Revision], rows: Rows, view: SheetView) -> list[Table]:
-    """The sheets of XLSX that are for readers."""
+    """The sheets of an XLSX file that are for people to read and are not imported again."""
     by_annotator = submitted_heads(records)
     model = run.record.model
     added = [

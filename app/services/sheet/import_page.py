@@ -1,4 +1,4 @@
-"""Use case of the import page: an uploaded sheet as a difference to look at, and then into the store."""
+"""The import page: shows what an uploaded sheet would change, and then stores it."""
 
 import hashlib
 from collections.abc import Mapping
@@ -20,14 +20,14 @@ MAX_TEXT = 120
 
 
 class PlanChanged(AppError):
-    """The store, or the mapping, is not what the difference was made of."""
+    """The stored records, or the column mapping, have changed since the changes were shown."""
 
     status_code = 409
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A file as it was sent, and how its columns are to be read."""
+    """An uploaded file, and the mapping from its columns to the names of the sheet's columns."""
 
     file_name: str
     data: bytes = field(repr=False)
@@ -35,7 +35,7 @@ class Upload:
 
 
 def import_page(context: AtlasContext, diff: ImportDiff | None = None, message: str = "") -> ImportPage:
-    """Raises Forbidden for viewers who may not write."""
+    """The import page. Raises Forbidden for viewers who may not write."""
     check_may_write(context.viewer, context.viewer.name)
     return ImportPage(
         model=context.run.slug,
@@ -50,7 +50,10 @@ def import_page(context: AtlasContext, diff: ImportDiff | None = None, message: 
 def plan_upload(
     context: AtlasContext, upload: Upload, now: datetime
 ) -> tuple[Plan, tuple[MappedColumn, ...]]:
-    """What the file would do; nothing is changed. Raises InvalidSheet or Forbidden."""
+    """The plan of what the file would change, and how its columns are read; stores nothing.
+
+    Raises InvalidSheet or Forbidden.
+    """
     check_may_write(context.viewer, context.viewer.name)
     file_format = upload.file_name.rpartition(".")[2].lower()
     if file_format not in SHEET_FORMATS:
@@ -62,7 +65,7 @@ def plan_upload(
 
 
 def suggested_mapping(heads: Numbered) -> dict[str, str]:
-    """For every column that is not ours, what it may be read as: its name in lower case, an alias, or nothing."""
+    """A suggested column of the sheet for each unknown column: its lower-case name, an alias, or empty."""
     names = list(dict.fromkeys(name for _, row in heads for name in row))
     taken = {name for name in names if name in HEAD_COLUMNS}
     mapping: dict[str, str] = {}
@@ -75,7 +78,7 @@ def suggested_mapping(heads: Numbered) -> dict[str, str]:
 
 
 def describe_plan(upload: Upload, token: str, plan: Plan, columns: tuple[MappedColumn, ...]) -> ImportDiff:
-    """The plan for people: the first rows in words, and the counts of all."""
+    """The plan as the page shows it: the first changes in words, and totals of all."""
     moving = [change for change in plan.changes if change.kind != "unchanged"]
     return ImportDiff(
         file_name=upload.file_name[:200],
@@ -105,7 +108,7 @@ def _short(text: str) -> str:
 
 
 def plan_digest(plan: Plan) -> str:
-    """Differs whenever the plan would store something else, or over something else."""
+    """A digest that changes if the plan would store something else, or replace another version."""
     parts = [
         repr((change.row, change.kind, str(change.subject), change.annotator, change.author, change.status))
         + repr((change.before.version if change.before else 0, change.fields))
@@ -116,9 +119,9 @@ def plan_digest(plan: Plan) -> str:
 
 
 def apply_upload(context: AtlasContext, upload: Upload, digest: str, now: datetime) -> int:
-    """Store what was shown, all of it, and return how many records.
+    """Import the file as it was shown, all or nothing, and return the number of stored records.
 
-    Raises PlanChanged where it would not be what was shown, ImportRefused where a row is wrong.
+    Raises PlanChanged if the plan is not the one that was shown, ImportRefused if a row is wrong.
     """
     plan, _ = plan_upload(context, upload, now)
     if plan_digest(plan) != digest:

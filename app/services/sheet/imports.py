@@ -1,4 +1,4 @@
-"""Importing a spreadsheet: a plan to look at first, then all of it or nothing."""
+"""Importing a spreadsheet: a plan to check first, then all of it or nothing."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -48,7 +48,7 @@ Numbered = Sequence[tuple[int, Row]]
 
 @dataclass(frozen=True)
 class RowError:
-    """What is wrong with one row of one sheet."""
+    """An error in one row of one sheet."""
 
     sheet: SheetName
     row: int
@@ -68,7 +68,7 @@ class ImportRefused(AppError):
 
 @dataclass(frozen=True)
 class RowChange:
-    """What importing one row does. `fields`: content cells that change, as (name, before, after)."""
+    """The effect of importing one row. `fields`: content cells that change, as (name, before, after)."""
 
     row: int
     kind: Literal["new", "changed", "unchanged"]
@@ -87,7 +87,7 @@ class RowChange:
 
 @dataclass(frozen=True)
 class Plan:
-    """The dry run: what would change, and what is wrong. With errors nothing can be applied."""
+    """The dry run of an import: its changes and its errors. A plan with errors cannot be applied."""
 
     changes: tuple[RowChange, ...]
     errors: tuple[RowError, ...]
@@ -98,7 +98,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Import:
-    """What the rows are read against: the atlas, its records by subject and annotator, and the time."""
+    """The context of an import: the atlas, stored records by subject and annotator, and the time."""
 
     context: AtlasContext
     stored: dict[tuple[Subject, str], Revision]
@@ -106,9 +106,11 @@ class _Import:
 
 
 def rename_columns(rows: Numbered, mapping: Mapping[str, str]) -> list[tuple[int, Row]]:
-    """Rows under our columns: by the mapping (an empty name drops a column), then by ALIASES.
+    """Rows with the sheet's own column names, by the mapping first, then by ALIASES.
 
-    Raises InvalidCell where two columns would be one.
+    A column that is mapped to an empty name is dropped.
+
+    Raises InvalidCell if two columns would get the same name.
     """
     names = {**ALIASES, **mapping}
     renamed: list[tuple[int, Row]] = []
@@ -125,7 +127,7 @@ def rename_columns(rows: Numbered, mapping: Mapping[str, str]) -> list[tuple[int
 
 
 def plan_import(context: AtlasContext, heads: Numbered, notes: Numbered, now: datetime) -> Plan:
-    """Read the rows against what is stored and change nothing."""
+    """The changes that importing these rows would make, and the rows with errors; stores nothing."""
     stored = {(record.subject, record.annotator): record for record in context.records}
     importing = _Import(context, stored, now)
     changes: list[RowChange] = []
@@ -165,7 +167,7 @@ def _read_row(importing: _Import, number: int, row: Row, columns: tuple[str, ...
 
 
 def _new(importing: _Import, number: int, row: Row, subject: Subject, annotator: str) -> RowChange:
-    """The row as a record that is not stored yet, as it was where it comes from."""
+    """A change that creates a record, with the version, time and provenance that the row states."""
     empty: Content = HeadAnnotation() if isinstance(subject.ref, HeadRef) else FeatureNote()
     viewer = importing.context.viewer
     here = against_of(importing.context.run, subject.ref.layer)
@@ -195,7 +197,7 @@ def _new(importing: _Import, number: int, row: Row, subject: Subject, annotator:
 
 
 def _against_stored(importing: _Import, row: Row, change: RowChange, before: Revision) -> RowChange:
-    """The row as a change of the stored record: columns that it lacks stay as they are."""
+    """A change of the stored record; columns that the row lacks stay as they are."""
     content = read_content(row, before.content)
     check_content(content, change.subject)
     status = _status(row.get("status", ""), before.status)
@@ -225,7 +227,7 @@ def _differences(before: Content, after: Content) -> tuple[tuple[str, str, str],
 
 
 def _subject(run: LiveRun, row: Row, columns: tuple[str, ...]) -> Subject:
-    """Raises InvalidCell, InvalidReference or NotFound."""
+    """The head or feature of the row. Raises InvalidCell, InvalidReference or NotFound."""
     if "head" in columns:
         text = row.get("head", "")
         if not text.strip():
@@ -248,10 +250,10 @@ def _status(text: str, default: Status) -> Status:
 
 
 def apply_import(context: AtlasContext, plan: Plan, now: datetime) -> int:
-    """Store every change of the plan and return their number. Annotators that are new are made, without a login.
+    """Store every change of the plan and return their number. New annotators are created without a login.
 
-    Raises ImportRefused where a row is wrong, and Conflict where a record has changed since the plan was made;
-    the caller's transaction then keeps nothing.
+    Raises ImportRefused if a row is wrong, and Conflict if a record has changed since the plan was made; the
+    caller's transaction must then be rolled back.
     """
     if plan.errors:
         raise ImportRefused(plan.errors)

@@ -1,4 +1,4 @@
-"""What the pages of annotations show: one frozen dataclass a page, every field with its help."""
+"""Page dataclasses of the annotation pages, every field with its help."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -18,7 +18,7 @@ from app.services.sheet.selection import SheetView
 
 @dataclass(frozen=True)
 class SheetRow:
-    """One record: the text of every shown column, and what is drawn of it."""
+    """One record as a row: the text of every shown column, and what is drawn of it."""
 
     head: Annotated[HeadRef, "The head"]
     annotator: Annotated[str, "Whose record it is"]
@@ -32,7 +32,7 @@ class SheetRow:
 
 @dataclass(frozen=True)
 class AgreementPage:
-    """How far annotators agree, as far as the viewer may see their records."""
+    """Agreement of annotators, as far as the viewer may see their records."""
 
     model: Annotated[str, "The atlas"]
     run: Annotated[RunSummary, "The run that is live"]
@@ -93,7 +93,7 @@ class LayerLine:
 
 @dataclass(frozen=True)
 class AnnotatedLayersPage:
-    """The layer table and the table of head types of one annotator or the consensus."""
+    """One annotator's labels, or the consensus, by layer and by head type."""
 
     model: Annotated[str, "The atlas"]
     run: Annotated[RunSummary, "The run that is live"]
@@ -114,7 +114,7 @@ class AnnotatedLayersPage:
 
 @dataclass(frozen=True)
 class PublishedPage:
-    """One annotator's submitted records beside what is published about the model."""
+    """One annotator's submitted records beside the published facts about the model."""
 
     model: Annotated[str, "The atlas"]
     run: Annotated[RunSummary, "The run that is live"]
@@ -133,7 +133,7 @@ class PublishedPage:
 
 @dataclass(frozen=True)
 class SettleSource:
-    """A record that the consensus may start from."""
+    """A record that the consensus can be started from."""
 
     opinion: Annotated[Opinion, "Who, type and roles"]
     groups: Annotated[tuple[GroupCount, ...], "Groups of the top features"]
@@ -143,7 +143,7 @@ class SettleSource:
 
 @dataclass(frozen=True)
 class SettlePage:
-    """The form with which an admin settles a head."""
+    """The form with which an admin sets the consensus of a head."""
 
     model: Annotated[str, "The atlas"]
     run: Annotated[RunSummary, "The run that is live"]
@@ -190,7 +190,7 @@ class MappedColumn:
 
 @dataclass(frozen=True)
 class ImportDiff:
-    """What importing the sheet would do. Rows are listed up to a limit, and counted in full."""
+    """The changes that importing the sheet would make; rows are listed up to a limit, and counted in full."""
 
     file_name: Annotated[str, "The name of the file"]
     token: Annotated[str, "Names the uploaded rows until they are stored or forgotten"]

@@ -1,4 +1,4 @@
-"""Use cases of the spreadsheet page, the layer table, and the comparison with what is published."""
+"""The spreadsheet page, the layer table, the agreement page, and the comparison with published facts."""
 
 from collections.abc import Mapping
 
@@ -33,7 +33,7 @@ Submitted = dict[str, dict[HeadRef, HeadAnnotation]]
 
 
 class NoSuchAnnotator(NotFound):
-    """Nobody of that name has a record that may be shown."""
+    """No annotator of this name has a record that may be shown."""
 
 
 def annotations_page(
@@ -42,7 +42,10 @@ def annotations_page(
     page: int = 1,
     imported: int | None = None,
 ) -> AnnotationsPage:
-    """The records that the viewer may see, one part of the view at a time. Raises NotFound beyond its end."""
+    """One page of the spreadsheet, with the records that the viewer may see.
+
+    Raises NotFound beyond the last page.
+    """
     records = context.records
     heads = {(str(r.subject.ref), r.annotator): r for r in records if isinstance(r.subject.ref, HeadRef)}
     rows = view_rows(rows_of(records).heads, view)
@@ -93,7 +96,10 @@ def agreement_page(context: AtlasContext) -> AgreementPage:
 
 
 def layers_page(context: AtlasContext, by: str | None = None) -> AnnotatedLayersPage:
-    """Raises NoSuchAnnotator for a name without visible submitted records."""
+    """One annotator's labels by layer (default as in `default_annotator`).
+
+    Raises NoSuchAnnotator for a name without visible submitted records.
+    """
     submitted = submitted_heads(context.records)
     chosen = _chosen(submitted, context.viewer, by)
     model = context.run.record.model
@@ -145,7 +151,10 @@ def _chosen(submitted: Submitted, viewer: Viewer, by: str | None) -> str | None:
 
 
 def published_page(context: AtlasContext, by: str | None = None) -> PublishedPage:
-    """Raises NoSuchAnnotator for a name without visible submitted records."""
+    """One annotator's records beside the published facts (default as in `default_annotator`).
+
+    Raises NoSuchAnnotator for a name without visible submitted records.
+    """
     submitted = submitted_heads(context.records)
     chosen = _chosen(submitted, context.viewer, by)
     heads = submitted.get(chosen or "", {})

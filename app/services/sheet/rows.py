@@ -1,4 +1,4 @@
-"""The rows of the spreadsheet: one of text cells for each head and annotator, and one for each feature note."""
+"""The rows of the spreadsheet, as text cells: one per head and annotator, and one per feature note."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -44,20 +44,23 @@ NOTE_COLUMNS = (*NOTE_KEY, *STATE, *NOTE_CONTENT, *PROVENANCE)
 
 
 class InvalidCell(AppError):
-    """A cell that cannot be read."""
+    """A cell of an imported sheet that cannot be read."""
 
     status_code = 422
 
 
 class NumberCell(str):
-    """The text of a cell that held a number, which says less than a text: 5.1 and 5.10 are one number."""
+    """The text of a cell that held a number.
+
+    It cannot stand for a head, since 5.1 and 5.10 are one number.
+    """
 
     __slots__ = ()
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of an export, in the order of the records. `columns` are those of heads that are written."""
+    """The rows of an export, in the order of the records. columns: the columns to write of heads."""
 
     heads: list[Row]
     notes: list[Row]
@@ -65,7 +68,7 @@ class Rows:
 
 
 def rows_of(records: Sequence[Revision]) -> Rows:
-    """Every cell is text; nothing depends on when or where the export is made, only on these records."""
+    """The records as rows of text, which depend on nothing else: neither on time nor on machine."""
     submitted = submitted_heads(records)
     new = {name: novel_heads(heads) for name, heads in submitted.items()}
     heads: list[Row] = []
@@ -79,7 +82,10 @@ def rows_of(records: Sequence[Revision]) -> Rows:
 
 
 def _agreement(record: Revision, submitted: dict[str, dict[HeadRef, HeadAnnotation]]) -> str:
-    """Of the record's settled type with those of other annotators; the consensus is none."""
+    """Whether other annotators' settled types of the head equal this record's: one of AGREEMENTS, or empty.
+
+    The consensus does not count as an annotator.
+    """
     ref = record.subject.ref
     own = settled_type(record.head)
     if own is None or record.annotator == CONSENSUS or not isinstance(ref, HeadRef):
@@ -115,7 +121,7 @@ def _row(record: Revision) -> Row:
 
 
 def content_cells(content: Content) -> Row:
-    """What the annotator said, as text cells; lists as JSON, roles separated by semicolons."""
+    """The annotation's content as text cells: lists as JSON, roles separated by semicolons."""
     return {name: _cell(name, value) for name, value in content_to_json(content).items()}
 
 
@@ -148,9 +154,9 @@ def _derived(content: Content) -> Row:
 
 
 def read_content(cells: Mapping[str, str], before: Content) -> Content:
-    """The content with the cells that are there; columns that are missing leave it as it was.
+    """The content with the values of these cells; fields without a cell stay as they were.
 
-    Raises InvalidCell, or what the domain finds wrong with the values.
+    Raises InvalidCell, or the domain's error for an invalid value.
     """
     if isinstance(before, FeatureNote):
         return replace(before, **{name: cells[name] for name in NOTE_CONTENT if name in cells})
@@ -177,7 +183,7 @@ def _read_json(name: str, text: str) -> Any:
 
 
 def read_number(name: str, text: str) -> int:
-    """Raises InvalidCell."""
+    """The whole number in a cell. Raises InvalidCell."""
     plain = text.strip().removesuffix(".0")
     if not plain.isascii() or not plain.isdigit() or len(plain) > 9:
         raise InvalidCell(f"column {name!r} is {text[:60]!r}, not a whole number")
@@ -185,7 +191,7 @@ def read_number(name: str, text: str) -> int:
 
 
 def read_flag(name: str, text: str) -> bool:
-    """Raises InvalidCell."""
+    """The yes or no in a cell, an empty one being no. Raises InvalidCell."""
     known = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False, "": False}
     if text.strip().lower() not in known:
         raise InvalidCell(f"column {name!r} is {text[:60]!r}, not yes or no")
@@ -193,7 +199,7 @@ def read_flag(name: str, text: str) -> bool:
 
 
 def read_time(name: str, text: str) -> datetime:
-    """Raises InvalidCell."""
+    """The time in a cell, in ISO 8601 with a time zone. Raises InvalidCell."""
     try:
         time = datetime.fromisoformat(text.strip())
     except ValueError as error:

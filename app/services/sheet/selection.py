@@ -1,4 +1,4 @@
-"""A view of the spreadsheet: which rows, which columns, in what order. Page and files show the same view."""
+"""A view of the spreadsheet: its rows, columns and order, which the page and exported files share."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class InvalidView(AppError):
 
 @dataclass(frozen=True)
 class SheetView:
-    """Empty texts ask for nothing. Rows are those that fulfil every filter."""
+    """A choice of rows, columns and order; a row must pass every filter, and an empty text sets none."""
 
     columns: Annotated[tuple[str, ...], "Columns in order; head and annotator are always among them"] = (
         HEAD_COLUMNS
@@ -56,12 +56,15 @@ class SheetView:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is the sheet as it is exported for import elsewhere."""
+        """Whether the view has all rows and columns, as exports for import elsewhere need."""
         return self == SheetView()
 
 
 def make_view(columns: Sequence[str], **fields: str | bool) -> SheetView:
-    """A view with the columns as asked for, none meaning the default ones. Raises InvalidView or UnknownRole."""
+    """A view with these columns, or the default ones, and these filters.
+
+    Raises InvalidView or UnknownRole.
+    """
     wanted = tuple(dict.fromkeys((*HEAD_KEY, *(columns or DEFAULT_COLUMNS))))
     view = SheetView(wanted, **{name: value for name, value in fields.items() if value})  # pyright: ignore[reportArgumentType]
     for name in (*view.columns, view.sort):
@@ -83,7 +86,7 @@ def make_view(columns: Sequence[str], **fields: str | bool) -> SheetView:
 
 
 def view_rows(rows: Sequence[Row], view: SheetView) -> list[Row]:
-    """The rows of the view in its order; equals stay in the order of heads. Columns are not touched."""
+    """The rows of the view in its order, ties in the order of heads; columns are not removed."""
     wanted = [row for row in rows if all(test(row) for test in _tests(view))]
     filled = [row for row in wanted if row[view.sort]]
     empty = [row for row in wanted if not row[view.sort]]

@@ -1,4 +1,4 @@
-"""The spreadsheet as XLSX: every text is written as text, and what a cell cannot hold goes to `overflow`."""
+"""Reading and writing XLSX: all texts are text cells, and what no cell can hold goes to `overflow`."""
 
 import io
 import json
@@ -30,7 +30,7 @@ Cell = str | int | float | None
 
 @dataclass(frozen=True)
 class Table:
-    """A sheet for readers: written, never read back."""
+    """A sheet for people to read, which is never imported."""
 
     name: str
     header: tuple[str, ...]
@@ -38,14 +38,14 @@ class Table:
 
 
 class _Overflow:
-    """Texts that no cell can hold, as parts of ASCII JSON strings."""
+    """Collects the texts that a cell cannot hold, as parts of ASCII JSON strings."""
 
     def __init__(self) -> None:
         self.rows: list[tuple[str, str, str]] = []
         self._count = 0
 
     def cell(self, text: str) -> str:
-        """The text itself where a cell holds it, or else a pointer with its beginning."""
+        """The text itself if a cell can hold it, else its beginning and a reference to the overflow sheet."""
         units = len(text.encode("utf-16-le")) // 2
         if units <= MAX_CELL and not _AMBIGUOUS.search(text):
             return text
@@ -58,7 +58,10 @@ class _Overflow:
 
 
 def write_xlsx(rows: Rows, extra: Sequence[Table]) -> bytes:
-    """Sheets heads, feature_notes, those of `extra`, and overflow. Raises InvalidSheet if a cell is not written."""
+    """An XLSX file with the sheets heads, feature_notes, `extra` and overflow.
+
+    Raises InvalidSheet if a cell cannot be written.
+    """
     import xlsxwriter  # pyright: ignore[reportMissingTypeStubs]
 
     sink = io.BytesIO()
@@ -105,9 +108,9 @@ def _written(code: int) -> None:
 
 
 def read_xlsx(data: bytes) -> tuple[list[tuple[int, Row]], list[tuple[int, Row]]]:
-    """Rows of heads and of feature notes by their number in the sheet. Raises InvalidSheet.
+    """Rows of heads and rows of feature notes, each with its number in the sheet. Raises InvalidSheet.
 
-    A sheet made by hand needs no name: the first one is read where there is no `heads`.
+    Without a sheet named `heads`, the first sheet is read, so that sheets made by hand need no name.
     """
     import openpyxl
     from openpyxl.utils.exceptions import InvalidFileException

@@ -1,4 +1,4 @@
-"""Figures of ablation: a layer's heads on each task, and a head's roles on their own."""
+"""Figures of ablation: all heads of a layer on each task, and one head on the tasks of its roles."""
 
 from app.domain.experiments.ablation import (
     HeadAblationResult,
@@ -17,7 +17,7 @@ _MODES = {
 
 
 def ablation_figures(result: HeadAblationResult, options: FigureOptions) -> tuple[Figure, ...]:
-    """A figure for each task, all heads of the layer in each."""
+    """One figure for each task, with all heads of the layer."""
     mode = pick("kind of ablation", options.mode, result.parameters.modes)
     return tuple(_task(result, task, mode) for task in result.tasks)
 
@@ -66,7 +66,7 @@ def _rows(found: ModeResult) -> list[tuple[Value, ...]]:
 
 
 def role_figures(result: PolysemanticityResult, _options: FigureOptions) -> tuple[Figure, ...]:
-    """One figure: the head's change in loss on each role's own task."""
+    """One figure: how much ablating the head changes the loss on the task of each of its roles."""
     dots: list[DotRow] = []
     rows: list[tuple[Value, ...]] = []
     for role in result.roles:

@@ -1,4 +1,4 @@
-"""Figures of a feature against a proxy."""
+"""Figures of the feature check: a feature's activations against a proxy for what it detects."""
 
 from app.domain.experiments.feature_check import FeatureCheckResult
 from app.services.experiments.figures.options import FigureOptions, estimate, mean_and_interval
@@ -6,7 +6,10 @@ from app.services.experiments.models import BarChart, Figure, LineChart, Series,
 
 
 def feature_check_figures(result: FeatureCheckResult, _options: FigureOptions) -> tuple[Figure, ...]:
-    """The proxy's share of each interval of activation, and sensitivity and specificity above its lower edge."""
+    """The share of proxy tokens by activation interval, and sensitivity and specificity by threshold.
+
+    The thresholds are the intervals' lower edges.
+    """
     intervals = result.intervals
     places = tuple("0" if not part.upper else f"{part.upper:.1f}" for part in intervals)
     shares = Series("", None, tuple(estimate(part.proxy_share) for part in intervals))

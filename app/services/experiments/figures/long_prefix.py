@@ -28,7 +28,7 @@ _LAST_SHOWN = 6  # prefix lengths from here on share a bar
 
 
 def long_prefix_figures(result: LongPrefixResult, options: FigureOptions) -> tuple[Figure, ...]:
-    """Attention and logits by prefix length, natural text, corruption, and the intervals of the verdict."""
+    """Figures of attention and logits by prefix length, natural text, corrupted text, and the verdicts."""
     known = [head.head for head in result.heads]
     telling = [head.head for head in result.heads if head.verdict.kind != "neither"]
     drawn = pick_heads(options.heads, known, [*telling, *known])

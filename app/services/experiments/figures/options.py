@@ -1,4 +1,4 @@
-"""How a reader wants the figures: which heads, threshold, ablation and definition, from the address."""
+"""Options of an experiment's figures from the URL: heads, threshold, kind of ablation, definition of FVE."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ MAX_SHOWN = 4  # heads that marks can tell apart
 
 @dataclass(frozen=True)
 class FigureOptions:
-    """None: the default of the experiment."""
+    """The reader's choices for the figures; None or empty means the experiment's default."""
 
     heads: tuple[HeadRef, ...] = ()
     threshold: float | None = None
@@ -22,7 +22,7 @@ class FigureOptions:
     tokens: str | None = None
 
     def query(self) -> dict[str, str]:
-        """What was given, as parameters of an address."""
+        """The options that differ from None or empty, as query parameters."""
         given = {
             "heads": ",".join(map(str, self.heads)) or None,
             "threshold": None if self.threshold is None else f"{self.threshold:g}",
@@ -38,7 +38,7 @@ def estimate(interval: Interval | None) -> PlotValue | None:
 
 
 def pick(name: str, wanted: str | None, known: Sequence[str]) -> str:
-    """The wanted one, or the first. Raises NotFound for one that is not known."""
+    """The wanted value, by default the first. Raises NotFound if the experiment does not have it."""
     if wanted is None:
         return known[0]
     if wanted not in known:
@@ -49,7 +49,10 @@ def pick(name: str, wanted: str | None, known: Sequence[str]) -> str:
 def pick_heads(
     wanted: Sequence[HeadRef], known: Sequence[HeadRef], default: Sequence[HeadRef]
 ) -> tuple[HeadRef, ...]:
-    """The heads to draw, at most as many as can be told apart. Raises NotFound for one without a result."""
+    """The wanted heads, or the default ones; at most MAX_SHOWN.
+
+    Raises NotFound for a head without a result.
+    """
     missing = [head for head in wanted if head not in known]
     if missing:
         raise NotFound(f"the experiment has no result for {missing[0]}")
@@ -57,7 +60,7 @@ def pick_heads(
 
 
 def choices(parameter: str, values: Sequence[str], current: str) -> tuple[Choice, ...]:
-    """A link for each value."""
+    """Links to the figure with each value of the parameter, the current one marked."""
     return tuple(
         Choice(value.replace("_", " "), parameter, value, current=value == current) for value in values
     )

@@ -1,4 +1,4 @@
-"""Figures of weight against FVE, of the scan over all heads, and of the detectors of known heads."""
+"""Figures of decoder weight share against FVE, of the induction scan, and of the detectors of known heads."""
 
 from collections.abc import Mapping, Sequence
 
@@ -24,7 +24,10 @@ _WORDS = {
 
 
 def ranking_figures(result: WeightVsFveResult, options: FigureOptions) -> tuple[Figure, ...]:
-    """Scatters of the heads asked for, by default those whose rankings agree most and least; all in the table."""
+    """Scatter plots of the chosen heads, and a table of all heads.
+
+    By default the heads whose two rankings agree most and least are drawn.
+    """
     definition = pick("definition of FVE", options.definition, DEFINITIONS)
     tokens = pick("set of tokens", options.tokens, TOKEN_SETS)
     found = {a.head: a for a in result.agreements if (a.definition, a.tokens) == (definition, tokens)}
@@ -107,7 +110,7 @@ def _features(
 def scan_figures(
     result: UniversalityResult, others: Sequence[UniversalityResult], _options: FigureOptions
 ) -> tuple[Figure, ...]:
-    """All heads of the model in one scatter, those with a verdict named; other models of the store beside it."""
+    """One scatter plot per model, this one first: all of its heads, with those that have a verdict named."""
     scans = (result, *others)
     p, parts = result.parameters, ("", " lower", " upper")
     beside = "" if len(scans) == 1 else f" and {len(scans) - 1} more"
@@ -155,7 +158,7 @@ def _scan_rows(result: UniversalityResult) -> list[tuple[Value, ...]]:
 
 
 def known_head_figures(result: KnownHeadsResult, _options: FigureOptions) -> tuple[Figure, ...]:
-    """All heads on a line for each role, and the scoreboards."""
+    """A strip plot of all heads for each role, and a scoreboard for each reference."""
     thresholds = result.parameters.thresholds
     lines = tuple(
         TickRow(

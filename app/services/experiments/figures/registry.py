@@ -1,4 +1,4 @@
-"""How the results of each kind of experiment are drawn: one entry a kind."""
+"""The registry of figures: one function for each kind of experiment."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,10 +24,13 @@ Figures = tuple[Figure, ...]
 
 @dataclass(frozen=True)
 class KindFigures(Generic[R]):
-    """The figures of one kind of experiment.
+    """How to draw the results of one kind of experiment.
 
-    draw: of a result, with the results of other atlases beside it. n_others: how many of those at most. n_compared:
-    how many of the figures, from the first, the compare page shows; only of kinds that do not rest on roles.
+    draw: gets a result, the results of other atlases to draw beside it, and the options. n_others: the most
+    results
+    of other atlases that it draws. n_compared: how many of its figures, from the first, the compare page
+    shows;
+    0 for kinds that rest on annotators' roles.
     """
 
     kind: ExperimentKind[Any, R]
@@ -37,7 +40,7 @@ class KindFigures(Generic[R]):
 
 
 def _alone(draw: Callable[[R, FigureOptions], Figures]) -> Callable[[R, Sequence[R], FigureOptions], Figures]:
-    """A function that draws a result without those of other atlases."""
+    """Adapt a function that draws one result without those of other atlases."""
     return lambda result, _others, options: draw(result, options)
 
 
