@@ -63,12 +63,14 @@ check: $(DEVELOPMENT) $(FRONTEND) ## run the linters, the type checker and the i
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/djlint --lint $(TEMPLATES)
+	$(BIN)/djangofmt --check $(TEMPLATES)
 	$(BIOME) check --error-on-warnings $(SCRIPTS_AND_STYLES)
 
 .PHONY: format
 format: $(DEVELOPMENT) $(FRONTEND) ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/djangofmt $(TEMPLATES)
 	$(BIOME) check --write $(SCRIPTS_AND_STYLES)
 
 # Debian's Chromium without a window, half as costly as the whole: the browser tests look for it there and never download one.

@@ -2,12 +2,14 @@
 
 import base64
 import hashlib
+import re
 from dataclasses import Field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Protocol
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.ext import Extension
 
 from app import __version__
 from app.domain.annotations.head_types import HEAD_TYPE_NAMES
@@ -134,15 +136,23 @@ def context_of(page: Page) -> dict[str, object]:
     return {field.name: getattr(page, field.name) for field in fields(page)}
 
 
+class Unindent(Extension):
+    """Takes the indentation out of templates: it is for their readers, and would be sent a thousand times.
+
+    Line breaks stay, those after blocks too, so that wherever the formatter breaks a line at a space there is one.
+    """
+
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:  # noqa: ARG002
+        return re.sub(r"\n\s+", "\n", source)
+
+
 def make_environment(templates: Path, static: StaticFiles) -> Environment:
     """Escapes in every file, whatever its name: deciding by extension leaves .html.j2 unescaped."""
     environment = Environment(
         loader=FileSystemLoader(templates),
         autoescape=True,
         undefined=StrictUndefined,
-        extensions=["jinja2.ext.do"],
-        trim_blocks=True,
-        lstrip_blocks=True,
+        extensions=["jinja2.ext.do", Unindent],
         auto_reload=False,
     )
     environment.filters |= FILTERS

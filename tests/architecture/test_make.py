@@ -112,6 +112,7 @@ def test_check_runs_every_linter():
         "ruff format --check .",
         "lint-imports",
         "djlint --lint frontend/templates",
+        "djangofmt --check frontend/templates",
     ):
         assert re.search(rf"^\S*/{re.escape(tool)}$", plan, re.MULTILINE), tool
     # Told where the packages are: it would look for them in the Python of PATH.
