@@ -1,4 +1,4 @@
-"""What routes depend on: the context of the application, and addresses parsed into references."""
+"""Dependencies of the routes: the application's context, and parsers of references in URLs."""
 
 import re
 from collections.abc import Generator
@@ -26,7 +26,7 @@ _BARE_FEATURE = re.compile(r"F?(0|[1-9][0-9]{0,9})", re.ASCII | re.IGNORECASE)
 
 
 class PageNotFound(NotFound):
-    """A 404 with a sentence of our own: the address that was asked for is never echoed."""
+    """A 404 with a sentence of its own, which never repeats the requested URL."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Access:
 
 
 class AppContext:
-    """One store, who looks at it, and how its pages are drawn."""
+    """The application's shared state: the store, the access mode, the renderer and in-memory caches."""
 
     def __init__(self, engine: Engine, renderer: Renderer, access: Access | None = None) -> None:
         self.engine = engine
@@ -54,7 +54,7 @@ class AppContext:
         return read_session(self.engine)
 
     def write(self) -> AbstractContextManager[Session]:
-        """A transaction that is committed when its block ends: before the answer is sent, never after."""
+        """Open a transaction that is committed when the block ends, always before the response is sent."""
         return write_session(self.engine)
 
     def now(self) -> datetime:
@@ -64,11 +64,14 @@ class AppContext:
         self.engine.dispose()
 
     def check(self, session: Session) -> None:
-        """Raises an AppError when the store does not answer."""
+        """Raise an AppError if the store does not answer."""
         list_atlases(session)
 
     def live_run(self, session: Session, model: str) -> LiveRun:
-        """Raises PageNotFound, for a malformed name without asking the store."""
+        """The live run of the atlas of this name.
+
+        Raises PageNotFound, for a malformed name without a query.
+        """
         try:
             return get_live_run(session, check_slug(model))
         except (NotFound, InvalidSlug) as error:
@@ -76,13 +79,13 @@ class AppContext:
 
     @contextmanager
     def open_atlas(self, model: str, viewer: Viewer = NO_VIEWER) -> Generator[AtlasContext]:
-        """The atlas for one request that reads it. Raises PageNotFound."""
+        """Open the atlas for one request that only reads. Raises PageNotFound."""
         with self.session() as session:
             yield AtlasContext(session, self.live_run(session, model), viewer, self._cache)
 
     @contextmanager
     def change_atlas(self, model: str, viewer: Viewer) -> Generator[AtlasContext]:
-        """The atlas in a transaction that is committed when the block ends. Raises PageNotFound."""
+        """Open the atlas in a transaction that is committed when the block ends. Raises PageNotFound."""
         with self.write() as session:
             yield AtlasContext(session, self.live_run(session, model), viewer, self._cache)
 
@@ -92,7 +95,7 @@ def get_app_context(request: Request) -> AppContext:
 
 
 def parse_head(text: str) -> HeadRef:
-    """Raises PageNotFound for a text that names no head."""
+    """The head that the text names. Raises PageNotFound for any other text."""
     try:
         return HeadRef.parse(text)
     except InvalidReference as error:
@@ -100,12 +103,15 @@ def parse_head(text: str) -> HeadRef:
 
 
 def parse_through(text: str) -> HeadOrSum:
-    """One head, or all of them. Raises as parse_head does."""
+    """One head, or "all" for all heads summed. Raises as parse_head does."""
     return "all" if text == "all" else parse_head(text)
 
 
 def parse_feature(text: str, layer: int | None = None) -> FeatureRef:
-    """A bare index belongs to the given layer. Raises PageNotFound for a text that names no feature."""
+    """The feature that the text names; a bare index is one of the given layer.
+
+    Raises PageNotFound for any other text.
+    """
     if layer is not None and (match := _BARE_FEATURE.fullmatch(text)) and int(match[1]) <= MAX_INDEX:
         return FeatureRef(layer, int(match[1]))
     try:

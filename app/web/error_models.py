@@ -1,4 +1,4 @@
-"""The dataclass behind the error page."""
+"""The page dataclass of the error page."""
 
 from dataclasses import dataclass
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Errors as pages in the layout, as fragments for htmx, and as problem+json for the JSON versions."""
+"""Error responses: a page in the layout, a fragment for htmx, or problem+json for JSON requests."""
 
 import json
 import logging
@@ -43,7 +43,7 @@ def error_response(
 
 
 def _login_page(request: Request) -> str:
-    """The login, and after it the page that was asked for, or from which something was sent."""
+    """The URL of the login page, which leads back to the requested page, or to the page that a form is on."""
     sent = request.method != "GET" or is_fragment(request)
     page = urlsplit(request.headers.get("HX-Current-URL") or request.headers.get("Referer", ""))
     wanted = page if sent else urlsplit(str(request.url))
@@ -52,7 +52,7 @@ def _login_page(request: Request) -> str:
 
 
 def on_login_needed(request: Request, error: Exception) -> Response:
-    """Redirect to the login. htmx requests get HX-Redirect: a 303 would be swapped into a fragment."""
+    """Redirect to the login. htmx requests get HX-Redirect, since a 303 would be swapped into a fragment."""
     if is_fragment(request):
         return error_response(request, 401, str(error), {"HX-Redirect": _login_page(request)})
     if request.method != "GET" or wants_json(request):
@@ -61,7 +61,7 @@ def on_login_needed(request: Request, error: Exception) -> Response:
 
 
 def on_app_error(request: Request, error: Exception) -> Response:
-    """Our own errors carry a sentence. One for a missing thing may quote the address, which is not echoed."""
+    """Show the error's own sentence, except for a 404 that might repeat the requested URL."""
     if isinstance(error, InvalidStore):
         logger.error("store unusable", extra={"detail": str(error)})
         return error_response(request, 503, error.sentence, {"Retry-After": "5"})
@@ -73,7 +73,7 @@ def on_app_error(request: Request, error: Exception) -> Response:
 
 
 def on_http_error(request: Request, error: Exception) -> Response:
-    """Errors of the framework: no route, wrong method."""
+    """Respond to errors of the framework, such as an unknown route or a wrong method."""
     if not isinstance(error, HTTPException):
         raise error
     message = MESSAGES.get(error.status_code, HTTPStatus(error.status_code).description)
@@ -81,7 +81,7 @@ def on_http_error(request: Request, error: Exception) -> Response:
 
 
 def on_invalid_request(request: Request, error: Exception) -> Response:
-    """Names the parameters, never their values: what came in may not even have a JSON form."""
+    """Name the invalid parameters, never their values, which may not even have a JSON form."""
     if not isinstance(error, RequestValidationError):
         raise error
     fields = sorted({str(part["loc"][-1]) for part in error.errors() if part.get("loc")})
@@ -89,7 +89,7 @@ def on_invalid_request(request: Request, error: Exception) -> Response:
 
 
 def on_crash(request: Request, error: Exception) -> Response:
-    """Sent from outside all middleware, so it brings the security headers itself."""
+    """Respond to an unexpected exception. No middleware runs here, so it sets the security headers itself."""
     logger.error("request failed", exc_info=error)
     return error_response(request, 500, MESSAGES[500], SECURITY_HEADERS)
 

@@ -78,7 +78,7 @@ PAGES = (
 
 
 class VersionedStaticFiles(StaticFiles):
-    """Addresses with a version never change their content; others are asked for each time."""
+    """Static files: with a version in the URL they are cached for good, without one they are revalidated."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
@@ -105,9 +105,10 @@ def _own_name(public_url: str) -> list[str]:
 
 
 def create_app(settings: Settings, allow_anonymous: bool = False) -> FastAPI:
-    """Opens the store. Raises InvalidStore when it cannot be served.
+    """The web application on the store of the settings. Raises InvalidStore if the store cannot be served.
 
-    allow_anonymous: other machines reach the server, so without team mode it is for reading only.
+    allow_anonymous: other machines can reach the server, so without team mode everyone reads and no one
+    annotates.
     """
     access = Access(settings.team, settings.local_annotator, allow_anonymous, settings.public_url)
     renderer = Renderer(frontend_dir(), settings.team)

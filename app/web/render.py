@@ -1,4 +1,4 @@
-"""Page dataclasses to HTML: the template environment, its filters and addresses of static files."""
+"""Rendering of page dataclasses to HTML: template environment, filters and URLs of static files."""
 
 import base64
 import hashlib
@@ -25,7 +25,7 @@ FILL_STEPS = 20
 
 
 def fill_class(value: float | None) -> str:
-    """Class of a fill to a share of 0 to 1, in twentieths: the policy allows no style attributes."""
+    """The CSS class of a bar filled to this fraction, in steps of 1/20; style attributes are not allowed."""
     return f"share-{charts.level(value, 1.0, FILL_STEPS)}"
 
 
@@ -87,7 +87,7 @@ GLOBALS: dict[str, object] = {
 
 
 class StaticFiles:
-    """Addresses of static files by content, and what a browser must find in them."""
+    """URLs and integrity hashes of static files, derived from their content."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -101,7 +101,7 @@ class StaticFiles:
         }
 
     def url(self, name: str) -> str:
-        """Changes with the file, so browsers may keep it for good."""
+        """A URL that changes with the file's content, so that browsers may cache it for good."""
         return f"/static/{name}?v={self.digests[name].hex()[:12]}"
 
     def integrity(self, name: str) -> str:
@@ -109,7 +109,7 @@ class StaticFiles:
 
 
 class Renderer:
-    """Renders a page dataclass: its fields are all that a template gets."""
+    """Renders page dataclasses; a template sees nothing but the fields of its page."""
 
     def __init__(self, frontend: Path, team: bool = False, on_disk: bool = False) -> None:
         self.static = StaticFiles(frontend / "static")
@@ -119,7 +119,7 @@ class Renderer:
         self.build = self._build(frontend / "templates")
 
     def _build(self, templates: Path) -> str:
-        """Identifies the code that draws: a page may be kept only as long as it does not change."""
+        """A digest of version, templates and static files; when it changes, cached pages are out of date."""
         digest = hashlib.sha256(__version__.encode())
         for path in sorted(templates.rglob("*.html")):
             digest.update(path.read_bytes())
@@ -132,7 +132,7 @@ class Renderer:
 
 
 def context_of(page: Page) -> dict[str, object]:
-    """The template's variables: the page's documented fields, no more."""
+    """The variables of the template: the fields of the page dataclass."""
     return {field.name: getattr(page, field.name) for field in fields(page)}
 
 
@@ -147,7 +147,10 @@ class Unindent(Extension):
 
 
 def make_environment(templates: Path, static: StaticFiles) -> Environment:
-    """Escapes in every file, whatever its name: deciding by extension leaves .html.j2 unescaped."""
+    """The template environment.
+
+    It escapes in every file, since choosing by extension would leave .html.j2 unescaped.
+    """
     environment = Environment(
         loader=FileSystemLoader(templates),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""Page dataclasses to responses: HTML, fragments for htmx, JSON versions, and what browsers may keep of them."""
+"""Responses made from page dataclasses: HTML, htmx fragments, JSON, redirects, and their caching headers."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ PAGE_CACHING = "private, no-cache"  # keep it, but ask each time whether it stil
 
 
 def is_fragment(request: Request) -> bool:
-    """Whether htmx wants a part of a page: on a history restore it wants the whole, whatever else it says."""
+    """Whether htmx asks for a fragment; on a history restore it needs the whole page."""
     headers = request.headers
     return headers.get("HX-Request") == "true" and headers.get("HX-History-Restore-Request") != "true"
 
@@ -29,7 +29,7 @@ def wants_json(request: Request) -> bool:
 
 
 def page_tag(app_context: AppContext, request: Request, context: AtlasContext) -> str:
-    """The page's ETag, from all that it depends on: the run, the code that draws it, its address, what is seen."""
+    """The page's ETag, from all that the page depends on: run, templates, URL and visible annotations."""
     run, viewer = context.run, context.viewer
     seen = "" if viewer == NO_VIEWER else seen_by(context.session, run.slug, viewer)
     address = f"{request.url.path}?{request.url.query}"
@@ -39,7 +39,7 @@ def page_tag(app_context: AppContext, request: Request, context: AtlasContext) -
 
 
 def holds(request: Request, tag: str) -> bool:
-    """Whether the browser already has this version."""
+    """Whether the browser's cache has this version (If-None-Match)."""
     known = [part.strip() for part in request.headers.get("If-None-Match", "").split(",")]
     return "*" in known or tag in known
 
@@ -49,7 +49,10 @@ def caching(tag: str) -> dict[str, str]:
 
 
 def json_text(page: Page) -> str:
-    """Strict JSON: a number that JSON does not know would be an error here, not at the reader."""
+    """The page as strict JSON.
+
+    Raises an error here if a value has no JSON form, rather than failing at the client.
+    """
     return page_json(page).decode()
 
 
@@ -71,9 +74,10 @@ def run_page(
     template: str,
     viewer: Viewer = NO_VIEWER,
 ) -> Response:
-    """A page or JSON version that depends on the atlas's live run, and with a viewer on what they may see of it.
+    """A page or its JSON that depends on the live run and, with a viewer, on the annotations they may see.
 
-    Pages that show anything of annotations must give the viewer, or browsers will keep them too long.
+    Pages that show annotations must pass the viewer, or browsers would show cached pages that are out of
+    date.
     """
     with app_context.open_atlas(model, viewer) as context:
         tag = page_tag(app_context, request, context)
@@ -90,7 +94,10 @@ def fragment(
     template: str,
     viewer: Viewer = NO_VIEWER,
 ) -> Response:
-    """A part of a page. Browsers must not keep it: going back would show it without its page."""
+    """A fragment of a page.
+
+    It is not cached, because going back would show it without the rest of the page.
+    """
     with app_context.open_atlas(model, viewer) as context:
         page = build(context)
     headers = {**NO_STORE, "Vary": "HX-Request"}
@@ -98,7 +105,7 @@ def fragment(
 
 
 def changing_page(app_context: AppContext, request: Request, page: Page, template: str) -> Response:
-    """A page that changes without its run, such as one with the progress of jobs: named by its content."""
+    """A page that can change while the run does not, such as one with jobs; its ETag is a hash of it."""
     content = draw(app_context, request, page, template)
     tag = f'W/"{hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:32]}"'
     if holds(request, tag):
@@ -113,33 +120,33 @@ def uncached_page(
     status: int = 200,
     headers: dict[str, str] | None = None,
 ) -> Response:
-    """A page that nobody may keep: forms, and answers to them."""
+    """A page that must not be cached, such as a form and its response."""
     content = app_context.renderer.html(template, page).encode("utf-8", "replace")
     return HTMLResponse(content, status, {**NO_STORE, "Vary": "HX-Request", **(headers or {})})
 
 
 def redirect(request: Request, path: str, status_code: int = 308) -> RedirectResponse:
-    """Redirect to a path of this server with the query of the request. The Host header has no part in it."""
+    """Redirect to a path on this server, keeping the query string; the Host header is not used."""
     query = request.url.query
     return RedirectResponse(f"{path}?{query}" if query else path, status_code)
 
 
 def redirect_to(address: str) -> RedirectResponse:
-    """Redirect to the canonical URL."""
+    """Redirect to a URL of this server (307); the redirect is not cached."""
     return RedirectResponse(address, 307, NO_STORE)
 
 
 def see_other(address: str) -> RedirectResponse:
-    """Redirect after a form was sent, to a page that is read with GET."""
+    """Redirect after a form was submitted, to a page that is fetched with GET."""
     return RedirectResponse(address, 303, NO_STORE)
 
 
 def script_response(value: object, status: int = 200) -> Response:
-    """JSON for the page's own script, which no one may keep."""
+    """A JSON response for the page's own script, which must not be cached."""
     text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
     return Response(text, status, NO_STORE, "application/json")
 
 
 def refusal(error: AppError) -> str:
-    """What a form says above its fields when it was not saved."""
+    """The message above a form that was not saved."""
     return f"Not saved: {error}."

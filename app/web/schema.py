@@ -1,4 +1,4 @@
-"""JSON schemas and documentation of the JSON versions of pages, made of the page dataclasses themselves."""
+"""JSON schemas and documentation of the pages' JSON, generated from the page dataclasses."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, is_dataclass
@@ -70,7 +70,7 @@ PATHS: dict[type, str] = {
 
 
 class _PageSchema(GenerateJsonSchema):
-    """pydantic's schemas without what pages do not need: titles, defaults (all fields are there), types of enums."""
+    """pydantic's schemas without titles, defaults (every field is present) and types of enums."""
 
     def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002
         return False
@@ -86,13 +86,13 @@ class _PageSchema(GenerateJsonSchema):
 
 
 def twin_fields(page: type) -> list[FieldHelp]:
-    """What the JSON twin of a dataclass holds."""
+    """The fields of a page dataclass that its JSON has."""
     return [part for part in described_fields(page) if part.in_json]
 
 
 @cache
 def page_schemas() -> dict[str, JsonObject]:
-    """The schemas of the pages and of everything they are made of, by name; with the help of each field."""
+    """The schemas of all pages and their parts by name, with the help text of each field."""
     generator = _PageSchema(ref_template="#/components/schemas/{model}")
     _, generated = generator.generate_definitions(
         [(page, "serialization", page_schema(page)) for page in PATHS]
@@ -118,7 +118,7 @@ def _parts(hint: object) -> Iterator[type]:
 
 @cache
 def described_types() -> tuple[type, ...]:
-    """The pages and everything they are made of, each once."""
+    """All pages and the types of their parts, without duplicates."""
     found = list(PATHS)
     for page in found:  # grows while it is walked
         for field in twin_fields(page):
@@ -127,13 +127,13 @@ def described_types() -> tuple[type, ...]:
 
 
 def documents(page: type) -> dict[int | str, dict[str, object]]:
-    """What a route's documentation says of its answer."""
+    """The OpenAPI description of a route's response."""
     reference = {"$ref": f"#/components/schemas/{page.__name__}"}
     return {200: {"description": page.__name__, "content": {"application/json": {"schema": reference}}}}
 
 
 def install_openapi(app: FastAPI) -> None:
-    """Adds the schemas of the page dataclasses to /openapi.json."""
+    """Add the schemas of the page dataclasses to /openapi.json."""
 
     def openapi() -> dict[str, object]:
         if app.openapi_schema is None:
@@ -158,7 +158,7 @@ _WORDS: dict[object, str] = {
 
 
 def kind_of(hint: object) -> str:
-    """A type in words that fit a table."""
+    """The type in words, for a cell of a table."""
     if hint in _WORDS:
         return _WORDS[hint]
     origin, arguments = get_origin(hint), get_args(hint)

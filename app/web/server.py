@@ -14,7 +14,7 @@ MAX_CONNECTIONS = 200
 
 
 class ExposedServerError(AppError):
-    """The address would let other machines in, which nobody has asked for."""
+    """Other machines could reach the server without a login, and --open-to-network was not given."""
 
 
 def is_loopback(host: str) -> bool:
@@ -27,10 +27,11 @@ def is_loopback(host: str) -> bool:
 
 
 def make_application(settings: Settings, open_to_network: bool = False) -> FastAPI:
-    """Opens the store. Raises ExposedServerError for a host that others reach, unless asked for.
+    """The web application for these settings.
 
-    Without team mode there is no login: whoever reaches the server can read all of its store, and then nobody
-    annotates there.
+    open_to_network: without team mode, everyone who reaches the server can read the whole store, and no one
+    can
+    annotate. Raises ExposedServerError for a host that other machines reach, unless one of the two is set.
     """
     exposed = not is_loopback(settings.host)
     if exposed and not settings.team and not open_to_network:
@@ -42,7 +43,7 @@ def make_application(settings: Settings, open_to_network: bool = False) -> FastA
 
 
 def serve(application: FastAPI, settings: Settings) -> None:
-    """Serve until interrupted."""
+    """Serve the application until it is interrupted."""
     uvicorn.run(
         application,
         host=settings.host.strip("[]"),

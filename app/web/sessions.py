@@ -1,4 +1,4 @@
-"""Who is looking: the one local annotator, or in team mode whoever is logged in; and what their login may do."""
+"""Login sessions, and the viewer of a request: the local annotator, or the logged-in account in team mode."""
 
 import threading
 from datetime import timedelta
@@ -29,13 +29,16 @@ _FIRST_USE = threading.Lock()
 
 
 class LoginNeeded(AppError):
-    """Team mode, and no session, or one that has ended."""
+    """Team mode requires a login, and the request has no valid session."""
 
     status_code = 401
 
 
 def get_viewer(request: Request, app_context: AppContextDependency) -> Viewer:
-    """Raises LoginNeeded in team mode. In local mode the annotator is made with the first change."""
+    """The viewer of the request. Raises LoginNeeded in team mode.
+
+    In local mode the annotator is created with the first change.
+    """
     viewer = getattr(request.state, "viewer", None)
     if viewer is None:
         viewer = request.state.viewer = _find_viewer(request, app_context)
@@ -71,7 +74,7 @@ ViewerDependency = Annotated[Viewer, Depends(get_viewer)]
 
 
 def require_login(request: Request, app_context: AppContextDependency) -> None:
-    """Dependency of every route. In team mode a page needs a login, because it may show other people's labels."""
+    """Dependency of every route: in team mode pages need a login, because they may show others' labels."""
     if app_context.access.team and request.url.path not in OPEN_PATHS:
         get_viewer(request, app_context)
 
@@ -83,7 +86,7 @@ def session_token(request: Request) -> str | None:
 def start_session(
     request: Request, app_context: AppContext, annotator: Annotator, response: Response
 ) -> None:
-    """A new token, whatever cookie came in; the session of that one ends."""
+    """Start a session with a new token, and end the session of the cookie that was sent along."""
     old = session_token(request)
     with app_context.write() as session:
         if old is not None:
@@ -102,7 +105,7 @@ def start_session(
 
 
 def end_session(request: Request, app_context: AppContext, response: Response) -> None:
-    """The token is worthless from now on, wherever a copy of it is."""
+    """End the session of the request's cookie, so that copies of its token are worthless too."""
     token = session_token(request)
     if token is not None:
         with app_context.write() as session:
@@ -113,5 +116,5 @@ def end_session(request: Request, app_context: AppContext, response: Response) -
 
 
 def is_https(request: Request, app_context: AppContext) -> bool:
-    """By the address that people use, where a proxy speaks https for this server."""
+    """Whether people reach the server by https, be it through a proxy."""
     return (app_context.access.public_url or str(request.base_url)).startswith("https:")

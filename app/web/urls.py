@@ -1,4 +1,4 @@
-"""Addresses of pages, for templates and redirects. A test holds them equal to the routes."""
+"""URLs of pages, for templates and redirects. A test keeps them equal to the routes."""
 
 from collections.abc import Iterable
 from urllib.parse import quote, urlencode
@@ -25,12 +25,12 @@ def _head_path(model: str, head: HeadRef, below: str, query: dict[str, object]) 
 
 
 def head_url(model: str, head: HeadRef, **query: object) -> str:
-    """What the page shows by default is left out."""
+    """The URL of a head's page; parameters at their default are left out."""
     return _head_path(model, head, "", query)
 
 
 def annotation_url(model: str, head: HeadRef, **query: object) -> str:
-    """Where the form goes; the query says how the page that it is on is shown."""
+    """The URL that the annotation form is sent to, with the query string of the page that it is on."""
     return _head_path(model, head, "/annotation", query)
 
 
@@ -69,7 +69,7 @@ def search_url(model: str, query: str, **more: object) -> str:
 
 
 def annotations_url(model: str, file_format: str = "", **query: object) -> str:
-    """The spreadsheet, as a page or as a file."""
+    """The URL of the spreadsheet, as a page or as a file."""
     ending = f".{file_format}" if file_format else ""
     return _with_query(f"/{quote(model, safe='')}/annotations{ending}", query)
 

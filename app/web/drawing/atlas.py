@@ -1,4 +1,4 @@
-"""The atlas as colour classes and geometry: cells, miniatures of the whole grid, blocks of progress."""
+"""Drawing the atlas: colour classes of cells, miniatures of the grid, and progress blocks."""
 
 import math
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ BLOCK = 6
 
 
 def cell_class(value: float | None, largest: float, name: str = "") -> str:
-    """Colour class of a heat cell, in equal steps up to the largest; a missing value has no colour."""
+    """The colour class of a cell, in equal steps up to the largest value; missing values have no colour."""
     if value is None or not math.isfinite(value):
         return NO_FEATURES
     if value < 0:
@@ -43,7 +43,7 @@ def cell_class(value: float | None, largest: float, name: str = "") -> str:
 
 
 def note_class(cell: AtlasHead, colour: Colouring, has_sae: bool) -> str:
-    """Colour class of a cell that shows what annotators say. A head without features has nothing to group."""
+    """The colour class of a cell that shows annotations. Heads without an SAE have no features to group."""
     notes = cell.notes
     known = notes is not None and notes.head_type is not None
     if colour == "progress" and (has_sae or cell.done != "nobody"):
@@ -57,7 +57,7 @@ def note_class(cell: AtlasHead, colour: Colouring, has_sae: bool) -> str:
 
 @dataclass(frozen=True)
 class Miniature:
-    """The grid at a few pixels a cell: one path a colour class."""
+    """A miniature of the grid, a few pixels per cell, as one SVG path per colour class."""
 
     width: int
     height: int
@@ -66,7 +66,7 @@ class Miniature:
 
 @dataclass(frozen=True)
 class ScoreGrid(Miniature):
-    """One score over the grid, and its range."""
+    """A miniature of one score over all heads, with the score's range."""
 
     low: float
     high: float
@@ -94,7 +94,7 @@ def notes_grid(layers: Sequence[AtlasLayer], colour: Colouring) -> Miniature:
 
 
 def progress_blocks(layers: Sequence[AtlasLayer]) -> Miniature:
-    """A block for each layer with features, its heads row by row."""
+    """A miniature of the progress: one block per layer with an SAE, its heads row by row."""
     blocks = [layer.heads for layer in layers if layer.sae]
     n_heads = max(map(len, blocks), default=0)
     across = math.ceil(n_heads / (4 if n_heads % 4 == 0 else 3))

@@ -1,4 +1,4 @@
-"""Axes and marks of charts: scales with round ticks, and the shapes that tell heads apart."""
+"""Axes and marks of charts: scales with round ticks, and marks that distinguish series."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _ZERO = 1e-3  # of what an axis covers: shorter than a hairline
 
 @dataclass(frozen=True)
 class Shape:
-    """A path and its class."""
+    """An SVG path and its CSS class."""
 
     name: str
     path: str
@@ -24,7 +24,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class ChartText:
-    """A text at a place. Its classes say its anchor, whether it is bold, and whose colour it has."""
+    """A text at a position; its classes set the anchor, the weight and the colour."""
 
     name: str
     x: str
@@ -34,7 +34,7 @@ class ChartText:
 
 @dataclass(frozen=True)
 class Drawing:
-    """All of a chart: shapes from back to front, then texts."""
+    """A complete chart: shapes from back to front, then texts."""
 
     width: int
     height: int
@@ -56,7 +56,7 @@ def text_at(name: str, x: float, y: float, text: str) -> ChartText:
 
 
 def tick_text(value: float, signed: bool = False) -> str:
-    """A number as on an axis: .25, 1.5, −.5, 2.5e−9; signed, with two digits: +.72."""
+    """A number as an axis prints it: .25, 1.5, −.5, 2.5e−9; with `signed` two digits and a sign: +.72."""
     if 0 < abs(value) < _TINY:
         mantissa, exponent = f"{abs(value):.1e}".split("e")
         sign = MINUS if value < 0 else "+" if signed else ""
@@ -72,21 +72,21 @@ def tick_text(value: float, signed: bool = False) -> str:
 
 
 def known_numbers(values: Sequence[PlotValue | None]) -> list[float]:
-    """All values and ends of intervals."""
+    """All values and interval bounds, without those that are None."""
     known = [value for value in values if value is not None]
     parts = [part for value in known for part in (value.value, value.lower, value.upper)]
     return [part for part in parts if part is not None]
 
 
 def span_of(values: Sequence[float]) -> tuple[float, float]:
-    """A range that holds 0 and all values, and is never empty."""
+    """A range that includes 0 and all values, and is never empty."""
     low, high = min(0.0, *values, 0.0), max(0.0, *values, 0.0)
     return (low, high) if high > low else (0.0, 1.0)
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Values to places, over a range widened to round ticks."""
+    """A linear scale from values to positions, over a range extended to round ticks."""
 
     low: float
     high: float
@@ -94,7 +94,7 @@ class Scale:
     end: float
 
     def ticks(self) -> list[float]:
-        """Round values that cover the range, about five of them."""
+        """About five round values that cover the range."""
         rough = (self.high - self.low) / 4
         power = 10 ** math.floor(math.log10(rough))
         step = next(power * part for part in _STEPS if part >= rough / power - 1e-9)
@@ -108,7 +108,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Frame:
-    """The box that data is drawn in, with a vertical scale."""
+    """The plotting area of a chart, with its vertical scale."""
 
     left: float
     right: float
@@ -121,11 +121,11 @@ class Frame:
         return Scale(self.low, self.high, self.bottom, self.top).at(value)
 
     def value_text(self, value: float, signed: bool = False) -> str:
-        """A value drawn in the frame, in print; what the frame cannot tell from 0 is 0 there too."""
+        """A value as printed in the chart; 0 if the frame cannot tell it from 0."""
         return "0" if abs(value) < _ZERO * (self.high - self.low) else tick_text(value, signed)
 
     def grid(self, percent: bool = False) -> tuple[list[Shape], list[ChartText]]:
-        """Hairlines with their values, the one at 0 stronger."""
+        """Horizontal grid lines with their values; the line at 0 is stronger."""
         shapes: list[Shape] = []
         texts: list[ChartText] = []
         for value in Scale(self.low, self.high, self.bottom, self.top).ticks():
@@ -138,7 +138,7 @@ class Frame:
 
 
 def mark_path(index: int, x: float, y: float, size: float = 3.8) -> str:
-    """Disc, square, triangle or diamond about a place."""
+    """The path of mark number `index` at a point: disc, square, triangle or diamond."""
     s, double, far = short(size), short(2 * size), short(size + 1)
     if index == 0:
         return f"M{point(x - size, y)}a{s} {s} 0 1 0 {double} 0a{s} {s} 0 1 0 -{double} 0z"

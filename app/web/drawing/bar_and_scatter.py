@@ -1,4 +1,4 @@
-"""Bar charts and scatters of experiments to SVG geometry."""
+"""Bar charts and scatter plots of experiments as SVG geometry."""
 
 from app.services.experiments.models import BarChart, PlotValue, ScatterChart
 from app.web.drawing.axes import (
@@ -23,7 +23,7 @@ _GAP = 1.5
 
 
 def draw_bars(chart: BarChart) -> Drawing:
-    """Groups of bars from the line at 0."""
+    """A bar chart, with grouped bars that start at 0."""
     low, high = span_of([number for series in chart.series for number in known_numbers(series.values)])
     frame = Frame(36, 392, 18, 150, low, high)
     shapes, texts = frame.grid(percent=chart.percent)
@@ -66,12 +66,12 @@ def _whisker(frame: Frame, x: float, value: PlotValue) -> list[Shape]:
 
 
 def _top(frame: Frame, value: PlotValue) -> float:
-    """Above the bar and its whisker."""
+    """The y position just above the bar and its whisker."""
     return frame.y(max(value.value, value.upper or 0.0, 0.0)) - 4
 
 
 def _peak_labels(chart: BarChart, frame: Frame, slot: float, thick: float) -> list[ChartText]:
-    """Each series is named above its tallest bar, clear of the bars beside it and of other names."""
+    """Names of the series, each above its tallest bar, where it overlaps neither bars nor other names."""
     bars = [
         (
             frame.left + slot * (place + 0.5) + thick * (number - len(chart.series) / 2 + 0.5),
@@ -100,7 +100,7 @@ def _peak_labels(chart: BarChart, frame: Frame, slot: float, thick: float) -> li
 
 
 def draw_scatter(chart: ScatterChart) -> Drawing:
-    """Points by mark, the strong ones on top; grey ones as dots, each place once."""
+    """A scatter plot, one path per mark, strong points on top; muted points are drawn once per pixel."""
     frame = Frame(36, 388, 18, 150, *span_of([part.y for part in chart.points]))
     across = Scale(*span_of([part.x for part in chart.points]), frame.left, frame.right)
     shapes, texts = frame.grid()
@@ -120,7 +120,7 @@ def draw_scatter(chart: ScatterChart) -> Drawing:
 
 
 def _point_labels(points: list[tuple[float, float, str]]) -> list[ChartText]:
-    """To the right of each point, or to the left near the edge; moved down where one would cover another."""
+    """Labels to the right of the points, or to the left near the edge; moved down if they would overlap."""
     texts: list[ChartText] = []
     taken: list[tuple[float, float]] = []
     for x, y, label in sorted(points, key=lambda item: item[1]):

@@ -1,4 +1,4 @@
-"""Numbers to the geometry of small SVG charts: path data only, so the template owns the markup."""
+"""Geometry of small SVG charts: path data only, so that templates own the markup."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ def _short(value: float) -> str:
 
 @dataclass(frozen=True)
 class Bars:
-    """Bars on one base line: `rest` for all but the chosen one, `chosen` for that one."""
+    """Bars on a common base line: `chosen` is the path of the chosen bar, `rest` that of all others."""
 
     width: int
     rest: str
@@ -24,9 +24,11 @@ class Bars:
 
 
 def bars(values: Sequence[float | None], chosen: int | None, height: int = 20) -> Bars:
-    """Bars over the largest value, down from the base line at 0: the style turns them up, so digits are few.
+    """Bars as high as their share of the largest value, in whole pixels and at least one pixel high.
 
-    Whole pixels, at least one each. Negative and missing values have no bar.
+    They are drawn downwards from the base line, which takes fewer digits, and flipped by the stylesheet.
+    Negative and
+    missing values have no bar.
     """
     known = [value for value in values if value is not None and value > 0]
     largest = max(known, default=1.0)
@@ -39,7 +41,10 @@ def bars(values: Sequence[float | None], chosen: int | None, height: int = 20) -
 
 
 def outline(counts: Sequence[int], width: int, height: int, logarithmic: bool = False) -> str:
-    """A histogram as one closed outline, to the pixel. Logarithmic heights are of 1 + count: an empty bin has none."""
+    """A histogram as one closed outline, in whole pixels.
+
+    Logarithmic heights are log(1 + count), so that an empty bin has height 0.
+    """
     sizes = [math.log1p(count) if logarithmic else float(count) for count in counts]
     largest = max(sizes, default=0.0)
     if largest <= 0:
@@ -52,7 +57,7 @@ def outline(counts: Sequence[int], width: int, height: int, logarithmic: bool = 
 
 @dataclass(frozen=True)
 class Ticks:
-    """One tick a head on a line from the smallest to the largest value, this head's apart."""
+    """One tick per head on a line from the smallest to the largest value; `chosen` is this head's tick."""
 
     rest: str
     chosen: str
@@ -61,9 +66,10 @@ class Ticks:
 
 
 def ticks(values: Sequence[float], chosen: float, width: int = 118) -> Ticks:
-    """Ticks a pixel wide, in units of half a pixel. Those that touch are one stroke: hundreds of heads stay short.
+    """Ticks of a pixel's width, in units of half a pixel; ticks that touch are merged into one stroke.
 
-    `rest` is a line along the middle, to be stroked as high as ticks are.
+    `rest` is a line along the middle, to be stroked with the height of a tick, which keeps hundreds of heads
+    short.
     """
     finite = [value for value in values if math.isfinite(value)]
     low, high = min(0.0, *finite, 0.0), max(finite, default=1.0)
@@ -85,7 +91,10 @@ def ticks(values: Sequence[float], chosen: float, width: int = 118) -> Ticks:
 
 @dataclass(frozen=True)
 class Dumbbell:
-    """The compared heads' values on one line with the ticks of all: x of each head, None where it has none."""
+    """The compared heads' values on one line with the ticks of all heads.
+
+    places: x of each compared head, None for a head without a value.
+    """
 
     rest: str
     join: str
@@ -95,7 +104,7 @@ class Dumbbell:
 
 
 def dumbbell(values: Sequence[float], chosen: Sequence[float | None], width: int = 236) -> Dumbbell:
-    """Half pixels, as in `ticks`; 5 pixels are kept free at both ends for the marks."""
+    """Positions on the line, rounded to half a pixel, with 5 pixels left free at both ends for the marks."""
     known = [value for value in chosen if value is not None and math.isfinite(value)]
     finite = [value for value in (*values, *known) if math.isfinite(value)]
     low, high = min(0.0, *finite, 0.0), max(finite, default=1.0)
@@ -111,7 +120,7 @@ def dumbbell(values: Sequence[float], chosen: Sequence[float | None], width: int
 
 
 def miniature(levels: Sequence[Sequence[str]]) -> dict[str, str]:
-    """A grid of cells as one path a class, for layers x heads at a few pixels a cell; equal neighbours are joined."""
+    """A grid of colour classes as one path per class, a few pixels per cell; equal neighbours are merged."""
     paths: dict[str, list[str]] = {}
     size = MINIATURE_CELL
     for row, cells in enumerate(levels):
@@ -124,7 +133,7 @@ def miniature(levels: Sequence[Sequence[str]]) -> dict[str, str]:
 
 
 def steps(values: Sequence[int], top: float, width: int, height: int) -> str:
-    """A line that steps up to each value in turn, from zero at the bottom to `top`."""
+    """A step line through the values in turn, from 0 at the bottom to `top`."""
     if not values or top <= 0:
         return ""
     stride = width / len(values)
@@ -133,7 +142,7 @@ def steps(values: Sequence[int], top: float, width: int, height: int) -> str:
 
 
 def split_bar(counts: Sequence[int], gap: float = 4.0) -> tuple[str, ...]:
-    """A bar of ten units a count, split with gaps: a path for each part, in a box ten units times the sum wide."""
+    """A bar split by gaps: a path for each part, ten units long for each count."""
     parts: list[str] = []
     at = 0
     for count in counts:
@@ -146,9 +155,11 @@ def split_bar(counts: Sequence[int], gap: float = 4.0) -> tuple[str, ...]:
 def heat(
     rows: Sequence[Sequence[float]], largest: float, steps: int, negative_steps: int, cell: int, height: int
 ) -> dict[str, str]:
-    """Cells as one path a class, `rd` above zero and `ng` below, neighbours of one class as one box.
+    """A heat map as one path per colour class: `read-N` above zero, `negative-N` below.
 
-    Values nearer to zero than to the first step have no cell: most of attention is as good as none.
+    Equal neighbours in a row are merged. Values that round to step 0 have no cell, which leaves out most of
+    an
+    attention pattern.
     """
     paths: dict[str, list[str]] = {}
     for y, row in enumerate(rows):
@@ -173,14 +184,14 @@ def _heat_class(value: float, largest: float, steps: int, negative_steps: int) -
 
 
 def level(value: float | None, largest: float, steps: int) -> int:
-    """A value's step on a scale of 0 to `steps`; a positive value is at least 1, so that it has colour."""
+    """The step of a value on a scale of 0 to `steps`; at least 1 for positive values, which need a colour."""
     if value is None or not math.isfinite(value) or value <= 0 or largest <= 0:
         return 0
     return max(1, math.ceil(steps * min(1.0, value / largest) - 1e-9))
 
 
 def bar_length(value: float, largest: float, width: int) -> str:
-    """Length of a bar for a value of either sign, at least half a pixel, so that it can be seen."""
+    """The length of a bar for |value|, at least half a pixel so that it is visible; 0 for the value 0."""
     if not math.isfinite(value) or largest <= 0 or value == 0:
         return "0"
     return _short(max(0.5, min(1.0, abs(value) / largest) * width))

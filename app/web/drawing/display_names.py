@@ -1,4 +1,4 @@
-"""Words for the names in the data: scores, evidence, rankings."""
+"""Display names of scores, evidence, rankings and types."""
 
 from dataclasses import dataclass
 
@@ -60,7 +60,7 @@ def ranking_label(name: str) -> Label:
 
 
 def role_code(role: str) -> str:
-    """Two letters for a role; of one that has left the vocabulary the first two."""
+    """The role's code of two letters; for a role that has left the vocabulary, its first two letters."""
     try:
         return find_role(role).code
     except UnknownRole:

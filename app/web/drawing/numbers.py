@@ -1,4 +1,4 @@
-"""Numbers to text for templates. A number that is missing or not finite is an en dash."""
+"""Formatting of numbers in templates. A missing or non-finite number is an en dash."""
 
 import math
 
@@ -11,7 +11,7 @@ def _signed(value: float, text: str) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three significant digits or so; values below one drop the leading zero, as in .48."""
+    """About three significant digits; values below one drop the leading zero, as in .48."""
     if value is None or not math.isfinite(value):
         return MISSING
     if value == 0:
@@ -23,7 +23,7 @@ def number(value: float | None) -> str:
 
 
 def activation(value: float | None) -> str:
-    """One digit after the point, two below one."""
+    """One decimal place, or two for values below one."""
     if value is None or not math.isfinite(value):
         return MISSING
     if value == 0:
@@ -34,7 +34,7 @@ def activation(value: float | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A share as a percentage with two significant digits; a share that is not zero never prints as zero."""
+    """A fraction as a percentage of two significant digits; a positive fraction is never printed as 0."""
     if value is None or not math.isfinite(value):
         return MISSING
     shown = 100 * value
@@ -50,12 +50,12 @@ def percent(value: float | None) -> str:
 
 
 def count(value: float | None) -> str:
-    """Whole numbers with thousands separated."""
+    """A whole number with thousands separators."""
     return MISSING if value is None else f"{value:,.0f}"
 
 
 def scientific(value: float | None) -> str:
-    """One significant digit, for errors: 2e-6."""
+    """One significant digit with an exponent, for errors: 2e-6."""
     if value is None or not math.isfinite(value):
         return MISSING
     if value == 0:
@@ -65,6 +65,6 @@ def scientific(value: float | None) -> str:
 
 
 def ordinal(value: int) -> str:
-    """1st, 2nd, 3rd, 11th."""
+    """An ordinal number: 1st, 2nd, 3rd, 11th."""
     suffix = "th" if value % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(value % 10, "th")
     return f"{value:,}{suffix}"

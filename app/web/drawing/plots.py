@@ -1,4 +1,4 @@
-"""Charts of experiments to SVG geometry: classes, path data and text places. The template owns the markup."""
+"""Charts of experiments as SVG geometry: classes, path data and text positions; templates own the markup."""
 
 import math
 
@@ -32,7 +32,7 @@ from app.web.drawing.bar_and_scatter import draw_bars, draw_scatter
 
 
 def draw_chart(chart: Chart) -> Drawing:
-    """The drawing of any chart."""
+    """The drawing of a chart of any kind."""
     if isinstance(chart, LineChart):
         return _lines(chart)
     if isinstance(chart, BarChart):
@@ -70,7 +70,7 @@ def _lines(chart: LineChart) -> Drawing:
 
 
 def _line(frame: Frame, known: list[tuple[float, PlotValue]], index: int) -> list[Shape]:
-    """Band, line and marks."""
+    """One series of a line chart: interval band, line and marks."""
     upper = [point(x, frame.y(v.value if v.upper is None else v.upper)) for x, v in known]
     lower = [point(x, frame.y(v.value if v.lower is None else v.lower)) for x, v in known]
     middle = [(x, frame.y(value.value)) for x, value in known]
@@ -83,7 +83,7 @@ def _line(frame: Frame, known: list[tuple[float, PlotValue]], index: int) -> lis
 
 
 def _apart(ends: list[tuple[float, str, int]], gap: float = 12) -> list[tuple[float, str, int]]:
-    """Labels at the ends of lines, moved down where two would overlap, and up again from the bottom."""
+    """Labels at the ends of lines, moved apart where two would overlap and kept above the bottom."""
     placed: list[tuple[float, str, int]] = []
     for y, label, index in sorted(ends):
         placed.append((max(y, placed[-1][0] + gap) if placed else y, label, index))

@@ -1,4 +1,4 @@
-"""Geometry of the charts of annotations, and words for what the sheet shows."""
+"""Geometry of the annotation charts, and column names and queries of the spreadsheet."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ COLUMN_SETS = (
 
 
 def layer_blocks(layers: Sequence[LayerLine]) -> list[tuple[LayerLine, ...]]:
-    """Layers of which something is said one by one, and neighbours of which nothing is together."""
+    """Rows of the layer table: annotated or published layers one by one, runs of other layers together."""
     blocks = groupby(layers, key=lambda line: not (line.n_heads or line.published))
     return list(chain.from_iterable([tuple(run)] if empty else zip(run) for empty, run in blocks))
 
@@ -66,7 +66,7 @@ def _short(value: float) -> str:
 
 @dataclass(frozen=True)
 class IntervalDot:
-    """An estimate with its interval on a line from `low` to 1."""
+    """The path and positions of an estimate with its interval on a line."""
 
     interval: str
     x: str
@@ -74,7 +74,7 @@ class IntervalDot:
 
 
 def interval_dot(value: float, low: float | None, high: float | None, width: int = 190) -> IntervalDot:
-    """On the line from 0 to 1, or from -1 where the estimate or its interval is negative."""
+    """An estimate on the line from 0 to 1, or from -1 if the estimate or its interval is negative."""
     start = -1.0 if min(value, value if low is None else low) < 0 else 0.0
 
     def place(number: float) -> str:
@@ -85,7 +85,10 @@ def interval_dot(value: float, low: float | None, high: float | None, width: int
 
 
 def confusion_rows(pairs: Sequence[TypePair]) -> list[tuple[HeadType, list[int | None]]]:
-    """A triangle: who gave which type is not told, so that each pair of types has one cell; None below it."""
+    """The upper triangle of the confusion table, None below it.
+
+    Each pair of types has one cell, because it does not matter which annotator gave which type.
+    """
     counts = {(pair.first, pair.second): pair.n_pairs for pair in pairs}
     return [
         (row, [counts.get((row, column), 0) if at >= place else None for at, column in enumerate(HEAD_TYPES)])
@@ -94,7 +97,7 @@ def confusion_rows(pairs: Sequence[TypePair]) -> list[tuple[HeadType, list[int |
 
 
 def judgement_class(count: int | None, largest: int) -> str:
-    """Colour class of a cell of the confusion table."""
+    """The colour class of a cell of the confusion table."""
     if not count:
         return ""
     return f"judgement-{min(3, 4 * (count - 1) // max(1, largest))}"
@@ -102,7 +105,11 @@ def judgement_class(count: int | None, largest: int) -> str:
 
 @dataclass(frozen=True)
 class LevelChart:
-    """Mean abstraction by layer: (x, y, layer, value) of each point, and lines to the next: `gaps` skip layers."""
+    """A chart of mean abstraction by layer.
+
+    points: (x, y, layer, value). line: path between adjacent layers; gaps: path across layers without a
+    value.
+    """
 
     width: int
     height: int
@@ -112,7 +119,7 @@ class LevelChart:
 
 
 def level_chart(levels: Sequence[float | None], width: int = 560, height: int = 120) -> LevelChart:
-    """Level 1 (token) at the bottom, 4 (context) at the top; layers without a level have no point."""
+    """The chart of abstraction levels, from 1 (token) at the bottom to 4 (context) at the top."""
     left, step = 62, (width - 72) / max(1, len(levels) - 1)
     points = [
         (_short(left + layer * step), _short(level_y(level, height)), layer, level)
@@ -130,7 +137,7 @@ def level_y(level: float, height: int = 120) -> float:
 
 
 def view_query(view: SheetView, **changes: object) -> dict[str, object]:
-    """The query of a page that shows the view, with changes: what asks for nothing is left out."""
+    """Query parameters for the view with these changes; parameters at their default are left out."""
     sort = ("-" if view.descending else "") + view.sort
     query: dict[str, object] = {
         "layers": view.layers,
@@ -146,13 +153,13 @@ def view_query(view: SheetView, **changes: object) -> dict[str, object]:
 
 
 def sorted_by(view: SheetView, column: str) -> str:
-    """The order that a click on the column's name asks for: turned round where it is sorted by it already."""
+    """The sort parameter of a column header's link: reversed if the view is already sorted by it."""
     turned = view.sort == column and not view.descending
     return f"-{column}" if turned else column
 
 
 def next_column(view: SheetView) -> str:
-    """The column after the one that it is sorted by, and after the last the first."""
+    """The column after the one that the view is sorted by; after the last, the first."""
     columns = view.columns
     return columns[(columns.index(view.sort) + 1) % len(columns)] if view.sort in columns else columns[0]
 

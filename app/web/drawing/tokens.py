@@ -1,9 +1,11 @@
 """Tokens as HTML. A page shows a thousand of them, so this is Python and not a macro; all text is escaped.
 
-A token's text stays text: a leading space is a space, over which the style draws a dot, so copying a strip
-gives the text back. Looks that stand for something else (control characters, stray bytes) are elements.
-In a strip a token is <i>, or <u> where it begins with a space, and the halves of a strip are <b> and <i>: none of
-these means anything, and none needs a class.
+Copying a strip gives the original text back: a leading space stays a space, over which the stylesheet draws a
+dot.
+Only what cannot be shown as text (control characters, stray bytes) becomes an element with other text.
+To save bytes, elements stand for classes: in a strip a token is <i>, or <u> if it begins with a space, and
+the two
+halves of a strip are <b> and <i>.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +33,7 @@ _CLASS_OF_PART = {
 
 
 def read_class(value: float | None, largest: float) -> str:
-    """Colour class of a DFA value: blue adds, hatched red takes away."""
+    """The colour class of a DFA value: blue for positive, hatched red for negative."""
     if value is None or abs(value) < FAINTEST * largest:
         return ""
     if value < 0:
@@ -42,7 +44,7 @@ def read_class(value: float | None, largest: float) -> str:
 
 
 def write_class(value: float | None, largest: float) -> str:
-    """Colour class of an activation."""
+    """The colour class of an activation."""
     if value is None or value < FAINTEST * largest:
         return ""
     step = charts.level(value, largest, TOKEN_STEPS)
@@ -50,7 +52,7 @@ def write_class(value: float | None, largest: float) -> str:
 
 
 def token_text(view: TokenView) -> Markup:
-    """The inside of a token: its text, with a look of its own for what is not text."""
+    """The content of a token's element: its text, with elements for parts that are not text."""
     if view.kind == "special":
         return Markup('<b class="special">{}</b>').format(view.parts[0].text)
     return Markup("").join(
@@ -66,7 +68,10 @@ def space_class(view: TokenView) -> str:
 
 
 def token_chip(view: TokenView) -> Markup:
-    """A token in a list, as a bordered chip. The style cuts it off, so a title has the whole of a longer one."""
+    """A token as a bordered chip, for lists.
+
+    The stylesheet cuts long ones off, so the title has the whole token.
+    """
     whole = _is_plain(view) and len(view.text) <= NEVER_CUT
     title = f"#{view.token_id}" if whole else view.title
     return Markup('<bdi class="token{}" title="{}">{}</bdi>').format(
@@ -75,7 +80,7 @@ def token_chip(view: TokenView) -> Markup:
 
 
 def token_chips(logits: Sequence[TokenLogit], width: float) -> Markup:
-    """The first of a list as chips, as many as a line of that many pixels shows whole."""
+    """The first tokens of a list as chips, as many as fit into `width` pixels."""
     chips: list[Markup] = []
     for logit in logits:
         drawn = sum(len(part.text) for part in logit.view.parts)
@@ -91,7 +96,7 @@ def _is_plain(view: TokenView) -> bool:
 
 
 def _says_all(view: TokenView) -> bool:
-    """Whether what is drawn is the whole token."""
+    """Whether the drawn text shows the whole token."""
     return view.kind == "text" and all(part.kind in ("text", "control") for part in view.parts)
 
 
@@ -128,7 +133,7 @@ def _half(
 
 
 def lighter(pair: Pair) -> Pair:
-    """The pair with the text nearest to its hinges: for rows below the tenth, of which a page may have forty."""
+    """The pair with less text around its hinges, to save bytes in rows below the tenth."""
     return replace(pair, reads=_nearest(pair.reads), fires=_nearest(pair.fires))
 
 
@@ -138,7 +143,7 @@ def _nearest(strip: TextWindow) -> TextWindow:
 
 
 def _first(cells: tuple[Cell, ...], room: int) -> tuple[Cell, ...]:
-    """Cells until that many characters are full."""
+    """The first cells, up to and including the one that reaches `room` characters."""
     n = 0
     while n < len(cells) and room > 0:
         room -= sum(len(part.text) for part in cells[n].view.parts)
@@ -147,14 +152,17 @@ def _first(cells: tuple[Cell, ...], room: int) -> tuple[Cell, ...]:
 
 
 def reads_html(strip: TextWindow, largest: float) -> Markup:
-    """Where the head reads: the source token is the first after the hinge, or the last before it."""
+    """The text that the head reads: the source token is the first after the hinge, or the last before it."""
     at_end = len(strip.before) - 1 if strip.source_before else None
     before = _half(strip.before, read_class, largest, peak=at_end)
     return _halves(before, _half(strip.after, read_class, largest, peak=None if strip.source_before else 0))
 
 
 def fires_html(strip: TextWindow, largest: float, grey_after: bool = False) -> Markup:
-    """Where the feature fires: the firing token is the last before the hinge. What came next may have no colours."""
+    """The text where the feature fires: the firing token is the last before the hinge.
+
+    grey_after: whether the tokens after it are drawn without colours.
+    """
     before = _half(strip.before, write_class, largest, peak=len(strip.before) - 1)
     return _halves(before, _half(strip.after, write_class, largest, grey=grey_after))
 

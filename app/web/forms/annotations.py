@@ -1,4 +1,4 @@
-"""The annotation form as it is sent: fields to an annotation. What it says is checked where it is saved."""
+"""Parsing of the annotation form. The content is validated where it is saved."""
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeVar, cast
@@ -36,7 +36,7 @@ _OFFERED = "offered"  # in place of a level: a group of the form that is none of
 
 
 class UnreadableForm(InvalidAnnotation):
-    """Not what the form on the page sends."""
+    """The form has fields that the page would not send."""
 
 
 async def read_fields(request: Request) -> FormData:
@@ -47,7 +47,7 @@ Fields = Annotated[FormData, Depends(read_fields)]
 
 
 def read_head_form(form: FormData) -> SubmittedForm:
-    """Raises InvalidAnnotation for fields that our own page would not send."""
+    """The submitted form. Raises InvalidAnnotation for fields that the page would not send."""
     action, _, argument = _text(form, "action", "save").partition(":")
     groups, numbers = _groups(form)
     labels = _labels(form, numbers)
@@ -76,7 +76,7 @@ def read_head_form(form: FormData) -> SubmittedForm:
 
 
 def _single_values(form: FormData) -> dict[str, Any]:  # Any: each field has a type of its own
-    """The fields of the annotation that are one field of the form, by how they are declared."""
+    """Values of the annotation's fields that have one input in the form, parsed as they are declared."""
     readers: dict[str, Callable[[str, FieldSpec], object]] = {
         "text": lambda name, _: _text(form, name),
         "flag": lambda name, _: bool(_text(form, name)),
@@ -117,7 +117,7 @@ def _counted(form: FormData) -> int:
 
 
 def _one_of(value: str, known: tuple[T, ...], name: str) -> T | None:
-    """The value as one of those that the page offers, None for none."""
+    """The value if the page offers it, None for an empty one. Raises UnreadableForm for any other."""
     found = next((each for each in known if each == value), None)
     if value and found is None:
         raise UnreadableForm(f"the form has a {name} that the page does not offer")
@@ -134,7 +134,10 @@ def _status(form: FormData) -> Status:
 
 
 def _groups(form: FormData) -> tuple[list[tuple[Group, bool]], dict[str, str]]:
-    """(group, whether it was only offered), and names by number. A row that was emptied is none."""
+    """(group, whether it was only offered) for each row of the form, and the groups' names by number.
+
+    A row with an empty name is not a group.
+    """
     names, families = _texts(form, "group_name"), _texts(form, "group_family")
     levels = _texts(form, "group_abstraction")
     if not len(names) == len(families) == len(levels):
@@ -157,7 +160,7 @@ def _groups(form: FormData) -> tuple[list[tuple[Group, bool]], dict[str, str]]:
 
 
 def _labels(form: FormData, numbers: Mapping[str, str]) -> tuple[FeatureLabel, ...]:
-    """Of each feature the group that its field has by number or by name; another name is a new group."""
+    """Each feature's label: its input names a group by number or by name; an unknown name adds a group."""
     accepted = set(_texts(form, "accepted"))
     by_name = {normalised(name): name for name in numbers.values()}
     labels: list[FeatureLabel] = []
@@ -197,7 +200,10 @@ def _takes_theirs(form: FormData, name: str) -> bool:
 
 
 def _suggested(form: FormData, action: str, argument: str) -> dict[FeatureRef, str] | None:
-    """What accept and propose put where: the page's own suggestions, or the one that the button names."""
+    """The group for each feature that accepting or proposing sets; None for other actions.
+
+    The page sends all suggestions; the argument of the button restricts them to one feature.
+    """
     if action not in ("accept", "propose"):
         return None
     field = "suggestion" if action == "accept" else "from_label"

@@ -1,4 +1,4 @@
-"""Files that the server makes: their names in headers, and what a browser may keep of them."""
+"""Responses with files to download: media types and file names in headers."""
 
 import re
 from urllib.parse import quote
@@ -14,7 +14,10 @@ MEDIA_TYPES = {
 
 
 def content_disposition(file_name: str) -> str:
-    """RFC 6266: a plain name for old readers and the exact one after it. Nothing in a name ends the header."""
+    """A Content-Disposition header as in RFC 6266, with an ASCII name for old clients and the exact one.
+
+    Both are escaped, so that no name can end the header.
+    """
     plain = re.sub(r"[^A-Za-z0-9 ._()-]", "_", file_name)
     exact = quote(file_name.encode("utf-8", "replace"), safe="")
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{exact}"

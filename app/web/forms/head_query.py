@@ -1,4 +1,4 @@
-"""How a head's page is shown: read from its address, and written to every address that leads back to it."""
+"""Query parameters of a head's page, read from its URL and written to every URL that leads back to it."""
 
 from dataclasses import dataclass, replace
 from typing import Annotated
@@ -24,7 +24,7 @@ AlignQuery = Annotated[
 
 @dataclass(frozen=True)
 class HeadQuery:
-    """Ranking, number of features, alignment, and which row is open."""
+    """Query parameters of a head's page: ranking, number of features, alignment, opened row."""
 
     rank: RankQuery = "decoder_weight"
     k: CountQuery = 10
@@ -33,7 +33,10 @@ class HeadQuery:
     group: Annotated[int, Query(ge=0, le=20)] = 0
 
     def question(self, head: HeadRef) -> HeadQuestion:
-        """Raises PageNotFound where the open row names no feature of the head's layer."""
+        """The parameters of the service call.
+
+        Raises PageNotFound if the opened row is not a feature of the layer.
+        """
         feature = None if self.open_feature is None else parse_feature(self.open_feature, head.layer)
         return HeadQuestion(head, self.rank, self.k, feature, self.group, align=self.align)
 
@@ -49,7 +52,7 @@ class HeadQuery:
         )
 
     def without_row(self) -> "HeadQuery":
-        """The same for another head, whose features are others."""
+        """The query for another head, without the opened row."""
         return replace(self, open_feature=None, group=0)
 
 

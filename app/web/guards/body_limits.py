@@ -1,4 +1,4 @@
-"""How large a request may be: 1 MiB, and more where files are sent."""
+"""Limits on the size of requests: 1 MiB, or more for the paths that accept files."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ FILE_PATHS: Mapping[str, int] = {"/annotations/import": MAX_FILE}
 
 
 class BodyLimits:
-    """Answers 413 to a larger body, as soon as its length is known or its bytes are counted."""
+    """Middleware that answers 413 to a larger body, by its declared length or once that much has arrived."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

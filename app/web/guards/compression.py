@@ -1,4 +1,4 @@
-"""Compression of responses with gzip. docs/decisions/0007-compressed-responses.md says what a page may hold."""
+"""Compression of responses with gzip; docs/decisions/0007-compressed-responses.md limits page sizes."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
@@ -11,7 +11,7 @@ COMPRESSED_FILES = (MEDIA_TYPES["xlsx"], MEDIA_TYPES["parquet"])
 
 
 class Compression(GZipMiddleware):
-    """Compresses what is worth it for clients that accept gzip; not files that are compressed already."""
+    """Middleware that compresses responses for clients that accept gzip, except formats with compression."""
 
     def __init__(self, app: ASGIApp) -> None:
         excluded = (*DEFAULT_EXCLUDED_CONTENT_TYPES, *COMPRESSED_FILES)

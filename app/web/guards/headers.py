@@ -1,4 +1,4 @@
-"""Response headers, allowed hosts and the HEAD method, as pure ASGI middleware around every response."""
+"""Response headers, allowed hosts and the HEAD method, as pure ASGI middleware."""
 
 from collections.abc import Sequence
 
@@ -24,14 +24,14 @@ EMBED = "/embed/"
 
 
 def embed_headers(frame_ancestors: Sequence[str]) -> dict[str, str]:
-    """The same for pages that others may show in a frame, with who may."""
+    """The security headers of pages that the listed origins may show in a frame."""
     allowed = " ".join(frame_ancestors) or "'none'"
     policy = CONTENT_SECURITY_POLICY.replace("frame-ancestors 'none'", f"frame-ancestors {allowed}")
     return {**SECURITY_HEADERS, "Content-Security-Policy": policy}
 
 
 class SecurityHeaders:
-    """Stamps SECURITY_HEADERS on every response, errors and static files included."""
+    """Middleware that sets SECURITY_HEADERS on every response, including errors and static files."""
 
     def __init__(self, app: ASGIApp, frame_ancestors: Sequence[str] = ()) -> None:
         self.app = app
@@ -53,14 +53,14 @@ class SecurityHeaders:
 
 
 def host_name(host: str) -> str:
-    """The name in a Host header, without port and brackets, in lower case."""
+    """The name in a Host header in lower case, without port and brackets."""
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
     return host.partition(":")[0].lower()
 
 
 class AllowedHosts:
-    """Refuses requests for other hosts: a page elsewhere that rebinds its name to here gets nothing."""
+    """Middleware that refuses other Host headers, which protects against DNS rebinding."""
 
     def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
         self.app = app
@@ -75,7 +75,7 @@ class AllowedHosts:
 
 
 class HeadAsGet:
-    """Answers HEAD wherever GET is answered, without the body, and keeps HEAD out of the route table."""
+    """Middleware that answers HEAD like GET without the body, so that routes need not declare HEAD."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""How often a login may be tried. Counted in this process: the server runs as one."""
+"""Rate limits on login attempts, counted in memory, since the server is a single process."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ MAX_KEYS = 10_000
 
 
 class TooManyLogins(AppError):
-    """Tried too often within a minute."""
+    """Too many login attempts within a minute."""
 
     status_code = 429
 
@@ -23,7 +23,7 @@ class TooManyLogins(AppError):
 
 
 class LoginLimits:
-    """Five attempts a minute for a name from one address, thirty for an address whatever the name."""
+    """At most five attempts a minute per name and client address, and thirty per client address."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -31,7 +31,7 @@ class LoginLimits:
         self._tried: OrderedDict[tuple[str, ...], deque[float]] = OrderedDict()
 
     def try_once(self, name: str, address: str) -> None:
-        """Counts the attempt. Raises TooManyLogins."""
+        """Count an attempt. Raises TooManyLogins."""
         limits = {(address, name.casefold()[:100]): PER_ACCOUNT, (address,): PER_ADDRESS}
         with self._lock:
             now = self._clock()
@@ -46,7 +46,7 @@ class LoginLimits:
                 self._tried.popitem(last=False)
 
     def forget(self, name: str, address: str) -> None:
-        """A right password starts the count of its name anew."""
+        """Reset the count of a name after a successful login."""
         with self._lock:
             self._tried.pop((address, name.casefold()[:100]), None)
 

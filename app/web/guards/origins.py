@@ -1,4 +1,4 @@
-"""Where a change comes from: other sites' forms are refused, as are addresses that lead away after a login."""
+"""Protection against cross-site requests and against redirects to other sites after a login."""
 
 import re
 
@@ -15,7 +15,10 @@ _INSIDE = re.compile(r"/(?![/\\])[^\\\x00-\x20\x7f]*")
 
 
 class SameOrigin:
-    """Lets a change pass only from our own pages, going by what browsers say; there are no tokens in forms."""
+    """Middleware that lets only our own pages make changes.
+
+    It trusts Sec-Fetch-Site or Origin, which browsers set, in place of CSRF tokens in forms.
+    """
 
     def __init__(self, app: ASGIApp, public_url: str = "") -> None:
         self.app = app
@@ -41,5 +44,5 @@ class SameOrigin:
 
 
 def inside(address: str) -> str:
-    """The address if it is a path of this site, else the front page: a login leads nowhere else."""
+    """The URL if it is a path on this site, else the front page; a login must not redirect elsewhere."""
     return address if _INSIDE.fullmatch(address) else "/"

@@ -1,4 +1,4 @@
-"""Sheets that wait between being shown and being stored: in memory, one for each annotator, forgotten after a while."""
+"""Uploaded sheets between preview and import: in memory, one for each annotator, with an expiry."""
 
 import secrets
 import threading
@@ -13,7 +13,7 @@ MAX_BYTES = 100 * 2**20
 
 
 class UploadGone(AppError):
-    """The sheet was forgotten: it waited too long, others came, or the server was started anew."""
+    """The uploaded sheet is gone: it expired, was evicted, or the server was restarted."""
 
     status_code = 410
 
@@ -26,7 +26,7 @@ class _Kept:
 
 
 class Uploads:
-    """In-memory uploads. The oldest sheets are evicted first above a size limit."""
+    """Uploaded sheets in memory; above a size limit the oldest are evicted first."""
 
     def __init__(self, max_bytes: int = MAX_BYTES, max_age_s: float = MAX_AGE_S) -> None:
         self._max_bytes = max_bytes
@@ -35,7 +35,7 @@ class Uploads:
         self._lock = threading.Lock()
 
     def keep(self, atlas: str, annotator_id: int, upload: Upload) -> str:
-        """A token for the sheet, which replaces the annotator's earlier one."""
+        """Store the sheet in place of the annotator's earlier one, and return a token for it."""
         token = secrets.token_urlsafe(16)
         with self._lock:
             self._kept.pop((atlas, annotator_id), None)
@@ -44,7 +44,7 @@ class Uploads:
         return token
 
     def get(self, atlas: str, annotator_id: int, token: str) -> Upload:
-        """Raises UploadGone."""
+        """The uploaded sheet of this token. Raises UploadGone."""
         with self._lock:
             self._forget()
             kept = self._kept.get((atlas, annotator_id))

@@ -1,1 +1,1 @@
-"""One module a resource: parse, call one service, answer."""
+"""Routes, one module per resource: each parses the request, calls one service and responds."""

@@ -1,4 +1,4 @@
-"""Annotating a head: the form's buttons, the records as JSON, and the next head to look at."""
+"""Annotating a head: the form's actions, the records as JSON, and the next head to annotate."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -35,7 +35,7 @@ pages = APIRouter(include_in_schema=False)
 def annotation_json(
     request: Request, app_context: AppContextDependency, viewer: ViewerDependency, model: str, head: str
 ) -> Response:
-    """One's own record of a head, and others' as far as they may be seen."""
+    """The viewer's own record of a head, and others' as far as they may be seen."""
     ref = parse_head(head)
 
     def build(context: AtlasContext) -> HeadRecordsPage:
@@ -47,7 +47,7 @@ def annotation_json(
 
 @pages.get("/{model}/next", name="next_head")
 def show_next(app_context: AppContextDependency, viewer: ViewerDependency, model: str) -> Response:
-    """The first head that the viewer has not settled; the atlas when there is none."""
+    """Redirect to the first head without a settled record of the viewer, or to the atlas if there is none."""
     with app_context.open_atlas(model, viewer) as context:
         following = next_head(context, None)
     address = head_url(model, following) if following else atlas_url(model)
@@ -64,9 +64,9 @@ def annotate(
     fields: Fields,
     view: HeadViewDependency,
 ) -> Response:
-    """Saves, and leads on: after submitting to the next head, else back. Scripts get the state as JSON.
+    """Save the form, then redirect: to the next head if this one was settled, else back to it.
 
-    Both keep the page's query string.
+    Both keep the query string of the page. Scripts get the new state as JSON instead.
     """
     ref, sent = parse_head(head), read_head_form(fields)
     scripted = "application/json" in request.headers.get("Accept", "")
@@ -104,7 +104,7 @@ def _state(
     record: Revision | None,
     view: HeadQuery,
 ) -> Response:
-    """What a saved form does not know by itself."""
+    """The state after a save as JSON, with the values that the page's script cannot compute."""
     with app_context.open_atlas(model, viewer) as context:
         page = record_state(context, ref)
     following = page.following
@@ -130,7 +130,7 @@ def _not_saved(
     sent: SubmittedForm,
     error: AppError,
 ) -> Response:
-    """The page again with what was typed, and for a conflict with both texts merged."""
+    """The page with the text as it was typed, and for a conflict with both texts merged."""
     message = refusal(error)
     attempt = Attempt(sent.content, sent.base_version, message)
     if isinstance(error, Conflict):

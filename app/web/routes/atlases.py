@@ -1,4 +1,4 @@
-"""The list of atlases, one atlas, and the card of one of its heads."""
+"""The list of atlases, the page of one atlas, and the card of one of its heads."""
 
 import math
 from typing import Annotated
@@ -28,7 +28,7 @@ WordQuery = Annotated[str, Query(max_length=60)]
 
 @pages.get("/", name="index")
 def show_index(request: Request, app_context: AppContextDependency) -> Response:
-    """With exactly one published atlas and nothing under way, that atlas is the front page."""
+    """The list of atlases, or a redirect if there is exactly one and it is published."""
     with app_context.session() as session:
         page = index_page(session)
     if len(page.atlases) == 1 and page.atlases[0].run is not None:
@@ -38,14 +38,14 @@ def show_index(request: Request, app_context: AppContextDependency) -> Response:
 
 @router.get("/atlases.json", name="index_json", responses=documents(IndexPage))
 def index_json(request: Request, app_context: AppContextDependency) -> Response:
-    """The atlases of the store and the jobs under way."""
+    """The atlases of the store, and the jobs in progress."""
     with app_context.session() as session:
         page = index_page(session)
     return changing_page(app_context, request, page, "")
 
 
 class InvalidFilter(AppError):
-    """A filter of the atlas cannot be read."""
+    """A filter of the atlas that cannot be read."""
 
     status_code = 422
 
@@ -93,7 +93,7 @@ def atlas_json(
     view: ViewDependency,
     score: str | None = None,
 ) -> Response:
-    """Every head of the model with its scores, and what annotators say of it."""
+    """Every head of the model with its scores and annotations."""
     return show_atlas(request, app_context, viewer, model, wanted, view, score)
 
 
@@ -123,7 +123,7 @@ def show_card(
     head: str,
     annotator: WordQuery = "",
 ) -> Response:
-    """A part of the atlas, asked for by its cells."""
+    """The card of one head, a fragment that the atlas loads for its cells."""
     ref = parse_head(head)
     return fragment(
         app_context,

@@ -1,4 +1,4 @@
-"""Citing a feature or an example of it, from its page, in one's record of the head it is seen through."""
+"""Citing a feature or one of its examples, from the feature's page, in the viewer's record of a head."""
 
 from typing import Annotated
 
@@ -27,7 +27,10 @@ def cite(
     head: Annotated[str, Form(max_length=30)],
     align: Annotated[str, Form(max_length=10)] = "",
 ) -> Response:
-    """Saves, and leads back to the page. Scripts get what is cited now, with a sentence."""
+    """Save the change and redirect back to the page.
+
+    Scripts get the citations and a message as JSON instead.
+    """
     ref, through, change = parse_feature(feature), parse_head(head), parse_change(what)
     scripted = "application/json" in request.headers.get("Accept", "")
     try:

@@ -1,4 +1,4 @@
-"""Up to four heads side by side."""
+"""The page that compares up to four heads."""
 
 from typing import Annotated
 
@@ -26,13 +26,13 @@ RankQuery = Annotated[Ranking, Query(description="What to rank the features by")
 
 
 class TooManyHeads(AppError):
-    """More heads than fit side by side."""
+    """More heads were named than can be compared."""
 
     status_code = 422
 
 
 def _parse(heads: str, add: str) -> list[HeadRef]:
-    """The heads in order, each once. Raises PageNotFound and TooManyHeads."""
+    """The named heads in order, without duplicates. Raises PageNotFound and TooManyHeads."""
     named = [part for part in (*heads.split(","), *add.split(",")) if part.strip()]
     refs = list(dict.fromkeys(parse_head(part) for part in named))
     if len(refs) > MAX_HEADS:
@@ -48,7 +48,7 @@ def compare_json(
     heads: HeadsQuery = "",
     rank: RankQuery = "decoder_weight",
 ) -> Response:
-    """Heads side by side: their scores, their top features, and the strongest examples of each."""
+    """The compared heads: their scores, their top features, and the strongest examples of each."""
     refs = _parse(heads, "")
     return run_page(app_context, request, model, lambda context: compare_page(context, refs, rank), "")
 

@@ -1,4 +1,4 @@
-"""Pages of heads and features for the frames of notebooks: as elsewhere, without what is around them."""
+"""Pages of heads and features to embed in notebooks, without navigation."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response

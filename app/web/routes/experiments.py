@@ -1,4 +1,4 @@
-"""The experiments of an atlas, and the figures of one."""
+"""The experiments of an atlas, and one experiment with its figures."""
 
 from typing import Annotated
 
@@ -58,7 +58,7 @@ def show_experiments(
 def show_ablation(
     app_context: AppContextDependency, _viewer: ViewerDependency, model: str, head: str
 ) -> Response:
-    """The newest ablation of a head; where there is none, how to make one."""
+    """Redirect to the newest ablation of a head, or if there is none, to how to run one."""
     ref = parse_head(head)
     with app_context.open_atlas(model) as context:
         newest = newest_ablation(context, ref)
@@ -76,7 +76,7 @@ def experiment_csv(
     figure: Annotated[str | None, Query(max_length=80, description="Which figure; default the first")] = None,
     heads: HeadsQuery = "",
 ) -> Response:
-    """The table of one figure of an experiment."""
+    """The table of one figure of an experiment as CSV."""
     options = _options(heads, None, None, None, None)
     with app_context.open_atlas(model, viewer) as context:
         page = experiment_page(context, experiment, options)
@@ -104,7 +104,7 @@ def show_experiment(
     definition: NameQuery = None,
     tokens: NameQuery = None,
 ) -> Response:
-    """One experiment: what was run, how it went, and its figures with their tables."""
+    """One experiment: its request, its state, and its figures with their tables."""
     options = _options(heads, threshold, mode, definition, tokens)
     with app_context.open_atlas(model, viewer) as context:
         page = experiment_page(context, experiment, options)

@@ -1,4 +1,4 @@
-"""The dashboard of one feature, and the list of a layer's features."""
+"""The page of one feature, and the list of a layer's features."""
 
 import re
 from dataclasses import dataclass, replace
@@ -52,7 +52,7 @@ OpenQuery = Annotated[
 def feature_json(
     request: Request, app_context: AppContextDependency, model: str, feature: str, head: HeadQuery = None
 ) -> Response:
-    """One feature: every head's part in it, and its examples by group of activation through one head."""
+    """One feature: the part of each head in it, and its examples by activation group through one head."""
     return _feature(request, app_context, model, feature, FeatureQuery(head), NO_VIEWER)
 
 
@@ -67,13 +67,13 @@ def show_feature(
     align: AlignQuery = "prefix",
     opened: OpenQuery = None,
 ) -> Response:
-    """The page, or for htmx the one example that is opened."""
+    """The feature's page, or for htmx the one example to open."""
     return _feature(request, app_context, model, feature, FeatureQuery(head, align, opened), viewer)
 
 
 @dataclass(frozen=True)
 class FeatureQuery:
-    """How a feature is looked at, as its address says it."""
+    """Query parameters of a feature's page, not yet parsed."""
 
     head: str | None = None
     align: Align = "prefix"
@@ -112,7 +112,7 @@ def _feature(
 def _cited_example(
     context: AtlasContext, ref: FeatureRef, through: HeadOrSum | None, align: Align, place: ExamplePosition
 ) -> WholeExample:
-    """The example with what the viewer cites of it."""
+    """The example together with the viewer's citations of it."""
     example = whole_example(context, ref, through, align, place)
     return replace(example, citations=citations(context, example.feature, example.head))
 
@@ -125,7 +125,7 @@ def layer_json(
     layer: LayerPath,
     after: AfterQuery = None,
 ) -> Response:
-    """A layer's stored features by index, a hundred at a time."""
+    """A layer's stored features in the order of their index, a hundred at a time."""
     return show_layer(request, app_context, model, layer, after)
 
 
@@ -153,7 +153,7 @@ def split_feature(request: Request, model: str, layer: str, index: str) -> Respo
 
 @pages.get("/{model}/{source}/{index}")
 def explorer_feature(request: Request, model: str, source: str, index: str) -> Response:
-    """Addresses as feature explorers write them, such as 5-att-kk/35744."""
+    """Redirect from URLs in the style of other feature explorers, such as 5-att-kk/35744."""
     match = _SOURCE.fullmatch(source)
     if match is None:
         raise PageNotFound("There is no page at this address.")

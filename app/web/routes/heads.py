@@ -1,4 +1,4 @@
-"""The dashboard of one head."""
+"""The page of one head."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -27,7 +27,7 @@ def head_json(
     rank: RankQuery = "decoder_weight",
     k: CountQuery = 10,
 ) -> Response:
-    """One head: its scores and its top features with their examples."""
+    """One head: its scores, and its top features with their examples."""
     ref = parse_head(head)
     if str(ref) != head:
         return redirect(request, f"{head_url(model, ref)}.json")
@@ -44,7 +44,7 @@ def show_head(
     head: str,
     view: HeadViewDependency,
 ) -> Response:
-    """The page, or for htmx the one row that is opened."""
+    """The head's page, or for htmx the one row to open."""
     ref = parse_head(head)
     if str(ref) != head:
         return redirect(request, head_url(model, ref))
@@ -63,6 +63,6 @@ def show_head(
 @pages.get("/{model}/heads/{layer}/{head}")
 @pages.get("/{model}/head/{layer}/{head}")
 def other_spelling(request: Request, model: str, layer: str, head: str) -> Response:
-    """Addresses as other tools write them."""
+    """Redirect from URLs in the style of other tools to the canonical URL."""
     ref: HeadRef = parse_head(f"{layer}/{head}")
     return redirect(request, head_url(model, ref))

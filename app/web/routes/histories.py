@@ -1,4 +1,4 @@
-"""The history of a head's annotation, and making an old version the newest again."""
+"""The history of a head's annotation, and restoring an old version."""
 
 from dataclasses import replace
 from typing import Annotated
@@ -36,7 +36,7 @@ def history_json(
     head: str,
     annotator: AnnotatorQuery = None,
 ) -> Response:
-    """Every revision of a record of a head, newest first, with what each changed."""
+    """Every revision of one record of a head, newest first, with its changes."""
     return show_history(request, app_context, viewer, model, head, HeadQuery(), annotator)
 
 
@@ -71,7 +71,7 @@ def restore(
     base_version: Version,
     view: HeadViewDependency,
 ) -> Response:
-    """Appends the old version's content as a new revision; nothing is lost by it."""
+    """Append the old version's content as a new revision, so that no version is lost."""
     ref = parse_head(head)
     key = f"restore {viewer.annotator_id} {model[:30]} {ref} {version} {base_version}"
     with app_context.change_atlas(model, viewer) as context:

@@ -1,4 +1,4 @@
-"""Importing a spreadsheet: upload, look at what it would change, store all of it or nothing."""
+"""Importing a spreadsheet: upload, preview of the changes, then import of all or nothing."""
 
 from typing import Annotated
 
@@ -43,7 +43,7 @@ def _page(
 
 
 def _diff(app_context: AppContext, viewer: Viewer, model: str, upload: Upload) -> ImportDiff:
-    """What the upload would do, and the upload kept until it is stored."""
+    """A preview of what the upload would change; the upload is held until it is imported."""
     with app_context.open_atlas(model, viewer) as context:
         plan, columns = plan_upload(context, upload, app_context.now())
     token = app_context.uploads.keep(model, viewer.annotator_id, upload)
@@ -62,7 +62,7 @@ def take_import(
     column: Annotated[list[str] | None, Form()] = None,
     ours: Annotated[list[str] | None, Form()] = None,
 ) -> Response:
-    """Shows what a sheet would do, again with other columns, or stores what was shown."""
+    """Show a preview of the sheet, again if its columns are mapped otherwise, or import it."""
     mapping = dict(zip(column or (), ours or (), strict=False))
     try:
         if file is not None and file.filename:
@@ -82,7 +82,7 @@ def take_import(
 
 
 def _store(app_context: AppContext, viewer: Viewer, model: str, upload: Upload, digest: str) -> Response:
-    """Stores it, or shows it anew where it is no longer what was shown."""
+    """Import the sheet, or show a new preview if the records have changed since the last one."""
     try:
         with app_context.change_atlas(model, viewer) as context:
             done = apply_upload(context, upload, digest, app_context.now())

@@ -1,4 +1,4 @@
-"""Logging in and out, and one's own password. In local mode there is nothing to log in to."""
+"""Logging in and out, and changing the password. In local mode there are no logins."""
 
 from typing import Annotated
 
@@ -46,7 +46,7 @@ def log_in(
     password: Text = "",
     next_page: Annotated[str, Form(alias="next", max_length=2000)] = "/",
 ) -> Response:
-    """The new session has a new token; the one of a cookie that came in is closed."""
+    """Log in with a new session token, and end the session of a cookie that was sent along."""
     _check_team(app_context)
     address = request.client.host if request.client else ""
     try:
@@ -90,7 +90,7 @@ def change_password(
     password: Text = "",
     new: Text = "",
 ) -> Response:
-    """Every session of the account ends, and this browser gets a new one."""
+    """Set a new password, end every session of the account, and start a new one for this browser."""
     _check_team(app_context)
     address = request.client.host if request.client else ""
     try:

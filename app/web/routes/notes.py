@@ -1,4 +1,4 @@
-"""A feature's page with one's label and note beside it."""
+"""A feature's page with the viewer's label and note, and saving them."""
 
 from dataclasses import replace
 from typing import Annotated
@@ -31,7 +31,7 @@ Version = Annotated[int, Form(ge=0, le=10**9)]
 
 
 def with_notes(context: AtlasContext, page: FeaturePage, attempt: NoteAttempt | None = None) -> FeaturePage:
-    """The feature's page with the labels and notes that the viewer may see, and forms for their own."""
+    """The feature's page with the labels and notes that the viewer may see, and the form for their own."""
     return replace(
         page,
         annotation=notes_panel(context, page.feature, attempt),
@@ -43,7 +43,7 @@ def with_notes(context: AtlasContext, page: FeaturePage, attempt: NoteAttempt | 
 def notes_json(
     request: Request, app_context: AppContextDependency, viewer: ViewerDependency, model: str, feature: str
 ) -> Response:
-    """One's own label and note of a feature, and others' as far as they may be seen."""
+    """The viewer's label and note of a feature, and others' as far as they may be seen."""
     ref = parse_feature(feature)
     return run_page(app_context, request, model, lambda context: notes_page(context, ref), "", viewer)
 
@@ -59,7 +59,7 @@ def save(
     note: Annotated[str, Form()] = "",
     head: HeadField = "",
 ) -> Response:
-    """Saves label and note; a conflict shows both texts, to save again."""
+    """Save label and note. A conflict shows the form again with both texts."""
     ref, through = parse_feature(feature), parse_through(head) if head else None
     content = FeatureNote(label, note)
     try:

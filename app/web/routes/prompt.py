@@ -1,4 +1,4 @@
-"""Trying a text: a form, and what the model does with it once its process has answered."""
+"""The prompt page: a form for a text, and the model's activations once the model's process has answered."""
 
 from importlib.util import find_spec
 from typing import Annotated
@@ -37,7 +37,7 @@ DestQuery = Annotated[str, Query(max_length=6, description="The token whose sour
 
 
 def make_prompt_service(settings: Settings) -> PromptService:
-    """Whether texts can be run here. The model libraries are looked for, never imported."""
+    """The prompt service, or the reason why there is none. Model libraries are looked up but not imported."""
     if not settings.prompts:
         return PromptService(None, OFF)
     if any(find_spec(name) is None for name in EXTRA):
@@ -54,7 +54,7 @@ PromptServiceDependency = Annotated[PromptService, Depends(get_prompt_service)]
 
 
 class StrangeRequest(AppError):
-    """Another site's page asked for work to be done here, unseen."""
+    """A page on another site tried to run a text here without the user seeing it."""
 
     status_code = 403
 
@@ -71,7 +71,7 @@ def prompt_json(
     feature: NameQuery = "",
     dest: DestQuery = "",
 ) -> Response:
-    """What the model does with a text. The state `waiting` (202) means: ask again."""
+    """The model's activations on a text. State `waiting` (202) means that the client should ask again."""
     return _answer(request, app_context, service, model, parse_request(text, at, head, feature, dest))
 
 
@@ -96,7 +96,10 @@ def show_prompt(
 
 
 def parse_request(text: str, at: str, head: str, feature: str, dest: str) -> PromptRequest:
-    """`at` names a head or a feature, and wins over both. Raises PageNotFound for what is no name."""
+    """The request; `at` names a head or a feature and overrides both `head` and `feature`.
+
+    Raises PageNotFound for a text that is not the name of one.
+    """
     text = text.replace("\r\n", "\n")
     if at.strip():
         ref = _parse_either(at.strip())

@@ -1,4 +1,4 @@
-"""What annotations add up to: the layer table, and the comparison with what is published."""
+"""Summaries of annotations: the layer table, and the comparison with published facts."""
 
 from typing import Annotated
 
@@ -43,7 +43,7 @@ def layers_json(
     model: str,
     by: ByQuery = None,
 ) -> Response:
-    """The layer table and the table of head types, from annotations."""
+    """One annotator's labels, by layer and by head type."""
     return run_page(app_context, request, model, lambda context: _layers(context, by), "", viewer)
 
 
@@ -67,7 +67,7 @@ def published_json(
     model: str,
     by: ByQuery = None,
 ) -> Response:
-    """One annotator's records beside what is published about the model's heads."""
+    """One annotator's records beside the published facts about the model's heads."""
     return run_page(app_context, request, model, lambda context: _published(context, by), "", viewer)
 
 

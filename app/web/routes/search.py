@@ -1,4 +1,4 @@
-"""Search of one atlas."""
+"""Searching an atlas."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -39,7 +39,7 @@ def search_json(
     q: QueryText = "",
     page: PageNumber = 1,
 ) -> Response:
-    """Heads and features that fulfil all terms of a query."""
+    """Heads and features that match all terms of a query."""
     return run_page(app_context, request, model, _search(q, page), "", viewer)
 
 
@@ -53,7 +53,7 @@ def show_search(
     page: PageNumber = 1,
     typing: bool = False,
 ) -> Response:
-    """A query that only names a head or feature of the atlas leads there; for htmx, what could be typed next."""
+    """The search page, a redirect if the query is just a head or feature, or completions for htmx."""
     if typing and is_fragment(request):
         return fragment(
             app_context,

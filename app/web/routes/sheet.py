@@ -1,4 +1,4 @@
-"""The spreadsheet of annotations: page and files, agreement, and settling a head."""
+"""The spreadsheet of annotations as page and files, the agreement, and setting a head's consensus."""
 
 import uuid
 from dataclasses import replace
@@ -47,7 +47,9 @@ def asked_view(
         str, Query(max_length=40, description="A column, after - with the largest first")
     ] = "head",
 ) -> SheetView:
-    """The view that the query asks for; without columns, all of them in a file and some on the page.
+    """The view that the query string describes.
+
+    Without columns, a file has all of them and the page the default ones.
 
     Raises InvalidView.
     """
@@ -75,7 +77,7 @@ ViewDependency = Annotated[SheetView, Depends(asked_view)]
 def agreement_json(
     request: Request, app_context: AppContextDependency, viewer: ViewerDependency, model: str
 ) -> Response:
-    """How far annotators agree, which types are taken for which, and the heads to settle."""
+    """Agreement of annotators, the confusion of head types, and the heads on which they disagree."""
     return run_page(app_context, request, model, agreement_page, "", viewer)
 
 
@@ -137,7 +139,7 @@ def _form(
     sent: Settlement | None = None,
     error: AppError | None = None,
 ) -> Response:
-    """The form, after a refusal with what was sent and why it was refused."""
+    """The consensus form; after an error, with what was submitted and the reason."""
     message = str(error or "")
     if sent and isinstance(error, Conflict):
         # Sent again, it is a change of the record that was in the way.
@@ -161,7 +163,7 @@ def save_settling(
     notes: Annotated[str, Form()] = "",
     base_version: Annotated[int, Form(ge=0, le=10**9)] = 0,
 ) -> Response:
-    """Saves the consensus of the head, and leads back to the heads that are left."""
+    """Save the head's consensus, then redirect to the remaining disagreements."""
     ref = parse_head(head)
     form = Settlement(base, head_type, reason, roles, notes, base_version, key)
     try:

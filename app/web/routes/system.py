@@ -1,4 +1,4 @@
-"""What is not about an atlas: health, what the numbers are, and the documentation of the JSON versions."""
+"""Routes that belong to no atlas: health, explanations of the numbers, and documentation of the JSON."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, Response
@@ -13,7 +13,7 @@ router = APIRouter()
 
 @router.get("/healthz", name="health", include_in_schema=False)
 def show_health(app_context: AppContextDependency) -> PlainTextResponse:
-    """Says ok when the store answers."""
+    """Respond with ok if the store answers."""
     with app_context.session() as session:
         app_context.check(session)
     return PlainTextResponse("ok\n", headers=NO_STORE)
@@ -21,13 +21,13 @@ def show_health(app_context: AppContextDependency) -> PlainTextResponse:
 
 @router.get("/docs", name="docs", include_in_schema=False)
 def show_docs(request: Request, app_context: AppContextDependency) -> Response:
-    """Made of the page dataclasses themselves: works offline, and cannot fall behind them."""
+    """The documentation of the JSON, generated from the page dataclasses; it needs no network."""
     return changing_page(app_context, request, docs_page(), "pages/docs.html")
 
 
 @router.get("/about.json", name="about_json", responses=documents(AboutPage))
 def about_json(request: Request, app_context: AppContextDependency) -> Response:
-    """What each number is, and what the pages cannot show."""
+    """Explanations of each number, and the limitations of the pages."""
     return changing_page(app_context, request, about_page(), "")
 
 

@@ -1,4 +1,4 @@
-"""Which files an atlas on a disk has: the address that each has on a server, and what it shows."""
+"""The files of a static export: for each the URL that the server has for it, and how it is made."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -37,7 +37,10 @@ _PAGE = 200
 
 @dataclass(frozen=True)
 class BundleFile:
-    """A file, the address of a server that it answers, and how it is made. No template: bytes as they are."""
+    """A file of the export, the URL on the server that it replaces, and its content.
+
+    build: makes the page or the bytes. template: empty if build makes bytes.
+    """
 
     name: str
     address: str
@@ -46,10 +49,11 @@ class BundleFile:
 
 
 class Bundle:
-    """An atlas as files. For PUBLIC: what annotators have submitted, and nothing else of annotations.
+    """The files of an exported atlas.
 
-    For NO_VIEWER, neither what is published about the heads nor experiments that rest on roles are in it: nothing
-    that an annotator in blind mode has to wait for.
+    For PUBLIC it has the submitted annotations, and no others. For NO_VIEWER it has no annotations, no
+    published
+    facts and no experiments that rest on roles, so that annotators in blind mode may read it.
     """
 
     def __init__(self, context: AtlasContext) -> None:
@@ -58,7 +62,7 @@ class Bundle:
         self._labels = context.viewer != NO_VIEWER
 
     def files(self) -> Iterator[BundleFile]:
-        """Every file but the static ones. What costs is left to `build`."""
+        """Every file but the static ones. Expensive work is left to `build`."""
         yield from self._atlas()
         yield from self._heads()
         for sae in self._context.run.record.saes:
@@ -127,7 +131,7 @@ class Bundle:
         return replace(page, annotation=notes_panel(self._context, ref)) if self._labels else page
 
     def _experiments(self) -> Iterator[BundleFile]:
-        """Those that are done; without any there is no list of them either."""
+        """The finished experiments, and a list of them if there are any."""
         page = experiments_page(self._context)
         listed = replace(page, experiments=tuple(one for one in page.experiments if one.state == "done"))
         if listed.experiments:
@@ -146,7 +150,7 @@ class Bundle:
             yield BundleFile(file_name, address, partial(figure_csv, figure))
 
     def _annotations(self) -> Iterator[BundleFile]:
-        """The sheet part by part, and all of it as files."""
+        """The spreadsheet, page by page, and as files in every format."""
         n_parts = annotations_page(self._context, SHEET).n_pages
         for part in range(1, n_parts + 1):
             name = "annotations.html" if part == 1 else f"annotations.part-{part}.html"
@@ -161,7 +165,7 @@ class Bundle:
         return export_annotations(self._context, form).data
 
     def _summaries(self) -> Iterator[BundleFile]:
-        """What the records add up to, and beside what is published: of one annotator, then of each."""
+        """Layer tables and comparisons with published facts: of the default annotator, and of each one."""
         pages = (
             ("layers", "pages/annotated_layers.html", urls.annotated_layers_url, layers_page),
             ("published", "pages/published.html", urls.published_url, published_page),

@@ -1,4 +1,4 @@
-"""The atlas as plain files that open from a disk: the same pages, with links among them and nothing to load later."""
+"""Export of an atlas as files to open from a disk: the server's pages with links to each other, no forms."""
 
 import os
 import re
@@ -32,13 +32,13 @@ _IMPLIED: Mapping[str, Mapping[str, str | None]] = {
 
 
 class FolderInUse(AppError):
-    """The folder to write to holds something already."""
+    """The output folder is not empty."""
 
 
 def export_site(engine: Engine, slug: str, out: Path, labels: bool = True) -> int:
-    """Write the atlas to a new folder and return the number of files; all of them, or none.
+    """Write the atlas to a new folder, all or nothing, and return the number of files.
 
-    With labels, all that annotators have submitted is in it, and never a draft; without, nothing of it.
+    With labels it includes all submitted annotations, but no drafts; without, no annotations at all.
     Raises NotFound for an atlas that is not published, FolderInUse for a folder that is not empty.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -77,23 +77,23 @@ def _write(context: AtlasContext, folder: Path) -> int:
 
 
 class SiteLinks:
-    """Which file an address of the server became, and pages with their links led there."""
+    """Rewrites links of pages from URLs of the server to files of the export."""
 
     def __init__(self, slug: str, files: Mapping[str, str]) -> None:
         self._front = f"/{slug}"
         self._files = {_place(address): name for address, name in files.items()}
 
     def file_of(self, address: str) -> str | None:
-        """The file of an address of this site, None where the bundle has none."""
+        """The file for a URL of this site; None if the export has none."""
         path = urlsplit(address).path
         if path.startswith("/static/"):
             return None if path.startswith("/static/vendor/") else path[1:]
         return self._files.get(_place(self._front if path == "/" else address))
 
     def linked(self, html: str, name: str) -> str:
-        """The page as a file of that name: no forms, nothing to load later, and links to files that exist.
+        """The page for the file `name`, without forms and lazy loading, with links to files of the export.
 
-        Links without a file become text, and leave the bars at the top and the bottom.
+        A link without a file becomes text; in the header and the footer it is removed.
         """
         up = "../" * (len(PurePosixPath(name).parts) - 1)
 
@@ -111,7 +111,7 @@ class SiteLinks:
 
 
 def _place(address: str) -> tuple[str, frozenset[tuple[str, str]]]:
-    """An address without what is implied, whatever the order of its parameters."""
+    """A key for a URL: its path and its parameters without those that the export ignores, in any order."""
     parts = urlsplit(address)
     kind = parts.path.split("/")[2:3]
     implied = _IMPLIED.get(kind[0], {}) if kind else {}
@@ -122,7 +122,7 @@ def _place(address: str) -> tuple[str, frozenset[tuple[str, str]]]:
 
 
 def _fold_rows(html: str) -> str:
-    """Rows that were all made open, so as to be whole: folded, but for the first."""
+    """The page with all rows but the first closed; they were rendered open so that they are complete."""
     rows = iter(_ROW.findall(html))
     first = next(rows, None)
     if first is None:
