@@ -147,12 +147,12 @@ def keep_sources(dfa: Float[Tensor, "example n_heads src"], dest: Int[Tensor, " 
     magnitude = (dfa.abs() + past).scatter(-1, first, torch.inf)
     key = _largest(_ordered_key(magnitude), min(N_SOURCES, n_src))
     unused = key < 0
-    kept = torch.where(unused, first, _source_of(key))
-    value = dfa.gather(-1, kept).masked_fill(unused, 0.0)
-    left = dfa.scatter(-1, kept, 0.0)
-    missing = (0, N_SOURCES - kept.shape[-1])
+    selected = torch.where(unused, first, _source_of(key))
+    value = dfa.gather(-1, selected).masked_fill(unused, 0.0)
+    left = dfa.scatter(-1, selected, 0.0)
+    missing = (0, N_SOURCES - selected.shape[-1])
     return KeptSources(
-        source=torch.nn.functional.pad(kept.masked_fill(unused, -1).short(), missing, value=-1),
+        source=torch.nn.functional.pad(selected.masked_fill(unused, -1).short(), missing, value=-1),
         dfa=torch.nn.functional.pad(value, missing),
         # Widened before the sum: a sum that widens as it goes takes a hundred times as long.
         rest=left.double().sum(dim=-1).float(),

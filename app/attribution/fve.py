@@ -62,10 +62,10 @@ def spearman(a: Float[ndarray, " n"], b: Float[ndarray, " n"]) -> float | None:
     Pairs with a NaN in either are left out. None with fewer than three pairs, or when either side is
     constant.
     """
-    kept = ~(np.isnan(a) | np.isnan(b))
-    if kept.sum() < 3:
+    is_pair = ~(np.isnan(a) | np.isnan(b))
+    if is_pair.sum() < 3:
         return None
-    rank_a, rank_b = _average_ranks(a[kept]), _average_ranks(b[kept])
+    rank_a, rank_b = _average_ranks(a[is_pair]), _average_ranks(b[is_pair])
     spread = np.sqrt((rank_a @ rank_a) * (rank_b @ rank_b))
     return float(rank_a @ rank_b / spread) if spread > 0 else None
 

@@ -144,6 +144,6 @@ def _check_shapes(coder: SparseCoder) -> None:
         raise ValueError(f"d_in {d_in} is not {coder.n_heads} heads of {coder.d_head}")
     expected = {"w_dec": (d_sae, d_in), "b_enc": (d_sae,), "b_dec": (d_in,)}
     for name, shape in expected.items():
-        found = tuple(getattr(coder, name).shape)
-        if found != shape:
-            raise ValueError(f"{name} has shape {found}, not {shape}")
+        actual = tuple(getattr(coder, name).shape)
+        if actual != shape:
+            raise ValueError(f"{name} has shape {actual}, not {shape}")

@@ -45,8 +45,8 @@ class NoNorm:
     write_scale = 1.0
 
     def apply(self, z: Float[Tensor, "token d_in"]) -> NormedInput:
-        one = torch.ones_like(z[:, 0])
-        return NormedInput(z, one, torch.zeros_like(one), one)
+        ones = torch.ones_like(z[:, 0])
+        return NormedInput(z, ones, torch.zeros_like(ones), ones)
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ class FixedScale:
         return 1 / self.factor
 
     def apply(self, z: Float[Tensor, "token d_in"]) -> NormedInput:
-        one = torch.ones_like(z[:, 0])
-        return NormedInput(z * self.factor, one * self.factor, torch.zeros_like(one), one / self.factor)
+        ones = torch.ones_like(z[:, 0])
+        return NormedInput(z * self.factor, ones * self.factor, torch.zeros_like(ones), ones / self.factor)
 
 
 @runtime_checkable
@@ -253,15 +253,15 @@ class Gated:
 def _top_k_mask(hidden_pre: Float[Tensor, "token d_sae"], k: int) -> Bool[Tensor, "token d_sae"]:
     """At most k features a token. torch.topk breaks ties by no rule, so it only gives the k-th value."""
     least = hidden_pre.topk(k, dim=-1, sorted=False).values.amin(dim=-1, keepdim=True)
-    kept = hidden_pre >= least
+    mask = hidden_pre >= least
     # Ties at or below zero are left: the ReLU removes them anyway.
-    crowded = (kept.sum(dim=-1) > k) & (least[:, 0] > 0)
+    crowded = (mask.sum(dim=-1) > k) & (least[:, 0] > 0)
     if crowded.any():
         row, value = hidden_pre[crowded], least[crowded]
         above, tied = row > value, row == value
         room = k - above.sum(dim=-1, keepdim=True)
-        kept[crowded] = above | (tied & (tied.cumsum(dim=-1) <= room))
-    return kept
+        mask[crowded] = above | (tied & (tied.cumsum(dim=-1) <= room))
+    return mask
 
 
 def _check_k(k: int, d_sae: int) -> None:

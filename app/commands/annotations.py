@@ -93,10 +93,10 @@ def annotators_password(name: Name, store: Store = None) -> None:
 
     hashed = hash_password(_read_password())
     with _writing(store) as session:
-        found = get_annotator(session, name)
-        if found.removed_at is not None:
+        annotator = get_annotator(session, name)
+        if annotator.removed_at is not None:
             raise NoPassword(f"{name!r} was removed and cannot log in")
-        change_annotator(session, replace(found, password_hash=hashed))
+        change_annotator(session, replace(annotator, password_hash=hashed))
     typer.echo(f"the password of {name} is set")
 
 

@@ -74,9 +74,9 @@ def parse_heads(heads: str | None, layer: int | None, atlas: "OpenAtlas") -> "li
         raise AppError("give either --heads, such as L5H1,5.5, or --layer")
     if layer is not None:
         return atlas.heads_of(layer)
-    found = [HeadRef.parse(part) for part in (heads or "").split(",")]
-    atlas.check_heads(found)
-    return found
+    refs = [HeadRef.parse(part) for part in (heads or "").split(",")]
+    atlas.check_heads(refs)
+    return refs
 
 
 @contextmanager

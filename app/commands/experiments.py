@@ -106,9 +106,9 @@ def head_ablation(
         from app.studies.experiments import run_ablation
         from app.studies.task_choice import TaskChoice
 
-        given = tuple(prompts or ())
-        names = tuple(task or (() if given else DEFAULT_TASKS))
-        chosen = TaskChoice(tuple(dict.fromkeys(names)), given, n_prompts, seed)
+        prompt_files = tuple(prompts or ())
+        names = tuple(task or (() if prompt_files else DEFAULT_TASKS))
+        chosen = TaskChoice(tuple(dict.fromkeys(names)), prompt_files, n_prompts, seed)
         chosen.check()
         parameters = AblationParameters(
             modes=_modes(modes), n_draws=n_draws, min_spreads=min_spreads, min_change=min_change, seed=seed

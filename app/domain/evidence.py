@@ -87,10 +87,10 @@ def count_evidence(
     copying: the source's token is among promoted_ids, those the feature's own logits boost most.
     A source of NO_SOURCE shows nothing.
     """
-    known = source != NO_SOURCE
-    at_source = np.take_along_axis(tokens, np.where(known, source, 0).astype(np.int64), axis=1)
+    has_source = source != NO_SOURCE
+    at_source = np.take_along_axis(tokens, np.where(has_source, source, 0).astype(np.int64), axis=1)
     at_dest = np.take_along_axis(tokens, dest.astype(np.int64)[:, None], axis=1)
-    shown = {
+    by_kind = {
         "previous_token": source == dest[:, None] - 1,
         "same_token": (at_source == at_dest) & (source < dest[:, None]),
         "induction": prefix_length.exact >= 1,
@@ -98,4 +98,4 @@ def count_evidence(
         "bos": at_source == bos_id,
         "copying": np.isin(at_source, list(promoted_ids)),
     }
-    return {kind: (shown[kind] & known).sum(axis=0, dtype=np.int64) for kind in KINDS}
+    return {kind: (by_kind[kind] & has_source).sum(axis=0, dtype=np.int64) for kind in KINDS}

@@ -19,8 +19,8 @@ class Option:
 
 def option_of(declared: Any) -> Option | None:
     """The Option in an annotated type; None where there is none."""
-    found = (part for part in getattr(declared, "__metadata__", ()) if isinstance(part, Option))
-    return next(found, None)
+    options = (part for part in getattr(declared, "__metadata__", ()) if isinstance(part, Option))
+    return next(options, None)
 
 
 def option_name(field: str) -> str:

@@ -142,8 +142,8 @@ class Vocabulary:
 
     def plain_text(self, token_ids: Iterable[int]) -> str:
         """The text of a sequence, special tokens by name; U+FFFD where bytes are not UTF-8 even together."""
-        known = (int(token_id) for token_id in token_ids)
-        data = b"".join(self.token_bytes(token_id) for token_id in known if 0 <= token_id < len(self))
+        ids = (int(token_id) for token_id in token_ids)
+        data = b"".join(self.token_bytes(token_id) for token_id in ids if 0 <= token_id < len(self))
         return data.decode(errors="replace")
 
     def _make_view(self, token_id: int) -> TokenView:
@@ -153,12 +153,12 @@ class Vocabulary:
         data = self.token_bytes(token_id)
         units = list(_units(data))
         whole = _merged(units)
-        shown = "".join(_quoted(part) if part.kind == "bytes" else part.text for part in whole)
+        spelling = "".join(_quoted(part) if part.kind == "bytes" else part.text for part in whole)
         text = "".join(_quoted(part) if part.kind == "bytes" else part.raw for part in whole)
         if token_id in self.special_ids:
-            name = (TokenPart("text", shown, text),)
-            return TokenView(token_id, "special", name, text, f"token {token_id}, special: {shown}")
-        return TokenView(token_id, "text", _elided(units), text, f"token {token_id}: “{shown}”")
+            name = (TokenPart("text", spelling, text),)
+            return TokenView(token_id, "special", name, text, f"token {token_id}, special: {spelling}")
+        return TokenView(token_id, "text", _elided(units), text, f"token {token_id}: “{spelling}”")
 
 
 def _decoded(data: bytes) -> Iterator[tuple[int, int, str]]:

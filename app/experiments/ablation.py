@@ -24,8 +24,8 @@ def target_losses(
     logits = model.run_with_z(tokens, edits)
     prompt, position = (torch.from_numpy(index) for index in np.nonzero(prompts.targets[rows]))
     at_target = logits[prompt, position - 1]
-    wanted = tokens[prompt, position].to(at_target.device)
-    loss = at_target.logsumexp(-1).double() - at_target.gather(1, wanted[:, None])[:, 0].double()
+    target_ids = tokens[prompt, position].to(at_target.device)
+    loss = at_target.logsumexp(-1).double() - at_target.gather(1, target_ids[:, None])[:, 0].double()
     n_targets = prompts.targets[rows].sum(axis=1)
     return np.bincount(prompt.numpy(), weights=loss.cpu().numpy(), minlength=len(n_targets)) / n_targets
 

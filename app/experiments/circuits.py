@@ -58,7 +58,7 @@ def successor_scores(model: ExperimentModel) -> tuple[Scores, int]:
         )
     first, later = (_item_streams(model, chains, layer) for layer in (0, min(1, model.record.n_layers - 1)))
     out = model.unembed_weights()
-    found: Scores = {}
+    scores: Scores = {}
     n_steps = sum(len(chain) - 1 for chain in chains)
     for layer in range(model.record.n_layers):
         weights = model.head_weights(layer)
@@ -72,8 +72,8 @@ def successor_scores(model: ExperimentModel) -> tuple[Scores, int]:
                 logits = logit_effect(direction, out.w_u[:, ids], out.final_norm_weight, out.centre_residual)
                 hits[head] += (logits.argmax(dim=1).cpu() == torch.arange(1, len(chain))).sum()
         for head, hit in enumerate(hits.tolist()):
-            found[HeadRef(layer, head)] = hit / n_steps
-    return found, n_steps
+            scores[HeadRef(layer, head)] = hit / n_steps
+    return scores, n_steps
 
 
 def _one_token_chains(model: ExperimentModel, words: tuple[str, ...]) -> list[list[int]]:

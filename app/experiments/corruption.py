@@ -102,9 +102,9 @@ def _attention(
 ) -> NDArray[np.float64]:
     dest, source = torch.from_numpy(examples.dest[part]), torch.from_numpy(examples.source[part])
     tokens = tokens[:, : int(dest.max()) + 1]  # no head sees past dest
-    found = model.activations(torch.from_numpy(tokens), sorted({head.layer for head in heads}))
+    activations = model.activations(torch.from_numpy(tokens), sorted({head.layer for head in heads}))
     rows = torch.arange(len(tokens))
-    picked = [found[head.layer].pattern[rows, head.head, dest, source] for head in heads]
+    picked = [activations[head.layer].pattern[rows, head.head, dest, source] for head in heads]
     return torch.stack(picked).double().cpu().numpy()
 
 

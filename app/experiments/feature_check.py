@@ -59,8 +59,8 @@ def feature_check(
     all tokens or none.
     """
     sequence = np.nonzero(observed.counted)[0]
-    acts, wanted = observed.activation[observed.counted], observed.proxy[observed.counted]
-    _check(feature, acts, wanted, proxy_name)
+    acts, is_proxy = observed.activation[observed.counted], observed.proxy[observed.counted]
+    _check(feature, acts, is_proxy, proxy_name)
     edges = np.linspace(0, float(acts.max()), n_intervals + 1)
     lowers = np.concatenate([[-np.inf], edges[:-1]])
     uppers = np.concatenate([[0.0], edges[1:]])
@@ -74,21 +74,21 @@ def feature_check(
             lower=0.0 if np.isneginf(lower) else float(lower),
             upper=float(upper),
             n_tokens=int(inside.sum()),
-            n_proxy=int((inside & wanted).sum()),
-            proxy_share=share(wanted, inside),
-            sensitivity=share(acts > lower, wanted),
-            specificity=share(acts <= lower, ~wanted),
+            n_proxy=int((inside & is_proxy).sum()),
+            proxy_share=share(is_proxy, inside),
+            sensitivity=share(acts > lower, is_proxy),
+            specificity=share(acts <= lower, ~is_proxy),
         )
         for lower, upper in zip(lowers, uppers, strict=True)
         for inside in [(acts > lower) & (acts <= upper)]
     )
     return FeatureCheckResult(
-        feature, proxy_name, len(acts), int((acts > 0).sum()), int(wanted.sum()), intervals
+        feature, proxy_name, len(acts), int((acts > 0).sum()), int(is_proxy.sum()), intervals
     )
 
 
-def _check(feature: FeatureRef, acts: Floats, wanted: NDArray[np.bool_], proxy_name: str) -> None:
+def _check(feature: FeatureRef, acts: Floats, is_proxy: NDArray[np.bool_], proxy_name: str) -> None:
     if not (acts > 0).any():
         raise InvalidExperiment(f"{feature} is active on none of {len(acts)} tokens")
-    if wanted.all() or not wanted.any():
-        raise InvalidExperiment(f"the proxy {proxy_name} selects {int(wanted.sum())} of {len(acts)} tokens")
+    if is_proxy.all() or not is_proxy.any():
+        raise InvalidExperiment(f"the proxy {proxy_name} selects {int(is_proxy.sum())} of {len(acts)} tokens")

@@ -85,7 +85,7 @@ def flag(mode: Mode, changes: dict[HeadRef, Interval], p: AblationParameters) ->
 
 
 def _interval(values: np.ndarray, p: AblationParameters) -> Interval:
-    found = mean_interval(values, p.resampling)
-    if found is None:
+    interval = mean_interval(values, p.resampling)
+    if interval is None:
         raise ValueError("no prompts")
-    return found
+    return interval

@@ -26,14 +26,14 @@ def known_heads(
     copying = copying_by_head(model)
     predicted = predicted_token_attention(model, text, batching)
     successor, n_steps = successor_scores(model)
-    found: list[HeadScores] = []
+    head_scores: list[HeadScores] = []
     for head in _all_heads(model):
         of_head = {role: scores[role][head] for role in ("previous_token", "duplicate_token", "induction")}
         of_head["copy_suppression"] = max(0.0, -copying[head]) * predicted[head]
         of_head["successor"] = successor[head]
         roles = tuple(role for role in ROLES if of_head[role] >= p.thresholds[role])
-        found.append(HeadScores(head, of_head, copying[head], predicted[head], roles))
-    return KnownHeadsResult(model.record.name, p, tuple(found), n_steps)
+        head_scores.append(HeadScores(head, of_head, copying[head], predicted[head], roles))
+    return KnownHeadsResult(model.record.name, p, tuple(head_scores), n_steps)
 
 
 def _all_heads(model: ExperimentModel) -> list[HeadRef]:

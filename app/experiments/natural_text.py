@@ -58,7 +58,7 @@ def attended_pairs(
     """All pairs, not one a sequence, with attention above the threshold; neither end is BOS or padding."""
     text.check(model)
     layers = sorted({head.layer for head in heads})
-    found: dict[HeadRef, list[NDArray[np.float64]]] = {head: [] for head in heads}
+    parts_by_head: dict[HeadRef, list[NDArray[np.float64]]] = {head: [] for head in heads}
     for part in batching.slices(len(text.tokens), "attention in natural text"):
         activations = model.activations(torch.from_numpy(text.tokens[part]), layers)
         counted = text.counted[part]
@@ -67,10 +67,11 @@ def attended_pairs(
             pattern = activations[head.layer].pattern[:, head.head].double().cpu().numpy()
             row, dest, source = np.nonzero((pattern > threshold) & both)
             attention = pattern[row, dest, source]
-            found[head].append(np.array([row + part.start, dest, source, attention], np.float64))
+            parts_by_head[head].append(np.array([row + part.start, dest, source, attention], np.float64))
     fuzzy_ids = normalised_ids(model.tokenizer.vocabulary(model.record.d_vocab))
     return {
-        head: _matched(np.concatenate(parts, axis=1), text, fuzzy_ids, model) for head, parts in found.items()
+        head: _matched(np.concatenate(parts, axis=1), text, fuzzy_ids, model)
+        for head, parts in parts_by_head.items()
     }
 
 
@@ -93,14 +94,14 @@ def prefix_distribution(
     pairs: Attended, threshold: float, max_prefix: int, resampling: Resampling
 ) -> PrefixDistribution:
     """The distribution over pairs above a threshold; sequences are resampled whole, as their pairs depend."""
-    kept = pairs.attention > threshold
-    prefix, sequence = pairs.prefix[kept], pairs.sequence[kept]
+    is_above = pairs.attention > threshold
+    prefix, sequence = pairs.prefix[is_above], pairs.sequence[is_above]
     matched, long = (prefix >= 1).astype(np.float64), (prefix >= 2).astype(np.float64)
     return PrefixDistribution(
         threshold=threshold,
-        n_pairs=int(kept.sum()),
+        n_pairs=int(is_above.sum()),
         exact=_counts(prefix, max_prefix),
-        fuzzy=_counts(pairs.prefix_fuzzy[kept], max_prefix),
+        fuzzy=_counts(pairs.prefix_fuzzy[is_above], max_prefix),
         induction_share=ratio_interval(matched, np.ones(len(matched)), resampling, sequence),
         long_share=ratio_interval(long, matched, resampling, sequence),
     )

@@ -29,8 +29,8 @@ ROLE_TASKS: dict[str, Callable[[ExperimentModel, int, int], Prompts]] = {
 
 def role_tasks(model: ExperimentModel, roles: Sequence[str], n_prompts: int, seed: int) -> dict[str, Prompts]:
     """The task of each role that has one."""
-    known = [role for role in dict.fromkeys(roles) if role in ROLE_TASKS]
-    return {role: ROLE_TASKS[role](model, n_prompts, seed) for role in known}
+    testable = [role for role in dict.fromkeys(roles) if role in ROLE_TASKS]
+    return {role: ROLE_TASKS[role](model, n_prompts, seed) for role in testable}
 
 
 def polysemanticity(
@@ -49,10 +49,10 @@ def polysemanticity(
         raise InvalidExperiment(
             f"no role of {head} has a task; those that have one are {', '.join(ROLE_TASKS)}"
         )
-    found = head_ablation(model, head.layer, [tasks[role] for role in tested], p, batching)
+    ablation = head_ablation(model, head.layer, [tasks[role] for role in tested], p, batching)
     results = tuple(
         RoleResult(role, task, tuple(mode.heads[head.head] for mode in task.modes))
-        for role, task in zip(tested, found.tasks, strict=True)
+        for role, task in zip(tested, ablation.tasks, strict=True)
     )
     untested = tuple(role for role in dict.fromkeys(roles) if role not in tasks)
     return PolysemanticityResult(model.record.name, head, p, results, untested)

@@ -72,16 +72,16 @@ def parse_jsonl(lines: Iterable[str]) -> list[MarkedText]:
 
     Raises InvalidExperiment with the line's number.
     """
-    found: list[MarkedText] = []
+    texts: list[MarkedText] = []
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
-                found.append(_parse_line(json.loads(line)))
+                texts.append(_parse_line(json.loads(line)))
             except (InvalidExperiment, ValueError) as error:
                 raise InvalidExperiment(f"line {number}: {error}") from error
-    if not found:
+    if not texts:
         raise InvalidExperiment("there are no prompts")
-    return found
+    return texts
 
 
 def _parse_line(entry: Any) -> MarkedText:

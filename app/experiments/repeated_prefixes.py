@@ -78,11 +78,11 @@ def attention_by_prefix(
     tokens, source, dest = _flat(data)
     out = np.empty((len(heads), len(tokens)))
     for part in batching.slices(len(tokens), "attention by prefix length"):
-        found = model.activations(torch.from_numpy(tokens[part]), layers)
+        activations = model.activations(torch.from_numpy(tokens[part]), layers)
         rows = np.arange(part.stop - part.start)
         for index, head in enumerate(heads):
             out[index, part] = (
-                found[head.layer].pattern[rows, head.head, dest[part], source[part]].double().cpu()
+                activations[head.layer].pattern[rows, head.head, dest[part], source[part]].double().cpu()
             )
     return out.reshape(len(heads), *data.tokens.shape[:2])
 
@@ -96,9 +96,9 @@ def logit_parts_by_prefix(
     parts: list[LogitParts] = []
     for part in batching.slices(len(tokens), "logit attribution by prefix length"):
         batch = torch.from_numpy(tokens[part])
-        found = model.residual_decomposition(batch, torch.from_numpy(dest[part]))
+        decomposition = model.residual_decomposition(batch, torch.from_numpy(dest[part]))
         target = batch.gather(1, torch.from_numpy(source[part])[:, None])[:, 0]
-        parts.append(logit_parts(found, read_out, target.to(found.logits.device)))
+        parts.append(logit_parts(decomposition, read_out, target.to(decomposition.logits.device)))
     return LogitParts.joined(parts)
 
 

@@ -48,24 +48,25 @@ def judge(evidence: HeadEvidence, rule: VerdictRule, resampling: Resampling) -> 
     """The verdict on one head."""
     n = len(evidence.by_prefix)
     gains = evidence.by_prefix[:, 1:] - evidence.by_prefix[:, :1]
-    one = gains[:, 0]
-    long = gains[:, 1:].mean(axis=1) if gains.shape[1] > 1 else one
+    gain_at_one = gains[:, 0]
+    gain_at_more = gains[:, 1:].mean(axis=1) if gains.shape[1] > 1 else gain_at_one
     drawn = resampling.weights(n) / n
     with np.errstate(divide="ignore", invalid="ignore"):
-        share, resampled = one.mean() / long.mean(), (drawn @ one) / (drawn @ long)
-    one_gain = resampling.interval(one.mean(), drawn @ one, n)
-    long_gain = resampling.interval(long.mean(), drawn @ long, n)
+        share = gain_at_one.mean() / gain_at_more.mean()
+        resampled = (drawn @ gain_at_one) / (drawn @ gain_at_more)
+    one_gain = resampling.interval(gain_at_one.mean(), drawn @ gain_at_one, n)
+    long_gain = resampling.interval(gain_at_more.mean(), drawn @ gain_at_more, n)
     one_share = resampling.interval(share if np.isfinite(share) else 0.0, resampled, n)
     before = mean_interval(evidence.before, resampling, evidence.sequence)
     after = mean_interval(evidence.after, resampling, evidence.sequence)
-    kept = None
+    kept_share = None
     if before is not None and before.n >= rule.min_examples and before.lower >= rule.min_gain:
-        kept = ratio_interval(evidence.after, evidence.before, resampling, evidence.sequence)
+        kept_share = ratio_interval(evidence.after, evidence.before, resampling, evidence.sequence)
     few = before is None or before.n < rule.min_examples
     lacking = "too few natural examples" if few else "it attends too little to the natural examples"
-    without = None if kept else lacking
-    kind, reason = _decide(long_gain, one_share, kept, rule, without)
-    return Verdict(kind, reason, one_gain, long_gain, one_share, before, after, kept)
+    without = None if kept_share else lacking
+    kind, reason = _decide(long_gain, one_share, kept_share, rule, without)
+    return Verdict(kind, reason, one_gain, long_gain, one_share, before, after, kept_share)
 
 
 def false_verdict_share(
@@ -78,11 +79,15 @@ def false_verdict_share(
 
 
 def _decide(
-    long_gain: Interval, one_share: Interval, kept: Interval | None, rule: VerdictRule, without: str | None
+    long_gain: Interval,
+    one_share: Interval,
+    kept_share: Interval | None,
+    rule: VerdictRule,
+    without: str | None,
 ) -> tuple[Kind, str]:
     if long_gain.lower < rule.min_gain:
         return "neither", "attention rises too little when a span repeats"
-    sides: Sequence[Kind | None] = [_side(part, rule) for part in (one_share, kept) if part is not None]
+    sides: Sequence[Kind | None] = [_side(part, rule) for part in (one_share, kept_share) if part is not None]
     evidence = f"on random tokens; {without}" if without else "on random tokens and after corruption"
     if sides[0] is None:
         return "neither", "undecided: the interval on random tokens spans the threshold"

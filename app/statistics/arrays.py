@@ -82,9 +82,9 @@ def distinct(values: Ints) -> Ints:
 def places(values: Ints, ascending: Ints) -> Ints:
     """Where each value is in an ascending array; -1 for those that are not in it."""
     place = np.searchsorted(ascending, values)
-    found = place < len(ascending)
-    found[found] = ascending[place[found]] == values[found]
-    return np.where(found, place, -1).astype(np.int64)
+    is_member = place < len(ascending)
+    is_member[is_member] = ascending[place[is_member]] == values[is_member]
+    return np.where(is_member, place, -1).astype(np.int64)
 
 
 def require_same(what: str, mine: object, theirs: object) -> None:

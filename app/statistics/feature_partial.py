@@ -162,8 +162,8 @@ class FeaturePartial(Partial):
         feature, token_index = split_key(self._kept_keys())
         if features is None:
             return feature, token_index
-        wanted = np.isin(feature, features)
-        return feature[wanted], token_index[wanted]
+        is_chosen = np.isin(feature, features)
+        return feature[is_chosen], token_index[is_chosen]
 
     def winners_without_payload(self, features: AnyArray | None = None) -> tuple[Ints, Ints]:
         """The winners that still need one. Asked after each update, they are all of the last batch."""

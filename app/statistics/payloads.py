@@ -80,8 +80,8 @@ class Payloads(Record):
 
     def restrict(self, keys: Ints) -> "Payloads":
         """The rows whose key is among `keys`, which ascend; the columns as they are."""
-        wanted = places(self.key, keys) >= 0
-        return self if wanted.all() else self._rows(np.flatnonzero(wanted))
+        is_member = places(self.key, keys) >= 0
+        return self if is_member.all() else self._rows(np.flatnonzero(is_member))
 
     def of_feature(self, feature: int) -> "Payloads":
         start, stop = np.searchsorted(self.key, np.asarray([feature, feature + 1]) << INDEX_BITS)

@@ -74,15 +74,15 @@ def long_and_standard(result: LongPrefixResult) -> list[Anchor]:
     """L5H1 wants two matching tokens, L5H5 one: attention, logits, natural text, corruption and verdict."""
     by_ref = {head.head: head for head in result.heads}
     ours, theirs = by_ref[LONG], by_ref[STANDARD]
-    one, other = ours.verdict.one_share, theirs.verdict.one_share
+    our_share, their_share = ours.verdict.one_share, theirs.verdict.one_share
     first, last = ours.logit_by_prefix[1], ours.logit_by_prefix[-1]
     low, high = theirs.logit_by_prefix[1], theirs.logit_by_prefix[-1]
     anchors = [
         Anchor(
             "attention gained at one token, of that gained at two or more",
             f"{LONG} jumps at two, {STANDARD} has most at one",
-            f"{LONG} {_number(one)}, {STANDARD} {_number(other)}",
-            one.upper < other.lower,
+            f"{LONG} {_number(our_share)}, {STANDARD} {_number(their_share)}",
+            our_share.upper < their_share.lower,
         ),
         Anchor(
             "logit of the correct token, one token to the longest prefix",
@@ -94,9 +94,9 @@ def long_and_standard(result: LongPrefixResult) -> list[Anchor]:
     ]
     anchors += [_corrupted(head) for head in (ours, theirs)]
     for head, kind in ((ours, "long-prefix"), (theirs, "standard")):
-        found = head.verdict
+        verdict = head.verdict
         anchors.append(
-            Anchor(f"verdict on {head.head}", kind, f"{found.kind}: {found.reason}", found.kind == kind)
+            Anchor(f"verdict on {head.head}", kind, f"{verdict.kind}: {verdict.reason}", verdict.kind == kind)
         )
     return anchors
 
@@ -115,15 +115,15 @@ def _natural(result: LongPrefixResult, ours: LongPrefixHead, theirs: LongPrefixH
 
 def _corrupted(head: LongPrefixHead) -> Anchor:
     before, after = CORRUPTED[head.head]
-    found = (head.verdict.before, head.verdict.after)
+    measured = (head.verdict.before, head.verdict.after)
     close = all(
-        wanted is None or (value is not None and abs(value.mean - wanted) <= ATTENTION_TOLERANCE)
-        for wanted, value in zip((before, after), found, strict=True)
+        published is None or (value is not None and abs(value.mean - published) <= ATTENTION_TOLERANCE)
+        for published, value in zip((before, after), measured, strict=True)
     )
     return Anchor(
         f"attention of {head.head} cut to a prefix of one",
         f"{'' if before is None else f'about {before} '}to about {after}",
-        f"{_number(found[0])} to {_number(found[1])}",
+        f"{_number(measured[0])} to {_number(measured[1])}",
         close,
     )
 
@@ -134,7 +134,7 @@ def rankings(heads: Sequence[HeadRecord]) -> list[Anchor]:
     for ref, alike in ((CORRELATED, True), (NOT_CORRELATED, False)):
         record = next(head for head in heads if head.ref == ref)
         rho, overlap = record.rank_correlation, record.top_overlap
-        known = rho is not None and overlap is not None
+        has_both = rho is not None and overlap is not None
         is_alike = (
             rho is not None and overlap is not None and rho >= MIN_CORRELATION and overlap >= MIN_OVERLAP
         )
@@ -142,8 +142,8 @@ def rankings(heads: Sequence[HeadRecord]) -> list[Anchor]:
             Anchor(
                 f"decoder weight against FVE for {ref}",
                 "correlated, order roughly kept" if alike else "weakly correlated for the top features",
-                f"rho {rho:.2f}, {overlap} of the top ten in both" if known else "not known",
-                known and is_alike == alike,
+                f"rho {rho:.2f}, {overlap} of the top ten in both" if has_both else "not known",
+                has_both and is_alike == alike,
             )
         )
     return anchors
@@ -170,13 +170,13 @@ def known_list(result: KnownHeadsResult) -> list[Anchor]:
     anchors: list[Anchor] = []
     for role, heads in KNOWN_HEADS_GPT2_SMALL.items():
         scores = {head.head: head.scores[role] for head in result.heads}
-        found = [f"{head} {scores[head]:.2f}" for head in sorted(heads)]
+        head_scores = [f"{head} {scores[head]:.2f}" for head in sorted(heads)]
         threshold = result.parameters.thresholds[role]
         anchors.append(
             Anchor(
                 f"known heads: {role.replace('_', ' ')}",
                 ", ".join(map(str, sorted(heads))),
-                f"{', '.join(found)}; threshold {threshold:g}",
+                f"{', '.join(head_scores)}; threshold {threshold:g}",
                 heads <= detected[role],
             )
         )

@@ -66,8 +66,8 @@ class OpenAtlas:
         run = self.run.record
         chosen = np.unique(np.linspace(0, run.n_sequences - 1, min(n_sequences, run.n_sequences)).astype(int))
         with read_session(self.engine) as session:
-            found = get_sequences(session, self.run, chosen.tolist())
-        tokens = np.stack([found[int(index)] for index in chosen]).astype(np.int64)
+            sequences = get_sequences(session, self.run, chosen.tolist())
+        tokens = np.stack([sequences[int(index)] for index in chosen]).astype(np.int64)
         counted = tokens != self.model.bos_token_id  # padding is BOS, too
         counted[:, 0] = False
         return Text(tokens, counted)
@@ -75,10 +75,10 @@ class OpenAtlas:
     def features(self, layer: int) -> list[FeatureRecord]:
         """The stored features of a layer. Raises InvalidExperiment where there are none."""
         with read_session(self.engine) as session:
-            found = list_features(session, self.run, layer, limit=_ALL)
-        if not found:
+            records = list_features(session, self.run, layer, limit=_ALL)
+        if not records:
             raise InvalidExperiment(f"the atlas {self.run.slug} holds no features of layer {layer}")
-        return found
+        return records
 
     def head_records(self) -> list[HeadRecord]:
         """Every head with its stored scores."""
@@ -115,5 +115,5 @@ def load_atlas_model(atlas: OpenAtlas, options: ModelOptions) -> InterventionMod
 
 def sae_processing(atlas: OpenAtlas) -> Processing:
     """The weight processing that the atlas's SAEs share, raw where they share none."""
-    found: set[Processing] = {sae.processing for sae in atlas.run.record.saes}
-    return found.pop() if len(found) == 1 else "raw"
+    processings: set[Processing] = {sae.processing for sae in atlas.run.record.saes}
+    return processings.pop() if len(processings) == 1 else "raw"

@@ -118,8 +118,10 @@ def run_rankings(
         result = weight_vs_fve(features, heads, parameters)
         by_head = default_agreements(result)
         agreements = [
-            one.over_all_features(correlations.get(one.head), parameters) if by_head[one.head] is one else one
-            for one in result.agreements
+            agreement.over_all_features(correlations.get(agreement.head), parameters)
+            if by_head[agreement.head] is agreement
+            else agreement
+            for agreement in result.agreements
         ]
         return replace(result, agreements=tuple(agreements))
 
@@ -184,7 +186,7 @@ def run_feature_check(
 
 def check_sae(atlas: OpenAtlas, sae: LoadedSae, feature: FeatureRef) -> None:
     """Check an SAE. Raises InvalidExperiment where it is not the atlas's, or lacks the feature."""
-    record = next((one for one in atlas.run.record.saes if one.layer == feature.layer), None)
+    record = next((each for each in atlas.run.record.saes if each.layer == feature.layer), None)
     if record is None or sae.layer != feature.layer or sae.checksum != record.checksum:
         raise InvalidExperiment(
             f"{sae.name} is not the SAE that the atlas {atlas.run.slug} was made with for layer {feature.layer}"

@@ -49,53 +49,59 @@ def release_saes(release: str = RELEASE) -> tuple[ReleaseSae, ...]:
     return tuple(ReleaseSae(release, f"blocks.{layer}.hook_z") for layer in anchors.SAE_LAYERS)
 
 
-def reproduce(wanted: Reproduction) -> list[Anchor]:
+def reproduce(reproduction: Reproduction) -> list[Anchor]:
     """Precompute what is not up to date, run the experiments, and compare. Raises what they do."""
-    run_job(wanted.job, wanted.store, RunOptions())
-    with open_atlas(wanted.store, wanted.job.slug) as atlas:
+    run_job(reproduction.job, reproduction.store, RunOptions())
+    with open_atlas(reproduction.store, reproduction.job.slug) as atlas:
         model = atlas.model
         if (model.n_layers, model.n_heads) != (12, 12):
             raise AppError(
                 f"the published figures are of 12 layers of 12 heads, and {model.name} has "
                 f"{model.n_layers} of {model.n_heads}"
             )
-        return [*_from_saes(atlas, wanted), *_from_store(atlas, wanted), *_from_experiments(atlas, wanted)]
+        return [
+            *_from_saes(atlas, reproduction),
+            *_from_store(atlas, reproduction),
+            *_from_experiments(atlas, reproduction),
+        ]
 
 
-def _from_saes(atlas: OpenAtlas, wanted: Reproduction) -> list[Anchor]:
+def _from_saes(atlas: OpenAtlas, reproduction: Reproduction) -> list[Anchor]:
     head = anchors.LARGEST_SHARE[0]
-    spec = wanted.job.saes[anchors.SAE_LAYERS.index(head.layer)]
+    spec = reproduction.job.saes[anchors.SAE_LAYERS.index(head.layer)]
     coder = load_sae(spec, atlas.model).coder
     shares = decoder_weight_share(decoder_weight_norm(coder.decoder_by_head))[:, head.head]
     return [anchors.largest_share(shares.tolist())]
 
 
-def _from_store(atlas: OpenAtlas, wanted: Reproduction) -> list[Anchor]:
+def _from_store(atlas: OpenAtlas, reproduction: Reproduction) -> list[Anchor]:
     with read_session(atlas.engine) as session:
         heads = get_heads(session, atlas.run)
         ranking = get_ranking(session, atlas.run, anchors.ALL_INDUCTION, "decoder_weight", 10)
         refs = [place.ref for place in ranking.features]
         features = get_features(session, atlas.run, refs, with_examples=False)
     for head in (anchors.CORRELATED, anchors.NOT_CORRELATED):
-        run_rankings(atlas, head.layer, RankingParameters(), wanted.how)
+        run_rankings(atlas, head.layer, RankingParameters(), reproduction.how)
     return [*anchors.rankings(heads), anchors.induction_features(features)]
 
 
-def _from_experiments(atlas: OpenAtlas, wanted: Reproduction) -> list[Anchor]:
-    job = wanted.job
+def _from_experiments(atlas: OpenAtlas, reproduction: Reproduction) -> list[Anchor]:
+    job = reproduction.job
     options = ModelOptions(job.model, job.cache_dir, job.revision, device=job.device, dtype=job.dtype)
-    setup = ExperimentSetup(atlas, load_atlas_model(atlas, options), wanted.n_sequences, wanted.how)
-    tasks = TaskChoice(TASKS, n_prompts=wanted.n_prompts, seed=job.seed)
+    setup = ExperimentSetup(
+        atlas, load_atlas_model(atlas, options), reproduction.n_sequences, reproduction.how
+    )
+    tasks = TaskChoice(TASKS, n_prompts=reproduction.n_prompts, seed=job.seed)
     ablation = run_ablation(
         setup, anchors.TWO_JOBS.layer, tasks, AblationParameters(modes=("zero",), seed=job.seed)
     )
-    n = wanted.n_examples
+    n = reproduction.n_examples
     long = LongPrefixParameters(n_examples=n, n_logit_examples=min(16, n), seed=job.seed)
     induction = run_long_prefix(setup, (anchors.LONG, anchors.STANDARD), long)
     length = min(KnownHeadParameters().length, (setup.model.context_limit - 1) // 2)
-    known = run_known_heads(setup, KnownHeadParameters(length=length, seed=job.seed))
+    detection = run_known_heads(setup, KnownHeadParameters(length=length, seed=job.seed))
     return [
         *anchors.two_jobs(HEAD_ABLATION.unpack(ablation.result)),
         *anchors.long_and_standard(LONG_PREFIX_INDUCTION.unpack(induction.result)),
-        *anchors.known_list(KNOWN_HEADS.unpack(known.result)),
+        *anchors.known_list(KNOWN_HEADS.unpack(detection.result)),
     ]

@@ -7,10 +7,10 @@ from app.studies.atlas import OpenAtlas
 from app.studies.scoreboards import annotated_roles
 
 
-def roles_of(atlas: OpenAtlas, head: HeadRef, given: str | None) -> tuple[str, ...]:
+def roles_of(atlas: OpenAtlas, head: HeadRef, text: str | None) -> tuple[str, ...]:
     """The roles to test. Raises InvalidExperiment where there are none, or none has a task."""
-    if given is not None:
-        roles = tuple(dict.fromkeys(part.strip() for part in given.split(",") if part.strip()))
+    if text is not None:
+        roles = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     else:
         roles = tuple(sorted(annotated_roles(atlas).get(head, frozenset())))
         if not roles:

@@ -26,11 +26,11 @@ def annotated_roles(atlas: OpenAtlas) -> dict[HeadRef, frozenset[str]]:
     """Every head with a submitted record, and the roles that any of its records names."""
     with read_session(atlas.engine) as session:
         records = current_records(session, get_atlas_id(session, atlas.run.slug))
-    found: dict[HeadRef, frozenset[str]] = {}
+    roles: dict[HeadRef, frozenset[str]] = {}
     for heads in submitted_heads(records).values():
         for head, annotation in heads.items():
-            found[head] = found.get(head, frozenset()) | frozenset(annotation.roles)
-    return found
+            roles[head] = roles.get(head, frozenset()) | frozenset(annotation.roles)
+    return roles
 
 
 def scoreboards(atlas: OpenAtlas, detected: Mapping[str, Set[HeadRef]]) -> tuple[Scoreboard, ...]:
@@ -45,10 +45,10 @@ def scoreboards(atlas: OpenAtlas, detected: Mapping[str, Set[HeadRef]]) -> tuple
         boards.append(Scoreboard("published list", n_heads, rows))
     annotated = annotated_roles(atlas)
     if annotated:
-        known = {
+        heads_by_role = {
             role: frozenset(head for head, names in annotated.items() if role in map(DETECTORS.get, names))
             for role in dict.fromkeys(DETECTORS.values())
         }
         ours = {role: heads & annotated.keys() for role, heads in detected.items()}
-        boards.append(Scoreboard("annotations", len(annotated), scoreboard(ours, known)))
+        boards.append(Scoreboard("annotations", len(annotated), scoreboard(ours, heads_by_role)))
     return tuple(boards)

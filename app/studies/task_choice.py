@@ -53,8 +53,8 @@ class TaskChoice:
 
     def make(self, model: ExperimentModel, text: Text | None) -> list[Prompts]:
         """The prompts of every task. Raises InvalidExperiment."""
-        made = [self._one(model, text, name) for name in self.names]
-        return made + [given_prompts(model, parse_jsonl(_lines(path)), path.stem) for path in self.prompts]
+        prompts = [self._one(model, text, name) for name in self.names]
+        return prompts + [given_prompts(model, parse_jsonl(_lines(path)), path.stem) for path in self.prompts]
 
     def _one(self, model: ExperimentModel, text: Text | None, name: str) -> Prompts:
         if not name.startswith(PROXY):

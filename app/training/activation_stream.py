@@ -78,8 +78,8 @@ class ActivationStream:
 
     def _fill(self, index: int) -> None:
         recipe, pool = self._recipe, self._sequences.training
-        wanted = (np.arange(recipe.buffer_sequences) + index * recipe.buffer_sequences) % len(pool)
-        tokens, counted = self._sequences.rows(pool[wanted])
+        indices = (np.arange(recipe.buffer_sequences) + index * recipe.buffer_sequences) % len(pool)
+        tokens, counted = self._sequences.rows(pool[indices])
         parts = list(self._forward(tokens, counted))
         joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
         n_tokens = len(next(iter(joined.values())))
@@ -93,6 +93,6 @@ class ActivationStream:
         step, layers = self._recipe.forward_sequences, self._recipe.layers
         for start in range(0, len(tokens), step):
             batch = torch.from_numpy(tokens[start : start + step])
-            kept = torch.from_numpy(counted[start : start + step])
+            mask = torch.from_numpy(counted[start : start + step])
             z = self._model.hook_z(batch, layers)
-            yield {hook_name(layer): z[layer].flatten(-2)[kept.to(z[layer].device)] for layer in layers}
+            yield {hook_name(layer): z[layer].flatten(-2)[mask.to(z[layer].device)] for layer in layers}

@@ -152,15 +152,15 @@ def _count(
 ) -> Float[Tensor, "batch pos d_in"]:
     """Add a batch to the sums; z with each counted token replaced by its reconstruction."""
     z = z.flatten(-2).to(sae.w_enc.device)
-    kept = counted.to(z.device)
-    x = z[kept]
+    mask = counted.to(z.device)
+    x = z[mask]
     encoded = sae.encode(x)
     x_hat = sae.decode(encoded.feature_acts, encoded).float()
     sums.moments = sums.moments.merge(CoMoments.of(x.cpu().numpy()))
     sums.n_active += (encoded.feature_acts > 0).sum(0).cpu().numpy()
     sums.error += float((x.double() - x_hat.double()).square().sum())
     rebuilt = z.clone()
-    rebuilt[kept] = x_hat
+    rebuilt[mask] = x_hat
     return rebuilt
 
 

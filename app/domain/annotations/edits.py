@@ -42,8 +42,8 @@ def put_into_groups(
     for label in content.labels:
         name = groups.get(label.feature)
         if name is not None and label.group is None and not label.unclear:
-            found = group_named(content, name)
-            label = replace(label, group=found.name if found else name, suggested=suggested)
+            group = group_named(content, name)
+            label = replace(label, group=group.name if group else name, suggested=suggested)
         labels.append(label)
     return replace(content, labels=tuple(labels))
 
@@ -56,8 +56,8 @@ def cite(content: HeadAnnotation, link: EvidenceLink) -> HeadAnnotation:
 
 
 def drop_evidence(content: HeadAnnotation, number: int) -> HeadAnnotation:
-    kept = (link for i, link in enumerate(content.evidence, 1) if i != number)
-    return replace(content, evidence=tuple(kept))
+    links = (link for i, link in enumerate(content.evidence, 1) if i != number)
+    return replace(content, evidence=tuple(links))
 
 
 def take_theirs(mine: HeadAnnotation, theirs: HeadAnnotation, names: Sequence[str]) -> HeadAnnotation:
@@ -65,9 +65,10 @@ def take_theirs(mine: HeadAnnotation, theirs: HeadAnnotation, names: Sequence[st
     specs = field_specs(HeadAnnotation)
     for name in names:
         if name.startswith("group "):
-            found = group_named(theirs, name.removeprefix("group "))
+            their_group = group_named(theirs, name.removeprefix("group "))
             groups = (
-                found if found and normalised(g.name) == normalised(found.name) else g for g in mine.groups
+                their_group if their_group and normalised(g.name) == normalised(their_group.name) else g
+                for g in mine.groups
             )
             mine = replace(mine, groups=tuple(groups))
         elif name in specs and not specs[name].merged_by_part:
@@ -83,8 +84,8 @@ def _take_label(mine: HeadAnnotation, theirs: HeadAnnotation, feature: str) -> H
         return mine
     if label.group is not None:
         mine = add_group(mine, label.group)
-        found = group_named(mine, label.group)
-        label = replace(label, group=found.name if found else label.group)
+        group = group_named(mine, label.group)
+        label = replace(label, group=group.name if group else label.group)
     labels = (label if old.feature == label.feature else old for old in mine.labels)
     return replace(mine, labels=tuple(labels))
 

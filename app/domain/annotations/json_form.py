@@ -96,13 +96,13 @@ _REQUIRED = {Group: ("name",), EvidenceLink: ("kind", "target"), FeatureLabel: (
 def _fields(kind: type, value: object) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise InvalidAnnotation(f"{str(value)[:60]!r} is not an object with the fields of {kind.__name__}")
-    known = {field.name for field in fields(kind)}
-    found = {str(name): item for name, item in cast(Mapping[object, object], value).items()}
-    if unknown := sorted(found.keys() - known):
+    names = {field.name for field in fields(kind)}
+    items = {str(name): item for name, item in cast(Mapping[object, object], value).items()}
+    if unknown := sorted(items.keys() - names):
         raise InvalidAnnotation(f"{unknown[0][:60]!r} is not a field of {kind.__name__}")
-    if missing := [name for name in _REQUIRED.get(kind, ()) if name not in found]:
+    if missing := [name for name in _REQUIRED.get(kind, ()) if name not in items]:
         raise InvalidAnnotation(f"{kind.__name__} lacks {missing[0]!r}")
-    return {name: _typed(repr(name), item, *_types(kind, name)) for name, item in found.items()}
+    return {name: _typed(repr(name), item, *_types(kind, name)) for name, item in items.items()}
 
 
 def _types(kind: type, name: str) -> tuple[type, ...]:
@@ -114,8 +114,8 @@ def _types(kind: type, name: str) -> tuple[type, ...]:
 def _typed(name: str, value: object, *types: type) -> Any:
     wrong_bool = isinstance(value, bool) and bool not in types
     if wrong_bool or not isinstance(value, types):
-        wanted = " or ".join("nothing" if t is type(None) else t.__name__ for t in types)
-        raise InvalidAnnotation(f"{name} is {str(value)[:60]!r}, not {wanted}")
+        expected = " or ".join("nothing" if t is type(None) else t.__name__ for t in types)
+        raise InvalidAnnotation(f"{name} is {str(value)[:60]!r}, not {expected}")
     return value
 
 

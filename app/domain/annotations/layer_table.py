@@ -57,13 +57,13 @@ def _row(layer: int, heads: Mapping[HeadRef, HeadAnnotation]) -> LayerRow:
                 families[group.family] += 1
                 if group.abstraction is not None:
                     levels.append(ABSTRACTION_LEVELS[group.abstraction])
-    found = (_notable(head, annotation) for head, annotation in heads.items())
+    notable_heads = (_notable(head, annotation) for head, annotation in heads.items())
     return LayerRow(
         layer=layer,
         n_heads=len(heads),
         groups=count_groups(names),
         families=tuple((family, families[family]) for family in FAMILIES if families[family]),
-        notable=tuple(notable for notable in found if notable),
+        notable=tuple(notable for notable in notable_heads if notable),
         abstraction=sum(levels) / len(levels) if levels else None,
     )
 

@@ -68,10 +68,10 @@ def _merge_parts(
     for side in (mine, theirs):  # a group that one side removed stays while the other side uses it
         for label in labels:
             if label.group is not None and normalised(label.group) not in names:
-                found = next((group for group in side.groups if group.name == label.group), None)
-                if found:
-                    groups.append(found)
-                    names[normalised(found.name)] = found.name
+                lost_group = next((group for group in side.groups if group.name == label.group), None)
+                if lost_group:
+                    groups.append(lost_group)
+                    names[normalised(lost_group.name)] = lost_group.name
     spelled = (replace(label, group=label.group and names[normalised(label.group)]) for label in labels)
     return HeadAnnotation(
         **values,
@@ -91,8 +91,8 @@ def _groups(side: HeadAnnotation) -> dict[str, Group]:
 
 
 def _merge_set(base: tuple[T, ...], mine: tuple[T, ...], theirs: tuple[T, ...]) -> tuple[T, ...]:
-    kept = [item for item in mine if item in theirs or item not in base]
-    return (*kept, *(item for item in theirs if item not in base and item not in kept))
+    ours = [item for item in mine if item in theirs or item not in base]
+    return (*ours, *(item for item in theirs if item not in base and item not in ours))
 
 
 def _merge_labels(
@@ -116,10 +116,10 @@ def _merge_labels(
 def _merge_groups(
     base: dict[str, Group], mine: dict[str, Group], theirs: dict[str, Group], clashes: list[Clash]
 ) -> list[Group]:
-    kept = [key for key in mine if key in theirs or key not in base]
-    kept += [key for key in theirs if key not in mine and key not in base]
+    keys = [key for key in mine if key in theirs or key not in base]
+    keys += [key for key in theirs if key not in mine and key not in base]
     merged: list[Group] = []
-    for key in kept:
+    for key in keys:
         ours, other = mine.get(key), theirs.get(key)
         group = ours or other
         if ours and other and ours != other:

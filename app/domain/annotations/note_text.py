@@ -24,10 +24,10 @@ class TextTooLong(AppError):
 
 def check_text(text: str, name: str, limit: int = MAX_NOTE_BYTES) -> str:
     """The text as it is. Raises InvalidText or TextTooLong; limits are bytes of UTF-8."""
-    if found := _REFUSED.search(text):
-        code = f"U+{ord(found[0]):04X}"
+    if match := _REFUSED.search(text):
+        code = f"U+{ord(match[0]):04X}"
         raise InvalidText(
-            f"{name} has the character {code} at position {found.start()}, which cannot be stored"
+            f"{name} has the character {code} at position {match.start()}, which cannot be stored"
         )
     size = len(text.encode())
     if size > limit:
@@ -40,6 +40,6 @@ def check_name(text: str, name: str) -> str:
     check_text(text, name, MAX_NAME_BYTES)
     if not text.strip():
         raise InvalidText(f"{name} is empty")
-    if found := re.search(r"[\t\n\r]", text):
-        raise InvalidText(f"{name} has a tab or line break at position {found.start()}; it is one line")
+    if match := re.search(r"[\t\n\r]", text):
+        raise InvalidText(f"{name} has a tab or line break at position {match.start()}; it is one line")
     return text

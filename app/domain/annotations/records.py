@@ -245,9 +245,9 @@ def _check_evidence(content: HeadAnnotation) -> None:
         check_text(link.note, "the note of a piece of evidence", 4096)
 
 
-def _one_of(value: str, known: tuple[str, ...], name: str) -> None:
-    if value not in known:
-        raise InvalidAnnotation(f"{value[:60]!r} is no {name}; known are {', '.join(known)}")
+def _one_of(value: str, choices: tuple[str, ...], name: str) -> None:
+    if value not in choices:
+        raise InvalidAnnotation(f"{value[:60]!r} is no {name}; known are {', '.join(choices)}")
 
 
 def _at_most(n: int, limit: int, name: str) -> None:

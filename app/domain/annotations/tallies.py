@@ -80,6 +80,6 @@ def sensitivity(
                 for head, annotation in annotations.items()
             )
             rows.append(
-                SensitivityRow(ranking, k, _tally((found.head_type, found.provisional) for found in types))
+                SensitivityRow(ranking, k, _tally((result.head_type, result.provisional) for result in types))
             )
     return tuple(rows)

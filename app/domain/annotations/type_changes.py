@@ -8,13 +8,13 @@ from app.domain.annotations.roles import normalised
 MOST_NAMED = 2
 
 
-def counts_in_words(found: TypeFromGroups) -> str:
+def counts_in_words(result: TypeFromGroups) -> str:
     """9 in “induction”, 1 open."""
-    parts = [f"{n} in “{name}”" for name, n in found.groups]
-    if found.n_unclear:
-        parts.append(f"{found.n_unclear} unclear")
-    if found.n_unlabelled:
-        parts.append(f"{found.n_unlabelled} open")
+    parts = [f"{n} in “{name}”" for name, n in result.groups]
+    if result.n_unclear:
+        parts.append(f"{result.n_unclear} unclear")
+    if result.n_unlabelled:
+        parts.append(f"{result.n_unlabelled} open")
     return ", ".join(parts)
 
 
@@ -24,24 +24,24 @@ def changes_in_words(labels: Sequence[Label], k: int) -> tuple[str, ...]:
     One or two features that are open, or alone outside the largest group, are named by their place.
     """
     top = tuple(labels[:k])
-    found = classify(top, k) if k >= 1 else None
-    if found is None or not top or found.head_type is None:
+    result = classify(top, k) if k >= 1 else None
+    if result is None or not top or result.head_type is None:
         return ()
-    largest = found.groups[0][0] if found.groups else None
-    if found.n_unlabelled:
+    largest = result.groups[0][0] if result.groups else None
+    if result.n_unlabelled:
         return _if_open(top, k, largest)
-    return _if_moved(top, k, largest, found) if largest is not None else ()
+    return _if_moved(top, k, largest, result) if largest is not None else ()
 
 
 def _if_open(top: tuple[Label, ...], k: int, largest: str | None) -> tuple[str, ...]:
     places = [i for i, label in enumerate(top) if label is Mark.UNLABELLED]
-    who, one = _named(places), len(places) == 1
+    who, is_single = _named(places), len(places) == 1
     sentences: list[str] = []
     if largest is not None:
         joined = _moved(top, places, largest)
-        sentences.append(f"If {who} join{'s' if one else ''} “{largest}”: {_name(joined, k)}.")
+        sentences.append(f"If {who} join{'s' if is_single else ''} “{largest}”: {_name(joined, k)}.")
     unclear = _moved(top, places, Mark.UNCLEAR)
-    sentences.append(f"If {who} {'is' if one else 'are'} unclear: {_name(unclear, k)}.")
+    sentences.append(f"If {who} {'is' if is_single else 'are'} unclear: {_name(unclear, k)}.")
     return tuple(sentences)
 
 

@@ -37,9 +37,9 @@ class Resampling:
 
     def interval(self, estimate: float, resampled: Floats, n: int) -> Interval:
         """Percentiles of resampled estimates; those that do not exist (0/0) are left out."""
-        kept = resampled[np.isfinite(resampled)]
+        finite = resampled[np.isfinite(resampled)]
         tail = 50 * (1 - self.confidence)
-        lower, upper = np.percentile(kept, [tail, 100 - tail]) if len(kept) else (estimate, estimate)
+        lower, upper = np.percentile(finite, [tail, 100 - tail]) if len(finite) else (estimate, estimate)
         return Interval(float(estimate), float(lower), float(upper), n)
 
 

@@ -90,8 +90,8 @@ class WeightVsFveResult:
         """The k best features by share and by FVE; of equal ones the lower feature."""
         points, k = self.points(agreement), self.parameters.k
         by_share = sorted(points, key=lambda point: (-point.share, point.feature))
-        known = [(point.fve, point.feature) for point in points if point.fve is not None]
-        by_fve = sorted(known, key=lambda pair: (-pair[0], pair[1]))
+        with_fve = [(point.fve, point.feature) for point in points if point.fve is not None]
+        by_fve = sorted(with_fve, key=lambda pair: (-pair[0], pair[1]))
         return frozenset(p.feature for p in by_share[:k]), frozenset(ref for _, ref in by_fve[:k])
 
 
@@ -111,9 +111,9 @@ def _summarise(result: WeightVsFveResult) -> str:
 
 def _by_head(result: WeightVsFveResult) -> dict[HeadRef, str]:
     return {
-        head: f"weight and FVE: ρ {'unknown' if one.correlation is None else f'{one.correlation:.2f}'}, "
-        f"{one.overlap} of {one.n_listed} features in both lists"
-        for head, one in default_agreements(result).items()
+        head: f"weight and FVE: ρ {'unknown' if agreement.correlation is None else f'{agreement.correlation:.2f}'}, "
+        f"{agreement.overlap} of {agreement.n_listed} features in both lists"
+        for head, agreement in default_agreements(result).items()
     }
 
 
