@@ -47,16 +47,20 @@ def log_in(session: Session, name: str, password: str) -> Annotator:
 
     Raises WrongLogin, whose message and response time are the same for every cause.
     """
-    found = find_annotator(session, name) if name.isprintable() else None
-    allowed = found is not None and found.removed_at is None and found.password_hash is not None
-    stored = found.password_hash if found is not None and allowed and found.password_hash else _dummy_hash()
+    annotator = find_annotator(session, name) if name.isprintable() else None
+    allowed = annotator is not None and annotator.removed_at is None and annotator.password_hash is not None
+    stored = (
+        annotator.password_hash
+        if annotator is not None and allowed and annotator.password_hash
+        else _dummy_hash()
+    )
     try:
         right = _hasher().verify(password[:MAX_PASSWORD].encode("utf-8", "surrogatepass"), stored)
     except UnknownHashError:
         right = False
-    if found is None or not allowed or not right:
+    if annotator is None or not allowed or not right:
         raise WrongLogin("the name or the password is wrong")
-    return found
+    return annotator
 
 
 def set_password(session: Session, annotator: Annotator, hashed: str) -> Annotator:

@@ -127,7 +127,7 @@ def _number(text: str) -> int:
 
 def _link(argument: str) -> EvidenceLink:
     kind, _, target = argument.partition(":")
-    for known in EVIDENCE_KINDS:
-        if kind == known and target:
-            return EvidenceLink(known, target)
+    for evidence_kind in EVIDENCE_KINDS:
+        if kind == evidence_kind and target:
+            return EvidenceLink(evidence_kind, target)
     raise InvalidAnnotation("what is cited is an example, a score or an experiment")

@@ -88,9 +88,9 @@ def counted_features(context: AtlasContext, head: HeadRef, content: HeadAnnotati
 
 def with_labels(content: HeadAnnotation, counted: Sequence[FeatureRef]) -> HeadAnnotation:
     """The content with its labels reordered: counted features first, then others that have a label."""
-    given = {label.feature: label for label in content.labels}
-    top = [given.pop(feature, None) or FeatureLabel(feature) for feature in counted]
-    rest = [label for label in given.values() if label.group is not None or label.unclear]
+    by_feature = {label.feature: label for label in content.labels}
+    top = [by_feature.pop(feature, None) or FeatureLabel(feature) for feature in counted]
+    rest = [label for label in by_feature.values() if label.group is not None or label.unclear]
     return replace(content, labels=(*top, *rest))
 
 

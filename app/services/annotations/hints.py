@@ -53,10 +53,10 @@ def suggest(features: Sequence[FeatureThroughHead], blind: bool) -> Suggestions:
     """
     if blind:
         return Suggestions()
-    found = [suggestion for feature in features if (suggestion := _suggest_group(feature))]
-    roles = Counter(suggestion.group for suggestion in found)
+    suggestions = [suggestion for feature in features if (suggestion := _suggest_group(feature))]
+    roles = Counter(suggestion.group for suggestion in suggestions)
     return Suggestions(
-        tuple(found),
+        tuple(suggestions),
         tuple(
             RoleSuggestion(role, count, len(features))
             for role, count in roles.most_common()

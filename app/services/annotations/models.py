@@ -128,7 +128,7 @@ class RecordState:
 
 
 @dataclass(frozen=True)
-class GivenGroup:
+class GroupOfOthers:
     """A group that other annotators put a feature into, with their names. An empty name means unclear."""
 
     name: str
@@ -185,17 +185,17 @@ class Panel:
         value = self.labels.get(feature, "")
         return self.slots[int(value) - 1] if value.isdecimal() else None
 
-    def given(self, feature: FeatureRef) -> tuple[GivenGroup, ...]:
+    def groups_of_others(self, feature: FeatureRef) -> tuple[GroupOfOthers, ...]:
         """Groups that others' records put the feature into, in the order of the records."""
-        found: dict[str, GivenGroup] = {}
+        groups: dict[str, GroupOfOthers] = {}
         for record in self.others:
             for group, members in record.members:
                 if feature in members:
                     key = normalised(group.name)
-                    names = found[key].annotators if key in found else ()
-                    first = found.get(key, GivenGroup(group.name, group.family, ()))
-                    found[key] = replace(first, annotators=(*names, record.annotator))
-        return tuple(found.values())
+                    names = groups[key].annotators if key in groups else ()
+                    first = groups.get(key, GroupOfOthers(group.name, group.family, ()))
+                    groups[key] = replace(first, annotators=(*names, record.annotator))
+        return tuple(groups.values())
 
 
 @dataclass(frozen=True)

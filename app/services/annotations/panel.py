@@ -68,7 +68,7 @@ def panel(context: AtlasContext, page: ShownRows, attempt: Attempt | None = None
     content = attempt.content if attempt else record.head if record else HeadAnnotation()
     content = with_labels(content, counted := _counted(context, page, content))
     others_open = is_open(context.session, context.atlas_id, context.viewer, Subject(page.head))
-    found = suggest(page.features, blind=not others_open)
+    proposals = suggest(page.features, blind=not others_open)
     vocabulary = group_names(context)
     slots = _slots(content, vocabulary)
     labels = _label_values(content, slots)
@@ -86,10 +86,10 @@ def panel(context: AtlasContext, page: ShownRows, attempt: Attempt | None = None
         accepted=frozenset(label.feature for label in content.labels if label.suggested),
         unshown=_unshown(labels, page),
         counted=counted,
-        roles=_roles(content, {s.role: (s.count, s.total) for s in found.roles}),
+        roles=_roles(content, {s.role: (s.count, s.total) for s in proposals.roles}),
         evidence=tuple(map(evidence_view, content.evidence)),
         vocabulary=tuple(vocabulary[:60]),
-        suggestions={s.feature: s for s in found.features if not labels.get(s.feature)},
+        suggestions={s.feature: s for s in proposals.features if not labels.get(s.feature)},
         from_labels=_from_labels(context, content),
         others=others_of(context, page.head),
         others_open=others_open,
@@ -112,8 +112,8 @@ def _label_values(content: HeadAnnotation, slots: Sequence[GroupSlot]) -> dict[F
 
 
 def _unshown(labels: Mapping[FeatureRef, str], page: ShownRows) -> tuple[tuple[FeatureRef, str], ...]:
-    shown = {row.feature for row in page.features}
-    return tuple((feature, value) for feature, value in labels.items() if feature not in shown)
+    on_page = {row.feature for row in page.features}
+    return tuple((feature, value) for feature, value in labels.items() if feature not in on_page)
 
 
 def _counted(context: AtlasContext, page: ShownRows, content: HeadAnnotation) -> tuple[FeatureRef, ...]:
@@ -160,8 +160,8 @@ def _from_labels(context: AtlasContext, content: HeadAnnotation) -> dict[Feature
 
 
 def _older_run(context: AtlasContext, record: Revision | None) -> str | None:
-    made = record.against.run if record else None
-    return made if made is not None and made != context.run.record.fingerprint else None
+    run = record.against.run if record else None
+    return run if run is not None and run != context.run.record.fingerprint else None
 
 
 def _hint_is_open(context: AtlasContext, head: HeadRef) -> bool:
@@ -176,9 +176,16 @@ def _hint_is_open(context: AtlasContext, head: HeadRef) -> bool:
 
 def _hint(context: AtlasContext, head: HeadRef, record: Revision | None) -> Hint | None:
     published = published_for(context.run.record.model)
-    found = published.heads.get(head) if published else None
-    if published is None or found is None:
+    published_head = published.heads.get(head) if published else None
+    if published is None or published_head is None:
         return None
-    given = found.annotation
-    agrees = bool(set(given.roles) & set(record.head.roles)) if given.roles and record else None
-    return Hint(given.roles, given.override, given.notes, found.caveat, published.source, agrees)
+    annotation = published_head.annotation
+    agrees = bool(set(annotation.roles) & set(record.head.roles)) if annotation.roles and record else None
+    return Hint(
+        annotation.roles,
+        annotation.override,
+        annotation.notes,
+        published_head.caveat,
+        published.source,
+        agrees,
+    )

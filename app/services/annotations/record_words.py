@@ -98,28 +98,28 @@ def in_words(field: str, value: object) -> str:
 
 def changes(before: HeadAnnotation, after: HeadAnnotation) -> tuple[Change, ...]:
     """Every difference between two versions, item by item: labels by feature, groups and roles by name."""
-    found: list[Change] = []
+    differences: list[Change] = []
     for name, spec in field_specs(HeadAnnotation).items():
         old, new = getattr(before, name), getattr(after, name)
         if old == new:
             continue
         if isinstance(new, tuple):
-            found.extend(_part_changes(name, cast(Parts, old), cast(Parts, new)))
+            differences.extend(_part_changes(name, cast(Parts, old), cast(Parts, new)))
         else:
-            found.append(Change(spec.words, in_words(name, old), in_words(name, new)))
-    return tuple(found)
+            differences.append(Change(spec.words, in_words(name, old), in_words(name, new)))
+    return tuple(differences)
 
 
 def _part_changes(field: str, before: Parts, after: Parts) -> list[Change]:
     old, new = ({_key(part): part for part in side} for side in (before, after))
-    found: list[Change] = []
+    differences: list[Change] = []
     for key in dict.fromkeys((*old, *new)):
         texts = [in_words(field, side[key]) if key in side else NOTHING for side in (old, new)]
         if field == "labels":
             texts = [NO_LABEL if text == NOTHING else text for text in texts]
         if texts[0] != texts[1]:
-            found.append(Change(f"{field_specs(HeadAnnotation)[field].part_words} {key}", *texts))
-    return found
+            differences.append(Change(f"{field_specs(HeadAnnotation)[field].part_words} {key}", *texts))
+    return differences
 
 
 def _key(part: object) -> str:

@@ -35,7 +35,7 @@ N_GROUPS, N_NOTABLE = 12, 6
 
 
 @dataclass(frozen=True)
-class Annotated:
+class AtlasAnnotations:
     """Annotations of the atlas, its layers and its heads, and who has submitted a record of each head."""
 
     atlas: AtlasNotes
@@ -44,17 +44,17 @@ class Annotated:
     done: dict[HeadRef, Completion]
 
 
-def read_notes(context: AtlasContext, by: str | None) -> Annotated:
+def read_notes(context: AtlasContext, by: str | None) -> AtlasAnnotations:
     """The annotations that the viewer may see, with the labels of `by`; anonymous pages need no query."""
     if context.viewer == NO_VIEWER:
-        return Annotated(_nothing(context), {}, {}, {})
-    found = summarise_atlas(context, by)
+        return AtlasAnnotations(_nothing(context), {}, {}, {})
+    overview = summarise_atlas(context, by)
     people = {name: heads for name, heads in submitted_heads(context.records).items() if name != CONSENSUS}
-    done = _done(found)
-    return Annotated(
-        atlas=_atlas_notes(context, found, agreement(people, n_resamples=0), done),
-        layers={row.layer: _layer_notes(row) for row in found.layers if row.n_heads},
-        heads={ref: head_notes(summary) for ref, summary in found.heads.items()},
+    done = _done(overview)
+    return AtlasAnnotations(
+        atlas=_atlas_notes(context, overview, agreement(people, n_resamples=0), done),
+        layers={row.layer: _layer_notes(row) for row in overview.layers if row.n_heads},
+        heads={ref: head_notes(summary) for ref, summary in overview.heads.items()},
         done=done,
     )
 
@@ -71,38 +71,38 @@ def head_notes(summary: HeadSummary) -> HeadNotes:
     )
 
 
-def _done(found: Overview) -> dict[HeadRef, Completion]:
-    mine, others = found.progress.mine, found.progress.others
+def _done(overview: Overview) -> dict[HeadRef, Completion]:
+    mine, others = overview.progress.mine, overview.progress.others
     done: dict[HeadRef, Completion] = dict.fromkeys(mine - others, "you")
-    return {**done, **dict.fromkeys(others - mine, "others"), **dict.fromkeys(found.progress.both, "both")}
+    return {**done, **dict.fromkeys(others - mine, "others"), **dict.fromkeys(overview.progress.both, "both")}
 
 
 def _atlas_notes(
-    context: AtlasContext, found: Overview, agreed: Agreement, done: Mapping[HeadRef, Completion]
+    context: AtlasContext, overview: Overview, agreed: Agreement, done: Mapping[HeadRef, Completion]
 ) -> AtlasNotes:
     layers = {sae.layer for sae in context.run.record.saes}
     counted = [how for ref, how in done.items() if ref.layer in layers]
-    shown = found.heads.values()
-    published = found.published
+    summaries = overview.heads.values()
+    published = overview.published
     may = context.viewer.may_write
     return AtlasNotes(
-        by=found.by,
-        by_viewer=found.by == context.viewer.name,
-        annotators=found.annotators,
-        roles=tuple(sorted({role for head in shown for role in head.roles})),
+        by=overview.by,
+        by_viewer=overview.by == context.viewer.name,
+        annotators=overview.annotators,
+        roles=tuple(sorted({role for head in summaries for role in head.roles})),
         can_annotate=may,
-        n_heads=found.progress.n_heads,
+        n_heads=overview.progress.n_heads,
         n_you=counted.count("you"),
         n_others=counted.count("others"),
         n_both=counted.count("both"),
-        next=found.progress.next if may else None,
+        next=overview.progress.next if may else None,
         types=tuple(
             TypeRow(row.head_type, row.count, row.fraction, _of_type(published, row.head_type))
-            for row in found.tally.rows
+            for row in overview.tally.rows
         ),
-        n_typed=found.tally.total,
-        n_provisional=found.tally.n_provisional,
-        novelty=found.novelty,
+        n_typed=overview.tally.total,
+        n_provisional=overview.tally.n_provisional,
+        novelty=overview.novelty,
         published_novel=published.n_surprising if published else None,
         agreement=agreed.head_type.value,
         role_overlap=agreed.roles.value,
@@ -133,16 +133,18 @@ def _unread(
 
 def strong_scores(heads: Iterable[HeadRecord]) -> list[StrongScore]:
     """Heads that have a strong telling score, strongest first."""
-    found = [best for head in heads if (best := strongest_of(head)) and best.value >= STRONG]
-    return sorted(found, key=lambda best: (-best.value, best.head))
+    scores = [best for head in heads if (best := strongest_of(head)) and best.value >= STRONG]
+    return sorted(scores, key=lambda best: (-best.value, best.head))
 
 
 def strongest_of(head: HeadRecord) -> StrongScore | None:
     scores = all_scores(head)
-    known = [(scores[name], name) for name in TELLING_SCORES if math.isfinite(scores.get(name, math.nan))]
-    if not known:
+    candidates = [
+        (scores[name], name) for name in TELLING_SCORES if math.isfinite(scores.get(name, math.nan))
+    ]
+    if not candidates:
         return None
-    value, name = max(known)
+    value, name = max(candidates)
     return StrongScore(head.ref, name, value)
 
 

@@ -44,7 +44,7 @@ def head_card(context: AtlasContext, head: HeadRef, by: str | None = None) -> He
 def _notes(context: AtlasContext, head: HeadRef, by: str | None) -> HeadNotes | None:
     """The labels that the cell of the head shows; the default annotator is the one of the whole atlas."""
     chosen = by or default_annotator(submitted_heads(context.records), context.viewer)
-    found = (
+    records = (
         record for record in context.records if record.annotator == chosen and record.subject == Subject(head)
     )
-    return next((head_notes(summarise_head(record, ())) for record in found), None)
+    return next((head_notes(summarise_head(record, ())) for record in records), None)

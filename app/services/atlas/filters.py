@@ -13,46 +13,48 @@ NO_TYPE, ANYONE = "none", "anyone"
 Test = Callable[[AtlasHead], bool]
 
 
-def make_matcher(score: str, wanted: AtlasFilter) -> Test:
+def make_matcher(score: str, atlas_filter: AtlasFilter) -> Test:
     """A test of whether a head matches the filter.
 
     Raises InvalidQuery or UnknownRole for a filter that cannot be read.
     """
-    tests = [test for test in (_layers(wanted), _range(score, wanted), *_notes(wanted)) if test]
+    tests = [
+        test for test in (_layers(atlas_filter), _range(score, atlas_filter), *_notes(atlas_filter)) if test
+    ]
     return lambda cell: all(test(cell) for test in tests)
 
 
-def _layers(wanted: AtlasFilter) -> Test | None:
-    if not wanted.layers:
+def _layers(atlas_filter: AtlasFilter) -> Test | None:
+    if not atlas_filter.layers:
         return None
-    layers = parse_layers(wanted.layers)
+    layers = parse_layers(atlas_filter.layers)
     return lambda cell: cell.head.layer in layers
 
 
-def _range(score: str, wanted: AtlasFilter) -> Test | None:
-    if wanted.low is None and wanted.high is None:
+def _range(score: str, atlas_filter: AtlasFilter) -> Test | None:
+    if atlas_filter.low is None and atlas_filter.high is None:
         return None
-    low = -math.inf if wanted.low is None else wanted.low
-    high = math.inf if wanted.high is None else wanted.high
+    low = -math.inf if atlas_filter.low is None else atlas_filter.low
+    high = math.inf if atlas_filter.high is None else atlas_filter.high
     return lambda cell: low <= cell.scores.get(score, math.nan) <= high
 
 
-def _notes(wanted: AtlasFilter) -> list[Test]:
+def _notes(atlas_filter: AtlasFilter) -> list[Test]:
     tests: list[Test] = []
-    if wanted.role:
-        role = find_role(wanted.role).name
+    if atlas_filter.role:
+        role = find_role(atlas_filter.role).name
         tests.append(lambda cell: cell.notes is not None and role in cell.notes.roles)
-    if wanted.type:
-        _one_of(wanted.type, (*HEAD_TYPES, NO_TYPE), "type")
-        head_type = None if wanted.type == NO_TYPE else wanted.type
+    if atlas_filter.type:
+        _one_of(atlas_filter.type, (*HEAD_TYPES, NO_TYPE), "type")
+        head_type = None if atlas_filter.type == NO_TYPE else atlas_filter.type
         tests.append(lambda cell: (cell.notes.head_type if cell.notes else None) == head_type)
-    if wanted.status:
-        _one_of(wanted.status, (*DONE, ANYONE), "status")
-        kept = DONE[1:] if wanted.status == ANYONE else (wanted.status,)
-        tests.append(lambda cell: cell.done in kept)
+    if atlas_filter.status:
+        _one_of(atlas_filter.status, (*DONE, ANYONE), "status")
+        completions = DONE[1:] if atlas_filter.status == ANYONE else (atlas_filter.status,)
+        tests.append(lambda cell: cell.done in completions)
     return tests
 
 
-def _one_of(value: str, known: tuple[str, ...], name: str) -> None:
-    if value not in known:
-        raise InvalidQuery(f"{value[:30]!r} is no {name} of a head; known are {', '.join(known)}")
+def _one_of(value: str, choices: tuple[str, ...], name: str) -> None:
+    if value not in choices:
+        raise InvalidQuery(f"{value[:30]!r} is no {name} of a head; known are {', '.join(choices)}")

@@ -9,7 +9,7 @@ from app.domain.records import AtlasRecord, JobProgress
 from app.domain.refs import HeadRef
 from app.errors import NotFound
 from app.services.atlas.annotation_models import DONE, Colouring, Order
-from app.services.atlas.annotations import Annotated, read_notes, strong_scores
+from app.services.atlas.annotations import AtlasAnnotations, read_notes, strong_scores
 from app.services.atlas.filters import make_matcher
 from app.services.atlas.models import (
     AtlasFilter,
@@ -60,7 +60,7 @@ def jobs_under_way(session: Session) -> tuple[Job, ...]:
 def atlas_page(
     context: AtlasContext,
     score: str | None,
-    wanted: AtlasFilter = NO_FILTER,
+    atlas_filter: AtlasFilter = NO_FILTER,
     view: AtlasView = PLAIN,
 ) -> AtlasPage:
     """The atlas page, coloured by the score, or by head type if there are annotations and no score is named.
@@ -74,9 +74,9 @@ def atlas_page(
     chosen = score or (names[0] if names else "")
     if score is not None and score not in names:
         raise NotFound("the run has no such score")
-    noted = read_notes(context, view.annotator or None)
-    colour = view.colour or ("type" if noted.atlas.by is not None and score is None else "score")
-    cells = _cells(context, noted, make_matcher(chosen, wanted))
+    annotations = read_notes(context, view.annotator or None)
+    colour = view.colour or ("type" if annotations.atlas.by is not None and score is None else "score")
+    cells = _cells(context, annotations, make_matcher(chosen, atlas_filter))
     ordered = sorted(cells, key=_order(colour, chosen)) if view.order == "value" else cells
     strong = strong_scores(context.heads)
     matching = [cell for cell in cells if cell.matches]
@@ -92,29 +92,31 @@ def atlas_page(
                 layer=layer,
                 sae=sae_of(run, layer),
                 heads=tuple(cell for cell in ordered if cell.head.layer == layer),
-                notes=noted.layers.get(layer),
+                notes=annotations.layers.get(layer),
                 strong=tuple(best for best in strong if best.head.layer == layer),
             )
             for layer in range(run.record.model.n_layers)
         ),
         strongest=_strongest(matching, chosen),
         jobs=jobs_under_way(context.session),
-        filter=wanted,
+        filter=atlas_filter,
         n_matching=len(matching),
         colour=colour,
         order=view.order,
         annotator=view.annotator,
-        notes=noted.atlas,
+        notes=annotations.atlas,
     )
 
 
-def _cells(context: AtlasContext, noted: Annotated, matches: Callable[[AtlasHead], bool]) -> list[AtlasHead]:
+def _cells(
+    context: AtlasContext, annotations: AtlasAnnotations, matches: Callable[[AtlasHead], bool]
+) -> list[AtlasHead]:
     cells = [
         AtlasHead(
             head.ref,
             all_scores(head),
-            done=noted.done.get(head.ref, "nobody"),
-            notes=noted.heads.get(head.ref),
+            done=annotations.done.get(head.ref, "nobody"),
+            notes=annotations.heads.get(head.ref),
         )
         for head in context.heads
     ]
@@ -127,8 +129,8 @@ def _order(colour: Colouring, score: str) -> Callable[[AtlasHead], tuple[float, 
     def value(cell: AtlasHead) -> float:
         notes = cell.notes
         if colour == "score":
-            found = cell.scores.get(score, math.nan)
-            return -found if math.isfinite(found) else math.inf
+            score_value = cell.scores.get(score, math.nan)
+            return -score_value if math.isfinite(score_value) else math.inf
         if colour == "progress":
             return -DONE.index(cell.done)
         if notes is None or notes.head_type is None:

@@ -16,19 +16,23 @@ from app.store.experiments import findings_of, get_experiment
 
 def compared_experiments(context: AtlasContext, heads: Sequence[HeadRef]) -> tuple[ComparedExperiment, ...]:
     """For each kind, the experiment with findings about most of these heads; the newest of equals."""
-    found: dict[str, dict[str, set[HeadRef]]] = {
+    heads_by_experiment: dict[str, dict[str, set[HeadRef]]] = {
         name: {} for name, figures in FIGURES.items() if figures.n_compared
     }
-    for one in findings_of(context.session, context.run.slug, *heads):
-        if one.experiment.request.name in found:
-            found[one.experiment.request.name].setdefault(one.experiment.id, set()).add(one.head)
-    chosen = [max(by_id.items(), key=lambda item: len(item[1])) for by_id in found.values() if by_id]
+    for finding in findings_of(context.session, context.run.slug, *heads):
+        if finding.experiment.request.name in heads_by_experiment:
+            heads_by_experiment[finding.experiment.request.name].setdefault(finding.experiment.id, set()).add(
+                finding.head
+            )
+    chosen = [
+        max(by_id.items(), key=lambda item: len(item[1])) for by_id in heads_by_experiment.values() if by_id
+    ]
     return tuple(
         _compared(
             get_experiment(context.session, context.run.slug, experiment_id),
-            tuple(head for head in heads if head in known),
+            tuple(head for head in heads if head in with_findings),
         )
-        for experiment_id, known in chosen
+        for experiment_id, with_findings in chosen
     )
 
 

@@ -29,14 +29,14 @@ def nearest_heads(
 def leading_heads(heads: Sequence[HeadRecord], names: Sequence[str]) -> tuple[LeadingHead, ...]:
     """The head with the highest value of each score, together with the head nearest to it."""
     scaled = _scaled(_values(heads, _names(heads)))
-    found: list[LeadingHead] = []
+    leading: list[LeadingHead] = []
     for name, column in zip(names, _values(heads, names).T, strict=True):
         if np.isnan(column).all():
             continue
         index = int(np.nanargmax(column))
         nearest = _nearest(heads, scaled, index)[:1]
-        found += [LeadingHead(name, heads[index].ref, float(column[index]), near) for near in nearest]
-    return tuple(found)
+        leading += [LeadingHead(name, heads[index].ref, float(column[index]), near) for near in nearest]
+    return tuple(leading)
 
 
 def _nearest(heads: Sequence[HeadRecord], scaled: NDArray[np.float64], index: int) -> tuple[NearestHead, ...]:
@@ -44,12 +44,12 @@ def _nearest(heads: Sequence[HeadRecord], scaled: NDArray[np.float64], index: in
     squares = (scaled - scaled[index]) ** 2
     n_common = np.sum(~np.isnan(squares), axis=1)
     distances = np.sqrt(np.nansum(squares, axis=1) / np.maximum(n_common, 1))
-    found = [
+    others = [
         NearestHead(head.ref, float(distance))
         for other, (head, distance) in enumerate(zip(heads, distances, strict=True))
         if n_common[other] and other != index
     ]
-    return tuple(sorted(found, key=lambda near: (near.distance, near.head)))
+    return tuple(sorted(others, key=lambda near: (near.distance, near.head)))
 
 
 def _names(heads: Sequence[HeadRecord]) -> list[str]:

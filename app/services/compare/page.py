@@ -93,23 +93,23 @@ def _scores(context: AtlasContext, heads: Sequence[HeadRef]) -> tuple[ComparedSc
 def _heads(
     context: AtlasContext, rankings: Sequence[HeadRanking], records: dict[FeatureRef, FeatureRecord]
 ) -> tuple[ComparedHead, ...]:
-    shown = {
+    records_by_head = {
         ranking.head: [
             records[place.ref] for place in ranking.features if records[place.ref].examples is not None
         ][:N_FEATURES_SHOWN]
         for ranking in rankings
     }
-    wanted: set[int] = set()
-    for record in (record for features in shown.values() for record in features):
-        wanted |= parts.sequences_of(record, record.groups[0], N_PAIRS)
-    sequences = get_sequences(context.session, context.run, wanted) if wanted else {}
+    sequence_ids: set[int] = set()
+    for record in (record for features in records_by_head.values() for record in features):
+        sequence_ids |= parts.sequences_of(record, record.groups[0], N_PAIRS)
+    sequences = get_sequences(context.session, context.run, sequence_ids) if sequence_ids else {}
     return tuple(
         ComparedHead(
             head,
             sae_of(context.run, head.layer) is not None,
             tuple(_examples(context, head, record, sequences) for record in features),
         )
-        for head, features in shown.items()
+        for head, features in records_by_head.items()
     )
 
 
@@ -132,14 +132,14 @@ def _features(
     context: AtlasContext, rankings: Sequence[HeadRanking], records: dict[FeatureRef, FeatureRecord]
 ) -> tuple[ComparedFeature, ...]:
     places = [{place.ref: place.rank for place in ranking.features} for ranking in rankings]
-    found: list[ComparedFeature] = []
+    features: list[ComparedFeature] = []
     for ref in dict.fromkeys(ref for ranks in places for ref in ranks):
         record = records[ref]
         fve = parts.fve_by_head(record)
         shares = record.decoder_weight_share
         same_layer = [ranking.head.layer == ref.layer for ranking in rankings]
         indices = [ranking.head.head for ranking in rankings]
-        found.append(
+        features.append(
             ComparedFeature(
                 feature=ref,
                 ranks=tuple(ranks.get(ref) for ranks in places),
@@ -152,4 +152,4 @@ def _features(
             )
         )
     # Sorting is stable: within each half the order stays head by head, best first.
-    return tuple(sorted(found, key=lambda feature: not feature.in_all))
+    return tuple(sorted(features, key=lambda feature: not feature.in_all))

@@ -38,7 +38,7 @@ def experiments_page(context: AtlasContext, ablate: HeadRef | None = None) -> Ex
     ablate: a head to propose an ablation of. Raises NotFound if the model does not have it.
     """
     stored = store.list_experiments(context.session, context.run.slug)
-    listed = [one for one in stored if sees_experiment(context.viewer, one.request.name)]
+    listed = [each for each in stored if sees_experiment(context.viewer, each.request.name)]
     proposed = None if ablate is None else ProposedExperiment(ablate, ablation_command(context.run, ablate))
     return ExperimentsPage(
         context.run.slug,
@@ -54,8 +54,10 @@ def newest_ablation(context: AtlasContext, head: HeadRef) -> str | None:
     Raises NotFound for a head that the model does not have.
     """
     check_head(context.run, head)
-    found = (one.experiment for one in store.findings_of(context.session, context.run.slug, head))
-    return next((one.id for one in found if one.request.name == HEAD_ABLATION.name), None)
+    experiments = (
+        finding.experiment for finding in store.findings_of(context.session, context.run.slug, head)
+    )
+    return next((each.id for each in experiments if each.request.name == HEAD_ABLATION.name), None)
 
 
 def ablation_command(run: LiveRun, head: HeadRef) -> str:
@@ -114,7 +116,7 @@ def figures_of(
     Raises NotFound for an option that the experiment does not have, InvalidStore for a result of another
     version.
     """
-    results = [one.record for one in (stored, *others)]
+    results = [each.record for each in (stored, *others)]
     return FIGURES[stored.kind.name].draw(results[0], results[1:], options)
 
 

@@ -23,14 +23,14 @@ def example_figures(record: FeatureRecord, head: int | None) -> ExampleFigures:
         return ExampleFigures(0, (), (), ())
     view = view_through(examples, head)
     source = view.source[:, 0].astype(np.int64)
-    known = source >= 0
-    prefixes = np.minimum(view.prefix_length[known], LONGEST_PREFIX)
+    has_source = source >= 0
+    prefixes = np.minimum(view.prefix_length[has_source], LONGEST_PREFIX)
     # A head that reads the firing token itself reads from no distance; it counts in the first bin.
-    back = np.maximum(examples.position[known] - source[known], 1)
+    back = np.maximum(examples.position[has_source] - source[has_source], 1)
     bins = np.searchsorted(np.array(DISTANCES), np.minimum(back, DISTANCES[-1]))
     strongest = examples.head_contribution[record.groups[0].start : record.groups[0].stop][:N_STRONGEST]
     return ExampleFigures(
-        n=int(known.sum()),
+        n=int(has_source.sum()),
         prefix_lengths=tuple(np.bincount(prefixes, minlength=LONGEST_PREFIX + 1).tolist()),
         distances=tuple(np.bincount(bins, minlength=len(DISTANCES)).tolist()),
         contributions=tuple(tuple(map(float, row)) for row in strongest.T),

@@ -128,8 +128,8 @@ def _whole(
 ) -> Pair:
     examples = record.examples
     if examples is not None:
-        found = (examples.sequence == place.sequence) & (examples.position == place.position)
-        for index in np.flatnonzero(found)[:1].tolist():
+        is_at_place = (examples.sequence == place.sequence) & (examples.position == place.position)
+        for index in np.flatnonzero(is_at_place)[:1].tolist():
             group = next(group.name for group in record.groups if group.start <= index < group.stop)
             tokens = get_sequences(context.session, context.run, [place.sequence])[place.sequence]
             view = view_through(examples, head)
@@ -166,14 +166,14 @@ def layer_page(context: AtlasContext, layer: int, after: int | None) -> LayerPag
     sae = _layer_sae(context, layer)
     start = None if after is None else FeatureRef(layer, after)
     records = list_features(context.session, run, layer, limit=N_LISTED + 1, after=start)
-    shown = records[:N_LISTED]
+    listed = records[:N_LISTED]
     return LayerPage(
         model=run.slug,
         layer=layer,
         run=parts.summarise_run(run.record),
         sae=sae,
-        features=tuple(_listing(context, record) for record in shown),
-        following=shown[-1].ref.index if len(records) > N_LISTED else None,
+        features=tuple(_listing(context, record) for record in listed),
+        following=listed[-1].ref.index if len(records) > N_LISTED else None,
         n_layers=run.record.model.n_layers,
         heads=tuple(HeadRef(layer, head) for head in range(run.record.model.n_heads)),
     )
@@ -197,10 +197,10 @@ def _n_shown(group: ExampleGroup) -> int:
 
 def _sequences(context: AtlasContext, record: FeatureRecord) -> parts.Sequences:
     """The sequences of every shown example and of the whole top group, over which evidence is counted."""
-    wanted: set[int] = set()
+    sequence_ids: set[int] = set()
     for place, group in enumerate(record.groups):
-        wanted |= parts.sequences_of(record, group, group.stop if place == 0 else _n_shown(group))
-    return get_sequences(context.session, context.run, wanted)
+        sequence_ids |= parts.sequences_of(record, group, group.stop if place == 0 else _n_shown(group))
+    return get_sequences(context.session, context.run, sequence_ids)
 
 
 def _evidence(

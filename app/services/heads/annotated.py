@@ -11,8 +11,8 @@ from app.services.reading.context import AtlasContext
 def annotated_head(context: AtlasContext, question: HeadQuestion, attempt: Attempt | None = None) -> HeadPage:
     """The page of a head as the viewer may see and annotate it."""
     page = head_page(context, question)
-    shown = ShownRows(page.head, page.rank, page.k, page.features)
-    return replace(page, annotation=panel(context, shown, attempt))
+    rows = ShownRows(page.head, page.rank, page.k, page.features)
+    return replace(page, annotation=panel(context, rows, attempt))
 
 
 def annotated_row(context: AtlasContext, question: HeadQuestion) -> HeadFeatureRow:

@@ -9,8 +9,8 @@ from app.store.experiments import findings_of
 
 def experiments_of(context: AtlasContext, head: HeadRef) -> tuple[HeadFinding, ...]:
     """Findings of finished experiments about the head, newest first, as far as the viewer may see them."""
-    found = (
-        HeadFinding(one.experiment.id, one.experiment.request.name, one.finding)
-        for one in findings_of(context.session, context.run.slug, head)
+    findings = (
+        HeadFinding(stored.experiment.id, stored.experiment.request.name, stored.finding)
+        for stored in findings_of(context.session, context.run.slug, head)
     )
-    return tuple(finding for finding in found if sees_experiment(context.viewer, finding.name))
+    return tuple(finding for finding in findings if sees_experiment(context.viewer, finding.name))

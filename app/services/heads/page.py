@@ -94,14 +94,14 @@ def _rows(
     places = [place for place in ranking.features if only is None or place.ref == only]
     records = get_features(context.session, context.run, [place.ref for place in places], with_examples=True)
     opened = question.open_feature or (places[0].ref if places else None)
-    shown = [_groups_shown(record, question, opened) for record in records]
-    wanted: set[int] = set()
-    for record, (strongest, open_group) in zip(records, shown, strict=True):
-        wanted |= parts.sequences_of(record, strongest, 1) if strongest else set()
-        wanted |= parts.sequences_of(record, open_group, N_SHOWN) if open_group else set()
-    sequences = get_sequences(context.session, context.run, wanted)
+    open_groups = [_groups_shown(record, question, opened) for record in records]
+    sequence_ids: set[int] = set()
+    for record, (strongest, open_group) in zip(records, open_groups, strict=True):
+        sequence_ids |= parts.sequences_of(record, strongest, 1) if strongest else set()
+        sequence_ids |= parts.sequences_of(record, open_group, N_SHOWN) if open_group else set()
+    sequences = get_sequences(context.session, context.run, sequence_ids)
     rows: list[FeatureThroughHead] = []
-    for place, record, (strongest, open_group) in zip(places, records, shown, strict=True):
+    for place, record, (strongest, open_group) in zip(places, records, open_groups, strict=True):
         first = _pairs(context, question, record, strongest, 1, sequences) if strongest else ()
         pairs = None
         if open_group:

@@ -69,7 +69,9 @@ def prompt_page(
         return _page(context, service, request, "waiting", waiting=outcome)
     if isinstance(outcome, PromptFailed):
         return _page(context, service, request, "failed", problem=str(outcome))
-    return _page(context, service, request, "answered", shown=make_reading(context, question.layer, outcome))
+    return _page(
+        context, service, request, "answered", reading=make_reading(context, question.layer, outcome)
+    )
 
 
 def _question(context: AtlasContext, request: PromptRequest) -> PromptQuestion | None:
@@ -124,7 +126,7 @@ def _page(
     state: PromptState,
     problem: str | None = None,
     waiting: Waiting | None = None,
-    shown: PromptReading | None = None,
+    reading: PromptReading | None = None,
 ) -> PromptPage:
     record = context.run.record
     return PromptPage(
@@ -143,6 +145,6 @@ def _page(
         max_tokens=record.context_size - 1,
         job_seconds=service.queue.limits.job_s if service.queue else 0.0,
         sae_layers=tuple(sae.layer for sae in record.saes),
-        reading=shown,
+        reading=reading,
         examples=EXAMPLES,
     )

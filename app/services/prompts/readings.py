@@ -47,7 +47,7 @@ def make_reading(context: AtlasContext, layer: int, answer: PromptAnswer) -> Pro
         bias=None if feature is None else feature.bias,
         residual=None if feature is None else parts.finite(feature.residual),
         max_activation=_largest_activation(feature, record),
-        dfa_maximum=max((abs(value) for shown in heads for value in shown.dfa), default=0.0),
+        dfa_maximum=max((abs(value) for each in heads for value in each.dfa), default=0.0),
         heads=heads,
         sources=_sources(answer, views),
         sources_rest=_rest(answer),
@@ -131,14 +131,14 @@ def _heads(
     source = np.array([max(range(answer.dest + 1), key=lambda at: dfa[at]) for dfa in feature.dfa])
     exact, fuzzy = _prefixes(context, answer, source)
     largest = sorted(range(n_heads), key=lambda head: (-abs(feature.contributions[head]), head))
-    shown = {answer.head, *largest[:N_PAIRS]}
+    with_pair = {answer.head, *largest[:N_PAIRS]}
     return tuple(
         PromptHead(
             HeadRef(layer, head),
             feature.contributions[head],
             tuple(feature.dfa[head]),
             _pair(answer, feature, views, head, int(source[head]), int(exact[head]), int(fuzzy[head]))
-            if head in shown
+            if head in with_pair
             else None,
         )
         for head in range(n_heads)

@@ -38,10 +38,10 @@ class RunCache:
 
     def _get(self, kind: str, run: LiveRun, load: Callable[[], Any]) -> Any:
         key = (kind, run.id, run.record.fingerprint)
-        kept = self._kept.get(key)
-        if kept is None:
-            kept = load()
+        value = self._kept.get(key)
+        if value is None:
+            value = load()
             while len(self._kept) >= self._size:
                 self._kept.pop(next(iter(self._kept)), None)
-            self._kept[key] = kept
-        return kept
+            self._kept[key] = value
+        return value

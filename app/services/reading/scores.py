@@ -32,9 +32,9 @@ def all_scores(head: HeadRecord) -> dict[str, float]:
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:
     """Names of scores in the order in which pages show them."""
-    found = set(names)
-    leading = [name for name in LEADING_SCORES if name in found]
-    return (*leading, *sorted(found.difference(leading)))
+    distinct = set(names)
+    leading = [name for name in LEADING_SCORES if name in distinct]
+    return (*leading, *sorted(distinct.difference(leading)))
 
 
 def score_names(heads: Iterable[HeadRecord]) -> tuple[str, ...]:

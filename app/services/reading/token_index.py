@@ -42,4 +42,6 @@ class TokenIndex:
         """The first n token texts, sorted, that begin with the text up to a leading space and letter case."""
         beginning = plain(text)
         start = bisect_left(self.ordered, beginning)
-        return tuple(found for found in self.ordered[start : start + n] if found.startswith(beginning))
+        return tuple(
+            candidate for candidate in self.ordered[start : start + n] if candidate.startswith(beginning)
+        )

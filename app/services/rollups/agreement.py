@@ -82,7 +82,9 @@ def agreement(by_annotator: ByAnnotator, seed: int = 0, n_resamples: int = N_RES
         head_type=_estimate_alpha(counts, seed, n_resamples),
         roles=_estimate_overlap(np.array(overlaps, np.float64), seed, n_resamples),
         confusion=_confusion(by_annotator, heads),
-        disagreements=tuple(found for head in heads if (found := _disagreement(by_annotator, head))),
+        disagreements=tuple(
+            disagreement for head in heads if (disagreement := _disagreement(by_annotator, head))
+        ),
     )
 
 
@@ -156,15 +158,15 @@ def _role_overlap(by_annotator: ByAnnotator, head: HeadRef) -> float | None:
     """The mean overlap of roles over all pairs of annotators of the head; None if no pair has roles."""
     roles = [set(records[head].roles) for records in by_annotator.values() if head in records]
     shared = [jaccard(left, right) for left, right in combinations(roles, 2)]
-    known = [value for value in shared if value is not None]
-    return sum(known) / len(known) if known else None
+    overlaps = [value for value in shared if value is not None]
+    return sum(overlaps) / len(overlaps) if overlaps else None
 
 
 def _confusion(by_annotator: ByAnnotator, heads: list[HeadRef]) -> tuple[TypePair, ...]:
     counts: dict[tuple[int, int], int] = {}
     for head in heads:
-        given = [t for records in by_annotator.values() if (t := settled_type(records.get(head)))]
-        for left, right in combinations(sorted(map(HEAD_TYPES.index, given)), 2):
+        types = [t for records in by_annotator.values() if (t := settled_type(records.get(head)))]
+        for left, right in combinations(sorted(map(HEAD_TYPES.index, types)), 2):
             counts[left, right] = counts.get((left, right), 0) + 1
     return tuple(
         TypePair(HEAD_TYPES[left], HEAD_TYPES[right], n) for (left, right), n in sorted(counts.items())
@@ -172,8 +174,10 @@ def _confusion(by_annotator: ByAnnotator, heads: list[HeadRef]) -> tuple[TypePai
 
 
 def _disagreement(by_annotator: ByAnnotator, head: HeadRef) -> Disagreement | None:
-    given = {name: records[head] for name, records in sorted(by_annotator.items()) if head in records}
-    opinions = tuple(Opinion(name, settled_type(found), found.roles) for name, found in given.items())
+    by_name = {name: records[head] for name, records in sorted(by_annotator.items()) if head in records}
+    opinions = tuple(
+        Opinion(name, settled_type(annotation), annotation.roles) for name, annotation in by_name.items()
+    )
     overlap = _role_overlap(by_annotator, head)
     if len({opinion.head_type for opinion in opinions if opinion.head_type}) < 2 and overlap != 0:
         return None

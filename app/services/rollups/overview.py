@@ -202,10 +202,10 @@ def _progress(
         for record in records
         if record.annotator == viewer.name and record.status in ("submitted", "skipped")
     }
-    others = (given for name, given in submitted.items() if name not in (viewer.name, CONSENSUS))
+    others = (theirs for name, theirs in submitted.items() if name not in (viewer.name, CONSENSUS))
     return Progress(
         n_heads=len(heads),
         mine=frozenset(submitted.get(viewer.name, {})),
-        others=frozenset(head for given in others for head in given),
+        others=frozenset(head for theirs in others for head in theirs),
         next=next((head for head in heads if head not in done), None),
     )

@@ -116,8 +116,8 @@ def visible_published(context: AtlasContext) -> dict[HeadRef, PublishedHead]:
     submitted = ever_submitted(context.session, context.atlas_id, context.viewer.annotator_id)
     revealed = revealed_hints(context.session, context.atlas_id, context.viewer.annotator_id)
     return {
-        head: found
-        for head, found in published.heads.items()
+        head: published_head
+        for head, published_head in published.heads.items()
         if Subject(head) in submitted or head in revealed
     }
 
@@ -128,10 +128,12 @@ def compare_with_published(context: AtlasContext, annotator: str) -> Comparison:
 
 
 def compare(
-    given: Mapping[HeadRef, HeadAnnotation], published: Mapping[HeadRef, PublishedHead]
+    annotations: Mapping[HeadRef, HeadAnnotation], published: Mapping[HeadRef, PublishedHead]
 ) -> Comparison:
     """A comparison of annotations with published facts, over the heads that have both."""
-    rows = tuple(_compare(given[head], published[head]) for head in sorted(given.keys() & published.keys()))
+    rows = tuple(
+        _compare(annotations[head], published[head]) for head in sorted(annotations.keys() & published.keys())
+    )
     by_role = [row for row in rows if row.role_overlap is not None and row.published_roles]
     by_type = [row for row in rows if row.same_type is not None]
     return Comparison(
@@ -146,14 +148,14 @@ def compare(
     )
 
 
-def _compare(given: HeadAnnotation, published: PublishedHead) -> HeadComparison:
+def _compare(annotation: HeadAnnotation, published: PublishedHead) -> HeadComparison:
     theirs = published.annotation
-    head_type = None if given.provisional else given.head_type
+    head_type = None if annotation.provisional else annotation.head_type
     return HeadComparison(
         head=published.head,
-        roles=given.roles,
+        roles=annotation.roles,
         published_roles=theirs.roles,
-        role_overlap=jaccard(set(given.roles), set(theirs.roles)),
+        role_overlap=jaccard(set(annotation.roles), set(theirs.roles)),
         head_type=head_type,
         published_type=theirs.override,
         same_type=None if head_type is None or theirs.override is None else head_type == theirs.override,

@@ -34,16 +34,18 @@ class RollUp:
 
 def submitted_heads(records: Iterable[Revision]) -> dict[str, dict[HeadRef, HeadAnnotation]]:
     """Submitted records as {annotator: {head: annotation}}."""
-    found: dict[str, dict[HeadRef, HeadAnnotation]] = {}
+    heads_by_annotator: dict[str, dict[HeadRef, HeadAnnotation]] = {}
     for record in records:
         if record.status == "submitted" and isinstance(record.subject.ref, HeadRef):
-            found.setdefault(record.annotator, {})[record.subject.ref] = record.head
-    return found
+            heads_by_annotator.setdefault(record.annotator, {})[record.subject.ref] = record.head
+    return heads_by_annotator
 
 
 def novel_heads(heads: Mapping[HeadRef, HeadAnnotation]) -> dict[HeadRef, tuple[str, ...]]:
     """Heads whose top k features introduce a group that no earlier head has, with these groups."""
-    return novel_groups({head: [name for name, _ in found.computed.groups] for head, found in heads.items()})
+    return novel_groups(
+        {head: [name for name, _ in annotation.computed.groups] for head, annotation in heads.items()}
+    )
 
 
 def add_up(annotator: str, heads: dict[HeadRef, HeadAnnotation], n_layers: int, n_heads: int) -> RollUp:
@@ -55,7 +57,7 @@ def add_up(annotator: str, heads: dict[HeadRef, HeadAnnotation], n_layers: int, 
         tally=tally_heads(heads[head] for head in sorted(heads)),
         layers=layer_table(heads, n_layers),
         novel=novel_heads(heads),
-        n_surprising=sum(found.surprising for found in heads.values()),
+        n_surprising=sum(annotation.surprising for annotation in heads.values()),
         sensitivity=(),
     )
 

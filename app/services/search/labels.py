@@ -31,14 +31,14 @@ Labels = Mapping[HeadRef, tuple[HeadLabels, ...]]
 
 def visible_labels(context: AtlasContext) -> Labels:
     """The visible records of each head, with published facts as the annotator `published`."""
-    found: dict[HeadRef, tuple[HeadLabels, ...]] = {}
+    labels: dict[HeadRef, tuple[HeadLabels, ...]] = {}
     for record in context.records:
         ref = record.subject.ref
         if isinstance(ref, HeadRef):
-            found[ref] = (*found.get(ref, ()), _labels(record.annotator, record.status, record.head))
+            labels[ref] = (*labels.get(ref, ()), _labels(record.annotator, record.status, record.head))
     for ref, published in visible_published(context).items():
-        found[ref] = (*found.get(ref, ()), _labels(PUBLISHED, "submitted", published.annotation))
-    return found
+        labels[ref] = (*labels.get(ref, ()), _labels(PUBLISHED, "submitted", published.annotation))
+    return labels
 
 
 def _labels(annotator: str, status: Status, content: HeadAnnotation) -> HeadLabels:
@@ -59,11 +59,11 @@ def matching(labels: Labels, terms: Sequence[LabelTerm], heads: Iterable[HeadRef
     if LabelTerm("status", OPEN) in terms:
         rest = [term for term in terms if term != LabelTerm("status", OPEN)]
         return {} if rest else {head: () for head in heads if head not in labels}
-    kept = {
+    matches = {
         head: tuple(record for record in labels.get(head, ()) if all(_holds(record, term) for term in terms))
         for head in heads
     }
-    return {head: records for head, records in kept.items() if records}
+    return {head: records for head, records in matches.items() if records}
 
 
 def _holds(record: HeadLabels, term: LabelTerm) -> bool:

@@ -62,22 +62,22 @@ def search_page(context: AtlasContext, text: str, page: int = 1) -> SearchPage:
     """
     names = score_names(context.heads)
     answer = _answer(context, text, names, limit=page * N_HITS + 1)
-    found, conditions, problem = answer.found, answer.conditions, answer.problem
+    features, conditions, problem = answer.features, answer.conditions, answer.problem
     first = (page - 1) * N_HITS
-    more = len(found) > first + N_HITS
-    if found and first >= len(found):
-        problem = f"These are {len(found)} features; there is no part {page} of them."
-    hits, shown = _hits(context, found[first : first + N_HITS]), () if conditions else answer.heads
+    more = len(features) > first + N_HITS
+    if features and first >= len(features):
+        problem = f"These are {len(features)} features; there is no part {page} of them."
+    hits, head_hits = _hits(context, features[first : first + N_HITS]), () if conditions else answer.heads
     model = context.run.record.model
     return SearchPage(
         model=context.run.slug,
         run=parts.summarise_run(context.run.record),
         query=text,
         problem=problem,
-        heads=shown,
+        heads=head_hits,
         score_names=names,
         features=hits,
-        where=_where(hits, shown),
+        where=_where(hits, head_hits),
         n_layers=model.n_layers,
         n_heads=model.n_heads,
         page=page,
@@ -95,7 +95,7 @@ class _Answer:
     """The result of a query: heads and first features, or why there are none, with suggestions."""
 
     heads: tuple[HeadHit, ...] = ()
-    found: Sequence[FoundFeature] = ()
+    features: Sequence[FoundFeature] = ()
     conditions: Sequence[Condition] = ()
     problem: str | None = None
     suggestions: tuple[Suggestion, ...] = ()
@@ -112,9 +112,9 @@ def _answer(context: AtlasContext, text: str, names: Sequence[str], limit: int) 
         return _Answer(heads, problem=str(nothing), suggestions=nothing.suggestions)
     except InvalidQuery as error:
         return _Answer(problem=str(error), suggestions=EXAMPLES)
-    found = _features(context, query, conditions, heads, limit)
-    if found or heads:
-        return _Answer(heads, found, conditions)
+    features = _features(context, query, conditions, heads, limit)
+    if features or heads:
+        return _Answer(heads, features, conditions)
     if query.is_empty:
         return _Answer(suggestions=EXAMPLES)
     suggestions = tuple(_other_words(context, query)) or EXAMPLES
@@ -166,7 +166,7 @@ def _heads(context: AtlasContext, query: SearchQuery) -> tuple[HeadHit, ...]:
     labels: Labels = {}
     if query.labels:
         labels = matching(visible_labels(context), query.labels, [head.ref for head in context.heads])
-    found: list[HeadHit] = []
+    hits: list[HeadHit] = []
     for head in context.heads:
         if query.labels and head.ref not in labels:
             continue
@@ -176,12 +176,12 @@ def _heads(context: AtlasContext, query: SearchQuery) -> tuple[HeadHit, ...]:
         if query.layers is not None and head.ref.layer not in query.layers:
             continue
         if all(term.holds(scores.get(term.name, math.nan)) for term in query.scores):
-            found.append(HeadHit(head.ref, scores, labels.get(head.ref, ())))
+            hits.append(HeadHit(head.ref, scores, labels.get(head.ref, ())))
     if query.scores:
         first = query.scores[0]
         down = -1 if first.sign in (">", ">=") else 1
-        found.sort(key=lambda head: (down * head.scores[first.name], head.head))
-    return tuple(found)
+        hits.sort(key=lambda head: (down * head.scores[first.name], head.head))
+    return tuple(hits)
 
 
 def _conditions(context: AtlasContext, query: SearchQuery) -> list[Condition]:
@@ -202,8 +202,8 @@ def _moves(context: AtlasContext, term: TokenTerm) -> MovesToken:
     others = [Suggestion(f"{name}:{quoted_if_needed(text)}", "a token of the model") for text in near]
     if term.exactly and index.find(term.text, exactly=False):
         others.insert(0, Suggestion(f"{name}:{quoted_if_needed(term.text.strip())}", "in any spelling"))
-    shown = term.text[:30].replace("\n", "\\n")
-    raise _NothingFound(f"\u201c{shown}\u201d is not one token of the model.", others or EXAMPLES)
+    excerpt = term.text[:30].replace("\n", "\\n")
+    raise _NothingFound(f"\u201c{excerpt}\u201d is not one token of the model.", others or EXAMPLES)
 
 
 def _features(
@@ -248,15 +248,15 @@ def _other_words(context: AtlasContext, query: SearchQuery) -> list[Suggestion]:
     return [*named, *(Suggestion(word, "a word near which features fire") for word in near if word != last)]
 
 
-def _hits(context: AtlasContext, found: Sequence[FoundFeature]) -> tuple[FeatureHit, ...]:
-    refs = [hit.feature for hit in found]
+def _hits(context: AtlasContext, features: Sequence[FoundFeature]) -> tuple[FeatureHit, ...]:
+    refs = [hit.feature for hit in features]
     records = get_features(context.session, context.run, refs, with_examples=True)
-    wanted: set[int] = set()
+    sequence_ids: set[int] = set()
     for record in records:
-        wanted |= parts.sequences_of(record, record.groups[0], 1) if record.groups else set()
-    sequences = get_sequences(context.session, context.run, wanted) if wanted else {}
+        sequence_ids |= parts.sequences_of(record, record.groups[0], 1) if record.groups else set()
+    sequences = get_sequences(context.session, context.run, sequence_ids) if sequence_ids else {}
     hits: list[FeatureHit] = []
-    for hit, record in zip(found, records, strict=True):
+    for hit, record in zip(features, records, strict=True):
         head, groups = hit.head.head, record.groups[:1]
         pairs = [parts.group_pairs(record, group, head, 1, sequences, context.vocabulary) for group in groups]
         hits.append(

@@ -161,8 +161,8 @@ def _add(terms: _Terms, match: re.Match[str], score_names: Sequence[str]) -> Non
     elif name == "score":
         terms.scores.append(_score(value, score_names))
     elif name == "layer":
-        found = parse_layers(value)
-        terms.layers = found if terms.layers is None else terms.layers & found
+        layers = parse_layers(value)
+        terms.layers = layers if terms.layers is None else terms.layers & layers
     elif name in LABELS:
         terms.labels.append(_label(name, value))
     elif name == "text" or (quoted and not name):
@@ -178,9 +178,9 @@ def _add(terms: _Terms, match: re.Match[str], score_names: Sequence[str]) -> Non
 def _add_bare(terms: _Terms, value: str) -> None:
     if value.lower() in (f"{name}:" for name in FIELDS):
         raise InvalidQuery(f"{value} needs something after the colon, without a space between.")
-    for kind, found in ((HeadRef, terms.heads), (FeatureRef, terms.features)):
+    for kind, refs in ((HeadRef, terms.heads), (FeatureRef, terms.features)):
         try:
-            found.append(kind.parse(value))  # type: ignore[arg-type]
+            refs.append(kind.parse(value))  # type: ignore[arg-type]
         except InvalidReference:
             continue
         return

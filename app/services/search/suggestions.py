@@ -42,12 +42,12 @@ def search_suggestions(context: AtlasContext, text: str) -> SearchSuggestions:
     before, last = split_last(text)
     name, colon, value = last.partition(":")
     if not last:
-        found: Iterable[Suggestion] = ()
+        completions: Iterable[Suggestion] = ()
     elif colon and name.lower() in FIELD_HELP:
-        found = _values(context, name.lower(), value.strip('"'))
+        completions = _values(context, name.lower(), value.strip('"'))
     else:
-        found = (*_fields(last), *_words(context, last))
-    listed = tuple(Suggestion(before + each.query, each.help) for each in found)[:N_SUGGESTED]
+        completions = (*_fields(last), *_words(context, last))
+    listed = tuple(Suggestion(before + each.query, each.help) for each in completions)[:N_SUGGESTED]
     return SearchSuggestions(context.run.slug, text, listed)
 
 
@@ -83,16 +83,16 @@ def _values(context: AtlasContext, name: str, typed: str) -> list[Suggestion]:
         return _tokens(context, name, typed)
     if name == "text":
         return [Suggestion(f"text:{each.query}", each.help) for each in _words(context, typed)]
-    known: Sequence[tuple[str, str]] = _KNOWN[name](context)
-    wanted = typed.lower().replace("_", " ").replace("-", " ")
+    candidates: Sequence[tuple[str, str]] = _KNOWN[name](context)
+    needle = typed.lower().replace("_", " ").replace("-", " ")
     fitting = [
         Suggestion(f"{name}:{value}", help_text)
-        for value, help_text in known
-        if wanted in value.lower().replace("_", " ").replace("-", " ").strip('"')
+        for value, help_text in candidates
+        if needle in value.lower().replace("_", " ").replace("-", " ").strip('"')
     ]
     # Those that begin so come first.
     return sorted(
-        fitting, key=lambda each: not each.query.partition(":")[2].strip('"').lower().startswith(wanted)
+        fitting, key=lambda each: not each.query.partition(":")[2].strip('"').lower().startswith(needle)
     )
 
 

@@ -48,18 +48,18 @@ def settle_page(
     check_may_write(context.viewer, CONSENSUS)
     records = _records(context, head)
     current = next((record for record in records if record.annotator == CONSENSUS), None)
-    shown = sent or _fill(current, records, key)
+    form = sent or _fill(current, records, key)
     return SettlePage(
         model=context.run.slug,
         run=summarise_run(context.run.record),
         head=head,
         sources=tuple(_source(record) for record in records),
-        base=shown.base,
-        head_type=shown.head_type,
-        reason=shown.reason,
-        roles=shown.roles,
-        notes=shown.notes,
-        base_version=shown.base_version,
+        base=form.base,
+        head_type=form.head_type,
+        reason=form.reason,
+        roles=form.roles,
+        notes=form.notes,
+        base_version=form.base_version,
         key=key,
         message=message,
     )
@@ -107,10 +107,10 @@ def settle(context: AtlasContext, head: HeadRef, form: Settlement, now: datetime
     records = _records(context, head)
     content = HeadAnnotation()
     if form.base:
-        found = next((record for record in records if record.annotator == form.base), None)
-        if found is None:
+        base = next((record for record in records if record.annotator == form.base), None)
+        if base is None:
             raise InvalidAnnotation(f"{form.base[:60]!r} has no record of {head} to take over")
-        content = found.head
+        content = base.head
     roles = [part for part in form.roles.replace(",", ";").split(";") if part.strip()]
     content = replace(
         content,

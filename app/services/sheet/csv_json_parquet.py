@@ -68,14 +68,14 @@ def table_rows(rows: Sequence[Sequence[str]]) -> list[tuple[int, Row]]:
     doubled = sorted({name for name in header if name and header.count(name) > 1})
     if doubled:
         raise InvalidSheet(f"the sheet has two columns {doubled[0][:60]!r}")
-    found: list[tuple[int, Row]] = []
+    numbered_rows: list[tuple[int, Row]] = []
     for number, row in enumerate(rows[1:], 2):
         if len(row) > len(header) and any(row[len(header) :]):
             raise InvalidSheet(f"row {number} has {len(row)} cells, the header {len(header)}")
         cells = {name: cell for name, cell in zip(header, row, strict=False) if name}
         if any(cell.strip() for cell in cells.values()):
-            found.append((number, cells))
-    return found
+            numbered_rows.append((number, cells))
+    return numbered_rows
 
 
 def check_size(data: bytes) -> None:
@@ -103,13 +103,13 @@ def read_json(data: bytes) -> tuple[list[tuple[int, Row]], list[tuple[int, Row]]
         whole: Any = json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise InvalidSheet(f"the file is not JSON: {str(error)[:80]}") from error
-    found = cast(dict[str, Any], whole) if isinstance(whole, dict) else {}
-    if found.get("format") != FORMAT:
+    content = cast(dict[str, Any], whole) if isinstance(whole, dict) else {}
+    if content.get("format") != FORMAT:
         raise InvalidSheet(f'the file is not an export of annotations: it lacks "format": {FORMAT!r}')
-    if found.get("version") != FORMAT_VERSION:
-        version = str(found.get("version"))[:20]
+    if content.get("version") != FORMAT_VERSION:
+        version = str(content.get("version"))[:20]
         raise InvalidSheet(f"the file has format version {version}; this version reads {FORMAT_VERSION}")
-    return _objects(found.get("heads", [])), _objects(found.get("feature_notes", []))
+    return _objects(content.get("heads", [])), _objects(content.get("feature_notes", []))
 
 
 def _refuse_constant(text: str) -> Any:

@@ -97,8 +97,10 @@ def _features(records: Sequence[Revision]) -> Table:
         if isinstance(ref, HeadRef):
             for rank, label in enumerate(record.head.labels, 1):
                 group = "unclear" if label.unclear else label.group or ""
-                found = next((g for g in record.head.groups if g.name == label.group), None)
-                family, level = (found.family, found.abstraction or "") if found else ("", "")
+                labelled_group = next((g for g in record.head.groups if g.name == label.group), None)
+                family, level = (
+                    (labelled_group.family, labelled_group.abstraction or "") if labelled_group else ("", "")
+                )
                 index = label.feature.index
                 rows.append((str(ref), record.annotator, rank, ref.layer, index, group, family, level))
     header = ("head", "annotator", "rank", "layer", "feature", "group", "family", "abstraction")
@@ -108,16 +110,16 @@ def _features(records: Sequence[Revision]) -> Table:
 def _tally(added: list[RollUp]) -> Table:
     rows = [
         (
-            found.annotator,
+            summary.annotator,
             row.head_type,
             row.count,
             row.total,
             row.fraction,
-            found.tally.n_provisional,
-            len(found.novel),
+            summary.tally.n_provisional,
+            len(summary.novel),
         )
-        for found in added
-        for row in found.tally.rows
+        for summary in added
+        for row in summary.tally.rows
     ]
     header = ("annotator", "head_type", "count", "total", "fraction", "n_provisional", "n_novel")
     return Table("tally", header, rows)
@@ -125,16 +127,16 @@ def _tally(added: list[RollUp]) -> Table:
 
 def _layers(added: list[RollUp]) -> Table:
     rows: list[Sequence[str | int | float | None]] = []
-    for found in added:
-        for row in found.layers:
+    for summary in added:
+        for row in summary.layers:
             groups = "; ".join(f"{name} ({n})" for name, n in row.groups)
             notable = "; ".join(f"{n.head}{'*' if n.all_alike else ''}" for n in row.notable)
-            rows.append((found.annotator, row.layer, row.n_heads, groups, notable, row.abstraction))
+            rows.append((summary.annotator, row.layer, row.n_heads, groups, notable, row.abstraction))
     return Table("layers", ("annotator", "layer", "n_heads", "groups", "notable_heads", "abstraction"), rows)
 
 
-def _agreement(found: Agreement) -> Table:
-    numbers = (("head type, Krippendorff's alpha", found.head_type), ("roles, mean overlap", found.roles))
+def _agreement(result: Agreement) -> Table:
+    numbers = (("head type, Krippendorff's alpha", result.head_type), ("roles, mean overlap", result.roles))
     rows = [
         (name, "n/a" if e.value is None else e.value, e.low, e.high, e.n_heads, e.reason)
         for name, e in numbers
@@ -144,7 +146,7 @@ def _agreement(found: Agreement) -> Table:
 
 def _readme(run: LiveRun, records: Sequence[Revision], rows: Rows, view: SheetView) -> Table:
     record = run.record
-    shown = () if view.is_whole else (("view", f"rows and columns that were chosen; {_WHOLE_BESIDE}"),)
+    view_lines = () if view.is_whole else (("view", f"rows and columns that were chosen; {_WHOLE_BESIDE}"),)
     lines = [
         ("what", "Annotations of attention heads, made with Head Atlas"),
         ("atlas", run.slug),
@@ -153,8 +155,8 @@ def _readme(run: LiveRun, records: Sequence[Revision], rows: Rows, view: SheetVi
         ("corpus", record.corpus),
         *((f"SAE of layer {sae.layer}", f"{sae.name} ({sae.checksum})") for sae in record.saes),
         ("records", f"{len(rows.heads)} of heads, {len(rows.notes)} of features"),
-        *shown,
-        ("software", "; ".join(sorted({found.against.software for found in records}))),
+        *view_lines,
+        ("software", "; ".join(sorted({revision.against.software for revision in records}))),
         ("heads, feature_notes", "what was annotated; these sheets are read on import, with overflow"),
         ("features, tally, layers, agreement", "computed from them; not read on import"),
         ("overflow", "text that a cell cannot hold, in parts; a cell that begins with \u21aa points to it"),

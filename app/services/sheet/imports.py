@@ -61,8 +61,8 @@ class ImportRefused(AppError):
     status_code = 422
 
     def __init__(self, errors: Sequence[RowError]) -> None:
-        shown = "; ".join(f"row {error.row} of {error.sheet}: {error.message}" for error in errors[:3])
-        super().__init__(f"nothing was imported, {len(errors)} rows are wrong: {shown}")
+        first_errors = "; ".join(f"row {error.row} of {error.sheet}: {error.message}" for error in errors[:3])
+        super().__init__(f"nothing was imported, {len(errors)} rows are wrong: {first_errors}")
         self.errors = tuple(errors)
 
 

@@ -54,14 +54,14 @@ def annotations_page(
         raise NotFound(f"the view has {n_pages} pages, not {page}")
     by_annotator = submitted_heads(records)
     settled = by_annotator.pop(CONSENSUS, {})
-    shown = rows[(page - 1) * ROWS_A_PAGE : page * ROWS_A_PAGE]
+    page_rows = rows[(page - 1) * ROWS_A_PAGE : page * ROWS_A_PAGE]
     may_write = context.viewer.may_write
     return AnnotationsPage(
         model=context.run.slug,
         run=summarise_run(context.run.record),
         agreement=agreement(by_annotator),
         view=view,
-        rows=tuple(_sheet_row(row, heads[row["head"], row["annotator"]], view) for row in shown),
+        rows=tuple(_sheet_row(row, heads[row["head"], row["annotator"]], view) for row in page_rows),
         n_rows=len(rows),
         page=page,
         n_pages=n_pages,
@@ -140,8 +140,8 @@ def _layer_lines(added: RollUp, published: Mapping[HeadRef, PublishedHead]) -> t
     )
 
 
-def _published_roles(found: PublishedHead) -> PublishedRoles:
-    return PublishedRoles(found.head, found.annotation.roles, found.annotation.override)
+def _published_roles(published: PublishedHead) -> PublishedRoles:
+    return PublishedRoles(published.head, published.annotation.roles, published.annotation.override)
 
 
 def _chosen(submitted: Submitted, viewer: Viewer, by: str | None) -> str | None:

@@ -90,12 +90,12 @@ def _agreement(record: Revision, submitted: dict[str, dict[HeadRef, HeadAnnotati
     own = settled_type(record.head)
     if own is None or record.annotator == CONSENSUS or not isinstance(ref, HeadRef):
         return ""
-    given = (
+    annotations = (
         heads[ref]
         for name, heads in submitted.items()
         if name not in (record.annotator, CONSENSUS) and ref in heads
     )
-    others = {found for head in given if (found := settled_type(head))}
+    others = {head_type for head in annotations if (head_type := settled_type(head))}
     return "" if not others else "agree" if others == {own} else "differs"
 
 
@@ -161,8 +161,8 @@ def read_content(cells: Mapping[str, str], before: Content) -> Content:
     if isinstance(before, FeatureNote):
         return replace(before, **{name: cells[name] for name in NOTE_CONTENT if name in cells})
     values = {name: _read(name, cells[name]) for name in HEAD_CONTENT if name in cells}
-    kept = {field.name: value for field, value in _pairs(before) if field.name not in values}
-    return replace(head_from_json(values), **kept)
+    unchanged = {field.name: value for field, value in _pairs(before) if field.name not in values}
+    return replace(head_from_json(values), **unchanged)
 
 
 def _pairs(content: HeadAnnotation) -> list[tuple[Any, Any]]:
@@ -192,10 +192,10 @@ def read_number(name: str, text: str) -> int:
 
 def read_flag(name: str, text: str) -> bool:
     """The yes or no in a cell, an empty one being no. Raises InvalidCell."""
-    known = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False, "": False}
-    if text.strip().lower() not in known:
+    meanings = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False, "": False}
+    if text.strip().lower() not in meanings:
         raise InvalidCell(f"column {name!r} is {text[:60]!r}, not yes or no")
-    return known[text.strip().lower()]
+    return meanings[text.strip().lower()]
 
 
 def read_time(name: str, text: str) -> datetime:

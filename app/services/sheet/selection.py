@@ -65,17 +65,17 @@ def make_view(columns: Sequence[str], **fields: str | bool) -> SheetView:
 
     Raises InvalidView or UnknownRole.
     """
-    wanted = tuple(dict.fromkeys((*HEAD_KEY, *(columns or DEFAULT_COLUMNS))))
-    view = SheetView(wanted, **{name: value for name, value in fields.items() if value})  # pyright: ignore[reportArgumentType]
+    view_columns = tuple(dict.fromkeys((*HEAD_KEY, *(columns or DEFAULT_COLUMNS))))
+    view = SheetView(view_columns, **{name: value for name, value in fields.items() if value})  # pyright: ignore[reportArgumentType]
     for name in (*view.columns, view.sort):
         if name not in HEAD_COLUMNS:
             raise InvalidView(f"{name[:60]!r} is not a column of the sheet")
-    known = (
+    checks = (
         ("head type", view.head_type, HEAD_TYPES),
         ("status", view.status, STATUSES),
         ("agreement", view.agreement, AGREEMENTS),
     )
-    for what, value, values in known:
+    for what, value, values in checks:
         if value and value not in values:
             raise InvalidView(f"{value[:60]!r} is no {what}; known are {', '.join(values)}")
     if view.role:
@@ -87,9 +87,9 @@ def make_view(columns: Sequence[str], **fields: str | bool) -> SheetView:
 
 def view_rows(rows: Sequence[Row], view: SheetView) -> list[Row]:
     """The rows of the view in its order, ties in the order of heads; columns are not removed."""
-    wanted = [row for row in rows if all(test(row) for test in _tests(view))]
-    filled = [row for row in wanted if row[view.sort]]
-    empty = [row for row in wanted if not row[view.sort]]
+    matching = [row for row in rows if all(test(row) for test in _tests(view))]
+    filled = [row for row in matching if row[view.sort]]
+    empty = [row for row in matching if not row[view.sort]]
     return [*sorted(filled, key=_sort_key(view.sort), reverse=view.descending), *empty]
 
 

@@ -163,20 +163,20 @@ def _text(cell: Any, number: int) -> str:
         return NumberCell(int(value) if value.is_integer() else value)
     if not isinstance(value, str):
         return NumberCell(value)
-    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), value)
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), value)
 
 
 def _read_overflow(rows: Iterable[Sequence[str]]) -> dict[str, str]:
     parts: dict[str, str] = {}
     for number, _part, text in (row[:3] for row in list(rows)[1:] if len(row) >= 3):
         parts[number] = parts.get(number, "") + text
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for number, whole in parts.items():
         try:
-            found[number] = str(json.loads(whole))
+            texts[number] = str(json.loads(whole))
         except ValueError as error:
             raise InvalidSheet(f"text {number[:20]} of the sheet overflow is damaged") from error
-    return found
+    return texts
 
 
 def _whole(rows: list[list[str]], overflow: dict[str, str]) -> list[list[str]]:

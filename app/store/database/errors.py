@@ -47,8 +47,8 @@ def translated() -> Generator[None]:
     except PoolTimeout as error:
         raise StoreBusy(_BUSY) from error
     except DBAPIError as error:
-        if known := _translate(error):
-            raise known from error
+        if translation := _translate(error):
+            raise translation from error
         raise
 
 

@@ -23,16 +23,16 @@ def ablation_figures(result: HeadAblationResult, options: FigureOptions) -> tupl
 
 
 def _task(result: HeadAblationResult, task: TaskResult, mode: str) -> Figure:
-    shown = next(found for found in task.modes if found.mode == mode)
-    strong = tuple(place for place, head in enumerate(shown.heads) if head.stands_out)
-    series = Series("", None, tuple(estimate(head.change) for head in shown.heads))
+    mode_result = next(each for each in task.modes if each.mode == mode)
+    strong = tuple(place for place, head in enumerate(mode_result.heads) if head.stands_out)
+    series = Series("", None, tuple(estimate(head.change) for head in mode_result.heads))
     chart = BarChart(
         f"head of layer {result.layer}",
-        tuple(str(head.head.head) for head in shown.heads),
+        tuple(str(head.head.head) for head in mode_result.heads),
         (series,),
         strong=strong,
     )
-    names = ", ".join(str(shown.heads[place].head) for place in strong)
+    names = ", ".join(str(mode_result.heads[place].head) for place in strong)
     p = result.parameters
     return Figure(
         name=task.task,
@@ -41,7 +41,7 @@ def _task(result: HeadAblationResult, task: TaskResult, mode: str) -> Figure:
         note=f"{task.n_prompts} prompts, {task.n_targets} targets, seed {p.seed}"
         + (f"; {task.n_refused} prompts left out" if task.n_refused else ""),
         columns=("ablation", "head", "change in loss", "lower", "upper", "stands out", "median", "spread"),
-        rows=tuple(row for found in task.modes for row in _rows(found)),
+        rows=tuple(row for each in task.modes for row in _rows(each)),
         charts=(("", chart),),
         choices=choices("mode", p.modes, mode),
     )
@@ -51,17 +51,17 @@ def _who(names: str, n: int) -> str:
     return "no head stands out" if n == 0 else f"{names} {'stands' if n == 1 else 'stand'} out"
 
 
-def _rows(found: ModeResult) -> list[tuple[Value, ...]]:
+def _rows(result: ModeResult) -> list[tuple[Value, ...]]:
     return [
         (
-            found.mode,
+            result.mode,
             str(head.head),
             *mean_and_interval(head.change),
             "yes" if head.stands_out else "no",
-            found.median,
-            found.spread,
+            result.median,
+            result.spread,
         )
-        for head in found.heads
+        for head in result.heads
     ]
 
 

@@ -29,17 +29,17 @@ _LAST_SHOWN = 6  # prefix lengths from here on share a bar
 
 def long_prefix_figures(result: LongPrefixResult, options: FigureOptions) -> tuple[Figure, ...]:
     """Figures of attention and logits by prefix length, natural text, corrupted text, and the verdicts."""
-    known = [head.head for head in result.heads]
+    refs = [head.head for head in result.heads]
     telling = [head.head for head in result.heads if head.verdict.kind != "neither"]
-    drawn = pick_heads(options.heads, known, [*telling, *known])
-    shown = [head for ref in drawn for head in result.heads if head.head == ref]
-    names = ", ".join(str(head.head) for head in shown)
+    drawn = pick_heads(options.heads, refs, [*telling, *refs])
+    drawn_heads = [head for ref in drawn for head in result.heads if head.head == ref]
+    names = ", ".join(str(head.head) for head in drawn_heads)
     figures = [
-        _by_prefix(result, shown, f"Attention by prefix length: {names}", _ATTENTION),
-        _by_prefix(result, shown, f"Logit of the repeated token: {names}", _LOGIT),
+        _by_prefix(result, drawn_heads, f"Attention by prefix length: {names}", _ATTENTION),
+        _by_prefix(result, drawn_heads, f"Logit of the repeated token: {names}", _LOGIT),
     ]
     if any(head.natural for head in result.heads):
-        figures += [_natural(result, shown, options), _corrupted(result, shown)]
+        figures += [_natural(result, drawn_heads, options), _corrupted(result, drawn_heads)]
     return (*figures, _verdicts(result))
 
 
@@ -56,13 +56,15 @@ _LOGIT: _Kind = (
 )
 
 
-def _by_prefix(result: LongPrefixResult, shown: Sequence[LongPrefixHead], title: str, kind: _Kind) -> Figure:
+def _by_prefix(
+    result: LongPrefixResult, drawn_heads: Sequence[LongPrefixHead], title: str, kind: _Kind
+) -> Figure:
     name, measure, values_of = kind
     n = values_of(result.heads[0])[0].n
     lengths = range(1, result.parameters.max_prefix + 1)
     series = tuple(
         Series(str(head.head), index, tuple(estimate(values_of(head)[k]) for k in lengths))
-        for index, head in enumerate(shown)
+        for index, head in enumerate(drawn_heads)
     )
     rows: list[tuple[Value, ...]] = [
         (str(head.head), k, *mean_and_interval(interval), interval.n)
@@ -79,23 +81,26 @@ def _by_prefix(result: LongPrefixResult, shown: Sequence[LongPrefixHead], title:
     return Figure(name, title, measure, note, columns, tuple(rows), (("", chart),))
 
 
-def _natural(result: LongPrefixResult, shown: Sequence[LongPrefixHead], options: FigureOptions) -> Figure:
+def _natural(
+    result: LongPrefixResult, drawn_heads: Sequence[LongPrefixHead], options: FigureOptions
+) -> Figure:
     sweep = [f"{threshold:g}" for threshold in result.parameters.sweep]
-    wanted = None if options.threshold is None else f"{options.threshold:g}"
+    requested = None if options.threshold is None else f"{options.threshold:g}"
     default = f"{result.parameters.threshold:g}"
-    threshold = pick("threshold", wanted or (default if default in sweep else None), sweep)
+    threshold = pick("threshold", requested or (default if default in sweep else None), sweep)
     place = sweep.index(threshold)
     last = min(_LAST_SHOWN, result.parameters.max_prefix)
     series = tuple(
-        Series(str(head.head), index, _shares(head.natural[place], last)) for index, head in enumerate(shown)
+        Series(str(head.head), index, _shares(head.natural[place], last))
+        for index, head in enumerate(drawn_heads)
     )
     places = ("none", *map(str, range(1, last)), f"{last}+")
-    n_pairs = ", ".join(f"{head.head} {head.natural[place].n_pairs:,}" for head in shown)
+    n_pairs = ", ".join(f"{head.head} {head.natural[place].n_pairs:,}" for head in drawn_heads)
     rows: list[tuple[Value, ...]] = [
-        (str(head.head), found.threshold, k, exact, fuzzy, found.n_pairs)
+        (str(head.head), distribution.threshold, k, exact, fuzzy, distribution.n_pairs)
         for head in result.heads
-        for found in head.natural
-        for k, (exact, fuzzy) in enumerate(zip(found.exact, found.fuzzy, strict=True))
+        for distribution in head.natural
+        for k, (exact, fuzzy) in enumerate(zip(distribution.exact, distribution.fuzzy, strict=True))
     ]
     return Figure(
         name="natural",
@@ -109,18 +114,18 @@ def _natural(result: LongPrefixResult, shown: Sequence[LongPrefixHead], options:
     )
 
 
-def _shares(found: PrefixDistribution, last: int) -> tuple[PlotValue | None, ...]:
-    if not found.n_pairs:
+def _shares(distribution: PrefixDistribution, last: int) -> tuple[PlotValue | None, ...]:
+    if not distribution.n_pairs:
         return (None,) * (last + 1)
-    counts = (*found.exact[:last], sum(found.exact[last:]))
-    return tuple(PlotValue(count / found.n_pairs) for count in counts)
+    counts = (*distribution.exact[:last], sum(distribution.exact[last:]))
+    return tuple(PlotValue(count / distribution.n_pairs) for count in counts)
 
 
-def _corrupted(result: LongPrefixResult, shown: Sequence[LongPrefixHead]) -> Figure:
-    groups = tuple(str(head.head) for head in shown)
+def _corrupted(result: LongPrefixResult, drawn_heads: Sequence[LongPrefixHead]) -> Figure:
+    groups = tuple(str(head.head) for head in drawn_heads)
     series = (
-        Series("clean", None, tuple(estimate(head.verdict.before) for head in shown)),
-        Series("corrupted", None, tuple(estimate(head.verdict.after) for head in shown), hollow=True),
+        Series("clean", None, tuple(estimate(head.verdict.before) for head in drawn_heads)),
+        Series("corrupted", None, tuple(estimate(head.verdict.after) for head in drawn_heads), hollow=True),
     )
     rows: list[tuple[Value, ...]] = [
         (str(head.head), condition, *mean_and_interval(interval), None if interval is None else interval.n)

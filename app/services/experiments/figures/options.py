@@ -23,40 +23,40 @@ class FigureOptions:
 
     def query(self) -> dict[str, str]:
         """The options that differ from None or empty, as query parameters."""
-        given = {
+        parameters = {
             "heads": ",".join(map(str, self.heads)) or None,
             "threshold": None if self.threshold is None else f"{self.threshold:g}",
             "mode": self.mode,
             "definition": self.definition,
             "tokens": self.tokens,
         }
-        return {name: value for name, value in given.items() if value is not None}
+        return {name: value for name, value in parameters.items() if value is not None}
 
 
 def estimate(interval: Interval | None) -> PlotValue | None:
     return None if interval is None else PlotValue(interval.mean, interval.lower, interval.upper)
 
 
-def pick(name: str, wanted: str | None, known: Sequence[str]) -> str:
+def pick(name: str, requested: str | None, available: Sequence[str]) -> str:
     """The wanted value, by default the first. Raises NotFound if the experiment does not have it."""
-    if wanted is None:
-        return known[0]
-    if wanted not in known:
-        raise NotFound(f"the experiment has no {name} of that name; it has {', '.join(known)}")
-    return wanted
+    if requested is None:
+        return available[0]
+    if requested not in available:
+        raise NotFound(f"the experiment has no {name} of that name; it has {', '.join(available)}")
+    return requested
 
 
 def pick_heads(
-    wanted: Sequence[HeadRef], known: Sequence[HeadRef], default: Sequence[HeadRef]
+    requested: Sequence[HeadRef], available: Sequence[HeadRef], default: Sequence[HeadRef]
 ) -> tuple[HeadRef, ...]:
     """The wanted heads, or the default ones; at most MAX_SHOWN.
 
     Raises NotFound for a head without a result.
     """
-    missing = [head for head in wanted if head not in known]
+    missing = [head for head in requested if head not in available]
     if missing:
         raise NotFound(f"the experiment has no result for {missing[0]}")
-    return tuple(dict.fromkeys(wanted or default))[:MAX_SHOWN]
+    return tuple(dict.fromkeys(requested or default))[:MAX_SHOWN]
 
 
 def choices(parameter: str, values: Sequence[str], current: str) -> tuple[Choice, ...]:

@@ -30,9 +30,10 @@ def ranking_figures(result: WeightVsFveResult, options: FigureOptions) -> tuple[
     """
     definition = pick("definition of FVE", options.definition, DEFINITIONS)
     tokens = pick("set of tokens", options.tokens, TOKEN_SETS)
-    found = {a.head: a for a in result.agreements if (a.definition, a.tokens) == (definition, tokens)}
-    by_agreement = sorted(found, key=lambda head: -(found[head].correlation or -2.0))
-    shown = pick_heads(options.heads, list(found), [*by_agreement[:1], *by_agreement[-1:]])
+    by_head = {a.head: a for a in result.agreements if (a.definition, a.tokens) == (definition, tokens)}
+    by_agreement = sorted(by_head, key=lambda head: -(by_head[head].correlation or -2.0))
+    drawn_heads = pick_heads(options.heads, list(by_head), [*by_agreement[:1], *by_agreement[-1:]])
+    features_counted = "all live features" if any(a.over_all for a in by_head.values()) else "these alone"
     rows: list[tuple[Value, ...]] = [
         (
             *(str(a.head), a.definition, a.tokens, a.correlation, "all live" if a.over_all else "stored"),
@@ -47,21 +48,20 @@ def ranking_figures(result: WeightVsFveResult, options: FigureOptions) -> tuple[
             title=f"Decoder weight against FVE, layer {result.layer}",
             measure=f"FVE by feature, {_WORDS[definition]} over {tokens} tokens, against decoder weight share; "
             f"Spearman's ρ. Solid: top {p.k} by both; hollow amber: by weight alone; hollow grey: by FVE alone",
-            note=f"points: {len(result.features)} stored features; ρ over "
-            f"{'all live features' if any(a.over_all for a in found.values()) else 'these alone'}; the ranking matters "
+            note=f"points: {len(result.features)} stored features; ρ over {features_counted}; the ranking matters "
             f"below ρ {p.min_correlation:g} or {p.min_overlap} of {p.k} in both lists",
             columns=(
                 *("head", "definition", "tokens", "correlation", "over features"),
                 *("in both", "listed", "ranking matters"),
             ),
             rows=tuple(rows),
-            charts=tuple(_scatter(result, found[head]) for head in shown[:N_SCATTERS]),
+            charts=tuple(_scatter(result, by_head[head]) for head in drawn_heads[:N_SCATTERS]),
             choices=(
                 *choices("definition", DEFINITIONS, definition),
                 *choices("tokens", TOKEN_SETS, tokens),
             ),
         ),
-        _features(result, shown, found),
+        _features(result, drawn_heads, by_head),
     )
 
 
@@ -88,12 +88,12 @@ def _scatter(result: WeightVsFveResult, agreement: RankingAgreement) -> tuple[st
 
 
 def _features(
-    result: WeightVsFveResult, shown: tuple[HeadRef, ...], found: Mapping[HeadRef, RankingAgreement]
+    result: WeightVsFveResult, drawn_heads: tuple[HeadRef, ...], by_head: Mapping[HeadRef, RankingAgreement]
 ) -> Figure:
     rows: list[tuple[Value, ...]] = []
-    for head in shown:
-        by_share, by_fve = result.top(found[head])
-        for point in result.points(found[head]):
+    for head in drawn_heads:
+        by_share, by_fve = result.top(by_head[head])
+        for point in result.points(by_head[head]):
             if point.feature in by_share | by_fve:
                 place = (_yes(point.feature in by_share), _yes(point.feature in by_fve))
                 rows.append((str(head), str(point.feature), point.share, point.fve, *place))
