@@ -46,8 +46,8 @@ def _login_page(request: Request) -> str:
     """The URL of the login page, which leads back to the requested page, or to the page that a form is on."""
     sent = request.method != "GET" or is_fragment(request)
     page = urlsplit(request.headers.get("HX-Current-URL") or request.headers.get("Referer", ""))
-    wanted = page if sent else urlsplit(str(request.url))
-    address = f"{wanted.path}?{wanted.query}" if wanted.query else wanted.path
+    target = page if sent else urlsplit(str(request.url))
+    address = f"{target.path}?{target.query}" if target.query else target.path
     return f"/login?next={quote(address or '/', safe='/')}"
 
 

@@ -33,15 +33,15 @@ def page_tag(app_context: AppContext, request: Request, context: AtlasContext) -
     run, viewer = context.run, context.viewer
     seen = "" if viewer == NO_VIEWER else seen_by(context.session, run.slug, viewer)
     address = f"{request.url.path}?{request.url.query}"
-    known = (app_context.renderer.build, run.slug, run.record.fingerprint, run.experiments)
-    parts = "\n".join((*known, address, seen))
+    state = (app_context.renderer.build, run.slug, run.record.fingerprint, run.experiments)
+    parts = "\n".join((*state, address, seen))
     return f'W/"{hashlib.sha256(parts.encode()).hexdigest()[:32]}"'
 
 
 def holds(request: Request, tag: str) -> bool:
     """Whether the browser's cache has this version (If-None-Match)."""
-    known = [part.strip() for part in request.headers.get("If-None-Match", "").split(",")]
-    return "*" in known or tag in known
+    tags = [part.strip() for part in request.headers.get("If-None-Match", "").split(",")]
+    return "*" in tags or tag in tags
 
 
 def caching(tag: str) -> dict[str, str]:

@@ -119,11 +119,11 @@ def _parts(hint: object) -> Iterator[type]:
 @cache
 def described_types() -> tuple[type, ...]:
     """All pages and the types of their parts, without duplicates."""
-    found = list(PATHS)
-    for page in found:  # grows while it is walked
+    types = list(PATHS)
+    for page in types:  # grows while it is walked
         for field in twin_fields(page):
-            found.extend(part for part in _parts(field.hint) if part not in found)
-    return tuple(found)
+            types.extend(part for part in _parts(field.hint) if part not in types)
+    return tuple(types)
 
 
 def documents(page: type) -> dict[int | str, dict[str, object]]:

@@ -7,8 +7,8 @@ from app.domain.refs import FeatureRef, HeadRef
 
 
 def _with_query(path: str, query: dict[str, object]) -> str:
-    given = {name: str(value) for name, value in query.items() if value is not None}
-    return f"{path}?{urlencode(given, safe=',')}" if given else path
+    parameters = {name: str(value) for name, value in query.items() if value is not None}
+    return f"{path}?{urlencode(parameters, safe=',')}" if parameters else path
 
 
 def atlas_url(model: str, **query: object) -> str:
@@ -20,8 +20,8 @@ _HEAD_DEFAULTS: dict[str, object] = {"rank": "decoder_weight", "k": 10, "align":
 
 
 def _head_path(model: str, head: HeadRef, below: str, query: dict[str, object]) -> str:
-    given = {name: value for name, value in query.items() if _HEAD_DEFAULTS.get(name) != value}
-    return _with_query(f"/{quote(model, safe='')}/heads/{head}{below}", given)
+    parameters = {name: value for name, value in query.items() if _HEAD_DEFAULTS.get(name) != value}
+    return _with_query(f"/{quote(model, safe='')}/heads/{head}{below}", parameters)
 
 
 def head_url(model: str, head: HeadRef, **query: object) -> str:
@@ -60,8 +60,8 @@ def compare_url(model: str, heads: Iterable[HeadRef], **query: object) -> str:
 
 
 def prompt_url(model: str, **query: object) -> str:
-    given = {name: value for name, value in query.items() if value != ""}
-    return _with_query(f"/{quote(model, safe='')}/prompt", given)
+    parameters = {name: value for name, value in query.items() if value != ""}
+    return _with_query(f"/{quote(model, safe='')}/prompt", parameters)
 
 
 def search_url(model: str, query: str, **more: object) -> str:

@@ -45,12 +45,12 @@ def cell_class(value: float | None, largest: float, name: str = "") -> str:
 def note_class(cell: AtlasHead, colour: Colouring, has_sae: bool) -> str:
     """The colour class of a cell that shows annotations. Heads without an SAE have no features to group."""
     notes = cell.notes
-    known = notes is not None and notes.head_type is not None
+    has_type = notes is not None and notes.head_type is not None
     if colour == "progress" and (has_sae or cell.done != "nobody"):
         return _DONE[cell.done]
-    if not has_sae and not known:
+    if not has_sae and not has_type:
         return NO_FEATURES
-    if colour == "groups" and known:
+    if colour == "groups" and has_type:
         return "cell-families"
     return _TYPES[notes.head_type if notes else None]
 
@@ -75,8 +75,8 @@ class ScoreGrid(Miniature):
 
 def score_grid(layers: Sequence[AtlasLayer], name: str) -> ScoreGrid:
     values = [[head.scores.get(name) for head in layer.heads] for layer in layers]
-    known = [value for row in values for value in row if value is not None and math.isfinite(value)]
-    low, high = min(known, default=0.0), max(known, default=0.0)
+    finite = [value for row in values for value in row if value is not None and math.isfinite(value)]
+    low, high = min(finite, default=0.0), max(finite, default=0.0)
     largest = max(high, -low)
     drawn = _miniature([[cell_class(value, largest, name) for value in row] for row in values])
     return ScoreGrid(drawn.width, drawn.height, drawn.paths, low, high, largest)

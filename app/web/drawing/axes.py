@@ -73,8 +73,8 @@ def tick_text(value: float, signed: bool = False) -> str:
 
 def known_numbers(values: Sequence[PlotValue | None]) -> list[float]:
     """All values and interval bounds, without those that are None."""
-    known = [value for value in values if value is not None]
-    parts = [part for value in known for part in (value.value, value.lower, value.upper)]
+    present = [value for value in values if value is not None]
+    parts = [part for value in present for part in (value.value, value.lower, value.upper)]
     return [part for part in parts if part is not None]
 
 

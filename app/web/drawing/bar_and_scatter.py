@@ -108,8 +108,8 @@ def draw_scatter(chart: ScatterChart) -> Drawing:
     texts.append(text_at("text-middle", (frame.left + frame.right) / 2, 180, chart.x_label))
     texts.append(text_at("text-start", frame.left, 9, chart.y_label))
     for mark in ("muted", "plain", "hollow", "strong"):
-        found = [part for part in chart.points if part.mark == mark]
-        places = {(round(across.at(part.x)), round(frame.y(part.y))) for part in found}
+        mark_points = [part for part in chart.points if part.mark == mark]
+        places = {(round(across.at(part.x)), round(frame.y(part.y))) for part in mark_points}
         drawn = [
             f"M{point(x, y)}h0" if mark == "muted" else mark_path(0, x, y, 3.2) for x, y in sorted(places)
         ]

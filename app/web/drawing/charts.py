@@ -30,8 +30,8 @@ def bars(values: Sequence[float | None], chosen: int | None, height: int = 20) -
     Negative and
     missing values have no bar.
     """
-    known = [value for value in values if value is not None and value > 0]
-    largest = max(known, default=1.0)
+    positive = [value for value in values if value is not None and value > 0]
+    largest = max(positive, default=1.0)
     drawn = {True: [], False: []}
     for index, value in enumerate(values):
         if value is not None and value > 0:
@@ -105,18 +105,18 @@ class Dumbbell:
 
 def dumbbell(values: Sequence[float], chosen: Sequence[float | None], width: int = 236) -> Dumbbell:
     """Positions on the line, rounded to half a pixel, with 5 pixels left free at both ends for the marks."""
-    known = [value for value in chosen if value is not None and math.isfinite(value)]
-    finite = [value for value in (*values, *known) if math.isfinite(value)]
+    chosen_numbers = [value for value in chosen if value is not None and math.isfinite(value)]
+    finite = [value for value in (*values, *chosen_numbers) if math.isfinite(value)]
     low, high = min(0.0, *finite, 0.0), max(finite, default=1.0)
     span = (high - low) or 1.0
 
-    def place(value: float) -> str:
+    def x_of(value: float) -> str:
         return _short(5 + round(2 * (width - 10) * (value - low) / span) / 2)
 
-    rest = "".join(f"M{x} 6v6" for x in sorted({place(value) for value in finite}, key=float))
-    join = f"M{place(min(known))} 9H{place(max(known))}" if len(known) > 1 else ""
-    shown = tuple(place(value) if value is not None and math.isfinite(value) else None for value in chosen)
-    return Dumbbell(rest, join, shown, low, high)
+    rest = "".join(f"M{x} 6v6" for x in sorted({x_of(value) for value in finite}, key=float))
+    join = f"M{x_of(min(chosen_numbers))} 9H{x_of(max(chosen_numbers))}" if len(chosen_numbers) > 1 else ""
+    positions = tuple(x_of(value) if value is not None and math.isfinite(value) else None for value in chosen)
+    return Dumbbell(rest, join, positions, low, high)
 
 
 def miniature(levels: Sequence[Sequence[str]]) -> dict[str, str]:

@@ -37,15 +37,15 @@ def percent(value: float | None) -> str:
     """A fraction as a percentage of two significant digits; a positive fraction is never printed as 0."""
     if value is None or not math.isfinite(value):
         return MISSING
-    shown = 100 * value
-    if 0 < shown < 0.01:
+    percentage = 100 * value
+    if 0 < percentage < 0.01:
         return "<0.01%"
     return (
-        f"{shown:.0f}%"
-        if shown >= 9.95 or shown == 0
-        else f"{shown:.1f}%"
-        if shown >= 0.995
-        else f"{shown:.2f}%"
+        f"{percentage:.0f}%"
+        if percentage >= 9.95 or percentage == 0
+        else f"{percentage:.1f}%"
+        if percentage >= 0.995
+        else f"{percentage:.2f}%"
     )
 
 

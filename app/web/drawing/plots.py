@@ -48,32 +48,32 @@ def _lines(chart: LineChart) -> Drawing:
     shapes, texts = frame.grid()
     last = max(len(chart.places) - 1, 1)
 
-    def place(index: int) -> float:
+    def x_of(index: int) -> float:
         return frame.left + (frame.right - frame.left) * index / last
 
-    texts += [text_at("text-middle", place(i), 163, label) for i, label in enumerate(chart.places)]
+    texts += [text_at("text-middle", x_of(i), 163, label) for i, label in enumerate(chart.places)]
     texts.append(text_at("text-middle", (frame.left + frame.right) / 2, 180, chart.x_label))
     if chart.rule is not None:
-        x = place(chart.rule[0] - 1)
+        x = x_of(chart.rule[0] - 1)
         shapes.append(Shape("rule", f"M{point(x, frame.top)}V{short(frame.bottom)}"))
         texts.append(text_at("text-start", x + 5, frame.bottom - 5, chart.rule[1]))
     ends: list[tuple[float, str, int]] = []
     for series in reversed(chart.series):
-        known = [(place(i), value) for i, value in enumerate(series.values) if value is not None]
-        if known:
+        points = [(x_of(i), value) for i, value in enumerate(series.values) if value is not None]
+        if points:
             index = series.index or 0
-            shapes += _line(frame, known, index)
-            ends.append((frame.y(known[-1][1].value), series.label, index))
+            shapes += _line(frame, points, index)
+            ends.append((frame.y(points[-1][1].value), series.label, index))
     for y, label, index in _apart(ends):
         texts.append(text_at(f"text-start text-bold text-{LETTERS[index]}", frame.right + 9, y + 4, label))
     return Drawing(WIDTH, HEIGHT, tuple(shapes), tuple(texts))
 
 
-def _line(frame: Frame, known: list[tuple[float, PlotValue]], index: int) -> list[Shape]:
+def _line(frame: Frame, points: list[tuple[float, PlotValue]], index: int) -> list[Shape]:
     """One series of a line chart: interval band, line and marks."""
-    upper = [point(x, frame.y(v.value if v.upper is None else v.upper)) for x, v in known]
-    lower = [point(x, frame.y(v.value if v.lower is None else v.lower)) for x, v in known]
-    middle = [(x, frame.y(value.value)) for x, value in known]
+    upper = [point(x, frame.y(v.value if v.upper is None else v.upper)) for x, v in points]
+    lower = [point(x, frame.y(v.value if v.lower is None else v.lower)) for x, v in points]
+    middle = [(x, frame.y(value.value)) for x, value in points]
     letter = LETTERS[index]
     return [
         Shape(f"band{letter}", f"M{'L'.join([*upper, *reversed(lower)])}z"),

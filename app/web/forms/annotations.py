@@ -116,12 +116,12 @@ def _counted(form: FormData) -> int:
     return k
 
 
-def _one_of(value: str, known: tuple[T, ...], name: str) -> T | None:
+def _one_of(value: str, choices: tuple[T, ...], name: str) -> T | None:
     """The value if the page offers it, None for an empty one. Raises UnreadableForm for any other."""
-    found = next((each for each in known if each == value), None)
-    if value and found is None:
+    choice = next((each for each in choices if each == value), None)
+    if value and choice is None:
         raise UnreadableForm(f"the form has a {name} that the page does not offer")
-    return found
+    return choice
 
 
 def _ranking(form: FormData, name: str) -> Ranking:
@@ -129,8 +129,8 @@ def _ranking(form: FormData, name: str) -> Ranking:
 
 
 def _status(form: FormData) -> Status:
-    known: dict[str, Status] = {"submitted": "submitted", "unsure": "unsure", "skipped": "skipped"}
-    return known.get(_text(form, "status"), "draft")
+    statuses: dict[str, Status] = {"submitted": "submitted", "unsure": "unsure", "skipped": "skipped"}
+    return statuses.get(_text(form, "status"), "draft")
 
 
 def _groups(form: FormData) -> tuple[list[tuple[Group, bool]], dict[str, str]]:

@@ -47,10 +47,12 @@ class Uploads:
         """The uploaded sheet of this token. Raises UploadGone."""
         with self._lock:
             self._forget()
-            kept = self._kept.get((atlas, annotator_id))
-        if kept is None or not secrets.compare_digest(kept.token.encode(), token.encode("utf-8", "replace")):
+            entry = self._kept.get((atlas, annotator_id))
+        if entry is None or not secrets.compare_digest(
+            entry.token.encode(), token.encode("utf-8", "replace")
+        ):
             raise UploadGone("the uploaded sheet is no longer here; choose the file again")
-        return kept.upload
+        return entry.upload
 
     def drop(self, atlas: str, annotator_id: int) -> None:
         with self._lock:
@@ -59,7 +61,7 @@ class Uploads:
     def _forget(self) -> None:
         oldest_allowed = time.monotonic() - self._max_age_s
         total = 0
-        for key, kept in reversed(list(self._kept.items())):
-            total += len(kept.upload.data)
-            if kept.since < oldest_allowed or total > self._max_bytes:
+        for key, entry in reversed(list(self._kept.items())):
+            total += len(entry.upload.data)
+            if entry.since < oldest_allowed or total > self._max_bytes:
                 del self._kept[key]

@@ -89,12 +89,12 @@ def atlas_json(
     app_context: AppContextDependency,
     viewer: ViewerDependency,
     model: str,
-    wanted: FilterDependency,
+    atlas_filter: FilterDependency,
     view: ViewDependency,
     score: str | None = None,
 ) -> Response:
     """Every head of the model with its scores and annotations."""
-    return show_atlas(request, app_context, viewer, model, wanted, view, score)
+    return show_atlas(request, app_context, viewer, model, atlas_filter, view, score)
 
 
 @pages.get("/{model}", name="atlas")
@@ -103,13 +103,13 @@ def show_atlas(
     app_context: AppContextDependency,
     viewer: ViewerDependency,
     model: str,
-    wanted: FilterDependency,
+    atlas_filter: FilterDependency,
     view: ViewDependency,
     score: str | None = None,
 ) -> Response:
     with app_context.open_atlas(model, viewer) as context:
         try:
-            page = atlas_page(context, score, wanted, view)
+            page = atlas_page(context, score, atlas_filter, view)
         except InvalidQuery as error:
             raise InvalidFilter(str(error)) from error
     return changing_page(app_context, request, page, "pages/atlas.html")

@@ -68,8 +68,8 @@ def take_import(
         if file is not None and file.filename:
             upload = Upload(file.filename, file.file.read(MAX_IMPORT_BYTES + 1), mapping)
         else:
-            kept = app_context.uploads.get(model, viewer.annotator_id, token)
-            upload = Upload(kept.file_name, kept.data, mapping)
+            previous = app_context.uploads.get(model, viewer.annotator_id, token)
+            upload = Upload(previous.file_name, previous.data, mapping)
         if action != "store":
             return _page(app_context, viewer, model, _diff(app_context, viewer, model, upload))
         return _store(app_context, viewer, model, upload, plan)

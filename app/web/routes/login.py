@@ -51,14 +51,14 @@ def log_in(
     address = request.client.host if request.client else ""
     try:
         app_context.logins.try_once(name, address)
-        found = _check_password(app_context, name, password)
+        annotator = _check_password(app_context, name, password)
     except (TooManyLogins, accounts.WrongLogin) as error:
         wait = {"Retry-After": str(error.wait_s)} if isinstance(error, TooManyLogins) else {}
         page = LoginPage(inside(next_page), name, error.sentence)
         return uncached_page(app_context, page, "pages/login.html", error.status_code, wait)
     app_context.logins.forget(name, address)
     response = _leave(next_page)
-    start_session(request, app_context, found, response)
+    start_session(request, app_context, annotator, response)
     return response
 
 
@@ -107,7 +107,7 @@ def change_password(
 
 
 def _change(app_context: AppContext, name: str, password: str, new: str) -> Annotator:
-    found = _check_password(app_context, name, password)
+    annotator = _check_password(app_context, name, password)
     hashed = accounts.hash_password(new)
     with app_context.write() as session:
-        return accounts.set_password(session, found, hashed)
+        return accounts.set_password(session, annotator, hashed)

@@ -87,12 +87,18 @@ def show_prompt(
     feature: NameQuery = "",
     dest: DestQuery = "",
 ) -> Response:
-    asked = parse_request(text, at, head, feature, dest)
-    address = prompt_url(model, text=asked.text, head=asked.head, feature=asked.feature, dest=asked.dest)
+    prompt_request = parse_request(text, at, head, feature, dest)
+    address = prompt_url(
+        model,
+        text=prompt_request.text,
+        head=prompt_request.head,
+        feature=prompt_request.feature,
+        dest=prompt_request.dest,
+    )
     # A form sends what it has, empty and twice; the address says it once.
     if parse_qsl(request.url.query, True) != parse_qsl(urlsplit(address).query, True):
         return redirect_to(address)
-    return _answer(request, app_context, service, model, asked)
+    return _answer(request, app_context, service, model, prompt_request)
 
 
 def parse_request(text: str, at: str, head: str, feature: str, dest: str) -> PromptRequest:
@@ -130,14 +136,14 @@ def _answer(
     app_context: AppContextDependency,
     service: PromptService,
     model: str,
-    asked: PromptRequest,
+    prompt_request: PromptRequest,
 ) -> Response:
     if request.headers.get("Sec-Fetch-Site") == "cross-site" and (
         request.headers.get("Sec-Fetch-Dest", "document") != "document"
     ):
         raise StrangeRequest("Another site may link to this page, but not load it unseen.")
     with app_context.open_atlas(model) as context:
-        page = prompt_page(context, service, asked)
+        page = prompt_page(context, service, prompt_request)
     response = changing_page(app_context, request, page, "pages/prompt.html")
     if page.state == "waiting":
         response.status_code = 202

@@ -98,8 +98,8 @@ def annotations_file(
         tag = page_tag(app_context, request, context)
         if holds(request, tag):
             return Response(status_code=304, headers=caching(tag))
-        made = export_annotations(context, chosen, view)
-    return download(made.data, made.file_name, chosen, caching(tag))
+        file = export_annotations(context, chosen, view)
+    return download(file.data, file.file_name, chosen, caching(tag))
 
 
 @pages.get("/{model}/annotations", name="annotations")
@@ -113,11 +113,11 @@ def show_annotations(
     imported: Annotated[int | None, Query(ge=0, le=1_000_000)] = None,
 ) -> Response:
     # Without any columns asked for, the page shows those that fit, and files have all.
-    shown = view if "columns" in request.query_params else replace(view, columns=DEFAULT_COLUMNS)
+    page_view = view if "columns" in request.query_params else replace(view, columns=DEFAULT_COLUMNS)
 
     def build(context: AtlasContext) -> AnnotationsPage:
         try:
-            return annotations_page(context, shown, page, imported)
+            return annotations_page(context, page_view, page, imported)
         except NotFound as error:
             raise PageNotFound("The sheet has no such page.") from error
 

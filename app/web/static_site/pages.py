@@ -133,12 +133,15 @@ class Bundle:
     def _experiments(self) -> Iterator[BundleFile]:
         """The finished experiments, and a list of them if there are any."""
         page = experiments_page(self._context)
-        listed = replace(page, experiments=tuple(one for one in page.experiments if one.state == "done"))
+        listed = replace(
+            page,
+            experiments=tuple(experiment for experiment in page.experiments if experiment.state == "done"),
+        )
         if listed.experiments:
             address = urls.experiments_url(self._model)
             yield BundleFile("experiments.html", address, lambda: listed, "pages/experiments.html")
-        for one in listed.experiments:
-            yield from self._experiment(one.id)
+        for experiment in listed.experiments:
+            yield from self._experiment(experiment.id)
 
     def _experiment(self, name: str) -> Iterator[BundleFile]:
         page = experiment_page(self._context, name, FigureOptions())

@@ -67,11 +67,11 @@ def _write(context: AtlasContext, folder: Path) -> int:
     for file in files:
         path = folder / file.name
         path.parent.mkdir(parents=True, exist_ok=True)
-        made = file.build()
-        if isinstance(made, bytes):
-            path.write_bytes(made)
+        content = file.build()
+        if isinstance(content, bytes):
+            path.write_bytes(content)
         else:
-            html = links.linked(renderer.html(file.template, made), file.name)
+            html = links.linked(renderer.html(file.template, content), file.name)
             path.write_text(html, "utf-8", "replace")
     return n_static + len(files)
 
