@@ -115,9 +115,11 @@ def _dequantise(gguf: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    from app.adapters.checkpoints import load_checked
+
     tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32
+    model: Any = load_checked(
+        AutoModelForCausalLM, EMBEDDED, str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32
     )
     model.hf_quantizer = None  # the weights are plain now, and a model with a quantizer refuses to be saved
     model.config.__dict__.pop("quantization_config", None)

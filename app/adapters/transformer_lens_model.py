@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from app.adapters.checkpoints import CheckpointLoader
 from app.adapters.language_model import (
     HeadWeights,
     LayerActivations,
@@ -235,6 +236,15 @@ def _names(layers: Sequence[int]) -> list[str]:
     return [_hook_name(layer, hook) for layer in layers for hook in ("hook_z", "hook_v", "hook_pattern")]
 
 
+def _library_class(config: Any) -> Any:
+    from transformer_lens.model_bridge.sources.transformers import (
+        determine_architecture_from_hf_config,
+        get_hf_model_class_for_architecture,
+    )
+
+    return get_hf_model_class_for_architecture(determine_architecture_from_hf_config(config))
+
+
 def load_model(
     source: ModelSource,
     processing: Processing = "raw",
@@ -244,17 +254,24 @@ def load_model(
     """Load a model. `processed` folds layer norms and value biases and centres, as HookedTransformer did.
 
     Compatibility mode edits weights in place, so the two processings never share a bridge.
-    Raises InvalidModel with the name and the cause.
+    Raises InvalidModel with the name and the cause, also where the checkpoint is not exactly the architecture's.
     """
     from transformer_lens.model_bridge import TransformerBridge
 
     logging.getLogger("transformer_lens").setLevel(logging.ERROR)
+    checked: Any = CheckpointLoader(source.name, _library_class)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             bridge = TransformerBridge.boot_transformers(
-                source.location, device=device, dtype=dtype, revision=source.requested_revision
+                source.location,
+                device=device,
+                dtype=dtype,
+                revision=source.requested_revision,
+                model_class=checked,
             )
+        except InvalidModel:
+            raise
         except Exception as error:  # the libraries raise many types for a wrong name; all mean one thing here
             raise InvalidModel(source.explain(error)) from error
         bridge.eval()
