@@ -1,4 +1,4 @@
-"""Payloads of the tokens that a run shows, made once it is known which those are."""
+"""Payloads of the examples that a run stores, made after the merge has shown which examples these are."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,14 +18,17 @@ Keys = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class MissingPayloads:
-    """The payloads that the pass had not made, by layer, and how many of them took another forward."""
+    """Payloads made after the merge, by layer.
+
+    n_run_again: how many of them needed a second forward pass, because their activations were not kept.
+    """
 
     payloads: dict[int, Payloads]
     n_run_again: int
 
 
 def missing_payloads(partial: FeaturePartial, features: NDArray[np.int64]) -> Keys:
-    """Payload keys, ascending, of tokens in the features' activation groups that have no payload yet."""
+    """Keys of examples in the features' activation groups that have no payload yet, ascending."""
     wanted = [
         payload_key(np.full(len(group.token_index), feature), group.token_index)
         for feature in features.tolist()
@@ -35,7 +38,10 @@ def missing_payloads(partial: FeaturePartial, features: NDArray[np.int64]) -> Ke
 
 
 def make_missing_payloads(run: LoadedRun, missing: dict[int, Keys]) -> MissingPayloads:
-    """Make the missing payloads of every layer. The batches are the pass's, so the numbers are too, to the bit."""
+    """Make the missing payloads of every layer.
+
+    The batches are those of the first pass, so the numbers are equal to the last bit.
+    """
     made: dict[int, list[Payloads]] = {layer: [] for layer in missing}
     n_run_again = 0
     parts = {layer: split_key(keys) for layer, keys in missing.items()}
@@ -52,7 +58,10 @@ def make_missing_payloads(run: LoadedRun, missing: dict[int, Keys]) -> MissingPa
 
 
 def _again(run: LoadedRun, start: int, stop: int, layers: Sequence[int]) -> Iterator[tuple[LayerBatch, bool]]:
-    """The batch of each layer as the pass had it, and whether it was kept; one forward for those that were not."""
+    """Each layer's batch as it was in the first pass, and whether its activations were kept.
+
+    Layers whose activations were not kept share one further forward pass.
+    """
     lost: list[int] = []
     for layer in layers:
         batch = kept_batch(run, layer, start, stop)

@@ -1,8 +1,9 @@
-"""Calibration: on the first sequences, check that the SAEs fit the model and its weight processing, and seal that.
+"""Calibration: check on the first sequences that each SAE fits the model and its weight processing.
 
-An SAE trained on a model with folded norms and value biases reads a shifted z from the model as released: logits
-agree, and every pre-activation is silently wrong. So where a release's processing is not known, both are tried and
-the one that the SAE explains better is taken; either way the fit must be believable.
+z of a model with folded layer norms and value biases differs from z of the model as released, while the
+logits agree. An SAE on the wrong one gives wrong pre-activations without any error. If the processing that an
+SAE was trained with is not recorded, both are tried and the one with the lower FVU is taken. In either case
+the fit must be plausible.
 """
 
 import math
@@ -46,7 +47,7 @@ def measure(
     counted: NDArray[np.bool_],
     batch_size: int,
 ) -> FeaturePartial:
-    """The SAE's statistics on a few sequences, without payloads."""
+    """The SAE's statistics on a few sequences [batch pos], without payloads."""
     coder = sae.coder
     partial = FeaturePartial.empty(
         "calibration", FeatureShape(coder.d_sae, coder.n_heads, coder.d_in), seed=0
@@ -60,7 +61,7 @@ def measure(
 
 
 def choose_processing(loaded: LoadedSae, fits: list[Fit]) -> Fit:
-    """The processing with the lower FVU; raw on a tie. Raises InvalidSae when no fit is believable."""
+    """The fit with the lower FVU; raw on a tie. Raises InvalidSae if no fit is plausible."""
     likely = [fit for fit in fits if _is_l0_believable(loaded, fit)] or fits
     best = min(likely, key=lambda fit: fit.fvu)
     for fit in likely:
@@ -71,9 +72,9 @@ def choose_processing(loaded: LoadedSae, fits: list[Fit]) -> Fit:
 
 
 def check_fit(loaded: LoadedSae, fit: Fit) -> None:
-    """Check a fit. Raises InvalidSae when the SAE cannot have been trained on this model, layer and processing.
+    """Check a fit. Raises InvalidSae if the SAE cannot have been trained on this model, layer and processing.
 
-    Raises InvalidCorpus where the sample of the corpus cannot tell.
+    Raises InvalidCorpus if the sample of the corpus is too uniform to tell.
     """
     if math.isnan(fit.fvu):
         raise InvalidCorpus("the corpus has too few different tokens to tell whether the SAEs fit the model")
@@ -90,7 +91,10 @@ def check_fit(loaded: LoadedSae, fit: Fit) -> None:
 
 
 def calibrate(run: LoadedRun) -> Calibration:
-    """Every layer's statistics on the first sequences. Raises InvalidSae where one does not fit the model."""
+    """Every layer's statistics on the first sequences.
+
+    Raises InvalidSae for an SAE that does not fit the model.
+    """
     plan = run.plan
     partials = {layer: empty_partial(run, layer, Shards.of()) for layer in run.saes}
     stop = min(plan.n_calibration, run.corpus.n_sequences)
@@ -105,14 +109,14 @@ def calibrate(run: LoadedRun) -> Calibration:
 
 
 def save_calibration(run: LoadedRun, calibration: Calibration) -> None:
-    """Seal a calibration, so that a resume does not repeat it."""
+    """Seal the calibration, so that a resumed job does not repeat it."""
     header = SealedHeader(plan=run.plan.fingerprint, shards=())
     named = {layer_name(layer): partial for layer, partial in calibration.items()}
     write_sealed(run.folder.sealed / CALIBRATION, header, named)
 
 
 def load_calibration(folder: WorkFolder, fingerprint: str) -> Calibration | None:
-    """The calibration of a run; None where there is none, or it is damaged or of another run."""
+    """The stored calibration of the run; None if it is missing, damaged, or of another run."""
     path = folder.sealed / CALIBRATION
     try:
         file = open_sealed(path)

@@ -1,4 +1,4 @@
-"""Ways of running units of work: one after the other, or in worker processes. Both give the same files."""
+"""Executors of units: one unit after the other, or several worker processes. Both write the same files."""
 
 import multiprocessing
 import os
@@ -20,7 +20,7 @@ MAX_TRIES = 3
 
 
 class WorkerDied(AppError):
-    """A worker process was killed each time that it tried a unit."""
+    """The worker process was killed each time it tried a unit."""
 
     exit_code = 1
 
@@ -44,14 +44,14 @@ class SerialExecutor:
         self._run = run
 
     def run(self, units: Iterable[Unit]) -> Iterator[Unit]:
-        """One unit after the other."""
+        """Run one unit after the other."""
         for unit in units:
             run_unit(self._run, unit)
             yield unit
 
 
 class ProcessExecutor:
-    """Runs units in fresh worker processes on this machine. A unit whose worker is killed is tried again, alone."""
+    """Runs units in new worker processes on this machine; a unit whose worker was killed is retried alone."""
 
     name = "processes"
 
@@ -59,7 +59,10 @@ class ProcessExecutor:
         self._spec, self.workers = spec, workers
 
     def run(self, units: Iterable[Unit]) -> Iterator[Unit]:
-        """Run the units in a pool. Raises WorkerDied for one that killed its worker MAX_TRIES times, at the end."""
+        """Run the units in a pool of workers.
+
+        Raises WorkerDied, after all other units, for those that killed their worker MAX_TRIES times.
+        """
         left = list(units)
         tries: Counter[Unit] = Counter()
         while left:
@@ -79,7 +82,10 @@ class ProcessExecutor:
             )
 
     def _one_pool(self, units: list[Unit], tries: Counter[Unit]) -> Iterator[Unit]:
-        """Ends early when a worker is killed: the pool is lost then, and what it was doing has been tried."""
+        """Run units until all are done or a worker is killed, and yield those that are done.
+
+        When a worker is killed the pool is lost, and each unit that was running has used one of its tries.
+        """
         context = multiprocessing.get_context("spawn")  # a fork of a process with torch threads may hang
         workers = min(self.workers, len(units))
         with ProcessPoolExecutor(workers, context, _start_worker, (self._spec,)) as pool:
@@ -109,7 +115,7 @@ def _start_worker(spec: JobSpec) -> None:
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for work for ever."""
+    """End this worker when its parent is killed, since it would wait for work for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -118,7 +124,7 @@ def _end_with_parent() -> None:
 
 @cache
 def _worker_run() -> LoadedRun:
-    """Made by the first unit and not by the start, so that its errors are told as what they are."""
+    """The worker's loaded run. Its first unit loads it, so that errors are reported like those of a unit."""
     return LoadedRun(_worker_spec[0])
 
 

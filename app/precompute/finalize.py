@@ -1,15 +1,17 @@
-"""From merged statistics to the records that the store keeps.
+"""Turn merged statistics into the records that the store keeps.
 
 For each chosen feature of a layer, once all shards are merged:
 
-1. Density, mean and largest activation and the histogram are read off the layer's partial, decoder weight share and
-   FVE by head off its rankings.
-2. Its decoder row through W_O and W_U gives promoted and suppressed tokens, of the whole feature and of each head's
-   slice (logit lens, nostalgebraist 2020; for attention SAEs Kissane et al. 2024, arXiv 2406.17759).
-3. Its examples, by activation group, get their payloads (activations, DFA by head and source) and the lengths of
-   the prefix that each source repeats, exactly and with normalised tokens; these are counted into evidence.
-4. The features with the most similar decoder rows are named beside it.
-Heads get their scores and the agreement of the two rankings, SAEs their fit.
+1. The layer's partial gives density, mean and largest activation and the histogram; its rankings give decoder
+   weight share and FVE by head.
+2. Its decoder row through W_O and W_U gives promoted and suppressed tokens, of the whole feature and of each
+   head's slice (logit lens, nostalgebraist 2020; for attention SAEs Kissane et al. 2024, arXiv 2406.17759).
+3. Its examples, by activation group, get their payloads (activations, DFA by head and source) and the lengths
+   of the prefix that each source repeats, exactly and with normalised tokens; these are counted into
+   evidence.
+4. The features with the most similar decoder rows are stored with it.
+
+Each head gets its scores and the agreement of its two rankings, each SAE its fit.
 """
 
 from collections.abc import Iterator
@@ -59,7 +61,7 @@ N_SIMILAR = 8
 
 @dataclass(frozen=True, eq=False)
 class LayerResult:
-    """One layer's merged statistics, with a payload for every token that its records show."""
+    """One layer's merged statistics, with a payload for every stored example."""
 
     sae: LayerSae
     partial: FeaturePartial
@@ -67,12 +69,12 @@ class LayerResult:
 
     @cached_property
     def density(self) -> Floats:
-        """[d_sae] share of counted tokens on which each feature is active."""
+        """The share of counted tokens on which each feature is active: [d_sae]."""
         return self.partial.density()
 
 
 class Finalizer:
-    """Makes the records of one run. `fuzzy_ids`: domain.evidence.normalised_ids of the vocabulary."""
+    """Makes the records of one run. fuzzy_ids: [d_vocab], from `domain.evidence.normalised_ids`."""
 
     def __init__(self, run: LoadedRun, fuzzy_ids: NDArray[np.int64]) -> None:
         self._run = run
@@ -81,7 +83,7 @@ class Finalizer:
         self._bos = run.corpus.bos_token_id
 
     def features(self, result: LayerResult, features: NDArray[np.int64]) -> Iterator[FeatureRecord]:
-        """Records of the given features, in their order."""
+        """The records of these features, in the same order."""
         model = self._run.model(_processing_of(self._run, result.sae.layer))
         logits = _logits(
             result.sae, features, model.head_weights(result.sae.layer).w_o, model.unembed_weights()
@@ -146,7 +148,7 @@ class Finalizer:
     def _prefixes(
         self, sequence: Ints, position: Ints, source: NDArray[np.integer]
     ) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-        """Exact and fuzzy prefix lengths before the sources [n k] of tokens [n 1]."""
+        """Lengths of the exact and the fuzzy prefix: [n k] for sources [n k] of tokens [n 1]."""
         where = (sequence, position, source.astype(np.int64), self._bos)
         return prefix_lengths(self._tokens, *where), prefix_lengths(self._fuzzy_tokens, *where)
 
@@ -166,7 +168,7 @@ class Finalizer:
 
 
 def similar_features(sae: LayerSae, features: NDArray[np.int64]) -> list[SimilarFeatures]:
-    """The features whose decoder rows are most similar to each of the given ones."""
+    """For each of the features, those among them with the most similar decoder rows, by cosine."""
     chosen = torch.from_numpy(features).to(sae.coder.w_dec.device)
     places, cosines = most_similar(sae.coder.w_dec[chosen].flatten(1), N_SIMILAR)
     return [
@@ -222,7 +224,7 @@ def _logits(
 def head_records(
     run: LoadedRun, scores: dict[str, NDArray[np.float64]], rankings: dict[int, LayerRankings]
 ) -> list[HeadRecord]:
-    """Every head of the model, with or without an SAE."""
+    """The records of all heads of the model, with or without an SAE."""
     model, record = run.any_model, run.record
     tables = {**scores, "copying": copying_scores(model)}
     return [
@@ -249,7 +251,7 @@ def _head_record(
 
 
 def sae_record(run: LoadedRun, result: LayerResult) -> SaeRecord:
-    """A layer's SAE: its origin, and how well it fits this corpus."""
+    """The record of a layer's SAE: its origin, and how well it fits this corpus."""
     loaded, n_active = result.sae.loaded, result.partial.n_active.total
     return SaeRecord(
         layer=loaded.layer,

@@ -26,9 +26,9 @@ from app.store.opening import live_fingerprint, migrated_store
 
 
 def run_job(request: JobRequest, store: str, how: RunOptions) -> str:
-    """Run a request to its end, or go on with it. Returns the final report as text.
+    """Run a job to its end, from the start or from its sealed units, and return the final report as text.
 
-    Raises AppError with one sentence for bad input; a killed job goes on from its sealed units.
+    Raises AppError with one sentence for bad input.
     """
     exists = check_place(store)
     with WorkFolder(request.work_dir / request.slug).locked():
@@ -129,7 +129,7 @@ _REPORTED = ("layer", "name", "d_sae", "processing", "l0", "fvu", "n_dead", "n_r
 
 
 def unit_tokens(corpus: Corpus, run: LoadedRun, unit: Unit) -> int:
-    """Positions that a unit sends through the model: what its time is in proportion to."""
+    """The number of positions that a unit sends through the model, which its run time is proportional to."""
     plan = run.plan
     if unit.kind == "features":
         first = unit.index * plan.shard_size
@@ -140,14 +140,14 @@ def unit_tokens(corpus: Corpus, run: LoadedRun, unit: Unit) -> int:
 
 
 def peak_memory_bytes() -> int:
-    """The most memory that this process, or its largest finished worker, has held."""
+    """Peak memory of this process or, if larger, of its largest finished worker."""
     unit = 1 if sys.platform == "darwin" else 1024
     who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     return max(resource.getrusage(each).ru_maxrss for each in who) * unit
 
 
 def report_text(slug: str, fingerprint: str, report: RunReport) -> str:
-    """The final report, a line a fact."""
+    """The final report, one fact per line."""
     details = report.details
     lines = [
         f"atlas {slug}, run {fingerprint}",

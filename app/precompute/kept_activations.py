@@ -1,6 +1,6 @@
-"""Activations of the pass, on disk until the run is published: payloads of its examples then need no second forward.
+"""Activations of the first pass on disk until the run is published: they save a second pass for payloads.
 
-What is kept decides only what a run costs: a batch that is not here is run again, and gives the same numbers.
+They change nothing but the time: a batch that is not on disk is run again, and gives the same numbers.
 """
 
 import logging
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 def n_kept(run: LoadedRun) -> int:
-    """How many of the run's first sequences are kept: what fits in KEPT_BYTES and in a quarter of the free disk."""
+    """How many of the run's first sequences fit into KEPT_BYTES and into a quarter of the free disk space."""
     heads = run.record.n_heads
     context = run.corpus.context_size
     # z and v have d_in numbers a token, and the pattern n_heads * context.
@@ -32,7 +32,10 @@ def n_kept(run: LoadedRun) -> int:
 
 
 def keep(run: LoadedRun, batch: LayerBatch) -> None:
-    """Write a batch to a temporary name, then rename it. A disk that turns out full costs a forward later, no more."""
+    """Write a batch to a temporary name, then rename it.
+
+    If the disk is full, the batch is run again later.
+    """
     path = _path(run, batch.sae.layer, batch.first_sequence)
     temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
     try:
@@ -47,7 +50,7 @@ def keep(run: LoadedRun, batch: LayerBatch) -> None:
 
 
 def kept_batch(run: LoadedRun, layer: int, start: int, stop: int) -> LayerBatch | None:
-    """A batch as the pass had it; None where it is not kept, or is damaged."""
+    """The stored batch of the first pass; None if it was not stored, or is damaged."""
     try:
         with _path(run, layer, start).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}

@@ -1,4 +1,4 @@
-"""One layer on one batch of sequences: what is counted, and the payload of each token that is kept."""
+"""One layer's activations on a batch of sequences: what is counted, and the payloads of examples."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -30,7 +30,10 @@ Columns = dict[str, NDArray[np.generic]]
 
 @dataclass(frozen=True, eq=False)
 class LayerBatch:
-    """Token index = sequence * context_size + position, over the whole corpus."""
+    """One layer on a batch of sequences: z of the counted tokens, their features, and attention for DFA.
+
+    Tokens are numbered over the whole corpus: token index = sequence * context_size + position.
+    """
 
     sae: LayerSae
     v: Float[Tensor, "batch src n_heads d_head"]
@@ -45,7 +48,7 @@ class LayerBatch:
     def of(
         cls, sae: LayerSae, activations: LayerActivations, counted: Bool[Tensor, "batch pos"], first: int
     ) -> "LayerBatch":
-        """Encode the counted tokens. Raises InvalidModel when z is not finite."""
+        """Encode the counted tokens. Raises InvalidModel if z is not finite."""
         counted = counted.to(activations.z.device)
         z = activations.z[counted]
         if not torch.isfinite(z).all():
@@ -59,7 +62,10 @@ class LayerBatch:
     def from_arrays(
         cls, sae: LayerSae, arrays: Mapping[str, AnyArray], counted: Bool[Tensor, "batch pos"], first: int
     ) -> "LayerBatch":
-        """The batch that to_arrays packed, with pre-activations of the active pairs alone: enough for payloads."""
+        """The batch that to_arrays packed.
+
+        Features that are not active have pre-activation 0, as payloads need no more.
+        """
         device = sae.coder.w_enc.device
         found = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
         counted = counted.to(device)
@@ -72,7 +78,7 @@ class LayerBatch:
         return cls(sae, found["v"], found["pattern"], first, found["z"], encoded, counted, _rows(counted))
 
     def to_arrays(self) -> dict[str, AnyArray]:
-        """Arrays from which payloads are made, with feature_acts and hidden_pre of the active pairs alone."""
+        """The arrays from which payloads are made; feature_acts and hidden_pre only of active pairs."""
         token, feature = self.active
         encoded = self.encoded
         tensors = {
@@ -91,7 +97,7 @@ class LayerBatch:
 
     @cached_property
     def active(self) -> tuple[Int64[Tensor, " pair"], Int64[Tensor, " pair"]]:
-        """The token (its row in z) and the feature of every active pair."""
+        """The token (as a row of z) and the feature of every active pair: [pair] each."""
         token, feature = (self.encoded.feature_acts > 0).nonzero(as_tuple=True)
         return token, feature
 
@@ -101,7 +107,7 @@ class LayerBatch:
         return self.counted.shape[1]
 
     def feature_batch(self) -> FeatureBatch:
-        """Every active (token, feature) of the batch, and the batch's z."""
+        """The statistics' input: every active (token, feature) pair of the batch, and z of its tokens."""
         acts, hidden_pre = self.encoded.feature_acts, self.encoded.hidden_pre
         token, feature = self.active
         contribution = pair_contributions(self.z, self.sae.read_by_head, self.encoded.scale, token, feature)
@@ -120,7 +126,10 @@ class LayerBatch:
         )
 
     def payloads(self, feature: NDArray[np.int64], token_index: NDArray[np.int64]) -> Payloads:
-        """Contributions, DFA and the feature over the whole sequence, for tokens of this batch."""
+        """Payloads of examples in this batch: contributions, DFA, and the feature over the whole sequence.
+
+        feature, token_index: [example] each; every token must be one of this batch.
+        """
         if not len(token_index):
             return Payloads.empty()
         local = token_index - self.first_sequence * self.context_size
@@ -174,7 +183,7 @@ class LayerBatch:
     def dfa(
         self, sequence: int, dest: Int64[Tensor, " example"], feature: Int64[Tensor, " example"]
     ) -> Float[Tensor, "example n_heads src"]:
-        """DFA by head and source of counted tokens of one sequence."""
+        """DFA of counted tokens of one sequence, by head and source token."""
         return sequence_dfa(
             self.v[sequence],
             self.pattern[sequence],
@@ -185,7 +194,7 @@ class LayerBatch:
         )
 
     def _over_sequence(self, sequence: int, feature: Int64[Tensor, " example"]) -> NDArray[np.float16]:
-        """Each example's feature at every position of its sequence; 0 at BOS and padding."""
+        """Each example's feature at every position of its sequence: [example pos], 0 at BOS and padding."""
         rows = self.row[sequence]
         acts = self.encoded.feature_acts[rows.clamp(min=0), feature[:, None]] * (rows >= 0)
         return acts.clamp(max=torch.finfo(torch.float16).max).half().numpy(force=True)

@@ -1,4 +1,4 @@
-"""What one process needs to run units of work: the models, the SAEs and the corpus of a plan."""
+"""The models, SAEs and corpus of a plan, as one process loads them to run units."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +21,7 @@ from app.precompute.work_folder import WorkFolder
 
 @dataclass(frozen=True)
 class JobSpec:
-    """A run that any process can pick up: the plan, and where its model, SAEs and corpus are."""
+    """A run in a form that any process can load: its plan, and where its model, SAEs and corpus are."""
 
     plan: RunPlan
     model: ModelSource
@@ -31,26 +31,26 @@ class JobSpec:
 
 
 class ModelCopies:
-    """A model once per weight processing, loaded when first asked for: processing edits weights in place."""
+    """A copy of the model for each weight processing, loaded on first use; processing edits the weights."""
 
     def __init__(self, source: ModelSource, device: str, dtype: str) -> None:
         self._source, self._device, self._dtype = source, device, DTYPES[dtype]
         self._loaded: dict[Processing, LanguageModel] = {}
 
     def get(self, processing: Processing) -> LanguageModel:
-        """The copy under one processing."""
+        """The copy with this weight processing."""
         if processing not in self._loaded:
             self._loaded[processing] = load_model(self._source, processing, self._device, self._dtype)
         return self._loaded[processing]
 
     def keep_only(self, processings: set[Processing]) -> None:
-        """Drop the copies under any other processing."""
+        """Drop the copies with any other weight processing."""
         self._loaded = {name: model for name, model in self._loaded.items() if name in processings}
 
 
 @dataclass(frozen=True, eq=False)
 class LayerSae:
-    """One layer's loaded SAE, with encoder columns laid out as rows so that pairs gather in place."""
+    """One layer's loaded SAE, with encoder columns stored as rows so that gathering pairs is fast."""
 
     layer: int
     loaded: LoadedSae
@@ -70,7 +70,7 @@ class LayerSae:
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """Models and SAEs that are loaded already: making the plan takes them."""
+    """Models and SAEs that were loaded to make the plan, so that they need not be loaded again."""
 
     models: ModelCopies
     saes: tuple[LoadedSae, ...]
@@ -88,12 +88,12 @@ class LoadedRun:
         torch.set_num_threads(spec.plan.threads)
 
     def model(self, processing: Processing = "raw") -> LanguageModel:
-        """The model under one weight processing."""
+        """The model with this weight processing."""
         return self._models.get(processing)
 
     @property
     def any_model(self) -> LanguageModel:
-        """A model that the plan needs anyway: patterns do not depend on the processing."""
+        """A model that the plan needs in any case, to read patterns, which no processing changes."""
         return self.model(self.plan.saes[0].processing)
 
     @property
@@ -109,7 +109,7 @@ class LoadedRun:
 
     @cached_property
     def layers_by_processing(self) -> dict[Processing, list[int]]:
-        """Layers by the copy of the model that they need."""
+        """Layers by the weight processing that their SAE needs."""
         groups: dict[Processing, list[int]] = {}
         for sae in self.plan.saes:
             groups.setdefault(sae.processing, []).append(sae.layer)

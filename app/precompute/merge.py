@@ -12,7 +12,7 @@ P = TypeVar("P", bound=Partial)
 
 
 class SealedRun:
-    """The sealed files of a finished pass, checked once and read piece by piece."""
+    """The sealed files of a finished pass; each is checked once, and partials are read one by one."""
 
     def __init__(self, folder: WorkFolder, units: Sequence[Unit]) -> None:
         self._files: dict[Unit, SealedFile] = {
@@ -20,7 +20,7 @@ class SealedRun:
         }
 
     def fold(self, kind: str, name: str, empty: P) -> P:
-        """Merge one named partial over all units of a kind, always in shard order: sums round the same way."""
+        """Merge the partials of this name over all units of a kind, in shard order for reproducible sums."""
         merged: P = empty
         for unit, file in self._files.items():
             if unit.kind == kind:

@@ -1,8 +1,8 @@
-"""Sealed files: named partials of some shards in one immutable file, whole or not there at all.
+"""Sealed files: named partials of some shards in one immutable file that is either complete or absent.
 
 Layout: magic, length of the header, header (JSON), the partials' arrays, sha256 of everything before it. Each
-partial's arrays are contiguous, so one is read without the others. Little-endian, no pickle, and the same
-partials give the same bytes.
+partial's arrays are contiguous, so one partial can be read without the others. Numbers are little-endian,
+nothing is pickled, and the same partials give the same bytes.
 """
 
 import errno
@@ -34,12 +34,15 @@ _TEMPORARY = re.compile(r".+\.tmp(\d+)", re.ASCII)
 
 
 class CorruptPartial(AppError):
-    """The file is not a sealed partial, or is not as it was written."""
+    """The file is not a sealed partial, or has changed since it was written."""
 
 
 @dataclass(frozen=True)
 class SealedHeader:
-    """The description inside a sealed file. Nothing in it may depend on the clock or the executor."""
+    """The header of a sealed file.
+
+    It must not depend on the time or the executor, as equal work gives equal bytes.
+    """
 
     plan: str  # fingerprint of the run plan
     shards: tuple[int, ...]
@@ -48,7 +51,10 @@ class SealedHeader:
 
 @dataclass(frozen=True)
 class SealedFile:
-    """A sealed file found whole. Holds no open file, so any number of them can be merged layer by layer."""
+    """A sealed file that was checked.
+
+    It keeps no file open, so any number of them can be merged layer by layer.
+    """
 
     path: Path
     header: SealedHeader
@@ -57,7 +63,7 @@ class SealedFile:
     _body_offset: int = field(repr=False)
 
     def read(self, name: str) -> Partial:
-        """One partial; its own checksum is tested again. Raises KeyError or CorruptPartial.
+        """Read one partial and check its checksum again. Raises KeyError or CorruptPartial.
 
         Its arrays are read-only views of one buffer.
         """
@@ -75,10 +81,10 @@ class SealedFile:
 
 
 def write_sealed(path: Path, header: SealedHeader, partials: Mapping[str, Partial]) -> None:
-    """Write to a temporary name, flush to the disk, then rename: a reader sees all of it or nothing.
+    """Write a sealed file under a temporary name, flush it, then rename: readers see all of it or nothing.
 
-    Raises ValueError when a partial is of another plan or other shards than the header says, and OutOfSpace
-    when the disk is full; nothing is left behind then.
+    Raises ValueError if a partial has another plan or other shards than the header, and OutOfSpace if the
+    disk is full; no file is left behind then.
     """
     for name, partial in partials.items():
         if partial.plan != header.plan or tuple(partial.shards) != tuple(sorted(header.shards)):
@@ -106,7 +112,7 @@ def write_sealed(path: Path, header: SealedHeader, partials: Mapping[str, Partia
 
 
 def open_sealed(path: Path) -> SealedFile:
-    """Check the whole file against its checksum, and load none of it. Raises CorruptPartial."""
+    """Check the whole file against its checksum, without loading partials. Raises CorruptPartial."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         if file.read(len(_MAGIC)) != _MAGIC or size < len(_MAGIC) + 8 + _DIGEST_BYTES:
@@ -128,9 +134,10 @@ def open_sealed(path: Path) -> SealedFile:
 
 
 def sweep_temporary(directory: Path) -> list[Path]:
-    """Remove what killed writers left behind, and say what that was.
+    """Remove temporary files that killed processes left behind, and return their paths.
 
-    Files of other processes alive on this machine are left. Call it while no other machine writes there.
+    Files of live processes on this machine are left. Call it only while no other machine writes to the
+    folder.
     """
     stale = [path for path in sorted(directory.iterdir()) if _is_stale(path)]
     for path in stale:
@@ -182,7 +189,7 @@ def _blocks(header: SealedHeader, partials: Mapping[str, Partial]) -> Iterator[b
 
 
 def _packed(arrays: Mapping[str, AnyArray]) -> tuple[dict[str, Any], list[bytes | memoryview], int]:
-    """Per array its dtype, shape and offset; the blocks, each padded to the alignment; their size."""
+    """(dtype, shape, offset) of each array; the blocks, each padded to the alignment; their total size."""
     specs: dict[str, Any] = {}
     blocks: list[bytes | memoryview] = []
     offset = 0
@@ -216,7 +223,7 @@ def _is_whole(file: BinaryIO, size: int) -> bool:
 
 
 def _sync_directory(directory: Path) -> None:
-    """Flush a directory: only then does a rename in it survive a power loss."""
+    """Flush a directory, without which a rename in it may not survive a power loss."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

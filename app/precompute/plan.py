@@ -1,4 +1,4 @@
-"""What a run's numbers depend on, and its fingerprint. Imports no model library."""
+"""The plan of a run: everything that its numbers depend on, and its fingerprint. Imports no model library."""
 
 import hashlib
 import json
@@ -34,12 +34,12 @@ NO_SAE = "no SAE was given: use --sae-path, or --release with --sae-id"
 
 
 class RunPlanChanged(AppError):
-    """The work directory holds another run."""
+    """The work folder holds another run."""
 
 
 @dataclass(frozen=True, order=True)
 class Unit:
-    """The only unit of work: one shard of the corpus, or one batch of score sequences."""
+    """One unit of work: a shard of the corpus, or a batch of score sequences."""
 
     kind: UnitKind
     index: int
@@ -52,7 +52,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class SaePlan:
-    """One SAE of a plan, and the weight processing of the model that it is run on."""
+    """One SAE of a plan, and the weight processing of the model it is used with."""
 
     layer: int
     name: str
@@ -61,13 +61,16 @@ class SaePlan:
 
 
 def default_threads() -> int:
-    """Threads of one forward pass. Part of the plan: matrix products round differently with other counts."""
+    """Default threads of a forward pass.
+
+    They are part of the plan, since matrix products round differently with others.
+    """
     return min(os.cpu_count() or 1, 8)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RowOptions:
-    """The options of a job whose values decide its rows: on the command line, in a request and in its plan."""
+    """The options that decide a run's rows, shared by the command line, the request and the plan."""
 
     dataset: Annotated[str, Option(DATASET_HELP)]
     context_size: Annotated[int, Option("positions in a sequence, BOS included", min=4)] = 128
@@ -85,9 +88,9 @@ class RowOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class RunPlan(RowOptions):
-    """Everything that decides a run's rows. The executor and the number of workers do not.
+    """Everything that decides a run's rows; the executor and the number of workers do not.
 
-    `dataset` is here the corpus's name, without the folder that it was read from.
+    `dataset` is the corpus's name here, without the folder that it was read from.
     """
 
     model: str
@@ -113,24 +116,27 @@ class RunPlan(RowOptions):
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits; equal exactly when every field is."""
+        """16 hex digits, equal for two plans exactly if every field is."""
         text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def units(self, n_sequences: int) -> list[Unit]:
-        """All units of work, in the order in which partials fold."""
+        """All units of work, in the order in which their partials are merged."""
         n_shards = -(-n_sequences // self.shard_size)
         n_batches = -(-self.n_score_sequences // self.batch_size)
         features = [Unit("features", index) for index in range(n_shards)]
         return features + [Unit("scores", index) for index in range(n_batches)]
 
     def as_json(self) -> dict[str, Json]:
-        """The plan as the store and the pages keep it."""
+        """The plan as JSON, as the store and the pages have it."""
         return cast(dict[str, Json], json.loads(json.dumps(asdict(self))))
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "RunPlan":
-        """The plan of a stored run, also of version 0.1. Raises RunPlanChanged for one of another version."""
+        """The plan of a stored run, including those of version 0.1.
+
+        Raises RunPlanChanged for other formats.
+        """
         if value["format"] == 3:
             value = {_NAMES_IN_FORMAT_3.get(name, name): each for name, each in value.items()} | {
                 "format": FORMAT
@@ -153,7 +159,7 @@ class RunPlan(RowOptions):
         scratch.replace(path)
 
     def require_same(self, path: Path) -> None:
-        """Compare with a saved plan. Raises RunPlanChanged, naming every difference."""
+        """Compare the plan with a saved one. Raises RunPlanChanged, naming every difference."""
         try:
             stored: dict[str, Any] = json.loads(path.read_text())
         except ValueError as error:
@@ -175,7 +181,7 @@ class RunPlan(RowOptions):
 
 
 def library_versions() -> tuple[tuple[str, str], ...]:
-    """Versions of the libraries that the numbers come from."""
+    """Versions of the libraries that the numbers depend on."""
     found: list[tuple[str, str]] = []
     for name in _LIBRARIES:
         try:
@@ -190,7 +196,7 @@ def _repeated(layers: list[int]) -> int:
 
 
 def _told(name: str) -> str:
-    """The option that a field is set by, or the field's name where there is none."""
+    """The command-line option that sets the field, or the field's own name if there is none."""
     return option_name(name) if name in {part.name for part in fields(RowOptions)} else name
 
 

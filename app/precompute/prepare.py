@@ -1,4 +1,4 @@
-"""From options to a plan: find the model, load and check the SAEs, tokenise the corpus, settle the processing."""
+"""Turn a request into a plan: find the model, load the SAEs, tokenise the corpus, choose the processing."""
 
 import hashlib
 from dataclasses import replace
@@ -22,7 +22,7 @@ from app.precompute.work_folder import WorkFolder
 
 
 def prepare(request: JobRequest) -> tuple[JobSpec, Parts]:
-    """Check a request and load its parts, before any row is written. Raises AppError."""
+    """The plan of a request and its loaded models and SAEs; no row is written yet. Raises AppError."""
     if request.dtype not in DTYPES:
         raise AppError(f"--dtype must be one of {', '.join(DTYPES)}, not {request.dtype!r}")
     folder = WorkFolder(request.work_dir / request.slug)
@@ -57,7 +57,7 @@ def _kept_layers(request: JobRequest, loaded: list[LoadedSae]) -> set[int]:
 
 
 def _open_corpus(request: JobRequest, model: LanguageModel, folder: WorkFolder) -> tuple[Corpus, Path, str]:
-    """The tokenised corpus, its folder, and the identity of what it was made from."""
+    """The tokenised corpus, its folder, and the identity of the text it was made from."""
     path = Path(request.dataset).expanduser()
     if path.suffix == ".npy" and path.is_file():
         identity = file_sha256(path)
@@ -90,7 +90,7 @@ def _check_context(context_size: int, model: LanguageModel) -> None:
 
 
 def _processing(request: JobRequest, sae: LoadedSae, models: ModelCopies, corpus: Corpus) -> Processing:
-    """The processing that the user or the SAE's own record names, else the one that fits the first sequences better."""
+    """The processing that the user or the SAE's metadata names, else the one that fits better."""
     known = request.processing or sae.processing
     if known is not None:
         return known
@@ -104,7 +104,7 @@ def _processing(request: JobRequest, sae: LoadedSae, models: ModelCopies, corpus
 
 
 def _with_fitting_score_length(plan: RunPlan, model: LanguageModel) -> RunPlan:
-    """Two copies of the random tokens after BOS must fit the model, and each copy holds different tokens."""
+    """The plan with a score length for which BOS and two copies of distinct random tokens fit the model."""
     special = {*model.tokenizer.special_token_ids, model.record.bos_token_id}
     n_ordinary = model.record.d_vocab - sum(token < model.record.d_vocab for token in special)
     longest = min((model.context_limit - 1) // 2, n_ordinary)

@@ -1,4 +1,4 @@
-"""How far a job is: a bar on a terminal, plain lines elsewhere, and rows in the store for the pages."""
+"""Progress of a job: a bar on a terminal, plain lines elsewhere, and rows in the store for the pages."""
 
 import logging
 import sys
@@ -23,7 +23,10 @@ _log = logging.getLogger(__name__)
 
 
 def rows_into(engine: Engine) -> StoreRow:
-    """A writer of progress rows to a store. A busy store costs a row and a warning, not the job."""
+    """A function that writes progress rows to a store.
+
+    If the store is busy, it skips the row with a warning.
+    """
 
     def store_row(row: JobProgress) -> None:
         try:
@@ -36,7 +39,7 @@ def rows_into(engine: Engine) -> StoreRow:
 
 
 class JobMonitor:
-    """Reports stages of one job. `store_row` gets at most a row a second, and each stage's last."""
+    """Reports the stages of one job. `store_row` gets at most one row a second, and each stage's last."""
 
     def __init__(self, fingerprint: str, store_row: StoreRow) -> None:
         self._fingerprint, self._store_row = fingerprint, store_row
@@ -66,15 +69,15 @@ class JobMonitor:
         return Stage(self, name, total, unit)
 
     def say(self, line: str) -> None:
-        """One plain line above the bar."""
+        """Print a line above the bar."""
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def add_task(self, name: str, total: int) -> TaskID:
-        """A row of the bar."""
+        """Add a row to the bar."""
         return self._bar.add_task(name, total=total, speed="")
 
     def show(self, stage: "Stage", final: bool) -> None:
-        """Bring bar, lines and store up to date with a stage."""
+        """Update bar, lines and store from a stage."""
         rate = stage.rate
         speed = "" if rate is None else f"{rate:,.0f} {stage.unit}/s"
         self._bar.update(stage.task, completed=stage.done, speed=speed)
@@ -100,7 +103,7 @@ class JobMonitor:
 
 
 class Stage:
-    """One stage. Work done by an earlier attempt counts as done, not towards the rate."""
+    """One stage of a job. Work done by an earlier attempt counts as done, but not towards the rate."""
 
     def __init__(self, monitor: JobMonitor, name: str, total: int, unit: str) -> None:
         self._monitor, self.name, self.total, self.unit = monitor, name, total, unit
@@ -111,12 +114,12 @@ class Stage:
 
     @property
     def rate(self) -> float | None:
-        """Units a second since this attempt began; None before the first is done."""
+        """Units per second since this attempt began; None before the first is done."""
         fresh, elapsed = self.done - self._resumed, time.monotonic() - self._began
         return fresh / elapsed if fresh and elapsed > 0 else None
 
     def resume(self, done: int) -> None:
-        """Count what an earlier attempt had done."""
+        """Count the work that an earlier attempt did."""
         self.done = self._resumed = done
         self._monitor.show(self, final=False)
 

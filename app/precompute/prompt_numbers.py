@@ -1,4 +1,4 @@
-"""What a run's model and SAEs do with one text: the same maths as the run's, on a sequence of one's own."""
+"""A run's model and SAEs on a typed text: the same computation as in the run, on one sequence."""
 
 import numpy as np
 import torch
@@ -18,11 +18,14 @@ N_ACTIVE = 16  # features to choose from
 
 
 class UnfitText(AppError):
-    """The text cannot be put to the model."""
+    """The text cannot be run through the model."""
 
 
 def answer(run: LoadedRun, question: PromptQuestion) -> PromptAnswer:
-    """Check the length of a text. Raises UnfitText for one that is empty or longer than the run's context."""
+    """The model's answer about a text.
+
+    Raises UnfitText for one that is empty or longer than the run's context.
+    """
     tokens = read_tokens(run, question.text)
     if question.dest is not None and not 0 < question.dest < tokens.shape[1]:
         raise UnfitText(f"the text has no token {question.dest}; tokens count from 1, after BOS")
@@ -35,7 +38,10 @@ def answer(run: LoadedRun, question: PromptQuestion) -> PromptAnswer:
 
 
 def read_tokens(run: LoadedRun, text: str) -> Int64[Tensor, "1 pos"]:
-    """BOS and the text. A text is never cut: what was cut off would look as if it had no effect."""
+    """BOS and the tokens of the text.
+
+    Raises UnfitText for one that is too long, since cutting it would mislead.
+    """
     if not text.strip():
         raise UnfitText("there is no text to read")
     if len(text) > MAX_CHARACTERS:
@@ -49,7 +55,7 @@ def read_tokens(run: LoadedRun, text: str) -> Int64[Tensor, "1 pos"]:
 
 
 def answer_for(batch: LayerBatch, tokens: list[int], question: PromptQuestion) -> PromptAnswer:
-    """The answer in a layer with an SAE, for a batch of one sequence."""
+    """The answer for a layer with an SAE, from a batch of one sequence."""
     pairs = batch.feature_batch()
     head = _strongest_head(pairs, question) if question.head is None else question.head
     active = _active(pairs, head)
@@ -69,7 +75,7 @@ def answer_for(batch: LayerBatch, tokens: list[int], question: PromptQuestion) -
 
 
 def read_feature(batch: LayerBatch, index: int, head: int, dest: int) -> FeatureReading:
-    """One feature over the sequence, and its DFA at dest."""
+    """One feature at every position of the sequence, and its DFA at dest."""
     n_pos = batch.context_size
     rows = batch.row[0, 1:]
     columns = torch.full((n_pos - 1,), index, dtype=torch.int64, device=rows.device)
@@ -108,7 +114,7 @@ def _check_feature(batch: LayerBatch, index: int) -> None:
 
 
 def _strongest_head(pairs: FeatureBatch, question: PromptQuestion) -> int:
-    """A first choice: the head that adds most anywhere to the feature asked for, or to any."""
+    """The head with the largest contribution at any token: to the feature asked for, or else to any."""
     rows = pairs.contribution
     if question.feature is not None:
         rows = rows[pairs.feature == question.feature]
@@ -122,7 +128,10 @@ def _strongest_dest(batch: LayerBatch, index: int) -> int:
 
 
 def _active(pairs: FeatureBatch, head: int) -> tuple[ActiveFeature, ...]:
-    """Each active feature once, where the head adds most to it; ties to the lower index and position."""
+    """The active features, each at the token where the head contributes most, the largest contribution first.
+
+    Ties go to the lower index and position.
+    """
     added = pairs.contribution[:, head]
     order = np.lexsort((pairs.token_index, pairs.feature, -added.astype(np.float64)))
     _, first = np.unique(pairs.feature[order], return_index=True)
@@ -136,7 +145,7 @@ def _active(pairs: FeatureBatch, head: int) -> tuple[ActiveFeature, ...]:
 
 
 def _pattern(pattern: Tensor, head: int) -> list[list[float]]:
-    """[dest src] of one head, each row up to its own position."""
+    """One head's attention as [dest src], each row up to its own position."""
     return [_floats(row[: at + 1]) for at, row in enumerate(pattern[0, head])]
 
 

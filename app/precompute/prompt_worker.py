@@ -1,7 +1,7 @@
-"""The process that runs a run's model on texts for a server that cannot: JSON lines on its standard streams.
+"""The process that runs a model on texts for the server, by JSON lines on its stdin and stdout.
 
-Started as `python -m app.precompute.prompt_worker`. The first line opens a run, each further one asks about a
-text, and each is answered by one line with the same id. It ends when its input does.
+It is started as `python -m app.precompute.prompt_worker`. The first line opens a run, each further line asks
+about a text, and each is answered by one line with the same id. The process ends when its input ends.
 """
 
 import json
@@ -19,7 +19,10 @@ from app.precompute.sources import reopen
 
 
 def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
-    """Answer until the requests end. An AppError is an answer; anything else ends the process."""
+    """Answer requests until they end.
+
+    An AppError is sent as an answer; any other exception ends the process.
+    """
     run: LoadedRun | None = None
     for line in requests:
         message: dict[str, Any] = json.loads(line)
@@ -39,7 +42,7 @@ def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
 
 
 def open_run(opening: PromptOpening) -> LoadedRun:
-    """Loads everything, so that questions cost no more than a forward pass."""
+    """Load the model, SAEs and plan in advance, so that a question costs no more than a forward pass."""
     plan = RunPlan.from_json(opening.plan)
     run = reopen(plan, opening.sources, Path(opening.cache_dir))
     for sae in plan.saes:
@@ -48,7 +51,10 @@ def open_run(opening: PromptOpening) -> LoadedRun:
 
 
 def main() -> None:
-    """Only answers may reach the pipe: what libraries print goes to standard error."""
+    """Serve on stdin and stdout.
+
+    What libraries print is sent to stderr, so that only answers reach the pipe.
+    """
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     serve(sys.stdin.buffer, replies)

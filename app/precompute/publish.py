@@ -1,4 +1,4 @@
-"""Write a finished pass into the store: merge layer by layer, finalize, and make the run live."""
+"""Publish a finished pass: merge layer by layer, make the records, store them, and make the run live."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ _SEQUENCES_A_TRANSACTION = 2048
 
 @dataclass(frozen=True)
 class Outcome:
-    """Figures of a run's content for the final report."""
+    """Figures for the final report."""
 
     n_features: int
     worst_residual: float
@@ -47,7 +47,10 @@ class Publisher:
         self._vocabulary = run.any_model.tokenizer.vocabulary(run.record.d_vocab)
 
     def write(self, engine: Engine, stage: Stage) -> tuple[int, Outcome]:
-        """Write everything but the switch to live. Returns the run's id in the store."""
+        """Write all rows of the run without making it live.
+
+        Returns the run's id in the store, and figures for the report.
+        """
         layers = sorted(self._run.saes)
         run_id = self._begin(engine)
         rankings: dict[int, LayerRankings] = {}
@@ -75,7 +78,7 @@ class Publisher:
         return run_id, Outcome(n_features, worst, made.n_run_again, tuple(saes))
 
     def go_live(self, engine: Engine, run_id: int, report: RunReport) -> None:
-        """Make the run the one that its atlas shows, in one transaction."""
+        """Make this the run that its atlas shows, in one transaction."""
         with write_session(engine) as session:
             writes.go_live(session, run_id, report)
 
@@ -135,6 +138,6 @@ def _batches(records: Iterator[FeatureRecord]) -> Iterator[list[FeatureRecord]]:
 
 
 def _count_tokens(corpus: Corpus) -> int:
-    """Counted tokens, read a piece at a time."""
+    """The number of counted tokens, read in pieces."""
     starts = range(0, corpus.n_sequences, _SEQUENCES_A_TRANSACTION)
     return sum(int(corpus.counted(start, start + _SEQUENCES_A_TRANSACTION).sum()) for start in starts)

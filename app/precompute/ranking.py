@@ -1,4 +1,4 @@
-"""Which features rank where: FVE from a partial, live features, each head's rankings."""
+"""Rankings of features: FVE from a layer's partial, live features, and each head's two rankings."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ _TOP = 10  # the post's list length, for the overlap of the two rankings
 
 @dataclass(frozen=True, eq=False)
 class LayerRankings:
-    """Both rankings of one layer, each [d_sae heads], and which features take part."""
+    """Both rankings of one layer, and which features take part. norm, share: [d_sae n_heads]."""
 
     layer: int
     live: NDArray[np.bool_]  # active on at least min_active tokens
@@ -37,16 +37,16 @@ class LayerRankings:
 
     @property
     def selected(self) -> NDArray[np.int64]:
-        """Every feature in some head's top k by either ranking."""
+        """Every feature in the top k of some head by either ranking, ascending."""
         chosen = np.unique(np.concatenate([best.ravel() for best in self.best.values()]))
         return chosen[chosen >= 0]
 
     def value(self, ranking: Ranking) -> NDArray[np.float64]:
-        """The values that a ranking sorts by."""
+        """The values that a ranking sorts by: [d_sae n_heads]."""
         return self.share if ranking == "decoder_weight" else self.fve_active.covariance_share
 
     def head_rankings(self) -> list[HeadRanking]:
-        """Both lists of every head, as records."""
+        """Both rankings of every head, as records."""
         other: dict[Ranking, Ranking] = {"decoder_weight": "fve", "fve": "decoder_weight"}
         return [
             HeadRanking(
@@ -68,20 +68,20 @@ class LayerRankings:
         ]
 
     def agreement(self, head: int) -> tuple[float | None, int]:
-        """Spearman's correlation of the rankings over live features, and the overlap of the top tens."""
+        """Spearman's correlation of a head's two rankings over live features, and their top tens' overlap."""
         share = np.where(self.live, self.share[:, head], np.nan)
         fve = np.where(self.live, self.fve_active.covariance_share[:, head], np.nan)
         tops = [best[head][:_TOP] for best in self.best.values()]
         return spearman(share, fve), top_overlap(*tops)
 
     def concentration(self, head: int) -> float | None:
-        """The head's largest decoder weight share among live features; None when none is live."""
+        """The head's largest decoder weight share among live features; None if no feature is live."""
         value = float(concentration(torch.from_numpy(self.share), torch.from_numpy(self.live))[head])
         return None if np.isnan(value) else value
 
 
 def rank_layer(sae: LayerSae, partial: FeaturePartial, k: int, min_active: int) -> LayerRankings:
-    """Both rankings from a layer's merged statistics."""
+    """Both rankings of every head, from a layer's merged statistics."""
     live = partial.n_active.total >= min_active
     norm = decoder_weight_norm(sae.coder.decoder_by_head).cpu()
     share = decoder_weight_share(norm)
@@ -101,7 +101,7 @@ def rank_layer(sae: LayerSae, partial: FeaturePartial, k: int, min_active: int) 
 
 
 def fve_over_active(partial: FeaturePartial) -> FveByHead:
-    """FVE by head over each feature's active tokens; NaN where p does not vary."""
+    """FVE by head over each feature's active tokens: [d_sae n_heads], NaN for a constant pre-activation."""
     active = partial.active
     n = np.maximum(active.n, 1).astype(np.float64)
     parts = fve_from_covariance(active.m2_p / n, active.m2_c / n[:, None], active.co_cp / n[:, None])
@@ -109,7 +109,7 @@ def fve_over_active(partial: FeaturePartial) -> FveByHead:
 
 
 def fve_over_all(sae: LayerSae, partial: FeaturePartial) -> FveByHead | None:
-    """FVE by head over all counted tokens; None where the SAE scales its input per token."""
+    """FVE by head over all counted tokens: [d_sae n_heads]; None if the SAE scales its input per token."""
     if sae.coder.input_norm.is_per_token:
         return None
     z = partial.z

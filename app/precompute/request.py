@@ -1,4 +1,4 @@
-"""What a user asks of precompute, and the plan that follows once its parts are known. Imports no model library."""
+"""The user's request for a precompute job, and the plan made from it. Imports no model library."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # the demo's up-to-date check must not load torch
 
 @dataclass(frozen=True, kw_only=True)
 class JobRequest(RowOptions):
-    """What a user asks of precompute: the options that decide rows, and where model, SAEs and folders are."""
+    """A request for a precompute job: the options that decide rows, and where model, SAEs and folders are."""
 
     model: str
     saes: "tuple[SaeSpec, ...]"
@@ -28,13 +28,13 @@ class JobRequest(RowOptions):
 
     @property
     def slug(self) -> str:
-        """The atlas's name in addresses. Raises InvalidSlug for a reserved or impossible one."""
+        """The atlas's name in URLs. Raises InvalidSlug for a reserved or invalid one."""
         return check_slug(self.name) if self.name else slugify(Path(self.model).name)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutorOptions:
-    """Which processes compute a job's units. Neither option changes a row."""
+    """Which processes compute a job's units. These options change no row."""
 
     executor: Annotated[Literal["serial", "processes"], Option()] = "serial"
     workers: Annotated[int, Option(min=1)] = 2
@@ -42,7 +42,7 @@ class ExecutorOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions(ExecutorOptions):
-    """How one call of a job runs: in which processes, after dropping another run or not, and how much of it.
+    """How one command runs a job: in which processes, which share of it, and whether to start afresh.
 
     `shard` (i, N) computes units i, i + N, ... and publishes nothing. `new_run` drops another run's partials.
     """
@@ -54,7 +54,7 @@ class RunOptions(ExecutorOptions):
 def make_plan(
     request: JobRequest, saes: list[SaePlan], model: str, revision: str, corpus: str, identity: str
 ) -> RunPlan:
-    """The plan of a request, once its SAEs and their processing, its model and its corpus are known."""
+    """The plan of a request, given its SAEs with their processing, its model and its corpus."""
     options = {field.name: getattr(request, field.name) for field in fields(RowOptions)}
     return RunPlan(
         **{**options, "dataset": corpus},

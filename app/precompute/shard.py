@@ -1,20 +1,23 @@
-"""run_unit: the only unit of work. One shard or score batch in, one sealed file out.
+"""Compute one unit of work (`run_unit`): a shard or a score batch in, one sealed file out.
 
 A shard of the corpus (`features_of_shard`), for every layer with an SAE:
 
 1. Its sequences go through the model in batches that never span two shards, once per weight processing.
-2. Each layer's z is encoded by its SAE; only pairs of a counted token and an active feature go on.
-3. Each pair's pre-activation is split by head (DFA, `attribution/dfa`), and the batch is folded into the layer's
-   mergeable statistics: counts, moments, histograms, top examples, a sample of each activation interval.
-4. The batch's activations are kept on disk while there is room; with `--features all`, the examples that are then
-   in the lead get their payloads at once.
-5. Sequences that count for head scores also give attention to BOS, entropy and distance, from the same forward.
-6. All partials are sealed in one file, whole or not there at all (`partial_files`).
+2. Each layer's z is encoded by its SAE; only pairs of a counted token and an active feature are kept.
+3. Each pair's pre-activation is split by head (DFA, `attribution/dfa`), and the batch is folded into the
+   layer's mergeable statistics: counts, moments, histograms, top examples, a sample of each activation
+   interval.
+4. The batch's activations are written to disk while there is room; with `--features all`, the examples that
+   lead at this point get their payloads at once instead.
+5. Sequences that count for head scores also give attention to BOS, entropy and distance, from the same
+   forward pass.
+6. All partials are sealed in one file, which is either complete or absent (`partial_files`).
 
-A score batch (`random_scores`) runs repeated random tokens, and reads previous-token, duplicate-token and induction
-attention from every head's pattern.
-Sources: Kissane et al. 2024, arXiv 2406.17759 (attention SAEs, DFA); Olsson et al. 2022, "In-context Learning and
-Induction Heads" (repeated random tokens).
+A score batch (`random_scores`) runs repeated random tokens, and reads previous-token, duplicate-token and
+induction attention from every head's pattern.
+
+Sources: Kissane et al. 2024, arXiv 2406.17759 (attention SAEs, DFA); Olsson et al. 2022, "In-context Learning
+and Induction Heads" (repeated random tokens).
 """
 
 from collections.abc import Iterator, Sequence
@@ -60,10 +63,10 @@ def run_unit(run: LoadedRun, unit: Unit) -> Path:
 
 
 def features_of_shard(run: LoadedRun, shard: int) -> dict[str, Partial]:
-    """Every layer's statistics over one shard; with payloads where every feature is to be published.
+    """Every layer's statistics over one shard, with payloads if every feature is to be published.
 
-    With them the text scores of the shard's score sequences, if it has any: the pass goes to the last layer for
-    those, and their patterns need no forward of their own.
+    If the shard has score sequences, their text scores are included: for those the forward pass continues to
+    the last layer, so that reading their attention patterns needs no second pass.
     """
     plan = run.plan
     first = shard * plan.shard_size
@@ -81,19 +84,22 @@ def features_of_shard(run: LoadedRun, shard: int) -> dict[str, Partial]:
 
 
 def batches(plan: RunPlan, first: int, last: int) -> Iterator[tuple[int, int]]:
-    """Sequences first:last in forward passes. No pass spans two shards: its other rows move a row's last bits."""
+    """(start, stop) of each forward pass over the sequences first:last.
+
+    No pass spans two shards, because the other rows of a batch change the last bits of a row.
+    """
     for start in range(first, last, plan.batch_size):
         yield start, min(start + plan.batch_size, last)
 
 
 def corpus_batches(plan: RunPlan, n_sequences: int) -> Iterator[tuple[int, int]]:
-    """Every forward pass of the run over the corpus, as the shards made them."""
+    """(start, stop) of each forward pass of the run over the corpus."""
     for first in range(0, n_sequences, plan.shard_size):
         yield from batches(plan, first, min(first + plan.shard_size, n_sequences))
 
 
 def empty_partial(run: LoadedRun, layer: int, shards: Shards) -> FeaturePartial:
-    """The identity for one layer of the plan."""
+    """The empty partial of one layer of the plan, the identity of merging."""
     coder, plan = run.saes[layer].coder, run.plan
     shape = FeatureShape(coder.d_sae, coder.n_heads, coder.d_in)
     return FeaturePartial.empty(plan.fingerprint, shape, plan.seed, shards, plan.n_top, plan.n_interval)
@@ -106,9 +112,10 @@ def layer_batches(
     only: Sequence[int] | None = None,
     read: ReadPattern | None = None,
 ) -> Iterator[LayerBatch]:
-    """Each layer of the plan (or `only` some) on sequences start:stop, from one forward per weight processing.
+    """The batch of each layer of the plan, or of those in `only`, on sequences start:stop.
 
-    `read` gets the pattern of every layer of the model, once.
+    There is one forward pass per weight processing. `read` gets the attention pattern of every layer of the
+    model, once.
     """
     tokens = torch.from_numpy(run.corpus.tokens[start:stop].astype(np.int64))
     counted = torch.from_numpy(run.corpus.counted(start, stop))
@@ -168,7 +175,10 @@ def random_scores(run: LoadedRun, index: int) -> dict[str, Partial]:
 
 
 def _text_reader(run: LoadedRun, start: int, stop: int, by_layer: list[Scores]) -> ReadPattern | None:
-    """Appends each layer's scores on sequences start:stop, which lead their batch; None where they are none."""
+    """A function that appends each layer's scores on sequences start:stop; None if that range is empty.
+
+    The sequences must be the first of their batch.
+    """
     if start >= stop:
         return None
     counted = torch.from_numpy(run.corpus.counted(start, stop))
@@ -186,7 +196,7 @@ def _empty_scores(run: LoadedRun, index: int) -> HeadScorePartial:
 
 
 def _score_batch(by_layer: list[Scores]) -> HeadScoreBatch:
-    """[sequence n_heads] of each layer, stacked to [sequence n_layers n_heads]."""
+    """Scores of each layer [sequence n_heads], stacked to [sequence n_layers n_heads]."""
     return HeadScoreBatch(
         **{
             name: ScoreSums(

@@ -1,4 +1,4 @@
-"""Where a run's model and SAEs were found, as the run's report keeps it, and the way back to them."""
+"""Where a run's model and SAEs came from, as the run's report stores it, and loading them again."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,17 +15,17 @@ from app.precompute.work_folder import WorkFolder
 
 
 class SourcesNotRecorded(AppError):
-    """The run does not say where its SAEs are."""
+    """The run does not record where its SAEs are."""
 
 
 def sources_json(spec: JobSpec) -> dict[str, Json]:
-    """The places from which a later process loads the same parts again."""
+    """The locations from which another process can load the same model and SAEs."""
     saes: list[Json] = [_sae_json(sae) for sae in spec.saes]
     return {"model": spec.model.location if spec.model.identity else spec.model.name, "saes": saes}
 
 
 def reopen(plan: RunPlan, sources: Mapping[str, Any] | None, cache_dir: Path) -> LoadedRun:
-    """The run's own model and SAEs. Raises AppError where they are not found, or are no longer the same."""
+    """The run's model and SAEs, loaded again. Raises AppError if they are not there, or have changed."""
     specs = _embedded_saes(plan) if sources is None else [_sae_spec(sae) for sae in sources["saes"]]
     model = _find_model(plan, sources, cache_dir)
     nowhere = WorkFolder(cache_dir)  # nothing is read or written there: the text takes the corpus's place
@@ -45,7 +45,7 @@ def _find_model(plan: RunPlan, sources: Mapping[str, Any] | None, cache_dir: Pat
 
 
 def _embedded_saes(plan: RunPlan) -> list[SaeSpec]:
-    """SAEs of a run of the embedded model that was published before sources were recorded."""
+    """The SAEs of a run of the embedded model that was published before locations were recorded."""
     folders = [embedded_dir() / EMBEDDED / sae.name for sae in plan.saes]
     if plan.model != EMBEDDED or not all(folder.is_dir() for folder in folders):
         raise SourcesNotRecorded(

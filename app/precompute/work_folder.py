@@ -20,7 +20,7 @@ CALIBRATION = "calibration.seal"
 
 @dataclass(frozen=True)
 class WorkFolder:
-    """Paths below one atlas's work folder."""
+    """The paths in one atlas's work folder."""
 
     root: Path
 
@@ -36,7 +36,7 @@ class WorkFolder:
 
     @property
     def activations(self) -> Path:
-        """The folder of activations, which are kept until the run is published."""
+        """The folder of activations, which is removed when the run is published."""
         return self.root / "activations"
 
     @property
@@ -49,12 +49,18 @@ class WorkFolder:
         return self.sealed / unit.file_name
 
     def check_plan(self, plan: RunPlan, new_run: bool) -> None:
-        """Check that the folder holds this run or none. Raises RunPlanChanged for another, unless `new_run`."""
+        """Check that the folder holds this run or none.
+
+        Raises RunPlanChanged for another, unless `new_run`.
+        """
         if self.plan_file.exists() and not new_run:
             plan.require_same(self.plan_file)
 
     def start(self, plan: RunPlan, new_run: bool) -> None:
-        """Take up the plan's run, or begin it. Raises RunPlanChanged unless `new_run` drops what was there."""
+        """Begin the run or resume it.
+
+        With `new_run` another run's files are dropped, else they raise RunPlanChanged.
+        """
         self.check_plan(plan, new_run)
         if new_run:
             self.clear()
@@ -71,11 +77,11 @@ class WorkFolder:
             shutil.rmtree(folder, ignore_errors=True)
 
     def drop_activations(self) -> None:
-        """Called when the run is live."""
+        """Remove the activations, which are not needed once the run is live."""
         shutil.rmtree(self.activations, ignore_errors=True)
 
     def finished(self, plan: RunPlan, units: list[Unit]) -> tuple[list[Unit], list[str]]:
-        """Units whose sealed file is whole and of this plan; damaged files are removed and named."""
+        """Units whose sealed file is complete and of this plan, and the names of other files, now removed."""
         done: list[Unit] = []
         damaged: list[str] = []
         for unit in units:
@@ -95,7 +101,10 @@ class WorkFolder:
 
     @contextmanager
     def locked(self) -> Generator[None]:
-        """Hold the folder. Raises StoreBusy naming the holder; a dead holder's lock is free at once."""
+        """Lock the folder.
+
+        Raises StoreBusy naming the holder; the lock of a dead process is released at once.
+        """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             file = (self.root / "lock").open("a+")
