@@ -1,4 +1,4 @@
-"""What a model's loss on marked targets becomes when one head's z is replaced."""
+"""Loss on marked target tokens when one head's z is replaced."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,10 @@ Floats = NDArray[np.float64]
 def target_losses(
     model: ExperimentModel, prompts: Prompts, edits: Sequence[ZEdit], rows: slice = slice(None)
 ) -> Floats:
-    """Cross-entropy in nats of each prompt, mean over its targets; edits hold z of those rows."""
+    """Cross-entropy in nats, averaged over each prompt's targets: [prompt] for the prompts in `rows`.
+
+    edits: replacements of z for those prompts; none for the clean model.
+    """
     tokens = torch.from_numpy(prompts.tokens[rows])
     logits = model.run_with_z(tokens, edits)
     prompt, position = (torch.from_numpy(index) for index in np.nonzero(prompts.targets[rows]))
@@ -31,7 +34,7 @@ def target_losses(
 
 
 def clean_losses(model: ExperimentModel, prompts: Prompts, batching: Batching = PLAIN) -> Floats:
-    """Losses of all prompts with nothing replaced, [prompt]."""
+    """The losses of all prompts without any replacement: [prompt]."""
     stage = f"{prompts.name}, clean"
     return np.concatenate(
         [target_losses(model, prompts, [], part) for part in batching.slices(len(prompts), stage)]
@@ -39,7 +42,7 @@ def clean_losses(model: ExperimentModel, prompts: Prompts, batching: Batching = 
 
 
 class LayerZ:
-    """z of one layer on all prompts, to draw replacements from."""
+    """z of one layer on all prompts, from which replacements are made."""
 
     def __init__(
         self,
@@ -60,7 +63,7 @@ class LayerZ:
         self._mean = self._z[inner].double().mean(dim=0).float()  # [n_heads d_head]
 
     def edits(self, head: int, mode: Mode, seed: int, n_draws: int) -> list["Replacement"]:
-        """What to replace z of a head by; one for zero and mean, n_draws for resample.
+        """The replacements of one head's z: one for zero and mean ablation, n_draws for resample ablation.
 
         Raises InvalidExperiment for resampling from a single prompt.
         """
@@ -86,13 +89,13 @@ class LayerZ:
 
 
 class Replacement:
-    """An edit of all prompts, from which each batch takes its rows."""
+    """A replacement of one head's z on all prompts, which is cut into batches."""
 
     def __init__(self, head: HeadRef, values: torch.Tensor | None, positions: torch.Tensor | None) -> None:
         self._head, self._values, self._positions = head, values, positions
 
     def rows(self, part: slice) -> ZEdit:
-        """The edit of some prompts."""
+        """The replacement for some of the prompts."""
         values = None if self._values is None else self._values[part]
         return ZEdit(self._head, values, None if self._positions is None else self._positions[part])
 
@@ -104,7 +107,7 @@ def ablated_losses(
     stage: str,
     batching: Batching = PLAIN,
 ) -> Floats:
-    """Losses with the replacements made, one at a time, [prompt]; the mean over replacements."""
+    """The losses under ablation, averaged over the replacements, each of which is run by itself: [prompt]."""
     total = np.zeros(len(prompts))
     for replacement in replacements:
         for part in batching.slices(len(prompts), stage):

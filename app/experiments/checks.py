@@ -1,4 +1,4 @@
-"""What heads and lengths a model has, checked before anything is run."""
+"""Checks of heads and sequence lengths against the model, before anything is run."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from app.domain.refs import HeadRef
 
 
 def check_heads(model: ExperimentModel, heads: Sequence[HeadRef]) -> None:
-    """Raises InvalidExperiment where there are no heads, one twice, or one that the model lacks."""
+    """Raise InvalidExperiment if there are no heads, a duplicate, or one that the model does not have."""
     if not heads:
         raise InvalidExperiment("no heads were given")
     record = model.record
@@ -22,7 +22,7 @@ def check_heads(model: ExperimentModel, heads: Sequence[HeadRef]) -> None:
 
 
 def check_length(model: ExperimentModel, n_positions: int) -> None:
-    """Raises InvalidExperiment where a sequence is longer than the model's context."""
+    """Raise InvalidExperiment if a sequence is longer than the model's context."""
     if n_positions > model.context_limit:
         raise InvalidExperiment(
             f"a sequence of {n_positions} tokens is longer than the {model.context_limit} that "

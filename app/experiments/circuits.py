@@ -1,4 +1,4 @@
-"""What heads write, read from their OV weights, and whether they attend to what the model is about to predict."""
+"""Scores of heads from their OV circuits, and their attention to the token that the model predicts."""
 
 import numpy as np
 import torch
@@ -17,12 +17,12 @@ Scores = dict[HeadRef, float]
 
 
 def copying_by_head(model: ExperimentModel) -> Scores:
-    """The copying score of each head."""
+    """The copying score of each head, from the eigenvalues of its OV circuit."""
     return {HeadRef(*place): float(score) for place, score in np.ndenumerate(copying_scores(model))}
 
 
 def predicted_token_attention(model: ExperimentModel, text: Text, batching: Batching = PLAIN) -> Scores:
-    """Mean attention to earlier copies of the token that the model predicts, where there are any.
+    """Each head's mean attention to earlier copies of the predicted token, over tokens with such copies.
 
     Source: McDougall et al. 2023, arXiv 2310.04625 (copy suppression attends to the predicted token).
     """
@@ -44,11 +44,12 @@ def predicted_token_attention(model: ExperimentModel, text: Text, batching: Batc
 
 
 def successor_scores(model: ExperimentModel) -> tuple[Scores, int]:
-    """The share of ordinal steps whose next item each head's OV circuit boosts most, and the number of steps.
+    """The share of steps for which each head's OV circuit boosts the next item most, and the number of steps.
 
-    Items are read as the stream holds them after the first block (the embedding, for the first block itself), with
-    BOS before them; of each item the form that is one token, with a space before it or without, is used. Raises
-    InvalidExperiment where no sequence has three one-token items in a row.
+    Items of ordinal sequences are read from the residual stream after the first block (for heads of the first
+    block, from the embedding), with BOS before them, in the form that is a single token, with or without a
+    leading space.
+    Raises InvalidExperiment if no sequence has three one-token items in a row.
     Source: Gould et al. 2023, arXiv 2312.09230 (successor heads, effective embedding).
     """
     chains = [chain for words in ORDINALS.values() for chain in _one_token_chains(model, words)]
@@ -77,7 +78,7 @@ def successor_scores(model: ExperimentModel) -> tuple[Scores, int]:
 
 
 def _one_token_chains(model: ExperimentModel, words: tuple[str, ...]) -> list[list[int]]:
-    """The longest runs of at least three items that are one token each, all in one form."""
+    """The longest runs of at least three one-token items, all with or all without a leading space."""
     forms: list[list[list[int]]] = []
     for lead in (" ", ""):
         runs: list[list[int]] = [[]]

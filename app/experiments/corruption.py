@@ -1,4 +1,4 @@
-"""Natural examples of long-prefix induction, cut to a prefix of one: does the head still attend?"""
+"""Natural examples of long-prefix induction, corrupted to a prefix of one token: do heads still attend?"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ LONG = 2  # the shortest long prefix
 
 @dataclass(frozen=True)
 class Draws:
-    """How many replacements are drawn for each example."""
+    """The number of replacement tokens that are drawn for each example, and the seed."""
 
     n: int
     seed: int
@@ -26,7 +26,7 @@ class Draws:
 
 @dataclass(frozen=True, eq=False)
 class LongExamples:
-    """Examples with an exact prefix of at least 2, the same for every head studied; columns over n."""
+    """Examples with an exact prefix of at least 2, shared by all heads: columns over n examples."""
 
     sequence: NDArray[np.int64]
     dest: NDArray[np.int64]
@@ -38,7 +38,7 @@ class LongExamples:
 
 @dataclass(frozen=True, eq=False)
 class Corrupted:
-    """Attention from dest to source on the same examples, each [head, n]; after is the mean over draws."""
+    """Attention from dest to source before and after corruption: [head, n], after is the mean over draws."""
 
     examples: LongExamples
     before: NDArray[np.float64]
@@ -48,10 +48,10 @@ class Corrupted:
 def long_examples(
     text: Text, attended: Sequence[Attended], threshold: float, max_examples: int, seed: int, bos_id: int
 ) -> LongExamples:
-    """Examples that any of the heads attends to above the threshold; a seeded choice where there are more.
+    """Examples in which any of the heads attends above the threshold; at most max_examples, a sample of more.
 
-    Only those whose destination's token has one earlier copy: attention could move to what follows another, or be
-    shared with it once both match one token.
+    The destination's token must have exactly one earlier copy. With several, attention could move to what
+    follows another copy, or be shared with it once both match one token only.
     """
     columns = [
         np.stack([pairs.sequence, pairs.dest, pairs.source])[
@@ -78,7 +78,10 @@ def corrupted_attention(
     draws: Draws,
     batching: Batching = PLAIN,
 ) -> Corrupted:
-    """Attention before and after token source-2 is replaced, several times, by one that does not match dest-1."""
+    """Attention before and after corruption, which leaves a prefix of one token.
+
+    The token at source-2 is replaced by one that does not match the token at dest-1, once for each draw.
+    """
     original = text.tokens[examples.sequence]
     drawn = _replacements(model, original, examples, draws)
     rows = np.arange(len(examples))
@@ -114,7 +117,10 @@ def _replacements(
     examples: LongExamples,
     draws: Draws,
 ) -> NDArray[np.int64]:
-    """Random ordinary tokens, [draw, n]; never the token at dest-1, nor one equal to it but for case or space."""
+    """Random ordinary tokens: [draw, n].
+
+    They differ from the token at dest-1 by more than case or leading space.
+    """
     special = model.tokenizer.special_token_ids | {model.record.bos_token_id}
     ordinary = np.array([t for t in range(model.record.d_vocab) if t not in special])
     fuzzy = normalised_ids(model.tokenizer.vocabulary(model.record.d_vocab))

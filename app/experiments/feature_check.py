@@ -1,4 +1,4 @@
-"""Does a feature fire where a proxy says it should? Specificity and sensitivity over intervals of activation."""
+"""Comparison of a feature with a proxy: specificity and sensitivity over intervals of activation."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Observed:
-    """A feature's activation, what a proxy selects, and which tokens count; all [sequence pos]."""
+    """A feature's activation, the proxy's selection, and which tokens are counted, each [sequence pos]."""
 
     activation: Floats
     proxy: NDArray[np.bool_]
@@ -34,7 +34,10 @@ def feature_activations(
     text: Text,
     batching: Batching = PLAIN,
 ) -> Floats:
-    """The feature's activation on every position, [sequence pos]. Raises InvalidExperiment."""
+    """The feature's activation at every position: [sequence pos].
+
+    Raises InvalidExperiment for a feature that the SAE does not have, or a text that the model cannot read.
+    """
     text.check(model)
     if not 0 <= feature.index < coder.d_sae:
         raise InvalidExperiment(f"the SAE has no feature {feature}: it has {coder.d_sae}")
@@ -53,10 +56,11 @@ def feature_check(
     n_intervals: int = 10,
     resampling: Resampling | None = None,
 ) -> FeatureCheckResult:
-    """Equal intervals from 0 to the largest activation, below them silence; sequences are resampled whole.
+    """The proxy's share, sensitivity and specificity over intervals of activation.
 
-    Raises InvalidExperiment where the feature never fires, or the proxy selects
-    all tokens or none.
+    The first interval holds inactive tokens, the others divide the range up to the largest activation
+    equally. Bootstrap resamples are of whole sequences. Raises InvalidExperiment if the feature never fires,
+    or if the proxy selects all tokens or none.
     """
     sequence = np.nonzero(observed.counted)[0]
     acts, is_proxy = observed.activation[observed.counted], observed.proxy[observed.counted]

@@ -1,4 +1,4 @@
-"""Change in loss when each head of a layer is ablated, on task families; heads that stand out are flagged."""
+"""Change of the loss on task families when a head is ablated, for each head of a layer, with outliers."""
 
 from collections.abc import Sequence
 
@@ -31,7 +31,10 @@ def head_ablation(
     parameters: AblationParameters | None = None,
     batching: Batching = PLAIN,
 ) -> HeadAblationResult:
-    """Ablate each head of a layer, one at a time, on each task. Raises InvalidExperiment."""
+    """The change in loss from ablating each head of a layer, one at a time, on each task.
+
+    Raises InvalidExperiment.
+    """
     p = parameters or AblationParameters()
     check_heads(model, [HeadRef(layer, 0)])
     if not tasks:
@@ -72,7 +75,11 @@ def _task(
 
 
 def flag(mode: Mode, changes: dict[HeadRef, Interval], p: AblationParameters) -> ModeResult:
-    """Which heads stand out against the spread of their layer."""
+    """The heads of a layer with those flagged whose change stands out against the layer's spread.
+
+    A head stands out if its mean change exceeds both the median by min_spreads spreads (scaled median
+    absolute deviations) and min_change, and its interval lies above 0.
+    """
     means = np.array([change.mean for change in changes.values()])
     median = float(np.median(means))
     spread = _MAD_TO_SD * float(np.median(np.abs(means - median)))

@@ -1,4 +1,4 @@
-"""Detectors of well-known kinds of heads, for every head of a model, and a scoreboard against a list of them."""
+"""Detectors of well-known kinds of heads, for every head of a model, scored against reference lists."""
 
 import torch
 
@@ -19,7 +19,7 @@ def known_heads(
     parameters: KnownHeadParameters | None = None,
     batching: Batching = PLAIN,
 ) -> KnownHeadsResult:
-    """Scores of every head in every role. Raises InvalidExperiment."""
+    """The score of every head in every role. Raises InvalidExperiment."""
     p = parameters or KnownHeadParameters()
     text.check(model)
     scores = _attention_scores(model, p, batching)

@@ -1,6 +1,6 @@
-"""Direct logit attribution (DLA): a token's logit as the sum of what every component of the model wrote.
+"""Direct logit attribution (DLA): a token's logit as a sum over all components of the model.
 
-Through the true final norm, whose scale is taken as frozen at the value it has in the forward pass.
+The final norm is linear once its scale is frozen at the value of the forward pass.
 """
 
 from dataclasses import dataclass, fields
@@ -14,11 +14,11 @@ from app.adapters.interventions import ReadOut, ResidualDecomposition
 
 @dataclass(frozen=True, eq=False)
 class LogitParts:
-    """The logit of one token at each of n positions, above the mean over the vocabulary, in parts.
+    """The logit of one token at each of n positions, minus the mean over the vocabulary, split by component.
 
     embedding + heads + attention_bias + mlp + bias = logit, where logit comes from the model's own forward
-    pass. The mean over the vocabulary moves no probability; without it, weights with the norms folded in and
-    weights as trained agree.
+    pass. Subtracting the mean over the vocabulary changes no probability, and makes raw and processed weights
+    agree.
     """
 
     embedding: Float64[Tensor, " n"]
@@ -30,7 +30,7 @@ class LogitParts:
 
     @property
     def total(self) -> Float64[Tensor, " n"]:
-        """All parts together."""
+        """The sum of all parts: [n]."""
         return (
             self.embedding
             + self.heads.sum(dim=(1, 2))
@@ -41,20 +41,22 @@ class LogitParts:
 
     @property
     def worst_error(self) -> float:
-        """The largest |total - logit| in units of the largest |logit| (or of 1, where that is smaller)."""
+        """The largest |total - logit|, relative to the largest |logit| or to 1 if that is larger."""
         return float((self.total - self.logit).abs().max() / self.logit.abs().max().clamp(min=1))
 
     @classmethod
     def joined(cls, parts: list["LogitParts"]) -> "LogitParts":
-        """Batches one after the other."""
+        """Concatenate batches."""
         return cls(**{f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(cls)})
 
 
 def logit_parts(residual: ResidualDecomposition, read_out: ReadOut, target: Int[Tensor, " n"]) -> LogitParts:
-    """DLA of the target token at each position, through the final norm with its scale frozen.
+    """DLA of the target token at each position, with the final norm's scale frozen.
 
-    A component x adds ((x - mean(x)) * norm_weight / scale) @ W_U[:, target] (the mean only for a LayerNorm).
-    Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits" (direct path to the logits).
+    A component x contributes ((x - mean(x)) * norm_weight / scale) @ W_U[:, target]; the mean is only
+    subtracted for a LayerNorm.
+    Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits" (direct path to the
+    logits).
     """
     column = (read_out.w_u[:, target] - read_out.w_u.mean(dim=1, keepdim=True)).double().T
     total = residual.total.double()

@@ -1,4 +1,4 @@
-"""The long-prefix induction experiment: does a head need one matching token to attend by induction, or several?"""
+"""The long-prefix induction experiment: how many matching tokens does a head need to attend by induction?"""
 
 from collections.abc import Sequence
 
@@ -39,7 +39,10 @@ def long_prefix_induction(
     parameters: LongPrefixParameters | None = None,
     batching: Batching = PLAIN,
 ) -> LongPrefixResult:
-    """Run the experiment. Without text, verdicts rest on random tokens alone and say so. Raises InvalidExperiment."""
+    """Measurements and verdicts for these heads; without text, verdicts rest on random tokens and say so.
+
+    Raises InvalidExperiment.
+    """
     p = parameters or LongPrefixParameters()
     check_heads(model, heads)
     if text is not None:
@@ -121,7 +124,7 @@ def _study(
 
 
 def _columns(values: NDArray[np.float64], resampling: Resampling) -> tuple[Interval, ...]:
-    """The mean of each column [example, k], examples resampled together."""
+    """The mean of each column of values [example, k] with its interval, from common resamples of examples."""
     drawn = resampling.weights(len(values)) / len(values)
     means, resampled = values.mean(axis=0), drawn @ values
     return tuple(

@@ -1,4 +1,4 @@
-"""What heads attend to in ordinary text, by how many tokens before the source match those up to the destination."""
+"""Attention in ordinary text by prefix length: tokens before the source that equal those up to dest."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ from app.experiments.progress import PLAIN, Batching
 
 @dataclass(frozen=True, eq=False)
 class Text:
-    """Corpus sequences [sequence pos], BOS first; counted marks what is neither BOS nor padding."""
+    """Corpus sequences [sequence pos] that begin with BOS. counted: False at BOS and padding."""
 
     tokens: NDArray[np.int64]
     counted: NDArray[np.bool_]
 
     def check(self, model: ExperimentModel) -> None:
-        """Raises InvalidExperiment for text that the model cannot read."""
+        """Raise InvalidExperiment if the model cannot read the text."""
         if self.tokens.ndim != 2 or self.tokens.shape != self.counted.shape or not self.counted.any():
             raise InvalidExperiment(f"text of shape {self.tokens.shape} has no tokens to count")
         check_length(model, self.tokens.shape[1])
@@ -38,7 +38,7 @@ class Text:
 
 @dataclass(frozen=True, eq=False)
 class Attended:
-    """Every pair of positions with enough attention from one head; columns over the pairs."""
+    """Every pair of positions to which one head gives enough attention: columns over the pairs."""
 
     sequence: NDArray[np.int64]
     dest: NDArray[np.int64]
@@ -55,7 +55,7 @@ def attended_pairs(
     threshold: float,
     batching: Batching = PLAIN,
 ) -> dict[HeadRef, Attended]:
-    """All pairs, not one a sequence, with attention above the threshold; neither end is BOS or padding."""
+    """All pairs of positions with attention above the threshold, by head; neither end is BOS or padding."""
     text.check(model)
     layers = sorted({head.layer for head in heads})
     parts_by_head: dict[HeadRef, list[NDArray[np.float64]]] = {head: [] for head in heads}
@@ -93,7 +93,10 @@ def _matched(
 def prefix_distribution(
     pairs: Attended, threshold: float, max_prefix: int, resampling: Resampling
 ) -> PrefixDistribution:
-    """The distribution over pairs above a threshold; sequences are resampled whole, as their pairs depend."""
+    """The distribution of prefix lengths over pairs with attention above a threshold.
+
+    Bootstrap resamples are of whole sequences, because pairs of one sequence are not independent.
+    """
     is_above = pairs.attention > threshold
     prefix, sequence = pairs.prefix[is_above], pairs.sequence[is_above]
     matched, long = (prefix >= 1).astype(np.float64), (prefix >= 2).astype(np.float64)

@@ -1,4 +1,4 @@
-"""For a head annotated with several roles: does ablating it hurt the task of each role?"""
+"""Ablation of a head with several annotated roles: does it increase the loss on the task of each role?"""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -28,7 +28,7 @@ ROLE_TASKS: dict[str, Callable[[ExperimentModel, int, int], Prompts]] = {
 
 
 def role_tasks(model: ExperimentModel, roles: Sequence[str], n_prompts: int, seed: int) -> dict[str, Prompts]:
-    """The task of each role that has one."""
+    """The prompts for each role that has a task."""
     testable = [role for role in dict.fromkeys(roles) if role in ROLE_TASKS]
     return {role: ROLE_TASKS[role](model, n_prompts, seed) for role in testable}
 
@@ -41,7 +41,10 @@ def polysemanticity(
     parameters: AblationParameters | None = None,
     batching: Batching = PLAIN,
 ) -> PolysemanticityResult:
-    """Test each role of a head on its task: those of role_tasks, or others. Raises InvalidExperiment."""
+    """The change in loss from ablating a head, on the task of each of its roles. Raises InvalidExperiment.
+
+    tasks: prompts by role, from role_tasks or elsewhere.
+    """
     p = parameters or AblationParameters()
     check_heads(model, [head])
     tested = [role for role in dict.fromkeys(roles) if role in tasks]

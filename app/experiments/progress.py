@@ -1,4 +1,4 @@
-"""How a long experiment walks through batches, and says how far it is."""
+"""Batches of a long experiment, with progress reports."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -7,12 +7,12 @@ Progress = Callable[[str, int, int], None]  # stage, done, total
 
 
 def ignore(stage: str, done: int, total: int) -> None:
-    """For callers who do not care."""
+    """Ignore a progress report."""
 
 
 @dataclass(frozen=True)
 class Batching:
-    """Rows a batch, which changes no result beyond rounding, and who is told of each batch."""
+    """The number of rows in a batch, which changes results by rounding only, and a progress function."""
 
     size: int = 16
     progress: Progress = ignore
@@ -22,14 +22,14 @@ class Batching:
             raise ValueError(f"a batch of {self.size} rows")
 
     def slices(self, n: int, stage: str) -> Iterator[slice]:
-        """Slices that cover n rows; progress is told after each."""
+        """Slices that cover n rows; progress is reported after each."""
         for start in range(0, n, self.size):
             stop = min(start + self.size, n)
             yield slice(start, stop)
             self.progress(stage, stop, n)
 
     def as_one(self, stage: str, total: int) -> "Batching":
-        """The same batches, told of as parts of one stage of `total` rows."""
+        """The same batches, reported as one stage of `total` rows."""
         return replace(self, progress=_OneStage(self.progress, stage, total))
 
 

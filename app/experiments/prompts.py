@@ -1,4 +1,4 @@
-"""Prompts with marked targets: text in which [[...]] marks what a model is to predict, as tokens of that model."""
+"""Prompts with marked targets: [[...]] in a text marks what the model is to predict."""
 
 import json
 import re
@@ -26,7 +26,7 @@ class MarkedText:
 
     @classmethod
     def parse(cls, marked: str) -> "MarkedText":
-        """From text with [[...]] about each target. Raises InvalidExperiment where nothing is marked."""
+        """Parse a text with [[...]] around each target. Raises InvalidExperiment if nothing is marked."""
         text, spans, end = "", [], 0
         for match in _MARK.finditer(marked):
             text += marked[end : match.start()]
@@ -39,10 +39,10 @@ class MarkedText:
 
 @dataclass(frozen=True, eq=False)
 class Prompts:
-    """Tokenised prompts, BOS first; `targets` marks the tokens whose loss is measured.
+    """Tokenised prompts that begin with BOS. targets: [prompt pos], the tokens whose loss is measured.
 
-    Shorter prompts are padded on the right, where no earlier position can see it. n_refused: prompts that were
-    left out because a target is not well formed in this tokenizer.
+    Shorter prompts are padded on the right, where no earlier position can attend. n_refused: number of
+    prompts that were left out because a target is not well-formed in this tokenizer.
     """
 
     name: str
@@ -62,15 +62,16 @@ class Prompts:
 
     @property
     def inner(self) -> NDArray[np.bool_]:
-        """Positions that are neither the leading BOS nor padding."""
+        """Positions that are neither BOS nor padding: [prompt pos]."""
         place = np.arange(self.tokens.shape[1])
         return (place > 0) & (place < self.lengths[:, None])
 
 
 def parse_jsonl(lines: Iterable[str]) -> list[MarkedText]:
-    """Prompts from JSON lines: {"text": "... [[target]] ..."}, or {"text": "...", "spans": [[start, end], ...]}.
+    """The prompts of a JSONL file.
 
-    Raises InvalidExperiment with the line's number.
+    A line is {"text": "... [[target]] ..."} or {"text": "...", "spans": [[start, end], ...]}. Raises
+    InvalidExperiment with the number of the line.
     """
     texts: list[MarkedText] = []
     for number, line in enumerate(lines, start=1):
@@ -100,7 +101,7 @@ def _parse_line(entry: Any) -> MarkedText:
 
 
 def given_prompts(model: ExperimentModel, texts: Sequence[MarkedText], name: str = "prompts") -> Prompts:
-    """Prompts as given. Raises InvalidExperiment for a target that is not exactly one token."""
+    """All prompts, tokenised. Raises InvalidExperiment for a target that is not exactly one token."""
     rows: list[tuple[list[int], list[int]]] = []
     for marked in texts:
         ids, targets = encode_marked(model, marked)
@@ -118,9 +119,9 @@ def given_prompts(model: ExperimentModel, texts: Sequence[MarkedText], name: str
 def well_formed_prompts(
     model: ExperimentModel, texts: Sequence[MarkedText], name: str, max_tokens: int | None
 ) -> Prompts:
-    """The prompts whose every target begins and ends with a token, and has at most max_tokens of them.
+    """The prompts whose targets all begin and end at token boundaries and have at most max_tokens tokens.
 
-    Raises InvalidExperiment where none is left.
+    Raises InvalidExperiment if no prompt is left.
     """
     rows: list[tuple[list[int], list[int]]] = []
     for marked in texts:
@@ -135,9 +136,9 @@ def well_formed_prompts(
 
 
 def encode_marked(model: ExperimentModel, marked: MarkedText) -> tuple[list[int], list[list[int]]]:
-    """Token ids with BOS, and for each target the positions of its tokens: none where it cuts across one.
+    """Token ids with BOS, and for each target the positions of its tokens, none if it cuts across a token.
 
-    A target's first token may hold one space before it.
+    The first token of a target may include a leading space.
     """
     ids = model.tokenizer.encode(marked.text)
     data = [model.tokenizer.token_bytes(token_id) for token_id in ids]
@@ -167,7 +168,10 @@ def _opens(whole: bytes, token_start: int, start: int) -> bool:
 def collate(
     model: ExperimentModel, name: str, rows: Sequence[tuple[Sequence[int], Sequence[int]]], n_refused: int
 ) -> Prompts:
-    """Rows of token ids and target positions as one array. Raises InvalidExperiment for one too long."""
+    """Prompts from token ids and target positions, padded to one length.
+
+    Raises InvalidExperiment if one is too long.
+    """
     lengths = np.array([len(ids) for ids, _ in rows], np.int64)
     check_length(model, int(lengths.max()))
     shape = (len(rows), int(lengths.max()))

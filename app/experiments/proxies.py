@@ -1,6 +1,6 @@
-"""Predicates that select target positions in ordinary text: where a behaviour would help to predict the token.
+"""Proxies: predicates that select tokens in ordinary text which a behaviour would help to predict.
 
-Proxies give messier results than synthetic tasks: they select too much and too little.
+They are noisier than synthetic tasks, for they select some wrong positions and miss some right ones.
 """
 
 import re
@@ -17,7 +17,7 @@ Predicate = Callable[[NDArray[np.int64], Vocabulary], Mask]
 
 
 def by_induction(min_prefix: int) -> Predicate:
-    """Tokens that follow an earlier copy of the min_prefix tokens before them, as they did there."""
+    """A predicate for tokens that, together with the min_prefix tokens before them, occurred earlier."""
 
     def select(tokens: NDArray[np.int64], vocabulary: Vocabulary) -> Mask:
         return np.array([_follows_copy(row, min_prefix, vocabulary) for row in tokens])
@@ -26,14 +26,14 @@ def by_induction(min_prefix: int) -> Predicate:
 
 
 def duplicates(tokens: NDArray[np.int64], vocabulary: Vocabulary) -> Mask:
-    """Tokens that occurred before, where induction would not have predicted them."""
+    """A predicate for tokens that occurred earlier, but never after the same token: no induction."""
     return np.array(
         [_follows_copy(row, 0, vocabulary) & ~_follows_copy(row, 1, vocabulary) for row in tokens]
     )
 
 
 def matching(pattern: str) -> Predicate:
-    """Tokens that overlap a match of a regular expression on the text: its group `target`, or all of it."""
+    """A predicate for tokens that overlap a match of a regular expression, or of its group `target`."""
     compiled = re.compile(pattern.encode())
     group = "target" if "target" in compiled.groupindex else 0
 
@@ -61,7 +61,7 @@ PREDICATES: dict[str, Predicate] = {
 
 
 def _follows_copy(row: NDArray[np.int64], min_prefix: int, vocabulary: Vocabulary) -> Mask:
-    """Whether each token and the min_prefix tokens before it occurred earlier; the spans may not overlap."""
+    """Whether each token, with the min_prefix tokens before it, has an earlier separate copy: [pos]."""
     n = len(row)
     special = np.isin(row, list(vocabulary.special_ids))
     equal = (row[:, None] == row[None, :]) & ~special[:, None]

@@ -1,4 +1,4 @@
-"""What has been published about the heads of GPT-2 small, to compare detectors with."""
+"""Published roles of heads of GPT-2 small, to compare detectors with."""
 
 from app.domain.refs import HeadRef
 

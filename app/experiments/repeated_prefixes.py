@@ -1,7 +1,7 @@
-"""Random tokens in which a span of each length is repeated, and what heads do at its end.
+"""Random tokens in which a span of each length is repeated, and the attention and logits of heads at its end.
 
-Every example keeps its source and destination for all prefix lengths: only the repeated span grows, so scores
-at two lengths are paired, and distance is not confused with length.
+An example has the same source and destination at all prefix lengths: only the repeated span grows. So scores
+at two lengths are paired, and length is not confounded with distance.
 """
 
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ from app.experiments.progress import PLAIN, Batching
 
 @dataclass(frozen=True, eq=False)
 class RepeatedPrefixes:
-    """tokens [example, prefix length 0 to max, pos]; source and dest [example].
+    """tokens: [example, prefix length 0 to max, pos]; source and dest: [example].
 
-    At prefix length n tokens dest-n+1 .. dest are those of source-n .. source-1, and no others repeat. Length 0
-    is the baseline in which nothing repeats.
+    At prefix length n the tokens at dest-n+1 .. dest equal those at source-n .. source-1, and no others
+    repeat. Prefix length 0 is the baseline in which nothing repeats.
     """
 
     tokens: NDArray[np.int64]
@@ -33,14 +33,18 @@ class RepeatedPrefixes:
 
     @property
     def n_lengths(self) -> int:
-        """The baseline included."""
+        """The number of prefix lengths, including the baseline 0."""
         return self.tokens.shape[1]
 
 
 def repeated_prefixes(
     model: ExperimentModel, n_examples: int, length: int, max_prefix: int, seed: int
 ) -> RepeatedPrefixes:
-    """Sequences of BOS and length - 1 distinct random tokens that are not special, with a repeated span."""
+    """Sequences of BOS and length - 1 distinct random tokens, with a repeated span of each prefix length.
+
+    Special tokens are not used. Raises InvalidExperiment if the span does not fit twice, or the vocabulary is
+    too small.
+    """
     check_length(model, length)
     if n_examples < 1 or max_prefix < 1 or length < 2 * max_prefix + 2:
         raise InvalidExperiment(
@@ -73,7 +77,7 @@ def attention_by_prefix(
     heads: Sequence[HeadRef],
     batching: Batching = PLAIN,
 ) -> NDArray[np.float64]:
-    """Each head's attention from dest to source, [head, example, prefix length]."""
+    """Each head's attention from dest to source: [head, example, prefix length]."""
     layers = sorted({head.layer for head in heads})
     tokens, source, dest = _flat(data)
     out = np.empty((len(heads), len(tokens)))
@@ -90,7 +94,7 @@ def attention_by_prefix(
 def logit_parts_by_prefix(
     model: ExperimentModel, data: RepeatedPrefixes, batching: Batching = PLAIN
 ) -> LogitParts:
-    """The logit at dest of the token at source, in parts, [example * prefix length]."""
+    """DLA at dest of the token at source, the correct continuation: [example * prefix length]."""
     tokens, source, dest = _flat(data)
     read_out = model.read_out()
     parts: list[LogitParts] = []

@@ -1,4 +1,4 @@
-"""Task families: prompts on which one behaviour is needed to predict the targets."""
+"""Task families: prompts whose targets require one behaviour to be predicted."""
 
 from collections.abc import Sequence
 
@@ -49,7 +49,7 @@ def noun_digit(
     nouns: Sequence[str] = NOUNS,
     fillers: Sequence[str] = FILLERS,
 ) -> Prompts:
-    """`{noun} {digit}, {filler} {noun} {digit}`; the target is the repeated digit, one token."""
+    """Prompts `{noun} {digit}, {filler} {noun} {digit}`; the target is the repeated digit, one token."""
     generator = np.random.default_rng(seed)
     texts: list[MarkedText] = []
     for _ in range(n_prompts):
@@ -60,7 +60,7 @@ def noun_digit(
 
 
 def short_urls(model: ExperimentModel, n_prompts: int, seed: int, id_length: int = 10) -> Prompts:
-    """`https://t.co/{id}`; the targets are the tokens of the random id."""
+    """Prompts `https://t.co/{id}`; the targets are the tokens of the random id."""
     generator = np.random.default_rng(seed)
     texts: list[MarkedText] = []
     for _ in range(n_prompts):
@@ -70,7 +70,7 @@ def short_urls(model: ExperimentModel, n_prompts: int, seed: int, id_length: int
 
 
 def succession(model: ExperimentModel, n_prompts: int, seed: int) -> Prompts:
-    """Three steps of an ordinal sequence; the target is the next one, one token."""
+    """Prompts of three items of an ordinal sequence; the target is the next item, one token."""
     generator = np.random.default_rng(seed)
     texts: list[MarkedText] = []
     names = sorted(ORDINALS)
@@ -83,21 +83,21 @@ def succession(model: ExperimentModel, n_prompts: int, seed: int) -> Prompts:
 
 
 def induction(model: ExperimentModel, n_prompts: int, seed: int, length: int = 20) -> Prompts:
-    """Random tokens twice; the targets are the second copy from its second token on."""
+    """Prompts of random tokens repeated once; the targets are the second copy from its second token on."""
     return _random_prompts(model, "induction", n_prompts, seed, length, same_order=True)
 
 
 def duplicate_token(model: ExperimentModel, n_prompts: int, seed: int, length: int = 20) -> Prompts:
-    """Random tokens, then the same ones in an order that repeats no pair, so that induction cannot help."""
+    """Prompts of random tokens, then the same tokens in an order without repeated pairs: no induction."""
     return _random_prompts(model, "duplicate-token", n_prompts, seed, length, same_order=False)
 
 
 def natural_proxy(
     model: ExperimentModel, text: Text, predicate: Predicate, name: str, max_sequences: int, seed: int
 ) -> Prompts:
-    """Corpus sequences with the targets that a predicate selects; a seeded choice where there are more.
+    """Corpus sequences with targets that a predicate selects; if there are more than max_sequences, a sample.
 
-    Raises InvalidExperiment where it selects none.
+    Raises InvalidExperiment if the predicate selects nothing.
     """
     text.check(model)
     vocabulary: Vocabulary = model.tokenizer.vocabulary(model.record.d_vocab)
@@ -131,7 +131,7 @@ def _random_prompts(
 
 
 def _without_repeated_pairs(length: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """An order of 0 .. length-1 in which no i is followed by i+1, nor by 0 after the last."""
+    """A permutation of 0 .. length-1 in which i+1 (modulo length) never follows i."""
     order = generator.permutation(length)
     for _ in range(1000):
         follows = np.flatnonzero((order[1:] - order[:-1]) % length == 1) + 1

@@ -1,4 +1,4 @@
-"""The same scan over every head of any model: induction score against what longer prefixes add."""
+"""A scan of every head of any model: the induction score against the gain from longer prefixes."""
 
 import numpy as np
 
@@ -15,7 +15,10 @@ def universality(
     parameters: ScanParameters | None = None,
     batching: Batching = PLAIN,
 ) -> UniversalityResult:
-    """Scan all heads of a model. Raises InvalidExperiment."""
+    """Induction score, gain from longer prefixes and verdict of every head of a model.
+
+    Raises InvalidExperiment.
+    """
     p = parameters or ScanParameters()
     record = model.record
     heads = [HeadRef(layer, head) for layer in range(record.n_layers) for head in range(record.n_heads)]

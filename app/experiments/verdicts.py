@@ -1,15 +1,16 @@
-"""Long-prefix, standard or neither: a written rule on bootstrap intervals.
+"""The rule by which a head counts as long-prefix, standard or neither, from bootstrap intervals.
 
-With s(n) the mean attention at prefix length n, the gain of n is g(n) = s(n) - s(0), and long = mean of g(n) over
-n >= 2. `one_share` is g(1) / long; `kept` is attention after corruption over attention before it.
+Let s(n) be the mean attention at prefix length n, and g(n) = s(n) - s(0) its gain. Then long_gain is the mean
+of g(n) over n >= 2, one_share = g(1) / long_gain, and kept is the attention after corruption over the
+attention before it.
 
-neither: the lower end of long is below min_gain.
-long-prefix: the upper end of one_share is below max_one_share, and of kept, where it is known, too.
-standard: the lower end of one_share is at least max_one_share, and of kept, where it is known, too.
-neither: all else; the intervals are too wide, or the two kinds of evidence disagree.
+1. neither: the lower end of long_gain is below min_gain.
+2. long-prefix: the upper ends of one_share and, if it is known, of kept are below max_one_share.
+3. standard: the lower ends of one_share and, if it is known, of kept are at least max_one_share.
+4. neither: everything else, as the intervals are too wide or the two kinds of evidence disagree.
 
-kept is known from min_examples natural examples on, for a head that attends to them (the lower end of its attention
-before is at least min_gain).
+kept is known if there are min_examples natural examples and the head attends to them: the lower end of its
+attention before corruption is at least min_gain.
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,11 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class HeadEvidence:
-    """One head's numbers: attention [example, prefix length from 0], and on natural examples [n]."""
+    """One head's measurements.
+
+    by_prefix: attention [example, prefix length from 0]. before, after: attention on natural examples [n],
+    before and after corruption.
+    """
 
     by_prefix: Floats
     before: Floats
@@ -34,7 +39,7 @@ class HeadEvidence:
     sequence: NDArray[np.int64]  # of each natural example
 
     def shuffled(self, generator: np.random.Generator) -> "HeadEvidence":
-        """The same numbers with their labels shuffled within each example: a control that can show nothing."""
+        """A control without effect: the same values, with labels shuffled within each example."""
         swap = generator.random(len(self.before)) < 0.5
         return HeadEvidence(
             generator.permuted(self.by_prefix, axis=1),
@@ -45,7 +50,7 @@ class HeadEvidence:
 
 
 def judge(evidence: HeadEvidence, rule: VerdictRule, resampling: Resampling) -> Verdict:
-    """The verdict on one head."""
+    """The verdict on one head, by the rule of this module."""
     n = len(evidence.by_prefix)
     gains = evidence.by_prefix[:, 1:] - evidence.by_prefix[:, :1]
     gain_at_one = gains[:, 0]
@@ -72,7 +77,7 @@ def judge(evidence: HeadEvidence, rule: VerdictRule, resampling: Resampling) -> 
 def false_verdict_share(
     evidence: HeadEvidence, rule: VerdictRule, resampling: Resampling, n_shuffles: int, seed: int
 ) -> float | None:
-    """The share of label-shuffled controls that the rule calls something other than neither. None for no shuffles."""
+    """The share of shuffled controls with another verdict than neither; None for n_shuffles = 0."""
     generator = np.random.default_rng(seed)
     kinds = [judge(evidence.shuffled(generator), rule, resampling).kind for _ in range(n_shuffles)]
     return sum(kind != "neither" for kind in kinds) / n_shuffles if n_shuffles else None

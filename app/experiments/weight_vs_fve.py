@@ -1,4 +1,4 @@
-"""Decoder weight share against FVE, per head: does it matter by which a head's features are ranked? numpy only."""
+"""Decoder weight share against FVE by head: does the ranking change a head's top features? numpy only."""
 
 from collections.abc import Sequence
 
@@ -27,7 +27,10 @@ def weight_vs_fve(
     heads: Sequence[HeadRef],
     parameters: RankingParameters | None = None,
 ) -> WeightVsFveResult:
-    """Compare the rankings over the given features of one layer. Raises InvalidExperiment."""
+    """The agreement of the two rankings of each head over these features of one layer.
+
+    Raises InvalidExperiment.
+    """
     p = parameters or RankingParameters()
     layers = {feature.ref.layer for feature in features} | {head.layer for head in heads}
     if not features or not heads or len(layers) != 1:
@@ -77,7 +80,7 @@ def _agreement(
 
 
 def _top(values: NDArray[np.float64], refs: list[FeatureRef], k: int) -> NDArray[np.int64]:
-    """The k best features that have a value: largest first, then the lower feature; -1 in empty places."""
+    """The k features with the largest values, ties to the lower index; NaN left out, empty places -1."""
     index = np.array([ref.index for ref in refs])
     order = np.lexsort((index, -values))
     best = index[order[~np.isnan(values[order])][:k]]
