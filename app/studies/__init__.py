@@ -1,1 +1,1 @@
-"""Experiments run on an atlas: its model, its text and its annotations in, a stored result out."""
+"""Running experiments on an atlas: its model, text and annotations in, a stored result out."""

@@ -1,4 +1,4 @@
-"""The published figures of GPT-2 small that a reproduction is held against, each by a written rule."""
+"""Published figures of GPT-2 small, each with a rule that says whether a measurement reproduces it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ SAE_LAYERS = (4, 5, 6, 7, 8)
 
 @dataclass(frozen=True)
 class Anchor:
-    """One figure: what was published, what was measured, and whether the two agree."""
+    """One figure: its published value, the measured value, and whether they agree."""
 
     name: str
     published: str
@@ -40,7 +40,10 @@ class Anchor:
 
 
 def largest_share(shares: Sequence[float]) -> Anchor:
-    """The largest decoder weight share of L7H9, over all features of the layer [d_sae]."""
+    """Compare the largest decoder weight share of L7H9.
+
+    shares: [d_sae], those of all features of the layer.
+    """
     head, feature, value = LARGEST_SHARE
     best = max(range(len(shares)), key=lambda index: (shares[index], -index))
     return Anchor(
@@ -52,7 +55,7 @@ def largest_share(shares: Sequence[float]) -> Anchor:
 
 
 def two_jobs(result: HeadAblationResult) -> list[Anchor]:
-    """Zero ablation of layer 10: L10H2 is clearly the first on both tasks."""
+    """Compare the zero ablation of layer 10: L10H2 has the largest change on both tasks."""
     anchors: list[Anchor] = []
     for task in result.tasks:
         zero = next(mode for mode in task.modes if mode.mode == "zero")
@@ -71,7 +74,7 @@ def two_jobs(result: HeadAblationResult) -> list[Anchor]:
 
 
 def long_and_standard(result: LongPrefixResult) -> list[Anchor]:
-    """L5H1 wants two matching tokens, L5H5 one: attention, logits, natural text, corruption and verdict."""
+    """Compare L5H1, which needs two matching tokens, with L5H5, which needs one, on every measure."""
     by_ref = {head.head: head for head in result.heads}
     ours, theirs = by_ref[LONG], by_ref[STANDARD]
     our_share, their_share = ours.verdict.one_share, theirs.verdict.one_share
@@ -129,7 +132,7 @@ def _corrupted(head: LongPrefixHead) -> Anchor:
 
 
 def rankings(heads: Sequence[HeadRecord]) -> list[Anchor]:
-    """Decoder weight and FVE rank the features of L4H5 alike, and the top ones of L8H5 not."""
+    """Compare the agreement of decoder weight and FVE: high for L4H5, low among the top features of L8H5."""
     anchors: list[Anchor] = []
     for ref, alike in ((CORRELATED, True), (NOT_CORRELATED, False)):
         record = next(head for head in heads if head.ref == ref)
@@ -150,7 +153,7 @@ def rankings(heads: Sequence[HeadRecord]) -> list[Anchor]:
 
 
 def induction_features(features: Sequence[FeatureRecord]) -> Anchor:
-    """How many of the top ten features of L6H9 by decoder weight are induction features."""
+    """Compare how many of the top ten features of L6H9 by decoder weight are induction features."""
     shares = [
         float(feature.evidence.counts["induction"][ALL_INDUCTION.head]) / max(feature.evidence.n_examples, 1)
         for feature in features
@@ -165,7 +168,7 @@ def induction_features(features: Sequence[FeatureRecord]) -> Anchor:
 
 
 def known_list(result: KnownHeadsResult) -> list[Anchor]:
-    """The published list of known heads, against the detectors."""
+    """Compare the published list of known heads with the detectors."""
     detected = result.detected()
     anchors: list[Anchor] = []
     for role, heads in KNOWN_HEADS_GPT2_SMALL.items():
@@ -194,7 +197,7 @@ def _number(interval: Interval | None) -> str:
 
 
 def table(anchors: Sequence[Anchor]) -> str:
-    """Measured beside published, a line a figure, and how many agree."""
+    """A table of measured and published figures, one per line, and how many agree."""
     rows = [("figure", "published", "measured", "")]
     rows += [(a.name, a.published, a.measured, "agrees" if a.agrees else "differs") for a in anchors]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]

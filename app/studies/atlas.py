@@ -1,4 +1,4 @@
-"""The atlas that an experiment is about: its store, its text and features, and the model it was made from."""
+"""The atlas of an experiment: its store, its text and features, and the model it was made from."""
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ _ALL = 2**31 - 1
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """How to load the model. processing None: as the atlas's SAEs were trained."""
+    """How to load the model. processing: None for the one that the atlas's SAEs were trained with."""
 
     model: str
     cache_dir: Path
@@ -47,7 +47,7 @@ class OpenAtlas:
         return self.run.record.model
 
     def check_heads(self, heads: Sequence[HeadRef]) -> None:
-        """Check heads before the model is loaded. Raises InvalidExperiment for one that it lacks."""
+        """Raise InvalidExperiment for a head that the model does not have, before the model is loaded."""
         for head in heads:
             if head.layer >= self.model.n_layers or head.head >= self.model.n_heads:
                 raise InvalidExperiment(
@@ -56,13 +56,13 @@ class OpenAtlas:
                 )
 
     def heads_of(self, layer: int) -> list[HeadRef]:
-        """Every head of a layer. Raises InvalidExperiment for a layer that the model lacks."""
+        """Every head of a layer. Raises InvalidExperiment for a layer that the model does not have."""
         heads = [HeadRef(layer, head) for head in range(self.model.n_heads)]
         self.check_heads(heads[:1])
         return heads
 
     def text(self, n_sequences: int) -> Text:
-        """So many sequences of the atlas's corpus, evenly spaced over it."""
+        """Up to n_sequences sequences of the atlas's corpus, evenly spaced."""
         run = self.run.record
         chosen = np.unique(np.linspace(0, run.n_sequences - 1, min(n_sequences, run.n_sequences)).astype(int))
         with read_session(self.engine) as session:
@@ -73,7 +73,7 @@ class OpenAtlas:
         return Text(tokens, counted)
 
     def features(self, layer: int) -> list[FeatureRecord]:
-        """The stored features of a layer. Raises InvalidExperiment where there are none."""
+        """The stored features of a layer. Raises InvalidExperiment if there are none."""
         with read_session(self.engine) as session:
             records = list_features(session, self.run, layer, limit=_ALL)
         if not records:
@@ -88,7 +88,7 @@ class OpenAtlas:
 
 @contextmanager
 def open_atlas(store: str, slug: str) -> Generator[OpenAtlas]:
-    """Open an atlas. Raises InvalidStore where there is no store, NotFound where it has no such atlas."""
+    """Open an atlas. Raises InvalidStore if there is no store, NotFound if it does not have the atlas."""
     with migrated_store(store, must_exist=True) as engine:
         with read_session(engine) as session:
             run = get_live_run(session, slug)
@@ -96,7 +96,10 @@ def open_atlas(store: str, slug: str) -> Generator[OpenAtlas]:
 
 
 def load_atlas_model(atlas: OpenAtlas, options: ModelOptions) -> InterventionModel:
-    """The model that the atlas was made from. Raises InvalidExperiment for another, or what load_model does."""
+    """The model that the atlas was made from.
+
+    Raises InvalidExperiment for a different model or revision, and whatever load_model raises.
+    """
     source = find_model(options.model, options.cache_dir, options.revision)
     processing = options.processing or sae_processing(atlas)
     model = InterventionModel.of(load_model(source, processing, options.device, DTYPES[options.dtype]))
@@ -114,6 +117,6 @@ def load_atlas_model(atlas: OpenAtlas, options: ModelOptions) -> InterventionMod
 
 
 def sae_processing(atlas: OpenAtlas) -> Processing:
-    """The weight processing that the atlas's SAEs share, raw where they share none."""
+    """The weight processing that all SAEs of the atlas share, or raw if they differ."""
     processings: set[Processing] = {sae.processing for sae in atlas.run.record.saes}
     return processings.pop() if len(processings) == 1 else "raw"

@@ -1,4 +1,4 @@
-"""Each experiment on an atlas: its parameters checked, its inputs taken from the store, its result stored."""
+"""Running each experiment on an atlas: check its request, take inputs from the store, store its result."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -46,7 +46,7 @@ from app.studies.task_choice import TaskChoice, find_predicate
 
 @dataclass(frozen=True)
 class ExperimentSetup:
-    """An atlas with its model, how much of its text to read, and how to compute."""
+    """An atlas with its model, how many sequences of its text to read, and the compute options."""
 
     atlas: OpenAtlas
     model: InterventionModel
@@ -54,7 +54,7 @@ class ExperimentSetup:
     how: ComputeOptions = ComputeOptions()  # noqa: RUF009 - frozen
 
     def text(self) -> Text:
-        """The text to read. Raises InvalidExperiment where the model cannot read it."""
+        """The text to read. Raises InvalidExperiment if the model cannot read it."""
         text = self.atlas.text(self.n_sequences)
         text.check(self.model)
         return text
@@ -63,7 +63,7 @@ class ExperimentSetup:
 def run_long_prefix(
     setup: ExperimentSetup, heads: Sequence[HeadRef], parameters: LongPrefixParameters
 ) -> StoredExperiment:
-    """The long-prefix induction experiment on some heads, on random tokens and on the atlas's text."""
+    """Run the long-prefix induction experiment on these heads, with random tokens and the atlas's text."""
     kind, atlas, model = LONG_PREFIX_INDUCTION, setup.atlas, setup.model
     check_heads(model, heads)
     check_length(model, parameters.length)
@@ -79,7 +79,7 @@ def run_long_prefix(
 def run_ablation(
     setup: ExperimentSetup, layer: int, tasks: TaskChoice, parameters: AblationParameters
 ) -> StoredExperiment:
-    """Every head of a layer ablated, on each task."""
+    """Ablate every head of a layer, on each task."""
     kind, atlas, model = HEAD_ABLATION, setup.atlas, setup.model
     check_heads(model, [HeadRef(layer, 0)])
     prompts = tasks.make(model, setup.text())
@@ -93,7 +93,7 @@ def run_ablation(
 
 
 def run_known_heads(setup: ExperimentSetup, parameters: KnownHeadParameters) -> StoredExperiment:
-    """Every detector on every head, beside what is published and annotated of the model."""
+    """Run every detector on every head, and compare with published and annotated roles."""
     kind, atlas, model = KNOWN_HEADS, setup.atlas, setup.model
     text = setup.text()
     request = request_for(atlas, kind, parameters, model, setup.n_sequences)
@@ -108,7 +108,7 @@ def run_known_heads(setup: ExperimentSetup, parameters: KnownHeadParameters) -> 
 def run_rankings(
     atlas: OpenAtlas, layer: int, parameters: RankingParameters, how: ComputeOptions
 ) -> StoredExperiment:
-    """Decoder weight share against FVE over the stored features of a layer. Needs no model."""
+    """Compare decoder weight share with FVE over a layer's stored features. Needs no model."""
     features, heads = atlas.features(layer), atlas.heads_of(layer)
     request = request_for(atlas, WEIGHT_VS_FVE, parameters, None, layer=layer)
     correlations = {record.ref: record.rank_correlation for record in atlas.head_records()}
@@ -129,7 +129,7 @@ def run_rankings(
 
 
 def run_universality(setup: ExperimentSetup, parameters: ScanParameters) -> StoredExperiment:
-    """The scan over every head of the model."""
+    """Scan every head of the model for induction and the gain from longer prefixes."""
     check_length(setup.model, parameters.length)
     request = request_for(setup.atlas, UNIVERSALITY, parameters, setup.model)
 
@@ -146,7 +146,7 @@ def run_polysemanticity(
     n_prompts: int,
     parameters: AblationParameters,
 ) -> StoredExperiment:
-    """Each role of a head, tested by ablation on its own task."""
+    """Ablate a head on the task of each of its roles."""
     kind, atlas, model = POLYSEMANTICITY, setup.atlas, setup.model
     check_heads(model, [head])
     tasks = role_tasks(model, roles, n_prompts, parameters.seed)
@@ -166,7 +166,7 @@ def run_feature_check(
     proxy: str,
     parameters: FeatureCheckParameters,
 ) -> StoredExperiment:
-    """A feature against a proxy on the atlas's text."""
+    """Compare a feature with a proxy on the atlas's text."""
     kind, atlas, model = FEATURE_CHECK, setup.atlas, setup.model
     check_sae(atlas, sae, feature)
     predicate, text = find_predicate(proxy), setup.text()
@@ -185,7 +185,7 @@ def run_feature_check(
 
 
 def check_sae(atlas: OpenAtlas, sae: LoadedSae, feature: FeatureRef) -> None:
-    """Check an SAE. Raises InvalidExperiment where it is not the atlas's, or lacks the feature."""
+    """Raise InvalidExperiment if the SAE is not the atlas's, or does not have the feature."""
     record = next((each for each in atlas.run.record.saes if each.layer == feature.layer), None)
     if record is None or sae.layer != feature.layer or sae.checksum != record.checksum:
         raise InvalidExperiment(

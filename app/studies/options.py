@@ -1,4 +1,4 @@
-"""How an experiment is computed, as its commands ask it. Imports no model library."""
+"""Options of computation that the commands of all experiments share. Imports no model library."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -8,7 +8,7 @@ from app.domain.options import Option
 
 @dataclass(frozen=True, kw_only=True)
 class ComputeOptions:
-    """How an experiment is computed. The batch size and the threads change no result beyond rounding."""
+    """How an experiment is computed. Batch size and threads change results by rounding only."""
 
     batch_size: Annotated[int, Option("sequences in a forward pass; changes only rounding", min=1)] = 16
     processing: Annotated[

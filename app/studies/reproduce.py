@@ -1,4 +1,4 @@
-"""The reproduction: GPT-2 small and its released SAEs through precompute and experiments, figure by figure."""
+"""Reproduction of published figures of GPT-2 small with its released SAEs, by precompute and experiments."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,10 @@ TASKS = ("noun-digit", "short-urls")
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A reproduction: its job, store and sizes (prompts a task, random sequences, sequences of text)."""
+    """A request for a reproduction: its job, its store, and its sizes.
+
+    n_prompts: prompts per task. n_examples: random sequences. n_sequences: sequences of text.
+    """
 
     job: JobRequest  # its SAEs are those of the release
     store: str
@@ -45,12 +48,15 @@ class Reproduction:
 
 
 def release_saes(release: str = RELEASE) -> tuple[ReleaseSae, ...]:
-    """The SAEs that the published figures need."""
+    """The released SAEs of the layers that the published figures are about."""
     return tuple(ReleaseSae(release, f"blocks.{layer}.hook_z") for layer in anchors.SAE_LAYERS)
 
 
 def reproduce(reproduction: Reproduction) -> list[Anchor]:
-    """Precompute what is not up to date, run the experiments, and compare. Raises what they do."""
+    """Bring the atlas up to date, run the experiments, and compare every figure.
+
+    Raises whatever these raise.
+    """
     run_job(reproduction.job, reproduction.store, RunOptions())
     with open_atlas(reproduction.store, reproduction.job.slug) as atlas:
         model = atlas.model

@@ -1,4 +1,4 @@
-"""The roles of a head that an experiment tests: given ones, or those of its submitted annotations."""
+"""The roles of a head that an experiment tests, from the command line or from submitted annotations."""
 
 from app.domain.experiments.errors import InvalidExperiment
 from app.domain.refs import HeadRef
@@ -8,7 +8,7 @@ from app.studies.scoreboards import annotated_roles
 
 
 def roles_of(atlas: OpenAtlas, head: HeadRef, text: str | None) -> tuple[str, ...]:
-    """The roles to test. Raises InvalidExperiment where there are none, or none has a task."""
+    """The roles to test. Raises InvalidExperiment if there are none, or if none of them has a task."""
     if text is not None:
         roles = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     else:

@@ -1,4 +1,4 @@
-"""Running one experiment: visible in the store while it runs, stored when it is done, and never half of it."""
+"""Running one experiment: it shows in the store while it runs, and its result is stored all or nothing."""
 
 import time
 from collections.abc import Callable
@@ -34,9 +34,10 @@ def request_for(
     n_text_sequences: int | None = None,
     **subject: object,
 ) -> ExperimentRequest:
-    """The request of an experiment on an atlas; without a model for those that only read the store.
+    """The request of an experiment on an atlas. model: None for experiments that only read the store.
 
-    n_text_sequences: how much of the atlas's text it reads. subject: what else it is about, such as heads or tasks.
+    n_text_sequences: how much of the atlas's text it reads. subject: what else it is about, such as heads or
+    tasks.
     """
     record = atlas.model if model is None else model.record
     values: dict[str, object] = asdict(parameters)  # pyright: ignore[reportArgumentType] - dataclasses only
@@ -65,9 +66,10 @@ def run_experiment(
     compute: Callable[[Batching], R],
     how: ComputeOptions,
 ) -> StoredExperiment:
-    """Run the experiment, or return the stored one. An invalid request leaves no trace, a failed run says why.
+    """The stored result of the request, computed if it is not in the store or `how.again` is set.
 
-    Raises what the experiment does.
+    An invalid request leaves nothing in the store; a failed run leaves its reason. Raises whatever the
+    experiment raises.
     """
     with read_session(atlas.engine) as session:
         stored = experiments.find(session, request.id)
@@ -119,7 +121,7 @@ def _sentence(error: BaseException) -> str:
 
 
 class _Stages:
-    """Shows the batches of an experiment as stages of a monitor."""
+    """Reports the batches of an experiment as stages of a JobMonitor."""
 
     def __init__(self, monitor: JobMonitor) -> None:
         self._monitor = monitor

@@ -1,4 +1,4 @@
-"""The SAE of a layer of an atlas: given, or the shipped one of the embedded model."""
+"""The SAE of an atlas's layer, from the command line, or the one shipped with the embedded model."""
 
 from pathlib import Path
 
@@ -14,7 +14,10 @@ from app.studies.experiments import check_sae
 def sae_of(
     atlas: OpenAtlas, feature: FeatureRef, paths: tuple[Path, ...], release: str | None, sae_id: str | None
 ) -> LoadedSae:
-    """Load the SAE of a feature. Raises InvalidExperiment for none or another than the atlas's, or as load_sae."""
+    """The SAE of a feature's layer.
+
+    Raises InvalidExperiment if it is missing or not the atlas's, and whatever load_sae raises.
+    """
     if (release is None) != (sae_id is None):
         raise InvalidExperiment("--release and --sae-id go together")
     if release is not None and sae_id is not None:

@@ -1,4 +1,4 @@
-"""What is known of an atlas's heads: published lists, and the roles that annotators have submitted."""
+"""Reference lists of an atlas's heads, published or annotated, to score detectors against."""
 
 from collections.abc import Mapping, Set
 
@@ -23,7 +23,7 @@ DETECTORS = {
 
 
 def annotated_roles(atlas: OpenAtlas) -> dict[HeadRef, frozenset[str]]:
-    """Every head with a submitted record, and the roles that any of its records names."""
+    """The roles of every head with a submitted record, taken together over annotators."""
     with read_session(atlas.engine) as session:
         records = current_records(session, get_atlas_id(session, atlas.run.slug))
     roles: dict[HeadRef, frozenset[str]] = {}
@@ -34,9 +34,9 @@ def annotated_roles(atlas: OpenAtlas) -> dict[HeadRef, frozenset[str]]:
 
 
 def scoreboards(atlas: OpenAtlas, detected: Mapping[str, Set[HeadRef]]) -> tuple[Scoreboard, ...]:
-    """Against the published list, where the model has one, and against annotations, where there are any.
+    """Scores of the detectors against the published list and against annotations, as far as there are any.
 
-    Annotations say nothing of heads that nobody has annotated, so only annotated heads count there.
+    Only annotated heads count against annotations, since heads without a record may have any role.
     """
     boards: list[Scoreboard] = []
     n_heads = atlas.model.n_layers * atlas.model.n_heads

@@ -1,4 +1,4 @@
-"""The tasks that an experiment runs on, by name: generated prompts, proxies on the atlas's text, or given prompts."""
+"""Tasks of an experiment, chosen by name: generated prompts, proxies on the atlas's text, or files."""
 
 import re
 from collections.abc import Callable
@@ -31,7 +31,10 @@ PROXY = "proxy:"
 
 @dataclass(frozen=True)
 class TaskChoice:
-    """Names of tasks, `proxy:` and a predicate or regular expression among them, and files of given prompts."""
+    """The chosen tasks, and files of further prompts.
+
+    names: each a task family, or `proxy:` followed by a predicate or regular expression.
+    """
 
     names: tuple[str, ...]
     prompts: tuple[Path, ...] = ()
@@ -39,7 +42,7 @@ class TaskChoice:
     seed: int = 0
 
     def check(self) -> None:
-        """Check the names before anything is loaded. Raises InvalidExperiment for one that is no task."""
+        """Raise InvalidExperiment for a name that is no task, before anything is loaded."""
         for name in self.names:
             if name.startswith(PROXY):
                 find_predicate(name.removeprefix(PROXY))
@@ -52,7 +55,10 @@ class TaskChoice:
             raise InvalidExperiment("no tasks were given")
 
     def make(self, model: ExperimentModel, text: Text | None) -> list[Prompts]:
-        """The prompts of every task. Raises InvalidExperiment."""
+        """The prompts of every task.
+
+        Raises InvalidExperiment for a task that the model or the text cannot give.
+        """
         prompts = [self._one(model, text, name) for name in self.names]
         return prompts + [given_prompts(model, parse_jsonl(_lines(path)), path.stem) for path in self.prompts]
 
@@ -66,7 +72,7 @@ class TaskChoice:
 
 
 def find_predicate(name: str) -> Predicate:
-    """A known predicate, or a regular expression. Raises InvalidExperiment."""
+    """The predicate of this name, or one made from a regular expression. Raises InvalidExperiment."""
     if name in PREDICATES:
         return PREDICATES[name]
     try:
