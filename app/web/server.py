@@ -30,8 +30,8 @@ def make_application(settings: Settings, open_to_network: bool = False) -> FastA
     """The web application for these settings.
 
     open_to_network: without team mode, everyone who reaches the server can read the whole store, and no one
-    can
-    annotate. Raises ExposedServerError for a host that other machines reach, unless one of the two is set.
+    can annotate. Raises ExposedServerError for a host that other machines reach, unless one of the two is
+    set.
     """
     exposed = not is_loopback(settings.host)
     if exposed and not settings.team and not open_to_network:

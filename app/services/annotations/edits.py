@@ -34,8 +34,7 @@ class SubmittedForm:
     """A submitted annotation form, as it was parsed.
 
     action: the button that was pressed. theirs: the conflicting fields to resolve in favour of the stored
-    text.
-    suggested: groups to accept from the suggestions. key: idempotency key of the save.
+    text. suggested: groups to accept from the suggestions. key: idempotency key of the save.
     """
 
     content: HeadAnnotation

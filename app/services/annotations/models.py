@@ -274,8 +274,7 @@ class Citations:
     """Citations of one feature in the viewer's record of a head, by their number in the record's evidence.
 
     Keys of `numbers`: `sequence:position` of an example, or an empty text for the feature itself. head: None
-    if the
-    page shows no single head, so that there is no record to cite in.
+    if the page shows no single head, so that there is no record to cite in.
     """
 
     head: HeadRef | None

@@ -66,8 +66,7 @@ def atlas_page(
     """The atlas page, coloured by the score, or by head type if there are annotations and no score is named.
 
     score: by default the first. Raises NotFound for a score the run does not have, InvalidQuery for a filter
-    that
-    cannot be read.
+    that cannot be read.
     """
     run = context.run
     names = score_names(context.heads)

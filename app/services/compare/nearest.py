@@ -18,9 +18,8 @@ def nearest_heads(
     """The n heads whose scores are nearest to those of `chosen`, nearest first, then by layer and head.
 
     The distance is the root mean square difference over the scores that both heads have, in standard
-    deviations
-    over the model's heads. Scores with one value for all heads are ignored, and so are heads without a common
-    score.
+    deviations over the model's heads. Scores with one value for all heads are ignored, and so are heads
+    without a common score.
     """
     index = [head.ref for head in heads].index(chosen)
     return _nearest(heads, _scaled(_values(heads, _names(heads))), index)[:n]

@@ -43,9 +43,8 @@ def make_strip(
     """The text window around the hinge, or with `whole` all of the text.
 
     hinge: index of the first token after the alignment point. n_matched: length of the matched prefix, which
-    ends at
-    the hinge. source_before: the source token is the last one before the hinge, and the prefix ends before
-    it.
+    ends at the hinge. source_before: the source token is the last one before the hinge, and the prefix ends
+    before it.
     """
     start, stop = (0, len(views)) if whole else _span(views, hinge)
     end = hinge - source_before

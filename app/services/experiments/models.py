@@ -26,8 +26,7 @@ class Series:
     """One line of a chart, or one bar in each of its groups.
 
     index: picks mark and colour; None for a series that needs neither. hollow: drawn as an outline, for
-    values after
-    a change.
+    values after a change.
     """
 
     label: str
@@ -54,8 +53,7 @@ class BarChart:
     """Groups of bars, with whiskers for intervals.
 
     strong: indices of the places whose bars stand out. by_place: each place is a head, with a colour and
-    printed
-    values of its own.
+    printed values of its own.
     """
 
     x_label: str

@@ -27,8 +27,7 @@ def top_source_share(record: FeatureRecord, head: int) -> float | None:
     """The share of the head's positive DFA on its single strongest source, the mean over the top examples.
 
     Sources that are stored as one sum count as one source; negative DFA among them can make the share too
-    large,
-    never too small. Examples without positive DFA are left out; None if all are.
+    large, never too small. Examples without positive DFA are left out; None if all are.
     """
     examples = record.examples
     if examples is None or not record.groups:

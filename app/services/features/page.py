@@ -47,8 +47,7 @@ def feature_page(
 
     whole: an example to show in full.
     Raises NotFound for a feature or example that is not stored, for a head of another layer, and for "all" if
-    the
-    run did not store the sum over heads.
+    the run did not store the sum over heads.
     """
     run = context.run
     sae, record, chosen = _chosen(context, ref, head)

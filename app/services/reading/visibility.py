@@ -24,8 +24,7 @@ class Viewer:
     """The person who is looking, with role and restrictions.
 
     blind: others' records of a head are hidden until the viewer has submitted their own. submitted_only:
-    others'
-    skipped and unsure records are hidden too, as in published files.
+    others' skipped and unsure records are hidden too, as in published files.
     """
 
     annotator_id: int

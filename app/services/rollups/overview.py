@@ -33,8 +33,7 @@ class HeadSummary:
     """A summary of one annotator's record of a head, for a cell of the grid or a row of a table.
 
     groups: largest first, the unclear and unlabelled features last; their counts add up to n_features, the
-    top k.
-    novel: groups that no earlier head of the same annotator has (submitted heads only).
+    top k. novel: groups that no earlier head of the same annotator has (submitted heads only).
     """
 
     head: HeadRef
@@ -55,8 +54,7 @@ class Progress:
     """Heads with a submitted record: by the viewer and by anyone else, as far as the viewer may know.
 
     n_heads: heads with features to annotate. next: the first of them, from layer 0 up, that the viewer has
-    neither
-    submitted nor skipped.
+    neither submitted nor skipped.
     """
 
     n_heads: int
@@ -84,10 +82,9 @@ class Overview:
     """Everyone's progress and one annotator's labels, as far as the viewer may see them.
 
     by: whose labels these are; None if there are no submitted records. annotators: whose labels could be
-    shown.
-    novel: heads with groups that no earlier head has; novelty: the cumulative number of them up to each
-    layer.
-    published: None without a published reference, and for a blind viewer who cannot see all of it.
+    shown. novel: heads with groups that no earlier head has; novelty: the cumulative number of them up to
+    each layer. published: None without a published reference, and for a blind viewer who cannot see all of
+    it.
     """
 
     by: str | None

@@ -44,8 +44,7 @@ def export_annotations(context: AtlasContext, file_format: SheetFormat, view: Sh
     """The annotations that the viewer may see, as a file; the same records always give the same bytes.
 
     A view restricts the rows and columns of heads and leaves out feature notes. The computed sheets of XLSX
-    still
-    cover all records, as their README says.
+    still cover all records, as their README says.
     """
     records = context.records
     rows = rows_of(records)

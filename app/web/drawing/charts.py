@@ -27,8 +27,7 @@ def bars(values: Sequence[float | None], chosen: int | None, height: int = 20) -
     """Bars as high as their share of the largest value, in whole pixels and at least one pixel high.
 
     They are drawn downwards from the base line, which takes fewer digits, and flipped by the stylesheet.
-    Negative and
-    missing values have no bar.
+    Negative and missing values have no bar.
     """
     positive = [value for value in values if value is not None and value > 0]
     largest = max(positive, default=1.0)
@@ -158,8 +157,7 @@ def heat(
     """A heat map as one path per colour class: `read-N` above zero, `negative-N` below.
 
     Equal neighbours in a row are merged. Values that round to step 0 have no cell, which leaves out most of
-    an
-    attention pattern.
+    an attention pattern.
     """
     paths: dict[str, list[str]] = {}
     for y, row in enumerate(rows):

@@ -1,11 +1,9 @@
 """Tokens as HTML. A page shows a thousand of them, so this is Python and not a macro; all text is escaped.
 
 Copying a strip gives the original text back: a leading space stays a space, over which the stylesheet draws a
-dot.
-Only what cannot be shown as text (control characters, stray bytes) becomes an element with other text.
+dot. Only what cannot be shown as text (control characters, stray bytes) becomes an element with other text.
 To save bytes, elements stand for classes: in a strip a token is <i>, or <u> if it begins with a space, and
-the two
-halves of a strip are <b> and <i>.
+the two halves of a strip are <b> and <i>.
 """
 
 from collections.abc import Callable, Sequence

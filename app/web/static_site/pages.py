@@ -52,8 +52,7 @@ class Bundle:
     """The files of an exported atlas.
 
     For PUBLIC it has the submitted annotations, and no others. For NO_VIEWER it has no annotations, no
-    published
-    facts and no experiments that rest on roles, so that annotators in blind mode may read it.
+    published facts and no experiments that rest on roles, so that annotators in blind mode may read it.
     """
 
     def __init__(self, context: AtlasContext) -> None:

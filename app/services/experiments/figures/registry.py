@@ -27,10 +27,8 @@ class KindFigures(Generic[R]):
     """How to draw the results of one kind of experiment.
 
     draw: gets a result, the results of other atlases to draw beside it, and the options. n_others: the most
-    results
-    of other atlases that it draws. n_compared: how many of its figures, from the first, the compare page
-    shows;
-    0 for kinds that rest on annotators' roles.
+    results of other atlases that it draws. n_compared: how many of its figures, from the first, the compare
+    page shows; 0 for kinds that rest on annotators' roles.
     """
 
     kind: ExperimentKind[Any, R]
