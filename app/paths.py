@@ -1,6 +1,7 @@
-"""Files: the templates, migrations and data, inside the installed package or in a checkout beside it; checksums."""
+"""Files: templates, migrations and data, inside the installed package or in a checkout beside it; their checksums."""
 
 import hashlib
+import shutil
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
@@ -32,3 +33,11 @@ def file_sha256(path: Path) -> str:
     """sha256 of a file's bytes, in hexadecimal. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remove(path: Path) -> None:
+    """Remove what is there: a file, a link, or a folder with all that it holds. Raises OSError."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

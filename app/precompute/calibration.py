@@ -6,6 +6,7 @@ SAE was trained with is not recorded, both are tried and the one with the lower 
 the fit must be plausible.
 """
 
+import logging
 import math
 from dataclasses import dataclass
 
@@ -27,6 +28,7 @@ from app.statistics.leaves import Shards
 MAX_FVU = 0.7
 L0_FACTOR = 5.0
 _TIE = 1e-3  # relative FVU: processings that differ by less are the same to this SAE
+_log = logging.getLogger(__name__)
 
 Calibration = dict[int, FeaturePartial]
 
@@ -123,7 +125,10 @@ def load_calibration(folder: WorkFolder, fingerprint: str) -> Calibration | None
         if file.header.plan != fingerprint:
             return None
         partials = {int(name.removeprefix("L")): file.read(name) for name in file.names}
-    except (FileNotFoundError, CorruptPartial):
+    except FileNotFoundError:
+        return None
+    except CorruptPartial as error:
+        _log.warning("%s, and is computed again", error)
         return None
     return {layer: part for layer, part in partials.items() if isinstance(part, FeaturePartial)}
 

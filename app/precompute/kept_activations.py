@@ -6,12 +6,14 @@ They change nothing but the time: a batch that is not on disk is run again, and 
 import logging
 import os
 import shutil
-import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from app.paths import remove
 from app.precompute.layer_batch import LayerBatch
 from app.precompute.loaded_run import LoadedRun
 
@@ -41,7 +43,9 @@ def keep(run: LoadedRun, batch: LayerBatch) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **batch.to_arrays())
+            np.savez(file, allow_pickle=False, **batch.to_arrays(), **_stamp(run, path))
+        if path.is_dir():
+            remove(path)
         temporary.replace(path)
     except OSError as error:
         _log.warning("activations of layer %d are not kept: %s", batch.sae.layer, error.strerror)
@@ -50,14 +54,33 @@ def keep(run: LoadedRun, batch: LayerBatch) -> None:
 
 
 def kept_batch(run: LoadedRun, layer: int, start: int, stop: int) -> LayerBatch | None:
-    """The stored batch of the first pass; None if it was not stored, or is damaged."""
+    """The stored batch of the first pass; None if it was not stored, or is damaged, which is logged."""
+    path = _path(run, layer, start)
     try:
-        with _path(run, layer, start).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (FileNotFoundError, zipfile.BadZipFile, ValueError, EOFError):
+        arrays = _read(path, _stamp(run, path))
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # a damaged zip raises a dozen types
+        cause = f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"
+        _log.warning("%s is damaged, and its sequences are run again (%s)", path, cause)
         return None
     counted = torch.from_numpy(run.corpus.counted(start, stop))
     return LayerBatch.from_arrays(run.saes[layer], arrays, counted, start)
+
+
+def _read(path: Path, stamp: dict[str, NDArray[np.bytes_]]) -> dict[str, NDArray[Any]]:
+    """The arrays, each checked against the checksum that its file has of it. Raises ValueError for another batch's."""
+    with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    for name, value in stamp.items():
+        if arrays.pop(name).tobytes() != value.tobytes():
+            raise ValueError("it is of another batch")
+    return arrays
+
+
+def _stamp(run: LoadedRun, path: Path) -> dict[str, NDArray[np.bytes_]]:
+    """What a file must say of itself: of which run and which batch it is."""
+    return {"run": np.array(f"{run.plan.fingerprint} {path.name}".encode())}
 
 
 def _path(run: LoadedRun, layer: int, start: int) -> Path:

@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,6 +20,7 @@ import numpy as np
 
 from app.domain.records import Json
 from app.errors import AppError, OutOfSpace
+from app.paths import remove
 from app.statistics.arrays import AnyArray
 from app.statistics.feature_partial import FeaturePartial
 from app.statistics.head_partial import HeadScorePartial
@@ -68,7 +70,7 @@ class SealedFile:
         Its arrays are read-only views of one buffer.
         """
         entry = self._index[name]
-        with self.path.open("rb") as file:
+        with _opened(self.path) as file:
             file.seek(self._body_offset + entry["offset"])
             buffer = file.read(entry["nbytes"])
         if hashlib.sha256(buffer).hexdigest() != entry["sha256"]:
@@ -100,6 +102,8 @@ def write_sealed(path: Path, header: SealedHeader, partials: Mapping[str, Partia
             file.write(digest.digest())
             file.flush()
             os.fsync(file.fileno())
+        if path.is_dir():
+            remove(path)
         temporary.replace(path)
         _sync_directory(path.parent)
     except OSError as error:
@@ -112,8 +116,11 @@ def write_sealed(path: Path, header: SealedHeader, partials: Mapping[str, Partia
 
 
 def open_sealed(path: Path) -> SealedFile:
-    """Check the whole file against its checksum, without loading partials. Raises CorruptPartial."""
-    with path.open("rb") as file:
+    """Check the whole file against its checksum, without loading partials.
+
+    Raises CorruptPartial, or FileNotFoundError.
+    """
+    with _opened(path) as file:
         size = os.fstat(file.fileno()).st_size
         if file.read(len(_MAGIC)) != _MAGIC or size < len(_MAGIC) + 8 + _DIGEST_BYTES:
             raise CorruptPartial(f"{path} is not a sealed partial, or is cut short")
@@ -141,7 +148,7 @@ def sweep_temporary(directory: Path) -> list[Path]:
     """
     stale = [path for path in sorted(directory.iterdir()) if _is_stale(path)]
     for path in stale:
-        path.unlink(missing_ok=True)
+        remove(path)
     return stale
 
 
@@ -211,6 +218,18 @@ def _array(buffer: bytes, dtype: str, shape: list[int], offset: int) -> AnyArray
         raise TypeError(f"dtype {dtype}")
     n_values = int(np.prod(shape, dtype=np.int64))
     return np.frombuffer(buffer, dtype=dtype, count=n_values, offset=offset).reshape(shape)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """The file. Raises CorruptPartial where it cannot be read, FileNotFoundError where there is none."""
+    try:
+        with path.open("rb") as file:
+            yield file
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise CorruptPartial(f"{path} cannot be read ({error.strerror})") from error
 
 
 def _is_whole(file: BinaryIO, size: int) -> bool:

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from app.adapters.sae_config import PROCESSING_KEY
 from app.adapters.sae_formats import LocalSae, load_sae  # first: it imports sae_lens without its warnings
 from app.adapters.sae_sources import CONFIG_FILE, WEIGHTS_FILE
+from app.adapters.sealed_folders import seal_folder, whole_folder
 from app.domain.records import ModelRecord
 from app.training.activation_stream import ActivationStream, hook_name
 from app.training.recipe import Recipe, write_json
@@ -23,6 +24,7 @@ from app.training.recipe import Recipe, write_json
 _DEAD_AFTER_STEPS = 200  # must stay below the number of steps, or no dead feature is ever revived
 _N_CHECKPOINTS = 8
 _POSITION_FILE = "position.json"
+_MANIFEST = "checksums.json"
 log = logging.getLogger(__name__)
 
 
@@ -67,7 +69,8 @@ def _go_on(trainer: Any, stream: ActivationStream, checkpoint: Path, recipe: Rec
     n_steps = trainer.n_training_samples // recipe.batch_tokens
     for each in (trainer, *trainer.trainers.values()):
         each.n_training_steps = n_steps
-    stream.position = int(json.loads((checkpoint / _POSITION_FILE).read_text()))
+    facts = whole_folder(checkpoint, _MANIFEST) or {}
+    stream.position = int(facts.get("position") or json.loads((checkpoint / _POSITION_FILE).read_text()))
     trainer.checkpoint_thresholds = [
         at for at in trainer.checkpoint_thresholds if at > trainer.n_training_samples
     ]
@@ -79,7 +82,9 @@ def _make_trainer(recipe: Recipe, model: ModelRecord, stream: ActivationStream, 
     from sae_lens.training.multi_sae_trainer import MultiSAETrainer
 
     def save_position(checkpoint_path: Path | None) -> None:
-        if checkpoint_path is not None:  # written last: a checkpoint without it is incomplete
+        if checkpoint_path is not None:
+            seal_folder(checkpoint_path, _MANIFEST, {"position": stream.position})
+            # Written last: a checkpoint without it is incomplete.
             write_json(checkpoint_path / _POSITION_FILE, stream.position)
             _drop_older(checkpoints, checkpoint_path)
 
@@ -159,7 +164,15 @@ def _flat_input(sae: Any) -> Any:
 def _newest_checkpoint(checkpoints: Path, recipe: Recipe) -> Path | None:
     complete = [path.parent for path in checkpoints.glob(f"*/{_POSITION_FILE}")]
     complete = [path for path in complete if all((path / str(layer)).is_dir() for layer in recipe.layers)]
+    complete = [path for path in complete if _is_whole(path)]
     return max(complete, key=lambda path: int(path.name), default=None)
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Whether every file is as it was written. Checkpoints of version 0.2 and earlier do not tell."""
+    if not (checkpoint / _MANIFEST).exists():
+        return True
+    return whole_folder(checkpoint, _MANIFEST, "the checkpoint is left out") is not None
 
 
 def _drop_older(checkpoints: Path, newest: Path) -> None:

