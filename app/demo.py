@@ -3,15 +3,16 @@
 Imports no model library, so that a demo which is up to date starts at once.
 """
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from app.adapters.model_sources import EMBEDDED, embedded_checksum
+from app.adapters.sae_config import parse_config, sae_identity
+from app.adapters.sae_sources import LocalSae, folder_facts
 from app.adapters.text_sources import PYTHON_DOCS, open_text_source
 from app.errors import InvalidSae
-from app.paths import file_sha256
 from app.precompute.plan import RunPlan, RunPlanChanged, SaePlan
 from app.precompute.request import JobRequest, make_plan
 
@@ -49,14 +50,12 @@ def _layer(folder: Path) -> int:
 
 def demo_request(folders: DemoFolders, threads: int | None = None) -> JobRequest:
     """What the demo asks of precompute."""
-    from app.adapters.sae_sources import LocalSae
-
     saes = tuple(LocalSae(path) for path in demo_sae_folders())
     return _request(folders, saes, threads)
 
 
 def demo_plan(folders: DemoFolders, threads: int | None = None) -> RunPlan:
-    """The plan that demo_request leads to, from files alone."""
+    """The plan that demo_request leads to, from files alone: without the checksums of what is loaded."""
     source = open_text_source(PYTHON_DOCS)
     saes = [_sae_plan(path) for path in demo_sae_folders()]
     request = _request(folders, (), threads)
@@ -65,16 +64,23 @@ def demo_plan(folders: DemoFolders, threads: int | None = None) -> RunPlan:
     )
 
 
+def is_of(stored: Mapping[str, Any], plan: RunPlan) -> bool:
+    """Whether a stored plan is this one, apart from what only loading tells."""
+    try:
+        return RunPlan.from_json(stored).without_checksums == plan
+    except RunPlanChanged:
+        return False
+
+
 def holds_another_run(folders: DemoFolders, plan: RunPlan) -> bool:
     """Whether the work folder holds parts of a run of some other plan, such as an older version's."""
     path = folders.work_dir / plan.model / "plan.json"
     try:
-        plan.require_same(path)
+        return RunPlan.load(path).without_checksums != plan
     except FileNotFoundError:
         return False
     except RunPlanChanged:
         return True
-    return False
 
 
 def _request(folders: DemoFolders, saes: tuple[Any, ...], threads: int | None) -> JobRequest:
@@ -91,8 +97,7 @@ def _request(folders: DemoFolders, saes: tuple[Any, ...], threads: int | None) -
 
 
 def _sae_plan(folder: Path) -> SaePlan:
-    config: dict[str, Any] = json.loads((folder / "cfg.json").read_text())
-    metadata: dict[str, Any] = config["metadata"]
-    layer = int(str(metadata["hook_name"]).split(".")[1])
-    checksum = file_sha256(folder / "sae_weights.safetensors")
-    return SaePlan(layer, folder.name, checksum, metadata["head_atlas_processing"])
+    facts = folder_facts(LocalSae(folder))
+    config = parse_config(facts.name, facts.config)
+    layer = int(config.hook_name.split(".")[1])
+    return SaePlan(layer, facts.name, facts.checksum, config.processing or "raw", sae_identity(facts, config))

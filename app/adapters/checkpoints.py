@@ -1,7 +1,11 @@
 """Checkpoints as the library loads them, with nothing completed: what does not fit the model is refused by name."""
 
+import hashlib
+import json
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -14,22 +18,29 @@ _DERIVED = re.compile(
     r"(^|\.)(rotary_emb\.(inv_freq|cos_cached|sin_cached)|(attn|attention|self_attn)\.(bias|masked_bias)|position_ids)$"
 )
 _N_NAMED = 3
+_HASHING_THREADS = min(4, os.cpu_count() or 1)
+# What a configuration says of where it was read from, and by what.
+_NOT_OF_THE_MODEL = frozenset({"_name_or_path", "name_or_path", "_commit_hash", "transformers_version"})
 
 
 class CheckpointLoader:
     """Stands for the class by which a bridge loads its weights, and checks what that class reports.
 
-    The library itself warns, and goes on with random numbers for what is missing.
+    The library itself warns, and goes on with random numbers for what is missing. `checksum` is, once the model is
+    loaded, that of its configuration and weights, before a bridge edits them.
     """
 
     def __init__(self, name: str, class_of: Callable[[Any], Any]) -> None:
         """class_of: the library's class for a configuration."""
         self._name, self._class_of = name, class_of
+        self.checksum = ""
 
     def from_pretrained(self, location: str, **options: Any) -> Any:
         """The model. Raises InvalidModel where its checkpoint is not exactly the architecture's."""
         library = self._class_of(options["config"])
-        return load_checked(library, self._name, location, **options)
+        model = load_checked(library, self._name, location, **options)
+        self.checksum = model_checksum(model)
+        return model
 
 
 def load_checked(library: Any, name: str, location: str, **options: Any) -> Any:
@@ -61,6 +72,22 @@ def check_finite(name: str, model: Any) -> None:
     if wrong := [key for key, tensor in _weights(model) if not _is_finite(tensor)]:
         dtype = str(model.dtype).removeprefix("torch.")
         raise _error(name, f"its weights hold NaN or infinite numbers in {dtype}: {_listed(wrong)}")
+
+
+def model_checksum(model: Any) -> str:
+    """sha256 of all that decides what a model does: its configuration, and every weight as it was loaded."""
+    config = {key: value for key, value in model.config.to_dict().items() if key not in _NOT_OF_THE_MODEL}
+    names, tensors = zip(*_weights(model), strict=True)
+    with ThreadPoolExecutor(_HASHING_THREADS) as pool:  # hashing leaves the interpreter to others
+        weights = dict(zip(names, pool.map(_tensor_checksum, tensors), strict=True))
+    text = json.dumps({"config": config, "weights": weights}, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _tensor_checksum(tensor: Tensor) -> str:
+    digest = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+    digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _weights(model: Any) -> Iterator[tuple[str, Tensor]]:

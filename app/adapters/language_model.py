@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from app.domain.records import ModelRecord
+from app.domain.records import ModelRecord, Processing
 from app.domain.tokens import Vocabulary
 
-Processing = Literal["raw", "processed"]
 ReadPattern = Callable[[int, Tensor], None]  # layer, pattern [batch n_heads dest src]
 
 

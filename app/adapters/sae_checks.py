@@ -145,6 +145,9 @@ def _without_unused(config: SaeConfig, tensors: Mapping[str, Tensor]) -> dict[st
     if config.architecture == "jumprelu" and "log_threshold" in weights and "threshold" not in weights:
         weights["threshold"] = weights.pop("log_threshold").exp()
     factor = weights.pop("scaling_factor", None)
+    if factor is not None and tuple(factor.shape) != (config.d_sae,):
+        shape = f"{tuple(factor.shape)}, not ({config.d_sae},)"
+        raise _error(config, f"tensor scaling_factor has shape {shape}")
     if factor is not None and not torch.allclose(factor, torch.ones_like(factor)):
         raise _error(config, "it holds a fine-tuning scaling_factor, which is not supported")
     if factor is None and config.finetuning_scaling_factor:

@@ -1,14 +1,15 @@
-"""An SAE's config in one form, whichever generation of the library wrote it."""
+"""An SAE's config in one form, whichever generation of the library wrote it. Imports no model library."""
 
+import hashlib
+import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Literal, cast, get_args
 
-from app.adapters.language_model import Processing
-from app.adapters.sae_sources import one_line
-from app.domain.records import Json
+from app.adapters.sae_sources import SaeFacts, one_line
+from app.domain.records import Json, Processing
 from app.errors import InvalidSae
 
 Architecture = Literal["standard", "topk", "jumprelu", "gated"]
@@ -89,6 +90,16 @@ def parse_config(name: str, config: Mapping[str, Json]) -> SaeConfig:
         context_size=fields.count("context_size"),
         storage=_storage(fields),
     )
+
+
+def sae_identity(facts: SaeFacts, config: SaeConfig) -> str:
+    """sha256 of all that decides what an SAE does: its config as it is understood, its weights, what else was given.
+
+    Labels do not go by this but by the weights' checksum alone.
+    """
+    beside = {part.name: getattr(facts, part.name) for part in fields(facts) if part.name != "config"}
+    text = json.dumps({**beside, "config": asdict(config)}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class _Fields:

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from app.adapters.sae_checks import check_tensors
 from app.adapters.sae_config import INT8_ROWS, STORAGE_KEY, Storage, parse_config
-from app.adapters.sae_sources import CONFIG_FILE, WEIGHTS_FILE, LocalSae, one_line, read_folder
+from app.adapters.sae_sources import CONFIG_FILE, WEIGHTS_FILE, LocalSae, one_line
 from app.adapters.sae_storage import as_floats, to_int8_rows
+from app.adapters.sae_weights import read_folder
 from app.domain.records import Json
 from app.errors import InvalidSae
 
@@ -31,14 +32,14 @@ def convert_sae(folder: Path, out: Path, form: WeightForm) -> None:
     if out.exists():
         raise InvalidSae(f"{one_line(out)} is there already; name a folder that is not")
     raw = read_folder(LocalSae(folder))
-    config = parse_config(raw.name, raw.config)
+    config = parse_config(raw.facts.name, raw.facts.config)
     weights = check_tensors(config, as_floats(config, raw.tensors), torch.float32)
-    stored = to_int8_rows(weights) if form == "int8" else _floats(raw.name, weights, _DTYPES[form])
+    stored = to_int8_rows(weights) if form == "int8" else _floats(raw.facts.name, weights, _DTYPES[form])
     scratch = out.with_name(f"{out.name}.tmp{os.getpid()}")
     try:
         scratch.mkdir(parents=True)
         (scratch / WEIGHTS_FILE).write_bytes(save({name: stored[name].contiguous() for name in stored}))
-        text = json.dumps(_config(raw.config, form), indent=2)
+        text = json.dumps(_config(raw.facts.config, form), indent=2)
         (scratch / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
         scratch.rename(out)
     except OSError as error:

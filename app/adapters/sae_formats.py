@@ -13,18 +13,18 @@ from torch import Tensor
 
 from app.adapters.language_model import Processing
 from app.adapters.sae_checks import check_model, check_site, check_tensors
-from app.adapters.sae_config import SaeConfig, parse_config
+from app.adapters.sae_config import SaeConfig, parse_config, sae_identity
 from app.adapters.sae_registry import ResolvedSae, find_neuronpedia_id, resolve_in
 from app.adapters.sae_sources import (
     LocalSae,
-    RawSae,
     ReleaseSae,
+    SaeFacts,
     SaeSpec,
     file_checksum,
     one_line,
-    read_folder,
 )
 from app.adapters.sae_storage import as_floats
+from app.adapters.sae_weights import RawSae, read_folder
 from app.attribution.sae import SparseCoder
 from app.attribution.sae_steps import (
     Activation,
@@ -64,6 +64,7 @@ class LoadedSae:
     name: str
     layer: int
     checksum: str  # sha256 of the weights file, as it is stored
+    identity: str  # of everything that was read, config and all
     architecture: str
     hook_name: str
     processing: Processing | None
@@ -80,28 +81,27 @@ def load_sae(
     dtype: torch.dtype = torch.float32,
 ) -> LoadedSae:
     """The SAE, checked against the model. Raises InvalidSae where it cannot be used, in one sentence."""
-    if isinstance(spec, LocalSae):
-        raw, processing = read_folder(spec), None
-    else:
-        resolved = resolve(spec.release, spec.sae_id)
-        raw, processing = _download(resolved, model), resolved.processing
-    config = parse_config(raw.name, raw.config)
+    local = isinstance(spec, LocalSae)
+    raw = read_folder(spec) if local else _download(resolve(spec.release, spec.sae_id), model)
+    facts = raw.facts
+    config = parse_config(facts.name, facts.config)
     layer = check_site(config, model)
     check_model(config, model)
-    input_norm = _input_norm(config, raw.normalize_factor)
+    input_norm = _input_norm(config, facts.normalize_factor)
     tensors = check_tensors(config, as_floats(config, raw.tensors), dtype)
     weights = _through_library(config, tensors)
     return LoadedSae(
         coder=_coder(config, model, input_norm, {name: weights[name].to(device) for name in weights}),
-        name=raw.name,
+        name=facts.name,
         layer=layer,
-        checksum=raw.checksum,
+        checksum=facts.checksum,
+        identity=sae_identity(facts, config),
         architecture=config.architecture,
         hook_name=config.hook_name,
-        processing=config.processing or processing,
+        processing=config.processing or facts.processing,
         normalize_activations=config.normalize_activations,
-        published_l0=config.l0 or raw.published_l0,
-        neuronpedia_id=raw.neuronpedia_id or config.neuronpedia_id,
+        published_l0=config.l0 or facts.published_l0,
+        neuronpedia_id=facts.neuronpedia_id or config.neuronpedia_id,
         training_context_size=config.context_size,
     )
 
@@ -143,16 +143,17 @@ def _download(resolved: ResolvedSae, model: ModelRecord) -> RawSae:
             f"SAE {resolved.name} cannot be fetched from the hub repository {resolved.repo_id} ({cause});"
             " if it is gated set HF_TOKEN, and to use only what is cached set HF_HUB_OFFLINE=1"
         ) from error
-    return RawSae(
+    facts = SaeFacts(
         name=resolved.name,
         config=raw_config,
-        tensors=tensors,
         checksum=checksum,
         # The registry also lists factors of SAEs that have them in their weights already.
         normalize_factor=resolved.normalize_factor if config.needs_factor else None,
         published_l0=resolved.published_l0,
         neuronpedia_id=resolved.neuronpedia_id,
+        processing=resolved.processing,
     )
+    return RawSae(facts, tensors)
 
 
 def _probe(resolved: ResolvedSae) -> None:

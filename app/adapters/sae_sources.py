@@ -1,4 +1,4 @@
-"""Where an SAE comes from, and what is read there: a config as written, and weights with their checksum."""
+"""Where an SAE comes from, and what is read there beside its weights. Imports no model library."""
 
 import json
 import re
@@ -6,12 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
-
-from app.domain.records import Json
+from app.domain.records import Json, Processing
 from app.errors import InvalidSae
 from app.paths import file_sha256
 
@@ -20,7 +15,6 @@ WEIGHTS_FILE = "sae_weights.safetensors"
 CHECKSUM_FILE = "SHA256SUMS"
 _MAX_CONFIG_BYTES = 10_000_000
 _CHECKSUM_LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](?:\./)?(.+)")
-_WEIGHT_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int8)
 
 
 @dataclass(frozen=True)
@@ -45,17 +39,20 @@ class ReleaseSae:
 SaeSpec = LocalSae | ReleaseSae
 
 
-@dataclass(frozen=True)
-class RawSae:
-    """An SAE as found, nothing checked yet but that it can be read."""
+@dataclass(frozen=True, kw_only=True)
+class SaeFacts:
+    """All that is known of an SAE beside its numbers, nothing checked yet but that it can be read.
+
+    Every field but `config`, which is understood first, goes into the SAE's identity as it is.
+    """
 
     name: str
-    config: Mapping[str, Json]
-    tensors: Mapping[str, Tensor]
-    checksum: str
+    config: Mapping[str, Json]  # as it is written
+    checksum: str  # sha256 of the weights file, as it is stored
     normalize_factor: float | None = None
     published_l0: float | None = None
     neuronpedia_id: str | None = None
+    processing: Processing | None = None  # as the publisher says
 
 
 def one_line(value: object, limit: int = 200) -> str:
@@ -64,8 +61,8 @@ def one_line(value: object, limit: int = 200) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def read_folder(spec: LocalSae) -> RawSae:
-    """Raises InvalidSae where the folder, its config, its weights or their recorded checksum is bad."""
+def folder_facts(spec: LocalSae) -> SaeFacts:
+    """What a folder says. Raises InvalidSae where it, its config or the recorded checksum of its weights is bad."""
     folder = spec.path
     if not _is_folder(folder):
         raise InvalidSae(f"SAE folder {one_line(folder)} does not exist or is not a folder")
@@ -75,8 +72,11 @@ def read_folder(spec: LocalSae) -> RawSae:
         raise InvalidSae(f"SAE folder {one_line(folder)} has no {WEIGHTS_FILE}")
     checksum = file_checksum(weights)
     _compare_with_recorded(folder, checksum)
-    return RawSae(
-        one_line(folder.resolve().name), config, _read_weights(weights), checksum, spec.normalize_factor
+    return SaeFacts(
+        name=one_line(folder.resolve().name),
+        config=config,
+        checksum=checksum,
+        normalize_factor=spec.normalize_factor,
     )
 
 
@@ -109,20 +109,6 @@ def _read_config(path: Path) -> Mapping[str, Json]:
     if not isinstance(config, dict):
         raise InvalidSae(f"SAE config {one_line(path)} is not a JSON object")
     return config
-
-
-def _read_weights(path: Path) -> Mapping[str, Tensor]:
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise InvalidSae(f"SAE weights {one_line(path)} are corrupt: {one_line(error)}") from error
-    for name, tensor in tensors.items():
-        if tensor.dtype not in _WEIGHT_DTYPES:
-            raise InvalidSae(
-                f"SAE weights {one_line(path)} are unusable: tensor {one_line(name)} holds {tensor.dtype},"
-                " not floats of 16 to 64 bits or whole numbers of 8"
-            )
-    return tensors
 
 
 def _compare_with_recorded(folder: Path, checksum: str) -> None:

@@ -1,11 +1,16 @@
 """Hugging Face tokenizers as the Tokenizer protocol: ids without special tokens, and each token's bytes."""
 
+import hashlib
+import json
 import re
-from functools import cache
+from functools import cache, cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from app.domain.tokens import Vocabulary
 from app.errors import InvalidModel
+from app.paths import file_sha256
 
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
@@ -39,6 +44,17 @@ class HuggingFaceTokenizer:
         )
         self._byte_level = _is_byte_level(tokenizer)
 
+    @cached_property
+    def checksum(self) -> str:
+        """sha256 of all that decides how text becomes ids, and ids text."""
+        facts = [
+            type(self._tokenizer).__name__,
+            [self.bos_token_id, self.separator_token_id, sorted(self.special_token_ids)],
+            sorted(self._added.items()),
+            _rules(self._tokenizer),
+        ]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
     def encode(self, text: str) -> list[int]:
         """Token ids of the text, without special tokens."""
         return list(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
@@ -61,6 +77,16 @@ class HuggingFaceTokenizer:
         """The bytes of ids 0 to d_vocab - 1, and which of them are special."""
         special = {token_id for token_id in self.special_token_ids if token_id < d_vocab}
         return Vocabulary.from_tokens([self.token_bytes(token_id) for token_id in range(d_vocab)], special)
+
+
+def _rules(tokenizer: Any) -> list[str]:
+    """The rules of a fast tokenizer in full; of another, the checksums of the files of its vocabulary."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        return [backend.to_str()]
+    with TemporaryDirectory() as folder:
+        paths = sorted(Path(path) for path in tokenizer.save_vocabulary(folder))
+        return [f"{path.name} {file_sha256(path)}" for path in paths]
 
 
 def _is_byte_level(tokenizer: Any) -> bool:

@@ -21,7 +21,7 @@ from app.adapters.language_model import (
     Tokenizer,
     UnembedWeights,
 )
-from app.adapters.model_sources import ModelSource
+from app.adapters.model_sources import ModelChecksums, ModelSource
 from app.adapters.tokenizers import HuggingFaceTokenizer
 from app.domain.records import ModelRecord
 from app.errors import InvalidModel
@@ -32,6 +32,8 @@ _FLAT_Z_RANK = 3
 
 class TransformerLensModel:
     """A frozen TransformerBridge. See the LanguageModel protocol."""
+
+    checksums: ModelChecksums | None = None  # of one that was loaded, before its weights were processed
 
     def __init__(self, bridge: Any, name: str, revision: str, processing: Processing) -> None:
         """Raises InvalidModel where the model has no BOS token or no readable attention heads."""
@@ -277,4 +279,8 @@ def load_model(
         bridge.eval()
         if processing == "processed":
             bridge.enable_compatibility_mode(disable_warnings=True)
-    return TransformerLensModel(bridge, source.name, source.revision(bridge), processing)
+    model = TransformerLensModel(bridge, source.name, source.revision(bridge), processing)
+    model.checksums = ModelChecksums(
+        checked.checksum, HuggingFaceTokenizer(bridge.tokenizer, source.name).checksum
+    )
+    return model

@@ -35,14 +35,15 @@ def demo(
     serve: Annotated[bool, typer.Option(help="serve when the store is ready")] = True,
 ) -> None:
     """Precompute the embedded default (SmolLM2-135M and its SAEs) if it is not up to date, and serve it."""
-    from app.demo import DemoFolders, demo_plan, demo_request, holds_another_run
-    from app.store.opening import live_fingerprint
+    from app.demo import DemoFolders, demo_plan, demo_request, holds_another_run, is_of
+    from app.store.opening import live_plan
 
     settings = settings_of(store=store, work_dir=work_dir, port=port)
     folders = DemoFolders(settings.work_dir, settings.cache_dir)
     plan = demo_plan(folders, threads)
-    if live_fingerprint(settings.store, plan.model) == plan.fingerprint:
-        typer.echo(f"up to date: atlas {plan.model} shows run {plan.fingerprint}")
+    live = live_plan(settings.store, plan.model)
+    if live is not None and is_of(live.plan, plan):
+        typer.echo(f"up to date: atlas {plan.model} shows run {live.fingerprint}")
     else:
         from app.precompute.job import run_job
 

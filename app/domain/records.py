@@ -16,6 +16,7 @@ from app.domain.refs import FeatureRef, HeadRef
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 Ranking = Literal["decoder_weight", "fve"]
+Processing = Literal["raw", "processed"]  # of a model's weights: as released, or folded and centred
 RANKINGS: tuple[Ranking, ...] = ("decoder_weight", "fve")
 N_SOURCES = 8  # source positions kept per example and head
 N_TOP_EXAMPLES = 20
@@ -181,7 +182,7 @@ class SaeRecord:
     d_in: int
     d_sae: int
     hook_name: str
-    processing: Literal["raw", "processed"]
+    processing: Processing
     normalize_activations: str
     l0: float  # mean active features per counted token
     fvu: float  # fraction of the variance of z unexplained

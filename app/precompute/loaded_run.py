@@ -10,11 +10,12 @@ from torch import Tensor
 
 from app.adapters.corpora import Corpus, open_corpus
 from app.adapters.language_model import LanguageModel, Processing
-from app.adapters.model_sources import ModelSource
+from app.adapters.model_sources import ModelChecksums, ModelSource
 from app.adapters.sae_formats import LoadedSae, SaeSpec, load_sae
 from app.adapters.transformer_lens_model import DTYPES, load_model
 from app.attribution.sae import SparseCoder
 from app.domain.records import ModelRecord
+from app.errors import InvalidCorpus, InvalidModel, InvalidSae
 from app.precompute.plan import RunPlan
 from app.precompute.work_folder import WorkFolder
 
@@ -33,15 +34,31 @@ class JobSpec:
 class ModelCopies:
     """A copy of the model for each weight processing, loaded on first use; processing edits the weights."""
 
-    def __init__(self, source: ModelSource, device: str, dtype: str) -> None:
+    def __init__(
+        self, source: ModelSource, device: str, dtype: str, expected: ModelChecksums | None = None
+    ) -> None:
         self._source, self._device, self._dtype = source, device, DTYPES[dtype]
         self._loaded: dict[Processing, LanguageModel] = {}
+        self._checksums = expected
 
     def get(self, processing: Processing) -> LanguageModel:
-        """The copy with this weight processing."""
+        """The copy under one processing. Raises InvalidModel where it is not what was expected, or loaded before."""
         if processing not in self._loaded:
-            self._loaded[processing] = load_model(self._source, processing, self._device, self._dtype)
+            model = load_model(self._source, processing, self._device, self._dtype)
+            if self._checksums not in (None, model.checksums):
+                raise InvalidModel(
+                    f"the model {self._source.name} is no longer the one that the run was made with"
+                )
+            self._checksums = model.checksums
+            self._loaded[processing] = model
         return self._loaded[processing]
+
+    @property
+    def checksums(self) -> ModelChecksums:
+        """Of the model that was loaded, the same for every copy."""
+        if self._checksums is None:
+            raise ValueError("no copy has been loaded yet")
+        return self._checksums
 
     def keep_only(self, processings: set[Processing]) -> None:
         """Drop the copies with any other weight processing."""
@@ -82,7 +99,11 @@ class LoadedRun:
     def __init__(self, spec: JobSpec, parts: Parts | None = None) -> None:
         self.spec, self.plan, self.folder = spec, spec.plan, spec.folder
         plan = spec.plan
-        self._models = parts.models if parts else ModelCopies(spec.model, plan.device, plan.dtype)
+        self._models = (
+            parts.models
+            if parts
+            else ModelCopies(spec.model, plan.device, plan.dtype, expected_checksums(plan))
+        )
         self._models.keep_only({sae.processing for sae in plan.saes})
         self._loaded = parts.saes if parts else ()
         torch.set_num_threads(spec.plan.threads)
@@ -103,8 +124,14 @@ class LoadedRun:
 
     @cached_property
     def saes(self) -> dict[int, LayerSae]:
-        """Every SAE of the plan, by layer."""
+        """Every SAE of the plan, by layer. Raises InvalidSae where one is no longer the plan's."""
         loaded = self._loaded or [load_sae(spec, self.record, self.plan.device) for spec in self.spec.saes]
+        by_layer = {sae.layer: sae for sae in loaded}
+        for sae in self.plan.saes:
+            here = by_layer.get(sae.layer)
+            # Plans of earlier formats know the weights alone.
+            if here is None or here.checksum != sae.checksum or sae.identity not in ("", here.identity):
+                raise InvalidSae(f"the SAE {sae.name} is no longer the one that the run was made with")
         return {sae.layer: LayerSae.of(sae) for sae in loaded}
 
     @cached_property
@@ -117,8 +144,15 @@ class LoadedRun:
 
     @cached_property
     def corpus(self) -> Corpus:
-        """The tokenised corpus."""
+        """The tokenised corpus. Raises InvalidCorpus where it is not, or no longer, the plan's."""
         corpus = open_corpus(self.spec.corpus_folder)
-        if corpus is None:
-            raise FileNotFoundError(f"no tokenised corpus in {self.spec.corpus_folder}")
+        if corpus is None or corpus.checksum != self.plan.corpus_checksum:
+            raise InvalidCorpus(f"{self.spec.corpus_folder} is not, or no longer, the corpus of the run")
         return corpus
+
+
+def expected_checksums(plan: RunPlan) -> ModelChecksums | None:
+    """What the plan's model must be when it is loaded; None for a plan of an earlier format, which does not tell."""
+    if not plan.model_checksum:
+        return None
+    return ModelChecksums(plan.model_checksum, plan.tokenizer_checksum)

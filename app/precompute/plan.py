@@ -4,26 +4,32 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 from app.domain.options import Option, check_minimums, option_name
-from app.domain.records import N_INTERVAL_EXAMPLES, N_TOP_EXAMPLES, Json
+from app.domain.records import N_INTERVAL_EXAMPLES, N_TOP_EXAMPLES, Json, Processing
 from app.errors import AppError
 
-FORMAT = 4  # raise it when the same plan would give other numbers, or its fields change their names
-_NAMES_IN_FORMAT_3 = {  # of version 0.1, whose stored plans mean the same numbers
-    "corpus": "dataset",
-    "corpus_identity": "dataset_identity",
-    "max_sequences": "n_prompts",
-    "shard_sequences": "shard_size",
-    "batch_sequences": "batch_size",
-    "calibration_sequences": "n_calibration",
-    "score_sequences": "n_score_sequences",
+FORMAT = 5  # raise it when the same plan would give other numbers, or its fields change their names
+# Formats of stored plans that mean the same numbers, and the names that their fields had. None of them has checksums
+# of what was loaded, nor identities of SAEs.
+_EARLIER_NAMES: Mapping[int, Mapping[str, str]] = {
+    3: {  # version 0.1
+        "corpus": "dataset",
+        "corpus_identity": "dataset_identity",
+        "max_sequences": "n_prompts",
+        "shard_sequences": "shard_size",
+        "batch_sequences": "batch_size",
+        "calibration_sequences": "n_calibration",
+        "score_sequences": "n_score_sequences",
+    },
+    4: {},  # version 0.2
 }
-_LIBRARIES = ("torch", "transformers", "transformer-lens", "sae-lens", "numpy")
+_SELF = "fingerprint"  # beside the fields of a plan in a work folder: its checksum
+_LIBRARIES = ("torch", "transformers", "tokenizers", "transformer-lens", "sae-lens", "numpy", "gguf")
 
 FeatureChoice = Literal["top", "all"]
 Dtype = Literal["float32", "bfloat16", "float16"]
@@ -35,6 +41,10 @@ NO_SAE = "no SAE was given: use --sae-path, or --release with --sae-id"
 
 class RunPlanChanged(AppError):
     """The work folder holds another run."""
+
+
+class DamagedPlan(RunPlanChanged):
+    """The plan in the work folder cannot be read, or is not as it was written."""
 
 
 @dataclass(frozen=True, order=True)
@@ -52,12 +62,17 @@ class Unit:
 
 @dataclass(frozen=True)
 class SaePlan:
-    """One SAE of a plan, and the weight processing of the model it is used with."""
+    """One SAE of a plan, and the weight processing of the model it is used with.
+
+    checksum: of the weights alone, by which labels go. identity: of all that was read of the SAE, config and all;
+    empty in plans of formats before 5.
+    """
 
     layer: int
     name: str
     checksum: str
-    processing: Literal["raw", "processed"]
+    processing: Processing
+    identity: str
 
 
 def default_threads() -> int:
@@ -87,7 +102,22 @@ class RowOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunPlan(RowOptions):
+class LoadedChecksums:
+    """What a run was really made of: checksums that only loading tells, of the model and of text as it was tokenised.
+
+    Empty in a plan that was made without loading, and in plans of formats before 5.
+    """
+
+    model_checksum: str  # configuration and every weight
+    tokenizer_checksum: str
+    corpus_checksum: str  # token ids
+
+
+NOT_LOADED = LoadedChecksums(model_checksum="", tokenizer_checksum="", corpus_checksum="")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPlan(RowOptions, LoadedChecksums):
     """Everything that decides a run's rows; the executor and the number of workers do not.
 
     `dataset` is the corpus's name here, without the folder that it was read from.
@@ -117,8 +147,12 @@ class RunPlan(RowOptions):
     @property
     def fingerprint(self) -> str:
         """16 hex digits, equal for two plans exactly if every field is."""
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return _fingerprint_of(asdict(self))
+
+    @property
+    def without_checksums(self) -> "RunPlan":
+        """What files and options alone tell of the plan."""
+        return replace(self, **asdict(NOT_LOADED))
 
     def units(self, n_sequences: int) -> list[Unit]:
         """All units of work, in the order in which their partials are merged."""
@@ -133,16 +167,15 @@ class RunPlan(RowOptions):
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "RunPlan":
-        """The plan of a stored run, including those of version 0.1.
+        """The plan of a stored run, including those of versions 0.1 and 0.2.
 
         Raises RunPlanChanged for other formats.
         """
-        if value["format"] == 3:
-            value = {_NAMES_IN_FORMAT_3.get(name, name): each for name, each in value.items()} | {
-                "format": FORMAT
-            }
+        if (names := _EARLIER_NAMES.get(value.get("format", 0))) is not None:
+            value = {names.get(name, name): each for name, each in value.items()} | asdict(NOT_LOADED)
+            value |= {"format": FORMAT, "saes": [{**sae, "identity": ""} for sae in value["saes"]]}
         known = {part.name for part in fields(cls)}
-        if set(value) != known or value["format"] != FORMAT:
+        if set(value) != known or value.get("format") != FORMAT:
             raise RunPlanChanged("the run was made by another version of Head Atlas; precompute it again")
         return cls(
             **{
@@ -155,15 +188,20 @@ class RunPlan(RowOptions):
     def save(self, path: Path) -> None:
         """Write the plan for a later resume to check against."""
         scratch = path.with_name(f"{path.name}.tmp{os.getpid()}")
-        scratch.write_text(json.dumps(asdict(self), indent=1, sort_keys=True))
+        scratch.write_text(json.dumps({**asdict(self), _SELF: self.fingerprint}, indent=1, sort_keys=True))
         scratch.replace(path)
 
+    @classmethod
+    def load(cls, path: Path) -> "RunPlan":
+        """A saved plan. Raises RunPlanChanged for one of another version, DamagedPlan, FileNotFoundError."""
+        return cls.from_json(_read_saved(path))
+
     def require_same(self, path: Path) -> None:
-        """Compare the plan with a saved one. Raises RunPlanChanged, naming every difference."""
-        try:
-            stored: dict[str, Any] = json.loads(path.read_text())
-        except ValueError as error:
-            raise RunPlanChanged(f"{path} is damaged; add --new-run to start afresh there") from error
+        """Compare the plan with a saved one.
+
+        Raises RunPlanChanged, naming every difference, DamagedPlan, or FileNotFoundError.
+        """
+        stored = _read_saved(path)
         if stored.get("format") != self.format:
             raise RunPlanChanged(
                 f"{path.parent} holds a run of another version of Head Atlas; add --new-run to start afresh there"
@@ -171,13 +209,32 @@ class RunPlan(RowOptions):
         mine: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         changed = [name for name in sorted(mine | stored) if mine.get(name) != stored.get(name)]
         if changed:
-            lines = [
-                f"{_told(name)}: {_short(stored.get(name))} -> {_short(mine.get(name))}" for name in changed
-            ]
+            lines = [_difference(name, stored.get(name), mine.get(name)) for name in changed]
             raise RunPlanChanged(
                 f"{path.parent} holds a run with other options ({'; '.join(lines)}); "
                 "add --new-run to start afresh there"
             )
+
+
+def _fingerprint_of(plan: Mapping[str, Any]) -> str:
+    text = json.dumps(plan, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _read_saved(path: Path) -> dict[str, Any]:
+    """A saved plan, checked against the fingerprint beside it; one of an earlier version has none."""
+    try:
+        stored: Any = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise DamagedPlan(f"{path} is damaged; add --new-run to start afresh there") from error
+    whole = isinstance(stored, dict)
+    if whole and (_SELF in stored or stored.get("format") == FORMAT):
+        whole = stored.pop(_SELF, None) == _fingerprint_of(stored)
+    if not whole:
+        raise DamagedPlan(f"{path} is damaged; add --new-run to start afresh there")
+    return stored
 
 
 def library_versions() -> tuple[tuple[str, str], ...]:
@@ -193,6 +250,21 @@ def library_versions() -> tuple[tuple[str, str], ...]:
 
 def _repeated(layers: list[int]) -> int:
     return next(layer for layer in layers if layers.count(layer) > 1)
+
+
+def _difference(name: str, before: Any, now: Any) -> str:
+    """What another plan has in place of a field; of SAEs, which of them is another, and in what."""
+    if name != "saes" or [sae["layer"] for sae in before] != [sae["layer"] for sae in now]:
+        return f"{_told(name)}: {_short(before)} -> {_short(now)}"
+    parts: list[str] = []
+    for was, sae in zip(before, now, strict=True):
+        fields_changed = [key for key in sae if was.get(key) != sae[key]]
+        if fields_changed == ["identity"]:
+            parts.append(f"{sae['name']} has the same weights and another config or factor")
+        elif fields_changed:
+            told = [key for key in fields_changed if key != "identity"]
+            parts.append(f"{sae['name']} has another {' and '.join(told)}")
+    return f"saes: {', '.join(parts)}"
 
 
 def _told(name: str) -> str:

@@ -1,6 +1,7 @@
 """Turn a request into a plan: find the model, load the SAEs, tokenise the corpus, choose the processing."""
 
 import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from app.errors import AppError, InvalidCorpus
 from app.paths import file_sha256
 from app.precompute.calibration import Fit, choose_processing, measure
 from app.precompute.loaded_run import JobSpec, LayerSae, ModelCopies, Parts
-from app.precompute.plan import RunPlan, SaePlan
+from app.precompute.plan import FORMAT, LoadedChecksums, RunPlan, SaePlan, library_versions
 from app.precompute.request import JobRequest, make_plan
 from app.precompute.work_folder import WorkFolder
 
@@ -31,14 +32,27 @@ def prepare(request: JobRequest) -> tuple[JobSpec, Parts]:
     model = models.get(request.processing or "raw")
     loaded = [load_sae(spec, model.record, request.device) for spec in request.saes]
     kept = _kept_layers(request, loaded)
-    corpus, corpus_folder, identity = _open_corpus(request, model, folder)
+    checksums = models.checksums
+    corpus, corpus_folder, identity = _open_corpus(request, model, folder, checksums.tokenizer)
     saes = [
-        SaePlan(sae.layer, sae.name, sae.checksum, _processing(request, sae, models, corpus))
+        SaePlan(sae.layer, sae.name, sae.checksum, _processing(request, sae, models, corpus), sae.identity)
         for sae in loaded
         if sae.layer in kept
     ]
     request = replace(request, context_size=corpus.context_size)  # an array brings its own
-    plan = make_plan(request, saes, source.name, model.record.revision, corpus=corpus.name, identity=identity)
+    plan = make_plan(
+        request,
+        saes,
+        source.name,
+        model.record.revision,
+        corpus=corpus.name,
+        identity=identity,
+        loaded=LoadedChecksums(
+            model_checksum=checksums.model,
+            tokenizer_checksum=checksums.tokenizer,
+            corpus_checksum=corpus.checksum,
+        ),
+    )
     plan = _with_fitting_score_length(plan, model)
     pairs = sorted(zip(loaded, request.saes, strict=True), key=lambda pair: pair[0].layer)
     pairs = [pair for pair in pairs if pair[0].layer in kept]
@@ -56,28 +70,45 @@ def _kept_layers(request: JobRequest, loaded: list[LoadedSae]) -> set[int]:
     return set(request.layers)
 
 
-def _open_corpus(request: JobRequest, model: LanguageModel, folder: WorkFolder) -> tuple[Corpus, Path, str]:
+def _open_corpus(
+    request: JobRequest, model: LanguageModel, folder: WorkFolder, tokenizer: str
+) -> tuple[Corpus, Path, str]:
     """The tokenised corpus, its folder, and the identity of the text it was made from."""
     path = Path(request.dataset).expanduser()
     if path.suffix == ".npy" and path.is_file():
         identity = file_sha256(path)
-        target, record = _corpus_folder(request, model, folder, identity), model.record
+        target, record = _corpus_folder(request, model, folder, identity, tokenizer), model.record
         corpus = load_pretokenised(path, target, record.bos_token_id, record.d_vocab, request.n_prompts)
         _check_context(corpus.context_size, model)
     else:
         _check_context(request.context_size, model)
         source = open_text_source(request.dataset, request.text_field)
         identity = source.identity()
-        target = _corpus_folder(request, model, folder, identity)
+        target = _corpus_folder(request, model, folder, identity, tokenizer)
         corpus = tokenise(source, model.tokenizer, target, request.context_size, request.n_prompts)
+        _check_tokens(corpus, model)
     if not corpus.counted(0, corpus.n_sequences).any():
         raise InvalidCorpus(f"the corpus {corpus.name} has 0 usable tokens")
     return corpus, target, identity
 
 
-def _corpus_folder(request: JobRequest, model: LanguageModel, folder: WorkFolder, identity: str) -> Path:
+def _check_tokens(corpus: Corpus, model: LanguageModel) -> None:
+    """A tokenizer may know tokens that its model does not."""
+    highest, n_tokens = int(corpus.tokens.max()), model.record.d_vocab
+    if highest >= n_tokens:
+        raise InvalidCorpus(
+            f"the tokenizer of {model.record.name} makes token {highest} of {corpus.name}, and the model has "
+            f"tokens 0 to {n_tokens - 1}"
+        )
+
+
+def _corpus_folder(
+    request: JobRequest, model: LanguageModel, folder: WorkFolder, identity: str, tokenizer: str
+) -> Path:
+    """The folder of one tokenisation: of a text by a tokenizer and this version, in pieces of one size."""
     record = model.record
-    tokenised = f"{identity} {record.name} {record.revision} {request.context_size} {request.n_prompts}"
+    cut = (request.context_size, request.n_prompts, record.bos_token_id, record.d_vocab)
+    tokenised = json.dumps([identity, tokenizer, cut, FORMAT, library_versions()])
     return folder.corpus / hashlib.sha256(tokenised.encode()).hexdigest()[:16]
 
 

@@ -1,15 +1,21 @@
 """The user's request for a precompute job, and the plan made from it. Imports no model library."""
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
+from app.adapters.sae_sources import SaeSpec
 from app.domain.options import Option
+from app.domain.records import Processing
 from app.domain.slugs import check_slug, slugify
-from app.precompute.plan import RowOptions, RunPlan, SaePlan, library_versions
-
-if TYPE_CHECKING:  # the demo's up-to-date check must not load torch
-    from app.adapters.sae_sources import SaeSpec
+from app.precompute.plan import (
+    NOT_LOADED,
+    LoadedChecksums,
+    RowOptions,
+    RunPlan,
+    SaePlan,
+    library_versions,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,14 +23,14 @@ class JobRequest(RowOptions):
     """A request for a precompute job: the options that decide rows, and where model, SAEs and folders are."""
 
     model: str
-    saes: "tuple[SaeSpec, ...]"
+    saes: tuple[SaeSpec, ...]
     work_dir: Path
     cache_dir: Path
     name: str | None = None
     revision: str | None = None
     layers: tuple[int, ...] | None = None
     text_field: str = "text"
-    processing: Literal["raw", "processed"] | None = None
+    processing: Processing | None = None
 
     @property
     def slug(self) -> str:
@@ -52,12 +58,18 @@ class RunOptions(ExecutorOptions):
 
 
 def make_plan(
-    request: JobRequest, saes: list[SaePlan], model: str, revision: str, corpus: str, identity: str
+    request: JobRequest,
+    saes: list[SaePlan],
+    model: str,
+    revision: str,
+    corpus: str,
+    identity: str,
+    loaded: LoadedChecksums = NOT_LOADED,
 ) -> RunPlan:
     """The plan of a request, given its SAEs with their processing, its model and its corpus."""
     options = {field.name: getattr(request, field.name) for field in fields(RowOptions)}
     return RunPlan(
-        **{**options, "dataset": corpus},
+        **{**options, "dataset": corpus, **asdict(loaded)},
         model=model,
         model_revision=revision,
         saes=tuple(sorted(saes, key=lambda sae: sae.layer)),

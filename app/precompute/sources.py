@@ -7,7 +7,7 @@ from typing import Any
 from app.adapters.model_sources import EMBEDDED, ModelSource, find_model
 from app.adapters.sae_sources import LocalSae, ReleaseSae, SaeSpec
 from app.domain.records import Json
-from app.errors import AppError, InvalidModel, InvalidSae
+from app.errors import AppError, InvalidModel
 from app.paths import embedded_dir
 from app.precompute.loaded_run import JobSpec, LoadedRun
 from app.precompute.plan import RunPlan
@@ -30,9 +30,7 @@ def reopen(plan: RunPlan, sources: Mapping[str, Any] | None, cache_dir: Path) ->
     model = _find_model(plan, sources, cache_dir)
     nowhere = WorkFolder(cache_dir)  # nothing is read or written there: the text takes the corpus's place
     run = LoadedRun(JobSpec(plan, model, tuple(specs), nowhere, cache_dir))
-    for sae in plan.saes:
-        if run.saes[sae.layer].loaded.checksum != sae.checksum:
-            raise InvalidSae(f"the SAE {sae.name} is no longer the one that the run was made with")
+    _ = run.saes  # checked against the plan as they are loaded, as the model is
     if run.record.revision != plan.model_revision:
         raise InvalidModel(f"the model {plan.model} is no longer the one that the run was made with")
     return run

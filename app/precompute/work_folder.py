@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import logging
 import os
 import shutil
 import socket
@@ -12,10 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.errors import AppError, StoreBusy
+from app.paths import remove
 from app.precompute.partial_files import CorruptPartial, open_sealed, sweep_temporary
-from app.precompute.plan import RunPlan, Unit
+from app.precompute.plan import DamagedPlan, RunPlan, Unit
 
 CALIBRATION = "calibration.seal"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,27 @@ class WorkFolder:
         return self.sealed / unit.file_name
 
     def check_plan(self, plan: RunPlan, new_run: bool) -> None:
-        """Check that the folder holds this run or none.
+        """Check that the folder holds this run or none. Raises RunPlanChanged for another, unless `new_run`.
 
-        Raises RunPlanChanged for another, unless `new_run`.
+        Where the plan's file is damaged, a sealed file tells whose run it is: each names its plan.
         """
-        if self.plan_file.exists() and not new_run:
+        if not self.plan_file.exists() or new_run:
+            return
+        try:
             plan.require_same(self.plan_file)
+        except DamagedPlan:
+            if not self._holds_files_of(plan):
+                raise
+            _log.warning("%s is damaged, and is written again", self.plan_file)
+            remove(self.plan_file)
+
+    def _holds_files_of(self, plan: RunPlan) -> bool:
+        for path in sorted(self.sealed.glob("*.seal")):
+            try:
+                return open_sealed(path).header.plan == plan.fingerprint
+            except (CorruptPartial, FileNotFoundError):
+                continue
+        return False
 
     def start(self, plan: RunPlan, new_run: bool) -> None:
         """Begin the run or resume it.
@@ -72,7 +90,7 @@ class WorkFolder:
 
     def clear(self) -> None:
         """Drop a run's plan and partials; the tokenised corpora stay."""
-        self.plan_file.unlink(missing_ok=True)
+        remove(self.plan_file)
         for folder in (self.sealed, self.activations):
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -86,16 +104,16 @@ class WorkFolder:
         damaged: list[str] = []
         for unit in units:
             path = self.sealed_path(unit)
-            if not path.exists():
-                continue
             try:
                 whole = open_sealed(path).header.plan == plan.fingerprint
+            except FileNotFoundError:
+                continue
             except CorruptPartial:
                 whole = False
             if whole:
                 done.append(unit)
             else:
-                path.unlink()
+                remove(path)
                 damaged.append(path.name)
         return done, damaged
 
@@ -107,7 +125,7 @@ class WorkFolder:
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            file = (self.root / "lock").open("a+")
+            file = (self.root / "lock").open("a+", errors="replace")
         except OSError as error:
             raise AppError(f"the work folder {self.root} cannot be written: {error.strerror}") from error
         with file:
@@ -121,4 +139,12 @@ class WorkFolder:
             since = datetime.now(UTC).isoformat(timespec="seconds")
             file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}))
             file.flush()
+            self._clear_the_way()
             yield
+
+    def _clear_the_way(self) -> None:
+        """Files where folders belong are of no use, and would stop the job."""
+        for folder in (self.corpus, self.sealed, self.activations):
+            if os.path.lexists(folder) and not folder.is_dir():
+                _log.warning("%s is no folder, and is removed", folder)
+                folder.unlink()

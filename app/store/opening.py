@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Engine
 
-from app.store.atlas.reads import find_live_fingerprint
+from app.store.atlas.reads import LivePlan, find_live_fingerprint, find_live_plan
 from app.store.database.engine import open_store, read_session
 from app.store.database.schema_versions import revision_of_code, revision_of_store
 
@@ -38,3 +38,9 @@ def live_fingerprint(store: str, slug: str) -> str | None:
     """The fingerprint of the run that an atlas of a store shows; None where there is none."""
     with migrated_store(store) as engine, read_session(engine) as session:
         return find_live_fingerprint(session, slug)
+
+
+def live_plan(store: str, slug: str) -> LivePlan | None:
+    """The plan of the run that an atlas of a store shows; None where there is none."""
+    with migrated_store(store) as engine, read_session(engine) as session:
+        return find_live_plan(session, slug)

@@ -9,12 +9,14 @@ import numpy as np
 
 from app.adapters.interventions import InterventionModel
 from app.adapters.language_model import Processing
-from app.adapters.model_sources import find_model
+from app.adapters.model_sources import ModelChecksums, find_model
 from app.adapters.transformer_lens_model import DTYPES, load_model
 from app.domain.experiments.errors import InvalidExperiment
 from app.domain.records import FeatureRecord, HeadRecord, ModelRecord
 from app.domain.refs import HeadRef
 from app.experiments.natural_text import Text
+from app.precompute.loaded_run import expected_checksums
+from app.precompute.plan import RunPlan, RunPlanChanged
 from app.store.atlas.features import list_features
 from app.store.atlas.reads import LiveRun, get_heads, get_live_run, get_sequences
 from app.store.database.engine import Engine, read_session
@@ -45,6 +47,14 @@ class OpenAtlas:
     @property
     def model(self) -> ModelRecord:
         return self.run.record.model
+
+    @property
+    def plan(self) -> RunPlan | None:
+        """What the run was made of; None where another version wrote it in a way of its own."""
+        try:
+            return RunPlan.from_json(self.run.record.plan)
+        except RunPlanChanged:
+            return None
 
     def check_heads(self, heads: Sequence[HeadRef]) -> None:
         """Raise InvalidExperiment for a head that the model does not have, before the model is loaded."""
@@ -102,8 +112,8 @@ def load_atlas_model(atlas: OpenAtlas, options: ModelOptions) -> InterventionMod
     """
     source = find_model(options.model, options.cache_dir, options.revision)
     processing = options.processing or sae_processing(atlas)
-    model = InterventionModel.of(load_model(source, processing, options.device, DTYPES[options.dtype]))
-    ours, theirs = model.record, atlas.model
+    loaded = load_model(source, processing, options.device, DTYPES[options.dtype])
+    ours, theirs = loaded.record, atlas.model
     if (ours.name, ours.n_layers, ours.n_heads) != (theirs.name, theirs.n_layers, theirs.n_heads):
         raise InvalidExperiment(
             f"the atlas {atlas.run.slug} was made from {theirs.name}, not from {ours.name}"
@@ -113,7 +123,17 @@ def load_atlas_model(atlas: OpenAtlas, options: ModelOptions) -> InterventionMod
             f"the atlas {atlas.run.slug} was made from revision {theirs.revision} of {theirs.name}, and this is "
             f"{ours.revision}"
         )
-    return model
+    if _planned_checksums(atlas, options) not in (None, loaded.checksums):
+        raise InvalidExperiment(
+            f"the model {theirs.name} is no longer the one that the atlas {atlas.run.slug} was made from"
+        )
+    return InterventionModel.of(loaded)
+
+
+def _planned_checksums(atlas: OpenAtlas, options: ModelOptions) -> ModelChecksums | None:
+    """Those that the model must have; None where the run does not tell, or its numbers were of another type."""
+    plan = atlas.plan
+    return expected_checksums(plan) if plan is not None and plan.dtype == options.dtype else None
 
 
 def sae_processing(atlas: OpenAtlas) -> Processing:

@@ -193,3 +193,8 @@ def check_sae(atlas: OpenAtlas, sae: LoadedSae, feature: FeatureRef) -> None:
         )
     if not 0 <= feature.index < record.d_sae:
         raise InvalidExperiment(f"{sae.name} has no feature {feature}: it has {record.d_sae}")
+    planned = atlas.plan.saes if atlas.plan else ()
+    if any(one.layer == sae.layer and one.identity not in ("", sae.identity) for one in planned):
+        raise InvalidExperiment(
+            f"{sae.name} has the weights of the SAE that the atlas {atlas.run.slug} was made with, and another config"
+        )

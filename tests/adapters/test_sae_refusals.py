@@ -131,6 +131,13 @@ BAD: tuple[tuple[str, Damage, str], ...] = (
         weights(lambda w: w.update(scaling_factor=torch.full((D_SAE,), 2.0))),
         "scaling_factor",
     ),
+    (
+        "a factor that only broadcasts",
+        weights(lambda w: w.update(scaling_factor=torch.ones(1))),
+        "scaling_factor has shape (1,)",
+    ),
+    ("a bias that only broadcasts", weights(lambda w: w.update(b_enc=w["b_enc"][:1])), "b_enc has shape"),
+    ("a scalar bias", weights(lambda w: w.update(b_dec=w["b_dec"][0])), "b_dec has shape"),
     ("missing tensor", weights(lambda w: w.pop("b_enc")), "b_enc"),
     ("extra tensor", weights(lambda w: w.update(W_skip=torch.ones(2))), "W_skip"),
     ("transposed encoder", weights(lambda w: w.update(W_enc=w["W_enc"].T)), "W_enc has shape"),

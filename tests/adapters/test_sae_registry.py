@@ -1,5 +1,6 @@
 """Published SAEs: resolved offline in the library's own registry, and fetched only where they can be used."""
 
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from app.adapters.sae_formats import (
     parse_neuronpedia_id,
     resolve,
 )
+from app.adapters.sae_sources import CONFIG_FILE
 from app.domain.records import ModelRecord
 from app.errors import InvalidSae
 from tests.support.saved_saes import D_HEAD, D_IN, D_SAE, MODEL, N_HEADS, new_sae, random_z, saved
@@ -159,6 +161,44 @@ def test_a_release_is_checked_like_a_folder(hub_cache: Path) -> None:
     assert "W_enc" in refusal(KK, "blocks.5.hook_z")
     assert "gpt2-small" in refusal(KK, "blocks.5.hook_z", replace(GPT2, name="SmolLM2-135M"))
     assert "d_in" in refusal(KK, "blocks.5.hook_z", replace(GPT2, n_heads=N_HEADS + 1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"W_skip": torch.ones(2)}, "its weights hold W_skip, unknown to a standard SAE"),
+        ({"b_enc": torch.ones(1)}, "tensor b_enc has shape (1,)"),
+        ({"b_dec": torch.full((D_IN,), torch.inf)}, "tensor b_dec holds NaN or infinite numbers"),
+    ],
+)
+def test_weights_of_a_release_that_do_not_fit_are_named(
+    hub_cache: Path, changes: dict[str, torch.Tensor], named: str
+) -> None:
+    put_kk(hub_cache, 5, "blocks.5.attn.hook_z", **changes)
+    assert named in refusal(KK, "blocks.5.hook_z")
+
+
+def test_a_weight_that_a_release_lacks_is_named(hub_cache: Path) -> None:
+    put_kk(hub_cache, 5, "blocks.5.attn.hook_z")
+    (path,) = hub_cache.rglob("*.pt")
+    weights = torch.load(path)
+    del weights["b_enc"]
+    torch.save(weights, path)
+    assert "its weights lack b_enc, which a standard SAE needs" in refusal(KK, "blocks.5.hook_z")
+
+
+def test_the_identity_of_a_release_is_of_all_that_it_is(hub_cache: Path) -> None:
+    folder = put(hub_cache, "someone/attention-saes") / "layer 2"
+    saved(folder)
+    spec = ReleaseSae("someone/attention-saes", "layer 2")
+    before = load_sae(spec, MODEL)
+    config = json.loads((folder / CONFIG_FILE).read_text())
+    (folder / CONFIG_FILE).write_text(json.dumps(config | {"apply_b_dec_to_input": False}))
+    after = load_sae(spec, MODEL)
+    assert after.checksum == before.checksum
+    assert after.identity != before.identity
+    (folder / CONFIG_FILE).write_text(json.dumps(config))
+    assert load_sae(spec, MODEL).identity == before.identity
 
 
 def test_a_release_is_refused_by_its_config_before_its_weights_are_read(hub_cache: Path) -> None:

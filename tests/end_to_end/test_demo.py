@@ -13,7 +13,7 @@ import app.cli
 import app.demo
 import app.precompute.prepare
 from app.adapters.model_sources import EMBEDDED, ModelSource
-from app.demo import DemoFolders, demo_plan, demo_request, demo_sae_folders, sae_folders
+from app.demo import DemoFolders, demo_plan, demo_request, demo_sae_folders, is_of, sae_folders
 from app.errors import InvalidSae
 from app.precompute.prepare import prepare
 from tests.support import tiny_models
@@ -61,7 +61,21 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_plan_made_from_files_is_the_plan_that_the_job_makes(stand_in: Path) -> None:
     folders = DemoFolders(stand_in / "work", stand_in / "cache")
     made, _ = prepare(demo_request(folders, threads=1))
-    assert demo_plan(folders, threads=1) == made.plan
+    assert demo_plan(folders, threads=1) == made.plan.without_checksums
+    assert is_of(made.plan.as_json(), demo_plan(folders, threads=1))
+    only_loading_tells = ("model_checksum", "tokenizer_checksum", "corpus_checksum")
+    assert all(len(getattr(made.plan, name)) == 64 for name in only_loading_tells)
+
+
+@pytest.mark.parametrize("changes", [{"k": 5}, {"metadata": {"context_size": 7}}])
+def test_another_config_of_a_shipped_sae_is_another_plan(stand_in: Path, changes: dict[str, object]) -> None:
+    folders = DemoFolders(stand_in / "work", stand_in / "cache")
+    before = demo_plan(folders, threads=1)
+    edit_config(stand_in / "shipped" / "layer_1", **changes)
+    after = demo_plan(folders, threads=1)
+    assert [sae.checksum for sae in after.saes] == [sae.checksum for sae in before.saes]
+    assert not is_of(before.as_json(), after)
+    assert is_of(after.as_json(), after)
 
 
 def test_the_demo_publishes_once_and_then_starts_without_a_model_library(

@@ -1,6 +1,7 @@
 """A run's plan: named as the command line, read from old stores, and refused where another version made it."""
 
 import json
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from app.precompute.plan import FORMAT, RowOptions, RunPlan, RunPlanChanged, Sae
 from app.precompute.request import JobRequest
 
 PLAN = RunPlan(
-    model="tiny", model_revision="r", saes=(SaePlan(0, "a", "c", "raw"),), dataset="text", dataset_identity="i",
+    model="tiny", model_revision="r", saes=(SaePlan(0, "a", "c", "raw", "d"),), dataset="text", dataset_identity="i",
     n_prompts=10, batch_size=3, shard_size=4, threads=1,
+    model_checksum="m", tokenizer_checksum="t", corpus_checksum="k",
 )  # fmt: skip
 NAMES_IN_0_1 = {
     "dataset": "corpus",
@@ -26,13 +28,24 @@ NAMES_IN_0_1 = {
 }
 
 
+NEW_IN_0_3 = ("model_checksum", "tokenizer_checksum", "corpus_checksum")
+# What a plan of an earlier version tells of the same run.
+EARLIER = replace(PLAN.without_checksums, saes=(SaePlan(0, "a", "c", "raw", ""),))
+
+
+def _of_version_0_2() -> dict[str, Any]:
+    values = {name: value for name, value in PLAN.as_json().items() if name not in NEW_IN_0_3}
+    return values | {"format": 4, "saes": [{"layer": 0, "name": "a", "checksum": "c", "processing": "raw"}]}
+
+
 def _of_version_0_1() -> dict[str, Any]:
-    return {NAMES_IN_0_1.get(name, name): value for name, value in PLAN.as_json().items()} | {"format": 3}
+    return {NAMES_IN_0_1.get(name, name): value for name, value in _of_version_0_2().items()} | {"format": 3}
 
 
-def test_a_plan_survives_json_and_the_plan_of_version_0_1_is_read():
+def test_a_plan_survives_json_and_plans_of_earlier_versions_are_read():
     assert RunPlan.from_json(PLAN.as_json()) == PLAN
-    assert RunPlan.from_json(_of_version_0_1()) == PLAN
+    assert RunPlan.from_json(_of_version_0_1()) == EARLIER
+    assert RunPlan.from_json(_of_version_0_2()) == EARLIER
 
 
 @pytest.mark.parametrize("change", [{"format": FORMAT + 1}, {"format": 2}, {"surplus": 1}])
@@ -41,9 +54,12 @@ def test_plans_of_other_versions_are_refused(change: dict[str, int]):
         RunPlan.from_json({**PLAN.as_json(), **change})
 
 
-def test_a_work_folder_of_version_0_1_is_refused_in_one_sentence(tmp_path: Path):
+@pytest.mark.parametrize("earlier", [_of_version_0_1, _of_version_0_2])
+def test_a_work_folder_of_an_earlier_version_is_refused_in_one_sentence(
+    tmp_path: Path, earlier: Callable[[], dict[str, Any]]
+):
     path = tmp_path / "plan.json"
-    path.write_text(json.dumps(_of_version_0_1()))
+    path.write_text(json.dumps(earlier()))
     with pytest.raises(RunPlanChanged) as caught:
         PLAN.require_same(path)
     assert str(caught.value) == (

@@ -14,6 +14,7 @@ from app.domain.records import (
     AtlasRecord,
     HeadRanking,
     HeadRecord,
+    Json,
     ModelRecord,
     RankedFeature,
     Ranking,
@@ -61,6 +62,24 @@ def find_live_fingerprint(session: Session, slug: str) -> str | None:
         .join(tables.AtlasRow, tables.AtlasRow.live_run_id == tables.RunRow.id)
         .where(tables.AtlasRow.slug == slug)
     )
+
+
+@dataclass(frozen=True)
+class LivePlan:
+    """The plan of a live run, as it is stored."""
+
+    fingerprint: str
+    plan: dict[str, Json]
+
+
+def find_live_plan(session: Session, slug: str) -> LivePlan | None:
+    """The plan of the atlas's live run."""
+    row = session.execute(
+        select(tables.RunRow.fingerprint, tables.RunRow.plan)
+        .join(tables.AtlasRow, tables.AtlasRow.live_run_id == tables.RunRow.id)
+        .where(tables.AtlasRow.slug == slug)
+    ).first()
+    return None if row is None else LivePlan(row.fingerprint, row.plan)
 
 
 def get_live_run(session: Session, slug: str) -> LiveRun:
