@@ -22,6 +22,7 @@ from app.commands.store_access import run_server, settings_of
 from app.errors import AppError
 from app.precompute.plan import NO_SAE, RowOptions
 from app.precompute.request import ExecutorOptions, JobRequest, RunOptions
+from app.training.options import TrainingOptions
 
 if TYPE_CHECKING:
     from app.adapters.sae_sources import SaeSpec
@@ -47,8 +48,8 @@ def demo(
     else:
         from app.precompute.job import run_job
 
-        how = RunOptions(new_run=holds_another_run(folders, plan))
-        typer.echo(run_job(demo_request(folders, threads), settings.store, how))
+        run_options = RunOptions(new_run=holds_another_run(folders, plan))
+        typer.echo(run_job(demo_request(folders, threads), settings.store, run_options))
     if serve:
         gc.collect()  # a server looks at nothing again that was there before it
         run_server(settings)
@@ -93,8 +94,8 @@ def precompute(
         cache_dir=settings.cache_dir, name=name, revision=revision, layers=parse_layers(layers),
         text_field=text_field, processing=None if processing == "auto" else processing, **vars(options),
     )  # fmt: skip
-    how = RunOptions(**vars(execution), new_run=new_run, shard=parse_share(shard))
-    typer.echo(run_job(request, settings.store, how))
+    run_options = RunOptions(**vars(execution), new_run=new_run, shard=parse_share(shard))
+    typer.echo(run_job(request, settings.store, run_options))
 
 
 def _sae_specs(
@@ -113,24 +114,14 @@ def _sae_specs(
     return (*local, *named)
 
 
+@with_options
 def train_sae(
+    *,
     model: Model,
     layers: Annotated[str, typer.Option(help="layers to train on, in one pass: 5,6 or 5-7")],
     dataset: Annotated[list[str], typer.Option(help="as for precompute; repeatable")],
     out: Annotated[Path, typer.Option(help="folder for the SAEs; a run in it goes on")],
-    kind: Annotated[Literal["topk", "standard"], typer.Option()] = "topk",
-    d_sae: Annotated[int, typer.Option(min=1)] = 2304,
-    k: Annotated[int, typer.Option(min=1, help="active features a token (topk)")] = 32,
-    l1_coefficient: Annotated[float, typer.Option(help="sparsity weight (standard)")] = 5.0,
-    n_tokens: Annotated[int, typer.Option(min=1)] = 2_000_000,
-    context_size: Annotated[int, typer.Option(min=4)] = 128,
-    lr: Annotated[float, typer.Option()] = 7e-4,
-    dtype: Annotated[
-        Literal["float32", "bfloat16"], typer.Option(help="of the forward pass and products")
-    ] = "float32",
-    processing: Annotated[Literal["raw", "processed"], typer.Option()] = "raw",
-    held_out: Annotated[int, typer.Option(min=1, help="sequences held out for the quality report")] = 256,
-    seed: Annotated[int, typer.Option()] = 0,
+    options: TrainingOptions,
 ) -> None:
     """Train attention SAEs on hook_z of several layers, and report their quality on held-out text."""
     from app.adapters.model_sources import find_model
@@ -139,8 +130,10 @@ def train_sae(
 
     source = find_model(model, settings_of().cache_dir)
     recipe = Recipe(
-        model=source.name, model_revision=source.identity, layers=parse_layers(layers) or (),
-        datasets=tuple(dataset), kind=kind, d_sae=d_sae, k=k, l1_coefficient=l1_coefficient, n_tokens=n_tokens,
-        context_size=context_size, lr=lr, dtype=dtype, processing=processing, held_out_sequences=held_out, seed=seed,
-    )  # fmt: skip
+        model=source.name,
+        model_revision=source.identity,
+        layers=parse_layers(layers) or (),
+        datasets=tuple(dataset),
+        **vars(options),
+    )
     typer.echo(run_training(recipe, source, out))

@@ -53,7 +53,8 @@ def _parameter(field: "Field[object]", declared: object) -> inspect.Parameter:
     option, default = option_of(declared), field.default
     if option is not None:
         base = get_args(declared)[0]
-        flags = [option_name(field.name)] if base is bool else []  # without a --no- twin
+        # A flag of its own, or one without a --no- twin; else typer makes it of the name.
+        flags = [option_name(field.name, option)] if base is bool or option.flag else []
         if field.default_factory is not MISSING:
             base, default = base | None, None
         declared = Annotated[base, typer.Option(*flags, help=option.help, min=option.min)]

@@ -11,10 +11,14 @@ from app.errors import AppError
 
 @dataclass(frozen=True)
 class Option:
-    """Help of an option, and the least value that makes sense. It stands in a field's `Annotated` type."""
+    """Help of an option, and the least value that makes sense. It stands in a field's `Annotated` type.
+
+    flag: how it is typed, where that is not the field's name.
+    """
 
     help: str | None = None
     min: int | None = None
+    flag: str | None = None
 
 
 def option_of(declared: Any) -> Option | None:
@@ -23,17 +27,17 @@ def option_of(declared: Any) -> Option | None:
     return next(options, None)
 
 
-def option_name(field: str) -> str:
-    """A field's name as it is typed on the command line: `--batch-size`."""
-    return f"--{field.replace('_', '-')}"
+def option_name(field: str, option: Option | None = None) -> str:
+    """A field's name as it is typed on the command line: `--batch-size`, or the flag of its Option."""
+    return (option and option.flag) or f"--{field.replace('_', '-')}"
 
 
-def check_minimums(options: Any, but: str | None = None) -> None:
-    """Raises AppError, naming the option, where a field (`but` one) is less than its Option allows."""
+def check_minimums(options: Any, but: str | None = None, error: type[AppError] = AppError) -> None:
+    """Raises an error, naming the option, where a field (`but` one) is less than its Option allows."""
     hints: dict[str, Any] = get_type_hints(options.__class__, include_extras=True)
     for field in fields(options):
         if field.name == but:
             continue
         option, value = option_of(hints[field.name]), getattr(options, field.name)
         if option is not None and option.min is not None and value is not None and value < option.min:
-            raise AppError(f"{option_name(field.name)} must be at least {option.min}, not {value}")
+            raise error(f"{option_name(field.name, option)} must be at least {option.min}, not {value}")

@@ -68,10 +68,12 @@ def feature_check(
     edges = np.linspace(0, float(acts.max()), n_intervals + 1)
     lowers = np.concatenate([[-np.inf], edges[:-1]])
     uppers = np.concatenate([[0.0], edges[1:]])
-    how = resampling or Resampling()
+    resampling = resampling or Resampling()
 
     def share(above: NDArray[np.bool_], below: NDArray[np.bool_]) -> Interval | None:
-        return ratio_interval((above & below).astype(np.float64), below.astype(np.float64), how, sequence)
+        return ratio_interval(
+            (above & below).astype(np.float64), below.astype(np.float64), resampling, sequence
+        )
 
     intervals = tuple(
         ActivationInterval(

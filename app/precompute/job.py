@@ -25,7 +25,7 @@ from app.store.database.engine import Engine, check_place, write_session
 from app.store.opening import live_fingerprint, migrated_store
 
 
-def run_job(request: JobRequest, store: str, how: RunOptions) -> str:
+def run_job(request: JobRequest, store: str, options: RunOptions) -> str:
     """Run a job to its end, from the start or from its sealed units, and return the final report as text.
 
     Raises AppError with one sentence for bad input.
@@ -34,21 +34,21 @@ def run_job(request: JobRequest, store: str, how: RunOptions) -> str:
     with WorkFolder(request.work_dir / request.slug).locked():
         spec, parts = prepare(request)
         fingerprint = spec.plan.fingerprint
-        if exists and not how.new_run and live_fingerprint(store, request.slug) == fingerprint:
+        if exists and not options.new_run and live_fingerprint(store, request.slug) == fingerprint:
             return f"up to date: atlas {request.slug} shows run {fingerprint}"
-        spec.folder.check_plan(spec.plan, how.new_run)
+        spec.folder.check_plan(spec.plan, options.new_run)
         run = LoadedRun(spec, parts)
         # The last check that can refuse: what it refuses leaves the store and the work folder as they were.
         calibration = load_calibration(spec.folder, fingerprint) or calibrate(run)
-        spec.folder.start(spec.plan, how.new_run)
+        spec.folder.start(spec.plan, options.new_run)
         save_calibration(run, calibration)
         with migrated_store(store) as engine:
-            return _Job(request.slug, run, engine, how).run()
+            return _Job(request.slug, run, engine, options).run()
 
 
 class _Job:
-    def __init__(self, slug: str, run: LoadedRun, engine: Engine, how: RunOptions) -> None:
-        self._slug, self._run, self._engine, self._how = slug, run, engine, how
+    def __init__(self, slug: str, run: LoadedRun, engine: Engine, options: RunOptions) -> None:
+        self._slug, self._run, self._engine, self._options = slug, run, engine, options
         self._created, self._began = datetime.now(UTC), time.monotonic()
 
     def run(self) -> str:
@@ -70,10 +70,8 @@ class _Job:
         units = run.plan.units(run.corpus.n_sequences)
         executor = self._make_executor(run)
         self._compute(run, executor, units, monitor)
-        if self._how.shard is not None:
-            return (
-                f"share {self._how.shard[0]} of {self._how.shard[1]} is done; run without --shard to publish"
-            )
+        if self._options.shard is not None:
+            return f"share {self._options.shard[0]} of {self._options.shard[1]} is done; run without --shard to publish"
         publisher = Publisher(run, self._slug, units)
         stage = monitor.stage("publish", len(run.saes), "layers")
         run_id, outcome = publisher.write(self._engine, stage)
@@ -84,7 +82,9 @@ class _Job:
         return report_text(self._slug, run.plan.fingerprint, report)
 
     def _compute(self, run: LoadedRun, executor: Executor, units: list[Unit], monitor: JobMonitor) -> None:
-        mine = units if self._how.shard is None else units[self._how.shard[0] :: self._how.shard[1]]
+        mine = (
+            units if self._options.shard is None else units[self._options.shard[0] :: self._options.shard[1]]
+        )
         done, damaged = run.folder.finished(run.plan, mine)
         for name in damaged:
             monitor.say(f"{name} is damaged or of another run, and is computed again")
@@ -96,11 +96,11 @@ class _Job:
         stage.finish()
 
     def _make_executor(self, run: LoadedRun) -> Executor:
-        if self._how.executor == "serial":
+        if self._options.executor == "serial":
             return SerialExecutor(run)
-        if self._how.workers < 1:
-            raise AppError(f"--workers must be at least 1, not {self._how.workers}")
-        return ProcessExecutor(run.spec, self._how.workers)
+        if self._options.workers < 1:
+            raise AppError(f"--workers must be at least 1, not {self._options.workers}")
+        return ProcessExecutor(run.spec, self._options.workers)
 
     def _report(self, executor: Executor, outcome: Outcome, monitor: JobMonitor) -> RunReport:
         details: dict[str, Json] = {

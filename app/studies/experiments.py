@@ -38,7 +38,7 @@ from app.experiments.progress import Batching
 from app.experiments.universality import universality
 from app.experiments.weight_vs_fve import weight_vs_fve
 from app.studies.atlas import OpenAtlas
-from app.studies.options import ComputeOptions
+from app.studies.options import PassOptions
 from app.studies.running import request_for, run_experiment
 from app.studies.scoreboards import scoreboards
 from app.studies.task_choice import TaskChoice, find_predicate
@@ -51,7 +51,7 @@ class ExperimentSetup:
     atlas: OpenAtlas
     model: InterventionModel
     n_sequences: int = 128
-    how: ComputeOptions = ComputeOptions()  # noqa: RUF009 - frozen
+    options: PassOptions = PassOptions()  # noqa: RUF009 - frozen
 
     def text(self) -> Text:
         """The text to read. Raises InvalidExperiment if the model cannot read it."""
@@ -73,7 +73,7 @@ def run_long_prefix(
     def compute(batching: Batching) -> LongPrefixResult:
         return long_prefix_induction(model, heads, text, parameters, batching)
 
-    return run_experiment(atlas, kind, request, compute, setup.how)
+    return run_experiment(atlas, kind, request, compute, setup.options)
 
 
 def run_ablation(
@@ -89,7 +89,7 @@ def run_ablation(
     def compute(batching: Batching) -> HeadAblationResult:
         return head_ablation(model, layer, prompts, parameters, batching)
 
-    return run_experiment(atlas, kind, request, compute, setup.how)
+    return run_experiment(atlas, kind, request, compute, setup.options)
 
 
 def run_known_heads(setup: ExperimentSetup, parameters: KnownHeadParameters) -> StoredExperiment:
@@ -102,11 +102,11 @@ def run_known_heads(setup: ExperimentSetup, parameters: KnownHeadParameters) -> 
         result = known_heads(model, text, parameters, batching)
         return replace(result, scoreboards=scoreboards(atlas, result.detected()))
 
-    return run_experiment(atlas, kind, request, compute, setup.how)
+    return run_experiment(atlas, kind, request, compute, setup.options)
 
 
 def run_rankings(
-    atlas: OpenAtlas, layer: int, parameters: RankingParameters, how: ComputeOptions
+    atlas: OpenAtlas, layer: int, parameters: RankingParameters, options: PassOptions
 ) -> StoredExperiment:
     """Compare decoder weight share with FVE over a layer's stored features. Needs no model."""
     features, heads = atlas.features(layer), atlas.heads_of(layer)
@@ -125,7 +125,7 @@ def run_rankings(
         ]
         return replace(result, agreements=tuple(agreements))
 
-    return run_experiment(atlas, WEIGHT_VS_FVE, request, compute, how)
+    return run_experiment(atlas, WEIGHT_VS_FVE, request, compute, options)
 
 
 def run_universality(setup: ExperimentSetup, parameters: ScanParameters) -> StoredExperiment:
@@ -136,7 +136,7 @@ def run_universality(setup: ExperimentSetup, parameters: ScanParameters) -> Stor
     def compute(batching: Batching) -> UniversalityResult:
         return universality(setup.model, parameters, batching)
 
-    return run_experiment(setup.atlas, UNIVERSALITY, request, compute, setup.how)
+    return run_experiment(setup.atlas, UNIVERSALITY, request, compute, setup.options)
 
 
 def run_polysemanticity(
@@ -156,7 +156,7 @@ def run_polysemanticity(
     def compute(batching: Batching) -> PolysemanticityResult:
         return polysemanticity(model, head, roles, tasks, parameters, batching)
 
-    return run_experiment(atlas, kind, request, compute, setup.how)
+    return run_experiment(atlas, kind, request, compute, setup.options)
 
 
 def run_feature_check(
@@ -181,7 +181,7 @@ def run_feature_check(
             feature, observed, proxy, parameters.n_intervals, Resampling(seed=parameters.seed)
         )
 
-    return run_experiment(atlas, kind, request, compute, setup.how)
+    return run_experiment(atlas, kind, request, compute, setup.options)
 
 
 def check_sae(atlas: OpenAtlas, sae: LoadedSae, feature: FeatureRef) -> None:

@@ -25,7 +25,7 @@ from app.studies.experiments import (
     run_long_prefix,
     run_rankings,
 )
-from app.studies.options import ComputeOptions
+from app.studies.options import ReproductionOptions
 from app.studies.task_choice import TaskChoice
 
 RELEASE = "gpt2-small-hook-z-kk"
@@ -34,17 +34,11 @@ TASKS = ("noun-digit", "short-urls")
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A request for a reproduction: its job, its store, and its sizes.
-
-    n_prompts: prompts per task. n_examples: random sequences. n_sequences: sequences of text.
-    """
+    """A request for a reproduction: its job, its store, and the sizes of its experiments."""
 
     job: JobRequest  # its SAEs are those of the release
     store: str
-    n_prompts: int = 100
-    n_examples: int = 60
-    n_sequences: int = 256
-    how: ComputeOptions = ComputeOptions()  # noqa: RUF009 - frozen
+    options: ReproductionOptions
 
 
 def release_saes(release: str = RELEASE) -> tuple[ReleaseSae, ...]:
@@ -87,7 +81,7 @@ def _from_store(atlas: OpenAtlas, reproduction: Reproduction) -> list[Anchor]:
         refs = [place.ref for place in ranking.features]
         features = get_features(session, atlas.run, refs, with_examples=False)
     for head in (anchors.CORRELATED, anchors.NOT_CORRELATED):
-        run_rankings(atlas, head.layer, RankingParameters(), reproduction.how)
+        run_rankings(atlas, head.layer, RankingParameters(), reproduction.options)
     return [*anchors.rankings(heads), anchors.induction_features(features)]
 
 
@@ -95,13 +89,13 @@ def _from_experiments(atlas: OpenAtlas, reproduction: Reproduction) -> list[Anch
     job = reproduction.job
     options = ModelOptions(job.model, job.cache_dir, job.revision, device=job.device, dtype=job.dtype)
     setup = ExperimentSetup(
-        atlas, load_atlas_model(atlas, options), reproduction.n_sequences, reproduction.how
+        atlas, load_atlas_model(atlas, options), reproduction.options.n_sequences, reproduction.options
     )
-    tasks = TaskChoice(TASKS, n_prompts=reproduction.n_prompts, seed=job.seed)
+    tasks = TaskChoice(TASKS, n_prompts=reproduction.options.n_task_prompts, seed=job.seed)
     ablation = run_ablation(
         setup, anchors.TWO_JOBS.layer, tasks, AblationParameters(modes=("zero",), seed=job.seed)
     )
-    n = reproduction.n_examples
+    n = reproduction.options.n_examples
     long = LongPrefixParameters(n_examples=n, n_logit_examples=min(16, n), seed=job.seed)
     induction = run_long_prefix(setup, (anchors.LONG, anchors.STANDARD), long)
     length = min(KnownHeadParameters().length, (setup.model.context_limit - 1) // 2)

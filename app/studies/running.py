@@ -20,7 +20,7 @@ from app.store import experiments
 from app.store.atlas import progress
 from app.store.database.engine import read_session, write_session
 from app.studies.atlas import OpenAtlas
-from app.studies.options import ComputeOptions
+from app.studies.options import PassOptions
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -64,7 +64,7 @@ def run_experiment(
     kind: ExperimentKind[Any, R],  # Any: the parameters stand in the request already
     request: ExperimentRequest,
     compute: Callable[[Batching], R],
-    how: ComputeOptions,
+    options: PassOptions,
 ) -> StoredExperiment:
     """The stored result of the request, computed if it is not in the store or `how.again` is set.
 
@@ -73,14 +73,14 @@ def run_experiment(
     """
     with read_session(atlas.engine) as session:
         stored = experiments.find(session, request.id)
-    if stored is not None and stored.state == "done" and not how.again:
+    if stored is not None and stored.state == "done" and not options.again:
         return stored
     with write_session(atlas.engine) as session:
         experiments.begin(session, request, datetime.now(UTC))
     began = time.monotonic()
     try:
         with JobMonitor(request.id, rows_into(atlas.engine)) as monitor:
-            result = compute(Batching(how.batch_size, _Stages(monitor)))
+            result = compute(Batching(options.batch_size, _Stages(monitor)))
         _finish(atlas, kind, request.id, result, time.monotonic() - began)
     except BaseException as error:
         with suppress(AppError):  # the first error is the one to tell of

@@ -4,12 +4,12 @@ import json
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from app.adapters.corpora import MIN_CONTEXT
+from app.domain.options import check_minimums, option_name
 from app.errors import AppError
+from app.training.options import TrainingOptions
 
-SaeKind = Literal["topk", "standard"]
 RECIPE_FILE = "recipe.json"
 MIN_STEPS = 10  # below that there is no room for warm-up and decay
 FILLED_SHARE = 0.97  # of a buffer's positions, at least, hold tokens that are counted
@@ -19,28 +19,17 @@ class InvalidRecipe(AppError):
     """The training options do not make sense together."""
 
 
-@dataclass(frozen=True)
-class Recipe:
+@dataclass(frozen=True, kw_only=True)
+class Recipe(TrainingOptions):
     """Options of one training run. Speed knobs that do not change the result are not in it."""
 
     model: str
     model_revision: str
     layers: tuple[int, ...]
     datasets: tuple[str, ...]
-    kind: SaeKind = "topk"
-    d_sae: int = 2304
-    k: int = 32
-    l1_coefficient: float = 5.0
-    n_tokens: int = 2_500_000
-    context_size: int = 128
     batch_tokens: int = 1024
     buffer_sequences: int = 256
     forward_sequences: int = 16
-    lr: float = 7e-4
-    dtype: str = "float32"
-    processing: Literal["raw", "processed"] = "raw"
-    held_out_sequences: int = 256
-    seed: int = 0
 
     def __post_init__(self) -> None:
         """Raises InvalidRecipe with the option that is wrong."""
@@ -48,11 +37,10 @@ class Recipe:
             raise InvalidRecipe(f"--layers needs distinct layers, not {list(self.layers)}")
         if self.kind == "topk" and not 0 < self.k <= self.d_sae:
             raise InvalidRecipe(f"--k must be from 1 to d_sae ({self.d_sae}), not {self.k}")
-        for name in ("d_sae", "batch_tokens", "buffer_sequences", "forward_sequences", "held_out_sequences"):
+        check_minimums(self, but="context_size", error=InvalidRecipe)
+        for name in ("batch_tokens", "buffer_sequences", "forward_sequences"):
             if getattr(self, name) < 1:
-                raise InvalidRecipe(
-                    f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}"
-                )
+                raise InvalidRecipe(f"{option_name(name)} must be at least 1, not {getattr(self, name)}")
         if not self.datasets:
             raise InvalidRecipe("--dataset is needed at least once")
         if self.lr <= 0 or self.l1_coefficient < 0:

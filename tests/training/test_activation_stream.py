@@ -98,7 +98,14 @@ def test_too_few_sequences_are_refused(held_out: int) -> None:
 
 def test_a_short_corpus_is_read_again_and_again(model: TransformerLensModel) -> None:
     recipe = Recipe(
-        "tiny", "1", (1,), ("x",), context_size=32, batch_tokens=64, buffer_sequences=16, n_tokens=640
+        model="tiny",
+        model_revision="1",
+        layers=(1,),
+        datasets=("x",),
+        context_size=32,
+        batch_tokens=64,
+        buffer_sequences=16,
+        n_tokens=640,
     )
     stream = ActivationStream(model, Sequences([_padded_corpus(6)], 1, 0), recipe)
     assert all(len(batch[NAME]) == 64 for batch in _read(stream, 20))

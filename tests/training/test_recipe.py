@@ -20,7 +20,7 @@ from tests.support.training_runs import small_recipe
         ({"k": 65}, "--k must be from 1 to d_sae (64), not 65"),
         ({"d_sae": 0, "kind": "standard"}, "--d-sae must be at least 1, not 0"),
         ({"n_tokens": 9 * 128}, "--n-tokens 1152 is less than 10 batches of 128"),
-        ({"held_out_sequences": 0}, "--held-out-sequences must be at least 1"),
+        ({"held_out_sequences": 0}, "--held-out must be at least 1"),
         ({"lr": 0.0}, "--lr 0.0"),
         ({"context_size": 3}, "--context-size must be at least 4, not 3"),
         ({"context_size": 4}, "32 sequences of --context-size 4 hold less than one batch of 128 tokens"),
