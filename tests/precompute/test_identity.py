@@ -2,10 +2,11 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, make_dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
 import torch
@@ -78,24 +79,38 @@ def config(facts: SaeFacts) -> SaeConfig:
     return parse_config(facts.name, facts.config)
 
 
-def other(value: object) -> object:
-    """Some other value of about the same type."""
-    if isinstance(value, bool) or value is None:
-        return not value
-    if isinstance(value, int | float):
-        return value + 7
-    return f"{value}!"
+def other(owner: type, name: str, value: object) -> object:
+    """Another value than this that the field's type allows."""
+    return next(each for each in values_of(get_type_hints(owner)[name]) if each != value)
+
+
+def values_of(kind: Any) -> Iterator[object]:
+    """Some values of a type."""
+    if get_origin(kind) is Literal:
+        yield from get_args(kind)
+    elif get_origin(kind) in (Union, UnionType):
+        for part in get_args(kind):
+            yield from values_of(part)
+    else:
+        some = {
+            bool: (True, False),
+            int: (7, 8),
+            float: (0.25, 0.5),
+            str: ("one", "other"),
+            NoneType: (None,),
+        }
+        yield from some[kind]
 
 
 @pytest.mark.parametrize("name", [part.name for part in fields(SaeConfig)])
 def test_every_field_of_a_parsed_config_counts(facts: SaeFacts, config: SaeConfig, name: str) -> None:
-    changed = replace(config, **{name: other(getattr(config, name))})
+    changed = replace(config, **{name: other(SaeConfig, name, getattr(config, name))})
     assert sae_identity(facts, changed) != sae_identity(facts, config)
 
 
 @pytest.mark.parametrize("name", [part.name for part in fields(SaeFacts) if part.name != "config"])
 def test_every_other_fact_of_an_sae_counts(facts: SaeFacts, config: SaeConfig, name: str) -> None:
-    changed = replace(facts, **{name: other(getattr(facts, name))})
+    changed = replace(facts, **{name: other(SaeFacts, name, getattr(facts, name))})
     assert sae_identity(changed, config) != sae_identity(facts, config)
 
 
@@ -117,10 +132,11 @@ def test_every_field_of_a_plan_counts(plan: RunPlan) -> None:
         value = getattr(plan, part.name)
         if part.name == "saes":
             for inner in fields(SaePlan):
-                first = replace(value[0], **{inner.name: other(getattr(value[0], inner.name))})
+                inner_value = other(SaePlan, inner.name, getattr(value[0], inner.name))
+                first = replace(value[0], **{inner.name: inner_value})
                 assert replace(plan, saes=(first, *value[1:])).fingerprint != plan.fingerprint, inner.name
         else:
-            changed = value[1:] if isinstance(value, tuple) else other(value)
+            changed = value[1:] if isinstance(value, tuple) else other(RunPlan, part.name, value)
             assert replace(plan, **{part.name: changed}).fingerprint != plan.fingerprint, part.name
 
 
