@@ -3,6 +3,7 @@
 Imports no model library, so that a demo which is up to date starts at once.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,12 @@ from app.adapters.sae_config import parse_config, sae_identity
 from app.adapters.sae_sources import LocalSae, folder_facts
 from app.adapters.text_sources import PYTHON_DOCS, open_text_source
 from app.errors import InvalidSae
-from app.precompute.plan import RunPlan, RunPlanChanged, SaePlan
+from app.precompute.plan import DamagedPlan, RunPlan, RunPlanChanged, SaePlan
 from app.precompute.request import JobRequest, make_plan
 
 N_SEQUENCES = 256  # 32,512 counted tokens at a context of 128
 LAYERS = (2, 8, 11, 17, 18)  # those of the shipped SAEs that the demo computes
+_log = logging.getLogger(__name__)
 _FOLDER = Path(__file__).parent / "embedded" / EMBEDDED
 
 
@@ -79,6 +81,9 @@ def holds_another_run(folders: DemoFolders, plan: RunPlan) -> bool:
         return RunPlan.load(path).without_checksums != plan
     except FileNotFoundError:
         return False
+    except DamagedPlan:
+        _log.warning("%s is damaged, and the run is begun again", path)
+        return True
     except RunPlanChanged:
         return True
 

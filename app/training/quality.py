@@ -1,6 +1,7 @@
 """How well trained SAEs stand in for hook_z, on held-out text, with the weights as saved."""
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,12 +14,14 @@ from torch import Tensor
 
 from app.adapters.transformer_lens_model import TransformerLensModel
 from app.attribution.sae import SparseCoder
+from app.paths import remove
 from app.statistics.moments import CoMoments
 from app.training.activation_stream import Sequences
 from app.training.recipe import write_json
 
 QUALITY_FILE = "quality.json"
 TABLE_FILE = "quality.md"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -111,9 +114,16 @@ def write_report(folder: Path, rows: list[LayerQuality]) -> str:
 
 
 def read_report(folder: Path) -> list[LayerQuality] | None:
-    """The rows that write_report left in the folder; None where there are none."""
+    """The rows that write_report left in the folder; None where there are none, or they cannot be read."""
     path = folder / QUALITY_FILE
-    return [LayerQuality(**row) for row in json.loads(path.read_text())] if path.is_file() else None
+    try:
+        return [LayerQuality(**row) for row in json.loads(path.read_bytes())]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError):
+        _log.warning("%s is damaged, and is made again", path)
+        remove(path)
+        return None
 
 
 def quality_table(rows: list[LayerQuality]) -> str:

@@ -13,7 +13,15 @@ import app.cli
 import app.demo
 import app.precompute.prepare
 from app.adapters.model_sources import EMBEDDED, ModelSource
-from app.demo import DemoFolders, demo_plan, demo_request, demo_sae_folders, is_of, sae_folders
+from app.demo import (
+    DemoFolders,
+    demo_plan,
+    demo_request,
+    demo_sae_folders,
+    holds_another_run,
+    is_of,
+    sae_folders,
+)
 from app.errors import InvalidSae
 from app.precompute.prepare import prepare
 from tests.support import tiny_models
@@ -65,6 +73,22 @@ def test_the_plan_made_from_files_is_the_plan_that_the_job_makes(stand_in: Path)
     assert is_of(made.plan.as_json(), demo_plan(folders, threads=1))
     only_loading_tells = ("model_checksum", "tokenizer_checksum", "corpus_checksum")
     assert all(len(getattr(made.plan, name)) == 64 for name in only_loading_tells)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff"])
+def test_a_damaged_plan_is_begun_again_and_said(
+    tmp_path: Path, stand_in: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    folders = DemoFolders(tmp_path / "work", tmp_path / "cache")
+    plan = demo_plan(folders, threads=1)
+    path = tmp_path / "work" / EMBEDDED / "plan.json"
+    assert not holds_another_run(folders, plan)
+    path.parent.mkdir(parents=True)
+    plan.save(path)
+    assert not holds_another_run(folders, plan)
+    path.write_bytes(content)
+    assert holds_another_run(folders, plan)
+    assert caplog.messages == [f"{path} is damaged, and the run is begun again"]
 
 
 @pytest.mark.parametrize("changes", [{"k": 5}, {"metadata": {"context_size": 7}}])

@@ -152,6 +152,21 @@ def test_8_bits_are_measured_like_the_weights_as_saved(
 ROW = LayerQuality(3, 100, 0.25, 32.0, 0.125, 50, 3.0, 3.1, 4.0, 0.9)
 
 
+@pytest.mark.parametrize("content", [b"", b"[{", b"7", b'[{"layer": 3}]', b"\xff", None])
+def test_a_damaged_report_is_none(
+    tmp_path: Path, content: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "quality.json"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    assert read_report(tmp_path) is None
+    assert caplog.messages == [f"{path} is damaged, and is made again"]
+    write_report(tmp_path, [ROW])
+    assert read_report(tmp_path) == [ROW]
+
+
 def test_the_report_is_written_as_numbers_and_as_a_table(tmp_path: Path) -> None:
     rows = [replace(ROW, fvu_int8=0.2503, l0_int8=31.9), replace(ROW, layer=4, loss_recovered=None)]
     assert read_report(tmp_path) is None
