@@ -48,7 +48,7 @@ class Corrupted:
 def long_examples(
     text: Text, attended: Sequence[Attended], threshold: float, max_examples: int, seed: int, bos_id: int
 ) -> LongExamples:
-    """Examples in which any of the heads attends above the threshold; at most max_examples, a sample of more.
+    """Up to max_examples examples, sampled if there are more, in which any head attends above the threshold.
 
     The destination's token must have exactly one earlier copy. With several, attention could move to what
     follows another copy, or be shared with it once both match one token only.

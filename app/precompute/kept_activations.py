@@ -69,7 +69,10 @@ def kept_batch(run: LoadedRun, layer: int, start: int, stop: int) -> LayerBatch 
 
 
 def _read(path: Path, stamp: dict[str, NDArray[np.bytes_]]) -> dict[str, NDArray[Any]]:
-    """The arrays, each checked against the checksum that its file has of it. Raises ValueError for another batch's."""
+    """The arrays of a file, each checked against its checksum.
+
+    Raises ValueError for the file of another batch.
+    """
     with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     for name, value in stamp.items():
@@ -79,7 +82,7 @@ def _read(path: Path, stamp: dict[str, NDArray[np.bytes_]]) -> dict[str, NDArray
 
 
 def _stamp(run: LoadedRun, path: Path) -> dict[str, NDArray[np.bytes_]]:
-    """What a file must say of itself: of which run and which batch it is."""
+    """The header that a file must have: the run and the batch that it belongs to."""
     return {"run": np.array(f"{run.plan.fingerprint} {path.name}".encode())}
 
 

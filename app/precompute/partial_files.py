@@ -222,7 +222,7 @@ def _array(buffer: bytes, dtype: str, shape: list[int], offset: int) -> AnyArray
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
-    """The file. Raises CorruptPartial where it cannot be read, FileNotFoundError where there is none."""
+    """The opened file. Raises CorruptPartial if it cannot be read, FileNotFoundError if it does not exist."""
     try:
         with path.open("rb") as file:
             yield file

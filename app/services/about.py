@@ -1,4 +1,4 @@
-"""What the numbers are and what they do not show, in words: the content of the page about this site."""
+"""The content of the about page: what each number means, and what the numbers do not show."""
 
 from dataclasses import dataclass
 from typing import Annotated

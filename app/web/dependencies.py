@@ -70,7 +70,7 @@ class AppContext:
     def live_run(self, session: Session, model: str) -> LiveRun:
         """The live run of the atlas of this name.
 
-        Raises PageNotFound, for a malformed name without a query.
+        Raises PageNotFound; a malformed name is rejected without a query.
         """
         try:
             return get_live_run(session, check_slug(model))

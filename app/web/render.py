@@ -137,9 +137,10 @@ def context_of(page: Page) -> dict[str, object]:
 
 
 class Unindent(Extension):
-    """Takes the indentation out of templates: it is for their readers, and would be sent a thousand times.
+    """A Jinja extension that removes the indentation of templates, which would be sent a thousand times.
 
-    Line breaks stay, those after blocks too, so that wherever the formatter breaks a line at a space there is one.
+    Line breaks stay, also those after blocks, so that a space at which the formatter breaks a line is not
+    lost.
     """
 
     def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:  # noqa: ARG002

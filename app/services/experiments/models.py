@@ -39,7 +39,7 @@ class Series:
 class LineChart:
     """Values over an ordered axis, with bands for intervals.
 
-    rule: where a dotted line stands, as an index into `places`, and its label.
+    rule: where a dotted line stands, as a place counted from 1, and its label.
     """
 
     x_label: str

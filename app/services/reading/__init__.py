@@ -1,1 +1,1 @@
-"""What every page reads through: context, caches, visibility, field help, JSON."""
+"""The base that every page reads from: context, caches, visibility, field help, JSON."""

@@ -75,7 +75,7 @@ def _is_shown(record: Revision, viewer: Viewer) -> bool:
 def visible_history(
     session: Session, atlas_id: int, viewer: Viewer, subject: Subject, annotator: str
 ) -> list[Revision]:
-    """Revisions of one record, newest first; others' drafts are left out.
+    """Revisions of one record, newest first; drafts of others are left out, except for admins.
 
     Raises NotFound if the record is hidden from the viewer.
     """
@@ -111,7 +111,7 @@ def is_blind_to(session: Session, atlas_id: int, viewer: Viewer, subject: Subjec
 
 
 def sees_experiment(viewer: Viewer, name: str) -> bool:
-    """Whether the viewer may see the experiment: in blind mode not if it rests on annotators' roles."""
+    """Whether the viewer may see the experiment. Blind viewers may not if it rests on annotators' roles."""
     return not needs_roles(name) or not viewer.blind
 
 

@@ -55,7 +55,7 @@ EXAMPLES = (
 
 
 def search_page(context: AtlasContext, text: str, page: int = 1) -> SearchPage:
-    """The search results, or for a query that is invalid or matches nothing the reason and suggestions.
+    """The search results. For a query that is invalid or matches nothing, the reason and suggestions.
 
     Annotations are searched as far as the viewer may see them. page: which N_HITS of the features to show,
     from 1 to MAX_PAGES.

@@ -18,7 +18,7 @@ from app.services.sheet.selection import SheetView
 
 @dataclass(frozen=True)
 class SheetRow:
-    """One record as a row: the text of every shown column, and what is drawn of it."""
+    """One record as a row: the text of every shown column, and the values from which its marks are drawn."""
 
     head: Annotated[HeadRef, "The head"]
     annotator: Annotated[str, "Whose record it is"]

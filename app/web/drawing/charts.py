@@ -67,8 +67,8 @@ class Ticks:
 def ticks(values: Sequence[float], chosen: float, width: int = 118) -> Ticks:
     """Ticks of a pixel's width, in units of half a pixel; ticks that touch are merged into one stroke.
 
-    `rest` is a line along the middle, to be stroked with the height of a tick, which keeps hundreds of heads
-    short.
+    `rest` is a horizontal line, stroked with the height of a tick, so that its path stays short for hundreds
+    of heads.
     """
     finite = [value for value in values if math.isfinite(value)]
     low, high = min(0.0, *finite, 0.0), max(finite, default=1.0)

@@ -200,7 +200,7 @@ def _takes_theirs(form: FormData, name: str) -> bool:
 
 
 def _suggested(form: FormData, action: str, argument: str) -> dict[FeatureRef, str] | None:
-    """The group for each feature that accepting or proposing sets; None for other actions.
+    """The group to set for each feature when suggestions are accepted or proposed; None for other actions.
 
     The page sends all suggestions; the argument of the button restricts them to one feature.
     """
