@@ -16,8 +16,8 @@ from app.domain.annotations.head_types import HEAD_TYPE_NAMES
 from app.domain.annotations.roles import ABSTRACTIONS, FAMILY_NAMES
 from app.services.annotations.record_words import NO_LABEL, NOTHING, evidence_view
 from app.web import urls
+from app.web.drawing import alt_texts, atlas_choices, charts, display_names, numbers, plots
 from app.web.drawing import atlas as atlas_drawing
-from app.web.drawing import charts, display_names, numbers, plots
 from app.web.drawing import sheet as sheet_drawing
 from app.web.drawing import tokens as token_html
 
@@ -47,6 +47,8 @@ FILTERS = {
     "score_label": display_names.score_label,
     "evidence_label": display_names.evidence_label,
     "ranking_label": display_names.ranking_label,
+    "other_ranking": display_names.other_ranking,
+    "chosen_word": display_names.chosen_word,
     "role_code": display_names.role_code,
     "type_name": display_names.type_name,
     "family_name": display_names.family_name,
@@ -75,11 +77,18 @@ GLOBALS: dict[str, object] = {
     "miniature": charts.miniature,
     "split_bar": charts.split_bar,
     "steps": charts.steps,
+    "share_of": numbers.share_of,
     "bar_length": charts.bar_length,
+    "columns": charts.columns,
+    "largest_size": charts.largest_size,
+    "shown_evidence": charts.shown_evidence,
+    "alignments": display_names.ALIGNMENTS,
     "heat": charts.heat,
     "score_grid": atlas_drawing.score_grid,
     "notes_grid": atlas_drawing.notes_grid,
     "note_class": atlas_drawing.note_class,
+    "type_classes": atlas_drawing.TYPE_CLASSES,
+    "head_boxes": atlas_drawing.head_boxes,
     "progress_blocks": atlas_drawing.progress_blocks,
     "zip": zip,
     "product_version": __version__,
@@ -161,6 +170,6 @@ def make_environment(templates: Path, static: StaticFiles) -> Environment:
     )
     environment.filters |= FILTERS
     environment.tests["absent"] = lambda words: words in (NOTHING, NO_LABEL)
-    environment.globals |= GLOBALS | sheet_drawing.GLOBALS
+    environment.globals |= GLOBALS | sheet_drawing.GLOBALS | alt_texts.GLOBALS | atlas_choices.GLOBALS
     environment.globals |= {"static_url": static.url, "integrity": static.integrity}
     return environment

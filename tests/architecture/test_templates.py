@@ -7,6 +7,7 @@ import pytest
 from tests.support.repository import ROOT, relative
 
 FRONTEND = ROOT / "frontend"
+COLUMNS = 120  # as djangofmt breaks them
 FORBIDDEN = {
     "escaping turned off": re.compile(r"\|\s*safe\b|autoescape\s+false|Markup\("),
     "inline style": re.compile(r"\sstyle\s*=|<style\b", re.IGNORECASE),
@@ -29,6 +30,16 @@ def test_templates_keep_to_the_rules():
     assert len(templates) >= 5
     found = {relative(path): breaches(path.read_text("utf-8")) for path in templates}
     assert not {name: what for name, what in found.items() if what}
+
+
+def test_lines_of_templates_fit_a_screen():
+    long = [
+        f"{relative(path)}:{number}"
+        for path in sorted((FRONTEND / "templates").rglob("*.html"))
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if len(line) > COLUMNS
+    ]
+    assert not long
 
 
 @pytest.mark.parametrize(

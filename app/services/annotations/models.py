@@ -181,6 +181,11 @@ class Panel:
         parts += [(None, 1)] * (len(values) - sum(sizes.values()))
         return tuple(parts) if any(values) else ()
 
+    @property
+    def suggestions_sent(self) -> str:
+        """The suggestions as the form sends them back when all are accepted."""
+        return ";".join(f"{feature} {found.group}" for feature, found in self.suggestions.items())
+
     def slot_of(self, feature: FeatureRef) -> GroupSlot | None:
         value = self.labels.get(feature, "")
         return self.slots[int(value) - 1] if value.isdecimal() else None

@@ -111,6 +111,16 @@ class AtlasNotes:
     n_compared: Annotated[int, "Heads with two settled types or more"]
     unread: Annotated[tuple[StrongScore, ...], "Heads without annotation whose score is high"]
 
+    @property
+    def n_done(self) -> int:
+        """Heads that somebody has submitted."""
+        return self.n_you + self.n_others + self.n_both
+
+    @property
+    def whose(self) -> str:
+        """Whose labels these are, within a sentence."""
+        return "you" if self.by_viewer else "the consensus" if self.by == "consensus" else self.by or ""
+
 
 @dataclass(frozen=True)
 class CardFeature:

@@ -13,7 +13,7 @@ from app.web.drawing.tokens import NEGATIVE_STEPS
 CELL_STEPS = 8
 # Scores that say how much of a feature a head writes are drawn on the scale of writing.
 WRITING_SCORES = frozenset({"concentration"})
-_TYPES: dict[HeadType | None, str] = {
+TYPE_CLASSES: dict[HeadType | None, str] = {
     "monosemantic": "judgement-3",
     "minor_exceptions": "judgement-2",
     "bisemantic": "judgement-1",
@@ -52,7 +52,16 @@ def note_class(cell: AtlasHead, colour: Colouring, has_sae: bool) -> str:
         return NO_FEATURES
     if colour == "groups" and has_type:
         return "cell-families"
-    return _TYPES[notes.head_type if notes else None]
+    return TYPE_CLASSES[notes.head_type if notes else None]
+
+
+def head_boxes(n_layers: int, n_heads: int) -> str:
+    """The outline of every head in the small grid that search results are marked in."""
+    return "".join(
+        f"M{head * 16 + 26} {layer * 11 + 12}h14v9h-14z"
+        for layer in range(n_layers)
+        for head in range(n_heads)
+    )
 
 
 @dataclass(frozen=True)

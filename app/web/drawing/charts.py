@@ -1,9 +1,11 @@
 """Geometry of small SVG charts: path data only, so that templates own the markup."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+
+from app.services.examples.models import TokenLogit
 
 BAR_WIDTH = 6  # of which 2 are the gap to the next bar
 MINIATURE_CELL = 6
@@ -193,3 +195,43 @@ def bar_length(value: float, largest: float, width: int) -> str:
     if not math.isfinite(value) or largest <= 0 or value == 0:
         return "0"
     return _short(max(0.5, min(1.0, abs(value) / largest) * width))
+
+
+def largest_size(*lists: Sequence[TokenLogit]) -> float:
+    """The largest logit of either sign, for bars to one scale."""
+    return max((abs(logit.logit) for logits in lists for logit in logits), default=0)
+
+
+def shown_evidence(shares: Mapping[str, float], weakest: float) -> list[tuple[str, float]]:
+    """Kinds of evidence by share, largest first, from the weakest to show on.
+
+    Fuzzy induction includes the exact one, and is left out where it says no more.
+    """
+    ordered = sorted(shares.items(), key=lambda item: item[1], reverse=True)
+    exact = shares.get("induction", 0.0)
+    return [
+        (kind, share)
+        for kind, share in ordered
+        if share >= weakest and (kind != "induction_fuzzy" or share > exact)
+    ]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a chart of counts: where it stands, its outline, and the middle of its top."""
+
+    path: str
+    middle: str
+    top: str
+    count: int
+
+
+def columns(counts: Sequence[int], width: int = 280, height: int = 96) -> tuple[Column, ...]:
+    """Columns on a base line at 100, the largest `height` high."""
+    largest, step = max(counts), width / len(counts)
+    shapes: list[Column] = []
+    for place, count in enumerate(counts):
+        tall = round(height * count / largest, 1) if largest else 0
+        path = f"M{round(place * step + 2, 1)} 100v-{tall}h{round(step - 4, 1)}v{tall}z"
+        shapes.append(Column(path, str(round(place * step + step / 2, 1)), str(round(96 - tall, 1)), count))
+    return tuple(shapes)

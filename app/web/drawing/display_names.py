@@ -42,6 +42,12 @@ RANKINGS = {
     ),
 }
 
+# By what the strips of examples are aligned.
+ALIGNMENTS = {
+    "prefix": "the end of the matched prefix stands at the hinge in both",
+    "token": "source token and firing token themselves stand at the hinge",
+}
+
 
 def _plain(name: str) -> Label:
     return Label(name.replace("_", " "), name.replace("_", " "))
@@ -51,12 +57,23 @@ def score_label(name: str) -> Label:
     return SCORES.get(name) or _plain(name)
 
 
+def chosen_word(score: str) -> str:
+    """A score's name within a sentence."""
+    name = score_label(score).name
+    return name if name.startswith("BOS") else name.lower()
+
+
 def evidence_label(name: str) -> Label:
     return EVIDENCE.get(name) or _plain(name)
 
 
 def ranking_label(name: str) -> Label:
     return RANKINGS.get(name) or _plain(name)
+
+
+def other_ranking(name: str) -> Label:
+    """The label of the ranking that `name` is not."""
+    return ranking_label("fve" if name == "decoder_weight" else "decoder_weight")
 
 
 def role_code(role: str) -> str:

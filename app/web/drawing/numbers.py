@@ -68,3 +68,8 @@ def ordinal(value: int) -> str:
     """An ordinal number: 1st, 2nd, 3rd, 11th."""
     suffix = "th" if value % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(value % 10, "th")
     return f"{value:,}{suffix}"
+
+
+def share_of(part: int, whole: int) -> str:
+    """A share as percent; n/a where there is nothing to have a share of."""
+    return percent(part / whole) if whole else "n/a"
