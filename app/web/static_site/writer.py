@@ -16,11 +16,8 @@ from app.store.database.engine import Engine, read_session
 from app.web.render import Renderer
 from app.web.static_site.pages import N_FEATURES, Bundle
 
-_LINK = re.compile(r'\s(href|src|hx-get)="([^"]*)"')
-_FORM = re.compile(r'<form\b(?![^>]*\bmethod="dialog").*?</form>', re.DOTALL)
-_ATTRIBUTES = re.compile(r'\s(?:integrity|hx-target|hx-swap|hx-trigger|data-atlas|data-by)="[^"]*"')
-_HTMX = re.compile(r'<script src="[^"]*vendor/htmx[^"]*"[^>]*></script>\n?')
-_ROW = re.compile(r'<details open><summary class="visually-hidden">')
+_LINK = re.compile(r'\s(href|src)="([^"]*)"')
+_INTEGRITY = re.compile(r'\sintegrity="[^"]*"')  # browsers read no digest of a file on a disk
 _BARS = re.compile(r"<(header|footer)\b.*?</\1>", re.DOTALL)
 _DEAD = re.compile(r"<a\b(?![^>]*\shref=)[^>]*>.*?</a>\s*", re.DOTALL)
 # What an address may say that the one file of its page has anyway: which row is open, which head a feature is seen by.
@@ -91,7 +88,7 @@ class SiteLinks:
         return self._files.get(_place(self._front if path == "/" else address))
 
     def linked(self, html: str, name: str) -> str:
-        """The page for the file `name`, without forms and lazy loading, with links to files of the export.
+        """The page for the file `name`, with links to files of the export.
 
         A link without a file becomes text; in the header and the footer it is removed.
         """
@@ -105,9 +102,8 @@ class SiteLinks:
             fragment = "#" + address.partition("#")[2] if "#" in address else ""
             return "" if file is None else f' {attribute}="{up}{file}{fragment}"'
 
-        html = _ATTRIBUTES.sub("", _HTMX.sub("", _FORM.sub("", html)))
-        html = _BARS.sub(lambda bar: _DEAD.sub("", bar[0]), _LINK.sub(lead, html))
-        return _fold_rows(html)
+        html = _INTEGRITY.sub("", html)
+        return _BARS.sub(lambda bar: _DEAD.sub("", bar[0]), _LINK.sub(lead, html))
 
 
 def _place(address: str) -> tuple[str, frozenset[tuple[str, str]]]:
@@ -119,13 +115,3 @@ def _place(address: str) -> tuple[str, frozenset[tuple[str, str]]]:
     return parts.path, frozenset(
         (key, value) for key, value in query if key not in implied or implied[key] not in (None, value)
     )
-
-
-def _fold_rows(html: str) -> str:
-    """The page with all rows but the first closed; they were rendered open so that they are complete."""
-    rows = iter(_ROW.findall(html))
-    first = next(rows, None)
-    if first is None:
-        return html
-    start = html.index(first) + len(first)
-    return html[:start] + html[start:].replace(first, '<details><summary class="link">')
