@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from functools import cache, cached_property
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -43,6 +44,11 @@ class HuggingFaceTokenizer:
             | {int(i) for i, token in tokenizer.added_tokens_decoder.items() if token.special}
         )
         self._byte_level = _is_byte_level(tokenizer)
+        self._never_in_text = self.special_token_ids - {tokenizer.unk_token_id}
+        self._special_spelling = re.compile(
+            "|".join(re.escape(self._added[i]) for i in sorted(self._never_in_text) if self._added.get(i))
+            or "(?!)"
+        )
 
     @cached_property
     def checksum(self) -> str:
@@ -56,8 +62,17 @@ class HuggingFaceTokenizer:
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of the text, without special tokens."""
-        return list(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+        """Token ids of the text, without special tokens: text that spells one is text like any other."""
+        ids = self._encode(text)
+        if self._never_in_text.isdisjoint(ids):
+            return ids
+        # A vocabulary that holds the spelling as an ordinary piece: no piece spans a cut.
+        cuts = [0, *(match.start() + 1 for match in self._special_spelling.finditer(text)), len(text)]
+        return [i for start, stop in pairwise(cuts) for i in self._encode(text[start:stop])]
+
+    def _encode(self, text: str) -> list[int]:
+        encoding = self._tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
+        return list(encoding["input_ids"])
 
     def token_bytes(self, token_id: int) -> bytes:
         """The bytes a token stands for; a special token's own name in UTF-8; empty for an unused id."""

@@ -85,3 +85,23 @@ def test_the_end_of_text_token_serves_as_bos() -> None:
 def test_a_tokenizer_without_either_is_refused() -> None:
     with pytest.raises(InvalidModel, match="the tokenizer of bare has no BOS token"):
         HuggingFaceTokenizer(byte_level_tokenizer(bos=None, end=None), "bare")
+
+
+@pytest.mark.parametrize("tokenizer", [BYTE_LEVEL, SENTENCE_PIECE], ids=["byte level", "pieces"])
+def test_text_that_spells_a_special_token_is_text(tokenizer: HuggingFaceTokenizer) -> None:
+    for token_id in sorted(tokenizer.special_token_ids):
+        name = tokenizer.token_bytes(token_id).decode()
+        text = f"ab {name} ab{name}{name}"
+        assert not tokenizer.special_token_ids & set(tokenizer.encode(text))
+        assert _spelled(tokenizer, text) == text.encode()
+
+
+def test_a_vocabulary_with_the_spelling_as_a_piece_does_not_use_it() -> None:
+    """As converted SentencePiece vocabularies have it: the model itself matches `</s>` in text."""
+    pieces = [("<s>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *((c, -1.0) for c in "ab</s>\u2581")]
+    inner: Any = Tokenizer(models.Unigram(pieces, unk_id=2))
+    inner.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never", split=False)
+    special = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    tokenizer = HuggingFaceTokenizer(PreTrainedTokenizerFast(tokenizer_object=inner, **special), "unigram")
+    assert not {0, 1} & set(tokenizer.encode("a</s>b<s>"))
+    assert _spelled(tokenizer, "a</s>b<s>") == b"a</s>b<s>"
