@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from app.adapters.column_files import COLUMN_SUFFIXES, ColumnFile
 from app.adapters.text_files import (
     HTML_SUFFIXES,
+    PACKED_SUFFIXES,
     decode,
     file_checksum,
     read_text,
@@ -27,7 +29,7 @@ from app.errors import InvalidCorpus
 PYTHON_DOCS = "python-docs"
 INSTALLED_DOCS = "installed-docs"
 _TEXT_SUFFIXES = frozenset({".txt", ".md", ".rst", ".pod"}) | HTML_SUFFIXES
-_OTHER_SUFFIXES = frozenset({".jsonl", ".json", ".npy", ".gz"})
+_OTHER_SUFFIXES = frozenset({".jsonl", ".json", ".npy"}) | COLUMN_SUFFIXES | PACKED_SUFFIXES
 _MIN_DOCSTRING = 200  # shorter docstrings are mostly restated names
 _CHARACTERS_PER_PACKAGE = 300_000  # keeps a few generated packages from filling the corpus
 
@@ -54,14 +56,16 @@ def open_text_source(dataset: str, text_field: str = "text") -> TextSource:
     if path.is_dir():
         return TextFolder(path)
     if path.is_file():
-        return JsonLines(path, text_field) if _is_jsonl(path) else TextFile(path)
+        return _open_file(path, text_field)
     if dataset.startswith((".", "/", "~")) or path.suffix in _TEXT_SUFFIXES | _OTHER_SUFFIXES:
         raise InvalidCorpus(f"there is no corpus file {dataset}")
     return HubDataset(dataset, text_field)
 
 
-def _is_jsonl(path: Path) -> bool:
-    return suffix(path) in {".jsonl", ".json"}
+def _open_file(path: Path, text_field: str) -> TextSource:
+    if path.suffix.lower() in COLUMN_SUFFIXES:
+        return ColumnFile(path, text_field)
+    return JsonLines(path, text_field) if suffix(path) in {".jsonl", ".json"} else TextFile(path)
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ def _docstrings(path: Path, seen: set[bytes]) -> str:
 
 @dataclass(frozen=True)
 class TextFile:
-    """One document: a text file, gzip or plain.
+    """One document: a text file, packed or plain.
 
     Bytes that are not UTF-8 become U+FFFD with a warning; a byte order mark is dropped; line ends stay.
     """

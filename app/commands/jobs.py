@@ -72,7 +72,9 @@ def precompute(
     ] = None,
     revision: Annotated[str | None, typer.Option(help="revision of a hub model")] = None,
     layers: Annotated[str | None, typer.Option(help="only these layers: 5,6 or 5-7")] = None,
-    text_field: Annotated[str, typer.Option(help="column of a JSONL file or hub dataset")] = "text",
+    text_field: Annotated[
+        str, typer.Option(help="column of a JSONL, Parquet or Arrow file or hub dataset")
+    ] = "text",
     options: RowOptions,
     processing: Annotated[
         Literal["auto", "raw", "processed"], typer.Option(help="weight processing the SAEs were trained on")

@@ -34,7 +34,9 @@ _LIBRARIES = ("torch", "transformers", "tokenizers", "transformer-lens", "sae-le
 FeatureChoice = Literal["top", "all"]
 Dtype = Literal["float32", "bfloat16", "float16"]
 UnitKind = Literal["features", "scores"]
-DATASET_HELP = "text or JSONL file, folder, .npy of token ids, hub dataset, python-docs, installed-docs"
+DATASET_HELP = (
+    "text, JSONL, Parquet or Arrow file, folder, .npy of token ids, hub dataset, python-docs, installed-docs"
+)
 THREADS_HELP = "threads of a forward pass; part of the run's fingerprint"
 NO_SAE = "no SAE was given: use --sae-path, or --release with --sae-id"
 
