@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from app.adapters.language_model import LanguageModel
+from app.adapters.stream_reader import StreamReader
 from app.adapters.transformer_lens_model import TransformerLensModel
 from app.domain.refs import HeadRef
 from app.errors import InvalidModel
@@ -27,33 +28,35 @@ class ZEdit:
 class ResidualDecomposition:
     """The residual stream before the final norm at n chosen tokens, as the sum of all that wrote to it.
 
-    embedding + heads (over layers and heads) + attention_bias + mlp (over layers) = what the final norm read.
-    logits are the model's own at the same tokens.
+    embedding + heads (over layers and heads) + attention_bias + mlp (over layers) = what the final norm read, all
+    as they are added to the stream: through a norm after attention, its scale frozen, and times a multiplier.
+    logits are the model's own at the same tokens, before the soft cap where it has one.
     """
 
     embedding: Float[Tensor, "n d_model"]
     heads: Float[Tensor, "n layer n_heads d_model"]
-    attention_bias: Float[Tensor, "layer d_model"]
-    mlp: Float[Tensor, "n layer d_model"]
+    attention_bias: Float[Tensor, "n layer d_model"]
+    mlp: Float[Tensor, "n layer d_model"]  # of all in a block that is not attention
     logits: Float[Tensor, "n d_vocab"]
 
     @property
     def total(self) -> Float[Tensor, "n d_model"]:
         """All parts together."""
-        parts = self.heads.sum(dim=(1, 2)) + self.mlp.sum(dim=1) + self.attention_bias.sum(dim=0)
+        parts = self.heads.sum(dim=(1, 2)) + self.mlp.sum(dim=1) + self.attention_bias.sum(dim=1)
         return self.embedding + parts
 
 
 @dataclass(frozen=True, eq=False)
 class ReadOut:
-    """Everything between the residual stream and the logits."""
+    """Everything between the residual stream and the logits before the soft cap."""
 
-    w_u: Float[Tensor, "d_model d_vocab"]
-    b_u: Float[Tensor, " d_vocab"]
+    w_u: Float[Tensor, "d_model d_vocab"]  # times the model's logit scale
+    b_u: Float[Tensor, " d_vocab"]  # likewise
     norm_weight: Float[Tensor, " d_model"]
     norm_bias: Float[Tensor, " d_model"]
     eps: float
     centre_residual: bool  # LayerNorm subtracts the mean over d_model, RMSNorm does not
+    soft_cap: float | None = None  # c: the model's logits are c * tanh(x / c)
 
 
 class ExperimentModel(LanguageModel, Protocol):
@@ -118,55 +121,62 @@ class InterventionModel(TransformerLensModel):
         self, tokens: Int[Tensor, "batch pos"], layer: int
     ) -> Float[Tensor, "batch pos d_model"]:
         """The residual stream that a layer reads, before its norm, in float32."""
-        self._check_layers([layer])
+        if layer not in range(self.record.n_layers):
+            self._check_layers([layer])
         name = f"blocks.{layer}.hook_resid_pre"
         return self._run(tokens, [name], last_layer=layer)[name].float()
 
     def residual_decomposition(
         self, tokens: Int[Tensor, "batch pos"], position: Int[Tensor, " batch"]
     ) -> ResidualDecomposition:
-        """The parts of the final residual stream at one position of each sequence, in float32."""
-        found: dict[str, Tensor] = {}
-        rows = torch.arange(len(tokens), device=self.device)
+        """The parts of the final residual stream at one position of each sequence, in float32.
+
+        Raises InvalidModel where the model's residual stream is not known to be the sum of its parts.
+        """
+        if (reason := self.path.reason()) is not None:
+            raise InvalidModel(f"the logits of {self.record.name} cannot be taken apart: {reason}")
         at = position.to(self.device)
-
-        def keeper(name: str) -> Callable[..., None]:  # a hook may answer to several names
-            def keep(value: Tensor, hook: Any) -> None:  # noqa: ARG001
-                found[name] = value[rows, at].float()
-
-            return keep
-
-        layers = range(self.record.n_layers)
-        names = ["blocks.0.hook_resid_pre"]
-        names += [f"blocks.{layer}.{hook}" for layer in layers for hook in ("attn.hook_z", "hook_mlp_out")]
-        logits = self._run_hooked(tokens, [(name, keeper(name)) for name in names])[rows, at]
-        missing = [name for name in names if name not in found]
-        if missing:
-            raise InvalidModel(
-                f"{self.record.name} has no hook {missing[0]}, so its logits cannot be taken apart"
-            )
-        heads = [self._head_results(found[f"blocks.{layer}.attn.hook_z"], layer) for layer in layers]
+        with StreamReader(self._bridge, self.path, at) as read:
+            logits = self._run_hooked(tokens, [])[torch.arange(len(tokens), device=self.device), at]
+        parts = [self._attention_parts(read, layer) for layer in range(self.record.n_layers)]
+        if self.path.soft_cap is not None:
+            logits = read.unembedded * self.path.logit_multiplier
         return ResidualDecomposition(
-            embedding=found["blocks.0.hook_resid_pre"],
-            heads=torch.stack(heads, dim=1),
-            attention_bias=torch.stack([self._attention_bias(layer) for layer in layers]),
-            mlp=torch.stack([found[f"blocks.{layer}.hook_mlp_out"] for layer in layers], dim=1),
+            embedding=read.block_input(0),
+            heads=torch.stack([heads for heads, _ in parts], dim=1),
+            attention_bias=torch.stack([bias for _, bias in parts], dim=1),
+            mlp=torch.stack([read.others(layer) for layer in range(self.record.n_layers)], dim=1),
             logits=logits,
         )
 
+    def _attention_parts(
+        self, read: StreamReader, layer: int
+    ) -> tuple[Float[Tensor, "n n_heads d_model"], Float[Tensor, "n d_model"]]:
+        """What each head of a layer adds to the stream, and what its bias and the norm after it add."""
+        path, record = self.path.layers[layer], self.record
+        if not path.has_attention:
+            nothing = torch.zeros_like(read.block_input(layer))
+            return nothing[:, None].expand(-1, record.n_heads, -1), nothing
+        z, output = read.projection(layer)
+        by_head = z.reshape(len(z), record.n_heads, record.d_head)
+        heads = torch.einsum("nhd,hdm->nhm", by_head, self.weights.w_o(layer))
+        bias = self.weights.b_o(layer).expand_as(output)
+        if (norm := path.norm_after) is not None:
+            scale = norm.scale(output)
+            heads, bias = norm.linear(heads) * scale[:, None], norm.linear(bias) * scale + norm.bias
+        return heads * path.multiplier, bias * path.multiplier
+
     def read_out(self) -> ReadOut:
         """The final norm and the unembedding, in float32."""
-        weights = self.unembed_weights()
-        cfg = self._bridge.cfg
-        b_u = getattr(self._bridge, "b_U", None)
-        norm_bias = getattr(self._bridge.ln_final, "bias", None)
+        weights, norm = self.unembed_weights(), self.weights.final_norm()
         return ReadOut(
             w_u=weights.w_u,
-            b_u=self._or_zeros(b_u, weights.w_u.shape[1]),
-            norm_weight=weights.final_norm_weight,
-            norm_bias=self._or_zeros(norm_bias, self.record.d_model),
-            eps=float(cfg.eps),
-            centre_residual=weights.centre_residual,
+            b_u=self.weights.b_u(weights.w_u.shape[1]),
+            norm_weight=norm.weight,
+            norm_bias=norm.bias,
+            eps=norm.eps,
+            centre_residual=norm.centre,
+            soft_cap=self.path.soft_cap,
         )
 
     def _run_hooked(
@@ -190,13 +200,3 @@ class InterventionModel(TransformerLensModel):
             return by_head.reshape(z.shape)
 
         return replace
-
-    def _head_results(self, z: Tensor, layer: int) -> Float[Tensor, "n n_heads d_model"]:
-        by_head = z.reshape(len(z), self.record.n_heads, self.record.d_head)
-        return torch.einsum("nhd,hdm->nhm", by_head, self._bridge.blocks[layer].attn.W_O.detach().float())
-
-    def _attention_bias(self, layer: int) -> Float[Tensor, " d_model"]:
-        return self._or_zeros(getattr(self._bridge.blocks[layer].attn, "b_O", None), self.record.d_model)
-
-    def _or_zeros(self, value: Tensor | None, size: int) -> Float[Tensor, " size"]:
-        return torch.zeros(size, device=self.device) if value is None else value.detach().float()

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from app.attribution.norms import FrozenNorm
 from app.domain.records import ModelRecord, Processing
 from app.domain.tokens import Vocabulary
 
@@ -24,9 +25,9 @@ class LayerActivations:
 
 @dataclass(frozen=True)
 class UnembedWeights:
-    """What turns a residual direction into logits: final norm's weight and kind, then W_U."""
+    """What turns a residual direction into logits, before a soft cap: final norm's weight and kind, then W_U."""
 
-    w_u: Float[Tensor, "d_model d_vocab"]
+    w_u: Float[Tensor, "d_model d_vocab"]  # times the model's logit scale
     final_norm_weight: Float[Tensor, " d_model"]  # ones where it is folded into w_u
     centre_residual: bool  # LayerNorm subtracts the mean over d_model, RMSNorm does not
 
@@ -37,7 +38,24 @@ class HeadWeights:
 
     w_v: Float[Tensor, "n_heads d_model d_head"]
     w_o: Float[Tensor, "n_heads d_head d_model"]
-    input_norm_weight: Float[Tensor, " d_model"]  # ones where it is folded into w_v
+    input_norm_weight: Float[
+        Tensor, " d_model"
+    ]  # ones where it is folded into w_v, or where there is no norm
+    centre_input: bool = False  # a LayerNorm before attention subtracts the mean over d_model
+    norm_after: FrozenNorm | None = None  # between w_o and the residual stream
+    multiplier: float = 1.0  # of what then is added to it
+
+    @property
+    def w_read(self) -> Float[Tensor, "n_heads d_model d_head"]:
+        """From the residual stream to values, the norm before attention at scale 1."""
+        weighted = self.w_v * self.input_norm_weight[:, None]
+        return weighted - weighted.mean(dim=1, keepdim=True) if self.centre_input else weighted
+
+    @property
+    def w_write(self) -> Float[Tensor, "n_heads d_head d_model"]:
+        """From a head to the residual stream, the norm after attention at scale 1."""
+        written = self.w_o if self.norm_after is None else self.norm_after.linear(self.w_o)
+        return written if self.multiplier == 1 else written * self.multiplier
 
 
 @runtime_checkable
@@ -62,6 +80,7 @@ class LanguageModel(Protocol):
     record: ModelRecord
     processing: Processing
     tokenizer: Tokenizer
+    attention_layers: tuple[int, ...]  # the layers with heads: all, but in hybrids
 
     @property
     def context_limit(self) -> int:
@@ -77,13 +96,21 @@ class LanguageModel(Protocol):
     def read_patterns(
         self, tokens: Int[Tensor, "batch pos"], read: ReadPattern, layers: Sequence[int] = ()
     ) -> dict[int, LayerActivations]:
-        """Every layer's pattern goes to `read` as it is made. Returns the activations of `layers`."""
+        """The pattern of every layer with heads goes to `read` as it is made. Returns the activations of `layers`."""
         ...
 
     def patterns(
         self, tokens: Int[Tensor, "batch pos"]
     ) -> dict[int, Float[Tensor, "batch n_heads dest src"]]:
         """The attention pattern of every layer."""
+        ...
+
+    def logits_withheld(self, layer: int) -> str | None:
+        """Why nothing is said of what a layer's heads do to logits; None where their path is known."""
+        ...
+
+    def values_withheld(self, layer: int) -> str | None:
+        """Why nothing is said of what a layer's heads read; None where it is known."""
         ...
 
     def head_weights(self, layer: int) -> HeadWeights: ...

@@ -13,15 +13,18 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from app.adapters.checkpoints import CheckpointLoader
+from app.adapters.context_limit import context_limit
 from app.adapters.language_model import (
-    HeadWeights,
     LayerActivations,
     Processing,
     ReadPattern,
     Tokenizer,
-    UnembedWeights,
 )
 from app.adapters.model_sources import ModelChecksums, ModelSource
+from app.adapters.path_trace import probe_tokens
+from app.adapters.path_weights import ModelWithPath, PathWeights, repeat_values, value_limit, value_width
+from app.adapters.plain_model import ModulePlaces
+from app.adapters.self_check import SelfCheck, check_against_plain
 from app.adapters.tokenizers import HuggingFaceTokenizer
 from app.domain.records import ModelRecord
 from app.errors import InvalidModel
@@ -30,7 +33,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 _FLAT_Z_RANK = 3
 
 
-class TransformerLensModel:
+class TransformerLensModel(ModelWithPath):
     """A frozen TransformerBridge. See the LanguageModel protocol."""
 
     checksums: ModelChecksums | None = None  # of one that was loaded, before its weights were processed
@@ -47,22 +50,31 @@ class TransformerLensModel:
                 f"the tokenizer of {name} has no BOS token among the model's {cfg.d_vocab} tokens, which Head "
                 "Atlas needs"
             )
+        self.attention_layers = tuple(
+            layer for layer in range(cfg.n_layers) if _hook_name(layer, "hook_z") in bridge.hook_dict
+        )
+        if not self.attention_layers:
+            raise InvalidModel(
+                f"{name} has no attention heads that Head Atlas can read: no layer has a hook_z"
+            )
         self.record = ModelRecord(
             name=name,
             revision=revision,
             n_layers=cfg.n_layers,
             n_heads=cfg.n_heads,
             n_key_value_heads=cfg.n_key_value_heads or cfg.n_heads,
-            d_head=cfg.d_head,
+            d_head=value_width(bridge, self.attention_layers[0]),
             d_model=cfg.d_model,
             d_vocab=cfg.d_vocab,
             bos_token_id=tokenizer.bos_token_id,
         )
+        self.weights = PathWeights(bridge, self.record)
+        self.self_check: SelfCheck | None = None  # made on loading
 
     @property
     def context_limit(self) -> int:
         """The most positions the model can read, BOS included."""
-        return int(self._bridge.cfg.n_ctx)
+        return context_limit(self._bridge.original_model.config, default=self._bridge.cfg.n_ctx)
 
     def activations(
         self, tokens: Int[Tensor, "batch pos"], layers: Sequence[int]
@@ -71,6 +83,20 @@ class TransformerLensModel:
         self._check_layers(layers)
         cache = self._run(tokens, _names(layers), last_layer=max(layers))
         return {layer: self._layer(cache, layer) for layer in layers}
+
+    def all_activations(
+        self, tokens: Int[Tensor, "batch pos"]
+    ) -> tuple[Tensor, dict[int, Tensor], dict[int, Tensor]]:
+        """Logits, and z and pattern of each layer with heads, of one whole forward pass."""
+        names = [_hook_name(i, hook) for i in self.attention_layers for hook in ("hook_z", "hook_pattern")]
+        with torch.inference_mode():
+            logits, cache = self._bridge.run_with_cache(tokens.to(self.device), names_filter=names)
+        self._check_hooks(cache, names)
+        z, patterns = (
+            {i: cache[_hook_name(i, hook)].float() for i in self.attention_layers}
+            for hook in ("hook_z", "hook_pattern")
+        )
+        return logits.float(), z, patterns
 
     def hook_z(
         self, tokens: Int[Tensor, "batch pos"], layers: Sequence[int]
@@ -84,11 +110,10 @@ class TransformerLensModel:
     def read_patterns(
         self, tokens: Int[Tensor, "batch pos"], read: ReadPattern, layers: Sequence[int] = ()
     ) -> dict[int, LayerActivations]:
-        """Every layer's pattern goes to `read` as it is made. Returns the activations of `layers`."""
-        n_layers = self.record.n_layers
+        """The pattern of every layer with heads goes to `read` as it is made. Returns the activations of `layers`."""
         if layers:
             self._check_layers(layers)
-        left = {_hook_name(layer, "hook_pattern"): layer for layer in range(n_layers)}
+        left = {_hook_name(layer, "hook_pattern"): layer for layer in self.attention_layers}
         wanted = frozenset(left)
 
         def hook_pattern(pattern: Tensor, hook: Any) -> None:
@@ -96,7 +121,10 @@ class TransformerLensModel:
 
         # One hook for all layers: the bridge lists all of its hooks anew for each that is added.
         cache = self._run(
-            tokens, _names(layers), last_layer=n_layers - 1, hooks=[(wanted.__contains__, hook_pattern)]
+            tokens,
+            _names(layers),
+            last_layer=self.attention_layers[-1],
+            hooks=[(wanted.__contains__, hook_pattern)],
         )
         if left:
             raise InvalidModel(
@@ -135,42 +163,15 @@ class TransformerLensModel:
             log_probs = logits[:, :-1].float().log_softmax(-1)
             return -log_probs.gather(-1, tokens[:, 1:, None].to(self.device))[..., 0]
 
-    def head_weights(self, layer: int) -> HeadWeights:
-        """W_V and W_O of one layer; values of a grouped-query model are repeated for each head."""
-        self._check_layers([layer])
-        attention = self._bridge.blocks[layer].attn
-        w_v = self._repeat_values(attention.W_V.detach(), dim=0)
-        return HeadWeights(
-            w_v=w_v.float(),
-            w_o=attention.W_O.detach().float(),
-            input_norm_weight=self._norm_weight(self._bridge.blocks[layer].ln1),
-        )
-
-    def unembed_weights(self) -> UnembedWeights:
-        """The final norm's weight and W_U, in float32."""
-        return UnembedWeights(
-            w_u=self._bridge.W_U.detach().float(),
-            final_norm_weight=self._norm_weight(self._bridge.ln_final),
-            centre_residual=not str(self._bridge.cfg.normalization_type).startswith("RMS"),
-        )
-
-    def embedding(self) -> Float[Tensor, "d_vocab d_model"]:
-        """W_E in float32."""
-        return self._bridge.W_E.detach().float()
-
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self._bridge.W_E.device
 
-    def _norm_weight(self, norm: Any) -> Float[Tensor, " d_model"]:
-        weight = getattr(norm, "weight", None)
-        if weight is None:
-            return torch.ones(self.record.d_model, device=self.device)
-        offset = (
-            1 if getattr(self._bridge.cfg, "rmsnorm_uses_offset", False) else 0
-        )  # Gemma stores weight - 1
-        return weight.detach().float() + offset
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number format of the weights."""
+        return self._bridge.W_E.dtype
 
     def _run(
         self,
@@ -180,53 +181,48 @@ class TransformerLensModel:
         hooks: Sequence[tuple[str | Callable[[str], bool], Any]] = (),
     ) -> Any:
         """Up to the attention of the last layer: neither its MLP nor, in the model's last, the unembedding."""
-        stop = (_hook_name(last_layer, "hook_out"), _stop)
-        with torch.inference_mode(), self._bridge.hooks(fwd_hooks=[*hooks, stop]):
-            _, cache = self._bridge.run_with_cache(tokens.to(self.device), names_filter=names)
+        # Once the whole attention has run: some architectures give the pattern after the output.
+        block = self._bridge.blocks[last_layer]
+        stop = (block.attn if last_layer in self.attention_layers else block).register_forward_hook(_stop)
+        try:
+            with torch.inference_mode(), self._bridge.hooks(fwd_hooks=[*hooks]):
+                _, cache = self._bridge.run_with_cache(tokens.to(self.device), names_filter=names)
+        finally:
+            stop.remove()
+        self._check_hooks(cache, names)
+        return cache
+
+    def _check_hooks(self, cache: Any, names: list[str]) -> None:
         missing = [name for name in names if name not in cache]
         if missing:
-            near = [name for name in self._bridge.hook_dict if name.endswith(missing[0].rsplit(".", 1)[1])]
-            raise InvalidModel(
-                f"{self.record.name} has no hook {missing[0]}; the nearest are {', '.join(near[:5]) or 'none'}"
-            )
-        return cache
+            raise InvalidModel(f"TransformerLens gives no {missing[0]} for {self.record.name}")
 
     def _layer(self, cache: Any, layer: int) -> LayerActivations:
         prefix = f"blocks.{layer}.attn"
         z = self._split_heads(cache[f"{prefix}.hook_z"])
         v = cache[f"{prefix}.hook_v"]
+        attention = self._bridge.blocks[layer].attn
+        if hasattr(attention, "hook_kv_latent"):  # latent attention gives its heads before its positions
+            v = v.transpose(1, 2)
+        if (limit := value_limit(attention)) is not None:  # what hook_v shows is clipped before it is mixed
+            v = v.clamp(-limit, limit)
         if v.ndim == _FLAT_Z_RANK:
             v = v.unflatten(-1, (self.record.n_key_value_heads, self.record.d_head))
         return LayerActivations(
             z=z.float(),
-            v=self._repeat_values(v, dim=-2).float(),
+            v=repeat_values(v, self.record.n_heads, dim=-2).float(),
             pattern=cache[f"{prefix}.hook_pattern"].float(),
         )
 
     def _split_heads(self, z: Tensor) -> Float[Tensor, "batch pos n_heads d_head"]:
-        if z.ndim == _FLAT_Z_RANK:  # the bridge gives z flat for some architectures
-            z = z.unflatten(-1, (self.record.n_heads, self.record.d_head))
-        return z.float()
-
-    def _repeat_values(self, v: Tensor, dim: int) -> Tensor:
-        repeats = self.record.n_heads // v.shape[dim]
-        return v if repeats == 1 else v.repeat_interleave(repeats, dim=dim)
-
-    def _check_layers(self, layers: Sequence[int]) -> None:
-        if not layers:
-            raise ValueError("no layers were asked for")
-        wrong = [layer for layer in layers if not 0 <= layer < self.record.n_layers]
-        if wrong:
-            raise InvalidModel(
-                f"{self.record.name} has layers 0 to {self.record.n_layers - 1}, not {wrong[0]}"
-            )
+        """z as the bridge gives it: flat, by head, or split by the width of keys where values have another."""
+        return z.flatten(2).unflatten(-1, (self.record.n_heads, self.record.d_head)).float()
 
 
-def _stop(output: Tensor, hook: Any) -> None:
+def _stop(module: Any, inputs: Any, output: Any) -> None:  # noqa: ARG001
     from transformer_lens.model_bridge.exceptions import StopAtLayerException
 
-    del hook
-    raise StopAtLayerException(output)
+    raise StopAtLayerException(output[0] if isinstance(output, tuple) else output)
 
 
 def _hook_name(layer: int, hook: str) -> str:
@@ -252,11 +248,13 @@ def load_model(
     processing: Processing = "raw",
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
+    check: bool = True,
 ) -> TransformerLensModel:
     """Load a model. `processed` folds layer norms and value biases and centres, as HookedTransformer did.
 
-    Compatibility mode edits weights in place, so the two processings never share a bridge.
-    Raises InvalidModel with the name and the cause, also where the checkpoint is not exactly the architecture's.
+    Compatibility mode edits weights in place, so the two processings never share a bridge. `check` holds a few tokens
+    against plain transformers. Raises InvalidModel with the name and the cause, also where the checkpoint is not
+    exactly the architecture's.
     """
     from transformer_lens.model_bridge import TransformerBridge
 
@@ -278,9 +276,26 @@ def load_model(
             raise InvalidModel(source.explain(error)) from error
         bridge.eval()
         if processing == "processed":
-            bridge.enable_compatibility_mode(disable_warnings=True)
+            _process(bridge, source.name)
     model = TransformerLensModel(bridge, source.name, source.revision(bridge), processing)
     model.checksums = ModelChecksums(
         checked.checksum, HuggingFaceTokenizer(bridge.tokenizer, source.name).checksum
     )
+    if check:
+        tokens = probe_tokens(bridge, model.record.bos_token_id)
+        places = ModulePlaces.of(bridge, model.attention_layers)
+        model.self_check = check_against_plain(model, source, places, tokens)
     return model
+
+
+def _process(bridge: Any, name: str) -> None:
+    logging.disable(logging.WARNING)
+    try:
+        bridge.enable_compatibility_mode(disable_warnings=True)
+    except Exception as error:  # asserts and mismatched sizes, of a family whose weights it cannot fold
+        cause = " ".join(str(error).split())[:200]
+        raise InvalidModel(
+            f"TransformerLens cannot process the weights of {name} ({cause}); use --processing raw"
+        ) from error
+    finally:
+        logging.disable(logging.NOTSET)

@@ -95,12 +95,13 @@ def vocabulary_map(
     final_norm_weight: Float[Tensor, " d_model"],
     centre_residual: bool,
     chunk: int = 8192,
+    centre_read: bool | None = None,
 ) -> Float64[Tensor, "d_model d_model"]:
     """W_U @ W_E, from the residual stream out to the vocabulary and back in; one for all heads of a model.
 
     Takes weights as trained or with the norms folded in, and gives the same for both: the final norm's weight
     is applied, a LayerNorm's centring is applied on the way in and out, and W_U is centred over the
-    vocabulary.
+    vocabulary. `centre_read=False` leaves the way in to the weights that read.
     """
     mean_logit = w_u.mean(dim=1, keepdim=True, dtype=torch.float64)
     out = torch.zeros(w_u.shape[0], w_e.shape[1], dtype=torch.float64, device=w_u.device)
@@ -110,6 +111,7 @@ def vocabulary_map(
     out *= final_norm_weight.double()[:, None]
     if centre_residual:
         out = out - out.mean(dim=0, keepdim=True)
+    if centre_residual if centre_read is None else centre_read:
         out = out - out.mean(dim=1, keepdim=True)
     return out
 
@@ -122,7 +124,8 @@ def copying_score(
     """How far each head's OV circuit copies: sum of eigenvalues over sum of their sizes, from -1 to 1.
 
     The circuit W_E W_V W_O W_U is d_vocab square, but shares its non-zero eigenvalues with the d_head square
-    W_O W_U W_E W_V. w_v is to hold the layer's input norm weight; `vocabulary` is vocabulary_map's. A head
+    W_O W_U W_E W_V. w_v is to hold the layer's input norm, w_o a norm after attention; `vocabulary` is
+    vocabulary_map's. A head
     with no non-zero eigenvalue scores 0.
     Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits" (copying, eigenvalue
     summary).

@@ -61,13 +61,13 @@ def successor_scores(model: ExperimentModel) -> tuple[Scores, int]:
     out = model.unembed_weights()
     scores: Scores = {}
     n_steps = sum(len(chain) - 1 for chain in chains)
-    for layer in range(model.record.n_layers):
+    for layer in model.attention_layers:
+        if (reason := model.values_withheld(layer)) is not None:
+            raise InvalidExperiment(f"no successor score of {model.record.name}: {reason}")
         weights = model.head_weights(layer)
         hits = torch.zeros(model.record.n_heads)
         for chain, stream in zip(chains, first if layer == 0 else later, strict=True):
-            x = stream - stream.mean(dim=1, keepdim=True) if out.centre_residual else stream
-            x = x[:-1] * weights.input_norm_weight
-            written = torch.einsum("im,hmd,hdn->hin", x, weights.w_v, weights.w_o)
+            written = torch.einsum("im,hmd,hdn->hin", stream[:-1], weights.w_read, weights.w_write)
             ids = torch.tensor(chain, device=out.w_u.device)
             for head, direction in enumerate(written):
                 logits = logit_effect(direction, out.w_u[:, ids], out.final_norm_weight, out.centre_residual)

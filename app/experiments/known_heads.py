@@ -37,7 +37,7 @@ def known_heads(
 
 
 def _all_heads(model: ExperimentModel) -> list[HeadRef]:
-    return [HeadRef(lay, h) for lay in range(model.record.n_layers) for h in range(model.record.n_heads)]
+    return [HeadRef(layer, head) for layer in model.attention_layers for head in range(model.record.n_heads)]
 
 
 def _attention_scores(
@@ -65,7 +65,9 @@ def _attention_scores(
                 total.setdefault(name, torch.zeros(shape, dtype=torch.float64))[layer] += sums.total.sum(
                     0
                 ).cpu()
-                count[name] = count.get(name, 0) + (int(sums.n.sum()) if layer == 0 else 0)
+                count[name] = count.get(name, 0) + (
+                    int(sums.n.sum()) if layer == model.attention_layers[0] else 0
+                )
     return {
         name: {head: float(value[head.layer, head.head] / count[name]) for head in _all_heads(model)}
         for name, value in total.items()

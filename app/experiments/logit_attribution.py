@@ -14,7 +14,7 @@ from app.adapters.interventions import ReadOut, ResidualDecomposition
 
 @dataclass(frozen=True, eq=False)
 class LogitParts:
-    """The logit of one token at each of n positions, minus the mean over the vocabulary, split by component.
+    """The logit of one token at each of n positions, before a soft cap, minus the vocabulary's mean, by component.
 
     embedding + heads + attention_bias + mlp + bias = logit, where logit comes from the model's own forward
     pass. Subtracting the mean over the vocabulary changes no probability, and makes raw and processed weights
@@ -73,7 +73,7 @@ def logit_parts(residual: ResidualDecomposition, read_out: ReadOut, target: Int[
     return LogitParts(
         embedding=(residual.embedding.double() * direction).sum(dim=1),
         heads=torch.einsum("nlhm,nm->nlh", residual.heads.double(), direction),
-        attention_bias=direction @ residual.attention_bias.double().T,
+        attention_bias=torch.einsum("nlm,nm->nl", residual.attention_bias.double(), direction),
         mlp=torch.einsum("nlm,nm->nl", residual.mlp.double(), direction),
         bias=column @ read_out.norm_bias.double() + b_u[target] - b_u.mean(),
         logit=picked - logits.mean(dim=1),

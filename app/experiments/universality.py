@@ -21,7 +21,7 @@ def universality(
     """
     p = parameters or ScanParameters()
     record = model.record
-    heads = [HeadRef(layer, head) for layer in range(record.n_layers) for head in range(record.n_heads)]
+    heads = [HeadRef(layer, head) for layer in model.attention_layers for head in range(record.n_heads)]
     data = repeated_prefixes(model, p.n_examples, p.length, p.max_prefix, p.seed)
     attention = attention_by_prefix(model, data, heads, batching)
     nothing, nowhere = np.zeros(0), np.zeros(0, np.int64)

@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from app.adapters.copying import copying_scores
-from app.adapters.language_model import Processing, UnembedWeights
+from app.adapters.language_model import LanguageModel, Processing
 from app.attribution.decoder_weights import most_similar
 from app.attribution.logits import (
     LogitSummary,
@@ -85,9 +85,7 @@ class Finalizer:
     def features(self, result: LayerResult, features: NDArray[np.int64]) -> Iterator[FeatureRecord]:
         """The records of these features, in the same order."""
         model = self._run.model(_processing_of(self._run, result.sae.layer))
-        logits = _logits(
-            result.sae, features, model.head_weights(result.sae.layer).w_o, model.unembed_weights()
-        )
+        logits = _logits(result.sae, features, model)
         similar = similar_features(result.sae, features)
         for place, feature in enumerate(features.tolist()):
             yield replace(self._feature(result, feature, logits, place), similar=similar[place])
@@ -115,7 +113,7 @@ class Finalizer:
             suppressed=_token_logits(whole.suppressed, place),
             head_promoted=_token_logits(logits.head_top, place),
             head_suppressed=_token_logits(logits.head_bottom, place),
-            top_logit=logits.first_by_head[place].numpy(force=True),
+            top_logit=None if logits.first_by_head is None else logits.first_by_head[place].numpy(force=True),
             logit_histogram=Histogram(
                 whole.edges[place].numpy(force=True), whole.counts[place].numpy(force=True)
             ),
@@ -206,12 +204,13 @@ class _FeatureLogits:
     whole: LogitSummary
     head_top: TopLogits
     head_bottom: TopLogits
-    first_by_head: torch.Tensor  # [feature n_heads]
+    first_by_head: torch.Tensor | None  # [feature n_heads]; None where nothing is said of logits
 
 
-def _logits(
-    sae: LayerSae, features: NDArray[np.int64], w_o: torch.Tensor, unembed: UnembedWeights
-) -> _FeatureLogits:
+def _logits(sae: LayerSae, features: NDArray[np.int64], model: LanguageModel) -> _FeatureLogits:
+    if model.logits_withheld(sae.layer) is not None:
+        return _no_logits(len(features), sae.coder.n_heads)
+    w_o, unembed = model.head_weights(sae.layer).w_write, model.unembed_weights()
     write = sae.coder.write_by_head[torch.from_numpy(features).to(sae.coder.w_dec.device)]
     read_out = (unembed.w_u, unembed.final_norm_weight, unembed.centre_residual)
     direction = feature_directions(write, w_o)
@@ -221,15 +220,28 @@ def _logits(
     return _FeatureLogits(whole, top, bottom, first)
 
 
+def _no_logits(n_features: int, n_heads: int) -> _FeatureLogits:
+    """Of a layer whose path to the logits is not known: no tokens, and a histogram of none."""
+    whole, by_head = (
+        TopLogits(torch.zeros(shape, dtype=torch.int64), torch.zeros(shape))
+        for shape in ((n_features, 0), (n_features, n_heads, 0))
+    )
+    edges, counts = (
+        torch.zeros(n_features, 2, dtype=torch.float64),
+        torch.zeros(n_features, 1, dtype=torch.int64),
+    )
+    return _FeatureLogits(LogitSummary(whole, whole, edges, counts), by_head, by_head, None)
+
+
 def head_records(
     run: LoadedRun, scores: dict[str, NDArray[np.float64]], rankings: dict[int, LayerRankings]
 ) -> list[HeadRecord]:
-    """The records of all heads of the model, with or without an SAE."""
+    """The records of all heads of the model, with or without an SAE; none of a layer without attention."""
     model, record = run.any_model, run.record
     tables = {**scores, "copying": copying_scores(model)}
     return [
         _head_record(HeadRef(layer, head), tables, rankings.get(layer))
-        for layer in range(record.n_layers)
+        for layer in model.attention_layers
         for head in range(record.n_heads)
     ]
 
@@ -237,7 +249,8 @@ def head_records(
 def _head_record(
     ref: HeadRef, tables: dict[str, NDArray[np.float64]], rankings: LayerRankings | None
 ) -> HeadRecord:
-    scores = {name: float(table[ref.layer, ref.head]) for name, table in sorted(tables.items())}
+    known = {name: float(table[ref.layer, ref.head]) for name, table in sorted(tables.items())}
+    scores = {name: score for name, score in known.items() if not np.isnan(score)}
     if rankings is None:
         return HeadRecord(ref, scores)
     correlation, overlap = rankings.agreement(ref.head)

@@ -40,11 +40,12 @@ class ModelCopies:
         self._source, self._device, self._dtype = source, device, DTYPES[dtype]
         self._loaded: dict[Processing, LanguageModel] = {}
         self._checksums = expected
+        self._check = expected is None  # else by the process that made the plan
 
     def get(self, processing: Processing) -> LanguageModel:
         """The copy under one processing. Raises InvalidModel where it is not what was expected, or loaded before."""
         if processing not in self._loaded:
-            model = load_model(self._source, processing, self._device, self._dtype)
+            model = load_model(self._source, processing, self._device, self._dtype, self._check)
             if self._checksums not in (None, model.checksums):
                 raise InvalidModel(
                     f"the model {self._source.name} is no longer the one that the run was made with"

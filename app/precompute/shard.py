@@ -74,12 +74,12 @@ def features_of_shard(run: LoadedRun, shard: int) -> dict[str, Partial]:
     partials = {layer: empty_partial(run, layer, Shards.of(shard)) for layer in run.saes}
     scores = _empty_scores(run, shard)
     for start, stop in batches(plan, first, last):
-        by_layer: list[Scores] = []
+        by_layer: dict[int, Scores] = {}
         read = _text_reader(run, start, min(stop, plan.n_score_sequences), by_layer)
         for batch in layer_batches(run, start, stop, read=read):
             partials[batch.sae.layer] = _fold(run, partials[batch.sae.layer], batch)
         if by_layer:
-            scores = scores.update(_score_batch(by_layer))
+            scores = scores.update(_score_batch(by_layer, run.record.n_layers))
     return {SCORES: scores, **{layer_name(layer): partial for layer, partial in partials.items()}}
 
 
@@ -166,16 +166,17 @@ def random_scores(run: LoadedRun, index: int) -> dict[str, Partial]:
         record.bos_token_id,
         plan.seed,
     )[index * plan.batch_size : (index + 1) * plan.batch_size]
-    by_layer: list[Scores] = []
-    model.read_patterns(
-        repeated,
-        lambda _, pattern: by_layer.append(repeated_sequence_scores(pattern, plan.score_length)),
-    )
-    return {SCORES: _empty_scores(run, index).update(_score_batch(by_layer))}
+    by_layer: dict[int, Scores] = {}
+
+    def read(layer: int, pattern: Tensor) -> None:
+        by_layer[layer] = repeated_sequence_scores(pattern, plan.score_length)
+
+    model.read_patterns(repeated, read)
+    return {SCORES: _empty_scores(run, index).update(_score_batch(by_layer, record.n_layers))}
 
 
-def _text_reader(run: LoadedRun, start: int, stop: int, by_layer: list[Scores]) -> ReadPattern | None:
-    """A function that appends each layer's scores on sequences start:stop; None if that range is empty.
+def _text_reader(run: LoadedRun, start: int, stop: int, by_layer: dict[int, Scores]) -> ReadPattern | None:
+    """A function that keeps each layer's scores on sequences start:stop; None if that range is empty.
 
     The sequences must be the first of their batch.
     """
@@ -184,8 +185,7 @@ def _text_reader(run: LoadedRun, start: int, stop: int, by_layer: list[Scores]) 
     counted = torch.from_numpy(run.corpus.counted(start, stop))
 
     def read(layer: int, pattern: Tensor) -> None:
-        del layer
-        by_layer.append(corpus_scores(pattern[: stop - start], counted.to(pattern.device)))
+        by_layer[layer] = corpus_scores(pattern[: stop - start], counted.to(pattern.device))
 
     return read
 
@@ -195,14 +195,21 @@ def _empty_scores(run: LoadedRun, index: int) -> HeadScorePartial:
     return HeadScorePartial.empty(run.plan.fingerprint, record.n_layers, record.n_heads, Shards.of(index))
 
 
-def _score_batch(by_layer: list[Scores]) -> HeadScoreBatch:
-    """Scores of each layer [sequence n_heads], stacked to [sequence n_layers n_heads]."""
+def _score_batch(by_layer: dict[int, Scores], n_layers: int) -> HeadScoreBatch:
+    """[sequence n_heads] of each layer, stacked to [sequence n_layers n_heads]; 0 in a layer without heads."""
+    first = next(iter(by_layer.values()))
     return HeadScoreBatch(
         **{
             name: ScoreSums(
-                total=torch.stack([scores[name].total for scores in by_layer], dim=1).numpy(force=True),
-                n=by_layer[0][name].n.numpy(force=True),
+                total=torch.stack(
+                    [
+                        by_layer[layer][name].total if layer in by_layer else torch.zeros_like(score.total)
+                        for layer in range(n_layers)
+                    ],
+                    dim=1,
+                ).numpy(force=True),
+                n=score.n.numpy(force=True),
             )
-            for name in by_layer[0]
+            for name, score in first.items()
         }
     )

@@ -12,6 +12,7 @@ from app.adapters.model_sources import find_model
 from app.adapters.transformer_lens_model import TransformerLensModel, load_model
 from app.attribution.logits import logit_effect
 from app.errors import InvalidModel
+from tests.support.model_families import plain_model, save_family
 from tests.support.tiny_models import save_tiny_gpt2, save_tiny_llama
 
 N_LAYERS, N_HEADS, D_HEAD = 3, 4, 8
@@ -279,3 +280,38 @@ def test_embedding_rows_are_what_the_first_block_reads(models: Models) -> None:
     embedding = models["llama", "raw"].embedding()
     assert embedding.shape == (320, 32)
     _close(embedding.T, models["llama", "raw"].unembed_weights().w_u)  # tied in this model
+
+
+@pytest.mark.parametrize("family", ["deepseek_v3", "gpt_neo", "gptj", "olmo", "opt", "xglm"])
+def test_families_whose_attention_differs_give_its_parts(family: str, tmp_path: Path) -> None:
+    """Patterns after the output, values narrower than keys, clipped values: z = A v, and the plain model's pattern."""
+    folder = save_family(family, tmp_path / family)
+    model = load_model(find_model(str(folder), tmp_path))
+    ids = torch.randint(5, 300, (2, 20), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        patterns = plain_model(folder)(ids, output_attentions=True).attentions
+    for layer, found in model.activations(ids, range(3)).items():
+        _close(einsum("bhds,bshe->bdhe", found.pattern, found.v), found.z)
+        _close(found.pattern, patterns[layer])
+        assert found.z.shape[-1] == model.record.d_head == (6 if family == "deepseek_v3" else 8)
+    assert len(model.patterns(ids)) == 3
+
+
+def test_a_hybrid_has_the_heads_of_its_layers_with_attention(tmp_path: Path) -> None:
+    model = load_model(find_model(str(save_family("lfm2", tmp_path / "lfm2")), tmp_path))
+    assert model.attention_layers == (1, 2)
+    ids = torch.randint(5, 300, (2, 20), generator=torch.Generator().manual_seed(0))
+    assert sorted(model.patterns(ids)) == [1, 2]
+    with pytest.raises(
+        InvalidModel, match="^layer 0 of lfm2 has no attention heads; those with heads are 1, 2$"
+    ):
+        model.activations(ids, [0])
+    with pytest.raises(InvalidModel, match="^mamba has no attention heads that Head Atlas can read"):
+        load_model(find_model(str(save_family("mamba", tmp_path / "mamba")), tmp_path))
+
+
+@pytest.mark.parametrize("family", ["mpt", "gpt2", "llama", "bloom"])
+def test_the_longest_context_is_the_models_own(family: str, tmp_path: Path) -> None:
+    changes = {"bloom": {"seq_length": 48}}.get(family, {})
+    model = load_model(find_model(str(save_family(family, tmp_path / family, **changes)), tmp_path))
+    assert model.context_limit == (48 if family == "bloom" else 64)

@@ -79,6 +79,7 @@ class HandBuiltModel:
     layers: list[Weights]
     w_u: Tensor  # [d_model d_vocab]
     processing: str = "raw"
+    attention_layers: tuple[int, ...] = tuple(range(N_LAYERS))
     record: ModelRecord = field(init=False)
 
     def __post_init__(self) -> None:
@@ -128,10 +129,16 @@ class HandBuiltModel:
         return ResidualDecomposition(
             embedding=run.resid[0][rows, position].float(),
             heads=torch.stack(heads, dim=1).float(),
-            attention_bias=torch.zeros(N_LAYERS, d_model),
+            attention_bias=torch.zeros(len(tokens), N_LAYERS, d_model),
             mlp=torch.zeros(len(tokens), N_LAYERS, d_model),
             logits=self.logits(tokens)[rows, position],
         )
+
+    def logits_withheld(self, layer: int) -> None:
+        return None
+
+    def values_withheld(self, layer: int) -> None:
+        return None
 
     def head_weights(self, layer: int) -> HeadWeights:
         part = self.layers[layer]

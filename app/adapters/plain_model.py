@@ -1,0 +1,86 @@
+"""The same model through transformers alone, with eager attention: what the bridge's activations are held against."""
+
+import logging
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from app.adapters.model_sources import ModelSource
+
+
+@dataclass(frozen=True)
+class ModulePlaces:
+    """The names in the plain model of each layer's attention and of its output projection."""
+
+    attention: dict[int, str]
+    projection: dict[int, str]
+
+    @classmethod
+    def of(cls, bridge: Any, layers: tuple[int, ...]) -> "ModulePlaces":
+        """As the bridge's own mapping has them."""
+        mapping = bridge.adapter.component_mapping["blocks"]
+        attention, projection = {}, {}
+        for layer in layers:
+            block = bridge.blocks[layer]
+            attention[layer] = f"{mapping.name}.{layer}.{block.attn.name}"
+            projection[layer] = f"{attention[layer]}.{block.attn.o.name}"
+        return cls(attention, projection)
+
+
+@dataclass
+class PlainActivations:
+    """What the plain model gives for a few tokens, in float32. A family may not give its patterns."""
+
+    logits: Float[Tensor, "batch pos d_vocab"] = field(default_factory=lambda: torch.zeros(0, 0, 0))
+    z: dict[int, Tensor] = field(default_factory=dict)  # [batch pos n_heads*d_head]
+    pattern: dict[int, Tensor] = field(default_factory=dict)  # [batch n_heads dest src]
+
+
+def plain_activations(
+    source: ModelSource,
+    tokens: Int[Tensor, "batch pos"],
+    places: ModulePlaces,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> PlainActivations:
+    """Load the model once more, run the tokens through it, and let it go."""
+    from transformers import AutoModelForCausalLM
+
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            source.location, revision=source.requested_revision, attn_implementation="eager", dtype=dtype
+        )
+    model = model.to(device).eval()
+    found = PlainActivations()
+    for layer, name in places.projection.items():
+        model.get_submodule(name).register_forward_pre_hook(_keep_z(found, layer))
+    for layer, name in places.attention.items():
+        model.get_submodule(name).register_forward_hook(_keep_pattern(found, layer))
+    with torch.inference_mode():
+        found.logits = model(tokens.to(device), output_attentions=True).logits.float()
+    return found
+
+
+def _keep_z(found: PlainActivations, layer: int) -> Callable[..., None]:
+    def hook(_module: Any, args: Any) -> None:
+        found.z[layer] = args[0].detach().float()
+
+    return hook
+
+
+def _keep_pattern(found: PlainActivations, layer: int) -> Callable[..., None]:
+    def hook(_module: Any, _args: Any, output: Any) -> None:
+        parts = output if isinstance(output, tuple) else ()
+        patterns = [part for part in parts if isinstance(part, Tensor) and part.ndim == 4]
+        square = [part for part in patterns if part.shape[-1] == part.shape[-2]]
+        if square:
+            found.pattern[layer] = square[0].detach().float()
+
+    return hook
