@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from app.adapters.sealed_folders import seal_folder, whole_folder
 from app.adapters.text_sources import TextSource
+from app.adapters.token_padding import filled_lengths
 from app.errors import InvalidCorpus
 from app.paths import remove
 
@@ -101,9 +102,14 @@ def tokenise(
 
 
 def load_pretokenised(
-    path: Path, folder: Path, bos_token_id: int, d_vocab: int, max_sequences: int | None
+    path: Path,
+    folder: Path,
+    bos_token_id: int,
+    d_vocab: int,
+    max_sequences: int | None,
+    pad_token_id: int | None = None,
 ) -> Corpus:
-    """A .npy of integers [n_sequences, context_size], BOS included, taken as it is."""
+    """A .npy of integers [n_sequences, context_size], BOS included, taken as it is. Padding is not counted."""
     if (ready := open_corpus(folder)) is not None:
         return ready
     try:
@@ -122,8 +128,8 @@ def load_pretokenised(
         raise InvalidCorpus(f"{path} holds token ids {low} to {high}; the model's are 0 to {d_vocab - 1}")
     if not (tokens[:, 0] == bos_token_id).all():
         raise InvalidCorpus(f"{path}: every sequence must begin with the model's BOS token, {bos_token_id}")
+    lengths = filled_lengths(tokens, path, bos_token_id, pad_token_id)
     _empty(folder)
-    lengths = np.full(len(tokens), tokens.shape[1], np.int32)
     _save(folder, tokens, lengths)
     seal_folder(folder, _MANIFEST, {"name": path.name, "bos_token_id": bos_token_id})
     return _must_open(folder)

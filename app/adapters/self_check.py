@@ -6,7 +6,7 @@ for a family, every number would be, without a word.
 
 import time
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int
@@ -39,6 +39,7 @@ class SelfCheck:
         return max(self.logits, self.z, self.pattern or 0.0)
 
 
+@runtime_checkable
 class Checked(Protocol):
     """What the check reads of a model."""
 

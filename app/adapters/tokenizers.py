@@ -38,6 +38,8 @@ class HuggingFaceTokenizer:
         self.bos_token_id: int = int(bos)
         eos = tokenizer.eos_token_id
         self.separator_token_id: int = int(bos if eos is None else eos)
+        pad = tokenizer.pad_token_id
+        self.pad_token_id: int | None = None if pad is None else int(pad)
         self._added = {int(i): token.content for i, token in tokenizer.added_tokens_decoder.items()}
         self.special_token_ids: frozenset[int] = frozenset(
             {int(i) for i in tokenizer.all_special_ids}

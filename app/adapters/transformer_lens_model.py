@@ -30,7 +30,7 @@ from app.domain.records import ModelRecord
 from app.errors import InvalidModel
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-_FLAT_Z_RANK = 3
+_FLAT_RANK = 3
 
 
 class TransformerLensModel(ModelWithPath):
@@ -206,7 +206,7 @@ class TransformerLensModel(ModelWithPath):
             v = v.transpose(1, 2)
         if (limit := value_limit(attention)) is not None:  # what hook_v shows is clipped before it is mixed
             v = v.clamp(-limit, limit)
-        if v.ndim == _FLAT_Z_RANK:
+        if v.ndim == _FLAT_RANK:
             v = v.unflatten(-1, (self.record.n_key_value_heads, self.record.d_head))
         return LayerActivations(
             z=z.float(),
@@ -253,8 +253,7 @@ def load_model(
     """Load a model. `processed` folds layer norms and value biases and centres, as HookedTransformer did.
 
     Compatibility mode edits weights in place, so the two processings never share a bridge. `check` holds a few tokens
-    against plain transformers. Raises InvalidModel with the name and the cause, also where the checkpoint is not
-    exactly the architecture's.
+    against plain transformers. Raises InvalidModel, also where the checkpoint is not exactly the architecture's.
     """
     from transformer_lens.model_bridge import TransformerBridge
 

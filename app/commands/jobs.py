@@ -75,6 +75,9 @@ def precompute(
     text_field: Annotated[
         str, typer.Option(help="column of a JSONL, Parquet or Arrow file or hub dataset")
     ] = "text",
+    pad_token: Annotated[
+        int | None, typer.Option(help="id that pads the rows of a .npy at the end; -1: none does")
+    ] = None,
     options: RowOptions,
     processing: Annotated[
         Literal["auto", "raw", "processed"], typer.Option(help="weight processing the SAEs were trained on")
@@ -94,7 +97,8 @@ def precompute(
     request = JobRequest(
         model=model, saes=_sae_specs(sae_path, release, sae_id, normalize_factor), work_dir=settings.work_dir,
         cache_dir=settings.cache_dir, name=name, revision=revision, layers=parse_layers(layers),
-        text_field=text_field, processing=None if processing == "auto" else processing, **vars(options),
+        text_field=text_field, pad_token=pad_token, processing=None if processing == "auto" else processing,
+        **vars(options),
     )  # fmt: skip
     run_options = RunOptions(**vars(execution), new_run=new_run, shard=parse_share(shard))
     typer.echo(run_job(request, settings.store, run_options))

@@ -23,16 +23,9 @@ import torch
 from numpy.typing import NDArray
 
 from app.adapters.copying import copying_scores
-from app.adapters.language_model import LanguageModel, Processing
+from app.adapters.language_model import Processing
 from app.attribution.decoder_weights import most_similar
-from app.attribution.logits import (
-    LogitSummary,
-    TopLogits,
-    feature_directions,
-    head_slice_tops,
-    summarise_logits,
-    token_logit_by_head,
-)
+from app.attribution.logits import TopLogits
 from app.domain.evidence import PrefixLengths, count_evidence, prefix_lengths
 from app.domain.records import (
     N_SOURCES,
@@ -49,13 +42,12 @@ from app.domain.records import (
     TokenLogits,
 )
 from app.domain.refs import FeatureRef, HeadRef
+from app.precompute.feature_logits import FeatureLogits, feature_logits
 from app.precompute.loaded_run import LayerSae, LoadedRun
 from app.precompute.ranking import LayerRankings
 from app.statistics.arrays import Floats, Ints
 from app.statistics.feature_partial import FeaturePartial, TokenGroup
 
-N_LOGITS = 20
-N_SLICE_LOGITS = 10
 N_SIMILAR = 8
 
 
@@ -85,13 +77,13 @@ class Finalizer:
     def features(self, result: LayerResult, features: NDArray[np.int64]) -> Iterator[FeatureRecord]:
         """The records of these features, in the same order."""
         model = self._run.model(_processing_of(self._run, result.sae.layer))
-        logits = _logits(result.sae, features, model)
+        logits = feature_logits(result.sae, features, model)
         similar = similar_features(result.sae, features)
         for place, feature in enumerate(features.tolist()):
             yield replace(self._feature(result, feature, logits, place), similar=similar[place])
 
     def _feature(
-        self, result: LayerResult, feature: int, logits: "_FeatureLogits", place: int
+        self, result: LayerResult, feature: int, logits: "FeatureLogits", place: int
     ) -> FeatureRecord:
         partial, rankings = result.partial, result.rankings
         n_active = int(partial.n_active.total[feature])
@@ -197,40 +189,6 @@ def _no_examples(n_heads: int, context_size: int) -> Examples:
             np.zeros((0, N_SOURCES), np.int16), np.zeros((0, N_SOURCES), np.float32), numbers, none, none
         ),
     )
-
-
-@dataclass(frozen=True, eq=False)
-class _FeatureLogits:
-    whole: LogitSummary
-    head_top: TopLogits
-    head_bottom: TopLogits
-    first_by_head: torch.Tensor | None  # [feature n_heads]; None where nothing is said of logits
-
-
-def _logits(sae: LayerSae, features: NDArray[np.int64], model: LanguageModel) -> _FeatureLogits:
-    if model.logits_withheld(sae.layer) is not None:
-        return _no_logits(len(features), sae.coder.n_heads)
-    w_o, unembed = model.head_weights(sae.layer).w_write, model.unembed_weights()
-    write = sae.coder.write_by_head[torch.from_numpy(features).to(sae.coder.w_dec.device)]
-    read_out = (unembed.w_u, unembed.final_norm_weight, unembed.centre_residual)
-    direction = feature_directions(write, w_o)
-    whole = summarise_logits(direction.sum(1), *read_out, k=N_LOGITS)
-    top, bottom = head_slice_tops(write, w_o, *read_out, k=N_SLICE_LOGITS)
-    first = token_logit_by_head(direction, whole.promoted.token_id[:, 0], *read_out)
-    return _FeatureLogits(whole, top, bottom, first)
-
-
-def _no_logits(n_features: int, n_heads: int) -> _FeatureLogits:
-    """Of a layer whose path to the logits is not known: no tokens, and a histogram of none."""
-    whole, by_head = (
-        TopLogits(torch.zeros(shape, dtype=torch.int64), torch.zeros(shape))
-        for shape in ((n_features, 0), (n_features, n_heads, 0))
-    )
-    edges, counts = (
-        torch.zeros(n_features, 2, dtype=torch.float64),
-        torch.zeros(n_features, 1, dtype=torch.int64),
-    )
-    return _FeatureLogits(LogitSummary(whole, whole, edges, counts), by_head, by_head, None)
 
 
 def head_records(

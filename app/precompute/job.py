@@ -18,6 +18,7 @@ from app.precompute.prepare import prepare
 from app.precompute.progress import JobMonitor, rows_into
 from app.precompute.publish import Outcome, Publisher
 from app.precompute.request import JobRequest, RunOptions
+from app.precompute.run_checks import check_run
 from app.precompute.sources import sources_json
 from app.precompute.work_folder import WorkFolder
 from app.store.atlas import progress as stored_progress
@@ -38,6 +39,7 @@ def run_job(request: JobRequest, store: str, options: RunOptions) -> str:
             return f"up to date: atlas {request.slug} shows run {fingerprint}"
         spec.folder.check_plan(spec.plan, options.new_run)
         run = LoadedRun(spec, parts)
+        run.checks = check_run(run)
         # The last check that can refuse: what it refuses leaves the store and the work folder as they were.
         calibration = load_calibration(spec.folder, fingerprint) or calibrate(run)
         spec.folder.start(spec.plan, options.new_run)
@@ -107,6 +109,7 @@ class _Job:
             "n_features": outcome.n_features,
             "n_run_again": outcome.n_run_again,
             "worst_residual": outcome.worst_residual,
+            "checks": self._run.checks,
             "sources": sources_json(self._run.spec),
             "stage_seconds": {name: round(seconds, 2) for name, seconds in monitor.seconds.items()},
             "saes": [

@@ -14,7 +14,7 @@ from app.adapters.model_sources import ModelChecksums, ModelSource
 from app.adapters.sae_formats import LoadedSae, SaeSpec, load_sae
 from app.adapters.transformer_lens_model import DTYPES, load_model
 from app.attribution.sae import SparseCoder
-from app.domain.records import ModelRecord
+from app.domain.records import Json, ModelRecord
 from app.errors import InvalidCorpus, InvalidModel, InvalidSae
 from app.precompute.plan import RunPlan
 from app.precompute.work_folder import WorkFolder
@@ -107,6 +107,7 @@ class LoadedRun:
         )
         self._models.keep_only({sae.processing for sae in plan.saes})
         self._loaded = parts.saes if parts else ()
+        self.checks: dict[str, Json] = {}  # run_checks.check_run's, where they were made
         torch.set_num_threads(spec.plan.threads)
 
     def model(self, processing: Processing = "raw") -> LanguageModel:

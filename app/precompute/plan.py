@@ -173,6 +173,7 @@ class RunPlan(RowOptions, LoadedChecksums):
 
         Raises RunPlanChanged for other formats.
         """
+        value = {name: each for name, each in value.items() if name != "checks"}  # stored beside it
         if (names := _EARLIER_NAMES.get(value.get("format", 0))) is not None:
             value = {names.get(name, name): each for name, each in value.items()} | asdict(NOT_LOADED)
             value |= {"format": FORMAT, "saes": [{**sae, "identity": ""} for sae in value["saes"]]}

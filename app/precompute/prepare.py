@@ -13,7 +13,7 @@ from app.adapters.model_sources import find_model
 from app.adapters.sae_formats import LoadedSae, load_sae
 from app.adapters.text_sources import open_text_source
 from app.adapters.transformer_lens_model import DTYPES
-from app.errors import AppError, InvalidCorpus
+from app.errors import AppError, InvalidCorpus, InvalidModel
 from app.paths import file_sha256
 from app.precompute.calibration import Fit, choose_processing, measure
 from app.precompute.loaded_run import JobSpec, LayerSae, ModelCopies, Parts
@@ -76,9 +76,11 @@ def _open_corpus(
     """The tokenised corpus, its folder, and the identity of the text it was made from."""
     path = Path(request.dataset).expanduser()
     if path.suffix == ".npy" and path.is_file():
-        identity = file_sha256(path)
+        pad, identity = _pad_token(request, model), file_sha256(path)
+        if pad is not None:
+            identity = hashlib.sha256(f"{identity} padded with {pad}".encode()).hexdigest()
         target, record = _corpus_folder(request, model, folder, identity, tokenizer), model.record
-        corpus = load_pretokenised(path, target, record.bos_token_id, record.d_vocab, request.n_prompts)
+        corpus = load_pretokenised(path, target, record.bos_token_id, record.d_vocab, request.n_prompts, pad)
         _check_context(corpus.context_size, model)
     else:
         _check_context(request.context_size, model)
@@ -100,6 +102,12 @@ def _check_tokens(corpus: Corpus, model: LanguageModel) -> None:
             f"the tokenizer of {model.record.name} makes token {highest} of {corpus.name}, and the model has "
             f"tokens 0 to {n_tokens - 1}"
         )
+
+
+def _pad_token(request: JobRequest, model: LanguageModel) -> int | None:
+    """The id that pads a token array: the user's, else the tokenizer's own unless it is BOS, which never counts."""
+    own = getattr(model.tokenizer, "pad_token_id", None)
+    return own if request.pad_token is None and own != model.record.bos_token_id else request.pad_token
 
 
 def _corpus_folder(
@@ -129,7 +137,13 @@ def _processing(request: JobRequest, sae: LoadedSae, models: ModelCopies, corpus
     tokens, counted = np.asarray(corpus.tokens[:n]).astype(np.int64), corpus.counted(0, n)
     fits: list[Fit] = []
     for processing in ("raw", "processed"):
-        partial = measure(LayerSae.of(sae), models.get(processing), tokens, counted, request.batch_size)
+        try:
+            model = models.get(processing)
+        except InvalidModel:
+            if processing == "raw":
+                raise
+            continue  # the library cannot process this family, so the SAE was not trained on it
+        partial = measure(LayerSae.of(sae), model, tokens, counted, request.batch_size)
         fits.append(Fit(processing, partial.fvu(), partial.l0()))
     return choose_processing(sae, fits).processing
 

@@ -104,7 +104,7 @@ class Publisher:
             context_size=run.corpus.context_size,
             n_sequences=run.corpus.n_sequences,
             n_tokens=_count_tokens(run.corpus),
-            plan=run.plan.as_json(),
+            plan={**run.plan.as_json(), "checks": run.checks},
         )
         with write_session(engine) as session:
             run_id = writes.begin_run(session, self._slug, record)

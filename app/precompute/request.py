@@ -30,6 +30,7 @@ class JobRequest(RowOptions):
     revision: str | None = None
     layers: tuple[int, ...] | None = None
     text_field: str = "text"
+    pad_token: int | None = None  # of a token array; NO_PADDING: it has none
     processing: Processing | None = None
 
     @property

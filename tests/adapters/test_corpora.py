@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from app.adapters import corpora
 from app.adapters.corpora import Corpus, load_pretokenised, open_corpus, tokenise
+from app.adapters.token_padding import NO_PADDING
 from app.adapters.tokenizers import HuggingFaceTokenizer
 from app.errors import InvalidCorpus
 from tests.support.tiny_models import byte_level_tokenizer
@@ -280,3 +281,36 @@ def test_a_broken_array_file_is_refused(tmp_path: Path, content: bytes) -> None:
         _loaded(path, tmp_path)
     with pytest.raises(InvalidCorpus, match=r"missing\.npy is not a readable \.npy array"):
         _loaded(tmp_path / "missing.npy", tmp_path)
+
+
+PADDED = np.array([[BOS, 5, 6, 7, 8, 9, 3, 4], [BOS, 5, 6, 9, 9, 9, 9, 9], [BOS, 5, 9, 6, 9, 9, 9, 9]])
+
+
+def test_padding_that_is_named_is_not_counted(tmp_path: Path) -> None:
+    corpus = load_pretokenised(_saved(tmp_path, PADDED), tmp_path / "out", BOS, 30, None, pad_token_id=9)
+    assert corpus.lengths.tolist() == [8, 3, 4]
+    assert corpus.counted(0, 3).sum(axis=1).tolist() == [7, 2, 3]
+
+
+def test_padding_that_nothing_names_is_refused_with_the_option(tmp_path: Path) -> None:
+    path = _saved(tmp_path, PADDED)
+    with pytest.raises(InvalidCorpus, match="sequence 1 ends in 5 tokens 9, .* say --pad-token 9"):
+        _loaded(path, tmp_path)
+    corpus = load_pretokenised(path, tmp_path / "text", BOS, 30, None, pad_token_id=NO_PADDING)
+    assert corpus.counted(0, 3).sum() == 21
+
+
+def test_one_long_run_says_padding_and_a_short_one_does_not(tmp_path: Path) -> None:
+    long = np.array([[BOS, *range(1, 17), *[9] * 20]])
+    with pytest.raises(InvalidCorpus, match="ends in 20 tokens 9"):
+        _loaded(_saved(tmp_path, long), tmp_path)
+    short = np.array([[BOS, 5, 6, 9, 9, 9, 9, 9], [BOS, 5, 6, 7, 8, 1, 2, 3]])
+    assert _loaded(_saved(tmp_path, short), tmp_path).counted(0, 2).sum() == 14
+
+
+def test_padding_by_bos_counts_nowhere_and_padding_at_the_front_is_refused(tmp_path: Path) -> None:
+    behind = np.array([[BOS, 5, 6, *[BOS] * 20], [BOS, 7, *[BOS] * 21]])
+    assert _loaded(_saved(tmp_path, behind), tmp_path).counted(0, 2).sum() == 3
+    front = np.array([[BOS, BOS, BOS, 5, 6, 7], [BOS, 5, 6, 7, 8, 9]])
+    with pytest.raises(InvalidCorpus, match="begins with BOS twice, as if padded at the front"):
+        load_pretokenised(_saved(tmp_path, front), tmp_path / "front", BOS, 30, None)

@@ -11,13 +11,14 @@ from transformers import AutoModelForCausalLM
 from app.adapters.model_sources import find_model
 from app.adapters.transformer_lens_model import TransformerLensModel, load_model
 from app.attribution.logits import logit_effect
+from app.domain.records import Processing
 from app.errors import InvalidModel
 from tests.support.model_families import plain_model, save_family
 from tests.support.tiny_models import save_tiny_gpt2, save_tiny_llama
 
 N_LAYERS, N_HEADS, D_HEAD = 3, 4, 8
 KINDS = ["gpt2", "llama"]
-PROCESSINGS = ["raw", "processed"]
+PROCESSINGS: tuple[Processing, ...] = ("raw", "processed")
 Models = dict[tuple[str, str], TransformerLensModel]
 
 

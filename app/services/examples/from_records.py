@@ -1,6 +1,7 @@
 """Conversion of stored feature records to parts of pages: numbers for arrays, texts for token ids."""
 
 import math
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +49,21 @@ def summarise_run(run: RunRecord) -> RunSummary:
         context_size=run.context_size,
         dtype=dtype,
         tolerance=TOLERANCES.get(dtype, TOLERANCES["float32"]),
+        checks=checks_in_words(run.plan.get("checks")),
     )
+
+
+def checks_in_words(checks: object) -> str | None:
+    """The self-check of a run in a line: the largest difference from plain transformers, and of z from A v."""
+    if not isinstance(checks, dict):
+        return None
+    record = cast(dict[str, Any], checks)
+    differences = [
+        value for name in ("raw", "processed") for value in record.get(name, {}).values() if value is not None
+    ]
+    model = f"model as in transformers to {max(differences):.0e}, " if differences else ""
+    withheld = ", logit effects withheld" if record.get("withheld") else ""
+    return f"{model}z = A·v to {record['dfa']:.0e}{withheld}"
 
 
 def finite(value: float) -> float | None:

@@ -24,6 +24,10 @@ class RunSummary:
     context_size: Annotated[int, "Tokens in a sequence, the beginning-of-sequence token included"]
     dtype: Annotated[str, "Number format of the forward pass"]
     tolerance: Annotated[float, "Largest residual of a DFA sum that counts as rounding in this number format"]
+    checks: Annotated[
+        str | None,
+        "How far model and DFA identity are from plain transformers on a few tokens; null in older runs",
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,59 @@
+"""What a run's model is held against before any unit: plain transformers on loading, and z = A v on the corpus.
+
+Direct feature attribution rests on z being the pattern times v. Where a model puts a gate or a norm between them, every
+share of a source would be wrong, so the run stops.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, einsum
+
+from app.adapters.language_model import LayerActivations
+from app.domain.records import Json
+from app.errors import InvalidModel
+from app.precompute.loaded_run import LoadedRun
+
+N_SEQUENCES = 4
+TOLERANCES = {"float32": 1e-3, "float16": 2e-2, "bfloat16": 5e-2}  # relative to the size of z
+
+
+def check_run(run: LoadedRun) -> dict[str, Json]:
+    """Check the first sequences of the corpus. Returns what the run's record keeps of all checks.
+
+    Raises InvalidModel where the DFA identity fails in a layer of the run.
+    """
+    worst = 0.0
+    withheld: dict[str, Json] = {}
+    tokens = torch.from_numpy(np.asarray(run.corpus.tokens[:N_SEQUENCES]).astype(np.int64))
+    for processing, layers in run.layers_by_processing.items():
+        model = run.model(processing)
+        for layer, activations in model.activations(tokens, layers).items():
+            missed = mixing_error(activations)
+            if not missed <= TOLERANCES[run.plan.dtype]:
+                raise InvalidModel(
+                    f"hook_z of layer {layer} of {run.record.name} is not its pattern times its values: it is off by "
+                    f"{missed:.0%}, so something is between them, such as a gate or a norm, which direct feature "
+                    "attribution does not follow"
+                )
+            worst = max(worst, missed)
+            if (reason := model.logits_withheld(layer)) is not None:
+                withheld[f"L{layer}"] = reason
+    checks: dict[str, Json] = {"dfa": _short(worst), "withheld": withheld}
+    for processing in run.layers_by_processing:
+        check = getattr(run.model(processing), "self_check", None)
+        if check is not None:
+            pattern = None if check.pattern is None else _short(check.pattern)
+            checks[processing] = {"logits": _short(check.logits), "z": _short(check.z), "pattern": pattern}
+    return checks
+
+
+def mixing_error(activations: LayerActivations) -> float:
+    """|A v - z| / |z| over all tokens and heads."""
+    mixed: Tensor = einsum("bhds,bshe->bdhe", activations.pattern, activations.v)
+    missed = (mixed - activations.z).double().norm() / activations.z.double().norm().clamp(min=1e-30)
+    return float(missed) if bool(torch.isfinite(missed)) else float("inf")
+
+
+def _short(value: float) -> float:
+    """A difference as it is read: to one digit."""
+    return float(f"{value:.0e}")
