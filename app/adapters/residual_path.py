@@ -21,6 +21,7 @@ from app.adapters.path_trace import BlockCalls, ModuleCall, Trace
 from app.attribution.norms import FrozenNorm
 
 _ROUNDINGS = 4.0  # of the dtype, by which a sum may miss
+_MAX_SLACK = 0.05  # by which a measured factor may miss the model's own
 
 
 @dataclass(frozen=True)
@@ -205,13 +206,19 @@ class PathReader:
             return None
         factors = torch.linalg.lstsq(matrix, goal[:, None]).solution[:, 0]
         size = float((target if stream is None else stream).double().norm())
-        exact = torch.tensor([self._exact(float(each)) for each in factors], dtype=torch.float64)
+        # Rounding of a large stream moves the factor of a small part by as much.
+        slack = (_ROUNDINGS * self._eps * size / matrix.norm(dim=0).clamp(min=1e-30)).clamp(max=_MAX_SLACK)
+        measured = zip(factors.tolist(), slack.tolist(), strict=True)
+        exact = torch.tensor([self._exact(*each) for each in measured], dtype=torch.float64)
         missed = float((matrix @ exact.to(matrix) - goal).norm())
         return exact.tolist() if missed <= _ROUNDINGS * self._eps * size and size > 0 else None
 
-    def _exact(self, factor: float) -> float:
-        """The number of the configuration that a measured factor is."""
-        near = [value for value in self._numbers if abs(factor - value) <= 4 * self._eps * abs(value)]
+    def _exact(self, factor: float, slack: float) -> float:
+        """The number that a measured factor is: 1, else the nearest that the configuration names, within the slack."""
+        if abs(factor - 1) <= slack:
+            return 1.0
+        slack = max(slack, _ROUNDINGS * self._eps)
+        near = [value for value in self._numbers if abs(factor - value) <= slack * max(abs(value), slack)]
         return min(near, key=lambda value: abs(value - factor), default=factor)
 
 

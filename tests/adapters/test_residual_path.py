@@ -156,3 +156,11 @@ def test_the_path_is_found_in_half_precision(dtype: torch.dtype, folder_of: Call
         assert model.logits_withheld(0) is None
         assert model.path.layers[LAYER].multiplier == multiplier
         assert (model.path.layers[LAYER].norm_after is None) == (family == "granite")
+
+
+def test_a_large_stream_moves_no_factor(tmp_path: Path) -> None:
+    """Rounding of a stream with massive activations is not taken for a multiplier."""
+    folder = save_family("llama", tmp_path / "llama")
+    model = _load(folder)
+    model._bridge.embed.original_component.weight.data[:, 0] += 3e4
+    assert [(path.multiplier, path.withheld) for path in model.path.layers] == [(1.0, None)] * 3
