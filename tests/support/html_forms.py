@@ -1,12 +1,12 @@
 """The annotation form as a browser without scripts fills and sends it."""
 
-from bs4 import BeautifulSoup
+from tests.support.soups import soup
 
 HEAD = "/tiny/heads/L0H1"
 
 
 def page_of(client, path=HEAD):
-    return BeautifulSoup(client.get(path).text, "html.parser")
+    return soup(client.get(path).text)
 
 
 def _value(tag):
@@ -20,7 +20,7 @@ def _value(tag):
 
 def fields_of(html):
     """Name -> value, or list of values, of every control that the browser would send."""
-    page = BeautifulSoup(html, "html.parser")
+    page = soup(html)
     form = page.select_one("#annotation")
     fields = {}
     for tag in page.select("input, select, textarea"):
@@ -50,4 +50,4 @@ def button(client, action, path=HEAD):
 
 
 def say(response):
-    return BeautifulSoup(response.text, "html.parser").select_one(".warning").text
+    return soup(response.text).select_one(".warning").text

@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from bs4 import BeautifulSoup
 
 from app.domain.annotations.records import FeatureLabel, Group, HeadAnnotation
 from app.domain.refs import HeadRef
@@ -17,6 +16,7 @@ from tests.support.annotated_site import annotate
 from tests.support.logins import add_people, logged_in, team_app
 from tests.support.response_sizes import MAX_HTML, MAX_SCRIPTS, MAX_STYLES, sent_bytes
 from tests.support.run_data import Shape, make_run, publish
+from tests.support.soups import soup as parsed
 
 FAMILIES = ("IN", "MT", "LX", "CX", "GR", "CO", "unclear", "IN", "LX")
 VIEWS = ("", "?k=20", "?k=20&rank=fve&align=token")
@@ -69,7 +69,7 @@ def test_atlas_pages_stay_light(annotated, store):
 @pytest.mark.parametrize("page", ["/tiny", "/tiny/heads/L0H1", "/tiny/features/L0F1", "/tiny/annotations"])
 def test_styles_and_scripts_of_a_page_stay_light(annotated, page):
     client, _ = annotated
-    soup = BeautifulSoup(client.get(page).text, "html.parser")
+    soup = parsed(client.get(page).text)
     styles = [link["href"] for link in soup.select("link[rel=stylesheet]")]
     scripts = [script["src"] for script in soup.select("script[src]")]
     assert len(styles) >= 2
@@ -80,7 +80,7 @@ def test_styles_and_scripts_of_a_page_stay_light(annotated, page):
 
 def test_a_row_costs_the_same_whatever_groups_there_are(annotated):
     client, _ = annotated
-    page = BeautifulSoup(client.get("/tiny/heads/L0H1?k=20").text, "html.parser")
+    page = parsed(client.get("/tiny/heads/L0H1?k=20").text)
     rows = page.select("article.feature-entry")
     assert len(rows) == 20
     assert not page.select("article select, article option")
@@ -101,9 +101,7 @@ def test_a_row_costs_the_same_whatever_groups_there_are(annotated):
 
 def test_rows_below_the_tenth_have_shorter_strips(annotated):
     client, _ = annotated
-    rows = BeautifulSoup(client.get("/tiny/heads/L0H1?k=20").text, "html.parser").select(
-        "article.feature-entry .preview"
-    )
+    rows = parsed(client.get("/tiny/heads/L0H1?k=20").text).select("article.feature-entry .preview")
     lengths = [max(len(half.text) for half in row.select(".strip > b")) for row in rows]
     assert max(lengths[9:]) <= 30 + 20 < 44 + 20
     assert all(row.select(".destination-strip > b > .peak") for row in rows)

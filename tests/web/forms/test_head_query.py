@@ -3,11 +3,11 @@
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from bs4 import BeautifulSoup
 from starlette.testclient import TestClient
 
 from tests.support.html_forms import HEAD, fields_of, page_of, press
 from tests.support.serving import served
+from tests.support.soups import soup
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def viewed(local):
 
 def act(client, viewed, action, **changes):
     page = client.get(viewed).text
-    address = BeautifulSoup(page, "html.parser").select_one("#annotation")["action"]
+    address = soup(page).select_one("#annotation")["action"]
     return client.post(address, data={**fields_of(page), **changes, "action": action})
 
 
@@ -79,7 +79,7 @@ def test_the_next_head_is_shown_as_this_one_was(local, viewed, action):
     answer = act(local, viewed, action)
     assert answer.headers["Location"] == "/tiny/heads/L0H2?rank=fve&k=12&align=token"
     page = local.get(viewed).text
-    address = BeautifulSoup(page, "html.parser").select_one("#annotation")["action"]
+    address = soup(page).select_one("#annotation")["action"]
     fields = {**fields_of(page), "action": action}
     state = local.post(address, data=fields, headers={"Accept": "application/json"}).json()
     assert shown_as(state["next"]) == VIEW
@@ -88,7 +88,7 @@ def test_the_next_head_is_shown_as_this_one_was(local, viewed, action):
 def test_a_form_that_is_not_saved_stays_on_the_page_as_it_was_shown(local, viewed):
     answer = act(local, viewed, "save", override="bisemantic")
     assert answer.status_code == 422
-    page = BeautifulSoup(answer.text, "html.parser")
+    page = soup(answer.text)
     assert page.select_one("#annotation")["action"] == viewed.replace("?", "/annotation?")
     assert page.select('[aria-label="Align"] [aria-current]')[0].text == "token"
     assert [row["id"] for row in page.select("article.feature-entry.open")] == [parse_qs(viewed)["open"][0]]

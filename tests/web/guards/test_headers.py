@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import pytest
-from bs4 import BeautifulSoup
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
@@ -16,6 +15,7 @@ from app.settings import Settings
 from app.web.guards.headers import SECURITY_HEADERS, host_name
 from app.web.server import ExposedServerError, is_loopback, make_application
 from tests.support.serving import HOSTS, served
+from tests.support.soups import soup
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -172,17 +172,17 @@ def test_bad_numbers_and_text_are_refused(client: TestClient, path: str) -> None
 
 def test_errors_are_pages_problems_or_fragments(client: TestClient) -> None:
     page = client.get("/tiny/heads/L9H9")
-    assert BeautifulSoup(page.text, "html.parser").find("main")
+    assert soup(page.text).find("main")
     assert page.headers["Cache-Control"] == "no-store"
     part = client.get("/tiny/heads/L0H1?open=F999", headers={"HX-Request": "true"})
     assert part.status_code == 404
-    assert not BeautifulSoup(part.text, "html.parser").find("main")
+    assert not soup(part.text).find("main")
     problem = client.get("/tiny/heads/L9H9.json")
     assert problem.headers["Content-Type"] == "application/problem+json"
     assert set(problem.json()) == {"type", "title", "status", "detail"}
     refused = client.post("/tiny/heads/L0H1")
     assert (refused.status_code, refused.headers["Allow"]) == (405, "GET")
-    assert BeautifulSoup(refused.text, "html.parser").find("main")
+    assert soup(refused.text).find("main")
 
 
 def test_odd_tokens_stay_text(client: TestClient) -> None:
@@ -191,7 +191,7 @@ def test_odd_tokens_stay_text(client: TestClient) -> None:
         f"/tiny/heads/L0H{head}?k=50&rank={rank}" for head in range(4) for rank in ("fve", "decoder_weight")
     ]
     text = "".join(client.get(path).text for path in paths)
-    page = BeautifulSoup(text, "html.parser")
+    page = soup(text)
     assert not [script for script in page.find_all("script") if not script.get("src")]
     assert not [tag for tag in page.find_all(True) if any(name.startswith("on") for name in tag.attrs)]
     assert page.find_all(string=re.compile(re.escape('" onmouseover="x')))
@@ -213,7 +213,7 @@ def test_no_page_needs_what_the_policy_forbids(client: TestClient) -> None:
         "/tiny/layers/0",
         "/tiny/compare?heads=L0H1,L0H3",
     ):
-        page = BeautifulSoup(client.get(path).text, "html.parser")
+        page = soup(client.get(path).text)
         for tag in page.find_all(True):
             assert "style" not in tag.attrs
             assert not [name for name in tag.attrs if name.startswith(("on", "hx-on", "hx-vals"))]
@@ -225,7 +225,7 @@ def test_no_page_needs_what_the_policy_forbids(client: TestClient) -> None:
 
 
 def test_scripts_and_styles_are_what_the_page_says(client: TestClient) -> None:
-    page = BeautifulSoup(client.get("/tiny").text, "html.parser")
+    page = soup(client.get("/tiny").text)
     pinned = page.select("[integrity]")
     assert len(pinned) == 7
     for tag in pinned:

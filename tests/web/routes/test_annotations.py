@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from bs4 import BeautifulSoup
 from starlette.testclient import TestClient
 
 from app.domain.annotations.note_text import MAX_NOTE_BYTES
@@ -11,6 +10,7 @@ from tests.support.annotated_atlas import NOW
 from tests.support.html_forms import HEAD, button, fields_of, page_of, press, say
 from tests.support.logins import add_people, logged_in, team_app
 from tests.support.serving import served
+from tests.support.soups import soup
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_undo_and_redo_walk_the_stored_revisions(local):
 def test_an_override_needs_a_reason_and_stays_in_the_form(local):
     response = press(local, "save", {"override": "bisemantic", "notes": "kept"})
     assert response.status_code == 422
-    page = BeautifulSoup(response.text, "html.parser")
+    page = soup(response.text)
     assert "needs a reason" in page.select_one(".warning").text
     assert page.select_one('[name="override"] [selected]')["value"] == "bisemantic"
     assert "kept" in page.select_one("textarea").text
@@ -203,7 +203,7 @@ def test_d11_notes_up_to_64_kib_are_stored_exactly(local, text):
 def test_d11_longer_notes_are_refused_with_the_text_still_in_the_box(local, size):
     response = press(local, "save", {"notes": "x" * size})
     assert response.status_code == 413
-    page = BeautifulSoup(response.text, "html.parser")
+    page = soup(response.text)
     assert str(MAX_NOTE_BYTES) in page.select_one(".warning").text
     assert page.select_one("textarea").text.strip() == "x" * size
     assert press(local, "save", {"notes": "x" * 2**20}).status_code == 413
@@ -251,7 +251,7 @@ def test_d05_an_old_form_conflicts_and_both_texts_are_shown(local):
         f"{HEAD}/annotation", data={**old, "notes": "mine", "roles": "copying", "action": "save"}
     )
     assert response.status_code == 409
-    page = BeautifulSoup(response.text, "html.parser")
+    page = soup(response.text)
     assert "mine" in page.select_one(".clash").text
     assert "theirs" in page.select_one(".clash").text
     assert record(local)["content"]["notes"] == "theirs"

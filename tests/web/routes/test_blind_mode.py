@@ -1,7 +1,6 @@
 """Blind mode and the history: what of others is shown, and when."""
 
 import pytest
-from bs4 import BeautifulSoup
 from starlette.testclient import TestClient
 
 from app.store.atlas.reads import find_live_fingerprint
@@ -12,6 +11,7 @@ from tests.support.html_forms import HEAD, page_of, press
 from tests.support.logins import add_people, logged_in, team_app
 from tests.support.run_data import make_run, publish
 from tests.support.serving import served
+from tests.support.soups import soup
 
 SECRET = "a secret of adas"
 FEATURE = "/tiny/features/L0F3"
@@ -136,7 +136,7 @@ def test_a_feature_has_a_label_and_a_note_and_groups_are_proposed_from_labels(lo
     ]
     stale = local.post(path, data={"base_version": "0", "label": "of dates", "note": "n"})
     assert stale.status_code == 409
-    page = BeautifulSoup(stale.text, "html.parser")
+    page = soup(stale.text)
     assert page.select_one("#notes [name=label]")["value"] == "of dates"
     assert "of years" in page.select_one("#notes").text
     again = {tag["name"]: tag.get("value", "") for tag in page.select("#notes input")}

@@ -1,7 +1,6 @@
 """Citing from a feature's page: form without scripts, answers to scripts, undo, and who may."""
 
 import pytest
-from bs4 import BeautifulSoup
 from starlette.testclient import TestClient
 
 from app.domain.refs import FeatureRef
@@ -9,6 +8,7 @@ from tests.support.annotated_site import team_of
 from tests.support.logins import logged_in
 from tests.support.run_data import StoredRun
 from tests.support.serving import served
+from tests.support.soups import soup as parsed
 
 PAGE, HEAD = "/tiny/features/L0F3", "/tiny/heads/L0H1"
 JSON = {"Accept": "application/json", "HX-Request": "true"}
@@ -21,7 +21,7 @@ def site(store):
 
 
 def soup(client, path=f"{PAGE}?head=L0H1"):
-    return BeautifulSoup(client.get(path).text, "html.parser")
+    return parsed(client.get(path).text)
 
 
 def post(client, what, head="L0H1", **headers):

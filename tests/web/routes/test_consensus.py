@@ -3,12 +3,12 @@
 from contextlib import ExitStack
 
 import pytest
-from bs4 import BeautifulSoup
 
 from app.domain.annotations.records import HeadAnnotation
 from app.domain.refs import HeadRef
 from tests.support.annotated_site import SECRET, annotate, team_of
 from tests.support.logins import logged_in
+from tests.support.soups import soup as parsed
 
 PATH = "/tiny/annotations/settle/L2H3"
 
@@ -28,7 +28,7 @@ def form(client, path=PATH):
 
 
 def fields(text):
-    soup = BeautifulSoup(text, "html.parser")
+    soup = parsed(text)
     sent = {tag["name"]: tag.get("value", "") for tag in soup.select("main input:not([type=radio])")}
     sent["base"] = soup.select_one("input[type=radio][checked]")["value"]
     chosen = soup.select_one("select[name=head_type] [selected]")
@@ -44,7 +44,7 @@ def consensus(client):
 
 def test_the_list_of_heads_to_settle_leads_to_the_form_and_back(own):
     root = own[1]("root")
-    soup = BeautifulSoup(root.get("/tiny/annotations").text, "html.parser")
+    soup = parsed(root.get("/tiny/annotations").text)
     links = [link["href"] for link in soup.select("#settle a.link")]
     assert links == ["/tiny/annotations/settle/L0H1", PATH]
     sent, soup = form(root)
@@ -61,7 +61,7 @@ def test_the_list_of_heads_to_settle_leads_to_the_form_and_back(own):
         "as agreed",
     )
     assert (row["author"], row["status"], row["confidence"]) == ("root", "submitted", "")
-    page = BeautifulSoup(root.get("/tiny/annotations").text, "html.parser")
+    page = parsed(root.get("/tiny/annotations").text)
     assert "settled change" in page.select("#settle tr")[1].get_text(" ", strip=True)
     # The consensus is no annotator: what they disagree about is still told.
     assert len(page.select("#settle tr")) == 2

@@ -8,6 +8,7 @@ from starlette.testclient import TestClient
 from app.settings import Settings
 from app.web.factory import create_app
 from tests.support.serving import HOSTS
+from tests.support.soups import soup
 
 PATHS = ("/embed/tiny/heads/L0H1", "/embed/tiny/heads/L1H2?rank=fve", "/embed/tiny/features/L0F3?head=L0H2")
 
@@ -21,8 +22,8 @@ def plain(page: BeautifulSoup) -> str:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_framed_page_is_the_page_without_its_surroundings(client: TestClient, path: str) -> None:
-    framed = BeautifulSoup(client.get(path).text, "html.parser")
-    page = BeautifulSoup(client.get(path.removeprefix("/embed")).text, "html.parser")
+    framed = soup(client.get(path).text)
+    page = soup(client.get(path.removeprefix("/embed")).text)
     for form in page.select(
         ".panel, #notes, .hbar, .group-field, .cite-example, #cite, #cited, button[form], "
         ".feature-columns span:last-child"

@@ -33,6 +33,7 @@ from tests.support.experiment_results import FAILED, NOON, RUNNING, request, res
 from tests.support.json_schema import check, refuse
 from tests.support.run_data import make_run, publish
 from tests.support.serving import served
+from tests.support.soups import soup as parsed
 
 MAX_HTML = 100_000
 
@@ -61,7 +62,7 @@ def soup(site: TestClient, path: str, **headers: str) -> BeautifulSoup:
     response = site.get(path, headers=headers)
     assert response.status_code == 200
     assert len(response.content) < MAX_HTML
-    return BeautifulSoup(response.text, "html.parser")
+    return parsed(response.text)
 
 
 def page(site: TestClient, ids: dict[str, str], name: str, **query: str) -> BeautifulSoup:
@@ -258,14 +259,14 @@ def test_a_head_lists_what_experiments_found_of_it(published: Path, tmp_path: Pa
     path = shutil.copyfile(published, tmp_path / "store.sqlite")
     with TestClient(served(str(path))) as opened:
         before = opened.get("/tiny/heads/L1H0")
-        assert not BeautifulSoup(before.text, "html.parser").select(".linked-list")
+        assert not parsed(before.text).select(".linked-list")
         engine = open_store(path)
         ids = store_experiments(engine)
         engine.dispose()
         # The run is the same, yet the page is not: a browser that kept it must be given the new one.
         after = opened.get("/tiny/heads/L1H0", headers={"If-None-Match": before.headers["ETag"]})
         assert after.status_code == 200
-        items = BeautifulSoup(after.text, "html.parser").select(".rail .linked-list li")
+        items = parsed(after.text).select(".rail .linked-list li")
         assert len(items) == 5
         assert {item.select_one("a")["href"] for item in items} >= {
             f"/tiny/experiments/{ids['universality']}"
@@ -293,7 +294,7 @@ def test_ablating_leads_to_the_newest_ablation_of_the_head(site: TestClient, ids
 def test_a_head_without_an_ablation_gets_the_command_for_it(client: TestClient) -> None:
     answer = client.get("/tiny/heads/L2H3/ablation")
     assert answer.headers["Location"] == "/tiny/experiments?ablate=L2H3#ablate"
-    found = BeautifulSoup(client.get(answer.headers["Location"]).text, "html.parser")
+    found = parsed(client.get(answer.headers["Location"]).text)
     command = found.select_one("#ablate pre").text
     assert command == "head-atlas experiment head-ablation --model org/Tiny --layer 2"
     assert client.get("/tiny/experiments.json?ablate=L2H3").json()["proposed"] == {
@@ -301,7 +302,7 @@ def test_a_head_without_an_ablation_gets_the_command_for_it(client: TestClient) 
         "command": command,
     }
     assert client.get("/tiny/experiments.json").json()["proposed"] is None
-    page = BeautifulSoup(client.get("/tiny/heads/L2H3").text, "html.parser")
+    page = parsed(client.get("/tiny/heads/L2H3").text)
     assert page.select('a[href="/tiny/heads/L2H3/ablation"]')
 
 

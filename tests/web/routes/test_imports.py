@@ -4,7 +4,6 @@ import re
 from contextlib import ExitStack
 
 import pytest
-from bs4 import BeautifulSoup
 
 from app.domain.annotations.records import HeadAnnotation
 from app.domain.refs import HeadRef
@@ -12,6 +11,7 @@ from app.services.sheet.import_page import Upload
 from app.web.guards.uploads import UploadGone, Uploads
 from tests.support.annotated_site import annotate, team_of
 from tests.support.logins import logged_in
+from tests.support.soups import soup as parsed
 
 PATH = "/tiny/annotations/import"
 BY_HAND = b"head,Role,description,Colour\nL1H1,induction,=says who,red\n1.2,copying; PT,,blue\n"
@@ -26,7 +26,7 @@ def own(store):
 
 def upload(client, data, name="sheet.csv"):
     response = client.post(PATH, files={"file": (name, data)}, data={"action": "show"})
-    return response, BeautifulSoup(response.text, "html.parser")
+    return response, parsed(response.text)
 
 
 def fields(soup):
@@ -72,7 +72,7 @@ def test_columns_are_mapped_on_the_page(own):
     ada = own[1]("ada")
     _, soup = upload(ada, BY_HAND)
     chosen = {**fields(soup), "ours": ["", "", "notes"]}
-    again = BeautifulSoup(ada.post(PATH, data={**chosen, "action": "show"}).text, "html.parser")
+    again = parsed(ada.post(PATH, data={**chosen, "action": "show"}).text)
     assert fields(again)["ours"] == ["", "", "notes"]
     assert fields(again)["plan"] != fields(soup)["plan"]
     ada.post(PATH, data={**fields(again), "action": "store"})
@@ -107,7 +107,7 @@ def test_what_is_stored_is_what_was_shown(own):
     annotate(store, "ada", HeadAnnotation(notes="typed meanwhile"), HeadRef(0, 0), base=1)
     answer = ada.post(PATH, data={**fields(soup), "action": "store"})
     assert answer.status_code == 409
-    fresh = BeautifulSoup(answer.text, "html.parser")
+    fresh = parsed(answer.text)
     assert "have changed since this was shown" in fresh.select_one("[role=alert]").text
     assert "typed meanwhile" in fresh.select_one(".diff").text
     assert by_ada(ada)["L0H0"]["notes"] == "typed meanwhile"

@@ -20,6 +20,7 @@ from app.web.routes import prompt
 from tests.support import fake_prompt_worker
 from tests.support.json_schema import check
 from tests.support.serving import HOSTS
+from tests.support.soups import soup
 
 FAKE = (sys.executable, fake_prompt_worker.__file__)
 TEXT = "the quick brown fox jumps over it"
@@ -44,7 +45,7 @@ def trying(store: str, service: PromptService, monkeypatch: pytest.MonkeyPatch) 
 def page(client: TestClient, **query: object) -> BeautifulSoup:
     response = client.get("/tiny/prompt", params={name: str(value) for name, value in query.items()})
     assert response.status_code == 200
-    return BeautifulSoup(response.text, "html.parser")
+    return soup(response.text)
 
 
 def test_it_is_off_by_default_and_says_so(client: TestClient) -> None:
@@ -52,7 +53,7 @@ def test_it_is_off_by_default_and_says_so(client: TestClient) -> None:
     assert shown.status_code == 200
     assert "Not available here" in shown.text
     assert "--prompts" in shown.text
-    assert not BeautifulSoup(shown.text, "html.parser").select("textarea")
+    assert not soup(shown.text).select("textarea")
     assert client.get("/tiny/prompt.json", params={"text": TEXT}).json()["state"] == "unavailable"
 
 
@@ -151,7 +152,7 @@ def test_the_buttons_ask_for_one_thing_else(trying: TestClient) -> None:
     ):
         sent = trying.get("/tiny/prompt", params=[*fields, (str(button["name"]), str(button["value"]))])
         assert sent.status_code == 307
-        there = BeautifulSoup(trying.get(sent.headers["Location"]).text, "html.parser")
+        there = soup(trying.get(sent.headers["Location"]).text)
         name, value = button["name"], button["value"]
         assert there.select_one(f'button[name="{name}"][value="{value}"][aria-current]')
         changed = {(str(field["name"]), str(field["value"])) for field in there.select("form#look input")}

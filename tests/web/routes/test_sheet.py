@@ -10,7 +10,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import openpyxl
 import pytest
-from bs4 import BeautifulSoup
 
 from app.domain.annotations.records import HeadAnnotation
 from app.domain.refs import HeadRef
@@ -28,6 +27,7 @@ from tests.support.annotated_site import SECRET, annotate, team_of
 from tests.support.logins import add_people, logged_in, team_app
 from tests.support.response_sizes import MAX_HTML, sent_bytes
 from tests.support.run_data import Shape, make_run, publish
+from tests.support.soups import soup as parsed
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def own(store):
 def soup_of(client, path):
     response = client.get(path)
     assert response.status_code == 200, response.text
-    return BeautifulSoup(response.text, "html.parser")
+    return parsed(response.text)
 
 
 def sheet(client, query=""):

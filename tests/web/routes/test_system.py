@@ -1,10 +1,10 @@
 """The page about the method: credit, citation, limits, and a word for every score that pages show."""
 
-from bs4 import BeautifulSoup
 from starlette.testclient import TestClient
 
 from app.services.about import BIBTEX, GROUPS
 from app.web.drawing import display_names as labels
+from tests.support.soups import soup
 
 
 def test_every_score_and_kind_of_evidence_is_explained() -> None:
@@ -16,7 +16,7 @@ def test_every_score_and_kind_of_evidence_is_explained() -> None:
 
 
 def test_credit_and_citation_are_on_the_page(client: TestClient) -> None:
-    page = BeautifulSoup(client.get("/about").text, "html.parser")
+    page = soup(client.get("/about").text)
     assert "Callum McDougall" in page.text
     [citation] = page.select("#cite pre")
     assert citation.text == BIBTEX
@@ -27,7 +27,7 @@ def test_credit_and_citation_are_on_the_page(client: TestClient) -> None:
 
 def test_every_page_leads_there(client: TestClient) -> None:
     for path in ("/tiny", "/tiny/heads/L0H1", "/docs", "/nothing"):
-        page = BeautifulSoup(client.get(path).text, "html.parser")
+        page = soup(client.get(path).text)
         assert page.select('header a[href="/about"]')
-    head = BeautifulSoup(client.get("/tiny/heads/L0H1").text, "html.parser")
+    head = soup(client.get("/tiny/heads/L0H1").text)
     assert head.select('aside a[href="/about#limits"]')

@@ -25,6 +25,7 @@ from tests.support.annotated_atlas import NOW, labelled
 from tests.support.annotating import Team
 from tests.support.experiment_results import FAILED, RUNNING, store_experiments
 from tests.support.run_data import StoredRun, make_run, publish
+from tests.support.soups import soup as parsed
 
 SECRET = "not for everyone"
 UNFINISHED = (RUNNING, FAILED)
@@ -78,7 +79,7 @@ def pages(site: Path) -> list[Path]:
 
 
 def soup(path: Path) -> BeautifulSoup:
-    return BeautifulSoup(path.read_text("utf-8"), "html.parser")
+    return parsed(path.read_text("utf-8"))
 
 
 def everything(site: Path) -> str:
