@@ -16,7 +16,7 @@ from app.domain.annotations.head_types import HEAD_TYPE_NAMES
 from app.domain.annotations.roles import ABSTRACTIONS, FAMILY_NAMES
 from app.services.annotations.record_words import NO_LABEL, NOTHING, evidence_view
 from app.web import urls
-from app.web.drawing import alt_texts, atlas_choices, charts, display_names, numbers, plots
+from app.web.drawing import alt_texts, atlas_choices, charts, display_names, numbers, plots, script_rules
 from app.web.drawing import atlas as atlas_drawing
 from app.web.drawing import sheet as sheet_drawing
 from app.web.drawing import tokens as token_html
@@ -62,6 +62,7 @@ GLOBALS: dict[str, object] = {
     "head_type_names": HEAD_TYPE_NAMES,
     "family_names": FAMILY_NAMES,
     "abstractions": ABSTRACTIONS,
+    "annotation_rules": script_rules.annotation_rules,
     "draw_chart": plots.draw_chart,
     "token_chip": token_html.token_chip,
     "token_chips": token_html.token_chips,
@@ -112,6 +113,10 @@ class StaticFiles:
     def url(self, name: str) -> str:
         """A URL that changes with the file's content, so that browsers may cache it for good."""
         return f"/static/{name}?v={self.digests[name].hex()[:12]}"
+
+    def module_url(self, name: str) -> str:
+        """The address by which another script imports it: without a version, so browsers ask whether it changed."""
+        return f"/static/{name}"
 
     def integrity(self, name: str) -> str:
         return "sha384-" + base64.b64encode(self.digests[name]).decode()
@@ -171,5 +176,9 @@ def make_environment(templates: Path, static: StaticFiles) -> Environment:
     environment.filters |= FILTERS
     environment.tests["absent"] = lambda words: words in (NOTHING, NO_LABEL)
     environment.globals |= GLOBALS | sheet_drawing.GLOBALS | alt_texts.GLOBALS | atlas_choices.GLOBALS
-    environment.globals |= {"static_url": static.url, "integrity": static.integrity}
+    environment.globals |= {
+        "static_url": static.url,
+        "module_url": static.module_url,
+        "integrity": static.integrity,
+    }
     return environment

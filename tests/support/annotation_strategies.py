@@ -3,8 +3,9 @@
 from hypothesis import strategies as st
 
 from app.domain.annotations.head_types import HEAD_TYPES
+from app.domain.annotations.names import normalised
 from app.domain.annotations.records import EvidenceLink, FeatureLabel, Group, HeadAnnotation
-from app.domain.annotations.roles import ABSTRACTIONS, FAMILIES, ROLES, normalised
+from app.domain.annotations.roles import ABSTRACTIONS, FAMILIES, ROLES
 from app.domain.refs import FeatureRef
 
 CHARACTERS = st.characters(

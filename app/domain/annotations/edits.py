@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from app.domain.annotations.fields import field_specs
+from app.domain.annotations.names import normalised
 from app.domain.annotations.records import EvidenceLink, FeatureLabel, Group, HeadAnnotation
-from app.domain.annotations.roles import normalised, suggested_family
+from app.domain.annotations.roles import suggested_family
 from app.domain.refs import FeatureRef
 
 

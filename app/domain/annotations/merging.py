@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from app.domain.annotations.fields import field_specs
+from app.domain.annotations.names import normalised
 from app.domain.annotations.records import Content, FeatureLabel, FeatureNote, Group, HeadAnnotation
-from app.domain.annotations.roles import normalised
 from app.domain.refs import FeatureRef
 
 T = TypeVar("T")

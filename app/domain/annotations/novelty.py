@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from app.domain.annotations.roles import normalised
+from app.domain.annotations.names import normalised
 from app.domain.refs import HeadRef
 
 

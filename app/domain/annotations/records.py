@@ -6,8 +6,9 @@ from typing import Annotated, Literal, get_args
 
 from app.domain.annotations.fields import FieldSpec
 from app.domain.annotations.head_types import HEAD_TYPES, HeadType, Label, Mark, TypeFromGroups, classify
+from app.domain.annotations.names import normalised
 from app.domain.annotations.note_text import check_name, check_text
-from app.domain.annotations.roles import ABSTRACTIONS, FAMILIES, Abstraction, Family, find_role, normalised
+from app.domain.annotations.roles import ABSTRACTIONS, FAMILIES, Abstraction, Family, find_role
 from app.domain.records import RANKINGS, Ranking
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import AppError

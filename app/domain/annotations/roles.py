@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from app.domain.annotations.names import normalised
 from app.errors import AppError
 
 Family = Literal["IN", "MT", "LX", "CX", "GR", "CO", "unclear"]
@@ -65,11 +66,6 @@ ROLES: tuple[Role, ...] = (
     Role("quantity or comparison", "QC", "q", "CO", "sizes, amounts, times and how they compare"),
     Role("position or format", "PF", "z", "LX", "separators, links, titles and other fixed formats"),
 )  # fmt: skip
-
-
-def normalised(name: str) -> str:
-    """The form under which two names are the same: letter case, hyphens and runs of spaces do not count."""
-    return " ".join(name.casefold().replace("-", " ").split())
 
 
 _BY_NAME = {normalised(name): role for role in ROLES for name in (role.name, *role.aliases)}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from app.domain.annotations.head_types import HEAD_TYPE_NAMES, Label, Mark, TypeFromGroups, classify
-from app.domain.annotations.roles import normalised
+from app.domain.annotations.names import normalised
 
 MOST_NAMED = 2
 

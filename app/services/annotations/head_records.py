@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.domain.annotations.edits import redo_target, undo_target
+from app.domain.annotations.names import normalised
 from app.domain.annotations.novelty import novel_groups
 from app.domain.annotations.records import FeatureLabel, HeadAnnotation, Revision, Subject
-from app.domain.annotations.roles import normalised
 from app.domain.annotations.type_changes import changes_in_words, counts_in_words
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.annotations.models import AnnotationRecord, HeadRecordsPage, RecordState

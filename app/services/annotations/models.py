@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 from app.domain.annotations.head_types import HeadType
+from app.domain.annotations.names import normalised
 from app.domain.annotations.records import FeatureNote, Group, HeadAnnotation, Status
-from app.domain.annotations.roles import Abstraction, Family, normalised
+from app.domain.annotations.roles import Abstraction, Family
 from app.domain.records import Ranking
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.annotations.hints import FeatureSuggestion

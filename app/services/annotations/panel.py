@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from app.domain.annotations.names import normalised
 from app.domain.annotations.records import FeatureNote, HeadAnnotation, Revision, Subject
-from app.domain.annotations.roles import ROLES, normalised, suggested_family
+from app.domain.annotations.roles import ROLES, suggested_family
 from app.domain.records import Ranking
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.annotations.head_records import (

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from app.domain.annotations.head_types import HeadType
+from app.domain.annotations.names import normalised
 from app.domain.annotations.records import HeadAnnotation, Status
-from app.domain.annotations.roles import current_name, normalised
+from app.domain.annotations.roles import current_name
 from app.domain.refs import HeadRef
 from app.services.reading.context import AtlasContext
 from app.services.rollups.published import visible_published

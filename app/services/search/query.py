@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from app.domain.annotations.head_types import HEAD_TYPES, HeadType
+from app.domain.annotations.names import normalised
 from app.domain.annotations.records import STATUSES
-from app.domain.annotations.roles import ROLES, UnknownRole, find_role, normalised
+from app.domain.annotations.roles import ROLES, UnknownRole, find_role
 from app.domain.evidence import KINDS
 from app.domain.refs import FeatureRef, HeadRef, InvalidReference
 from app.services.reading.layer_ranges import InvalidQuery, parse_layers

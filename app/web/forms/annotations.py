@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 from starlette.datastructures import FormData
 
 from app.domain.annotations.fields import FieldSpec, field_specs
+from app.domain.annotations.names import normalised
 from app.domain.annotations.records import (
     DEFAULT_K,
     MAX_LABELS,
@@ -22,7 +23,6 @@ from app.domain.annotations.roles import (
     FAMILIES,
     Family,
     find_role,
-    normalised,
     suggested_family,
 )
 from app.domain.records import Ranking

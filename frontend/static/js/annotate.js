@@ -1,4 +1,6 @@
 // Annotating by keyboard, and saving by itself. The form works without any of this: each action is a button of it.
+import { headType, plainName } from "./rules.js";
+
 const $ = (selector, from = document) => from.querySelector(selector);
 const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
 const form = () => $("#annotation");
@@ -7,6 +9,7 @@ const label = (feature) => form().elements[`label:${feature}`];
 const rows = () => $$("article.feature-entry").filter((row) => label(row.id));
 const groups = () => $$("#groups li");
 const part = (item, name) => $(`[name=group_${name}]`, item).value;
+const rules = () => JSON.parse(form().dataset.rules);
 const clock = (iso) => new Date(iso).toLocaleTimeString("en-GB");
 const DELAY = 400;
 const PATIENCE = 10000;
@@ -150,19 +153,6 @@ async function press(action) {
   }
 }
 
-// The type that the groups give by the guide's rule, without waiting for the server.
-function typeOf(values) {
-  const n = values.length;
-  const sizes = {};
-  for (const value of values) if (value && value !== "unclear") sizes[value] = (sizes[value] || 0) + 1;
-  const [first, second, third] = Object.values(sizes).sort((a, b) => b - a);
-  if (values.every((value) => !value)) return "";
-  if (2 * values.filter((value) => value === "unclear").length >= n) return "unclear";
-  if (first === n) return "monosemantic";
-  if (first >= n - Math.floor(n / 5)) return "minor_exceptions";
-  return first + second === n && !third ? "bisemantic" : "polysemantic";
-}
-
 // Swatches, counts and the type, from the form as it is.
 function refresh() {
   const labels = [...form().elements].filter((control) => control.name.startsWith("label:"));
@@ -187,7 +177,7 @@ function refresh() {
     .map((feature) => values[feature] || "");
   const open = counted.filter((value) => !value).length;
   const given = form().elements.override.value;
-  const type = given || typeOf(counted);
+  const type = given || headType(counted, rules().types);
   const name = type ? $(`[name=override] [value=${type}]`).text : "no type yet";
   for (const use of $$("#type use, .mobile-summary use")) use.setAttribute("href", `#g-${type || "none"}`);
   for (const place of $$("#type b, .mobile-summary b")) place.textContent = name;
@@ -254,11 +244,7 @@ function hidden(name, value) {
 
 // The number of the group of that name, which is added to the list where it is new.
 function numberOf(name) {
-  const plain = (text) =>
-    text
-      .toLowerCase()
-      .split(/[-\s]+/)
-      .join(" ");
+  const plain = (text) => plainName(text, rules().names);
   const items = groups();
   const at = items.findIndex((item) => plain(part(item, "name")) === plain(name));
   if (at >= 0) return `${at + 1}`;

@@ -2,6 +2,7 @@
 
 import pytest
 
+from app.domain.annotations.names import normalised
 from app.domain.annotations.roles import (
     ABSTRACTION_LEVELS,
     ABSTRACTIONS,
@@ -10,7 +11,6 @@ from app.domain.annotations.roles import (
     ROLES,
     UnknownRole,
     find_role,
-    normalised,
     suggested_family,
 )
 
