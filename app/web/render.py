@@ -13,7 +13,9 @@ from jinja2.ext import Extension
 
 from app import __version__
 from app.domain.annotations.head_types import HEAD_TYPE_NAMES
+from app.domain.annotations.records import CONFIDENCES
 from app.domain.annotations.roles import ABSTRACTIONS, FAMILY_NAMES
+from app.services.annotations.panel import N_KEYS
 from app.services.annotations.record_words import NO_LABEL, NOTHING, evidence_view
 from app.web import urls
 from app.web.drawing import alt_texts, atlas_choices, charts, display_names, numbers, plots, script_rules
@@ -21,12 +23,10 @@ from app.web.drawing import atlas as atlas_drawing
 from app.web.drawing import sheet as sheet_drawing
 from app.web.drawing import tokens as token_html
 
-FILL_STEPS = 20
-
 
 def fill_class(value: float | None) -> str:
     """The CSS class of a bar filled to this fraction, in steps of 1/20; style attributes are not allowed."""
-    return f"share-{charts.level(value, 1.0, FILL_STEPS)}"
+    return f"share-{charts.level(value, 1.0, charts.FILL_STEPS)}"
 
 
 class Page(Protocol):
@@ -63,6 +63,9 @@ GLOBALS: dict[str, object] = {
     "family_names": FAMILY_NAMES,
     "abstractions": ABSTRACTIONS,
     "annotation_rules": script_rules.annotation_rules,
+    "annotation_words": script_rules.WORDS,
+    "confidences": CONFIDENCES,
+    "n_group_keys": N_KEYS,
     "draw_chart": plots.draw_chart,
     "token_chip": token_html.token_chip,
     "token_chips": token_html.token_chips,

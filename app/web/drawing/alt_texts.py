@@ -89,8 +89,8 @@ def assessment(content: HeadAnnotation) -> str:
     return "; ".join(filter(None, words))
 
 
-def cite_name(head: HeadRef, number: int | None) -> str:
-    """What a press on an example's button does to the viewer's record of the head."""
+def cite_name(head: HeadRef, number: int | str | None) -> str:
+    """What a press on an example's button does to the viewer's record of the head; the number may be a placeholder."""
     if number:
         return f"Evidence {number} of your record of {head}: take it out"
     return f"Cite in your record of {head}"

@@ -9,6 +9,7 @@ from app.services.examples.models import TokenLogit
 
 BAR_WIDTH = 6  # of which 2 are the gap to the next bar
 MINIATURE_CELL = 6
+FILL_STEPS = 20  # a style sheet has a class for each
 
 
 def _short(value: float) -> str:

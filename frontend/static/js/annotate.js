@@ -1,5 +1,5 @@
 // Annotating by keyboard, and saving by itself. The form works without any of this: each action is a button of it.
-import { headType, plainName } from "./rules.js";
+import { fillIn, headType, plainName } from "./rules.js";
 
 const $ = (selector, from = document) => from.querySelector(selector);
 const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
@@ -114,7 +114,7 @@ async function taken(reply) {
   form().elements.status.value = state.status;
   $("#counts").textContent = state.counts;
   $("#changes").textContent = state.changes.join(" ");
-  $("#novel").textContent = state.novel.length ? `new from the first layer up: ${state.novel.join(", ")}` : "";
+  $("#novel").textContent = state.novel.length ? fillIn(rules().words.novel, { names: state.novel.join(", ") }) : "";
   for (const step of ["undo", "redo"]) $(`[value=${step}]`, form()).disabled = !state[`can_${step}`];
   if (changed) keep(snapshot());
   else say(`saved ${clock(state.saved_at)}`);
@@ -138,7 +138,7 @@ async function swap(reply) {
 }
 
 async function press(action) {
-  const settles = ["submit", "unsure", "skip"].includes(action);
+  const settles = rules().settling.includes(action);
   if (!(await flush()) && changed) return;
   const draft = snapshot();
   const reply = await post(draft, action, !settles).catch(() => null);
@@ -177,13 +177,14 @@ function refresh() {
     .map((feature) => values[feature] || "");
   const open = counted.filter((value) => !value).length;
   const given = form().elements.override.value;
-  const type = given || headType(counted, rules().types);
-  const name = type ? $(`[name=override] [value=${type}]`).text : "no type yet";
+  const { types, words, fill_steps: steps } = rules();
+  const type = given || headType(counted, types);
+  const name = type ? $(`[name=override] [value=${type}]`).text : words.no_type;
   for (const use of $$("#type use, .mobile-summary use")) use.setAttribute("href", `#g-${type || "none"}`);
   for (const place of $$("#type b, .mobile-summary b")) place.textContent = name;
-  $("#type i").textContent = open && type && !given ? "provisional" : "";
+  $("#type i").textContent = open && type && !given ? words.provisional : "";
   for (const place of $$("#grouped, .mobile-summary i"))
-    place.textContent = `${counted.length - open} of ${counted.length} grouped`;
+    place.textContent = fillIn(words.grouped, { n: counted.length - open, total: counted.length });
   const size = (value) => counted.filter((each) => each === value).length;
   const bar = items
     .map((item, i) => [part(item, "family"), size(`${i + 1}`)])
@@ -192,7 +193,7 @@ function refresh() {
   for (const value of counted) if (!(value > 0)) bar.push(["open", 1]);
   const piece = ([family, n]) =>
     Object.assign(document.createElement("i"), {
-      className: `family-${family} share-${Math.round((20 * n) / counted.length)}`,
+      className: `family-${family} share-${Math.round((steps * n) / counted.length)}`,
     });
   $("#bar").replaceChildren(...(open < counted.length ? bar.map(piece) : []));
 }
@@ -252,7 +253,7 @@ function numberOf(name) {
   const number = items.length + 1;
   for (const old of $$(".group-options, [type=hidden]", item)) old.remove();
   item.className = "";
-  $("kbd", item).textContent = number < 10 ? number : "";
+  $("kbd", item).textContent = number <= rules().n_keys ? number : "";
   $("input", item).setAttribute("value", name);
   item.append(hidden("group_family", ""), hidden("group_abstraction", ""));
   $("#groups").append(item);
@@ -274,7 +275,8 @@ function accept() {
 function confidence(step) {
   const all = $$("[name=confidence]");
   const at = all.findIndex((each) => each.checked);
-  all[at < 0 ? (step > 0 ? 0 : 4) : Math.min(4, Math.max(0, at + step))].checked = true;
+  const last = all.length - 1;
+  all[at < 0 ? (step > 0 ? 0 : last) : Math.min(last, Math.max(0, at + step))].checked = true;
   touch();
 }
 
@@ -335,7 +337,7 @@ addEventListener(
     )
       return;
     if (awaitsRole) take(role, key);
-    else if (/^[1-9]$/.test(key)) take(assign, key);
+    else if (key >= 1 && key <= rules().n_keys) take(assign, key);
     else if (keys[key]) take(keys[key]);
   },
   true,

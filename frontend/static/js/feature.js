@@ -32,18 +32,17 @@ function say(text, bad = false, undo = null) {
 }
 
 function mark(numbers) {
-  const head = cites.elements.head.value;
+  // The sentences are the server's, with a place for the number of the evidence.
+  const { cite, drop, citeFeature, dropFeature } = cites.dataset;
+  const words = (open, done, number) => (number ? done.replace("{n}", number) : open);
   for (const button of document.querySelectorAll('[form="cite"].cite-example, #cite button')) {
     const number = numbers[button.value.slice(5)];
     button.value = `${number ? "drop" : "cite"}:${button.value.slice(5)}`;
     if (button.matches(".cite-example")) {
       button.textContent = number ?? "+";
       button.classList.toggle("on", Boolean(number));
-      button.setAttribute(
-        "aria-label",
-        number ? `Evidence ${number} of your record of ${head}: take it out` : `Cite in your record of ${head}`,
-      );
-    } else button.firstChild.data = number ? `feature cited, ${number} ` : "cite feature ";
+      button.setAttribute("aria-label", words(cite, drop, number));
+    } else button.firstChild.data = `${words(citeFeature, dropFeature, number)} `;
   }
 }
 

@@ -1,4 +1,4 @@
-// Reads the server's rules of annotation from the data that comes with the form. What they say is declared in Python alone.
+// Reads the server's rules and words of annotation from the data that comes with the form: Python alone declares them.
 
 // The type of the first rule that holds. A value is "unclear", empty where a feature has no label, else a group's own.
 export function headType(values, rules) {
@@ -18,4 +18,9 @@ export function headType(values, rules) {
 export function plainName(name, { separators, folds }) {
   const fold = (character) => (separators.includes(character) ? " " : (folds[character] ?? character.toLowerCase()));
   return [...name].map(fold).join("").split(" ").filter(Boolean).join(" ");
+}
+
+// A sentence of the server with its places filled.
+export function fillIn(sentence, values) {
+  return sentence.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }

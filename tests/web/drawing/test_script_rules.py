@@ -23,7 +23,7 @@ ASSIGNED = [
 def evaluate(expression: str, data: object) -> object:
     """What the expression over `rules.js` and `data` gives in Node.js."""
     script = (
-        f"import {{ headType, plainName }} from {json.dumps(RULES_JS.as_uri())};"
+        f"import {{ fillIn, headType, plainName }} from {json.dumps(RULES_JS.as_uri())};"
         'import { readFileSync } from "node:fs";'
         'const data = JSON.parse(readFileSync(0, "utf8"));'
         f"process.stdout.write(JSON.stringify({expression}));"
@@ -137,3 +137,13 @@ def test_generated_names_are_the_same_to_both():
     forms = same(names_by_script(names))
     assert len(set(forms)) < len(names) / 2
     assert forms == same(map(normalised, names))
+
+
+def test_sentences_are_filled_alike():
+    words = json.loads(annotation_rules())["words"]
+    values = {"n": 3, "total": 10, "names": "a, b"}
+    filled = evaluate(
+        "Object.values(data.words).map((words) => fillIn(words, data.values))",
+        {"words": words, "values": values},
+    )
+    assert filled == [sentence.format(**values) for sentence in words.values()]
