@@ -18,7 +18,10 @@ Scores = dict[HeadRef, float]
 
 def copying_by_head(model: ExperimentModel) -> Scores:
     """The copying score of each head, from the eigenvalues of its OV circuit."""
-    return {HeadRef(*place): float(score) for place, score in np.ndenumerate(copying_scores(model))}
+    return {
+        HeadRef(*layer_and_head): float(score)
+        for layer_and_head, score in np.ndenumerate(copying_scores(model))
+    }
 
 
 def predicted_token_attention(model: ExperimentModel, text: Text, batching: Batching = PLAIN) -> Scores:

@@ -61,13 +61,13 @@ def two_jobs(result: HeadAblationResult) -> list[Anchor]:
         zero = next(mode for mode in task.modes if mode.mode == "zero")
         ranked = sorted(zero.heads, key=lambda head: -head.change.mean)
         ours = next(head for head in zero.heads if head.head == TWO_JOBS)
-        place = ranked.index(ours) + 1
+        rank = ranked.index(ours) + 1
         anchors.append(
             Anchor(
                 f"zero ablation of {TWO_JOBS}, {task.task}",
                 "the largest change of layer 10",
-                f"{_number(ours.change)} nats, place {place}; {ranked[0].head} {_number(ranked[0].change)}",
-                place == 1 and ours.stands_out,
+                f"{_number(ours.change)} nats, place {rank}; {ranked[0].head} {_number(ranked[0].change)}",
+                rank == 1 and ours.stands_out,
             )
         )
     return anchors
@@ -105,8 +105,8 @@ def long_and_standard(result: LongPrefixResult) -> list[Anchor]:
 
 
 def _natural(result: LongPrefixResult, ours: LongPrefixHead, theirs: LongPrefixHead) -> Anchor:
-    place = result.parameters.sweep.index(result.parameters.threshold)
-    shares = [head.natural[place].long_share for head in (ours, theirs)]
+    index = result.parameters.sweep.index(result.parameters.threshold)
+    shares = [head.natural[index].long_share for head in (ours, theirs)]
     measured = [f"{head} {_number(share)}" for head, share in zip((LONG, STANDARD), shares, strict=True)]
     return Anchor(
         "share of prefixes of two or more among induction in natural text",

@@ -78,7 +78,7 @@ def _from_store(atlas: OpenAtlas, reproduction: Reproduction) -> list[Anchor]:
     with read_session(atlas.engine) as session:
         heads = get_heads(session, atlas.run)
         ranking = get_ranking(session, atlas.run, anchors.ALL_INDUCTION, "decoder_weight", 10)
-        refs = [place.ref for place in ranking.features]
+        refs = [ranked.ref for ranked in ranking.features]
         features = get_features(session, atlas.run, refs, with_examples=False)
     for head in (anchors.CORRELATED, anchors.NOT_CORRELATED):
         run_rankings(atlas, head.layer, RankingParameters(), reproduction.options)

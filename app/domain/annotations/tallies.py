@@ -46,10 +46,10 @@ class SensitivityRow:
 
 def _tally(types: Iterable[tuple[HeadType | None, bool]]) -> Tally:
     listed = list(types)
-    settled = Counter(head_type for head_type, provisional in listed if head_type and not provisional)
-    total = sum(settled.values())
+    final = Counter(head_type for head_type, provisional in listed if head_type and not provisional)
+    total = sum(final.values())
     rows = tuple(
-        TallyRow(name, settled[name], total, settled[name] / total if total else 0.0) for name in HEAD_TYPES
+        TallyRow(name, final[name], total, final[name] / total if total else 0.0) for name in HEAD_TYPES
     )
     n_provisional = sum(head_type is not None and provisional for head_type, provisional in listed)
     return Tally(rows, total, n_provisional, sum(head_type is None for head_type, _ in listed))

@@ -26,7 +26,7 @@ from app.services.reading.visibility import Viewer
 from app.store import annotations as store
 
 # Buttons that settle a head; every other one leaves its status as it is.
-SETTLING: Mapping[str, Status] = {"submit": "submitted", "unsure": "unsure", "skip": "skipped"}
+FINISHING: Mapping[str, Status] = {"submit": "submitted", "unsure": "unsure", "skip": "skipped"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def apply_action(context: AtlasContext, head: HeadRef, sent: SubmittedForm, now:
     if sent.action in ("undo", "redo"):
         return _step(context, head, sent, now)
     content = with_action(context, head, sent)
-    status = SETTLING.get(sent.action, "draft" if sent.status == "skipped" else sent.status)
+    status = FINISHING.get(sent.action, "draft" if sent.status == "skipped" else sent.status)
     stored = own_record(context, head)
     same = stored is not None and (stored.content, stored.status) == (content, status)
     if stored is not None and same and stored.version == sent.base_version:

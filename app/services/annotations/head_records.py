@@ -72,9 +72,9 @@ def next_head(context: AtlasContext, after: HeadRef | None) -> HeadRef | None:
     model = context.run.record.model
     layers = sorted(sae.layer for sae in context.run.record.saes)
     heads = [HeadRef(layer, head) for layer in layers for head in range(model.n_heads)]
-    settled = {ref for ref, record in own_heads(context).items() if record.status != "draft"}
+    done = {ref for ref, record in own_heads(context).items() if record.status != "draft"}
     start = sum(head <= after for head in heads) if after is not None else 0
-    left = [head for head in (*heads[start:], *heads[:start]) if head not in settled and head != after]
+    left = [head for head in (*heads[start:], *heads[:start]) if head not in done and head != after]
     return left[0] if left else None
 
 

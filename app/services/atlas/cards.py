@@ -6,7 +6,7 @@ from app.services.atlas.annotation_models import CardFeature, HeadCard, HeadNote
 from app.services.atlas.annotations import head_notes
 from app.services.examples.from_records import summarise_run, whole_logits
 from app.services.reading.context import AtlasContext, check_head, sae_of
-from app.services.reading.scores import standings_of
+from app.services.reading.scores import score_ranks
 from app.services.rollups.overview import default_annotator, summarise_head
 from app.services.rollups.rollup import submitted_heads
 from app.store.atlas.features import get_features
@@ -29,7 +29,7 @@ def head_card(context: AtlasContext, head: HeadRef, by: str | None = None) -> He
         run=summarise_run(run.record),
         sae=sae_of(run, head.layer),
         notes=_notes(context, head, by),
-        standings=standings_of(context.heads, head)[:N_SCORES],
+        standings=score_ranks(context.heads, head)[:N_SCORES],
         features=tuple(
             CardFeature(
                 record.ref,

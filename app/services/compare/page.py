@@ -41,7 +41,7 @@ def compare_page(
     for head in heads:
         check_head(run, head)
     rankings = [get_ranking(context.session, run, head, rank, TOP) for head in heads]
-    refs = sorted({place.ref for ranking in rankings for place in ranking.features})
+    refs = sorted({ranked.ref for ranking in rankings for ranked in ranking.features})
     records = {record.ref: record for record in get_features(context.session, run, refs, with_examples=True)}
     model = run.record.model
     last = heads[-1] if heads else None
@@ -95,7 +95,7 @@ def _heads(
 ) -> tuple[ComparedHead, ...]:
     records_by_head = {
         ranking.head: [
-            records[place.ref] for place in ranking.features if records[place.ref].examples is not None
+            records[ranked.ref] for ranked in ranking.features if records[ranked.ref].examples is not None
         ][:N_FEATURES_SHOWN]
         for ranking in rankings
     }
@@ -131,9 +131,9 @@ def _examples(
 def _features(
     context: AtlasContext, rankings: Sequence[HeadRanking], records: dict[FeatureRef, FeatureRecord]
 ) -> tuple[ComparedFeature, ...]:
-    places = [{place.ref: place.rank for place in ranking.features} for ranking in rankings]
+    ranks_by_head = [{ranked.ref: ranked.rank for ranked in ranking.features} for ranking in rankings]
     features: list[ComparedFeature] = []
-    for ref in dict.fromkeys(ref for ranks in places for ref in ranks):
+    for ref in dict.fromkeys(ref for ranks in ranks_by_head for ref in ranks):
         record = records[ref]
         fve = parts.fve_by_head(record)
         shares = record.decoder_weight_share
@@ -142,12 +142,12 @@ def _features(
         features.append(
             ComparedFeature(
                 feature=ref,
-                ranks=tuple(ranks.get(ref) for ranks in places),
+                ranks=tuple(ranks.get(ref) for ranks in ranks_by_head),
                 decoder_weight_shares=tuple(
                     float(shares[i]) if same else None for i, same in zip(indices, same_layer, strict=True)
                 ),
                 fve=tuple(fve[i] if same else None for i, same in zip(indices, same_layer, strict=True)),
-                in_all=len(places) > 1 and all(ref in ranks for ranks in places),
+                in_all=len(ranks_by_head) > 1 and all(ref in ranks for ranks in ranks_by_head),
                 promoted=parts.whole_logits(record.promoted, context.vocabulary)[:N_TOKENS],
             )
         )

@@ -54,11 +54,11 @@ class Cell(ShownToken):
 
 @dataclass(frozen=True)
 class TextWindow:
-    """A stretch of text around an alignment point, the hinge, at which all windows of a column line up."""
+    """A stretch of text around an alignment point, the anchor, at which all windows of a column line up."""
 
-    before: Annotated[tuple[Cell, ...], "Tokens up to the hinge"]
-    after: Annotated[tuple[Cell, ...], "Tokens from the hinge on"]
-    source_before: Annotated[bool, "Whether the source is the last token before the hinge", DRAWN] = False
+    before: Annotated[tuple[Cell, ...], "Tokens up to the anchor"]
+    after: Annotated[tuple[Cell, ...], "Tokens from the anchor on"]
+    source_before: Annotated[bool, "Whether the source is the last token before the anchor", DRAWN] = False
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,10 @@ class Example:
 class Pair:
     example: Annotated[Example, "The example's numbers"]
     reads: Annotated[
-        TextWindow, "Text around the source token; the source is the first token after the hinge"
+        TextWindow, "Text around the source token; the source is the first token after the anchor"
     ]
     fires: Annotated[
-        TextWindow, "Text around the firing token; the firing token is the last before the hinge"
+        TextWindow, "Text around the firing token; the firing token is the last before the anchor"
     ]
 
 

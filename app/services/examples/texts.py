@@ -10,7 +10,7 @@ from app.domain.tokens import TokenView, Vocabulary
 from app.services.examples.models import Align, Cell, Example, Pair, TextWindow
 from app.services.examples.through_head import ExamplesThroughHead
 
-# What the widest page can show of a strip: more would be clipped, and every token costs markup.
+# What the widest page can show of a text window: more would be clipped, and every token costs markup.
 CHARACTERS_BEFORE = 44
 CHARACTERS_AFTER = 33
 
@@ -19,43 +19,43 @@ def _width(view: TokenView) -> int:
     return sum(len(part.text) for part in view.parts)
 
 
-def _span(views: Sequence[TokenView], hinge: int) -> tuple[int, int]:
-    """(start, stop) of the tokens around the hinge that fit into the window."""
-    start, room = hinge, CHARACTERS_BEFORE
+def _span(views: Sequence[TokenView], anchor: int) -> tuple[int, int]:
+    """(start, stop) of the tokens around the anchor that fit into the window."""
+    start, room = anchor, CHARACTERS_BEFORE
     while start > 0 and room > 0:
         start -= 1
         room -= _width(views[start])
-    stop, room = hinge, CHARACTERS_AFTER
+    stop, room = anchor, CHARACTERS_AFTER
     while stop < len(views) and room > 0:
         room -= _width(views[stop])
         stop += 1
     return start, stop
 
 
-def make_strip(
+def make_window(
     views: Sequence[TokenView],
-    hinge: int,
+    anchor: int,
     values: Mapping[int, float],
     n_matched: int,
     source_before: bool = False,
     whole: bool = False,
 ) -> TextWindow:
-    """The text window around the hinge, or with `whole` all of the text.
+    """The text window around the anchor, or with `whole` all of the text.
 
-    hinge: index of the first token after the alignment point. n_matched: length of the matched prefix, which
-    ends at the hinge. source_before: the source token is the last one before the hinge, and the prefix ends
+    anchor: index of the first token after the alignment point. n_matched: length of the matched prefix, which
+    ends at the anchor. source_before: the source token is the last one before the anchor, and the prefix ends
     before it.
     """
-    start, stop = (0, len(views)) if whole else _span(views, hinge)
-    end = hinge - source_before
+    start, stop = (0, len(views)) if whole else _span(views, anchor)
+    end = anchor - source_before
 
     def cell(index: int) -> Cell:
         view = views[index]
         return Cell(view.token_id, view.text, view, values.get(index), end - n_matched <= index < end)
 
     return TextWindow(
-        tuple(cell(index) for index in range(start, hinge)),
-        tuple(cell(index) for index in range(hinge, stop)),
+        tuple(cell(index) for index in range(start, anchor)),
+        tuple(cell(index) for index in range(anchor, stop)),
         source_before,
     )
 
@@ -93,7 +93,7 @@ def make_pair(
 ) -> Pair:
     """The example's two text windows: around the source token, and around the firing token.
 
-    align="prefix" ends a repeated text at both hinges; align="token" puts source and firing token themselves
+    align="prefix" ends a repeated text at both anchors; align="token" puts source and firing token themselves
     there.
     """
     views = vocabulary.sequence_views(tokens)
@@ -102,11 +102,11 @@ def make_pair(
     # The float16 column rounds; the firing token shows the value that the page prints.
     active[example.position] = example.activation
     n_matched = example.prefix_length
-    fires = make_strip(views, example.position + 1, active, n_matched, whole=whole)
+    fires = make_window(views, example.position + 1, active, n_matched, whole=whole)
     if example.source_position is None:
         return Pair(example, TextWindow((), ()), fires)
     slots = zip(view.source[index], view.dfa[index], strict=True)
     read = {int(source): float(dfa) for source, dfa in slots if source >= 0}
     by_token = align == "token"
-    hinge = example.source_position + by_token
-    return Pair(example, make_strip(views, hinge, read, n_matched, by_token, whole), fires)
+    anchor = example.source_position + by_token
+    return Pair(example, make_window(views, anchor, read, n_matched, by_token, whole), fires)

@@ -21,7 +21,7 @@ class WholeExample:
     feature: Annotated[FeatureRef, "The feature"]
     head: Annotated[HeadRef | None, "The head whose DFA is shown; null: that of all heads, summed"]
     run: Annotated[RunSummary, "The run the numbers come from"]
-    align: Annotated[Align, "What stands at the hinge: the end of the matched prefix, or the tokens"]
+    align: Annotated[Align, "What stands at the anchor: the end of the matched prefix, or the tokens"]
     max_activation: Annotated[float, "Largest activation of the feature"]
     dfa_maximum: Annotated[float, "Largest |DFA| of the head, or of all, over the stored examples"]
     whole: Annotated[Pair, "The example"]

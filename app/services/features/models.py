@@ -40,7 +40,7 @@ class FeaturePage(FeatureNumbers):
     run: Annotated[RunSummary, "The run the numbers come from"]
     head: Annotated[HeadRef | None, "The head whose DFA is shown; null: that of all heads, summed"]
     all_heads: Annotated[bool, "Whether the run kept the DFA of all heads, summed"]
-    align: Annotated[Align, "What stands at the hinge: the end of the matched prefix, or the tokens", DRAWN]
+    align: Annotated[Align, "What stands at the anchor: the end of the matched prefix, or the tokens", DRAWN]
     whole: Annotated[Pair | None, "The example whose whole text is shown, where one was asked for", DRAWN]
     heads: Annotated[tuple[HeadShare, ...], "Every head's part in the feature"]
     promoted: Annotated[tuple[TokenLogit, ...], "Tokens the feature promotes"]

@@ -197,8 +197,8 @@ def _n_shown(group: ExampleGroup) -> int:
 def _sequences(context: AtlasContext, record: FeatureRecord) -> parts.Sequences:
     """The sequences of every shown example and of the whole top group, over which evidence is counted."""
     sequence_ids: set[int] = set()
-    for place, group in enumerate(record.groups):
-        sequence_ids |= parts.sequences_of(record, group, group.stop if place == 0 else _n_shown(group))
+    for index, group in enumerate(record.groups):
+        sequence_ids |= parts.sequences_of(record, group, group.stop if index == 0 else _n_shown(group))
     return get_sequences(context.session, context.run, sequence_ids)
 
 

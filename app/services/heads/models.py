@@ -24,7 +24,7 @@ class HeadPage(HeadNumbers):
     run: Annotated[RunSummary, "The run the numbers come from"]
     scores: Annotated[dict[str, float], "The head's scores by name"]
     rank: Annotated[Ranking, "What the features are ranked by"]
-    align: Annotated[Align, "What stands at the hinge: the end of the matched prefix, or the tokens", DRAWN]
+    align: Annotated[Align, "What stands at the anchor: the end of the matched prefix, or the tokens", DRAWN]
     open: Annotated[FeatureRef | None, "The row that was asked to be open; null for the strongest", DRAWN]
     open_group: Annotated[int, "Which of its groups of activation", DRAWN]
     features: Annotated[tuple[FeatureThroughHead, ...], "The head's top features, best first"]
@@ -47,7 +47,7 @@ class HeadFeatureRow:
     head: Annotated[HeadRef, "The head"]
     run: Annotated[RunSummary, "The run the numbers come from"]
     rank: Annotated[Ranking, "What the features are ranked by"]
-    align: Annotated[Align, "What stands at the hinge: the end of the matched prefix, or the tokens", DRAWN]
+    align: Annotated[Align, "What stands at the anchor: the end of the matched prefix, or the tokens", DRAWN]
     k: Annotated[int, "How many features were asked for"]
     row: Annotated[FeatureThroughHead, "The row"]
     annotation: Annotated[Panel | None, "The form of the page; null where nobody annotates", DRAWN] = None

@@ -11,7 +11,7 @@ from app.services.examples.models import Align, FeatureThroughHead, Pair, PairGr
 from app.services.heads.experiments import experiments_of
 from app.services.heads.models import HeadFeatureRow, HeadPage
 from app.services.reading.context import AtlasContext, check_head, sae_of
-from app.services.reading.scores import standings_of
+from app.services.reading.scores import score_ranks
 from app.store.atlas.features import get_features
 from app.store.atlas.reads import LiveRun, get_ranking, get_sequences
 
@@ -63,7 +63,7 @@ def head_page(context: AtlasContext, question: HeadQuestion) -> HeadPage:
         n_layers=run.record.model.n_layers,
         n_heads=run.record.model.n_heads,
         sae=sae_of(run, ref.layer),
-        standings=standings_of(heads, ref),
+        standings=score_ranks(heads, ref),
         experiments=experiments_of(context, ref),
         **values_of(HeadNumbers, head),
     )
@@ -91,9 +91,11 @@ def _rows(
 ) -> tuple[FeatureThroughHead, ...]:
     """The head's top features with the text that their rows show, in three queries."""
     ranking = get_ranking(context.session, context.run, question.head, question.rank, question.k)
-    places = [place for place in ranking.features if only is None or place.ref == only]
-    records = get_features(context.session, context.run, [place.ref for place in places], with_examples=True)
-    opened = question.open_feature or (places[0].ref if places else None)
+    ranked_features = [ranked for ranked in ranking.features if only is None or ranked.ref == only]
+    records = get_features(
+        context.session, context.run, [ranked.ref for ranked in ranked_features], with_examples=True
+    )
+    opened = question.open_feature or (ranked_features[0].ref if ranked_features else None)
     open_groups = [_groups_shown(record, question, opened) for record in records]
     sequence_ids: set[int] = set()
     for record, (strongest, open_group) in zip(records, open_groups, strict=True):
@@ -101,13 +103,13 @@ def _rows(
         sequence_ids |= parts.sequences_of(record, open_group, N_SHOWN) if open_group else set()
     sequences = get_sequences(context.session, context.run, sequence_ids)
     rows: list[FeatureThroughHead] = []
-    for place, record, (strongest, open_group) in zip(places, records, open_groups, strict=True):
+    for ranked, record, (strongest, open_group) in zip(ranked_features, records, open_groups, strict=True):
         first = _pairs(context, question, record, strongest, 1, sequences) if strongest else ()
         pairs = None
         if open_group:
             shown_pairs = _pairs(context, question, record, open_group, N_SHOWN, sequences)
             pairs = PairGroup(parts.make_group(open_group), shown_pairs)
-        rows.append(_row(context, question.head, place, record, first, pairs))
+        rows.append(_row(context, question.head, ranked, record, first, pairs))
     return tuple(rows)
 
 
@@ -141,7 +143,7 @@ def _groups_shown(
 def _row(
     context: AtlasContext,
     ref: HeadRef,
-    place: RankedFeature,
+    ranked: RankedFeature,
     record: FeatureRecord,
     first: tuple[Pair, ...],
     opened: PairGroup | None,
@@ -149,8 +151,8 @@ def _row(
     head, vocabulary = ref.head, context.vocabulary
     return FeatureThroughHead(
         feature=record.ref,
-        rank=place.rank,
-        other_rank=place.other_rank,
+        rank=ranked.rank,
+        other_rank=ranked.other_rank,
         fve=parts.make_fve(record, head),
         promoted=parts.whole_logits(record.promoted, vocabulary),
         suppressed=parts.whole_logits(record.suppressed, vocabulary),

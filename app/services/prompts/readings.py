@@ -14,7 +14,7 @@ from app.domain.refs import FeatureRef, HeadRef
 from app.domain.tokens import TokenView
 from app.services.examples import from_records as parts
 from app.services.examples.models import Example, Pair, TokenLogit
-from app.services.examples.texts import make_strip
+from app.services.examples.texts import make_window
 from app.services.prompts.models import PromptFeature, PromptHead, PromptReading, PromptSource, PromptToken
 from app.services.reading.context import AtlasContext
 from app.store.atlas.features import stored_features
@@ -187,6 +187,6 @@ def _pair(
     fires = {at: value for at, value in enumerate(feature.activation) if value > 0}
     return Pair(
         example,
-        make_strip(views, source, {at: value for at, value in enumerate(dfa) if abs(value) >= least}, exact),
-        make_strip(views, dest + 1, fires, exact),
+        make_window(views, source, {at: value for at, value in enumerate(dfa) if abs(value) >= least}, exact),
+        make_window(views, dest + 1, fires, exact),
     )

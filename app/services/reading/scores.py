@@ -42,12 +42,12 @@ def score_names(heads: Iterable[HeadRecord]) -> tuple[str, ...]:
     return in_order(name for head in heads for name in all_scores(head))
 
 
-def standings_of(heads: Sequence[HeadRecord], ref: HeadRef) -> tuple[ScoreRank, ...]:
+def score_ranks(heads: Sequence[HeadRecord], ref: HeadRef) -> tuple[ScoreRank, ...]:
     tables = {head.ref: all_scores(head) for head in heads}
-    standings: list[ScoreRank] = []
+    ranks: list[ScoreRank] = []
     for name in in_order(tables[ref]):
         value = tables[ref][name]
         values = tuple(scores[name] for scores in tables.values() if name in scores)
-        place = 1 + sum(other > value for other in values if math.isfinite(other))
-        standings.append(ScoreRank(name, value, place, values))
-    return tuple(standings)
+        rank = 1 + sum(other > value for other in values if math.isfinite(other))
+        ranks.append(ScoreRank(name, value, rank, values))
+    return tuple(ranks)

@@ -88,13 +88,13 @@ def agreement(by_annotator: ByAnnotator, seed: int = 0, n_resamples: int = N_RES
     )
 
 
-def settled_type(annotation: HeadAnnotation | None) -> HeadType | None:
+def final_type(annotation: HeadAnnotation | None) -> HeadType | None:
     """The head type; None while features without a label could still change it."""
     return None if annotation is None or annotation.provisional else annotation.head_type
 
 
 def _type_counts(by_annotator: ByAnnotator, head: HeadRef) -> list[int]:
-    types = [settled_type(records.get(head)) for records in by_annotator.values()]
+    types = [final_type(records.get(head)) for records in by_annotator.values()]
     return [types.count(name) for name in HEAD_TYPES]
 
 
@@ -165,7 +165,7 @@ def _role_overlap(by_annotator: ByAnnotator, head: HeadRef) -> float | None:
 def _confusion(by_annotator: ByAnnotator, heads: list[HeadRef]) -> tuple[TypePair, ...]:
     counts: dict[tuple[int, int], int] = {}
     for head in heads:
-        types = [t for records in by_annotator.values() if (t := settled_type(records.get(head)))]
+        types = [t for records in by_annotator.values() if (t := final_type(records.get(head)))]
         for left, right in combinations(sorted(map(HEAD_TYPES.index, types)), 2):
             counts[left, right] = counts.get((left, right), 0) + 1
     return tuple(
@@ -176,7 +176,7 @@ def _confusion(by_annotator: ByAnnotator, heads: list[HeadRef]) -> tuple[TypePai
 def _disagreement(by_annotator: ByAnnotator, head: HeadRef) -> Disagreement | None:
     by_name = {name: records[head] for name, records in sorted(by_annotator.items()) if head in records}
     opinions = tuple(
-        Opinion(name, settled_type(annotation), annotation.roles) for name, annotation in by_name.items()
+        Opinion(name, final_type(annotation), annotation.roles) for name, annotation in by_name.items()
     )
     overlap = _role_overlap(by_annotator, head)
     if len({opinion.head_type for opinion in opinions if opinion.head_type}) < 2 and overlap != 0:

@@ -11,15 +11,15 @@ from app.services.annotations.saving import Save, save, subject_of
 from app.services.examples.from_records import summarise_run
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import check_may_write, visible_records
-from app.services.rollups.agreement import Opinion, settled_type
+from app.services.rollups.agreement import Opinion, final_type
 from app.services.rollups.overview import group_counts
-from app.services.sheet.models import SettlePage, SettleSource
+from app.services.sheet.models import ConsensusPage, ConsensusSource
 from app.store.annotations import Conflict, Saved
 from app.store.annotators import CONSENSUS
 
 
 @dataclass(frozen=True)
-class Settlement:
+class ConsensusForm:
     """The content of the consensus form.
 
     base: the annotator whose groups and labels are taken over; empty to take over none.
@@ -34,13 +34,13 @@ class Settlement:
     key: str
 
 
-def settle_page(
+def consensus_page(
     context: AtlasContext,
     head: HeadRef,
     key: str,
-    sent: Settlement | None = None,
+    sent: ConsensusForm | None = None,
     message: str = "",
-) -> SettlePage:
+) -> ConsensusPage:
     """The consensus form, filled from the stored consensus, or with a submission that was rejected.
 
     Raises Forbidden for viewers who are not admins, NotFound for a head that the model does not have.
@@ -49,7 +49,7 @@ def settle_page(
     records = _records(context, head)
     current = next((record for record in records if record.annotator == CONSENSUS), None)
     form = sent or _fill(current, records, key)
-    return SettlePage(
+    return ConsensusPage(
         model=context.run.slug,
         run=summarise_run(context.run.record),
         head=head,
@@ -70,13 +70,13 @@ def _records(context: AtlasContext, head: HeadRef) -> list[Revision]:
     return visible_records(context.session, context.atlas_id, context.viewer, [subject])
 
 
-def _fill(current: Revision | None, records: list[Revision], key: str) -> Settlement:
+def _fill(current: Revision | None, records: list[Revision], key: str) -> ConsensusForm:
     if current is None:
         base = records[0].annotator if records else ""
         roles = sorted({role for record in records for role in record.head.roles})
-        return Settlement(base, "", "", "; ".join(roles), "", 0, key)
+        return ConsensusForm(base, "", "", "; ".join(roles), "", 0, key)
     content = current.head
-    return Settlement(
+    return ConsensusForm(
         CONSENSUS,
         content.override or "",
         content.override_reason,
@@ -87,17 +87,17 @@ def _fill(current: Revision | None, records: list[Revision], key: str) -> Settle
     )
 
 
-def _source(record: Revision) -> SettleSource:
+def _source(record: Revision) -> ConsensusSource:
     content = record.head
-    return SettleSource(
-        Opinion(record.annotator, settled_type(content), content.roles),
+    return ConsensusSource(
+        Opinion(record.annotator, final_type(content), content.roles),
         group_counts(content),
         content.notes,
         content.override_reason,
     )
 
 
-def settle(context: AtlasContext, head: HeadRef, form: Settlement, now: datetime) -> Saved:
+def save_consensus(context: AtlasContext, head: HeadRef, form: ConsensusForm, now: datetime) -> Saved:
     """Save the consensus of one head.
 
     Raises Forbidden, Conflict if someone else has saved it in the meantime, or what makes the content

@@ -132,7 +132,7 @@ class PublishedPage:
 
 
 @dataclass(frozen=True)
-class SettleSource:
+class ConsensusSource:
     """A record that the consensus can be started from."""
 
     opinion: Annotated[Opinion, "Who, type and roles"]
@@ -142,13 +142,13 @@ class SettleSource:
 
 
 @dataclass(frozen=True)
-class SettlePage:
+class ConsensusPage:
     """The form with which an admin sets the consensus of a head."""
 
     model: Annotated[str, "The atlas"]
     run: Annotated[RunSummary, "The run that is live"]
     head: Annotated[HeadRef, "The head"]
-    sources: Annotated[tuple[SettleSource, ...], "The records that there are, the consensus among them"]
+    sources: Annotated[tuple[ConsensusSource, ...], "The records that there are, the consensus among them"]
     base: Annotated[str, "Whose groups and labels are taken over"]
     head_type: Annotated[str, "The type; empty: as the groups give it"]
     reason: Annotated[str, "Why the type is not what the groups give"]

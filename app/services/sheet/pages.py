@@ -53,7 +53,7 @@ def annotations_page(
     if not 1 <= page <= n_pages:
         raise NotFound(f"the view has {n_pages} pages, not {page}")
     by_annotator = submitted_heads(records)
-    settled = by_annotator.pop(CONSENSUS, {})
+    consensus = by_annotator.pop(CONSENSUS, {})
     page_rows = rows[(page - 1) * ROWS_A_PAGE : page * ROWS_A_PAGE]
     may_write = context.viewer.may_write
     return AnnotationsPage(
@@ -69,7 +69,7 @@ def annotations_page(
         n_heads=len({record.subject.ref for record in heads.values()}),
         annotators=tuple(sorted({name for _, name in heads})),
         roles=tuple(sorted({role for record in heads.values() for role in record.head.roles})),
-        settled=tuple(sorted(settled)),
+        settled=tuple(sorted(consensus)),
         blind=context.viewer.blind,
         can_settle=context.viewer.role == "admin",
         can_import=may_write,

@@ -12,7 +12,7 @@ from app.domain.annotations.records import Content, FeatureNote, HeadAnnotation,
 from app.domain.annotations.roles import find_role
 from app.domain.refs import HeadRef
 from app.errors import AppError
-from app.services.rollups.agreement import settled_type
+from app.services.rollups.agreement import final_type
 from app.services.rollups.rollup import novel_heads, submitted_heads
 from app.store.annotators import CONSENSUS
 
@@ -87,7 +87,7 @@ def _agreement(record: Revision, submitted: dict[str, dict[HeadRef, HeadAnnotati
     The consensus does not count as an annotator.
     """
     ref = record.subject.ref
-    own = settled_type(record.head)
+    own = final_type(record.head)
     if own is None or record.annotator == CONSENSUS or not isinstance(ref, HeadRef):
         return ""
     annotations = (
@@ -95,7 +95,7 @@ def _agreement(record: Revision, submitted: dict[str, dict[HeadRef, HeadAnnotati
         for name, heads in submitted.items()
         if name not in (record.annotator, CONSENSUS) and ref in heads
     )
-    others = {head_type for head in annotations if (head_type := settled_type(head))}
+    others = {head_type for head in annotations if (head_type := final_type(head))}
     return "" if not others else "agree" if others == {own} else "differs"
 
 

@@ -137,16 +137,16 @@ def get_heads(session: Session, run: LiveRun) -> list[HeadRecord]:
 
 def get_ranking(session: Session, run: LiveRun, head: HeadRef, ranking: Ranking, k: int) -> HeadRanking:
     """The best k features of a head, fewer where fewer were ranked, none where its layer has no SAE."""
-    place = tables.RankedFeatureRow
+    row_type = tables.RankedFeatureRow
     rows = session.scalars(
-        select(place)
+        select(row_type)
         .where(
-            place.run_id == run.id,
-            place.layer == head.layer,
-            place.head == head.head,
-            place.ranking == ranking,
+            row_type.run_id == run.id,
+            row_type.layer == head.layer,
+            row_type.head == head.head,
+            row_type.ranking == ranking,
         )
-        .order_by(place.rank)
+        .order_by(row_type.rank)
         .limit(k)
     )
     features = (

@@ -108,8 +108,8 @@ def progress_blocks(layers: Sequence[AtlasLayer]) -> Miniature:
     n_heads = max(map(len, blocks), default=0)
     across = math.ceil(n_heads / (4 if n_heads % 4 == 0 else 3))
     paths: dict[str, list[str]] = {}
-    for place, heads in enumerate(blocks):
-        left = place * (across * BLOCK + 4)
+    for number, heads in enumerate(blocks):
+        left = number * (across * BLOCK + 4)
         for index, cell in enumerate(sorted(heads, key=lambda cell: cell.head)):
             row, column = divmod(index, across)
             square = f"M{left + column * BLOCK} {row * BLOCK}h5v5h-5z"

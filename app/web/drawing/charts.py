@@ -77,18 +77,18 @@ def ticks(values: Sequence[float], chosen: float, width: int = 118) -> Ticks:
     low, high = min(0.0, *finite, 0.0), max(finite, default=1.0)
     span = (high - low) or 1.0
 
-    def place(value: float) -> int:
+    def x_of(value: float) -> int:
         return 2 + round(2 * (width - 2) * (value - low) / span)
 
     rest, end = "", 0
-    for x in sorted({place(value) for value in finite}):
+    for x in sorted({x_of(value) for value in finite}):
         if rest and x - 1 <= end:
             rest, n = rest[: rest.rindex("h")], int(rest[rest.rindex("h") + 1 :])
             rest += f"h{n + x + 1 - end}"
         else:
             rest += f"m{x - 1 - end} 0h2" if rest else f"M{x - 1} 20h2"
         end = x + 1
-    return Ticks(rest, f"M{place(chosen)} 2v32", low, high)
+    return Ticks(rest, f"M{x_of(chosen)} 2v32", low, high)
 
 
 @dataclass(frozen=True)

@@ -44,8 +44,8 @@ RANKINGS = {
 
 # By what the strips of examples are aligned.
 ALIGNMENTS = {
-    "prefix": "the end of the matched prefix stands at the hinge in both",
-    "token": "source token and firing token themselves stand at the hinge",
+    "prefix": "the end of the matched prefix stands at the anchor in both",
+    "token": "source token and firing token themselves stand at the anchor",
 }
 
 

@@ -77,11 +77,11 @@ def interval_dot(value: float, low: float | None, high: float | None, width: int
     """An estimate on the line from 0 to 1, or from -1 if the estimate or its interval is negative."""
     start = -1.0 if min(value, value if low is None else low) < 0 else 0.0
 
-    def place(number: float) -> str:
+    def x_of(number: float) -> str:
         return _short(0.5 + (width - 1) * (number - start) / (1 - start))
 
-    interval = "" if low is None or high is None else f"M{place(low)} 8H{place(high)}"
-    return IntervalDot(interval, place(value), place(0))
+    interval = "" if low is None or high is None else f"M{x_of(low)} 8H{x_of(high)}"
+    return IntervalDot(interval, x_of(value), x_of(0))
 
 
 def confusion_rows(pairs: Sequence[TypePair]) -> list[tuple[HeadType, list[int | None]]]:
@@ -91,8 +91,14 @@ def confusion_rows(pairs: Sequence[TypePair]) -> list[tuple[HeadType, list[int |
     """
     counts = {(pair.first, pair.second): pair.n_pairs for pair in pairs}
     return [
-        (row, [counts.get((row, column), 0) if at >= place else None for at, column in enumerate(HEAD_TYPES)])
-        for place, row in enumerate(HEAD_TYPES)
+        (
+            row,
+            [
+                counts.get((row, column), 0) if at >= row_index else None
+                for at, column in enumerate(HEAD_TYPES)
+            ],
+        )
+        for row_index, row in enumerate(HEAD_TYPES)
     ]
 
 

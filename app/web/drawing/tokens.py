@@ -1,9 +1,9 @@
 """Tokens as HTML. A page shows a thousand of them, so this is Python and not a macro; all text is escaped.
 
-Copying a strip gives the original text back: a leading space stays a space, over which the stylesheet draws a
+Copying a text window gives the original text back: a leading space stays a space, over which the stylesheet draws a
 dot. Only what cannot be shown as text (control characters, stray bytes) becomes an element with other text.
-To save bytes, elements stand for classes: in a strip a token is <i>, or <u> if it begins with a space, and
-the two halves of a strip are <b> and <i>.
+To save bytes, elements stand for classes: in a text window a token is <i>, or <u> if it begins with a space, and
+the two halves of a text window are <b> and <i>.
 """
 
 from collections.abc import Callable, Sequence
@@ -131,13 +131,13 @@ def _half(
 
 
 def lighter(pair: Pair) -> Pair:
-    """The pair with less text around its hinges, to save bytes in rows below the tenth."""
+    """The pair with less text around its anchors, to save bytes in rows below the tenth."""
     return replace(pair, reads=_nearest(pair.reads), fires=_nearest(pair.fires))
 
 
-def _nearest(strip: TextWindow) -> TextWindow:
-    before = _first(strip.before[::-1], LIGHTER_BEFORE)[::-1]
-    return replace(strip, before=before, after=_first(strip.after, LIGHTER_AFTER))
+def _nearest(window: TextWindow) -> TextWindow:
+    before = _first(window.before[::-1], LIGHTER_BEFORE)[::-1]
+    return replace(window, before=before, after=_first(window.after, LIGHTER_AFTER))
 
 
 def _first(cells: tuple[Cell, ...], room: int) -> tuple[Cell, ...]:
@@ -149,20 +149,20 @@ def _first(cells: tuple[Cell, ...], room: int) -> tuple[Cell, ...]:
     return cells[:n]
 
 
-def reads_html(strip: TextWindow, largest: float) -> Markup:
-    """The text that the head reads: the source token is the first after the hinge, or the last before it."""
-    at_end = len(strip.before) - 1 if strip.source_before else None
-    before = _half(strip.before, read_class, largest, peak=at_end)
-    return _halves(before, _half(strip.after, read_class, largest, peak=None if strip.source_before else 0))
+def reads_html(window: TextWindow, largest: float) -> Markup:
+    """The text that the head reads: the source token is the first after the anchor, or the last before it."""
+    at_end = len(window.before) - 1 if window.source_before else None
+    before = _half(window.before, read_class, largest, peak=at_end)
+    return _halves(before, _half(window.after, read_class, largest, peak=None if window.source_before else 0))
 
 
-def fires_html(strip: TextWindow, largest: float, grey_after: bool = False) -> Markup:
-    """The text where the feature fires: the firing token is the last before the hinge.
+def fires_html(window: TextWindow, largest: float, grey_after: bool = False) -> Markup:
+    """The text where the feature fires: the firing token is the last before the anchor.
 
     grey_after: whether the tokens after it are drawn without colours.
     """
-    before = _half(strip.before, write_class, largest, peak=len(strip.before) - 1)
-    return _halves(before, _half(strip.after, write_class, largest, grey=grey_after))
+    before = _half(window.before, write_class, largest, peak=len(window.before) - 1)
+    return _halves(before, _half(window.after, write_class, largest, grey=grey_after))
 
 
 def _halves(before: str, after: str) -> Markup:

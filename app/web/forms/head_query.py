@@ -18,7 +18,7 @@ RankQuery = Annotated[Ranking, Query(description="What to rank the head's featur
 CountQuery = Annotated[int, Query(ge=1, le=MAX_FEATURES, description="How many features")]
 AlignQuery = Annotated[
     Align,
-    Query(description="What stands at the hinge: the end of the matched prefix, or the tokens themselves"),
+    Query(description="What stands at the anchor: the end of the matched prefix, or the tokens themselves"),
 ]
 
 

@@ -6,7 +6,7 @@ from starlette.responses import Response
 from app.domain.annotations.records import Revision
 from app.domain.refs import HeadRef
 from app.errors import AppError
-from app.services.annotations.edits import SETTLING, SubmittedForm, apply_action
+from app.services.annotations.edits import FINISHING, SubmittedForm, apply_action
 from app.services.annotations.head_records import head_records, next_head, record_state
 from app.services.annotations.models import HeadRecordsPage
 from app.services.annotations.panel import Attempt
@@ -89,7 +89,7 @@ def _after(
     app_context: AppContext, viewer: Viewer, model: str, ref: HeadRef, view: HeadQuery, action: str
 ) -> str:
     here = view.address(model, ref)
-    if action not in SETTLING:
+    if action not in FINISHING:
         return f"{here}#annotation"
     with app_context.open_atlas(model, viewer) as context:
         following = next_head(context, ref)

@@ -12,7 +12,7 @@ from app.errors import AppError, NotFound
 from app.services.reading.context import AtlasContext
 from app.services.reading.layer_ranges import InvalidQuery
 from app.services.reading.visibility import Forbidden, Viewer
-from app.services.sheet.consensus import Settlement, conflict_message, settle, settle_page
+from app.services.sheet.consensus import ConsensusForm, conflict_message, consensus_page, save_consensus
 from app.services.sheet.files import SHEET_FORMATS, WHOLE, SheetFormat, export_annotations
 from app.services.sheet.models import AgreementPage, AnnotationsPage
 from app.services.sheet.pages import agreement_page, annotations_page
@@ -125,7 +125,7 @@ def show_annotations(
 
 
 @pages.get("/{model}/annotations/settle/{head}", name="settle")
-def show_settling(
+def show_consensus(
     app_context: AppContextDependency, viewer: ViewerDependency, model: str, head: str
 ) -> Response:
     return _form(app_context, viewer, model, parse_head(head))
@@ -136,7 +136,7 @@ def _form(
     viewer: Viewer,
     model: str,
     head: HeadRef,
-    sent: Settlement | None = None,
+    sent: ConsensusForm | None = None,
     error: AppError | None = None,
 ) -> Response:
     """The consensus form; after an error, with what was submitted and the reason."""
@@ -145,12 +145,12 @@ def _form(
         # Sent again, it is a change of the record that was in the way.
         message, sent = conflict_message(error), replace(sent, base_version=error.theirs.version)
     with app_context.open_atlas(model, viewer) as context:
-        page = settle_page(context, head, str(uuid.uuid4()), sent, message)
+        page = consensus_page(context, head, str(uuid.uuid4()), sent, message)
     return uncached_page(app_context, page, "pages/settle.html", error.status_code if error else 200)
 
 
 @pages.post("/{model}/annotations/settle/{head}", name="settle_save")
-def save_settling(
+def submit_consensus(
     app_context: AppContextDependency,
     viewer: ViewerDependency,
     model: str,
@@ -165,10 +165,10 @@ def save_settling(
 ) -> Response:
     """Save the head's consensus, then redirect to the remaining disagreements."""
     ref = parse_head(head)
-    form = Settlement(base, head_type, reason, roles, notes, base_version, key)
+    form = ConsensusForm(base, head_type, reason, roles, notes, base_version, key)
     try:
         with app_context.change_atlas(model, viewer) as context:
-            settle(context, ref, form, app_context.now())
+            save_consensus(context, ref, form, app_context.now())
     except (Forbidden, NotFound):
         raise
     except AppError as error:

@@ -172,7 +172,7 @@ def test_strips_are_the_text_around_the_hinge() -> None:
         return sum(len(part.text) for part in cell.view.parts)
 
     for hinge in (0, 1, 7, 150, 299, 300):
-        strip = snippets.make_strip(views, hinge, {hinge: 2.0}, 3)
+        strip = snippets.make_window(views, hinge, {hinge: 2.0}, 3)
         before = [cell.token_id for cell in strip.before]
         after = [cell.token_id for cell in strip.after]
         assert before == tokens[hinge - len(before) : hinge].tolist()

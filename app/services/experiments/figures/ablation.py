@@ -24,7 +24,7 @@ def ablation_figures(result: HeadAblationResult, options: FigureOptions) -> tupl
 
 def _task(result: HeadAblationResult, task: TaskResult, mode: str) -> Figure:
     mode_result = next(each for each in task.modes if each.mode == mode)
-    strong = tuple(place for place, head in enumerate(mode_result.heads) if head.stands_out)
+    strong = tuple(index for index, head in enumerate(mode_result.heads) if head.stands_out)
     series = Series("", None, tuple(estimate(head.change) for head in mode_result.heads))
     chart = BarChart(
         f"head of layer {result.layer}",
@@ -32,7 +32,7 @@ def _task(result: HeadAblationResult, task: TaskResult, mode: str) -> Figure:
         (series,),
         strong=strong,
     )
-    names = ", ".join(str(mode_result.heads[place].head) for place in strong)
+    names = ", ".join(str(mode_result.heads[index].head) for index in strong)
     p = result.parameters
     return Figure(
         name=task.task,

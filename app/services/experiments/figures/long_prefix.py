@@ -88,14 +88,14 @@ def _natural(
     requested = None if options.threshold is None else f"{options.threshold:g}"
     default = f"{result.parameters.threshold:g}"
     threshold = pick("threshold", requested or (default if default in sweep else None), sweep)
-    place = sweep.index(threshold)
+    index_of_threshold = sweep.index(threshold)
     last = min(_LAST_SHOWN, result.parameters.max_prefix)
     series = tuple(
-        Series(str(head.head), index, _shares(head.natural[place], last))
+        Series(str(head.head), index, _shares(head.natural[index_of_threshold], last))
         for index, head in enumerate(drawn_heads)
     )
     places = ("none", *map(str, range(1, last)), f"{last}+")
-    n_pairs = ", ".join(f"{head.head} {head.natural[place].n_pairs:,}" for head in drawn_heads)
+    n_pairs = ", ".join(f"{head.head} {head.natural[index_of_threshold].n_pairs:,}" for head in drawn_heads)
     rows: list[tuple[Value, ...]] = [
         (str(head.head), distribution.threshold, k, exact, fuzzy, distribution.n_pairs)
         for head in result.heads

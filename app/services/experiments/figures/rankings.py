@@ -95,8 +95,8 @@ def _features(
         by_share, by_fve = result.top(by_head[head])
         for point in result.points(by_head[head]):
             if point.feature in by_share | by_fve:
-                place = (_yes(point.feature in by_share), _yes(point.feature in by_fve))
-                rows.append((str(head), str(point.feature), point.share, point.fve, *place))
+                in_lists = (_yes(point.feature in by_share), _yes(point.feature in by_fve))
+                rows.append((str(head), str(point.feature), point.share, point.fve, *in_lists))
     return Figure(
         name="features",
         title="Features in either list",
