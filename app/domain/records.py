@@ -143,6 +143,11 @@ class FeatureRecord(FeatureNumbers, HeadPartNumbers[ByHead]):
     examples: Examples | None = None
     similar: SimilarFeatures | None = None  # None: published before they were computed
 
+    @property
+    def largest_head(self) -> HeadRef:
+        """The head with the largest decoder weight share; the lowest index of equals."""
+        return HeadRef(self.ref.layer, int(np.argmax(self.decoder_weight_share)))
+
 
 @dataclass(frozen=True)
 class HeadRecord(HeadNumbers):
@@ -204,6 +209,10 @@ class ModelRecord:
     d_model: int
     d_vocab: int
     bos_token_id: int
+
+    def has_head(self, head: HeadRef) -> bool:
+        """Whether the model has a head of this layer and index."""
+        return 0 <= head.layer < self.n_layers and 0 <= head.head < self.n_heads
 
 
 @dataclass(frozen=True)

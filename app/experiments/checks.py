@@ -13,7 +13,7 @@ def check_heads(model: ExperimentModel, heads: Sequence[HeadRef]) -> None:
         raise InvalidExperiment("no heads were given")
     record = model.record
     for head in heads:
-        if not (0 <= head.layer < record.n_layers and 0 <= head.head < record.n_heads):
+        if not record.has_head(head):
             raise InvalidExperiment(
                 f"{record.name} has no head {head}: it has {record.n_layers} layers of {record.n_heads} heads"
             )

@@ -19,7 +19,6 @@ ANNOTATOR_ROLES: tuple[AnnotatorRole, ...] = get_args(AnnotatorRole)
 CONSENSUS = "consensus"
 PUBLISHED = "published"
 _TOKEN_BYTES = 32
-FORMER = "former user"
 
 
 class InvalidAnnotator(AppError):
@@ -39,10 +38,6 @@ class Annotator:
     created_at: datetime
     removed_at: datetime | None
     password_hash: str | None
-
-    @property
-    def display_name(self) -> str:
-        return self.name if self.removed_at is None else f"{self.name} ({FORMER})"
 
 
 def add_annotator(

@@ -51,11 +51,6 @@ def index_features(
         )
 
 
-def writing_head(feature: FeatureRecord) -> int:
-    """The head with the largest decoder weight share, the first of equals."""
-    return int(np.argmax(feature.decoder_weight_share))
-
-
 def _token_rows(run_id: int, feature: FeatureRecord) -> Iterable[dict[str, object]]:
     sides: tuple[tuple[int, TokenLogits], ...] = ((1, feature.promoted), (-1, feature.suppressed))
     for sign, logits in sides:
@@ -65,7 +60,7 @@ def _token_rows(run_id: int, feature: FeatureRecord) -> Iterable[dict[str, objec
         for rank, (token_id, logit) in enumerate(logit_of.items(), 1):
             yield {
                 **_key(run_id, feature),
-                "head": writing_head(feature),
+                "head": feature.largest_head.head,
                 "token_id": token_id,
                 "sign": sign,
                 "rank": rank,
@@ -102,7 +97,7 @@ def _word_rows(
         counts.update(dict.fromkeys(words_of(vocabulary.plain_text(plain)), 1))
     # Equal counts stay in the order of the examples, the strongest first.
     for word, count in counts.most_common(N_WORDS):
-        yield {**_key(run_id, feature), "head": writing_head(feature), "word": word, "count": count}
+        yield {**_key(run_id, feature), "head": feature.largest_head.head, "word": word, "count": count}
 
 
 def _sequences(

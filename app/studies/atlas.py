@@ -59,7 +59,7 @@ class OpenAtlas:
     def check_heads(self, heads: Sequence[HeadRef]) -> None:
         """Raise InvalidExperiment for a head that the model does not have, before the model is loaded."""
         for head in heads:
-            if head.layer >= self.model.n_layers or head.head >= self.model.n_heads:
+            if not self.model.has_head(head):
                 raise InvalidExperiment(
                     f"{self.model.name} has no head {head}: it has {self.model.n_layers} layers of "
                     f"{self.model.n_heads} heads"

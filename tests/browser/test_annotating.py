@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from app.domain.annotations.head_types import HEAD_TYPES
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import Viewer
-from app.services.rollups.rollup import agree, roll_up
+from app.services.rollups.rollup import agree
 from app.settings import Settings
 from app.store.annotators import get_annotator
 from app.store.atlas.reads import get_live_run
@@ -23,6 +23,7 @@ from app.web.factory import create_app
 from tests.support.annotated_atlas import NOW
 from tests.support.browsing import open_tab
 from tests.support.logins import PASSWORD, add_people
+from tests.support.rollups import roll_up
 from tests.support.run_data import Shape, make_run, publish
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

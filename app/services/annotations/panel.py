@@ -74,7 +74,7 @@ def panel(context: AtlasContext, page: ShownRows, attempt: Attempt | None = None
     slots = _slots(content, vocabulary)
     labels = _label_values(content, slots)
     state = record_state(context, page.head, content)
-    hint_open = _hint_is_open(context, page.head)
+    hint_open = _shows_hint(context, page.head)
     return Panel(
         annotator=context.viewer.name,
         may_write=context.viewer.may_write,
@@ -165,7 +165,7 @@ def _older_run(context: AtlasContext, record: Revision | None) -> str | None:
     return run if run is not None and run != context.run.record.fingerprint else None
 
 
-def _hint_is_open(context: AtlasContext, head: HeadRef) -> bool:
+def _shows_hint(context: AtlasContext, head: HeadRef) -> bool:
     """Whether to show the published hint: yes for viewers, and for annotators after they submit or reveal it."""
     if context.viewer.role == "viewer":
         return True

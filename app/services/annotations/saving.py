@@ -17,7 +17,7 @@ from app.domain.annotations.records import (
 )
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
-from app.services.reading.context import AtlasContext
+from app.services.reading.context import AtlasContext, check_head
 from app.services.reading.visibility import check_may_write, is_blind_to, visible_history
 from app.store import annotations as store
 from app.store import revealed_hints
@@ -43,10 +43,8 @@ class Save:
 
 def subject_of(run: LiveRun, ref: HeadRef | FeatureRef) -> Subject:
     """The head, or the feature of the run's SAE. Raises NotFound where the run has no such head or feature."""
-    model = run.record.model
     if isinstance(ref, HeadRef):
-        if ref.layer >= model.n_layers or ref.head >= model.n_heads:
-            raise NotFound(f"{ref} is not one of the model's {model.n_layers} x {model.n_heads} heads")
+        check_head(run, ref)
         return Subject(ref)
     sae = next((sae for sae in run.record.saes if sae.layer == ref.layer), None)
     if sae is None or ref.index >= sae.d_sae:

@@ -113,7 +113,7 @@ def _chosen(
         if record.examples is not None:
             view_through(record.examples, None)
         return sae, record, None
-    chosen = head or largest_head(record)
+    chosen = head or record.largest_head
     _check_writer(context, chosen, ref)
     return sae, record, chosen
 
@@ -178,11 +178,6 @@ def layer_page(context: AtlasContext, layer: int, after: int | None) -> LayerPag
     )
 
 
-def largest_head(record: FeatureRecord) -> HeadRef:
-    """The head with the largest decoder weight share; the lowest index of equals."""
-    return HeadRef(record.ref.layer, int(np.argmax(record.decoder_weight_share)))
-
-
 def _layer_sae(context: AtlasContext, layer: int) -> SaeRecord:
     sae = sae_of(context.run, layer)
     if sae is None:
@@ -226,7 +221,7 @@ def _groups(
 
 
 def _listing(context: AtlasContext, record: FeatureRecord) -> FeatureListing:
-    head = largest_head(record)
+    head = record.largest_head
     return FeatureListing(
         feature=record.ref,
         density=record.density,

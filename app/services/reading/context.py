@@ -65,5 +65,5 @@ def sae_of(run: LiveRun, layer: int) -> SaeRecord | None:
 def check_head(run: LiveRun, head: HeadRef) -> None:
     """Raise NotFound for a head that the model does not have."""
     model = run.record.model
-    if head.layer >= model.n_layers or head.head >= model.n_heads:
+    if not model.has_head(head):
         raise NotFound(f"{head} is not one of the model's {model.n_layers} x {model.n_heads} heads")

@@ -13,7 +13,6 @@ from app.domain.records import ModelRecord
 from app.domain.refs import HeadRef
 from app.services.reading.context import AtlasContext
 from app.services.rollups.agreement import jaccard
-from app.services.rollups.rollup import submitted_heads
 from app.store.annotations import ever_submitted
 from app.store.revealed_hints import revealed_hints
 
@@ -120,11 +119,6 @@ def visible_published(context: AtlasContext) -> dict[HeadRef, PublishedHead]:
         for head, published_head in published.heads.items()
         if Subject(head) in submitted or head in revealed
     }
-
-
-def compare_with_published(context: AtlasContext, annotator: str) -> Comparison:
-    """A comparison of the annotator's submitted records with published facts, as far as both are visible."""
-    return compare(submitted_heads(context.records).get(annotator, {}), visible_published(context))
 
 
 def compare(

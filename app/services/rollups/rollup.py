@@ -70,13 +70,6 @@ def with_sensitivity(context: AtlasContext, added: RollUp, heads: Mapping[HeadRe
     )
 
 
-def roll_up(context: AtlasContext, annotator: str) -> RollUp:
-    """The roll-up of one annotator's records, as far as the viewer may see them."""
-    heads = submitted_heads(context.records).get(annotator, {})
-    model = context.run.record.model
-    return with_sensitivity(context, add_up(annotator, heads, model.n_layers, model.n_heads), heads)
-
-
 def agree(context: AtlasContext, seed: int = 0) -> Agreement:
     """The agreement of all annotators but the consensus, as far as the viewer may see their records."""
     by_annotator = submitted_heads(context.records)

@@ -9,7 +9,6 @@ from app.domain.evidence import KINDS
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
 from app.services.examples import from_records as parts
-from app.services.features.page import largest_head
 from app.services.reading.context import AtlasContext
 from app.services.reading.layer_ranges import InvalidQuery
 from app.services.reading.scores import all_scores, score_names
@@ -218,7 +217,7 @@ def _features(
             records = get_features(context.session, context.run, query.features, with_examples=False)
         except NotFound:
             return []
-        return [FoundFeature(record.ref, largest_head(record), math.nan) for record in records]
+        return [FoundFeature(record.ref, record.largest_head, math.nan) for record in records]
     if not conditions:
         return []
     by_head = [head.head for head in heads] if query.asks_for_heads else None

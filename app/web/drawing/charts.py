@@ -6,15 +6,11 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from app.services.examples.models import TokenLogit
+from app.web.drawing.axes import short
 
 BAR_WIDTH = 6  # of which 2 are the gap to the next bar
 MINIATURE_CELL = 6
 FILL_STEPS = 20  # a style sheet has a class for each
-
-
-def _short(value: float) -> str:
-    text = f"{value:.1f}".rstrip("0").rstrip(".")
-    return "0" if text in ("", "-0") else text
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,7 @@ def outline(counts: Sequence[int], width: int, height: int, logarithmic: bool = 
         return ""
     step = width / len(sizes)
     levels = groupby(round(height - (height - 1) * size / largest) for size in sizes)
-    tops = "".join(f"V{level}h{_short(len(list(same)) * step)}" for level, same in levels)
+    tops = "".join(f"V{level}h{short(len(list(same)) * step)}" for level, same in levels)
     return f"M0 {height}{tops}V{height}z"
 
 
@@ -113,7 +109,7 @@ def dumbbell(values: Sequence[float], chosen: Sequence[float | None], width: int
     span = (high - low) or 1.0
 
     def x_of(value: float) -> str:
-        return _short(5 + round(2 * (width - 10) * (value - low) / span) / 2)
+        return short(5 + round(2 * (width - 10) * (value - low) / span) / 2)
 
     rest = "".join(f"M{x} 6v6" for x in sorted({x_of(value) for value in finite}, key=float))
     join = f"M{x_of(min(chosen_numbers))} 9H{x_of(max(chosen_numbers))}" if len(chosen_numbers) > 1 else ""
@@ -139,7 +135,7 @@ def steps(values: Sequence[int], top: float, width: int, height: int) -> str:
     if not values or top <= 0:
         return ""
     stride = width / len(values)
-    rises = "".join(f"V{_short(height - height * value / top)}h{_short(stride)}" for value in values)
+    rises = "".join(f"V{short(height - height * value / top)}h{short(stride)}" for value in values)
     return f"M0 {height}{rises}"
 
 
@@ -149,7 +145,7 @@ def split_bar(counts: Sequence[int], gap: float = 4.0) -> tuple[str, ...]:
     at = 0
     for count in counts:
         end = at + 10 * count - gap
-        parts.append(f"M{at} 0H{_short(end)}V4H{at}z")
+        parts.append(f"M{at} 0H{short(end)}V4H{at}z")
         at += 10 * count
     return tuple(parts)
 
@@ -195,7 +191,7 @@ def bar_length(value: float, largest: float, width: int) -> str:
     """The length of a bar for |value|, at least half a pixel so that it is visible; 0 for the value 0."""
     if not math.isfinite(value) or largest <= 0 or value == 0:
         return "0"
-    return _short(max(0.5, min(1.0, abs(value) / largest) * width))
+    return short(max(0.5, min(1.0, abs(value) / largest) * width))
 
 
 def largest_size(*lists: Sequence[TokenLogit]) -> float:

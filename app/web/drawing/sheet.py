@@ -11,6 +11,7 @@ from app.services.rollups.agreement import TypePair
 from app.services.sheet.models import LayerLine
 from app.services.sheet.rows import PROVENANCE, STATE
 from app.services.sheet.selection import DEFAULT_COLUMNS, SheetView
+from app.web.drawing.axes import short
 
 # Headings of columns that are no field of the annotation; those say their own.
 COLUMN_NAMES = {
@@ -60,10 +61,6 @@ def type_title(head_type: HeadType) -> str:
     return HEAD_TYPE_NAMES[head_type]
 
 
-def _short(value: float) -> str:
-    return f"{value:.1f}".rstrip("0").rstrip(".") or "0"
-
-
 @dataclass(frozen=True)
 class IntervalDot:
     """The path and positions of an estimate with its interval on a line."""
@@ -78,7 +75,7 @@ def interval_dot(value: float, low: float | None, high: float | None, width: int
     start = -1.0 if min(value, value if low is None else low) < 0 else 0.0
 
     def x_of(number: float) -> str:
-        return _short(0.5 + (width - 1) * (number - start) / (1 - start))
+        return short(0.5 + (width - 1) * (number - start) / (1 - start))
 
     interval = "" if low is None or high is None else f"M{x_of(low)} 8H{x_of(high)}"
     return IntervalDot(interval, x_of(value), x_of(0))
@@ -128,7 +125,7 @@ def level_chart(levels: Sequence[float | None], width: int = 560, height: int = 
     """The chart of abstraction levels, from 1 (token) at the bottom to 4 (context) at the top."""
     left, step = 62, (width - 72) / max(1, len(levels) - 1)
     points = [
-        (_short(left + layer * step), _short(level_y(level, height)), layer, level)
+        (short(left + layer * step), short(level_y(level, height)), layer, level)
         for layer, level in enumerate(levels)
         if level is not None
     ]

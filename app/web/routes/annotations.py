@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.domain.annotations.records import Revision
+from app.domain.annotations.records import HeadAnnotation, Revision
 from app.domain.refs import HeadRef
 from app.errors import AppError
 from app.services.annotations.edits import FINISHING, SubmittedForm, apply_action
@@ -136,10 +136,10 @@ def _not_saved(
     if isinstance(error, Conflict):
         merged = propose_merge(error)
         content = merged.content
-        if not hasattr(content, "groups"):
+        if not isinstance(content, HeadAnnotation):
             raise error
         clashes = tuple(map(clash_view, merged.clashes))
-        attempt = Attempt(content, error.theirs.version, message, clashes)  # type: ignore[arg-type]
+        attempt = Attempt(content, error.theirs.version, message, clashes)
     with app_context.open_atlas(model, viewer) as context:
         page = annotated_head(context, question, attempt)
     return uncached_page(app_context, page, "pages/head.html", error.status_code)

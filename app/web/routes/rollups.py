@@ -1,6 +1,7 @@
 """Summaries of annotations: the layer table, and the comparison with published facts."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
@@ -15,24 +16,25 @@ from app.web.sessions import ViewerDependency
 
 router = APIRouter()
 pages = APIRouter(include_in_schema=False)
+P = TypeVar("P")
 
 ByQuery = Annotated[
     str | None, Query(max_length=400, description="Whose labels; default the consensus, else one's own")
 ]
 
 
-def _layers(context: AtlasContext, by: str | None) -> AnnotatedLayersPage:
-    try:
-        return layers_page(context, by or None)
-    except NoSuchAnnotator as error:
-        raise PageNotFound("Nobody of that name has a submitted record that you may see.") from error
+def _builder(
+    make_page: Callable[[AtlasContext, str | None], P], by: str | None
+) -> Callable[[AtlasContext], P]:
+    """Builds the page of an annotator's records; a 404 for one without any that the viewer may see."""
 
+    def build(context: AtlasContext) -> P:
+        try:
+            return make_page(context, by or None)
+        except NoSuchAnnotator as error:
+            raise PageNotFound("Nobody of that name has a submitted record that you may see.") from error
 
-def _published(context: AtlasContext, by: str | None) -> PublishedPage:
-    try:
-        return published_page(context, by or None)
-    except NoSuchAnnotator as error:
-        raise PageNotFound("Nobody of that name has a submitted record that you may see.") from error
+    return build
 
 
 @router.get("/{model}/layers.json", name="annotated_layers_json", responses=documents(AnnotatedLayersPage))
@@ -44,7 +46,7 @@ def layers_json(
     by: ByQuery = None,
 ) -> Response:
     """One annotator's labels, by layer and by head type."""
-    return run_page(app_context, request, model, lambda context: _layers(context, by), "", viewer)
+    return run_page(app_context, request, model, _builder(layers_page, by), "", viewer)
 
 
 @pages.get("/{model}/layers", name="annotated_layers")
@@ -56,7 +58,7 @@ def show_layers(
     by: ByQuery = None,
 ) -> Response:
     template = "pages/annotated_layers.html"
-    return run_page(app_context, request, model, lambda context: _layers(context, by), template, viewer)
+    return run_page(app_context, request, model, _builder(layers_page, by), template, viewer)
 
 
 @router.get("/{model}/published.json", name="published_json", responses=documents(PublishedPage))
@@ -68,7 +70,7 @@ def published_json(
     by: ByQuery = None,
 ) -> Response:
     """One annotator's records beside the published facts about the model's heads."""
-    return run_page(app_context, request, model, lambda context: _published(context, by), "", viewer)
+    return run_page(app_context, request, model, _builder(published_page, by), "", viewer)
 
 
 @pages.get("/{model}/published", name="published")
@@ -80,4 +82,4 @@ def show_published(
     by: ByQuery = None,
 ) -> Response:
     template = "pages/published.html"
-    return run_page(app_context, request, model, lambda context: _published(context, by), template, viewer)
+    return run_page(app_context, request, model, _builder(published_page, by), template, viewer)

@@ -28,7 +28,6 @@ from app.web.urls import annotations_url
 router = APIRouter()
 pages = APIRouter(include_in_schema=False)
 
-ShortText = Annotated[str, Query(max_length=400)]
 FORMATS: dict[str, SheetFormat] = {name: name for name in SHEET_FORMATS}
 FILES: dict[int | str, dict[str, object]] = {
     200: {"description": "The rows of the view as a file", "content": {"application/octet-stream": {}}}

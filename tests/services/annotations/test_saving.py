@@ -26,12 +26,13 @@ from app.services.reading.visibility import (
     visible_history,
     visible_records,
 )
-from app.services.rollups.rollup import agree, roll_up
+from app.services.rollups.rollup import agree
 from app.store.annotations import Conflict, get_atlas_id
 from app.store.annotators import CONSENSUS, add_annotator, get_annotator
 from app.store.database.engine import read_session, write_session
 from tests.support.annotated_atlas import NOW, labelled, later
 from tests.support.annotating import HEAD, Team
+from tests.support.rollups import roll_up
 from tests.support.run_data import make_run
 
 FEATURE = FeatureRef(0, 3)

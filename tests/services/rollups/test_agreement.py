@@ -9,9 +9,10 @@ from app.domain.annotations.head_types import HEAD_TYPES
 from app.domain.annotations.records import HeadAnnotation
 from app.domain.refs import HeadRef
 from app.services.rollups.agreement import Opinion, TypePair, agreement, jaccard, nominal_alpha
-from app.services.rollups.rollup import agree, roll_up
+from app.services.rollups.rollup import agree
 from tests.support.annotated_atlas import NOW, labelled
 from tests.support.annotating import Team
+from tests.support.rollups import roll_up
 
 MONO, POLY = HEAD_TYPES[0], HEAD_TYPES[3]
 

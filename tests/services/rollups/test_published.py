@@ -9,10 +9,11 @@ from app.domain.records import ModelRecord
 from app.domain.refs import HeadRef
 from app.services.annotations import saving
 from app.services.reading.context import AtlasContext
-from app.services.rollups.published import compare, compare_with_published, published_for, visible_published
+from app.services.rollups.published import compare, published_for, visible_published
 from app.store.database.engine import write_session
 from tests.support.annotated_atlas import NOW
 from tests.support.annotating import Team
+from tests.support.rollups import compare_with_published
 from tests.support.run_data import Shape, make_run
 
 GPT2 = ModelRecord("gpt2", "main", 12, 12, 12, 64, 768, 50257, 50256)
