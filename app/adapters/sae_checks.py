@@ -58,8 +58,8 @@ def check_site(config: SaeConfig, model: ModelRecord) -> int:
 def describe_hook(hook_name: str) -> str:
     """A hook's name, and in words what it is where that is known."""
     site = next((words for part, words in _SITES.items() if part in hook_name), None)
-    shown = one_line(hook_name, 80)
-    return f"{shown} ({site})" if site else shown
+    hook = one_line(hook_name, 80)
+    return f"{hook} ({site})" if site else hook
 
 
 def check_model(config: SaeConfig, model: ModelRecord) -> None:
@@ -73,8 +73,8 @@ def check_model(config: SaeConfig, model: ModelRecord) -> None:
         )
     split = f"{model.n_heads} heads of {model.d_head}"
     if config.n_heads not in (None, model.n_heads) or config.d_head not in (None, model.d_head):
-        found = f"{config.n_heads or '?'} heads of {config.d_head or '?'}"
-        raise _error(config, f"its metadata says {found}, and {model.name} has {split}")
+        recorded = f"{config.n_heads or '?'} heads of {config.d_head or '?'}"
+        raise _error(config, f"its metadata says {recorded}, and {model.name} has {split}")
     if config.d_in != model.n_heads * model.d_head:
         width = model.n_heads * model.d_head
         raise _error(config, f"its d_in is {config.d_in}, and hook_z of {model.name} has {width} ({split})")
@@ -101,9 +101,9 @@ def _name_parts(name: str) -> tuple[str, str, str | None] | None:
     kind = family[0].replace("-", "")
     generation = _GENERATION.match(base, family.end())
     size = _SIZE.search(base, family.end())
-    found = (size[1] or size[2]) if size else None
+    size_name = (size[1] or size[2]) if size else None
     # A first generation is seldom numbered, and the smallest GPT-2 is as often called plain gpt2.
-    return kind, generation[1] if generation else "1", found or ("small" if kind == "gpt2" else None)
+    return kind, generation[1] if generation else "1", size_name or ("small" if kind == "gpt2" else None)
 
 
 def check_tensors(
@@ -127,9 +127,9 @@ def check_tensors(
         "b_dec": (config.d_in,),
     }
     for name in expected:
-        found, promised = tuple(weights[name].shape), shapes.get(name, (config.d_sae,))
-        if found != promised:
-            raise _error(config, f"tensor {name} has shape {found}, and its config promises {promised}")
+        shape, promised = tuple(weights[name].shape), shapes.get(name, (config.d_sae,))
+        if shape != promised:
+            raise _error(config, f"tensor {name} has shape {shape}, and its config promises {promised}")
     if config.k is not None and config.k > config.d_sae:
         raise _error(config, f"k is {config.k}, more than d_sae {config.d_sae}")
     converted = {name: weights[name].to(dtype) for name in expected}

@@ -88,19 +88,19 @@ def resolve_in(registry: Mapping[str, RegistryEntry], release: str, sae_id: str)
 
 def find_neuronpedia_id(registry: Mapping[str, RegistryEntry], neuronpedia_id: str) -> ReleaseSae:
     """Raises InvalidSae where no registered SAE has that id."""
-    known = {
+    saes_by_id = {
         neuronpedia: ReleaseSae(release, sae_id)
         for release, entry in registry.items()
         for sae_id, neuronpedia in entry.neuronpedia_id.items()
         if neuronpedia
     }
-    wanted = neuronpedia_id.strip().strip("/")
-    if wanted not in known:
-        nearest = _nearest(wanted, known)
+    cleaned = neuronpedia_id.strip().strip("/")
+    if cleaned not in saes_by_id:
+        nearest = _nearest(cleaned, saes_by_id)
         raise InvalidSae(
             f"no registered SAE has the Neuronpedia id {_quoted(neuronpedia_id)}; the nearest are {nearest}"
         )
-    return known[wanted]
+    return saes_by_id[cleaned]
 
 
 def _unregistered(registry: Mapping[str, RegistryEntry], release: str, sae_id: str) -> ResolvedSae:
@@ -142,9 +142,9 @@ def _number(value: int | float | None) -> float | None:
     return float(value) if value else None
 
 
-def _nearest(wanted: str, known: Iterable[str]) -> str:
-    names = list(known)
-    return ", ".join(get_close_matches(wanted[:200], names, n=3, cutoff=0.3) or names[:3])
+def _nearest(text: str, ids: Iterable[str]) -> str:
+    names = list(ids)
+    return ", ".join(get_close_matches(text[:200], names, n=3, cutoff=0.3) or names[:3])
 
 
 def _quoted(text: str) -> str:

@@ -135,14 +135,14 @@ def _docstrings(path: Path, seen: set[bytes]) -> str:
     except (SyntaxError, ValueError, RecursionError):
         return ""  # a template or a file for another Python: no document
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    found = [ast.get_docstring(node) or "" for node in ast.walk(tree) if isinstance(node, kinds)]
-    kept = []
-    for text in found:
+    docstrings = [ast.get_docstring(node) or "" for node in ast.walk(tree) if isinstance(node, kinds)]
+    new = []
+    for text in docstrings:
         digest = hashlib.sha256(text[:400].encode(errors="replace")).digest()
         if len(text) >= _MIN_DOCSTRING and digest not in seen:
             seen.add(digest)
-            kept.append(text)
-    return "\n\n".join(kept).encode(errors="replace").decode()
+            new.append(text)
+    return "\n\n".join(new).encode(errors="replace").decode()
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ class TransformerLensModel(ModelWithPath):
         if layers:
             self._check_layers(layers)
         left = {_hook_name(layer, "hook_pattern"): layer for layer in self.attention_layers}
-        wanted = frozenset(left)
+        hook_names = frozenset(left)
 
         def hook_pattern(pattern: Tensor, hook: Any) -> None:
             read(left.pop(hook.name), pattern)
@@ -124,7 +124,7 @@ class TransformerLensModel(ModelWithPath):
             tokens,
             _names(layers),
             last_layer=self.attention_layers[-1],
-            hooks=[(wanted.__contains__, hook_pattern)],
+            hooks=[(hook_names.__contains__, hook_pattern)],
         )
         if left:
             raise InvalidModel(
@@ -136,9 +136,9 @@ class TransformerLensModel(ModelWithPath):
         self, tokens: Int[Tensor, "batch pos"]
     ) -> dict[int, Float[Tensor, "batch n_heads dest src"]]:
         """The attention pattern of every layer, all at once: large, where read_patterns is not."""
-        found: dict[int, Tensor] = {}
-        self.read_patterns(tokens, found.__setitem__)
-        return found
+        by_layer: dict[int, Tensor] = {}
+        self.read_patterns(tokens, by_layer.__setitem__)
+        return by_layer
 
     def loss(
         self,

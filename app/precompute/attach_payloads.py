@@ -29,12 +29,12 @@ class MissingPayloads:
 
 def missing_payloads(partial: FeaturePartial, features: NDArray[np.int64]) -> Keys:
     """Keys of examples in the features' activation groups that have no payload yet, ascending."""
-    wanted = [
+    keys = [
         payload_key(np.full(len(group.token_index), feature), group.token_index)
         for feature in features.tolist()
         for group in partial.activation_groups(feature)
     ]
-    return np.setdiff1d(np.concatenate([np.zeros(0, np.int64), *wanted]), partial.payloads.key)
+    return np.setdiff1d(np.concatenate([np.zeros(0, np.int64), *keys]), partial.payloads.key)
 
 
 def make_missing_payloads(run: LoadedRun, missing: dict[int, Keys]) -> MissingPayloads:
@@ -42,7 +42,7 @@ def make_missing_payloads(run: LoadedRun, missing: dict[int, Keys]) -> MissingPa
 
     The batches are those of the first pass, so the numbers are equal to the last bit.
     """
-    made: dict[int, list[Payloads]] = {layer: [] for layer in missing}
+    payloads: dict[int, list[Payloads]] = {layer: [] for layer in missing}
     n_run_again = 0
     parts = {layer: split_key(keys) for layer, keys in missing.items()}
     for start, stop in corpus_batches(run.plan, run.corpus.n_sequences):
@@ -52,9 +52,9 @@ def make_missing_payloads(run: LoadedRun, missing: dict[int, Keys]) -> MissingPa
         for batch, is_kept in _again(run, start, stop, layers):
             layer = batch.sae.layer
             feature, token_index = (part[here[layer]] for part in parts[layer])
-            made[layer].append(batch.payloads(feature, token_index))
+            payloads[layer].append(batch.payloads(feature, token_index))
             n_run_again += 0 if is_kept else len(feature)
-    return MissingPayloads({layer: Payloads.joined(each) for layer, each in made.items()}, n_run_again)
+    return MissingPayloads({layer: Payloads.joined(each) for layer, each in payloads.items()}, n_run_again)
 
 
 def _again(run: LoadedRun, start: int, stop: int, layers: Sequence[int]) -> Iterator[tuple[LayerBatch, bool]]:

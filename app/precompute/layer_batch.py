@@ -67,15 +67,17 @@ class LayerBatch:
         Features that are not active have pre-activation 0, as payloads need no more.
         """
         device = sae.coder.w_enc.device
-        found = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+        tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
         counted = counted.to(device)
-        pair = (found["token"].long(), found["feature"].long())
+        pair = (tensors["token"].long(), tensors["feature"].long())
         dense: dict[str, Tensor] = {}
         for name in ("feature_acts", "hidden_pre"):
-            values = found[name]
-            dense[name] = values.new_zeros(len(found["z"]), sae.coder.d_sae).index_put_(pair, values)
-        encoded = Encoded(scale=found["scale"], shift=found["shift"], unscale=found["unscale"], **dense)
-        return cls(sae, found["v"], found["pattern"], first, found["z"], encoded, counted, _rows(counted))
+            values = tensors[name]
+            dense[name] = values.new_zeros(len(tensors["z"]), sae.coder.d_sae).index_put_(pair, values)
+        encoded = Encoded(scale=tensors["scale"], shift=tensors["shift"], unscale=tensors["unscale"], **dense)
+        return cls(
+            sae, tensors["v"], tensors["pattern"], first, tensors["z"], encoded, counted, _rows(counted)
+        )
 
     def to_arrays(self) -> dict[str, AnyArray]:
         """The arrays from which payloads are made; feature_acts and hidden_pre only of active pairs."""
@@ -159,7 +161,7 @@ class LayerBatch:
         row = self.row[sequence, dest]
         encoded, read = self.encoded, self.sae.read_by_head
         dfa = self.dfa(sequence, dest, feature)
-        kept = keep_sources(dfa, dest)
+        sources = keep_sources(dfa, dest)
         summed = keep_sources(dfa_by_source(dfa)[:, None], dest)
         bias = self.sae.coder.bias(encoded, row, feature)
         pre_activation = encoded.hidden_pre[row, feature]
@@ -171,9 +173,9 @@ class LayerBatch:
             "bias": bias.float().numpy(force=True),
             "residual": residual(dfa, bias, pre_activation).float().numpy(force=True),
             "head_contribution": contribution.float().numpy(force=True),
-            "source": kept.source.numpy(force=True),
-            "dfa": kept.dfa.numpy(force=True),
-            "dfa_rest": kept.rest.numpy(force=True),
+            "source": sources.source.numpy(force=True),
+            "dfa": sources.dfa.numpy(force=True),
+            "dfa_rest": sources.rest.numpy(force=True),
             "summed_source": summed.source[:, 0].numpy(force=True),
             "summed_dfa": summed.dfa[:, 0].numpy(force=True),
             "summed_rest": summed.rest[:, 0].numpy(force=True),

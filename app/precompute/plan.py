@@ -242,13 +242,13 @@ def _read_saved(path: Path) -> dict[str, Any]:
 
 def library_versions() -> tuple[tuple[str, str], ...]:
     """Versions of the libraries that the numbers depend on."""
-    found: list[tuple[str, str]] = []
+    versions: list[tuple[str, str]] = []
     for name in _LIBRARIES:
         try:
-            found.append((name, version(name)))
+            versions.append((name, version(name)))
         except PackageNotFoundError:
-            found.append((name, "none"))
-    return tuple(found)
+            versions.append((name, "none"))
+    return tuple(versions)
 
 
 def _repeated(layers: list[int]) -> int:

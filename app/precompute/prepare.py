@@ -31,13 +31,13 @@ def prepare(request: JobRequest) -> tuple[JobSpec, Parts]:
     models = ModelCopies(source, request.device, request.dtype)
     model = models.get(request.processing or "raw")
     loaded = [load_sae(spec, model.record, request.device) for spec in request.saes]
-    kept = _kept_layers(request, loaded)
+    layers = _kept_layers(request, loaded)
     checksums = models.checksums
     corpus, corpus_folder, identity = _open_corpus(request, model, folder, checksums.tokenizer)
     saes = [
         SaePlan(sae.layer, sae.name, sae.checksum, _processing(request, sae, models, corpus), sae.identity)
         for sae in loaded
-        if sae.layer in kept
+        if sae.layer in layers
     ]
     request = replace(request, context_size=corpus.context_size)  # an array brings its own
     plan = make_plan(
@@ -55,7 +55,7 @@ def prepare(request: JobRequest) -> tuple[JobSpec, Parts]:
     )
     plan = _with_fitting_score_length(plan, model)
     pairs = sorted(zip(loaded, request.saes, strict=True), key=lambda pair: pair[0].layer)
-    pairs = [pair for pair in pairs if pair[0].layer in kept]
+    pairs = [pair for pair in pairs if pair[0].layer in layers]
     spec = JobSpec(plan, source, tuple(spec for _, spec in pairs), folder, corpus_folder)
     return spec, Parts(models, tuple(sae for sae, _ in pairs))
 
@@ -130,9 +130,9 @@ def _check_context(context_size: int, model: LanguageModel) -> None:
 
 def _processing(request: JobRequest, sae: LoadedSae, models: ModelCopies, corpus: Corpus) -> Processing:
     """The processing that the user or the SAE's metadata names, else the one that fits better."""
-    known = request.processing or sae.processing
-    if known is not None:
-        return known
+    declared = request.processing or sae.processing
+    if declared is not None:
+        return declared
     n = min(16, corpus.n_sequences)
     tokens, counted = np.asarray(corpus.tokens[:n]).astype(np.int64), corpus.counted(0, n)
     fits: list[Fit] = []

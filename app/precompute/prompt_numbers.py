@@ -135,12 +135,12 @@ def _active(pairs: FeatureBatch, head: int) -> tuple[ActiveFeature, ...]:
     added = pairs.contribution[:, head]
     order = np.lexsort((pairs.token_index, pairs.feature, -added.astype(np.float64)))
     _, first = np.unique(pairs.feature[order], return_index=True)
-    kept: NDArray[np.int64] = order[np.sort(first)][:N_ACTIVE]
+    rows: NDArray[np.int64] = order[np.sort(first)][:N_ACTIVE]
     return tuple(
         ActiveFeature(
             int(pairs.feature[i]), int(pairs.token_index[i]), float(pairs.activation[i]), float(added[i])
         )
-        for i in kept
+        for i in rows
     )
 
 

@@ -60,12 +60,12 @@ class Publisher:
             rankings[layer] = self._ranked(partial, layer)
             missing[layer] = missing_payloads(partial, self._chosen(rankings[layer]))
         # One pass for all layers, although each layer's partial is then folded twice: that is the cheaper.
-        made = make_missing_payloads(self._run, missing)
+        payloads = make_missing_payloads(self._run, missing)
         finalizer = Finalizer(self._run, normalised_ids(self._vocabulary))
         saes: list[SaeRecord] = []
         worst = 0.0
         for layer in layers:
-            partial = self._folded(layer).with_payloads(made.payloads.pop(layer))
+            partial = self._folded(layer).with_payloads(payloads.payloads.pop(layer))
             result = LayerResult(self._run.saes[layer], partial, rankings[layer])
             for records in _batches(finalizer.features(result, self._chosen(rankings[layer]))):
                 with write_session(engine) as session:
@@ -75,7 +75,7 @@ class Publisher:
             stage.advance(1)
         self._finish(engine, run_id, rankings, saes)
         n_features = sum(len(self._chosen(ranking)) for ranking in rankings.values())
-        return run_id, Outcome(n_features, worst, made.n_run_again, tuple(saes))
+        return run_id, Outcome(n_features, worst, payloads.n_run_again, tuple(saes))
 
     def go_live(self, engine: Engine, run_id: int, report: RunReport) -> None:
         """Make this the run that its atlas shows, in one transaction."""
