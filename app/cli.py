@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from app.commands import annotations, experiments, exports, jobs, reproduction, saes, stores
 from app.errors import AppError, OutOfSpace
 
-DESCRIPTION = "Every attention head of a language model, seen through sparse autoencoder features."
+DESCRIPTION = "Inspect every attention head of a language model through sparse autoencoder features."
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=DESCRIPTION
@@ -25,7 +25,7 @@ app.command("convert-sae")(saes.convert_sae)
 app.command()(stores.serve)
 app.command()(stores.doctor)
 
-db = typer.Typer(no_args_is_help=True, help="Look after a store.")
+db = typer.Typer(no_args_is_help=True, help="Create, upgrade, check and back up a store.")
 db.command("upgrade")(stores.db_upgrade)
 db.command("backup")(stores.db_backup)
 db.command("check")(stores.db_check)
@@ -33,19 +33,19 @@ app.add_typer(db, name="db")
 app.add_typer(experiments.experiment, name="experiment")
 app.command()(reproduction.reproduce)
 
-annotators = typer.Typer(no_args_is_help=True, help="Accounts of those who annotate.")
+annotators = typer.Typer(no_args_is_help=True, help="Manage the accounts of annotators.")
 annotators.command("add")(annotations.annotators_add)
 annotators.command("list")(annotations.annotators_list)
 annotators.command("remove")(annotations.annotators_remove)
 annotators.command("password")(annotations.annotators_password)
 app.add_typer(annotators, name="annotators")
 
-export = typer.Typer(no_args_is_help=True, help="Write what is in a store to files.")
+export = typer.Typer(no_args_is_help=True, help="Export from a store to files.")
 export.command("annotations")(annotations.export_annotations)
 export.command("site")(exports.export_site)
 app.add_typer(export, name="export")
 
-imports = typer.Typer(no_args_is_help=True, help="Read files into a store.")
+imports = typer.Typer(no_args_is_help=True, help="Import files into a store.")
 imports.command("annotations")(annotations.import_annotations)
 app.add_typer(imports, name="import")
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # commands load what they run, and nothing else
     from app.store.database.engine import Engine, Session
 
 Name = Annotated[str, typer.Argument(help="the annotator's name")]
-Atlas = Annotated[str, typer.Option("--model", help="the atlas's name in addresses")]
+Atlas = Annotated[str, typer.Option("--model", help="the atlas's name in URLs")]
 
 
 class UnusableFile(AppError):
@@ -36,18 +36,21 @@ def annotators_add(
     name: Name,
     role: Annotated[
         Literal["viewer", "annotator", "admin"],
-        typer.Option(help="viewers read, admins also settle and import"),
+        typer.Option(help="viewers only read; admins also save the consensus and import"),
     ] = "annotator",
     blind: Annotated[
         bool,
-        typer.Option("--blind", help="hide others' records and known heads until one's own is submitted"),
+        typer.Option(
+            "--blind",
+            help="hide others' records and published facts until the annotator has submitted theirs",
+        ),
     ] = False,
     no_password: Annotated[
         bool, typer.Option("--no-password", help="an account without a login, for records of someone else")
     ] = False,
     store: Store = None,
 ) -> None:
-    """Add an annotator. The password is asked for twice, or is the first line of the input."""
+    """Add an annotator. The password is prompted for twice, or read from the first line of stdin."""
     from app.services.accounts.accounts import hash_password
     from app.store.annotators import add_annotator
 
@@ -58,7 +61,7 @@ def annotators_add(
 
 
 def annotators_list(store: Store = None) -> None:
-    """List the annotators, one a line: name, role, and what is special."""
+    """List the annotators, one per line: name, role, and whether blind, removed or without a password."""
     from app.store.annotators import list_annotators
     from app.store.database.engine import read_session
 
@@ -87,7 +90,7 @@ def annotators_remove(name: Name, store: Store = None) -> None:
 
 
 def annotators_password(name: Name, store: Store = None) -> None:
-    """Set a password: asked for twice, or the first line of the input. Ends the annotator's logins."""
+    """Set a password, prompted for twice or read from the first line of stdin. Ends the annotator's logins."""
     from app.services.accounts.accounts import hash_password
     from app.store.annotators import change_annotator, get_annotator
 
@@ -109,7 +112,7 @@ def export_annotations(
     ] = None,
     store: Store = None,
 ) -> None:
-    """Write every annotation of an atlas to a file, as an admin sees them: the file that the page offers too."""
+    """Write every annotation of an atlas to a file, as an admin sees them on the spreadsheet page."""
     from app.services.reading.context import AtlasContext
     from app.services.reading.visibility import Viewer
     from app.services.sheet.files import export_annotations as export
@@ -129,11 +132,14 @@ def import_annotations(
     model: Atlas,
     columns: Annotated[
         list[str] | None,
-        typer.Option("--map", help="column=ours, for a sheet made by hand; column= drops it; repeatable"),
+        typer.Option(
+            "--map",
+            help="COLUMN=NAME reads a column of a sheet made by hand as NAME, COLUMN= drops it; repeatable",
+        ),
     ] = None,
     by: Annotated[
         str | None,
-        typer.Option(help="whose records rows without an annotator are [HEAD_ATLAS_LOCAL_ANNOTATOR]"),
+        typer.Option(help="the annotator of rows that name none [HEAD_ATLAS_LOCAL_ANNOTATOR]"),
     ] = None,
     apply: Annotated[
         bool, typer.Option("--apply", help="store the changes; without it they are only shown")
@@ -197,7 +203,9 @@ def parse_mapping(pairs: list[str]) -> dict[str, str]:
     for pair in pairs:
         column, equals, ours = pair.rpartition("=")
         if not equals or not column.strip():
-            raise AppError(f"--map {pair[:60]!r} is not column=ours, such as --map Beschreibung=notes")
+            raise AppError(
+                f"--map {pair[:60]!r} is not of the form COLUMN=NAME, such as --map Beschreibung=notes"
+            )
         mapping[column.strip()] = ours.strip()
     return mapping
 
@@ -242,7 +250,7 @@ def _read_password() -> str:
         return str(typer.prompt("password", hide_input=True, confirmation_prompt=True))
     line = sys.stdin.readline().rstrip("\r\n")
     if not line:
-        raise NoPassword("no password came: type it, or give it as the first line of the input")
+        raise NoPassword("no password was given: type it, or pass it as the first line of stdin")
     return line
 
 

@@ -30,10 +30,12 @@ Sequences = Annotated[
     int, typer.Option("--n-sequences", min=1, help="sequences of the atlas's corpus to read, evenly spaced")
 ]
 Seed = Annotated[int, typer.Option(help="the same seed gives the same result")]
-BatchSize = Annotated[int, typer.Option(min=1, help="sequences in a forward pass; changes only rounding")]
+BatchSize = Annotated[
+    int, typer.Option(min=1, help="sequences in a forward pass; changes results by rounding only")
+]
 Device = Annotated[str, typer.Option(help="cpu, cuda or mps")]
 Dtype = Annotated[Literal["float32", "bfloat16", "float16"], typer.Option(help="number format of the model")]
-Again = Annotated[bool, typer.Option("--again", help="compute it again although the store has the result")]
+Again = Annotated[bool, typer.Option("--again", help="compute the result again even if the store has it")]
 Tasks = Annotated[
     list[str] | None,
     typer.Option(
@@ -50,11 +52,11 @@ Length = Annotated[int, typer.Option(min=4, help="tokens of a random sequence, B
 OneShare = Annotated[
     float,
     typer.Option(
-        help="a head whose gain at one token is a smaller share of its long gain than this is long-prefix"
+        help="a head is long-prefix if its gain at one token, as a share of its gain at longer prefixes, is below this"
     ),
 ]
 MinGain = Annotated[
-    float, typer.Option(help="attention that a repeated span must add for any verdict but neither")
+    float, typer.Option(help="attention that a repeated span must add; below it the verdict is neither")
 ]
 
 

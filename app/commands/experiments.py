@@ -63,7 +63,7 @@ def long_prefix_induction(
     seed: Seed = 0,
     compute: ComputeOptions,
 ) -> None:
-    """Does a head attend by induction after one matching token, or does it want two or more?"""
+    """Test whether heads need one matching token to attend by induction, or two or more."""
     with opened_atlas(model, source) as atlas:
         refs = parse_heads(heads, layer, atlas)
         from app.domain.experiments.long_prefix import LongPrefixParameters, VerdictRule
@@ -94,12 +94,14 @@ def head_ablation(
     n_prompts: Prompts = 60,
     n_sequences: Sequences = 128,
     n_draws: Annotated[int, typer.Option(min=1, help="draws of resample ablation")] = 3,
-    min_spreads: Annotated[float, typer.Option(help="spreads above the layer's median to stand out")] = 3.5,
+    min_spreads: Annotated[
+        float, typer.Option(help="spreads above the layer's median that a head's change needs to stand out")
+    ] = 3.5,
     min_change: Annotated[float, typer.Option(help="nats that a head's change needs to stand out")] = 0.05,
     seed: Seed = 0,
     compute: ComputeOptions,
 ) -> None:
-    """Change in loss when each head of a layer is ablated, on families of tasks."""
+    """Measure the change in loss on task families when each head of a layer is ablated."""
     with opened_atlas(model, source) as atlas:
         atlas.heads_of(layer)
         from app.domain.experiments.ablation import AblationParameters
@@ -125,12 +127,14 @@ def known_heads(
     source: AtlasOptions,
     revision: Revision = None,
     n_sequences: Sequences = 64,
-    n_repeated: Annotated[int, typer.Option(min=1, help="sequences of random tokens seen twice")] = 64,
-    length: Annotated[int, typer.Option(min=2, help="random tokens of a sequence, seen twice")] = 64,
+    n_repeated: Annotated[int, typer.Option(min=1, help="sequences of repeated random tokens")] = 64,
+    length: Annotated[
+        int, typer.Option(min=2, help="random tokens in a sequence, before their repetition")
+    ] = 64,
     seed: Seed = 0,
     compute: ComputeOptions,
 ) -> None:
-    """Detectors of well-known kinds of heads on every head, and a scoreboard against what is known of them."""
+    """Run detectors of well-known kinds of heads on every head, and score them against reference lists."""
     with opened_atlas(model, source) as atlas:
         from app.domain.experiments.known_heads import KnownHeadParameters
         from app.studies.experiments import run_known_heads
@@ -154,7 +158,7 @@ def weight_vs_fve(
     min_overlap: Annotated[int, typer.Option(help="and below so many features in both lists")] = 6,
     again: Again = False,
 ) -> None:
-    """Decoder weight share against FVE for each head, from the store alone: no model is loaded."""
+    """Compare decoder weight share with FVE for each head, from the store alone: no model is loaded."""
     with opened_atlas(model, source) as atlas:
         chosen = layers_of(layers, atlas)
         from app.domain.experiments.rankings import RankingParameters
@@ -182,7 +186,7 @@ def universality(
     seed: Seed = 0,
     compute: ComputeOptions,
 ) -> None:
-    """Long-prefix and standard induction heads among all heads of a model."""
+    """Find the long-prefix and standard induction heads among all heads of a model."""
     with opened_atlas(model, source) as atlas:
         from app.domain.experiments.long_prefix import VerdictRule
         from app.domain.experiments.scan import ScanParameters
@@ -210,7 +214,7 @@ def polysemanticity(
     seed: Seed = 0,
     compute: ComputeOptions,
 ) -> None:
-    """Does ablating a head hurt the task of each role that it is annotated with?"""
+    """Test whether ablating a head hurts the task of each role that it is annotated with."""
     with opened_atlas(model, source) as atlas:
         [ref] = parse_heads(head.split(",")[0], None, atlas)
         from app.domain.experiments.ablation import AblationParameters
@@ -240,7 +244,7 @@ def feature_check(
     seed: Seed = 0,
     compute: ComputeOptions,
 ) -> None:
-    """Specificity and sensitivity of a feature for a proxy, over intervals of activation."""
+    """Measure a feature's specificity and sensitivity for a proxy, over intervals of activation."""
     with opened_atlas(model, source) as atlas:
         from app.domain.experiments.feature_check import FeatureCheckParameters
         from app.domain.refs import FeatureRef

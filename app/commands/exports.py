@@ -10,7 +10,7 @@ from app.commands.store_access import settings_of
 
 
 def export_site(
-    model: Annotated[str, typer.Option("--model", help="the atlas's name in addresses")],
+    model: Annotated[str, typer.Option("--model", help="the atlas's name in URLs")],
     out: Annotated[Path, typer.Option(help="new folder for the files")],
     annotations: Annotated[
         bool,

@@ -67,9 +67,7 @@ def precompute(
     ] = None,
     store: Store = None,
     work_dir: WorkDir = None,
-    name: Annotated[
-        str | None, typer.Option(help="the atlas's name in addresses; default from the model")
-    ] = None,
+    name: Annotated[str | None, typer.Option(help="the atlas's name in URLs; default from the model")] = None,
     revision: Annotated[str | None, typer.Option(help="revision of a hub model")] = None,
     layers: Annotated[str | None, typer.Option(help="only these layers: 5,6 or 5-7")] = None,
     text_field: Annotated[
@@ -87,10 +85,10 @@ def precompute(
         str | None, typer.Option(help="i/N: compute only share i of N, and do not publish")
     ] = None,
     new_run: Annotated[
-        bool, typer.Option("--new-run", help="drop another run's partials from the work folder")
+        bool, typer.Option("--new-run", help="drop another run's sealed partials from the work folder")
     ] = False,
 ) -> None:
-    """Run a model and its SAEs over a corpus, and fill a store. A killed job goes on where it was."""
+    """Run a model and its SAEs over a corpus, and fill a store. A stopped job resumes where it was."""
     from app.precompute.job import run_job
 
     settings = settings_of(store=store, work_dir=work_dir)
@@ -126,7 +124,7 @@ def train_sae(
     model: Model,
     layers: Annotated[str, typer.Option(help="layers to train on, in one pass: 5,6 or 5-7")],
     dataset: Annotated[list[str], typer.Option(help="as for precompute; repeatable")],
-    out: Annotated[Path, typer.Option(help="folder for the SAEs; a run in it goes on")],
+    out: Annotated[Path, typer.Option(help="folder for the SAEs; a stopped run in it resumes")],
     options: TrainingOptions,
 ) -> None:
     """Train attention SAEs on hook_z of several layers, and report their quality on held-out text."""

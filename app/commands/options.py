@@ -12,7 +12,7 @@ Model = Annotated[str, typer.Option(help="hub name, local folder, or smollm2-135
 Dataset = Annotated[str, typer.Option(help=DATASET_HELP)]
 Store = Annotated[str | None, typer.Option(help="SQLite file or postgresql:// address [HEAD_ATLAS_STORE]")]
 WorkDir = Annotated[
-    Path | None, typer.Option(help="where jobs keep what they resume from [HEAD_ATLAS_WORK_DIR]")
+    Path | None, typer.Option(help="folder from which stopped jobs resume [HEAD_ATLAS_WORK_DIR]")
 ]
 Port = Annotated[int | None, typer.Option(help="port to serve on [PORT]")]
 Threads = Annotated[int | None, typer.Option(help=THREADS_HELP)]

@@ -14,7 +14,7 @@ def convert_sae(
         typer.Option(help="int8: a scale a feature; else as sae_lens reads"),
     ] = "float32",
 ) -> None:
-    """Write an SAE with its weights in another form: what ships in 8 bits as floats, for sae_lens."""
+    """Write an SAE with its weights in another number format, such as floats for sae_lens."""
     from app.adapters.sae_conversion import convert_sae
 
     convert_sae(folder, out, weights)

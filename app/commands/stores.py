@@ -31,7 +31,7 @@ def serve(
 
 
 def doctor(store: Store = None) -> None:
-    """Say what is installed, and whether the store is sound."""
+    """Report what is installed, and whether the store is sound."""
     from app.doctor import findings
 
     for line in findings(settings_of(store=store)):
@@ -56,7 +56,7 @@ def db_backup(out: Annotated[Path, typer.Argument(help="file to write")], store:
 
 
 def db_check(store: Store = None) -> None:
-    """Check that a store is whole and of this version."""
+    """Check that a store is sound and has this version's schema."""
     from app.store.database.engine import check_store, open_store
 
     check_store(open_store(settings_of(store=store).store, must_exist=True))

@@ -91,9 +91,9 @@ class RowOptions:
 
     dataset: Annotated[str, Option(DATASET_HELP)]
     context_size: Annotated[int, Option("positions in a sequence, BOS included", min=4)] = 128
-    n_prompts: Annotated[int | None, Option("at most so many sequences", min=1)] = None
+    n_prompts: Annotated[int | None, Option("largest number of sequences to read", min=1)] = None
     features: Annotated[FeatureChoice, Option("top: each head's top k by either ranking")] = "top"
-    k: Annotated[int, Option("features kept per head and ranking", min=1)] = 20
+    k: Annotated[int, Option("top features per head and ranking", min=1)] = 20
     min_active: Annotated[int, Option("active tokens that a feature needs to be ranked", min=1)] = 10
     batch_size: Annotated[int, Option("sequences in a forward pass", min=1)] = 16
     shard_size: Annotated[int, Option("sequences in a shard, the unit of resuming", min=1)] = 64

@@ -11,13 +11,15 @@ from app.precompute.plan import THREADS_HELP
 class PassOptions:
     """How forward passes are made. Batch size and threads change results by rounding only."""
 
-    batch_size: Annotated[int, Option("sequences in a forward pass; changes only rounding", min=1)] = 16
+    batch_size: Annotated[
+        int, Option("sequences in a forward pass; changes results by rounding only", min=1)
+    ] = 16
     device: Annotated[str, Option("cpu, cuda or mps")] = "cpu"
     dtype: Annotated[Literal["float32", "bfloat16", "float16"], Option("number format of the model")] = (
         "float32"
     )
     threads: Annotated[int | None, Option("threads of a forward pass", min=1)] = None
-    again: Annotated[bool, Option("compute it again although the store has the result")] = False
+    again: Annotated[bool, Option("compute the result again even if the store has it")] = False
 
 
 @dataclass(frozen=True, kw_only=True)

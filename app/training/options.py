@@ -19,7 +19,9 @@ class TrainingOptions:
     n_tokens: Annotated[int, Option(min=1)] = 2_000_000
     context_size: Annotated[int, Option(min=4)] = 128
     lr: Annotated[float, Option()] = 7e-4
-    dtype: Annotated[Literal["float32", "bfloat16"], Option("of the forward pass and products")] = "float32"
+    dtype: Annotated[
+        Literal["float32", "bfloat16"], Option("number format of the forward pass and products")
+    ] = "float32"
     processing: Annotated[Literal["raw", "processed"], Option()] = "raw"
     held_out_sequences: Annotated[
         int, Option("sequences held out for the quality report", min=1, flag="--held-out")

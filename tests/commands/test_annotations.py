@@ -141,7 +141,7 @@ def imported(command: Command, path, *words: str) -> tuple[int, str, str]:
 def test_an_import_is_shown_first_and_stored_with_apply(command: Command, store: str, sheet: Path) -> None:
     code, out, errors = imported(command, sheet)
     assert (code, errors.count("\n")) == (2, 1)
-    assert "row 2 of heads\twrong\t'mine' is not a column of ours" in out
+    assert "row 2 of heads\twrong\t'mine' is not a column of the sheet" in out
     assert out.splitlines()[-1] == "0 new, 0 changed, 0 unchanged, 2 wrong"
     code, out, _ = imported(command, sheet, "--map", "mine=")
     assert code == 0
@@ -239,5 +239,5 @@ def test_mappings() -> None:
         "x": "",
     }
     for text in ("notes", "=notes"):
-        with pytest.raises(AppError, match="column=ours"):
+        with pytest.raises(AppError, match="COLUMN=NAME"):
             parse_mapping([text])
