@@ -153,7 +153,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("store", type=Path)
-    parser.add_argument("model", help="the atlas's name in addresses")
+    parser.add_argument("model", help="the atlas's name in URLs")
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--note", default="", help="what the figures are of, kept beside them")

@@ -146,7 +146,7 @@ def encode_marked(model: ExperimentModel, marked: MarkedText) -> tuple[list[int]
     shift = 1 if b"".join(data) == b" " + whole else 0  # some tokenizers put a space before a text
     if b"".join(data)[shift:] != whole:
         raise InvalidExperiment(
-            f"the tokens of {marked.text[:60]!r} do not spell it, so its targets cannot be found"
+            f"the tokens of {marked.text[:60]!r} do not decode to the text, so its targets cannot be located"
         )
     ends = [end - shift for end in accumulate(map(len, data))]
     starts = [-shift, *ends[:-1]]

@@ -83,7 +83,7 @@ def check_fit(loaded: LoadedSae, fit: Fit) -> None:
     if fit.fvu > MAX_FVU:
         raise InvalidSae(
             f"{loaded.name} leaves {fit.fvu:.2f} of the variance of layer {loaded.layer}'s z unexplained with "
-            f"{fit.processing} weights (at most {MAX_FVU} is believable): wrong model, layer or weight processing"
+            f"{fit.processing} weights (at most {MAX_FVU} is plausible): wrong model, layer or weight processing"
         )
     if not _is_l0_believable(loaded, fit):
         raise InvalidSae(

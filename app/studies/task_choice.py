@@ -48,7 +48,7 @@ class TaskChoice:
                 find_predicate(name.removeprefix(PROXY))
             elif name not in GENERATED:
                 raise InvalidExperiment(
-                    f"{name[:60]!r} is no task; known are {', '.join(GENERATED)}, and proxy: followed by "
+                    f"{name[:60]!r} is an unknown task; choose from {', '.join(GENERATED)}, and proxy: followed by "
                     f"{', '.join(PREDICATES)} or a regular expression"
                 )
         if not self.names and not self.prompts:

@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 MESSAGES = {
     404: "There is no page at this address.",
     405: "This page can only be read.",
-    413: "More was sent than this page takes, so none of it was kept.",
-    422: "A part of the address is not what this page understands: {fields}.",
+    413: "The request is larger than this page accepts, so nothing was saved.",
+    422: "This page cannot read part of its address: {fields}.",
     500: "The server made a mistake. It has been logged; trying again may not help.",
 }
 

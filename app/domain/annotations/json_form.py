@@ -69,7 +69,7 @@ def head_from_json(value: object) -> HeadAnnotation:
 def _label(item: object) -> FeatureLabel:
     values = _fields(FeatureLabel, item)
     if "feature" not in values:
-        raise InvalidAnnotation("a label names no feature")
+        raise InvalidAnnotation("a label has no valid feature")
     values["feature"] = FeatureRef.parse(_typed("a feature", values["feature"], str))
     return FeatureLabel(**values)
 

@@ -199,7 +199,7 @@ def _check_groups(content: HeadAnnotation) -> None:
             _one_of(group.abstraction, ABSTRACTIONS, "level of abstraction")
         key = normalised(group.name)
         if key in seen:
-            raise InvalidAnnotation(f"the groups {seen[key]!r} and {group.name!r} have one name")
+            raise InvalidAnnotation(f"the groups {seen[key]!r} and {group.name!r} have the same name")
         seen[key] = group.name
 
 
@@ -213,7 +213,7 @@ def _check_labels(content: HeadAnnotation, layer: int) -> None:
         if label.feature.layer != layer:
             raise InvalidAnnotation(f"{label.feature} is not a feature of layer {layer}")
         if label.unclear and label.group is not None:
-            raise InvalidAnnotation(f"{label.feature} is in a group and unclear")
+            raise InvalidAnnotation(f"{label.feature} cannot be both in a group and unclear")
         if label.group is not None and label.group not in groups:
             raise InvalidAnnotation(
                 f"{label.feature} is in {label.group[:60]!r}, which is not among the groups"
@@ -224,7 +224,7 @@ def _check_labels(content: HeadAnnotation, layer: int) -> None:
 def _check_judgement(content: HeadAnnotation) -> None:
     _one_of(content.ranking, RANKINGS, "ranking")
     if not 1 <= content.k <= MAX_LABELS:
-        raise InvalidAnnotation(f"k is {content.k}; it is from 1 to {MAX_LABELS}")
+        raise InvalidAnnotation(f"k is {content.k}, but must be from 1 to {MAX_LABELS}")
     names = [find_role(role).name for role in content.roles]
     if sorted(set(names)) != sorted(names):
         raise InvalidAnnotation("a role is given twice")
@@ -233,7 +233,7 @@ def _check_judgement(content: HeadAnnotation) -> None:
         if not content.override_reason.strip():
             raise InvalidAnnotation("a head type that overrides the groups needs a reason")
     if content.confidence is not None and content.confidence not in CONFIDENCES:
-        raise InvalidAnnotation(f"confidence is {content.confidence}; it is from 1 to 5")
+        raise InvalidAnnotation(f"confidence is {content.confidence}, but must be from 1 to 5")
     if content.knew_before is not None:
         _one_of(content.knew_before, KNEW_BEFORE, "answer to 'knew it before'")
 
@@ -248,7 +248,7 @@ def _check_evidence(content: HeadAnnotation) -> None:
 
 def _one_of(value: str, choices: tuple[str, ...], name: str) -> None:
     if value not in choices:
-        raise InvalidAnnotation(f"{value[:60]!r} is no {name}; known are {', '.join(choices)}")
+        raise InvalidAnnotation(f"{value[:60]!r} is an unknown {name}; choose from {', '.join(choices)}")
 
 
 def _at_most(n: int, limit: int, name: str) -> None:

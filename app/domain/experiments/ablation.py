@@ -37,7 +37,7 @@ class AblationParameters:
                 f"ablation is one of {', '.join(MODES)}, not {', '.join(unknown) or 'none'}"
             )
         if self.n_draws < 1:
-            raise InvalidExperiment(f"{self.n_draws} draws cannot be resampled")
+            raise InvalidExperiment(f"{self.n_draws} draws are too few; resample ablation needs at least 1")
 
 
 @dataclass(frozen=True)

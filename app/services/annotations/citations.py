@@ -41,7 +41,7 @@ def parse_change(text: str) -> CitationChange:
         return CitationChange("cite" if action == "cite" else "drop", place)
     if action == "undo" and plain and len(numbers) == 1:
         return CitationChange("undo", place)
-    raise InvalidAnnotation("what is cited is a feature or one of its examples")
+    raise InvalidAnnotation("only a feature or one of its examples can be cited here")
 
 
 def citations(context: AtlasContext, feature: FeatureRef, head: HeadRef | None) -> Citations | None:
@@ -109,7 +109,7 @@ def _of(record: Revision | None, feature: FeatureRef, head: HeadRef) -> Citation
 
 def _check(context: AtlasContext, feature: FeatureRef, head: HeadRef, change: CitationChange) -> None:
     if head.layer != feature.layer:
-        raise NotFound(f"{head} does not write {feature}: they are of different layers")
+        raise NotFound(f"{head} does not write {feature}: they are in different layers")
     examples = get_feature(context.session, context.run, feature).examples
     if change.action != "cite" or not change.place:
         return

@@ -57,4 +57,4 @@ def _notes(atlas_filter: AtlasFilter) -> list[Test]:
 
 def _one_of(value: str, choices: tuple[str, ...], name: str) -> None:
     if value not in choices:
-        raise InvalidQuery(f"{value[:30]!r} is no {name} of a head; known are {', '.join(choices)}")
+        raise InvalidQuery(f"{value[:30]!r} is an unknown {name}; choose from {', '.join(choices)}")

@@ -153,7 +153,7 @@ def _similar(context: AtlasContext, record: FeatureRecord) -> tuple[SimilarFeatu
 def _check_writer(context: AtlasContext, head: HeadRef, ref: FeatureRef) -> None:
     check_head(context.run, head)
     if head.layer != ref.layer:
-        raise NotFound(f"{head} does not write {ref}: they are of different layers")
+        raise NotFound(f"{head} does not write {ref}: they are in different layers")
 
 
 def layer_page(context: AtlasContext, layer: int, after: int | None) -> LayerPage:

@@ -96,11 +96,13 @@ def _question(context: AtlasContext, request: PromptRequest) -> PromptQuestion |
 def _check_feature(context: AtlasContext, feature: FeatureRef, head: HeadRef | None) -> None:
     sae = sae_of(context.run, feature.layer)
     if sae is None:
-        raise NotFound(f"this atlas has no SAE for layer {feature.layer}, so it knows nothing of {feature}")
+        raise NotFound(f"this atlas has no SAE for layer {feature.layer}, so it does not have {feature}")
     if feature.index >= sae.d_sae:
         raise NotFound(f"layer {feature.layer} has {sae.d_sae} features; {feature} is not one of them")
     if head is not None and head.layer != feature.layer:
-        raise NotFound(f"{head} is of another layer than {feature} and writes nothing of it")
+        raise NotFound(
+            f"{head} and {feature} are in different layers, so the head does not write the feature"
+        )
 
 
 def _first_head(context: AtlasContext) -> HeadRef:

@@ -66,7 +66,7 @@ class PromptProcess:
             return PromptAnswer.from_json(content)
         except (KeyError, TypeError) as error:
             self.close()
-            raise ProcessLost("the model's process sent something that is no answer") from error
+            raise ProcessLost("the model's process sent an invalid answer") from error
 
     def kill(self) -> None:
         """End the process at once, from any thread. It holds nothing that would have to be saved."""
@@ -105,15 +105,15 @@ class PromptProcess:
         while b"\n" not in self._rest:
             self._rest += self._read(deadline, seconds)
             if len(self._rest) > MAX_LINE_BYTES:
-                raise ProcessLost("the model's process sent more than an answer can hold")
+                raise ProcessLost("the model's process sent an answer that is too long")
         line, _, self._rest = self._rest.partition(b"\n")
         try:
             reply: dict[str, Any] = json.loads(line)
             matches = reply["id"] == self._last_id
         except (ValueError, KeyError, TypeError) as error:
-            raise ProcessLost("the model's process sent something that is no answer") from error
+            raise ProcessLost("the model's process sent an invalid answer") from error
         if not matches:
-            raise ProcessLost("the model's process answered another question")
+            raise ProcessLost("the model's process sent the answer to another question")
         return reply
 
     def _read(self, deadline: float, seconds: float) -> bytes:

@@ -139,7 +139,7 @@ def parse_query(text: str, score_names: Sequence[str]) -> SearchQuery:
         labels=tuple(dict.fromkeys(terms.labels)),
     )
     if query.features and (query.asks_for_features or query.asks_for_heads or query.layers is not None):
-        raise InvalidQuery(f"{query.features[0]} names one feature already: leave out the other terms.")
+        raise InvalidQuery(f"{query.features[0]} is a single feature: remove the other terms.")
     return query
 
 
@@ -192,7 +192,7 @@ def _words(value: str) -> list[str]:
     words = words_of(value)
     if not words:
         raise InvalidQuery(
-            f'"{value[:30]}" holds no word of two letters or more. To find a token, write promotes:"…".'
+            f'"{value[:30]}" has no word of two or more letters. To find a token, write promotes:"…".'
         )
     return words
 

@@ -130,7 +130,7 @@ def _head_type(text: str) -> HeadType | None:
         if head_type == text:
             return head_type
     if text:
-        raise InvalidAnnotation(f"{text[:60]!r} is no head type; known are {', '.join(HEAD_TYPES)}")
+        raise InvalidAnnotation(f"{text[:60]!r} is an unknown head type; choose from {', '.join(HEAD_TYPES)}")
     return None
 
 

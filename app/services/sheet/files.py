@@ -69,7 +69,9 @@ def read_sheet(data: bytes, file_format: SheetFormat) -> tuple[Numbered, Numbere
         return read_json(data)
     if file_format == "xlsx":
         return read_xlsx(data)
-    raise InvalidSheet(f"{str(file_format)[:20]!r} is no format; known are {', '.join(SHEET_FORMATS)}")
+    raise InvalidSheet(
+        f"{str(file_format)[:20]!r} is an unknown format; choose from {', '.join(SHEET_FORMATS)}"
+    )
 
 
 def _tables(run: LiveRun, records: Sequence[Revision], rows: Rows, view: SheetView) -> list[Table]:

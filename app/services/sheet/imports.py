@@ -153,7 +153,7 @@ def plan_import(context: AtlasContext, heads: Numbered, notes: Numbered, now: da
 def _read_row(importing: _Import, number: int, row: Row, columns: tuple[str, ...]) -> RowChange:
     for name in row:
         if name not in columns:
-            raise InvalidCell(f"{name[:60]!r} is not a column of ours; map it to one, or to nothing")
+            raise InvalidCell(f"{name[:60]!r} is not a column of the sheet; map it to one, or to nothing")
     viewer = importing.context.viewer
     subject = _subject(importing.context.run, row, columns)
     annotator = row.get("annotator", "").strip() or viewer.name
@@ -246,7 +246,7 @@ def _status(text: str, default: Status) -> Status:
     for status in STATUSES:
         if status == text.strip():
             return status
-    raise InvalidCell(f"{text[:60]!r} is no status; known are {', '.join(STATUSES)}")
+    raise InvalidCell(f"{text[:60]!r} is an unknown status; choose from {', '.join(STATUSES)}")
 
 
 def apply_import(context: AtlasContext, plan: Plan, now: datetime) -> int:

@@ -77,7 +77,7 @@ def make_view(columns: Sequence[str], **fields: str | bool) -> SheetView:
     )
     for what, value, values in checks:
         if value and value not in values:
-            raise InvalidView(f"{value[:60]!r} is no {what}; known are {', '.join(values)}")
+            raise InvalidView(f"{value[:60]!r} is an unknown {what}; choose from {', '.join(values)}")
     if view.role:
         find_role(view.role)
     if view.layers:

@@ -23,7 +23,7 @@ class StoredArrays(dict[str, NDArray[Any]]):
     """The arrays of a block. Raises InvalidStore for a missing one: a sound block may be one of something else."""
 
     def __missing__(self, name: str) -> NDArray[Any]:
-        raise InvalidStore(f"a stored block is not what its place says: it lacks {name!r}")
+        raise InvalidStore(f"a stored block is damaged: it lacks {name!r}")
 
 
 @dataclass(frozen=True)

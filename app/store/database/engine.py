@@ -71,7 +71,7 @@ def _parse(target: str | Path) -> URL:
         url = make_url(target.replace("postgres://", "postgresql://", 1))
     except (ArgumentError, ValueError) as error:  # the text may hold a password: name no part of it
         raise InvalidStore(
-            "the store's address cannot be read; it looks like postgresql://user@host/name"
+            "the store's address cannot be read; it must look like postgresql://user@host/name"
         ) from error
     if url.get_backend_name() not in ("sqlite", "postgresql"):
         raise InvalidStore(f"a store is a SQLite file or on Postgres, not {url.get_backend_name()[:40]!r}")

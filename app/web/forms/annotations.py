@@ -112,7 +112,7 @@ def _number(form: FormData, name: str, default: int) -> int:
 def _counted(form: FormData) -> int:
     k = _number(form, "k", DEFAULT_K)
     if not 1 <= k <= MAX_LABELS:
-        raise UnreadableForm(f"a type is taken over 1 to {MAX_LABELS} features")
+        raise UnreadableForm(f"the head type must count 1 to {MAX_LABELS} features")
     return k
 
 
@@ -141,7 +141,7 @@ def _groups(form: FormData) -> tuple[list[tuple[Group, bool]], dict[str, str]]:
     names, families = _texts(form, "group_name"), _texts(form, "group_family")
     levels = _texts(form, "group_abstraction")
     if not len(names) == len(families) == len(levels):
-        raise UnreadableForm("the groups of the form are not whole")
+        raise UnreadableForm("the groups of the form are incomplete")
     groups: list[tuple[Group, bool]] = []
     numbers: dict[str, str] = {}
     for number, (name, family, level) in enumerate(zip(names, families, levels, strict=True), 1):
@@ -182,13 +182,13 @@ def _feature(text: str) -> FeatureRef:
     try:
         return FeatureRef.parse(text)
     except InvalidReference as error:
-        raise UnreadableForm("a label names no feature") from error
+        raise UnreadableForm("a label has no valid feature") from error
 
 
 def _evidence(form: FormData) -> tuple[EvidenceLink, ...]:
     kinds, targets, notes = (_texts(form, f"evidence_{part}") for part in ("kind", "target", "note"))
     if not len(kinds) == len(targets) == len(notes):
-        raise UnreadableForm("the evidence of the form is not whole")
+        raise UnreadableForm("the evidence of the form is incomplete")
     return tuple(
         EvidenceLink(cast(Any, kind), target, note)
         for kind, target, note in zip(kinds, targets, notes, strict=True)

@@ -36,7 +36,7 @@ def _parse(heads: str, add: str) -> list[HeadRef]:
     named = [part for part in (*heads.split(","), *add.split(",")) if part.strip()]
     refs = list(dict.fromkeys(parse_head(part) for part in named))
     if len(refs) > MAX_HEADS:
-        raise TooManyHeads(f"At most {MAX_HEADS} heads fit side by side; this address names {len(refs)}.")
+        raise TooManyHeads(f"At most {MAX_HEADS} heads can be compared; this address names {len(refs)}.")
     return refs
 
 

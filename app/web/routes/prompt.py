@@ -19,9 +19,9 @@ from app.web.schema import documents
 from app.web.urls import prompt_url
 
 EXTRA = ("torch", "transformers", "transformer_lens", "sae_lens")
-OFF = "This server does not run texts through the model. Started with head-atlas serve --prompts, it does."
+OFF = "This server does not run texts through the model. To enable it, start it with head-atlas serve --prompts."
 NO_EXTRA = (
-    "This server has no model libraries, so it cannot run texts. Installed with its precompute extra, it can: "
+    "This server has no model libraries, so it cannot run texts. Install its precompute extra: "
     "pip install 'head-atlas[precompute]'."
 )
 RELOAD_S = "2"

@@ -82,7 +82,7 @@ def labelled(*labels, groups=GROUPS, **fields):
         (labelled(FeatureLabel(FeatureRef(4, 1), "a")), "not a feature of layer 5"),
         (labelled(FeatureLabel(F1, "a", unclear=True)), "in a group and unclear"),
         (labelled(FeatureLabel(F1, "c")), "not among the groups"),
-        (labelled(groups=(Group("a b"), Group("A-B"))), "one name"),
+        (labelled(groups=(Group("a b"), Group("A-B"))), "the same name"),
         (labelled(groups=(Group(" "),)), "empty"),
         (labelled(groups=(Group("a", "XX"),)), "no family"),
         (labelled(groups=(Group("a", "IN", "high"),)), "level of abstraction"),

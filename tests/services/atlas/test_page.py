@@ -124,9 +124,9 @@ def test_filters_without_a_label_keep_the_rest(team):
 
 
 def test_filters_that_mean_nothing(team):
-    with pytest.raises(InvalidQuery, match="is no type"):
+    with pytest.raises(InvalidQuery, match="is an unknown type"):
         seen(team, "ada", AtlasFilter(type="purple"))
-    with pytest.raises(InvalidQuery, match="is no status"):
+    with pytest.raises(InvalidQuery, match="is an unknown status"):
         seen(team, "ada", AtlasFilter(status="purple"))
     with pytest.raises(UnknownRole):
         seen(team, "ada", AtlasFilter(role="purple"))

@@ -53,9 +53,9 @@ def test_a_refusal_leaves_the_process_at_work(process: PromptProcess) -> None:
     [
         ("crash", 20, "ended unexpectedly"),
         ("hang", 0.3, "within 0.3 seconds"),
-        ("junk", 20, "no answer"),
+        ("junk", 20, "invalid answer"),
         ("other id", 20, "another question"),
-        ("incomplete", 20, "no answer"),
+        ("incomplete", 20, "invalid answer"),
     ],
 )
 def test_a_lost_process_is_ended(process: PromptProcess, text: str, seconds: float, message: str) -> None:
@@ -78,6 +78,6 @@ def test_a_process_that_does_not_start_is_said_so() -> None:
 
 def test_an_answer_without_end_is_not_read(process: PromptProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.services.prompts.process.MAX_LINE_BYTES", 1000)
-    with pytest.raises(ProcessLost, match="more than an answer"):
+    with pytest.raises(ProcessLost, match="an answer that is too long"):
         process.ask(PromptQuestion("word " * 60, 0), 20)
     assert is_gone(process)

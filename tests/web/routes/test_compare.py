@@ -30,7 +30,7 @@ def test_one_address_a_comparison(client: TestClient, asked: str, path: str) -> 
 def test_what_cannot_be_compared_says_why(client: TestClient) -> None:
     many = client.get("/tiny/compare?heads=L0H0,L0H1,L0H2,L0H3,L1H0")
     assert many.status_code == 422
-    assert "At most 4 heads fit side by side; this address names 5." in many.text
+    assert "At most 4 heads can be compared; this address names 5." in many.text
     assert client.get("/tiny/compare.json?heads=L0H0,L0H1,L0H2,L0H3,L1H0").status_code == 422
     wrong = client.get("/tiny/compare?heads=L0H0&add=<b>")
     assert wrong.status_code == 404
