@@ -6,7 +6,7 @@ from functools import cache
 
 from app.domain.annotations.head_types import TYPE_RULES
 from app.domain.annotations.names import name_rule
-from app.services.annotations.edits import SETTLING
+from app.services.annotations.edits import FINISHING
 from app.services.annotations.panel import N_KEYS
 from app.web.drawing.charts import FILL_STEPS
 
@@ -25,7 +25,7 @@ def annotation_rules() -> str:
     rules = {
         "types": [asdict(rule) for rule in TYPE_RULES],
         "names": asdict(name_rule()),
-        "settling": list(SETTLING),
+        "finishing": list(FINISHING),
         "n_keys": N_KEYS,
         "fill_steps": FILL_STEPS,
         "words": WORDS,

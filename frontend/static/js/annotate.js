@@ -138,7 +138,7 @@ async function swap(reply) {
 }
 
 async function press(action) {
-  const settles = rules().settling.includes(action);
+  const settles = rules().finishing.includes(action);
   if (!(await flush()) && changed) return;
   const draft = snapshot();
   const reply = await post(draft, action, !settles).catch(() => null);
