@@ -21,9 +21,11 @@ def filled_lengths(
     Raises InvalidCorpus where rows look padded by an id that nothing names, or are padded at the front.
     """
     n_rows, size = tokens.shape
-    if n_rows and size > 1 and bool((tokens[:, 1] == bos_token_id).any()):
-        front = int((tokens[:, 1] == bos_token_id).argmax())
-        raise InvalidCorpus(f"{path}: sequence {front} begins with BOS twice, as if padded at the front")
+    if n_rows and size > 1:
+        padded_in_front = (tokens[:, 1] == bos_token_id) & (tokens != bos_token_id).any(axis=1)
+        if padded_in_front.any():
+            row = int(padded_in_front.argmax())
+            raise InvalidCorpus(f"{path}: sequence {row} begins with BOS twice, as if padded at the front")
     last, n_equal = tokens[:, -1], _run_at_the_end(tokens)
     lengths = np.full(n_rows, size, np.int32)
     if pad_token_id is not None:
