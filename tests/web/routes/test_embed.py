@@ -14,10 +14,10 @@ PATHS = ("/embed/tiny/heads/L0H1", "/embed/tiny/heads/L1H2?rank=fve", "/embed/ti
 
 
 def plain(page: BeautifulSoup) -> str:
-    """The text of a page and where its links lead."""
+    """The text of a page, without the white space around what it leaves out, and where its links lead."""
     main = page.select_one("main")
     assert main
-    return " ".join(main.text.split()) + " ".join(str(link["href"]) for link in main.select("a"))
+    return "".join(main.text.split()) + " ".join(str(link["href"]) for link in main.select("a"))
 
 
 @pytest.mark.parametrize("path", PATHS)
