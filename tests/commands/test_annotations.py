@@ -109,7 +109,7 @@ def test_a_terminal_is_asked_twice(command: Command, store: str, monkeypatch: py
     ("words", "typed", "sentence"),
     [
         (("add", "ada"), "short\n", "8 to 1000 characters"),
-        (("add", "ada"), "", "no password came"),
+        (("add", "ada"), "", "no password was given"),
         (("add", "consensus"), "long enough\n", "is reserved"),
         (("add", "ada", "--role", "system"), "long enough\n", "'system' is not one of"),
         (("add", "a\nb"), "long enough\n", "line break"),

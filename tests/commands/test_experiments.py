@@ -212,7 +212,7 @@ LONG = "{" + '"text": "' + "dog " * 80 + '[[;]]"}'
         ("long-prefix-induction", ("--heads", "0.0", "--length", "9"), "cannot hold a span of 9"),
         ("long-prefix-induction", ("--heads", "0.0", "--threshold", "2"), "between 0 and 1"),
         ("head-ablation", ("--layer", "9"), "no head L9H0"),
-        ("head-ablation", ("--layer", "0", "--task", "poetry"), "'poetry' is no task"),
+        ("head-ablation", ("--layer", "0", "--task", "poetry"), "'poetry' is an unknown task"),
         ("head-ablation", ("--layer", "0", "--task", "proxy:("), "nor a regular expression"),
         ("head-ablation", ("--layer", "0", "--task", "proxy:zzz9"), "selects no position"),
         ("head-ablation", ("--layer", "0", "--modes", "zero,none"), "not none"),

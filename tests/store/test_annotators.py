@@ -70,7 +70,7 @@ def test_d15_text_and_authorship_follow_a_rename_and_outlive_a_removal(engine):
         with pytest.raises(InvalidAnnotator, match="already"):
             annotators.change_annotator(session, replace(ben, name="ada l."))
         removed = annotators.remove_annotator(session, renamed, later(5))
-    assert removed.display_name == "Ada L. (former user)"
+    assert (removed.name, removed.removed_at) == ("Ada L.", later(5))
     with read_session(engine) as session:
         (record,) = annotations.current_records(session, atlas_id)
     assert (record.annotator, record.content.notes) == ("Ada L.", "hers")

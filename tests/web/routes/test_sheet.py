@@ -388,7 +388,7 @@ def test_an_atlas_without_annotations(client):
     assert "No head is annotated yet." in client.get("/tiny/annotations").text
     assert "n/a" in client.get("/tiny/annotations").text
     assert client.get("/tiny/layers.json").json()["by"] is None
-    assert "Nothing is published about the heads of org/Tiny" in client.get("/tiny/published").text
+    assert "Head Atlas has no published reference for org/Tiny" in client.get("/tiny/published").text
     assert client.get("/tiny/published.json").json()["source"] is None
 
 
