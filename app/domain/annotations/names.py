@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from functools import cache
 
 _HYPHEN = "-"
-# The last white space and the last character that is folded otherwise than to its small letter lie before these.
-_END_OF_SPACES, _END_OF_FOLDS = 0x3001, 0xFB18
+# The last white space and the last letter with case lie before these.
+_END_OF_SPACES, _END_OF_FOLDS = 0x3001, 0x1E944
 
 
 def normalised(name: str) -> str:
@@ -17,7 +17,8 @@ def normalised(name: str) -> str:
 class NameRule:
     """The rule of `normalised` as data, for scripts.
 
-    `separators`: characters that part words. `folds`: what a character becomes, where that is not its small letter.
+    `separators`: characters that part words. `folds`: what a character becomes, where that is not
+    the small letters of its capitals (those of ß are SS).
     """
 
     separators: str
@@ -32,5 +33,5 @@ def name_rule() -> NameRule:
     """
     spaces = "".join(chr(code) for code in range(_END_OF_SPACES) if chr(code).isspace())
     folded = {char: char.casefold().lower() for char in map(chr, range(_END_OF_FOLDS))}
-    folds = {char: small for char, small in folded.items() if small != char.lower()}
+    folds = {char: small for char, small in folded.items() if small != char.lower().upper().lower()}
     return NameRule(_HYPHEN + spaces, folds)

@@ -16,7 +16,8 @@ export function headType(values, rules) {
 
 // The form under which two names are the same.
 export function plainName(name, { separators, folds }) {
-  const fold = (character) => (separators.includes(character) ? " " : (folds[character] ?? character.toLowerCase()));
+  const small = (character) => character.toLowerCase().toUpperCase().toLowerCase(); // ß as ss, ς as σ
+  const fold = (character) => (separators.includes(character) ? " " : (folds[character] ?? small(character)));
   return [...name].map(fold).join("").split(" ").filter(Boolean).join(" ");
 }
 
