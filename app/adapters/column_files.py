@@ -1,12 +1,10 @@
 """Documents in a column of a Parquet or Arrow file."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from app.adapters.text_files import file_checksum
+from app.adapters.text_files import FieldFile
 from app.errors import InvalidCorpus
 
 COLUMN_SUFFIXES = frozenset({".parquet", ".arrow", ".feather", ".ipc"})
@@ -14,16 +12,8 @@ _ROWS = 1024  # of a Parquet file, read at a time
 
 
 @dataclass(frozen=True)
-class ColumnFile:
+class ColumnFile(FieldFile):
     """One document a row: the text column. Rows without text are left out."""
-
-    path: Path
-    text_field: str
-
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        return self.path.name
 
     def documents(self) -> Iterator[str]:
         """Read in batches of rows. Raises InvalidCorpus for a damaged file or a column that is not there or no text."""
@@ -68,10 +58,6 @@ class ColumnFile:
             raise InvalidCorpus(
                 f"{self.path} has no column {self.text_field!r}, its columns are {has}; name one with --text-field"
             )
-
-    def identity(self) -> str:
-        """sha256 of the file and the column."""
-        return hashlib.sha256(f"{file_checksum(self.path)} {self.text_field}".encode()).hexdigest()
 
 
 def _open_arrow(source: Any) -> Any:

@@ -2,11 +2,13 @@
 
 import bz2
 import gzip
+import hashlib
 import logging
 import lzma
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from io import BufferedReader
 from pathlib import Path
@@ -132,6 +134,23 @@ def decode(data: bytes, where: str) -> str:
         n_replaced = text.count("\ufffd") - data.count("\ufffd".encode())
         log.warning("%s: %d places that are not UTF-8 became U+FFFD", where, n_replaced)
         return text
+
+
+@dataclass(frozen=True)
+class FieldFile:
+    """A file with a document in one field of each of its records."""
+
+    path: Path
+    text_field: str
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.path.name
+
+    def identity(self) -> str:
+        """sha256 of the file and the field."""
+        return hashlib.sha256(f"{file_checksum(self.path)} {self.text_field}".encode()).hexdigest()
 
 
 def file_checksum(path: Path) -> str:

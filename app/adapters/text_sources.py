@@ -17,6 +17,7 @@ from app.adapters.column_files import COLUMN_SUFFIXES, ColumnFile
 from app.adapters.text_files import (
     HTML_SUFFIXES,
     PACKED_SUFFIXES,
+    FieldFile,
     decode,
     file_checksum,
     read_text,
@@ -199,16 +200,8 @@ class TextFolder:
 
 
 @dataclass(frozen=True)
-class JsonLines:
+class JsonLines(FieldFile):
     """One document a line: the text field of a JSON object."""
-
-    path: Path
-    text_field: str
-
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        return self.path.name
 
     def documents(self) -> Iterator[str]:
         """Read line by line. Raises InvalidCorpus with the number of a line that is no object with the field."""
@@ -225,10 +218,6 @@ class JsonLines:
         if not isinstance(text, str):
             raise InvalidCorpus(f"{where}: the field {self.text_field!r} is not text")
         return text.encode(errors="replace").decode()  # a lone surrogate has no UTF-8
-
-    def identity(self) -> str:
-        """sha256 of the file and the field."""
-        return hashlib.sha256(f"{file_checksum(self.path)} {self.text_field}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)
