@@ -104,13 +104,18 @@ def compare(model: Checked, plain: PlainActivations, tokens: Int[Tensor, "batch 
 
 
 def _difference(found: Tensor, expected: Tensor, centre: int | tuple[int, int] | None) -> float:
-    """|found - expected| / |expected|, after taking the mean over some dimensions out of both."""
+    """The relative difference, after taking the mean over some dimensions out of both."""
     found, expected = found.double(), expected.double()
     if found.shape != expected.shape:
         return float("inf")
     if centre is not None:
         found, expected = (each - each.mean(dim=centre, keepdim=True) for each in (found, expected))
-    missed = (found - expected).norm() / expected.norm().clamp(min=1e-12)
+    return relative_difference(found, expected)
+
+
+def relative_difference(found: Tensor, expected: Tensor) -> float:
+    """|found - expected| / |expected| over all numbers; infinity where it is no finite number."""
+    missed = (found - expected).double().norm() / expected.double().norm().clamp(min=1e-30)
     return float(missed) if bool(torch.isfinite(missed)) else float("inf")
 
 

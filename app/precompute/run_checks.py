@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, einsum
 
 from app.adapters.language_model import LayerActivations
+from app.adapters.self_check import relative_difference
 from app.domain.records import Json
 from app.errors import InvalidModel
 from app.precompute.loaded_run import LoadedRun
@@ -50,8 +51,7 @@ def check_run(run: LoadedRun) -> dict[str, Json]:
 def mixing_error(activations: LayerActivations) -> float:
     """|A v - z| / |z| over all tokens and heads."""
     mixed: Tensor = einsum("bhds,bshe->bdhe", activations.pattern, activations.v)
-    missed = (mixed - activations.z).double().norm() / activations.z.double().norm().clamp(min=1e-30)
-    return float(missed) if bool(torch.isfinite(missed)) else float("inf")
+    return relative_difference(mixed, activations.z)
 
 
 def _short(value: float) -> float:
