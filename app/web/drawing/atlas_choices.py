@@ -3,16 +3,15 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from app.domain.annotations.head_types import HEAD_TYPES
 from app.services.atlas.annotation_models import Colouring, Order
+from app.services.atlas.filters import NO_TYPE
 from app.services.atlas.models import AtlasFilter
+from app.web.drawing.display_names import type_name
 
 TYPE_OPTIONS = (
-    ("monosemantic", "monosemantic"),
-    ("minor_exceptions", "minor exceptions"),
-    ("bisemantic", "bisemantic"),
-    ("polysemantic", "polysemantic"),
-    ("unclear", "unclear"),
-    ("none", "not annotated"),
+    *((head_type, head_type.replace("_", " ")) for head_type in HEAD_TYPES),
+    (NO_TYPE, type_name(None)),
 )
 STATUS_OPTIONS = (
     ("anyone", "annotated by anyone"),
