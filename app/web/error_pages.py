@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
 from app.errors import AppError, InvalidStore
-from app.services.examples.through_head import SumNotKept
+from app.services.examples.through_head import SumNotStored
 from app.web.dependencies import PageNotFound, get_app_context
 from app.web.error_models import ErrorPage
 from app.web.guards.headers import SECURITY_HEADERS
@@ -66,7 +66,7 @@ def on_app_error(request: Request, error: Exception) -> Response:
         logger.error("store unusable", extra={"detail": str(error)})
         return error_response(request, 503, error.sentence, {"Retry-After": "5"})
     status = error.status_code if isinstance(error, AppError) else 500
-    if status == 404 and not isinstance(error, PageNotFound | SumNotKept):
+    if status == 404 and not isinstance(error, PageNotFound | SumNotStored):
         return error_response(request, 404, MESSAGES[404])
     headers = {"Retry-After": "5"} if status == 503 else None
     return error_response(request, status, str(error), headers)

@@ -78,7 +78,7 @@ def import_url(model: str) -> str:
     return f"/{quote(model, safe='')}/annotations/import"
 
 
-def settle_url(model: str, head: HeadRef) -> str:
+def consensus_url(model: str, head: HeadRef) -> str:
     return f"/{quote(model, safe='')}/annotations/settle/{head}"
 
 

@@ -26,7 +26,7 @@ def test_templates_write_the_addresses_of_routes(app: FastAPI) -> None:
         "annotations_file", model="tiny", file_format="csv"
     )
     assert urls.import_url("tiny") == app.url_path_for("import", model="tiny")
-    assert urls.settle_url("tiny", head) == app.url_path_for("settle", model="tiny", head=str(head))
+    assert urls.consensus_url("tiny", head) == app.url_path_for("consensus", model="tiny", head=str(head))
     assert urls.annotated_layers_url("tiny") == app.url_path_for("annotated_layers", model="tiny")
     assert urls.published_url("tiny") == app.url_path_for("published", model="tiny")
     assert urls.annotation_url("tiny", head) == app.url_path_for("annotate", model="tiny", head=str(head))

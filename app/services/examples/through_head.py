@@ -9,7 +9,7 @@ from app.domain.records import Examples
 from app.errors import NotFound
 
 
-class SumNotKept(NotFound):
+class SumNotStored(NotFound):
     """The run stored the DFA of single heads only, so the sum over heads cannot be shown."""
 
 
@@ -31,7 +31,7 @@ class ExamplesThroughHead:
 def view_through(examples: Examples, head: int | None) -> ExamplesThroughHead:
     """The examples as seen through one head, or with None all heads summed.
 
-    Raises SumNotKept if the run did not store the sum.
+    Raises SumNotStored if the run did not store the sum.
     """
     if head is not None:
         return ExamplesThroughHead(
@@ -43,7 +43,7 @@ def view_through(examples: Examples, head: int | None) -> ExamplesThroughHead:
         )
     summed = examples.summed
     if summed is None:
-        raise SumNotKept(
+        raise SumNotStored(
             "This run was published before DFA was kept for all heads together: choose one head, "
             "or precompute the atlas again."
         )

@@ -123,7 +123,7 @@ def show_annotations(
     return run_page(app_context, request, model, build, "pages/annotations.html", viewer)
 
 
-@pages.get("/{model}/annotations/settle/{head}", name="settle")
+@pages.get("/{model}/annotations/settle/{head}", name="consensus")
 def show_consensus(
     app_context: AppContextDependency, viewer: ViewerDependency, model: str, head: str
 ) -> Response:
@@ -145,10 +145,10 @@ def _form(
         message, sent = conflict_message(error), replace(sent, base_version=error.theirs.version)
     with app_context.open_atlas(model, viewer) as context:
         page = consensus_page(context, head, str(uuid.uuid4()), sent, message)
-    return uncached_page(app_context, page, "pages/settle.html", error.status_code if error else 200)
+    return uncached_page(app_context, page, "pages/consensus.html", error.status_code if error else 200)
 
 
-@pages.post("/{model}/annotations/settle/{head}", name="settle_save")
+@pages.post("/{model}/annotations/settle/{head}", name="save_consensus")
 def submit_consensus(
     app_context: AppContextDependency,
     viewer: ViewerDependency,

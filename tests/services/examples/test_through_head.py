@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from app.domain.evidence import KINDS
 from app.domain.records import Examples
 from app.domain.refs import FeatureRef, HeadRef
-from app.services.examples.through_head import SumNotKept
+from app.services.examples.through_head import SumNotStored
 from app.services.features.figures import example_figures
 from app.services.features.page import ExamplePosition, feature_page, whole_example
 from app.services.reading.context import AtlasContext
@@ -110,5 +110,5 @@ def test_a_run_without_the_sum_says_so_and_offers_one_head(engine: Engine) -> No
     with read_session(engine) as session:
         context = AtlasContext(session, get_live_run(session, run.slug))
         assert not feature_page(context, REF, HeadRef(0, 1)).all_heads
-        with pytest.raises(SumNotKept, match="choose one head, or precompute the atlas again"):
+        with pytest.raises(SumNotStored, match="choose one head, or precompute the atlas again"):
             feature_page(context, REF, "all")
