@@ -81,7 +81,8 @@ def get_atlas_id(session: Session, slug: str) -> int:
 def save(session: Session, atlas_id: int, draft: Draft, now: datetime) -> Saved:
     """Append a revision. Raises Conflict, KeyReused, or what check_content does.
 
-    A key that is already stored with this very save gives the revision stored then.
+    A key that the record already has with this very save gives the revision stored then. Each record has keys of
+    its own: no other annotator, head or atlas can occupy one.
     """
     check_content(draft.content, draft.subject)
     if not 1 <= len(draft.idempotency_key) <= 100 or not draft.idempotency_key.isascii():
@@ -133,28 +134,18 @@ def _values(atlas_id: int, draft: Draft, now: datetime) -> dict[str, object]:
     }
 
 
-# What a retry has in common with the save it repeats: all but the clock and what was seen by then.
-_SAME = (
-    "atlas_id",
-    "kind",
-    "layer",
-    "unit",
-    "sae",
-    "annotator_id",
-    "author_id",
-    "base_version",
-    "status",
-    "content",
-)
+# What a retry has in common with the save of the record that it repeats: all but the clock and what was seen by then.
+_SAME = ("author_id", "base_version", "status", "content")
 
 
 def _replay(session: Session, values: dict[str, object]) -> Saved | None:
-    query = select(RevisionRow).where(RevisionRow.idempotency_key == values["idempotency_key"])
+    record = (column == values[column.key] for column in _KEY)
+    query = select(RevisionRow).where(*record, RevisionRow.idempotency_key == values["idempotency_key"])
     row = session.scalar(query.execution_options(populate_existing=True))
     if row is None:
         return None
     if any(getattr(row, name) != values[name] for name in _SAME):
-        raise KeyReused("this idempotency key belongs to another save; reload the form")
+        raise KeyReused("this idempotency key belongs to another save of this record; reload the form")
     return Saved(_one(session, RevisionRow.id == row.id), replayed=True)
 
 

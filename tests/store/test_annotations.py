@@ -21,6 +21,7 @@ from app.store.database.engine import open_store, read_session, write_session
 from app.store.tables.annotations import RevisionRow
 from tests.support.annotated_atlas import AGAINST, FEATURE, HEAD, NOW, draft, later, make_atlas, save
 from tests.support.annotation_strategies import annotations as any_annotation
+from tests.support.run_data import make_run, publish
 
 ONE, TWO, THREE = (HeadAnnotation(notes=note) for note in ("one", "two", "three"))
 
@@ -102,24 +103,51 @@ def test_d04_a_retry_after_others_saved_gives_the_answer_of_then(engine):
     assert record.content == TWO
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"content": TWO},
-        {"base_version": 1},
-        {"status": "submitted"},
-        {"subject": Subject(HeadRef(0, 2))},
-    ],
-)
-def test_a_key_with_another_save_is_refused(engine, change):
-    atlas_id, (ada, ben) = make_atlas(engine, "ada", "ben")
+@pytest.mark.parametrize("change", [{"content": TWO}, {"base_version": 1}, {"status": "submitted"}])
+def test_a_key_with_another_save_of_the_record_is_refused(engine, change):
+    atlas_id, (ada,) = make_atlas(engine, "ada")
     made = draft(ada, ONE)
     save(engine, atlas_id, made)
-    for other in (replace(made, **change), replace(made, annotator_id=ben.id)):
-        with pytest.raises(KeyReused) as caught:
-            save(engine, atlas_id, other)
-        assert "one" not in str(caught.value)
+    with pytest.raises(KeyReused) as caught:
+        save(engine, atlas_id, replace(made, **change))
+    assert "one" not in str(caught.value)
     assert n_rows(engine) == 1
+
+
+def test_a_key_belongs_to_atlas_annotator_kind_subject_and_sae(engine):
+    atlas_id, (ada, ben) = make_atlas(engine, "ada", "ben")
+    other_atlas = replace(make_run(seed=2), slug="other")
+    publish(engine, other_atlas)
+    other_id = read(engine, annotations.get_atlas_id, "other")
+    made = draft(ada, ONE, idempotency_key="k")
+    note = FeatureNote("x")
+    saves = [
+        (atlas_id, made),
+        (other_id, made),
+        (atlas_id, replace(made, annotator_id=ben.id, author_id=ben.id)),
+        (atlas_id, replace(made, subject=Subject(HeadRef(0, 2)))),
+        (atlas_id, replace(made, content=note, subject=FEATURE)),
+        (atlas_id, replace(made, content=note, subject=replace(FEATURE, sae="b" * 64))),
+    ]
+    revisions = [save(engine, *each) for each in saves]
+    assert [saved.replayed for saved in revisions] == [False] * len(saves)
+    again = [save(engine, *each) for each in saves]
+    assert [saved.replayed for saved in again] == [True] * len(saves)
+    assert [saved.revision for saved in again] == [saved.revision for saved in revisions]
+    assert n_rows(engine) == len(saves)
+
+
+def test_an_annotator_cannot_occupy_anothers_key_nor_learn_from_it(engine):
+    atlas_id, (ada, ben) = make_atlas(engine, "ada", "ben")
+    of_ada = draft(ada, ONE, idempotency_key="guessed")
+    # Ben learns the same, whether he guesses what ada saved or not, and ada's own save goes through.
+    for content, base in ((TWO, 0), (ONE, 1)):
+        assert not save(
+            engine, atlas_id, draft(ben, content, base, idempotency_key=f"guessed {base}")
+        ).replayed
+    save(engine, atlas_id, of_ada)
+    saved = save(engine, atlas_id, draft(ben, ONE, 2, idempotency_key="guessed"))
+    assert (saved.replayed, saved.revision.annotator) == (False, "ben")
 
 
 @pytest.mark.parametrize("key", ["", "x" * 101, "é"])
@@ -180,8 +208,6 @@ def test_d12_whatever_is_accepted_comes_back_as_sent(engine, content, note):
 
 
 def test_d14_a_new_run_leaves_annotations_alone_and_they_name_theirs(engine):
-    from tests.support.run_data import make_run, publish
-
     atlas_id, (ada,) = make_atlas(engine, "ada")
     save(engine, atlas_id, draft(ada, ONE, against=Against("first run", "a" * 64, "0.1.0")))
     publish(engine, make_run(seed=2))

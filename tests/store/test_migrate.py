@@ -8,15 +8,19 @@ from pathlib import Path
 
 import pytest
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import insert, inspect, select, text
+from sqlalchemy.exc import IntegrityError
 
+from app.domain.annotations.records import FeatureNote, HeadAnnotation
 from app.errors import InvalidStore
 from app.paths import migrations_dir
 from app.store import migrate
 from app.store.database import schema_versions as revisions
-from app.store.database.engine import open_store, write_session
+from app.store.database.engine import open_store, read_session, write_session
+from app.store.tables.annotations import RevisionRow
 from app.store.tables.atlas import Base
 from tests.support import stored_runs
+from tests.support.annotated_atlas import FEATURE, draft, make_atlas, save
 from tests.support.migrations import downgrade, schema_differences
 from tests.support.store_digest import table_digest
 
@@ -68,6 +72,34 @@ def test_the_orders_that_no_list_has_lose_their_indexes_and_rows_stay(engine):
 
 def indexes_of_features(engine) -> set[str]:
     return {index["name"] for index in inspect(engine).get_indexes("features")}
+
+
+def all_revisions(engine):
+    with read_session(engine) as session:
+        return session.execute(select(RevisionRow.__table__).order_by(RevisionRow.id)).all()
+
+
+def test_keys_of_revisions_move_to_their_records_and_every_revision_is_carried_over(engine):
+    atlas_id, (ada, ben) = make_atlas(engine, "ada", "ben")
+    key = {"idempotency_key": "skip L0H0"}
+    save(engine, atlas_id, draft(ada, HeadAnnotation(notes="one"), **key))
+    save(engine, atlas_id, draft(ada, HeadAnnotation(notes="two"), 1))
+    save(engine, atlas_id, draft(ben, FeatureNote("\u00e9"), subject=FEATURE, status="submitted"))
+    before = all_revisions(engine)
+    downgrade(engine, "0006")
+    assert all_revisions(engine) == before
+    with pytest.raises(IntegrityError), write_session(engine) as session:
+        session.execute(insert(RevisionRow), {**before[1]._mapping, "id": 9, "version": 9, **key})
+    migrate.upgrade(engine)
+    assert all_revisions(engine) == before
+    assert schema_differences(engine) == []
+    for wrong in ({"kind": "layer"}, {"status": "deleted"}, key):  # and the table checks as it did
+        with pytest.raises(IntegrityError), write_session(engine) as session:
+            session.execute(insert(RevisionRow), {**before[1]._mapping, "id": 9, "version": 9, **wrong})
+    save(engine, atlas_id, draft(ben, HeadAnnotation(), **key))
+    downgrade(engine, "0006")  # where the key is one text in two records, the older one keeps it
+    assert [row.idempotency_key for row in all_revisions(engine)][-1] == "revision 4"
+    assert all_revisions(engine)[:3] == before
 
 
 def test_an_upgrade_of_a_current_store_changes_nothing(engine):

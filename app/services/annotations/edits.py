@@ -22,7 +22,6 @@ from app.services.annotations import saving
 from app.services.annotations.head_records import counted_features, own_record, with_labels
 from app.services.annotations.saving import Restore, Save
 from app.services.reading.context import AtlasContext
-from app.services.reading.visibility import Viewer
 from app.store import annotations as store
 
 # Buttons that settle a head; every other one leaves its status as it is.
@@ -66,17 +65,15 @@ def apply_action(context: AtlasContext, head: HeadRef, sent: SubmittedForm, now:
     same = stored is not None and (stored.content, stored.status) == (content, status)
     if stored is not None and same and stored.version == sent.base_version:
         return stored
-    key = sent.key or derived_key(context.viewer, head, sent.base_version, status, content)
+    key = sent.key or derived_key(sent.base_version, status, content)
     request = Save(head, content, sent.base_version, key, status)
     return saving.save(context, request, now).revision
 
 
-def derived_key(
-    viewer: Viewer, ref: HeadRef | FeatureRef, base_version: int, status: str, content: Content
-) -> str:
-    """An idempotency key made from content and base version, so that a repeated save is recognised."""
+def derived_key(base_version: int, status: str, content: Content) -> str:
+    """An idempotency key made from content and base version, so that a repeated save of a record is recognised."""
     said = json.dumps(content_to_json(content), sort_keys=True)
-    whole = f"{viewer.annotator_id} {ref} {base_version} {status} {said}"
+    whole = f"{base_version} {status} {said}"
     return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -112,11 +109,8 @@ def _step(context: AtlasContext, head: HeadRef, sent: SubmittedForm, now: dateti
     target = (edits.undo_target if sent.action == "undo" else edits.redo_target)(versions)
     if target is None:
         return own_record(context, head)
-    key = (
-        sent.key
-        or f"{sent.action} {context.viewer.annotator_id} {context.run.slug} {head} {sent.base_version}"
-    )
-    request = Restore(head, target, sent.base_version, key[:100])
+    key = sent.key or f"{sent.action} {sent.base_version}"
+    request = Restore(head, target, sent.base_version, key)
     return saving.restore(context, request, now).revision
 
 

@@ -36,7 +36,7 @@ def save_note(
 
     Raises whatever `services.annotations.save` does.
     """
-    key = derived_key(context.viewer, feature, base_version, "submitted", note)
+    key = derived_key(base_version, "submitted", note)
     request = Save(feature, note, base_version, key, "submitted")
     return saving.save(context, request, now).revision
 

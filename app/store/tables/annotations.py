@@ -50,6 +50,10 @@ class RevisionRow(Base):
             *("atlas_id", "kind", "layer", "unit", "sae", "annotator_id", "version"),
             name="uq_annotation_revisions_version",
         ),
+        UniqueConstraint(
+            *("atlas_id", "annotator_id", "kind", "layer", "unit", "sae", "idempotency_key"),
+            name="uq_annotation_revisions_idempotency_key",
+        ),
         Index(None, "annotator_id"),
         Index(None, "author_id"),
     )
@@ -63,7 +67,7 @@ class RevisionRow(Base):
     annotator_id: Mapped[int] = mapped_column(ForeignKey("annotators.id"))
     version: Mapped[int]
     author_id: Mapped[int] = mapped_column(ForeignKey("annotators.id"))
-    idempotency_key: Mapped[str] = mapped_column(unique=True)
+    idempotency_key: Mapped[str]
     base_version: Mapped[int]
     status: Mapped[str]
     content: Mapped[dict[str, Json]] = mapped_column(JSON)

@@ -73,7 +73,7 @@ def restore(
 ) -> Response:
     """Append the old version's content as a new revision, so that no version is lost."""
     ref = parse_head(head)
-    key = f"restore {viewer.annotator_id} {model[:30]} {ref} {version} {base_version}"
+    key = f"restore {version} {base_version}"
     with app_context.change_atlas(model, viewer) as context:
         saving.restore(context, Restore(ref, version, base_version, key), app_context.now())
     address = history_url(model, ref, rank=view.rank, k=view.k, align=view.align)
