@@ -23,6 +23,8 @@ from app.store.database.inserts import insert_unless_there
 from app.store.tables.annotations import AnnotatorRow, RevealedHintRow, RevisionRow
 from app.store.tables.atlas import AtlasRow
 
+MAX_KEY = 100
+
 
 class Conflict(AppError):
     """The record has changed since the caller read it: both texts, to merge. Nothing was saved."""
@@ -85,8 +87,9 @@ def save(session: Session, atlas_id: int, draft: Draft, now: datetime) -> Saved:
     its own: no other annotator, head or atlas can occupy one.
     """
     check_content(draft.content, draft.subject)
-    if not 1 <= len(draft.idempotency_key) <= 100 or not draft.idempotency_key.isascii():
-        raise KeyReused("an idempotency key is 1 to 100 plain characters")
+    key = draft.idempotency_key
+    if not (1 <= len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
+        raise KeyReused(f"an idempotency key is 1 to {MAX_KEY} plain characters")
     values = _values(atlas_id, draft, now)
     if replay := _replay(session, values):
         return replay

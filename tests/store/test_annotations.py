@@ -150,7 +150,7 @@ def test_an_annotator_cannot_occupy_anothers_key_nor_learn_from_it(engine):
     assert (saved.replayed, saved.revision.annotator) == (False, "ben")
 
 
-@pytest.mark.parametrize("key", ["", "x" * 101, "é"])
+@pytest.mark.parametrize("key", ["", "x" * 101, "é", "a\x00", "\ud800", "a\nb", "\x7f"])
 def test_a_key_that_is_no_key_is_refused(engine, key):
     atlas_id, (ada,) = make_atlas(engine, "ada")
     with pytest.raises(KeyReused):

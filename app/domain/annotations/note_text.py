@@ -37,9 +37,14 @@ def check_text(text: str, name: str, limit: int = MAX_NOTE_BYTES) -> str:
 
 def check_name(text: str, name: str) -> str:
     """A short text on one line that is not only spaces. Raises InvalidText or TextTooLong."""
-    check_text(text, name, MAX_NAME_BYTES)
-    if not text.strip():
+    if not check_line(text, name).strip():
         raise InvalidText(f"{name} is empty")
+    return text
+
+
+def check_line(text: str, name: str) -> str:
+    """A short text on one line, or an empty one. Raises InvalidText or TextTooLong."""
+    check_text(text, name, MAX_NAME_BYTES)
     if match := re.search(r"[\t\n\r]", text):
         raise InvalidText(f"{name} has a tab or line break at position {match.start()}; it is one line")
     return text

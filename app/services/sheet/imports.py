@@ -2,43 +2,17 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from app.domain.annotations.records import (
-    STATUSES,
-    Against,
-    Content,
-    FeatureNote,
-    HeadAnnotation,
-    Revision,
-    Status,
-    Subject,
-    check_content,
-)
-from app.domain.refs import FeatureRef, HeadRef
+from app.domain.annotations.records import Subject
 from app.errors import AppError
-from app.services.annotations.saving import against_of, subject_of
 from app.services.reading.context import AtlasContext
-from app.services.reading.visibility import check_may_write
-from app.services.sheet.rows import (
-    HEAD_COLUMNS,
-    NOTE_COLUMNS,
-    PROVENANCE,
-    STATE,
-    InvalidCell,
-    NumberCell,
-    Row,
-    content_cells,
-    read_content,
-    read_flag,
-    read_number,
-    read_time,
-)
+from app.services.sheet.import_rows import Importing, RowChange, read_row
+from app.services.sheet.rows import HEAD_COLUMNS, NOTE_COLUMNS, InvalidCell, Row
 from app.store import annotations as store
-from app.store.annotators import CONSENSUS, PUBLISHED, ensure_annotator
-from app.store.atlas.reads import LiveRun
+from app.store.annotators import CONSENSUS, ensure_annotator
 
 # Columns of sheets that were made by hand.
 ALIASES = {"description": "notes", "role": "roles", "comment": "notes"}
@@ -67,25 +41,6 @@ class ImportRefused(AppError):
 
 
 @dataclass(frozen=True)
-class RowChange:
-    """The effect of importing one row. `fields`: content cells that change, as (name, before, after)."""
-
-    row: int
-    kind: Literal["new", "changed", "unchanged"]
-    subject: Subject
-    annotator: str
-    author: str
-    content: Content
-    status: Status
-    before: Revision | None
-    against: Against
-    created_at: datetime
-    version: int
-    blind: bool
-    fields: tuple[tuple[str, str, str], ...]
-
-
-@dataclass(frozen=True)
 class Plan:
     """The dry run of an import: its changes and its errors. A plan with errors cannot be applied."""
 
@@ -94,15 +49,6 @@ class Plan:
 
     def count(self, kind: Literal["new", "changed", "unchanged"]) -> int:
         return sum(change.kind == kind for change in self.changes)
-
-
-@dataclass(frozen=True)
-class _Import:
-    """The context of an import: the atlas, stored records by subject and annotator, and the time."""
-
-    context: AtlasContext
-    stored: dict[tuple[Subject, str], Revision]
-    now: datetime
 
 
 def rename_columns(rows: Numbered, mapping: Mapping[str, str]) -> list[tuple[int, Row]]:
@@ -129,7 +75,7 @@ def rename_columns(rows: Numbered, mapping: Mapping[str, str]) -> list[tuple[int
 def plan_import(context: AtlasContext, heads: Numbered, notes: Numbered, now: datetime) -> Plan:
     """The changes that importing these rows would make, and the rows with errors; stores nothing."""
     stored = {(record.subject, record.annotator): record for record in context.records}
-    importing = _Import(context, stored, now)
+    importing = Importing(context, stored, now)
     changes: list[RowChange] = []
     errors: list[RowError] = []
     seen: dict[tuple[Subject, str], int] = {}
@@ -137,7 +83,7 @@ def plan_import(context: AtlasContext, heads: Numbered, notes: Numbered, now: da
     for sheet, rows in sheets:
         for number, row in rows:
             try:
-                change = _read_row(importing, number, row, HEAD_COLUMNS if sheet == "heads" else NOTE_COLUMNS)
+                change = read_row(importing, number, row, HEAD_COLUMNS if sheet == "heads" else NOTE_COLUMNS)
             except AppError as error:
                 errors.append(RowError(sheet, number, str(error)))
                 continue
@@ -148,105 +94,6 @@ def plan_import(context: AtlasContext, heads: Numbered, notes: Numbered, now: da
             seen[key] = number
             changes.append(change)
     return Plan(tuple(changes), tuple(errors))
-
-
-def _read_row(importing: _Import, number: int, row: Row, columns: tuple[str, ...]) -> RowChange:
-    for name in row:
-        if name not in columns:
-            raise InvalidCell(f"{name[:60]!r} is not a column of the sheet; map it to one, or to nothing")
-    viewer = importing.context.viewer
-    subject = _subject(importing.context.run, row, columns)
-    annotator = row.get("annotator", "").strip() or viewer.name
-    if annotator.casefold() == PUBLISHED:
-        raise InvalidCell("records of 'published' come with the program and are not imported")
-    check_may_write(viewer, annotator)
-    before = importing.stored.get((subject, annotator))
-    change = _new(importing, number, row, subject, annotator)
-    check_content(change.content, subject)
-    return change if before is None else _against_stored(importing, row, change, before)
-
-
-def _new(importing: _Import, number: int, row: Row, subject: Subject, annotator: str) -> RowChange:
-    """A change that creates a record, with the version, time and provenance that the row states."""
-    empty: Content = HeadAnnotation() if isinstance(subject.ref, HeadRef) else FeatureNote()
-    viewer = importing.context.viewer
-    here = against_of(importing.context.run, subject.ref.layer)
-    cells = {name: row.get(name, "").strip() for name in (*STATE, *PROVENANCE)}
-    # Who said it, and whether blind, is for an admin to vouch for.
-    trusted = viewer.role == "admin"
-    content = read_content(row, empty)
-    return RowChange(
-        row=number,
-        kind="new",
-        subject=subject,
-        annotator=annotator,
-        author=(cells["author"] if trusted else "") or viewer.name,
-        content=content,
-        status=_status(cells["status"], "submitted"),
-        before=None,
-        against=Against(
-            cells["run"] or here.run,
-            cells["against_sae"] if cells["run"] else here.sae,
-            cells["software"] or here.software,
-        ),
-        created_at=read_time("updated_at", cells["updated_at"]) if cells["updated_at"] else importing.now,
-        version=max(1, read_number("version", cells["version"])) if cells["version"] else 1,
-        blind=trusted and read_flag("blind", cells["blind"]),
-        fields=_differences(empty, content),
-    )
-
-
-def _against_stored(importing: _Import, row: Row, change: RowChange, before: Revision) -> RowChange:
-    """A change of the stored record; columns that the row lacks stay as they are."""
-    content = read_content(row, before.content)
-    check_content(content, change.subject)
-    status = _status(row.get("status", ""), before.status)
-    same = before.content == content and before.status == status
-    if not same and row.get("version", "").strip() and change.version != before.version:
-        raise InvalidCell(
-            f"{change.subject.ref} has changed since the export: it is at version {before.version}, "
-            f"the row is of version {change.version}"
-        )
-    return replace(
-        change,
-        kind="unchanged" if same else "changed",
-        author=importing.context.viewer.name,
-        content=content,
-        status=status,
-        before=before,
-        against=before.against,
-        created_at=importing.now,
-        blind=False,
-        fields=_differences(before.content, content),
-    )
-
-
-def _differences(before: Content, after: Content) -> tuple[tuple[str, str, str], ...]:
-    old = content_cells(before)
-    return tuple((name, old[name], cell) for name, cell in content_cells(after).items() if cell != old[name])
-
-
-def _subject(run: LiveRun, row: Row, columns: tuple[str, ...]) -> Subject:
-    """The head or feature of the row. Raises InvalidCell, InvalidReference or NotFound."""
-    if "head" in columns:
-        text = row.get("head", "")
-        if not text.strip():
-            raise InvalidCell("the row has no head")
-        if isinstance(text, NumberCell):
-            raise InvalidCell(f"{text} is not a head: 5.1 and 5.10 are one number; write L5H1")
-        return subject_of(run, HeadRef.parse(text))
-    ref = FeatureRef.parse(row.get("feature", ""))
-    sae = row.get("sae", "").strip()
-    return Subject(ref, sae) if sae else subject_of(run, ref)
-
-
-def _status(text: str, default: Status) -> Status:
-    if not text.strip():
-        return default
-    for status in STATUSES:
-        if status == text.strip():
-            return status
-    raise InvalidCell(f"{text[:60]!r} is an unknown status; choose from {', '.join(STATUSES)}")
 
 
 def apply_import(context: AtlasContext, plan: Plan, now: datetime) -> int:

@@ -5,9 +5,48 @@ import operator
 from datetime import UTC, datetime
 
 from sqlalchemy import BigInteger, DateTime, Dialect, Double, Integer, String, TypeDecorator
+from sqlalchemy.exc import DontWrapMixin
+from sqlalchemy.types import TypeEngine
 
-# Byte order on both engines: a database's own collation would sort pages differently from SQLite.
-Text = String().with_variant(String(collation="C"), "postgresql")
+from app.domain.annotations.note_text import MAX_NAME_BYTES, MAX_NOTE_BYTES, InvalidText, check_text
+from app.errors import AppError
+
+
+class UnstorableText(InvalidText, DontWrapMixin):
+    """A text that no column holds, or that is longer than its column; it came past the checks of its field."""
+
+
+class CheckedText(TypeDecorator[str]):
+    """A text that comes back as it was stored: the last gate for all that is stored or looked up, on both engines.
+
+    SQLite would store NUL and control characters, and fail on lone surrogates; Postgres fails on both.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, max_bytes: int = MAX_NOTE_BYTES) -> None:
+        super().__init__()
+        self.max_bytes = max_bytes
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
+        """Byte order on both engines: a database's own collation would sort pages differently from SQLite."""
+        collation = "C" if dialect.name == "postgresql" else None
+        return dialect.type_descriptor(String(collation=collation))
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """The text as it is. Raises UnstorableText."""
+        if value is None or (len(value) * 4 <= self.max_bytes and value.isprintable()):
+            return value
+        try:
+            return check_text(value, "a text", self.max_bytes)
+        except AppError as error:
+            raise UnstorableText(str(error)) from None
+
+
+Text = CheckedText()
+# A name, a checksum, a key: as long as the fields that people type names into.
+NameText = CheckedText(MAX_NAME_BYTES)
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -1,12 +1,16 @@
 """The tables of annotation. A change here needs a migration; the tests compare the two on both engines."""
 
 from datetime import datetime
+from typing import Annotated
 
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.domain.records import Json
+from app.store.database.column_types import NameText
 from app.store.tables.atlas import Base
+
+Name = Annotated[str, mapped_column(NameText)]
 
 
 class AnnotatorRow(Base):
@@ -16,7 +20,7 @@ class AnnotatorRow(Base):
     __table_args__ = (CheckConstraint("role IN ('viewer', 'annotator', 'admin', 'system')", name="role"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[Name] = mapped_column(unique=True)
     role: Mapped[str]
     blind: Mapped[bool]
     password_hash: Mapped[str | None]
@@ -60,20 +64,20 @@ class RevisionRow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     atlas_id: Mapped[int] = mapped_column(ForeignKey("atlases.id"))
-    kind: Mapped[str]
+    kind: Mapped[Name]
     layer: Mapped[int]
     unit: Mapped[int]
-    sae: Mapped[str]
+    sae: Mapped[Name]
     annotator_id: Mapped[int] = mapped_column(ForeignKey("annotators.id"))
     version: Mapped[int]
     author_id: Mapped[int] = mapped_column(ForeignKey("annotators.id"))
-    idempotency_key: Mapped[str]
+    idempotency_key: Mapped[Name]
     base_version: Mapped[int]
-    status: Mapped[str]
+    status: Mapped[Name]
     content: Mapped[dict[str, Json]] = mapped_column(JSON)
-    against_run: Mapped[str]
-    against_sae: Mapped[str]
-    software: Mapped[str]
+    against_run: Mapped[Name]
+    against_sae: Mapped[Name]
+    software: Mapped[Name]
     blind: Mapped[bool]
     restored_from: Mapped[int | None]
     created_at: Mapped[datetime]

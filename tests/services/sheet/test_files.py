@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import zipfile
 from dataclasses import replace
 
@@ -30,6 +31,7 @@ from tests.support.annotated_atlas import NOW, labelled, later
 from tests.support.annotating import HEAD, Team
 from tests.support.annotation_strategies import ODD_TEXTS, notes
 from tests.support.annotation_strategies import annotations as any_annotation
+from tests.support.unstorable import UNSTORABLE
 
 FORMULAS = (
     "=1+1",
@@ -440,3 +442,41 @@ def test_g12_two_columns_that_would_be_read_as_one_are_refused(team):
     with pytest.raises(InvalidCell, match="row 2 has two columns that are read as 'notes'"):
         imported(team, "csv", b"head,notes,description\nL1H0,a,b\n")
     imported(team, "csv", b"head,notes,description\nL1H0,a,b\n", mapping={"description": ""})
+
+
+LINES = ("annotator", "author", "run", "against_sae", "software")
+
+
+@pytest.mark.parametrize("text", [*UNSTORABLE, "x" * 401, "two\nlines"])
+@pytest.mark.parametrize(("sheet", "name"), [*(("heads", n) for n in LINES), ("feature_notes", "sae")])
+def test_text_beside_the_content_is_checked_by_its_row_and_nothing_is_stored(team, sheet, name, text):
+    whole = json.loads(exported(team, "json"))
+    whole["heads"][0]["annotator"] = "cleo"  # a new record
+    whole[sheet][0][name] = text
+    before = exported(team, "json")
+    with pytest.raises(ImportRefused, match=f"1 rows are wrong: row 1 of {sheet}: column '{name}' has "):
+        imported(team, "json", json.dumps(whole).encode())
+    assert exported(team, "json") == before
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"feature": "L0F999999"}, "L0F999999 is not a feature of the atlas"),
+        ({"feature": "L0F999999", "sae": ""}, "L0F999999 is not a feature of the atlas"),
+        ({"feature": "L2F3"}, "L2F3 is not a feature of the SAE 00000000, which is of another layer"),
+        ({"feature": "L9F3", "sae": "a" * 64}, "L9F3 is not a feature of this model"),
+        ({"sae": "mine"}, "'mine' is not the checksum of an SAE"),
+    ],
+)
+def test_a_note_needs_a_feature_that_exists(team, change, sentence):
+    whole = json.loads(exported(team, "json"))
+    whole["feature_notes"][0].update(change)
+    with pytest.raises(ImportRefused, match=re.escape(sentence)):
+        imported(team, "json", json.dumps(whole).encode())
+
+
+def test_a_note_of_an_earlier_runs_sae_is_imported(team):
+    whole = json.loads(exported(team, "json"))
+    whole["feature_notes"][0].update(sae="a" * 64, feature="L0F999999")
+    assert imported(team, "json", json.dumps(whole).encode())[1] == 1
