@@ -61,7 +61,7 @@ def _find_viewer(request: Request, app_context: AppContext) -> Viewer:
 
 
 def _logged_in(request: Request, app_context: AppContext) -> Viewer:
-    token = session_token(request)
+    token = session_token(request, app_context)
     if token is not None:
         with app_context.session() as session:
             annotator = session_annotator(session, token, app_context.now())
@@ -79,34 +79,41 @@ def require_login(request: Request, app_context: AppContextDependency) -> None:
         get_viewer(request, app_context)
 
 
-def session_token(request: Request) -> str | None:
-    return next((request.cookies[name] for name in SESSION_COOKIES if name in request.cookies), None)
+def cookie_name(request: Request, app_context: AppContext) -> str:
+    """The name of the session's cookie under the request's scheme.
+
+    Under https no other counts: a host beside this one can set the plain cookie, and never the one with the prefix.
+    """
+    plain, https = SESSION_COOKIES
+    return https if is_https(request, app_context) else plain
+
+
+def session_token(request: Request, app_context: AppContext) -> str | None:
+    return request.cookies.get(cookie_name(request, app_context))
 
 
 def start_session(
     request: Request, app_context: AppContext, annotator: Annotator, response: Response
 ) -> None:
     """Start a session with a new token, and end the session of the cookie that was sent along."""
-    old = session_token(request)
+    old = session_token(request, app_context)
     with app_context.write() as session:
         if old is not None:
             end_login(session, old)
         token = start_login(session, annotator, app_context.now(), LIFETIME)
-    plain, https = SESSION_COOKIES
-    secure = is_https(request, app_context)
     response.set_cookie(
-        https if secure else plain,
+        cookie_name(request, app_context),
         token,
         max_age=int(LIFETIME.total_seconds()),
         httponly=True,
         samesite="lax",
-        secure=secure,
+        secure=is_https(request, app_context),
     )
 
 
 def end_session(request: Request, app_context: AppContext, response: Response) -> None:
     """End the session of the request's cookie, so that copies of its token are worthless too."""
-    token = session_token(request)
+    token = session_token(request, app_context)
     if token is not None:
         with app_context.write() as session:
             end_login(session, token)

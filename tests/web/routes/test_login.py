@@ -141,6 +141,23 @@ def test_e14_cookies(team, store):
         assert "Domain" not in secure
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_e14_only_the_cookie_of_the_scheme_counts(team, scheme):
+    """A host beside this one can plant the plain cookie: under https it opens nothing, and ends nothing."""
+    base = f"{scheme}://testserver"
+    victim, planted = logged_in(team, "ada", base), logged_in(team, "root", base)
+    own = COOKIE if scheme == "http" else f"__Host-{COOKIE}"
+    other = COOKIE if scheme == "https" else f"__Host-{COOKIE}"
+    token, foreign = victim.cookies[own], planted.cookies[own]
+    assert victim.get("/me", headers={"Cookie": f"{other}={foreign}"}).status_code == 303  # to the login
+    for cookies in (f"{own}={token}; {other}={foreign}", f"{other}={foreign}; {own}={token}"):
+        assert "ada" in victim.get("/me", headers={"Cookie": cookies}).text
+    both = {"Cookie": f"{other}={foreign}; {own}={token}"}
+    assert visitor(team, base).post("/logout", headers=both).status_code == 303
+    assert planted.get("/me").status_code == 200  # the planted session was neither used nor ended
+    assert victim.get("/me").status_code == 303
+
+
 def test_e15_logins_are_limited_and_say_the_same_of_every_name(team):
     client = visitor(team)
     answers = [log_in(client, "ada", "wrong") for _ in range(PER_ACCOUNT)]
