@@ -15,6 +15,7 @@ from app.store.database.engine import open_store
 from app.web import error_pages
 from app.web.dependencies import Access, AppContext
 from app.web.guards.body_limits import BodyLimits
+from app.web.guards.body_types import FormBodies
 from app.web.guards.compression import Compression
 from app.web.guards.headers import AllowedHosts, HeadAsGet, SecurityHeaders, host_name
 from app.web.guards.origins import SameOrigin
@@ -135,6 +136,7 @@ def create_app(settings: Settings, allow_anonymous: bool = False) -> FastAPI:
     app.add_middleware(Compression)
     app.add_middleware(HeadAsGet)
     app.add_middleware(BodyLimits)
+    app.add_middleware(FormBodies)
     app.add_middleware(SameOrigin, public_url=settings.public_url)
     app.add_middleware(AllowedHosts, hosts=(*settings.allowed_hosts, *_own_name(settings.public_url)))
     app.add_middleware(SecurityHeaders, frame_ancestors=settings.frame_ancestors)

@@ -31,7 +31,16 @@ from app.services.annotations.edits import SubmittedForm
 
 MAX_FIELDS = 1000
 T = TypeVar("T")
-_LABEL = "label:"
+_LABEL, _TAKE = "label:", "take:"
+# The form's fields beside those of one feature and of one conflict.
+_KNOWN = frozenset(
+    (
+        *field_specs(HeadAnnotation),
+        *("action", "base_version", "status", "new_group", "key", "accepted", "suggestion", "from_label"),
+        *("group_name", "group_family", "group_abstraction"),
+        *("evidence_kind", "evidence_target", "evidence_note"),
+    )
+)
 _OFFERED = "offered"  # in place of a level: a group of the form that is none of the record's yet
 
 
@@ -48,6 +57,8 @@ Fields = Annotated[FormData, Depends(read_fields)]
 
 def read_head_form(form: FormData) -> SubmittedForm:
     """The submitted form. Raises InvalidAnnotation for fields that the page would not send."""
+    if not any(name in _KNOWN or name.startswith((_LABEL, _TAKE)) for name in form):
+        raise UnreadableForm("the form has none of the fields of this page; nothing was saved")
     action, _, argument = _text(form, "action", "save").partition(":")
     groups, numbers = _groups(form)
     labels = _labels(form, numbers)
@@ -69,7 +80,7 @@ def read_head_form(form: FormData) -> SubmittedForm:
         action=action,
         argument=argument,
         new_group=_text(form, "new_group"),
-        theirs=tuple(name.removeprefix("take:") for name in form if _takes_theirs(form, name)),
+        theirs=tuple(name.removeprefix(_TAKE) for name in form if _takes_theirs(form, name)),
         suggested=_suggested(form, action, argument),
         key=_text(form, "key"),
     )
@@ -196,7 +207,7 @@ def _evidence(form: FormData) -> tuple[EvidenceLink, ...]:
 
 
 def _takes_theirs(form: FormData, name: str) -> bool:
-    return name.startswith("take:") and _text(form, name) == "theirs"
+    return name.startswith(_TAKE) and _text(form, name) == "theirs"
 
 
 def _suggested(form: FormData, action: str, argument: str) -> dict[FeatureRef, str] | None:
