@@ -273,4 +273,5 @@ def _revision(row: RevisionRow, annotator: str, author: str) -> Revision:
         blind=row.blind,
         restored_from=row.restored_from,
         imported_at=row.imported_at,
+        given_by_sheet=row.imported_at is not None and row.base_version == 0,
     )

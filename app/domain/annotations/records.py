@@ -22,6 +22,8 @@ EVIDENCE_KINDS: tuple[EvidenceKind, ...] = get_args(EvidenceKind)
 DEFAULT_K = 10
 MAX_LABELS = 100
 MAX_LINKS = 50
+# A form names the version that it was filled from. What is imported may begin far below, so that saves can go on.
+MAX_VERSION, MAX_IMPORTED_VERSION = 10**9, 10**6
 CONFIDENCES = range(1, 6)
 
 
@@ -163,6 +165,7 @@ class Revision:
     blind: bool = False  # saved before the others' records could be seen
     restored_from: int | None = None
     imported_at: datetime | None = None
+    given_by_sheet: bool = False  # time, run, SAE and software are what an imported sheet says
 
     @property
     def head(self) -> HeadAnnotation:

@@ -28,6 +28,9 @@ class AnnotationRecord:
     restored_from: Annotated[int | None, "The version that this one restored"]
     run: Annotated[str, "Fingerprint of the run that the annotator was looking at"]
     software: Annotated[str, "Version of the software"]
+    given_by_sheet: Annotated[
+        bool, "Whether its time, run and software are what an imported sheet says of it"
+    ]
     head_type: Annotated[
         HeadType | None, "The override, or what the groups give; null where nothing is labelled"
     ]

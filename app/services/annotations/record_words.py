@@ -33,6 +33,7 @@ def record_view(revision: Revision) -> AnnotationRecord:
         restored_from=revision.restored_from,
         run=revision.against.run,
         software=revision.against.software,
+        given_by_sheet=revision.given_by_sheet,
         head_type=content.head_type,
         provisional=content.provisional,
         content=content,

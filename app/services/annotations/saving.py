@@ -69,9 +69,7 @@ def save(context: AtlasContext, request: Save, now: datetime) -> Saved:
     owner_name = CONSENSUS if request.for_consensus else context.viewer.name
     check_may_write(context.viewer, owner_name)
     subject = subject_of(context.run, request.ref)
-    if isinstance(request.content, HeadAnnotation):
-        for label in request.content.labels:
-            _check_label(context.run, subject, label.feature)
+    check_labels(context.run, subject, request.content)
     owner_id = context.viewer.annotator_id
     if request.for_consensus:
         owner_id = ensure_annotator(context.session, CONSENSUS, now, "system").id
@@ -89,10 +87,14 @@ def save(context: AtlasContext, request: Save, now: datetime) -> Saved:
     return store.save(context.session, context.atlas_id, draft, now)
 
 
-def _check_label(run: LiveRun, subject: Subject, feature: FeatureRef) -> None:
-    if feature.layer != subject.ref.layer:
-        raise InvalidAnnotation(f"{feature} is not a feature of layer {subject.ref.layer}")
-    subject_of(run, feature)
+def check_labels(run: LiveRun, subject: Subject, content: Content) -> None:
+    """Raise InvalidAnnotation or NotFound for a label of a feature that the run's SAE does not have."""
+    if not isinstance(content, HeadAnnotation):
+        return
+    for label in content.labels:
+        if label.feature.layer != subject.ref.layer:
+            raise InvalidAnnotation(f"{label.feature} is not a feature of layer {subject.ref.layer}")
+        subject_of(run, label.feature)
 
 
 @dataclass(frozen=True)

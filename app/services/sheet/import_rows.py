@@ -2,11 +2,12 @@
 
 import re
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from app.domain.annotations.note_text import check_line
 from app.domain.annotations.records import (
+    MAX_IMPORTED_VERSION,
     STATUSES,
     Against,
     Content,
@@ -18,7 +19,7 @@ from app.domain.annotations.records import (
     check_content,
 )
 from app.domain.refs import FeatureRef, HeadRef
-from app.services.annotations.saving import against_of, subject_of
+from app.services.annotations.saving import against_of, check_labels, subject_of
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import check_may_write
 from app.services.sheet.rows import (
@@ -35,6 +36,7 @@ from app.services.sheet.rows import (
 )
 from app.store.annotators import PUBLISHED
 
+FIRST_YEAR, CLOCKS_DIFFER = 2000, timedelta(days=1)
 # Cells that are stored beside the content, and whose columns hold one short line.
 _LINES = frozenset(("annotator", "author", "sae", *PROVENANCE))
 _CHECKSUM = re.compile("[0-9a-f]{64}")
@@ -84,7 +86,15 @@ def read_row(importing: Importing, number: int, row: Row, columns: tuple[str, ..
     before = importing.stored.get((subject, annotator))
     change = _new(importing, number, row, subject, annotator)
     check_content(change.content, subject)
-    return change if before is None else _against_stored(importing, row, change, before)
+    if before is not None:
+        change = _against_stored(importing, row, change, before)
+    # Labels of another run's SAE are of features that only that run knows.
+    if (
+        change.kind != "unchanged"
+        and change.against.sae == against_of(importing.context.run, subject.ref.layer).sae
+    ):
+        check_labels(importing.context.run, subject, change.content)
+    return change
 
 
 def _new(importing: Importing, number: int, row: Row, subject: Subject, annotator: str) -> RowChange:
@@ -110,11 +120,26 @@ def _new(importing: Importing, number: int, row: Row, subject: Subject, annotato
             cells["against_sae"] if cells["run"] else here.sae,
             cells["software"] or here.software,
         ),
-        created_at=read_time("updated_at", cells["updated_at"]) if cells["updated_at"] else importing.now,
-        version=max(1, read_number("version", cells["version"])) if cells["version"] else 1,
+        created_at=_time(cells["updated_at"], importing.now) if cells["updated_at"] else importing.now,
+        version=_version(cells["version"]) if cells["version"] else 1,
         blind=trusted and read_flag("blind", cells["blind"]),
         fields=_differences(empty, content),
     )
+
+
+def _version(text: str) -> int:
+    version = read_number("version", text)
+    if not 1 <= version <= MAX_IMPORTED_VERSION:
+        raise InvalidCell(f"version {version} cannot be imported; versions are 1 to {MAX_IMPORTED_VERSION}")
+    return version
+
+
+def _time(text: str, now: datetime) -> datetime:
+    time = read_time("updated_at", text)
+    # Compared as written: the first and the last year have no form in other zones.
+    if not FIRST_YEAR <= time.year <= now.year + 1 or time > now + CLOCKS_DIFFER:
+        raise InvalidCell(f"column 'updated_at' is {text[:60]!r}, which is not from {FIRST_YEAR} to now")
+    return time
 
 
 def _against_stored(importing: Importing, row: Row, change: RowChange, before: Revision) -> RowChange:

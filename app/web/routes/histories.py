@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import Response
 
+from app.domain.annotations.records import MAX_VERSION
 from app.services.annotations import saving
 from app.services.annotations.history import history_page
 from app.services.annotations.models import HistoryPage
@@ -24,7 +25,7 @@ pages = APIRouter(include_in_schema=False)
 AnnotatorQuery = Annotated[
     str | None, Query(max_length=400, description="Whose record; one's own by default")
 ]
-Version = Annotated[int, Form(ge=0, le=10**9)]
+Version = Annotated[int, Form(ge=0, le=MAX_VERSION)]
 
 
 @router.get("/{model}/heads/{head}/history.json", name="history_json", responses=documents(HistoryPage))

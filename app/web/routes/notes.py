@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from starlette.responses import Response
 
-from app.domain.annotations.records import FeatureNote
+from app.domain.annotations.records import MAX_VERSION, FeatureNote
 from app.domain.refs import FeatureRef
 from app.errors import AppError
 from app.services.annotations.citations import citations
@@ -27,7 +27,7 @@ router = APIRouter()
 pages = APIRouter(include_in_schema=False)
 
 HeadField = Annotated[str, Form(max_length=30)]
-Version = Annotated[int, Form(ge=0, le=10**9)]
+Version = Annotated[int, Form(ge=0, le=MAX_VERSION)]
 
 
 def with_notes(context: AtlasContext, page: FeaturePage, attempt: NoteAttempt | None = None) -> FeaturePage:

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Query, Request
 from starlette.responses import Response
 
+from app.domain.annotations.records import MAX_VERSION
 from app.domain.refs import HeadRef
 from app.errors import AppError, NotFound
 from app.services.reading.context import AtlasContext
@@ -160,7 +161,7 @@ def submit_consensus(
     reason: Annotated[str, Form()] = "",
     roles: Annotated[str, Form(max_length=4000)] = "",
     notes: Annotated[str, Form()] = "",
-    base_version: Annotated[int, Form(ge=0, le=10**9)] = 0,
+    base_version: Annotated[int, Form(ge=0, le=MAX_VERSION)] = 0,
 ) -> Response:
     """Save the head's consensus, then redirect to the remaining disagreements."""
     ref = parse_head(head)

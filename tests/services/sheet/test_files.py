@@ -16,6 +16,8 @@ from app.domain.annotations.note_text import MAX_NOTE_BYTES, InvalidText
 from app.domain.annotations.records import Against, FeatureNote, HeadAnnotation, Revision, Subject
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import AppError
+from app.services.annotations.history import history_page
+from app.services.annotations.saving import history
 from app.services.reading.cells import escape_cell, unescape_cell
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import visible_records
@@ -198,7 +200,8 @@ def test_export_into_another_store_and_out_again_is_identical(team, file_format,
     if file_format in ("json", "xlsx"):
         assert exported(other, file_format) == first
         kept = other.read(visible_records, other.read(get_atlas_id, "tiny"), other["root"])
-        assert [replace(record, imported_at=None) for record in kept] == rows
+        assert {record.given_by_sheet for record in kept} == {True}
+        assert [replace(record, imported_at=None, given_by_sheet=False) for record in kept] == rows
     else:
         heads = rows_of(rows).heads
         assert [cells for _, cells in read_sheet(exported(other, file_format), file_format)[0]] == heads
@@ -479,4 +482,55 @@ def test_a_note_needs_a_feature_that_exists(team, change, sentence):
 def test_a_note_of_an_earlier_runs_sae_is_imported(team):
     whole = json.loads(exported(team, "json"))
     whole["feature_notes"][0].update(sae="a" * 64, feature="L0F999999")
+    assert imported(team, "json", json.dumps(whole).encode())[1] == 1
+
+
+def history_of(team, head, name="ada"):
+    return team.view(history, team[name], head, name)
+
+
+def test_an_imported_record_can_be_saved_on_and_its_version_has_the_limit_of_the_form(team):
+    for version in ("0", "1000001", "999999999"):
+        row = f"head,notes,version\nL1H1,x,{version}\n".encode()
+        with pytest.raises(ImportRefused, match=f"version {version} cannot be imported"):
+            imported(team, "csv", row, "ada")
+    imported(team, "csv", b"head,notes,version\nL1H1,x,1000000\n", "ada")
+    assert team.save("ada", HeadAnnotation(notes="y"), HeadRef(1, 1), base=1_000_000).version == 1_000_001
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "2026-03-03T12:00:00+00:00",
+        "9999-12-31T23:59:59-14:00",
+        "0001-01-01T00:00:00+14:00",
+        "1999-12-31T00:00:00+00:00",
+    ],
+)
+def test_a_record_is_of_a_time_that_can_be(team, time):
+    with pytest.raises(ImportRefused, match="which is not from 2000 to now"):
+        imported(team, "csv", f"head,updated_at\nL1H1,{time}\n".encode(), "ada")
+
+
+def test_what_a_sheet_says_of_when_and_against_what_is_marked(team):
+    sheet = b"head,notes,updated_at,run,software\nL1H1,x,2020-01-01T00:00:00+00:00,theirs,9.9\n"
+    imported(team, "csv", sheet, "ada")
+    (record,) = history_of(team, HeadRef(1, 1))
+    assert (record.created_at.year, record.against.run, record.against.software) == (2020, "theirs", "9.9")
+    assert record.given_by_sheet
+    imported(team, "csv", b"head,notes,run\nL1H1,y,mine\n", "ada")  # a change of what is here
+    team.save("ada", HeadAnnotation(notes="z"), HeadRef(1, 1), base=2)
+    assert [entry.given_by_sheet for entry in history_of(team, HeadRef(1, 1))] == [False, False, True]
+    page = team.view(history_page, team["ada"], HeadRef(1, 1), None)
+    assert [entry.record.given_by_sheet for entry in page.entries] == [False, False, True]
+
+
+def test_labels_are_of_features_that_the_runs_sae_has_as_in_the_form(team):
+    labels = json.dumps([{"feature": "L1F999999", "group": None, "unclear": True, "suggested": False}])
+    whole = json.loads(exported(team, "json"))
+    row = {"head": "L1H1", "annotator": "ada", "labels": labels}
+    whole["heads"] = [row]
+    with pytest.raises(ImportRefused, match="L1F999999 is not a feature"):
+        imported(team, "json", json.dumps(whole).encode())
+    whole["heads"] = [{**row, "run": "earlier", "against_sae": "a" * 64}]  # another SAE may have it
     assert imported(team, "json", json.dumps(whole).encode())[1] == 1
