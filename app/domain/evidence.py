@@ -1,6 +1,6 @@
 """What a head reads for a feature: repeated prefixes, and counts of behaviours over its top examples."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from app.domain.tokens import Vocabulary
 # What the top DFA source of an example can be evidence of. One source may be several at once.
 KINDS = ("previous_token", "same_token", "induction", "induction_fuzzy", "bos", "copying")
 NO_SOURCE = -1
+LONG_PREFIX = 2  # a source whose prefix is so long, or longer, is not found by the last token alone
 
 
 class PrefixLengths(NamedTuple):
@@ -68,6 +69,40 @@ def prefix_lengths(
         n[alive] = i
         alive = alive[longest[alive] > i]
     return n.reshape(np.broadcast_shapes(sequence.shape, dest.shape, source.shape))
+
+
+def long_prefix_share(texts: Sequence[NDArray[np.integer]], bos_id: int) -> float:
+    """How often what follows an earlier copy of a token has a long prefix by itself, whatever head reads it.
+
+    The mean, over all tokens that have an earlier copy, of the share of LONG_PREFIX or more among the sources whose
+    prefix_lengths is 1 or more. 0 where no token has a copy.
+    """
+    shares: list[NDArray[np.float64]] = []
+    for tokens in texts:
+        is_text = tokens != bos_id
+        n_copies = _n_earlier(tokens)
+        # Two spans of two tokens may not overlap: the pair just before, as in "a a a", is no source of its own.
+        pairs = np.stack([tokens[:-1], tokens[1:]], 1)
+        _, pair_ids = np.unique(pairs, axis=0, return_inverse=True)
+        pair_ids = pair_ids.reshape(-1)
+        touching = np.zeros(len(pair_ids), np.int64)
+        touching[1:] = pair_ids[1:] == pair_ids[:-1]
+        n_long = np.zeros(len(tokens), np.int64)
+        n_long[1:] = np.where(is_text[:-1], _n_earlier(pair_ids) - touching, 0)
+        copied = is_text & (n_copies > 0)
+        shares.append(n_long[copied] / n_copies[copied])
+    all_shares = np.concatenate([np.zeros(0), *shares])
+    return float(all_shares.mean()) if len(all_shares) else 0.0
+
+
+def _n_earlier(ids: NDArray[np.integer]) -> NDArray[np.int64]:
+    """For each place, how many earlier places hold the same id."""
+    order = np.argsort(ids, kind="stable")
+    ordered = ids[order]
+    starts = np.searchsorted(ordered, ordered)
+    n_earlier = np.empty(len(ids), np.int64)
+    n_earlier[order] = np.arange(len(ids)) - starts
+    return n_earlier
 
 
 def count_evidence(

@@ -8,6 +8,7 @@ from app.domain.evidence import (
     NO_SOURCE,
     PrefixLengths,
     count_evidence,
+    long_prefix_share,
     normalised_ids,
     prefix_lengths,
 )
@@ -52,6 +53,26 @@ def test_prefix_lengths_broadcast_over_heads() -> None:
     # In the run of fives at 1..6: source 4 has three tokens before it, which it may match without overlap;
     # source 6 is the destination itself, so only one token fits; source 2 has only one token before it.
     assert prefix_lengths(tokens, sequence, dest, source, BOS).tolist() == [[2, 0, 0], [3, 1, 1]]
+
+
+@pytest.mark.parametrize("n_words", [2, 3, 8])
+def test_the_share_of_long_prefixes_is_the_slow_loop(n_words: int) -> None:
+    tokens = np.random.default_rng(n_words).integers(0, n_words, (4, 24))  # BOS turns up inside sequences too
+    tokens[:, 0] = BOS
+    shares: list[float] = []
+    for row in tokens.tolist():
+        for dest in range(24):
+            lengths = [slow_prefix(row, dest, source) for source in range(1, dest + 1)]
+            sources = [n for n in lengths if n >= 1]
+            if sources:
+                shares.append(float(np.mean([n >= 2 for n in sources])))
+    assert 0 < np.mean(shares) < 1
+    assert long_prefix_share(list(tokens), BOS) == pytest.approx(np.mean(shares))
+
+
+def test_texts_without_repeats_have_no_long_prefixes() -> None:
+    assert long_prefix_share([], BOS) == 0
+    assert long_prefix_share([np.array([BOS, 1, 2, 3]), np.array([BOS])], BOS) == 0
 
 
 def test_a_repeated_random_sequence_has_its_whole_prefix() -> None:

@@ -181,7 +181,12 @@ def make_feature(
     examples = make_examples(rng, shape, sequences, activation)
     drawn = [kind for kind in KINDS if kind != "induction_fuzzy"]
     counts = {kind: rng.integers(0, N_TOP_EXAMPLES + 1, shape.n_heads) for kind in drawn}
-    counts["induction_fuzzy"] = np.minimum(counts["induction"] + 1, N_TOP_EXAMPLES)  # never fewer
+    # A source at BOS shows nothing else.
+    counts["bos"] = (examples.source[:N_TOP_EXAMPLES, :, 0] == 0).sum(0)
+    counts = {
+        k: n if k == "bos" else np.minimum(n, N_TOP_EXAMPLES - counts["bos"]) for k, n in counts.items()
+    }
+    counts["induction_fuzzy"] = np.minimum(counts["induction"] + 1, N_TOP_EXAMPLES - counts["bos"])
     # What is said below is what pages rely on; any other number that is declared is random.
     sizes = {"n": 1, "heads": shape.n_heads, "context": shape.context}
     unsaid: FeatureRecord = random_record(FeatureRecord, np.random.default_rng(ref.index), sizes)

@@ -1,22 +1,23 @@
 """Suggestions of groups and roles from the evidence of a head's top features: counts, never a language model."""
 
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from app.domain.evidence import LONG_PREFIX
 from app.domain.refs import FeatureRef
 from app.services.examples.models import FeatureThroughHead
 
 # A kind of evidence suggests a role where at least this share of at least so many examples shows it.
 MIN_SHARE, MIN_EXAMPLES = 0.5, 5
-LONG_PREFIX = 2
-# In order of precedence: induction sources hold the boosted token as well, and often an earlier copy.
-_ROLES = (
-    ("induction", "induction"),
-    ("same_token", "duplicate token"),
-    ("previous_token", "previous token"),
-    ("copying", "copying"),
-)
+# In order of precedence. Sources of induction hold the boosted token as well, so that copying comes last.
+_ROLES = {
+    "induction": "induction",
+    "same_token": "duplicate token",
+    "previous_token": "previous token",
+    "copying": "copying",
+}
 
 
 @dataclass(frozen=True)
@@ -46,17 +47,22 @@ class Suggestions:
     roles: tuple[RoleSuggestion, ...] = ()
 
 
-def suggest(features: Sequence[FeatureThroughHead], blind: bool) -> Suggestions:
+def suggest(
+    features: Sequence[FeatureThroughHead], blind: bool, usual_long_share: Callable[[], float]
+) -> Suggestions:
     """Groups and roles suggested by the evidence of the head's top features; empty in blind mode.
 
-    features: as the head's page shows them, in the same order.
+    features: as the head's page shows them, in the same order. usual_long_share: how many of the sources with a
+    prefix have a long one by themselves, as a fraction; asked where this head's are mostly long.
     """
     if blind:
         return Suggestions()
-    suggestions = [suggestion for feature in features if (suggestion := _suggest_group(feature))]
+    kinds = [(row, kind) for row, kind in zip(features, _one_kind_each(features), strict=True) if kind]
+    long = _is_long([row for row, kind in kinds if kind == "induction"], usual_long_share)
+    suggestions = tuple(_suggestion(row, kind, long) for row, kind in kinds)
     roles = Counter(suggestion.group for suggestion in suggestions)
     return Suggestions(
-        tuple(suggestions),
+        suggestions,
         tuple(
             RoleSuggestion(role, count, len(features))
             for role, count in roles.most_common()
@@ -65,20 +71,48 @@ def suggest(features: Sequence[FeatureThroughHead], blind: bool) -> Suggestions:
     )
 
 
-def _suggest_group(feature: FeatureThroughHead) -> FeatureSuggestion | None:
-    total = feature.evidence_n
+def _one_kind_each(features: Sequence[FeatureThroughHead]) -> list[str | None]:
+    """Each feature's kind of evidence: of several that its examples show, the one that most of the features show.
+
+    In a repetitive text one source is several things at once, and one behaviour would get several names.
+    """
+    shown_kinds = [_shown_kinds(row) for row in features]
+    spread = Counter(kind for kinds in shown_kinds for kind in kinds if kind != "copying")
+    return [max(kinds, key=lambda kind: spread[kind], default=None) for kinds in shown_kinds]
+
+
+def _shown_kinds(row: FeatureThroughHead) -> list[str]:
+    total = row.evidence_n
     if total < MIN_EXAMPLES:
-        return None
-    for kind, role in _ROLES:
-        count = feature.evidence_counts.get(kind, 0)
-        if count / total < MIN_SHARE:
-            continue
-        if role == "induction" and (long := _n_long(feature, total)) / total >= MIN_SHARE:
-            return FeatureSuggestion(feature.feature, "long-prefix induction", long, total)
-        return FeatureSuggestion(feature.feature, role, count, total)
-    return None
+        return []
+    return [kind for kind in _ROLES if row.evidence_counts.get(kind, 0) / total >= MIN_SHARE]
 
 
-def _n_long(feature: FeatureThroughHead, total: int) -> int:
-    """How many of the top examples match a prefix of two or more tokens."""
-    return sum(example.prefix_length >= LONG_PREFIX for example in feature.examples[:total])
+def _is_long(features: Sequence[FeatureThroughHead], usual_long_share: Callable[[], float]) -> bool:
+    """Whether these features of an induction head are about long prefixes: most of them all, and more than usual."""
+    n_sources = sum(_n_with_prefix(row, 1) for row in features)
+    n_long = sum(_n_with_prefix(row, LONG_PREFIX) for row in features)
+    if not n_long or n_long / sum(row.evidence_n for row in features) < MIN_SHARE:
+        return False
+    return lower_bound(n_long, n_sources) > usual_long_share()
+
+
+def lower_bound(count: int, total: int) -> float:
+    """The lower end of the 95% interval of a fraction. Source: Wilson 1927, the score interval."""
+    if not total:
+        return 0.0
+    z, share = 1.96, count / total
+    middle = share + z * z / (2 * total)
+    spread = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    return (middle - spread) / (1 + z * z / total)
+
+
+def _n_with_prefix(row: FeatureThroughHead, length: int) -> int:
+    return sum(example.prefix_length >= length for example in row.examples[: row.evidence_n])
+
+
+def _suggestion(row: FeatureThroughHead, kind: str, long: bool) -> FeatureSuggestion:
+    if kind == "induction" and long:
+        count = _n_with_prefix(row, LONG_PREFIX)
+        return FeatureSuggestion(row.feature, "long-prefix induction", count, row.evidence_n)
+    return FeatureSuggestion(row.feature, _ROLES[kind], row.evidence_counts[kind], row.evidence_n)

@@ -17,7 +17,8 @@ from app.services.annotations.head_records import (
     record_state,
     with_labels,
 )
-from app.services.annotations.hints import suggest
+from app.services.annotations.hints import Suggestions, suggest
+from app.services.annotations.long_prefixes import usual_long_share
 from app.services.annotations.models import ClashView, GroupSlot, Hint, Panel, RoleChoice
 from app.services.annotations.record_words import evidence_view
 from app.services.examples.models import FeatureThroughHead
@@ -54,13 +55,15 @@ class Attempt:
 class ShownRows:
     """The feature rows that a page of the head shows, each of which has an input for its label.
 
-    k: the number of rows if they are the first k of the ranking, 0 if they are not.
+    k: the number of rows if they are the first k of the ranking, 0 if they are not. neighbours: the rows among which
+    a suggestion is made, where they are not those that are shown.
     """
 
     head: HeadRef
     rank: Ranking
     k: int
     features: tuple[FeatureThroughHead, ...]
+    neighbours: tuple[FeatureThroughHead, ...] = ()
 
 
 def panel(context: AtlasContext, page: ShownRows, attempt: Attempt | None = None) -> Panel:
@@ -69,7 +72,7 @@ def panel(context: AtlasContext, page: ShownRows, attempt: Attempt | None = None
     content = attempt.content if attempt else record.head if record else HeadAnnotation()
     content = with_labels(content, counted := _counted(context, page, content))
     others_open = is_open(context.session, context.atlas_id, context.viewer, Subject(page.head))
-    proposals = suggest(page.features, blind=not others_open)
+    proposals = _proposals(context, page, blind=not others_open)
     vocabulary = group_names(context)
     slots = _slots(content, vocabulary)
     labels = _label_values(content, slots)
@@ -101,6 +104,12 @@ def panel(context: AtlasContext, page: ShownRows, attempt: Attempt | None = None
         message=attempt.message if attempt else "",
         clashes=attempt.clashes if attempt else None,
     )
+
+
+def _proposals(context: AtlasContext, page: ShownRows, blind: bool) -> Suggestions:
+    """The suggestions for the rows that are shown; what one feature is called depends on the head's others."""
+    rows = page.neighbours or page.features
+    return suggest(rows, blind, lambda: usual_long_share(context, page.head, page.rank, rows))
 
 
 def _label_values(content: HeadAnnotation, slots: Sequence[GroupSlot]) -> dict[FeatureRef, str]:

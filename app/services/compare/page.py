@@ -120,7 +120,7 @@ def _examples(
     return FeatureExamples(
         feature=record.ref,
         promoted=parts.whole_logits(record.promoted, vocabulary)[:N_TOKENS],
-        evidence=parts.evidence_shares(record.evidence, head.head),
+        evidence=parts.evidence_shares(record, head.head),
         evidence_n=record.evidence.n_examples,
         max_activation=record.max_activation,
         dfa_maximum=parts.dfa_maximum(record, head.head),

@@ -1,13 +1,13 @@
 """Conversion of stored feature records to parts of pages: numbers for arrays, texts for token ids."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.records import (
-    Evidence,
     ExampleGroup,
     Examples,
     FeatureRecord,
@@ -117,15 +117,34 @@ def fve_by_head(feature: FeatureRecord) -> tuple[float | None, ...]:
     return tuple(finite(value) for value in feature.fve_active.covariance_share)
 
 
-def evidence_counts(evidence: Evidence, head: int) -> dict[str, int]:
-    return {kind: int(counts[head]) for kind, counts in evidence.counts.items()}
+def evidence_counts(feature: FeatureRecord, head: int) -> dict[str, int]:
+    """How many of the top examples show each behaviour through the head; a source at BOS shows `bos` alone."""
+    counts = {kind: int(counts[head]) for kind, counts in feature.evidence.counts.items()}
+    return counts if feature.examples is None else without_bos(feature, head, counts)
 
 
-def evidence_shares(evidence: Evidence, head: int) -> dict[str, float]:
+def without_bos(feature: FeatureRecord, head: int | None, counts: Mapping[str, int]) -> dict[str, int]:
+    """The counts of the top examples as the run made them, without sources at BOS in other kinds than `bos`.
+
+    A head that has nothing to read attends there, and to the text's first token BOS is the previous one. BOS inside a
+    text, whose place is not stored, is left out as far as the number of such sources tells.
+    """
+    examples, n = feature.examples, feature.evidence.n_examples
+    if examples is None:
+        return dict(counts)
+    source = view_through(examples, head).source[:n, 0]
+    n_first = int(((source == 0) & (examples.position[:n] == 1)).sum())
+    of_text = {**counts, "previous_token": counts["previous_token"] - n_first}
+    most = n - counts["bos"]
+    return {kind: count if kind == "bos" else min(count, most) for kind, count in of_text.items()}
+
+
+def evidence_shares(feature: FeatureRecord, head: int) -> dict[str, float]:
     """The share of the counted examples that shows each behaviour; empty if none was counted."""
-    if not evidence.n_examples:
+    n = feature.evidence.n_examples
+    if not n:
         return {}
-    return {kind: count / evidence.n_examples for kind, count in evidence_counts(evidence, head).items()}
+    return {kind: count / n for kind, count in evidence_counts(feature, head).items()}
 
 
 def make_group(group: ExampleGroup) -> ActivationGroup:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from app.domain.evidence import PrefixLengths, count_evidence
 from app.domain.records import FeatureRecord
+from app.services.examples.from_records import without_bos
 from app.services.examples.through_head import view_through
 from app.services.features.figure_models import DISTANCES, LONGEST_PREFIX, ExampleFigures
 
@@ -58,4 +59,5 @@ def summed_evidence(
         promoted,
         bos_id,
     )
-    return {kind: int(count[0]) / (top.stop - top.start) for kind, count in counts.items()}
+    of_sum = without_bos(record, None, {kind: int(count[0]) for kind, count in counts.items()})
+    return {kind: count / (top.stop - top.start) for kind, count in of_sum.items()}

@@ -15,7 +15,7 @@ def head_shares(record: FeatureRecord) -> tuple[HeadShare, ...]:
         HeadShare(
             head=HeadRef(record.ref.layer, head),
             fve=parts.make_fve(record, head),
-            evidence_counts=parts.evidence_counts(record.evidence, head),
+            evidence_counts=parts.evidence_counts(record, head),
             top_source_share=top_source_share(record, head),
             **values_of_head(record, head),
         )

@@ -202,7 +202,7 @@ def _evidence(
 ) -> dict[str, float]:
     if head is None:
         return summed_evidence(record, sequences, context.run.record.model.bos_token_id)
-    return parts.evidence_shares(record.evidence, head)
+    return parts.evidence_shares(record, head)
 
 
 def _groups(

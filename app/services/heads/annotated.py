@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from app.services.annotations.panel import Attempt, ShownRows, panel
 from app.services.heads.models import HeadFeatureRow, HeadPage
-from app.services.heads.page import HeadQuestion, feature_row, head_page
+from app.services.heads.page import HeadQuestion, feature_row, head_page, head_rows
 from app.services.reading.context import AtlasContext
 
 
@@ -18,4 +18,7 @@ def annotated_head(context: AtlasContext, question: HeadQuestion, attempt: Attem
 def annotated_row(context: AtlasContext, question: HeadQuestion) -> HeadFeatureRow:
     """The opened row of that page alone. Raises NotFound if the feature is not in the ranking."""
     page = feature_row(context, question)
-    return replace(page, annotation=panel(context, ShownRows(page.head, page.rank, 0, (page.row,))))
+    # Only who may write is offered a suggestion.
+    neighbours = head_rows(context, replace(question, open_feature=None)) if context.viewer.may_write else ()
+    rows = ShownRows(page.head, page.rank, 0, (page.row,), neighbours)
+    return replace(page, annotation=panel(context, rows))

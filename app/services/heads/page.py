@@ -56,7 +56,7 @@ def head_page(context: AtlasContext, question: HeadQuestion) -> HeadPage:
         align=question.align,
         open=question.open_feature,
         open_group=question.open_group,
-        features=_rows(context, question),
+        features=head_rows(context, question),
         k=question.k,
         previous=_neighbour(run, ref, -1),
         next=_neighbour(run, ref, 1),
@@ -72,7 +72,7 @@ def head_page(context: AtlasContext, question: HeadQuestion) -> HeadPage:
 def feature_row(context: AtlasContext, question: HeadQuestion) -> HeadFeatureRow:
     """The opened row of a head's page alone. Raises NotFound if the feature is not in the ranking."""
     check_head(context.run, question.head)
-    rows = _rows(context, question, only=question.open_feature)
+    rows = head_rows(context, question, only=question.open_feature)
     if not rows:
         raise NotFound(f"{question.open_feature} is not among the top features of {question.head}")
     return HeadFeatureRow(
@@ -86,10 +86,10 @@ def feature_row(context: AtlasContext, question: HeadQuestion) -> HeadFeatureRow
     )
 
 
-def _rows(
+def head_rows(
     context: AtlasContext, question: HeadQuestion, only: FeatureRef | None = None
 ) -> tuple[FeatureThroughHead, ...]:
-    """The head's top features with the text that their rows show, in three queries."""
+    """The head's top features with the text that their rows show, or `only` one of them, in three queries."""
     ranking = get_ranking(context.session, context.run, question.head, question.rank, question.k)
     ranked_features = [ranked for ranked in ranking.features if only is None or ranked.ref == only]
     records = get_features(
@@ -158,8 +158,8 @@ def _row(
         suppressed=parts.whole_logits(record.suppressed, vocabulary),
         head_promoted=parts.head_logits(record.head_promoted, head, vocabulary),
         head_suppressed=parts.head_logits(record.head_suppressed, head, vocabulary),
-        evidence=parts.evidence_shares(record.evidence, head),
-        evidence_counts=parts.evidence_counts(record.evidence, head),
+        evidence=parts.evidence_shares(record, head),
+        evidence_counts=parts.evidence_counts(record, head),
         evidence_n=record.evidence.n_examples,
         examples=parts.make_examples(record, head),
         groups=tuple(parts.make_group(group) for group in record.groups),

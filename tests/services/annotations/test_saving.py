@@ -13,9 +13,7 @@ from app.errors import AppError, NotFound
 from app.services.accounts import accounts
 from app.services.annotations import saving
 from app.services.annotations.feature_notes import notes_page
-from app.services.annotations.hints import Suggestions, suggest
 from app.services.annotations.saving import Restore
-from app.services.heads.page import HeadQuestion, head_page
 from app.services.reading import visibility
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import (
@@ -29,7 +27,7 @@ from app.services.reading.visibility import (
 from app.services.rollups.rollup import agree
 from app.store.annotations import Conflict, get_atlas_id
 from app.store.annotators import CONSENSUS, add_annotator, get_annotator
-from app.store.database.engine import read_session, write_session
+from app.store.database.engine import write_session
 from tests.support.annotated_atlas import NOW, labelled, later
 from tests.support.annotating import HEAD, Team
 from tests.support.rollups import roll_up
@@ -183,53 +181,6 @@ def test_a_conflict_of_two_first_saves_merges_against_nothing(team):
     with pytest.raises(Conflict) as caught:
         team.save("ada", FeatureNote("", "y"), FEATURE)
     assert saving.propose_merge(caught.value).content == FeatureNote("x", "y")
-
-
-@pytest.fixture
-def features_with(team):
-    """The rows of a head's page, with so many of the top examples showing one kind of evidence."""
-
-    def make(kind, count, prefix=0, n=6):
-        with read_session(team.engine) as session:
-            page = head_page(AtlasContext(session, team.run), HeadQuestion(HEAD, k=n))
-        return [
-            replace(
-                row,
-                evidence_counts={name: count if name == kind else 0 for name in row.evidence_counts},
-                examples=tuple(replace(example, prefix_length=prefix) for example in row.examples),
-            )
-            for row in page.features
-        ]
-
-    return make
-
-
-@pytest.mark.parametrize(
-    ("kind", "prefix", "expected"),
-    [
-        ("induction", 1, "induction"),
-        ("induction", 2, "long-prefix induction"),
-        ("previous_token", 0, "previous token"),
-        ("same_token", 0, "duplicate token"),
-        ("copying", 0, "copying"),
-    ],
-)
-def test_evidence_suggests_groups_and_roles_with_their_counts(features_with, kind, prefix, expected):
-    found = suggest(features_with(kind, 10, prefix), blind=False)
-    assert {suggestion.group for suggestion in found.features} == {expected}
-    assert found.features[0].total == 20
-    assert [(role.role, role.count, role.total) for role in found.roles] == [(expected, 6, 6)]
-
-
-def test_too_little_evidence_suggests_nothing(features_with):
-    assert suggest(features_with("induction", 9), blind=False) == Suggestions()
-    assert suggest([], blind=False) == Suggestions()
-    few = [replace(row, evidence_n=4) for row in features_with("induction", 4)]
-    assert suggest(few, blind=False) == Suggestions()
-
-
-def test_a_blind_annotator_has_no_suggestions(features_with):
-    assert suggest(features_with("induction", 20), blind=True) == Suggestions()
 
 
 def test_passwords(team):

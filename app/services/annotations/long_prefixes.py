@@ -1,0 +1,67 @@
+"""How long the prefixes of induction are by themselves, in an atlas's texts and through a layer's other heads."""
+
+from collections.abc import Mapping, Sequence
+
+from app.domain.evidence import LONG_PREFIX, long_prefix_share
+from app.domain.records import FeatureRecord, Ranking
+from app.domain.refs import FeatureRef, HeadRef
+from app.services.annotations.hints import MIN_EXAMPLES, MIN_SHARE
+from app.services.examples.models import FeatureThroughHead
+from app.services.reading.context import AtlasContext
+from app.store.atlas.features import stored_features
+from app.store.atlas.rankings import get_all_rankings
+from app.store.atlas.reads import get_sequences
+
+MIN_SOURCES = 20  # of other heads, for their share to say anything
+
+
+def usual_long_share(
+    context: AtlasContext, head: HeadRef, rank: Ranking, features: Sequence[FeatureThroughHead]
+) -> float:
+    """The share of sources with a prefix that have a long one by themselves: what a head must exceed to be about them.
+
+    It is the larger of two shares: that of all repeated tokens in the texts of the features' top examples, and that
+    of what the layer's other heads read in the top examples of their own induction features.
+    """
+    examples = [example for row in features for example in row.examples[: row.evidence_n]]
+    texts = get_sequences(context.session, context.run, {example.sequence for example in examples})
+    of_texts = long_prefix_share(list(texts.values()), context.run.record.model.bos_token_id)
+    return max(of_texts, _share_of_others(context, head, rank, len(features)))
+
+
+def _share_of_others(context: AtlasContext, head: HeadRef, rank: Ranking, k: int) -> float:
+    """The share through the layer's other heads; 0 where they read too few sources with a prefix."""
+    rankings = get_all_rankings(context.session, context.run, k)
+    features = {
+        ref: features
+        for (ref, ranking), features in rankings.items()
+        if ranking == rank and ref.layer == head.layer and ref != head
+    }
+    every = sorted({feature for of_head in features.values() for feature in of_head})
+    records = stored_features(context.session, context.run, every)
+    induction = [
+        (ref, feature)
+        for ref, of_head in features.items()
+        for feature in of_head
+        if feature in records and _shows_induction(records[feature], ref)
+    ]
+    chosen = sorted({feature for _, feature in induction})
+    return _long_share(induction, stored_features(context.session, context.run, chosen, with_examples=True))
+
+
+def _shows_induction(record: FeatureRecord, head: HeadRef) -> bool:
+    n = record.evidence.n_examples
+    return n >= MIN_EXAMPLES and record.evidence.counts["induction"][head.head] >= MIN_SHARE * n
+
+
+def _long_share(
+    induction: Sequence[tuple[HeadRef, FeatureRef]], records: Mapping[FeatureRef, FeatureRecord]
+) -> float:
+    n_sources = n_long = 0
+    for head, feature in induction:
+        record = records[feature]
+        if record.examples is not None:
+            prefixes = record.examples.prefix_length[: record.evidence.n_examples, head.head]
+            n_sources += int((prefixes >= 1).sum())
+            n_long += int((prefixes >= LONG_PREFIX).sum())
+    return n_long / n_sources if n_sources >= MIN_SOURCES else 0.0
