@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, cast
@@ -13,7 +14,7 @@ from app.services.sheet.rows import NOTE_COLUMNS, Row, Rows
 
 FORMAT, FORMAT_VERSION = "head-atlas annotations", 1
 MAX_IMPORT_BYTES = 50 * 2**20
-MAX_ROWS = 100_000
+MAX_ROWS, MAX_COLUMNS = 100_000, 256
 BOM = "\ufeff"
 
 
@@ -49,6 +50,7 @@ def read_csv(data: bytes) -> list[tuple[int, Row]]:
     rows: list[list[str]] = []
     try:
         for row in reader:
+            check_shape(len(rows) + 1, len(row))
             rows.append([unescape_cell(cell) for cell in row])
     except csv.Error as error:
         raise InvalidSheet(f"row {len(rows) + 1} is not CSV: {error}") from error
@@ -62,10 +64,8 @@ def table_rows(rows: Sequence[Sequence[str]]) -> list[tuple[int, Row]]:
     """
     if not rows or not any(cell.strip() for cell in rows[0]):
         raise InvalidSheet("the sheet has no header row")
-    if len(rows) > MAX_ROWS:
-        raise InvalidSheet(f"the sheet has {len(rows)} rows; at most {MAX_ROWS} are read")
     header = [name.strip() for name in rows[0]]
-    doubled = sorted({name for name in header if name and header.count(name) > 1})
+    doubled = sorted(name for name, count in Counter(header).items() if name and count > 1)
     if doubled:
         raise InvalidSheet(f"the sheet has two columns {doubled[0][:60]!r}")
     numbered_rows: list[tuple[int, Row]] = []
@@ -76,6 +76,14 @@ def table_rows(rows: Sequence[Sequence[str]]) -> list[tuple[int, Row]]:
         if any(cell.strip() for cell in cells.values()):
             numbered_rows.append((number, cells))
     return numbered_rows
+
+
+def check_shape(n_rows: int, n_columns: int) -> None:
+    """Raise InvalidSheet for more rows, with the header, or columns than are read."""
+    if n_rows > MAX_ROWS + 1:
+        raise InvalidSheet(f"the sheet has more than {MAX_ROWS} rows; at most {MAX_ROWS} are read")
+    if n_columns > MAX_COLUMNS:
+        raise InvalidSheet(f"row {n_rows} has {n_columns} columns; at most {MAX_COLUMNS} are read")
 
 
 def check_size(data: bytes) -> None:
@@ -124,6 +132,7 @@ def _objects(value: Any) -> list[tuple[int, Row]]:
         cells = cast(dict[str, Any], item) if isinstance(item, dict) else None
         if cells is None or not all(isinstance(cell, str) for cell in cells.values()):
             raise InvalidSheet(f"row {number} is not an object of texts")
+        check_shape(number, len(cells))
         rows.append((number, cells))
     return rows
 
@@ -150,11 +159,13 @@ def read_parquet(data: bytes) -> list[tuple[int, Row]]:
     check_size(data)
     pyarrow, parquet = _pyarrow()
     try:
+        shape = parquet.read_metadata(io.BytesIO(data))
+        check_shape(1 + shape.num_rows, shape.num_columns)
         table = parquet.read_table(io.BytesIO(data))
+    except MemoryError:
+        raise
     except (pyarrow.ArrowException, OSError) as error:
         raise InvalidSheet(f"the file is not Parquet: {str(error)[:80]}") from error
-    if table.num_rows > MAX_ROWS:
-        raise InvalidSheet(f"the sheet has {table.num_rows} rows; at most {MAX_ROWS} are read")
     return [
         (number, {name: "" if cell is None else str(cell) for name, cell in row.items()})
         for number, row in enumerate(table.to_pylist(), 1)

@@ -9,11 +9,19 @@ from app.errors import AppError
 from app.services.examples.from_records import summarise_run
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import check_may_write
-from app.services.sheet.csv_json_parquet import InvalidSheet
-from app.services.sheet.files import SHEET_FORMATS, read_sheet
-from app.services.sheet.imports import ALIASES, Numbered, Plan, apply_import, plan_import, rename_columns
+from app.services.sheet.imports import (
+    ALIASES,
+    Numbered,
+    Plan,
+    Watch,
+    apply_import,
+    plan_import,
+    rename_columns,
+)
 from app.services.sheet.models import CellChange, ImportDiff, ImportPage, MappedColumn, PlannedRow, WrongRow
+from app.services.sheet.reading_process import read_upload
 from app.services.sheet.rows import CONTENT_COLUMNS, HEAD_COLUMNS
+from app.store.annotations import Conflict
 
 MAX_LISTED = 100
 MAX_TEXT = 120
@@ -47,20 +55,25 @@ def import_page(context: AtlasContext, diff: ImportDiff | None = None, message: 
     )
 
 
+def check_may_import(context: AtlasContext) -> None:
+    """Raise Forbidden for viewers who may not write, and read what plan_upload needs of the store."""
+    check_may_write(context.viewer, context.viewer.name)
+    _ = context.atlas_id, context.records
+
+
 def plan_upload(
-    context: AtlasContext, upload: Upload, now: datetime
+    context: AtlasContext, upload: Upload, now: datetime, watch: Watch = lambda: None
 ) -> tuple[Plan, tuple[MappedColumn, ...]]:
     """The plan of what the file would change, and how its columns are read; stores nothing.
 
+    After check_may_import it works without the store, so that no connection waits for it; `watch` may end it.
+
     Raises InvalidSheet or Forbidden.
     """
-    check_may_write(context.viewer, context.viewer.name)
-    file_format = upload.file_name.rpartition(".")[2].lower()
-    if file_format not in SHEET_FORMATS:
-        raise InvalidSheet(f"the file's name ends in none of {', '.join(SHEET_FORMATS)}")
-    heads, notes = read_sheet(upload.data, file_format)  # pyright: ignore[reportArgumentType] - one of them
+    check_may_import(context)
+    heads, notes = read_upload(upload.data, upload.file_name, watch)
     mapping = {**suggested_mapping(heads), **upload.mapping}
-    plan = plan_import(context, rename_columns(heads, mapping), notes, now)
+    plan = plan_import(context, rename_columns(heads, mapping), notes, now, watch)
     return plan, tuple(MappedColumn(column, ours) for column, ours in mapping.items())
 
 
@@ -118,12 +131,16 @@ def plan_digest(plan: Plan) -> str:
     return hashlib.sha256("\n".join(parts).encode("utf-8", "backslashreplace")).hexdigest()[:32]
 
 
-def apply_upload(context: AtlasContext, upload: Upload, digest: str, now: datetime) -> int:
-    """Import the file as it was shown, all or nothing, and return the number of stored records.
+def apply_plan(context: AtlasContext, plan: Plan, digest: str, now: datetime) -> int:
+    """Import what was shown, all or nothing, and return the number of stored records.
 
-    Raises PlanChanged if the plan is not the one that was shown, ImportRefused if a row is wrong.
+    Raises PlanChanged if the plan is not the one that was shown, ImportRefused if a row is wrong; the caller's
+    transaction must then be rolled back.
     """
-    plan, _ = plan_upload(context, upload, now)
+    changed = "the records have changed since this was shown; look again before you store it"
     if plan_digest(plan) != digest:
-        raise PlanChanged("the records have changed since this was shown; look again before you store it")
-    return apply_import(context, plan, now)
+        raise PlanChanged(changed)
+    try:
+        return apply_import(context, plan, now)
+    except Conflict as error:
+        raise PlanChanged(changed) from error

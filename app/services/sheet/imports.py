@@ -1,7 +1,7 @@
 """Importing a spreadsheet: a plan to check first, then all of it or nothing."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -18,6 +18,7 @@ from app.store.annotators import CONSENSUS, ensure_annotator
 ALIASES = {"description": "notes", "role": "roles", "comment": "notes"}
 SheetName = Literal["heads", "feature_notes"]
 Numbered = Sequence[tuple[int, Row]]
+Watch = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,13 @@ def rename_columns(rows: Numbered, mapping: Mapping[str, str]) -> list[tuple[int
     return renamed
 
 
-def plan_import(context: AtlasContext, heads: Numbered, notes: Numbered, now: datetime) -> Plan:
-    """The changes that importing these rows would make, and the rows with errors; stores nothing."""
+def plan_import(
+    context: AtlasContext, heads: Numbered, notes: Numbered, now: datetime, watch: Watch = lambda: None
+) -> Plan:
+    """The changes that importing these rows would make, and the rows with errors; stores nothing.
+
+    Reads of the store only context.records. `watch` is called before each row: what it raises ends the work.
+    """
     stored = {(record.subject, record.annotator): record for record in context.records}
     importing = Importing(context, stored, now)
     changes: list[RowChange] = []
@@ -82,6 +88,7 @@ def plan_import(context: AtlasContext, heads: Numbered, notes: Numbered, now: da
     sheets: tuple[tuple[SheetName, Numbered], ...] = (("heads", heads), ("feature_notes", notes))
     for sheet, rows in sheets:
         for number, row in rows:
+            watch()
             try:
                 change = read_row(importing, number, row, HEAD_COLUMNS if sheet == "heads" else NOTE_COLUMNS)
             except AppError as error:

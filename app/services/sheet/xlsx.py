@@ -12,7 +12,7 @@ from xml.etree.ElementTree import ParseError
 
 from defusedxml.common import DefusedXmlException
 
-from app.services.sheet.csv_json_parquet import InvalidSheet, check_size, table_rows
+from app.services.sheet.csv_json_parquet import InvalidSheet, check_shape, check_size, table_rows
 from app.services.sheet.rows import NOTE_COLUMNS, NumberCell, Row, Rows
 
 MAX_CELL = 32_767  # UTF-16 units
@@ -146,7 +146,14 @@ def _check_archive(data: bytes) -> None:
 
 
 def _cells(sheet: Any) -> list[list[str]]:
-    return [[_text(cell, number) for cell in row] for number, row in enumerate(sheet.iter_rows(), 1)]
+    rows: list[list[str]] = []
+    for number, row in enumerate(sheet.iter_rows(), 1):
+        cells = [_text(cell, number) for cell in row]
+        while cells and not cells[-1]:  # a format of whole rows reaches to the last column
+            cells.pop()
+        check_shape(number, len(cells))
+        rows.append(cells)
+    return rows
 
 
 def _text(cell: Any, number: int) -> str:

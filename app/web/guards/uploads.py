@@ -3,6 +3,8 @@
 import secrets
 import threading
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from app.errors import AppError
@@ -10,12 +12,19 @@ from app.services.sheet.import_page import Upload
 
 MAX_AGE_S = 30 * 60.0
 MAX_BYTES = 100 * 2**20
+AT_ONCE, TURN_WAIT_S = 2, 10.0
 
 
 class UploadGone(AppError):
     """The uploaded sheet is gone: it expired, was evicted, or the server was restarted."""
 
     status_code = 410
+
+
+class TooManyUploads(AppError):
+    """Others' sheets are being read, and this one waited long enough for its turn."""
+
+    status_code = 429
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,17 @@ class Uploads:
         self._max_age_s = max_age_s
         self._kept: dict[tuple[str, int], _Kept] = {}
         self._lock = threading.Lock()
+        self._turns = threading.BoundedSemaphore(AT_ONCE)
+
+    @contextmanager
+    def turn(self) -> Generator[None]:
+        """Let two uploads at a time be read, so that many at once leave the server answering. Raises TooManyUploads."""
+        if not self._turns.acquire(timeout=TURN_WAIT_S):
+            raise TooManyUploads("other sheets are being read; try again in a moment")
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     def keep(self, atlas: str, annotator_id: int, upload: Upload) -> str:
         """Store the sheet in place of the annotator's earlier one, and return a token for it."""

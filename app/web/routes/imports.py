@@ -1,28 +1,35 @@
 """Importing a spreadsheet: upload, preview of the changes, then import of all or nothing."""
 
+import time
 from typing import Annotated
 
-from fastapi import APIRouter, File, Form, UploadFile
+from anyio import from_thread
+from fastapi import APIRouter, File, Form, Request, UploadFile
 from starlette.responses import Response
 
 from app.errors import AppError
 from app.services.reading.visibility import Forbidden, Viewer
-from app.services.sheet.csv_json_parquet import MAX_IMPORT_BYTES
+from app.services.sheet.csv_json_parquet import MAX_IMPORT_BYTES, InvalidSheet
 from app.services.sheet.import_page import (
     PlanChanged,
     Upload,
-    apply_upload,
+    apply_plan,
+    check_may_import,
     describe_plan,
     import_page,
     plan_upload,
 )
-from app.services.sheet.models import ImportDiff
+from app.services.sheet.imports import Plan, Watch
+from app.services.sheet.models import ImportDiff, MappedColumn
+from app.services.sheet.reading_process import MAX_WAIT_S, Abandoned
 from app.web.dependencies import AppContext, AppContextDependency
 from app.web.responses import see_other, uncached_page
 from app.web.sessions import ViewerDependency
 from app.web.urls import annotations_url
 
 pages = APIRouter(include_in_schema=False)
+
+ASK_S = 0.1
 
 
 @pages.get("/{model}/annotations/import", name="import")
@@ -42,16 +49,44 @@ def _page(
     return uncached_page(app_context, page, "pages/import.html", error.status_code if error else 200)
 
 
-def _diff(app_context: AppContext, viewer: Viewer, model: str, upload: Upload) -> ImportDiff:
-    """A preview of what the upload would change; the upload is held until it is imported."""
+def _watch(request: Request) -> Watch:
+    """A function that raises once the client has left or a minute is over; it asks ten times a second at most."""
+    deadline = time.monotonic() + MAX_WAIT_S
+    asked = time.monotonic()
+
+    def watch() -> None:
+        nonlocal asked
+        now = time.monotonic()
+        if now < asked + ASK_S:
+            return
+        asked = now
+        if now > deadline:
+            raise InvalidSheet(f"the sheet was not read through within {MAX_WAIT_S:g} seconds")
+        if from_thread.run(request.is_disconnected):
+            raise Abandoned("the browser has left")
+
+    return watch
+
+
+def _planned(
+    app_context: AppContext, viewer: Viewer, model: str, upload: Upload, watch: Watch
+) -> tuple[Plan, tuple[MappedColumn, ...]]:
+    """What the upload would change. The store is read first, and let go while the sheet is read."""
     with app_context.open_atlas(model, viewer) as context:
-        plan, columns = plan_upload(context, upload, app_context.now())
+        check_may_import(context)
+    return plan_upload(context, upload, app_context.now(), watch)
+
+
+def _diff(app_context: AppContext, viewer: Viewer, model: str, upload: Upload, watch: Watch) -> ImportDiff:
+    """A preview of what the upload would change; the upload is held until it is imported."""
+    plan, columns = _planned(app_context, viewer, model, upload, watch)
     token = app_context.uploads.keep(model, viewer.annotator_id, upload)
     return describe_plan(upload, token, plan, columns)
 
 
 @pages.post("/{model}/annotations/import", name="import_sheet")
 def take_import(
+    request: Request,
     app_context: AppContextDependency,
     viewer: ViewerDependency,
     model: str,
@@ -65,14 +100,17 @@ def take_import(
     """Show a preview of the sheet, again if its columns are mapped otherwise, or import it."""
     mapping = dict(zip(column or (), ours or (), strict=False))
     try:
-        if file is not None and file.filename:
-            upload = Upload(file.filename, file.file.read(MAX_IMPORT_BYTES + 1), mapping)
-        else:
-            previous = app_context.uploads.get(model, viewer.annotator_id, token)
-            upload = Upload(previous.file_name, previous.data, mapping)
-        if action != "store":
-            return _page(app_context, viewer, model, _diff(app_context, viewer, model, upload))
-        return _store(app_context, viewer, model, upload, plan)
+        with app_context.uploads.turn():
+            if file is not None and file.filename:
+                upload = Upload(file.filename, file.file.read(MAX_IMPORT_BYTES + 1), mapping)
+            else:
+                previous = app_context.uploads.get(model, viewer.annotator_id, token)
+                upload = Upload(previous.file_name, previous.data, mapping)
+            watch = _watch(request)
+            if action == "store":
+                return _store(app_context, viewer, model, upload, plan, watch)
+            diff = _diff(app_context, viewer, model, upload, watch)
+        return _page(app_context, viewer, model, diff)
     except Forbidden:
         raise
     except AppError as error:
@@ -81,12 +119,15 @@ def take_import(
         return _page(app_context, viewer, model, error=error)
 
 
-def _store(app_context: AppContext, viewer: Viewer, model: str, upload: Upload, digest: str) -> Response:
+def _store(
+    app_context: AppContext, viewer: Viewer, model: str, upload: Upload, digest: str, watch: Watch
+) -> Response:
     """Import the sheet, or show a new preview if the records have changed since the last one."""
+    plan, _ = _planned(app_context, viewer, model, upload, watch)
     try:
         with app_context.change_atlas(model, viewer) as context:
-            done = apply_upload(context, upload, digest, app_context.now())
+            done = apply_plan(context, plan, digest, app_context.now())
     except PlanChanged as error:
-        return _page(app_context, viewer, model, _diff(app_context, viewer, model, upload), error)
+        return _page(app_context, viewer, model, _diff(app_context, viewer, model, upload, watch), error)
     app_context.uploads.drop(model, viewer.annotator_id)
     return see_other(annotations_url(model, imported=done))

@@ -7,8 +7,12 @@ import pytest
 
 from app.domain.annotations.records import HeadAnnotation
 from app.domain.refs import HeadRef
+from app.services.sheet import import_page
 from app.services.sheet.import_page import Upload
-from app.web.guards.uploads import UploadGone, Uploads
+from app.store.database.engine import open_store, write_session
+from app.web.guards import uploads
+from app.web.guards.uploads import TooManyUploads, UploadGone, Uploads
+from app.web.routes import imports
 from tests.support.annotated_site import annotate, team_of
 from tests.support.logins import logged_in
 from tests.support.soups import soup as parsed
@@ -210,3 +214,65 @@ def test_uploads_are_forgotten():
     uploads.drop("tiny", 2)
     with pytest.raises(UploadGone):
         uploads.get("tiny", 2, second)
+
+
+def test_a_sheet_is_read_and_planned_while_no_connection_to_the_store_is_held(own, monkeypatch):
+    store, login = own
+    ada, seen = login("ada"), []
+    engine = ada.app.state.app_context.engine
+    read, plan = import_page.read_upload, import_page.plan_import
+
+    def watched(function):
+        def call(*arguments):
+            seen.append((function.__name__, engine.pool.checkedout()))
+            with write_session(open_store(store)):  # nor the lock of writers
+                return function(*arguments)
+
+        return call
+
+    monkeypatch.setattr(import_page, "read_upload", watched(read))
+    monkeypatch.setattr(import_page, "plan_import", watched(plan))
+    _, soup = upload(ada, BY_HAND)
+    assert ada.post(PATH, data={**fields(soup), "action": "store"}).status_code == 303
+    assert seen == [("read_upload", 0), ("plan_import", 0)] * 2
+
+
+def test_a_record_saved_between_plan_and_store_is_shown_again(own, monkeypatch):
+    store, login = own
+    ada = login("ada")
+    _, soup = upload(ada, b"head,notes\nL0H0,from the sheet\n")
+    plan = import_page.plan_import
+
+    def overtaken(*arguments):
+        monkeypatch.setattr(import_page, "plan_import", plan)
+        planned = plan(*arguments)
+        annotate(store, "ada", HeadAnnotation(notes="typed meanwhile"), HeadRef(0, 0), base=1)
+        return planned
+
+    monkeypatch.setattr(import_page, "plan_import", overtaken)
+    answer = ada.post(PATH, data={**fields(soup), "action": "store"})
+    assert answer.status_code == 409
+    assert "typed meanwhile" in parsed(answer.text).select_one(".diff").text
+    assert by_ada(ada)["L0H0"]["notes"] == "typed meanwhile"
+
+
+def test_a_sheet_is_given_up_when_its_sender_has_left(own, monkeypatch):
+    ada = own[1]("ada")
+
+    async def gone(request):
+        return True
+
+    monkeypatch.setattr("starlette.requests.Request.is_disconnected", gone)
+    monkeypatch.setattr(imports, "ASK_S", 0.0)
+    answer, _ = upload(ada, BY_HAND)
+    assert answer.status_code == 499
+
+
+def test_of_three_uploads_one_waits_its_turn(monkeypatch):
+    monkeypatch.setattr(uploads, "TURN_WAIT_S", 0.01)
+    kept = Uploads()
+    with kept.turn():
+        with kept.turn(), pytest.raises(TooManyUploads, match="try again in a moment"), kept.turn():
+            pass
+        with kept.turn():
+            pass
