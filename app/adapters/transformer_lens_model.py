@@ -14,12 +14,8 @@ from torch import Tensor
 
 from app.adapters.checkpoints import CheckpointLoader
 from app.adapters.context_limit import context_limit
-from app.adapters.language_model import (
-    LayerActivations,
-    Processing,
-    ReadPattern,
-    Tokenizer,
-)
+from app.adapters.language_model import LayerActivations, Processing, ReadPattern, Tokenizer
+from app.adapters.library_installs import nothing_installed
 from app.adapters.model_sources import ModelChecksums, ModelSource
 from app.adapters.path_trace import probe_tokens
 from app.adapters.path_weights import ModelWithPath, PathWeights, repeat_values, value_limit, value_width
@@ -259,7 +255,7 @@ def load_model(
 
     logging.getLogger("transformer_lens").setLevel(logging.ERROR)
     checked: Any = CheckpointLoader(source.name, _library_class)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), nothing_installed():
         warnings.simplefilter("ignore")
         try:
             bridge = TransformerBridge.boot_transformers(

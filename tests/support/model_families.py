@@ -67,6 +67,14 @@ MULTIPLIERS = {
     "attention_multiplier": 0.15,
 }
 SLIDING = ["sliding_attention", "sliding_attention", "full_attention"]
+VISION = {
+    "hidden_size": 16,
+    "intermediate_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "image_size": 28,
+    "patch_size": 14,
+}
 SHARED_EXPERT = {"shared_expert_intermediate_size": 24}
 
 FAMILIES: dict[str, Arguments] = {
@@ -116,6 +124,11 @@ FAMILIES: dict[str, Arguments] = {
     "gemma": WIDE,
     "gemma2": {**WINDOW, "query_pre_attn_scalar": 8},
     "gemma3_text": {**WINDOW, "query_pre_attn_scalar": 8},
+    "gemma3": {
+        "text_config": {**WINDOW, "query_pre_attn_scalar": 8},
+        "vision_config": VISION,
+        "mm_tokens_per_image": 4,
+    },
     "gemma4_text": {
         **WINDOW,
         "global_head_dim": 8,
@@ -208,6 +221,17 @@ FAMILIES: dict[str, Arguments] = {
         "interleave_moe_layer_step": 2,
     },
     "mamba": {"vocab_size": 320, "hidden_size": 32, "num_hidden_layers": 3, "state_size": 8, **IDS},
+    "mamba2": {
+        "vocab_size": 320,
+        "hidden_size": 32,
+        "num_hidden_layers": 3,
+        "state_size": 8,
+        "num_heads": 4,
+        "head_dim": 16,
+        "n_groups": 1,
+        "chunk_size": 16,
+        **IDS,
+    },
     "minimax_m2": {**WIDE, "num_local_experts": 4, "num_experts_per_tok": 2, "rotary_dim": 4},
     "ministral3": WIDE,
     "mistral": BASE,
@@ -255,6 +279,7 @@ FAMILIES: dict[str, Arguments] = {
         "attention_window_size": 16,
         "block_types": ["recurrent", "attention", "attention"],
     },
+    "rwkv": {"vocab_size": 320, "hidden_size": 32, "num_hidden_layers": 3, "context_length": 64, **IDS},
     "seed_oss": WIDE,
     "smollm3": {**BASE, "no_rope_layers": [1, 0, 1]},
     "stablelm": {**BASE, "partial_rotary_factor": 0.5},
