@@ -1,10 +1,9 @@
-"""Rendering of page dataclasses to HTML: template environment, filters and URLs of static files."""
+"""Rendering of page dataclasses to HTML: the template environment, its filters and its functions."""
 
-import base64
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import Field, fields
-from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -22,6 +21,7 @@ from app.web.drawing import alt_texts, atlas_choices, charts, display_names, num
 from app.web.drawing import atlas as atlas_drawing
 from app.web.drawing import sheet as sheet_drawing
 from app.web.drawing import tokens as token_html
+from app.web.links import Links, StaticFiles
 
 
 def fill_class(value: float | None) -> str:
@@ -99,40 +99,21 @@ GLOBALS: dict[str, object] = {
 }
 
 
-class StaticFiles:
-    """URLs and integrity hashes of static files, derived from their content."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    @cached_property
-    def digests(self) -> dict[str, bytes]:
-        files = sorted(path for path in self.folder.rglob("*") if path.is_file())
-        return {
-            path.relative_to(self.folder).as_posix(): hashlib.sha384(path.read_bytes()).digest()
-            for path in files
-        }
-
-    def url(self, name: str) -> str:
-        """A URL that changes with the file's content, so that browsers may cache it for good."""
-        return f"/static/{name}?v={self.digests[name].hex()[:12]}"
-
-    def module_url(self, name: str) -> str:
-        """The address by which another script imports it: without a version, so browsers ask whether it changed."""
-        return f"/static/{name}"
-
-    def integrity(self, name: str) -> str:
-        return "sha384-" + base64.b64encode(self.digests[name]).decode()
-
-
 class Renderer:
-    """Renders page dataclasses; a template sees nothing but the fields of its page."""
+    """Renders page dataclasses; a template sees nothing but the fields of its page.
 
-    def __init__(self, frontend: Path, team: bool = False, on_disk: bool = False) -> None:
+    address_of: for pages of an export, the address of the file for a URL, and None for a URL without a file.
+    """
+
+    def __init__(
+        self, frontend: Path, team: bool = False, address_of: Callable[[str], str | None] | None = None
+    ) -> None:
         self.static = StaticFiles(frontend / "static")
-        self.environment = make_environment(frontend / "templates", self.static)
-        # on_disk: pages of a bundle, which leave out the choices that only a server can answer.
-        self.environment.globals |= {"team": team, "on_disk": on_disk}
+        self.environment = make_environment(
+            frontend / "templates", self.static, Links(self.static, address_of)
+        )
+        # on_disk: pages of an export, which leave out the choices that only a server can answer.
+        self.environment.globals |= {"team": team, "on_disk": address_of is not None}
         self.build = self._build(frontend / "templates")
 
     def _build(self, templates: Path) -> str:
@@ -164,7 +145,7 @@ class Unindent(Extension):
         return re.sub(r"\n\s+", "\n", source)
 
 
-def make_environment(templates: Path, static: StaticFiles) -> Environment:
+def make_environment(templates: Path, static: StaticFiles, links: Links) -> Environment:
     """The template environment.
 
     It escapes in every file, since choosing by extension would leave .html.j2 unescaped.
@@ -181,7 +162,9 @@ def make_environment(templates: Path, static: StaticFiles) -> Environment:
     environment.globals |= GLOBALS | sheet_drawing.GLOBALS | alt_texts.GLOBALS | atlas_choices.GLOBALS
     environment.globals |= {
         "static_url": static.url,
-        "module_url": static.module_url,
-        "integrity": static.integrity,
+        "href": links.href,
+        "stylesheet": links.stylesheet,
+        "script": links.script,
+        "imported_script": links.imported_script,
     }
     return environment

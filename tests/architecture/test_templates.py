@@ -32,6 +32,37 @@ def test_templates_keep_to_the_rules():
     assert not {name: what for name, what in found.items() if what}
 
 
+# A place of the page itself is the only address that is the same on a server and on a disk.
+BARE_LINK = re.compile(r"""(?<![\w-])(href|src)\s*=\s*(?!["']#)\S*""", re.IGNORECASE)
+
+
+def test_templates_write_links_by_functions():
+    templates = sorted((FRONTEND / "templates").rglob("*.html"))
+    found = {
+        relative(path): [match[0] for match in BARE_LINK.finditer(path.read_text("utf-8"))]
+        for path in templates
+    }
+    assert not {name: what for name, what in found.items() if what}
+
+
+@pytest.mark.parametrize(
+    ("text", "bare"),
+    [
+        ('<a href="{{ head_url(model, head) }}">', True),
+        ("<a href='{{ address }}#{{ head }}'>", True),
+        ('<a class="link"\n  href = "/about">', True),
+        ("<a href={{ address }}>", True),
+        ('<script defer src="{{ static_url("a.js") }}"></script>', True),
+        ("<a {{ href(head_url(model, head)) }}>", False),
+        ('{{ stylesheet("css/theme.css") }}', False),
+        ('<a href="#every">', False),
+        ('<use href="#g-{{ head_type }}" />', False),
+    ],
+)
+def test_a_link_without_a_function_is_found(text, bare):
+    assert bool(BARE_LINK.search(text)) is bare
+
+
 def test_lines_of_templates_fit_a_screen():
     long = [
         f"{relative(path)}:{number}"

@@ -48,7 +48,7 @@ def test_templates_keep_the_rules(path: Path) -> None:
 def test_pages_link_styles_and_scripts_that_exist_and_stay_at_home() -> None:
     static = frontend_dir() / "static"
     styles = [path.read_text() for path in static.glob("css/*.css")]
-    linked = re.compile(r"static_url\('((?:css|js)/[a-z]+\.(?:css|js))'\)")
+    linked = re.compile(r'(?:stylesheet|script)\("((?:css|js)/[a-z]+\.(?:css|js))"')
     layout = set(linked.findall((frontend_dir() / "templates/layouts/page.html").read_text()))
     assert len(layout) == 4
     for page in (frontend_dir() / "templates/pages").glob("*.html"):

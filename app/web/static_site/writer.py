@@ -1,10 +1,10 @@
 """Export of an atlas as files to open from a disk: the server's pages with links to each other, no forms."""
 
 import os
-import re
 import shutil
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from functools import cache, partial
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from app.errors import AppError
@@ -16,10 +16,6 @@ from app.store.database.engine import Engine, read_session
 from app.web.render import Renderer
 from app.web.static_site.pages import N_FEATURES, Bundle
 
-_LINK = re.compile(r'\s(href|src)="([^"]*)"')
-_INTEGRITY = re.compile(r'\sintegrity="[^"]*"')  # browsers read no digest of a file on a disk
-_BARS = re.compile(r"<(header|footer)\b.*?</\1>", re.DOTALL)
-_DEAD = re.compile(r"<a\b(?![^>]*\shref=)[^>]*>.*?</a>\s*", re.DOTALL)
 # What an address may say that the one file of its page has anyway: which row is open, which head a feature is seen by.
 _IMPLIED: Mapping[str, Mapping[str, str | None]] = {
     "heads": {"k": str(N_FEATURES), "rank": "decoder_weight", "open": None},
@@ -54,9 +50,13 @@ def export_site(engine: Engine, slug: str, out: Path, labels: bool = True) -> in
 
 
 def _write(context: AtlasContext, folder: Path) -> int:
-    renderer = Renderer(frontend_dir(), on_disk=True)
     files = tuple(Bundle(context).files())
     links = SiteLinks(context.run.slug, {file.address: file.name for file in files})
+
+    @cache
+    def renderer(depth: int) -> Renderer:
+        return Renderer(frontend_dir(), address_of=partial(links.address_of, depth=depth))
+
     shutil.copytree(
         frontend_dir() / "static", folder / "static", ignore=shutil.ignore_patterns("vendor", "*.md")
     )
@@ -68,13 +68,13 @@ def _write(context: AtlasContext, folder: Path) -> int:
         if isinstance(content, bytes):
             path.write_bytes(content)
         else:
-            html = links.linked(renderer.html(file.template, content), file.name)
+            html = renderer(file.name.count("/")).html(file.template, content)
             path.write_text(html, "utf-8", "replace")
     return n_static + len(files)
 
 
 class SiteLinks:
-    """Rewrites links of pages from URLs of the server to files of the export."""
+    """The files of the export that the URLs of the server lead to."""
 
     def __init__(self, slug: str, files: Mapping[str, str]) -> None:
         self._front = f"/{slug}"
@@ -87,23 +87,16 @@ class SiteLinks:
             return None if path.startswith("/static/vendor/") else path[1:]
         return self._files.get(_place(self._front if path == "/" else address))
 
-    def linked(self, html: str, name: str) -> str:
-        """The page for the file `name`, with links to files of the export.
+    def address_of(self, url: str, depth: int) -> str | None:
+        """The address of the file for a URL, on a page that lies `depth` folders down; None if there is no file.
 
-        A link without a file becomes text; in the header and the footer it is removed.
+        Places of the page itself and other sites keep their address.
         """
-        up = "../" * (len(PurePosixPath(name).parts) - 1)
-
-        def lead(match: re.Match[str]) -> str:
-            attribute, address = match[1], match[2].replace("&amp;", "&")
-            if address.startswith(("#", "https:")):
-                return match[0]
-            file = self.file_of(address.partition("#")[0])
-            fragment = "#" + address.partition("#")[2] if "#" in address else ""
-            return "" if file is None else f' {attribute}="{up}{file}{fragment}"'
-
-        html = _INTEGRITY.sub("", html)
-        return _BARS.sub(lambda bar: _DEAD.sub("", bar[0]), _LINK.sub(lead, html))
+        if url.startswith(("#", "https:")):
+            return url
+        before, has_fragment, fragment = url.partition("#")
+        file = self.file_of(before)
+        return None if file is None else f"{'../' * depth}{file}{has_fragment}{fragment}"
 
 
 def _place(address: str) -> tuple[str, frozenset[tuple[str, str]]]:

@@ -292,6 +292,24 @@ def test_addresses_become_files(address: str, file: str | None) -> None:
     assert SiteLinks("tiny", FILES).file_of(address) == file
 
 
+@pytest.mark.parametrize(
+    ("url", "depth", "address"),
+    [
+        ("/tiny/features/L0F3", 0, "features/L0F3.html"),
+        ("/tiny/features/L0F3?head=L0H1", 1, "../features/L0F3.html"),
+        ("/tiny/heads/L0H1?open=L0F3#L0F3", 1, "../heads/L0H1.html#L0F3"),
+        ("/about#limits", 2, "../../about.html#limits"),
+        ("/static/css/theme.css?v=1", 1, "../static/css/theme.css"),
+        ("#every", 1, "#every"),
+        ("https://example.org/a#b", 1, "https://example.org/a#b"),
+        ("/tiny/features/L0F4#notes", 1, None),
+        ("/tiny/compare", 0, None),
+    ],
+)
+def test_addresses_depend_on_the_folder_of_the_page(url: str, depth: int, address: str | None) -> None:
+    assert SiteLinks("tiny", FILES).address_of(url, depth) == address
+
+
 def test_a_long_layer_has_its_parts(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.web.static_site.pages.N_LISTED", 5)
     monkeypatch.setattr("app.services.features.page.N_LISTED", 5)

@@ -1,0 +1,78 @@
+"""What templates call to lead to a page or to load a file: on a server by its URL, on a disk by the file's name."""
+
+import base64
+import hashlib
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+from markupsafe import Markup, escape
+
+
+class StaticFiles:
+    """URLs and integrity hashes of static files, derived from their content."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @cached_property
+    def digests(self) -> dict[str, bytes]:
+        files = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        return {
+            path.relative_to(self.folder).as_posix(): hashlib.sha384(path.read_bytes()).digest()
+            for path in files
+        }
+
+    def url(self, name: str) -> str:
+        """A URL that changes with the file's content, so that browsers may cache it for good."""
+        return f"/static/{name}?v={self.digests[name].hex()[:12]}"
+
+    def module_url(self, name: str) -> str:
+        """The address by which another script imports it: without a version, so browsers ask whether it changed."""
+        return f"/static/{name}"
+
+    def integrity(self, name: str) -> str:
+        return "sha384-" + base64.b64encode(self.digests[name]).decode()
+
+
+class Links:
+    """The functions by which templates write links, stylesheets and scripts.
+
+    address_of: the address that a page has for a URL of the server, and None where nothing is there. Without
+    it pages are those of the server: they have the URLs themselves, and files are pinned to their content,
+    which browsers cannot check for a file on a disk.
+    """
+
+    def __init__(self, static: StaticFiles, address_of: Callable[[str], str | None] | None = None) -> None:
+        self._static = static
+        self._address_of = address_of
+
+    def href(self, url: str) -> Markup:
+        """The attribute for a link to a URL. Where that leads nowhere it is empty, so that an `a` is plain text."""
+        return self._attribute("href", url)
+
+    def stylesheet(self, name: str) -> Markup:
+        """The element for a file of CSS."""
+        href = self._attribute("href", self._static.url(name))
+        return Markup(f'<link rel="stylesheet" {href}{self._integrity(name)}>')  # noqa: S704
+
+    def script(self, name: str, *, defer: bool = False, module: bool = False) -> Markup:
+        """The element for a script; empty where the script is not there."""
+        return self._script(
+            name, self._static.url(name), 'type="module" ' if module else "", " defer" if defer else ""
+        )
+
+    def imported_script(self, name: str) -> Markup:
+        """The element for a module that another one imports, which pins it under the address that is imported."""
+        return self._script(name, self._static.module_url(name), 'type="module" ', "")
+
+    def _script(self, name: str, url: str, before: str, after: str) -> Markup:
+        src = self._attribute("src", url)
+        return Markup(f"<script {before}{src}{self._integrity(name)}{after}></script>") if src else src  # noqa: S704
+
+    def _attribute(self, name: str, url: str) -> Markup:
+        address = url if self._address_of is None else self._address_of(url)
+        return Markup() if address is None else Markup(f'{name}="{escape(address)}"')  # noqa: S704
+
+    def _integrity(self, name: str) -> str:
+        return f' integrity="{self._static.integrity(name)}"' if self._address_of is None else ""

@@ -1,0 +1,64 @@
+"""Links of templates: on a server the URL, on a disk the file, and where there is neither nothing."""
+
+import pytest
+from jinja2 import Environment
+
+from app.paths import frontend_dir
+from app.web.render import Renderer
+
+FILES = {
+    "/a?b=1&c=2": "a.html",
+    "/static/css/theme.css": "static/css/theme.css",
+    "/static/js/app.js": "app.js",
+}
+NAV = '{% from "macros/links.html" import link_or_nothing %}{{ link_or_nothing(url, "words", class="link") }}'
+
+
+@pytest.fixture(scope="module")
+def server() -> Environment:
+    return Renderer(frontend_dir()).environment
+
+
+@pytest.fixture(scope="module")
+def disk() -> Environment:
+    return Renderer(frontend_dir(), address_of=lambda url: FILES.get(url.partition("?v=")[0])).environment
+
+
+def written(environment: Environment, template: str, **values: str) -> str:
+    return " ".join(environment.from_string(template).render(**values).split())
+
+
+def test_a_link_is_the_url_on_a_server_and_the_file_on_a_disk(server: Environment, disk: Environment) -> None:
+    link = "<a {{ href(url) }}>words</a>"
+    assert written(server, link, url="/a?b=1&c=2") == '<a href="/a?b=1&amp;c=2">words</a>'
+    assert written(server, link, url='/"><b>') == '<a href="/&#34;&gt;&lt;b&gt;">words</a>'
+    assert written(disk, link, url="/a?b=1&c=2") == '<a href="a.html">words</a>'
+
+
+def test_without_a_file_a_link_is_text_and_an_optional_one_is_left_out(
+    server: Environment, disk: Environment
+) -> None:
+    assert written(disk, "<a {{ href(url) }}>words</a>", url="/other") == "<a >words</a>"
+    assert written(disk, NAV, url="/other") == ""
+    assert written(disk, NAV, url="/a?b=1&c=2") == '<a class="link" href="a.html" >words</a>'
+    assert written(server, NAV, url="/other") == '<a class="link" href="/other" >words</a>'
+
+
+def test_files_are_pinned_by_a_server_alone(server: Environment, disk: Environment) -> None:
+    style, script = '{{ stylesheet("css/theme.css") }}', '{{ script("js/app.js", defer=true) }}'
+    pinned = written(server, style)
+    assert pinned.startswith('<link rel="stylesheet" href="/static/css/theme.css?v=')
+    assert ' integrity="sha384-' in pinned
+    assert written(disk, style) == '<link rel="stylesheet" href="static/css/theme.css">'
+    assert written(server, script).endswith(" defer></script>")
+    assert written(disk, script) == '<script src="app.js" defer></script>'
+    assert written(disk, '{{ script("vendor/htmx.min.js") }}') == ""
+
+
+def test_a_module_that_another_imports_is_pinned_where_it_is_imported(server: Environment) -> None:
+    assert written(server, '{{ script("js/annotate.js", module=true) }}').startswith(
+        '<script type="module" src="/static/js/annotate.js?v='
+    )
+    assert written(server, '{{ imported_script("js/rules.js") }}').startswith(
+        '<script type="module" src="/static/js/rules.js" integrity="sha384-'
+    )
