@@ -8,6 +8,7 @@ from urllib.parse import quote, urlsplit
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, Response
 
 from app.errors import AppError, InvalidStore
@@ -88,6 +89,11 @@ def on_invalid_request(request: Request, error: Exception) -> Response:
     return error_response(request, 422, MESSAGES[422].format(fields=", ".join(fields)))
 
 
+def on_left(_request: Request, _error: Exception) -> Response:
+    """Respond to nobody: the client left before its request was whole."""
+    return Response(status_code=400)
+
+
 def on_crash(request: Request, error: Exception) -> Response:
     """Respond to an unexpected exception. No middleware runs here, so it sets the security headers itself."""
     logger.error("request failed", exc_info=error)
@@ -99,4 +105,5 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(AppError, on_app_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_invalid_request)
+    app.add_exception_handler(ClientDisconnect, on_left)
     app.add_exception_handler(Exception, on_crash)

@@ -7,10 +7,8 @@ from fastapi import FastAPI
 
 from app.errors import AppError
 from app.settings import Settings
+from app.web.connections import MAX_CONNECTIONS, EvictingProtocol
 from app.web.factory import create_app
-
-# A page holds one of these for milliseconds; more would only queue at the store.
-MAX_CONNECTIONS = 200
 
 
 class ExposedServerError(AppError):
@@ -48,8 +46,8 @@ def serve(application: FastAPI, settings: Settings) -> None:
         application,
         host=settings.host.strip("[]"),
         port=settings.port,
-        # httptools takes headers of any size; h11 stops at 64 KiB.
-        http="h11",
+        # On h11: httptools takes headers of any size, h11 stops at 64 KiB.
+        http=EvictingProtocol,
         limit_concurrency=MAX_CONNECTIONS,
         proxy_headers=False,
         server_header=False,

@@ -1,0 +1,107 @@
+"""A real server under connections that only wait: honest requests are answered, and the others are closed in time."""
+
+import http.client
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+
+import pytest
+
+from app.web.connections import BODY_S, HEAD_S, MAX_CONNECTIONS
+from tests.web.test_server import PROGRAM, free_port
+
+IDLE = b""
+SLOW_HEAD = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "
+SLOW_BODY = (
+    b"POST /tiny/heads/L0H0/annotation HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n"
+    b"Content-Type: application/x-www-form-urlencoded\r\n\r\nnotes="
+)
+KEPT_ALIVE = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+@pytest.fixture
+def port(published):
+    """A served store that is shared: nothing is stored through it."""
+    number = free_port()
+    arguments = [sys.executable, "-c", PROGRAM, "serve", "--store", str(published), "--port", str(number)]
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", number), 1).close()
+            break
+        except OSError:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    yield number
+    process.kill()
+    process.wait()
+
+
+def opened(port, start):
+    connection = socket.create_connection(("127.0.0.1", port), 10)
+    if start:
+        connection.sendall(start)
+    return connection
+
+
+def timed(port, path="/tiny"):
+    began = time.monotonic()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer.status, time.monotonic() - began
+
+
+def is_closed(connection):
+    connection.settimeout(0.2)
+    try:
+        return connection.recv(65536) == b""
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        return False
+
+
+@pytest.mark.parametrize(
+    "start", [IDLE, SLOW_HEAD, SLOW_BODY, KEPT_ALIVE], ids=["idle", "head", "body", "kept"]
+)
+def test_e27_connections_that_only_wait_keep_nobody_out(port, start):
+    timed(port)  # the first page compiles its template
+    with ExitStack() as idle:
+        for _ in range(MAX_CONNECTIONS + 20):
+            idle.enter_context(opened(port, start))
+        answers = [timed(port) for _ in range(100)]
+    assert {status for status, _ in answers} == {200}
+    times = sorted(seconds for _, seconds in answers)
+    assert times[98] < 1.0  # 250 ms on a machine of its own
+
+
+@pytest.mark.slow
+def test_e27_slow_connections_are_closed_though_nobody_needs_their_place(port):
+    with (
+        opened(port, SLOW_HEAD) as trickling,
+        opened(port, SLOW_BODY) as silent,
+        opened(port, SLOW_BODY) as steady,
+    ):
+        _watch(trickling, silent, steady)
+
+
+def _watch(trickling, silent, steady):
+    began = time.monotonic()
+    while not (is_closed(trickling) and is_closed(silent)):
+        assert time.monotonic() - began < max(HEAD_S, BODY_S) + 10
+        for connection in (trickling, steady):
+            try:
+                connection.sendall(b"x")
+            except OSError:
+                assert connection is trickling
+        time.sleep(1)
+    assert time.monotonic() - began > min(HEAD_S, BODY_S)
+    steady.sendall(b"x")  # slow, and on its way
+    assert not is_closed(steady)
