@@ -13,6 +13,7 @@ import typer
 from app.commands.options import Store
 from app.commands.store_access import settings_of
 from app.errors import AppError
+from app.extras import need
 
 if TYPE_CHECKING:  # commands load what they run, and nothing else
     from app.services.reading.visibility import Viewer
@@ -120,6 +121,7 @@ def export_annotations(
     from app.store.database.engine import read_session
 
     chosen = file_format or _format_of(out)
+    _check_format(chosen)
     with read_session(_opened(store)) as session:
         context = AtlasContext(session, get_live_run(session, model), Viewer(0, "", "admin"))
         sheet = export(context, chosen)
@@ -154,6 +156,7 @@ def import_annotations(
     from app.store.database.engine import read_session, write_session
 
     file_format = _format_of(file)
+    _check_format(file_format)
     heads, notes = read_sheet(_read_file(file), file_format)
     mapped = rename_columns(heads, parse_mapping(columns or []))
     engine, now = _opened(store), datetime.now(UTC)
@@ -219,6 +222,11 @@ def _format_of(path: Path) -> "SheetFormat":
         if file_format == ending:
             return file_format
     raise UnusableFile(f"{path.name} does not end in {', '.join(SHEET_FORMATS)}; its format is not known")
+
+
+def _check_format(file_format: str) -> None:
+    if file_format == "parquet":
+        need("parquet", "a Parquet file")
 
 
 def _read_file(path: Path) -> bytes:

@@ -9,7 +9,7 @@ import typer
 
 from app.commands.options import Store as Store
 from app.commands.options import parse_layers
-from app.commands.store_access import settings_of
+from app.commands.store_access import check_atlas, settings_of
 from app.errors import AppError
 from app.studies.options import ComputeOptions
 
@@ -85,10 +85,13 @@ def parse_heads(heads: str | None, layer: int | None, atlas: "OpenAtlas") -> "li
 def opened_atlas(model: str, source: AtlasOptions) -> "Generator[OpenAtlas]":
     """The atlas of a model. Raises AppError where there is no store or no such atlas in it."""
     from app.domain.slugs import check_slug, slugify
-    from app.studies.atlas import open_atlas
 
     slug = check_slug(source.name) if source.name else slugify(model)
-    with open_atlas(settings_of(store=source.store).store, slug) as atlas:
+    settings = settings_of(store=source.store)
+    check_atlas("experiment", settings, slug)
+    from app.studies.atlas import open_atlas
+
+    with open_atlas(settings.store, slug) as atlas:
         yield atlas
 
 

@@ -7,6 +7,7 @@ import typer
 
 from app.commands.options import Store
 from app.commands.store_access import settings_of
+from app.extras import need
 
 
 def export_site(
@@ -22,6 +23,11 @@ def export_site(
     store: Store = None,
 ) -> None:
     """Write an atlas as pages that open from a disk, without a server. Its front page is index.html."""
+    if annotations:
+        need(
+            "parquet",
+            "export site, whose files hold the annotations as Parquet too (--without-annotations does not),",
+        )
     from app.store.database.engine import open_store
     from app.web.static_site.writer import export_site as export
 

@@ -18,10 +18,11 @@ from app.commands.options import (
     parse_layers,
     parse_share,
 )
-from app.commands.store_access import run_server, settings_of
+from app.commands.store_access import check_ready, run_server, settings_of
 from app.errors import AppError
+from app.extras import need
 from app.precompute.plan import NO_SAE, RowOptions
-from app.precompute.request import ExecutorOptions, JobRequest, RunOptions
+from app.precompute.request import ExecutorOptions, JobRequest, RunOptions, slug_of
 from app.training.options import TrainingOptions
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def demo(
     if live is not None and is_of(live.plan, plan):
         typer.echo(f"up to date: atlas {plan.model} shows run {live.fingerprint}")
     else:
+        check_ready("demo", settings, plan.model)
         from app.precompute.job import run_job
 
         run_options = RunOptions(new_run=holds_another_run(folders, plan))
@@ -89,9 +91,10 @@ def precompute(
     ] = False,
 ) -> None:
     """Run a model and its SAEs over a corpus, and fill a store. A stopped job resumes where it was."""
+    settings = settings_of(store=store, work_dir=work_dir)
+    check_ready("precompute", settings, slug_of(model, name))
     from app.precompute.job import run_job
 
-    settings = settings_of(store=store, work_dir=work_dir)
     request = JobRequest(
         model=model, saes=_sae_specs(sae_path, release, sae_id, normalize_factor), work_dir=settings.work_dir,
         cache_dir=settings.cache_dir, name=name, revision=revision, layers=parse_layers(layers),
@@ -128,6 +131,7 @@ def train_sae(
     options: TrainingOptions,
 ) -> None:
     """Train attention SAEs on hook_z of several layers, and report their quality on held-out text."""
+    need("precompute", "train-sae")
     from app.adapters.model_sources import find_model
     from app.training.recipe import Recipe
     from app.training.run import run_training

@@ -7,7 +7,7 @@ import typer
 from app.commands.experiment_options import Name, Revision
 from app.commands.option_groups import with_options
 from app.commands.options import Dataset, Store, WorkDir
-from app.commands.store_access import settings_of
+from app.commands.store_access import check_ready, settings_of
 from app.studies.options import ReproductionOptions
 
 
@@ -27,12 +27,14 @@ def reproduce(
 ) -> None:
     """Measure every published figure of GPT-2 small's heads, and print it beside the published one."""
     from app.precompute.plan import default_threads
-    from app.precompute.request import JobRequest
+    from app.precompute.request import JobRequest, slug_of
+
+    settings = settings_of(store=store, work_dir=work_dir)
+    check_ready("reproduce", settings, slug_of(model, name))
     from app.studies.anchors import table
     from app.studies.reproduce import Reproduction, release_saes
     from app.studies.reproduce import reproduce as run
 
-    settings = settings_of(store=store, work_dir=work_dir)
     job = JobRequest(
         model=model,
         saes=release_saes(release),

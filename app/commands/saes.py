@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from app.extras import need
+
 
 def convert_sae(
     folder: Annotated[Path, typer.Argument(help="folder of an SAE: cfg.json and sae_weights.safetensors")],
@@ -15,6 +17,7 @@ def convert_sae(
     ] = "float32",
 ) -> None:
     """Write an SAE with its weights in another number format, such as floats for sae_lens."""
+    need("precompute", "convert-sae")
     from app.adapters.sae_conversion import convert_sae
 
     convert_sae(folder, out, weights)

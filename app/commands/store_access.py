@@ -7,12 +7,34 @@ from typing import Any
 
 import typer
 
+from app.extras import need
 from app.settings import Settings
 
 
 def settings_of(**arguments: Any) -> Settings:  # Any: each setting has its own type, which pydantic checks
     """The settings, with what was given on the command line in their place."""
     return Settings(**{name: value for name, value in arguments.items() if value is not None})
+
+
+def check_ready(command: str, settings: Settings, slug: str) -> None:
+    """Check, before the model libraries are imported, what would refuse the job later. Raises AppError."""
+    need("precompute", command)
+    from app.precompute.work_folder import WorkFolder
+    from app.store.database.engine import check_place
+
+    WorkFolder(settings.work_dir / slug).check_free()
+    check_place(settings.store)
+
+
+def check_atlas(command: str, settings: Settings, slug: str) -> None:
+    """Check, before the model libraries are imported, that the store has the atlas. Raises AppError."""
+    need("precompute", command)
+    from app.store.atlas.reads import get_live_run
+    from app.store.database.engine import read_session
+    from app.store.opening import migrated_store
+
+    with migrated_store(settings.store, must_exist=True) as engine, read_session(engine) as session:
+        get_live_run(session, slug)
 
 
 def run_server(settings: Settings, open_to_network: bool = False) -> None:

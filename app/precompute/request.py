@@ -18,6 +18,11 @@ from app.precompute.plan import (
 )
 
 
+def slug_of(model: str, name: str | None) -> str:
+    """The name of a model's atlas in URLs, by default from the model's. Raises InvalidSlug."""
+    return check_slug(name) if name else slugify(Path(model).name)
+
+
 @dataclass(frozen=True, kw_only=True)
 class JobRequest(RowOptions):
     """A request for a precompute job: the options that decide rows, and where model, SAEs and folders are."""
@@ -36,7 +41,7 @@ class JobRequest(RowOptions):
     @property
     def slug(self) -> str:
         """The atlas's name in URLs. Raises InvalidSlug for a reserved or invalid one."""
-        return check_slug(self.name) if self.name else slugify(Path(self.model).name)
+        return slug_of(self.model, self.name)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -117,6 +117,12 @@ class WorkFolder:
                 damaged.append(path.name)
         return done, damaged
 
+    def check_free(self) -> None:
+        """Raise StoreBusy where another job works in the folder: for a refusal before anything is loaded."""
+        if self.root.is_dir():
+            with self.locked():
+                pass
+
     @contextmanager
     def locked(self) -> Generator[None]:
         """Lock the folder.

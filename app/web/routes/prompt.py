@@ -1,6 +1,5 @@
 """The prompt page: a form for a text, and the model's activations once the model's process has answered."""
 
-from importlib.util import find_spec
 from typing import Annotated
 from urllib.parse import parse_qsl, urlsplit
 
@@ -9,6 +8,7 @@ from starlette.responses import Response
 
 from app.domain.refs import FeatureRef, HeadRef, InvalidReference
 from app.errors import AppError
+from app.extras import missing
 from app.services.prompts.models import PromptPage
 from app.services.prompts.page import PromptRequest, PromptService, prompt_page
 from app.services.prompts.queue import PromptLimits, PromptQueue
@@ -18,7 +18,6 @@ from app.web.responses import NO_STORE, changing_page, redirect_to
 from app.web.schema import documents
 from app.web.urls import prompt_url
 
-EXTRA = ("torch", "transformers", "transformer_lens", "sae_lens")
 OFF = "This server does not run texts through the model. To enable it, start it with head-atlas serve --prompts."
 NO_EXTRA = (
     "This server has no model libraries, so it cannot run texts. Install its precompute extra: "
@@ -40,7 +39,7 @@ def make_prompt_service(settings: Settings) -> PromptService:
     """The prompt service, or the reason why there is none. Model libraries are looked up but not imported."""
     if not settings.prompts:
         return PromptService(None, OFF)
-    if any(find_spec(name) is None for name in EXTRA):
+    if missing("precompute"):
         return PromptService(None, NO_EXTRA)
     limits = PromptLimits(settings.prompt_seconds, settings.prompt_queue)
     return PromptService(PromptQueue(limits), "", str(settings.cache_dir))

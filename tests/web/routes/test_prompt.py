@@ -10,6 +10,7 @@ import pytest
 from bs4 import BeautifulSoup
 from starlette.testclient import TestClient
 
+from app import extras
 from app.services.prompts import page as prompt_pages
 from app.services.prompts.page import PromptService
 from app.services.prompts.process import PromptProcess
@@ -60,10 +61,10 @@ def test_it_is_off_by_default_and_says_so(client: TestClient) -> None:
 def test_without_the_model_libraries_it_says_so(
     store: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(prompt, "find_spec", lambda name: None if name == "sae_lens" else name)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "sae_lens" else name)
     lacking = prompt.make_prompt_service(Settings(store=store, prompts=True))
     assert (lacking.queue, lacking.reason) == (None, prompt.NO_EXTRA)
-    monkeypatch.setattr(prompt, "find_spec", lambda name: name)
+    monkeypatch.setattr(extras, "find_spec", lambda name: name)
     ready = prompt.make_prompt_service(
         Settings(store=store, prompts=True, prompt_seconds=7, prompt_queue=3, cache_dir=tmp_path)
     )
