@@ -13,6 +13,8 @@ from pydantic import ValidationError
 from app.commands import annotations, experiments, exports, jobs, reproduction, saes, stores
 from app.errors import AppError, OutOfSpace
 
+_RESUMABLE = (["precompute"], ["demo"], ["train-sae"])
+_DISK_ERRORS = (errno.EIO, errno.EROFS, errno.ENXIO, errno.ESTALE, errno.EFBIG)
 DESCRIPTION = "Inspect every attention head of a language model through sparse autoencoder features."
 
 app = typer.Typer(
@@ -63,6 +65,16 @@ def _resume_hint(arguments: list[str]) -> str:
     return f"stopped; the finished parts are kept, go on with: head-atlas {shlex.join(arguments)}"
 
 
+def _disk_sentence(error: OSError) -> str | None:
+    """What the disk refused, with the path; None for what is no error of a disk."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"no space left on the disk ({error.filename or 'file unknown'})"
+    reason = error.strerror or str(error)
+    if error.filename is not None:
+        return f"{error.filename} cannot be read or written: {reason}"
+    return f"the disk cannot be read or written: {reason}" if error.errno in _DISK_ERRORS else None
+
+
 def main() -> NoReturn:
     """Run a command. Bad input ends in one sentence and the error's exit code; an interrupt in 130 or 143."""
     arguments = [
@@ -86,10 +98,11 @@ def main() -> NoReturn:
         typer.echo(f"error: {_first_problem(error)}", err=True)
         code = 2
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        sentence = _disk_sentence(error)
+        if sentence is None:
             raise
-        typer.echo(f"error: no space left on the disk ({error.filename or 'file unknown'})", err=True)
+        typer.echo(f"error: {sentence}", err=True)
         code = OutOfSpace.exit_code
-    if code in (130, 143) and arguments[:1] in (["precompute"], ["demo"], ["train-sae"]):
+    if code in (130, 143, OutOfSpace.exit_code) and arguments[:1] in _RESUMABLE:
         typer.echo(_resume_hint(arguments), err=True)
     sys.exit(code)

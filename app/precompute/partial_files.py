@@ -20,7 +20,7 @@ import numpy as np
 
 from app.domain.records import Json
 from app.errors import AppError, OutOfSpace
-from app.paths import remove
+from app.paths import naming, remove
 from app.statistics.arrays import AnyArray
 from app.statistics.feature_partial import FeaturePartial
 from app.statistics.head_partial import HeadScorePartial
@@ -94,7 +94,7 @@ def write_sealed(path: Path, header: SealedHeader, partials: Mapping[str, Partia
     blocks = list(_blocks(header, partials))
     temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
     try:
-        with temporary.open("wb") as file:
+        with naming(temporary), temporary.open("wb") as file:
             digest = hashlib.sha256()
             for block in blocks:
                 digest.update(block)
@@ -245,6 +245,7 @@ def _sync_directory(directory: Path) -> None:
     """Flush a directory, without which a rename in it may not survive a power loss."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with naming(directory):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)

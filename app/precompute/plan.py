@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, cast
 from app.domain.options import Option, check_minimums, option_name
 from app.domain.records import N_INTERVAL_EXAMPLES, N_TOP_EXAMPLES, Json, Processing
 from app.errors import AppError
+from app.paths import naming
 
 FORMAT = 5  # raise it when the same plan would give other numbers, or its fields change their names
 # Formats of stored plans that mean the same numbers, and the names that their fields had. None of them has checksums
@@ -191,7 +192,10 @@ class RunPlan(RowOptions, LoadedChecksums):
     def save(self, path: Path) -> None:
         """Write the plan for a later resume to check against."""
         scratch = path.with_name(f"{path.name}.tmp{os.getpid()}")
-        scratch.write_text(json.dumps({**asdict(self), _SELF: self.fingerprint}, indent=1, sort_keys=True))
+        with naming(scratch):
+            scratch.write_text(
+                json.dumps({**asdict(self), _SELF: self.fingerprint}, indent=1, sort_keys=True)
+            )
         scratch.replace(path)
 
     @classmethod

@@ -8,6 +8,7 @@ from pathlib import Path
 from app.adapters.corpora import MIN_CONTEXT
 from app.domain.options import check_minimums, option_name
 from app.errors import AppError
+from app.paths import naming
 from app.training.options import TrainingOptions
 
 RECIPE_FILE = "recipe.json"
@@ -104,7 +105,8 @@ class Recipe(TrainingOptions):
 def write_json(path: Path, value: object) -> None:
     """The file is there whole or not at all."""
     scratch = path.with_name(f"{path.name}.tmp{os.getpid()}")
-    scratch.write_text(json.dumps(value, indent=2) + "\n")
+    with naming(scratch):
+        scratch.write_text(json.dumps(value, indent=2) + "\n")
     scratch.replace(path)
 
 

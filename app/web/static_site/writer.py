@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from app.errors import AppError
-from app.paths import frontend_dir
+from app.paths import frontend_dir, naming
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import NO_VIEWER, PUBLIC
 from app.store.atlas.reads import get_live_run
@@ -65,11 +65,11 @@ def _write(context: AtlasContext, folder: Path) -> int:
         path = folder / file.name
         path.parent.mkdir(parents=True, exist_ok=True)
         content = file.build()
-        if isinstance(content, bytes):
-            path.write_bytes(content)
-        else:
+        if not isinstance(content, bytes):
             html = renderer(file.name.count("/")).html(file.template, content)
-            path.write_text(html, "utf-8", "replace")
+            content = html.encode("utf-8", "replace")
+        with naming(path):
+            path.write_bytes(content)
     return n_static + len(files)
 
 
