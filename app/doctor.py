@@ -4,9 +4,9 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 from app import __version__
-from app.errors import AppError
 from app.settings import Settings
-from app.store.database.engine import check_store, open_store, store_name
+from app.store.checks import check_store
+from app.store.database.engine import is_read_only, open_store, store_name
 from app.store.database.schema_versions import revision_of_code, revision_of_store
 from app.store.database.sqlite import driver, journal_mode
 
@@ -14,15 +14,14 @@ _PRECOMPUTE = ("torch", "transformers", "transformer-lens", "sae-lens", "llm-smo
 
 
 def findings(settings: Settings) -> list[str]:
-    """A line a fact; never a secret."""
+    """A line a fact of what is installed; never a secret."""
     sqlite = driver()
-    lines = [
+    return [
         f"head-atlas {__version__}, Python {platform.python_version()} on {platform.system()}",
         f"SQLite {sqlite.sqlite_version}, journal {journal_mode(sqlite.sqlite_version_info)}",
         *(f"{name} {_version(name)}" for name in _PRECOMPUTE),
         f"work folder {settings.work_dir}, cache {settings.cache_dir}",
     ]
-    return [*lines, *_store_findings(settings)]
 
 
 def _version(name: str) -> str:
@@ -32,12 +31,12 @@ def _version(name: str) -> str:
         return "not installed (only precompute needs it)"
 
 
-def _store_findings(settings: Settings) -> list[str]:
+def check(settings: Settings) -> str:
+    """A line about the store. Raises AppError with what is wrong with it."""
+    engine = open_store(settings.store, must_exist=True, to_read=True)
     try:
-        engine = open_store(settings.store, must_exist=True)
         check_store(engine)
-    except AppError as error:
-        return [f"store: {error}"]
-    return [
-        f"store {store_name(engine)}: sound, schema {revision_of_store(engine)} (code {revision_of_code()})"
-    ]
+        kind = "sound, read-only" if is_read_only(engine) else "sound"
+        return f"store {store_name(engine)}: {kind}, schema {revision_of_store(engine)} (code {revision_of_code()})"
+    finally:
+        engine.dispose()

@@ -292,10 +292,14 @@ def test_garbage_is_collected_again_once_a_server_has_started(
     assert gc.isenabled()  # after a start-up that failed, too
 
 
-def test_the_doctor_needs_no_store(command: Command, tmp_path: Path) -> None:
+def test_the_doctor_says_what_is_installed_and_that_there_is_no_store(
+    command: Command, tmp_path: Path
+) -> None:
     ended = command("doctor", "--store", str(tmp_path / "none.sqlite"))
-    assert ended.code == 0
+    assert ended.code == 2
     assert "head-atlas" in ended.out
+    assert len(ended.errors) == 1
+    assert "there is no store at" in ended.errors[0]
     assert not (tmp_path / "none.sqlite").exists()
 
 

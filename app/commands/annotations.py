@@ -122,7 +122,7 @@ def export_annotations(
 
     chosen = file_format or _format_of(out)
     _check_format(chosen)
-    with read_session(_opened(store)) as session:
+    with read_session(_opened(store, to_read=True)) as session:
         context = AtlasContext(session, get_live_run(session, model), Viewer(0, "", "admin"))
         sheet = export(context, chosen)
     _write_whole(out, sheet.data)
@@ -266,11 +266,11 @@ def _is_terminal() -> bool:
     return sys.stdin.isatty()
 
 
-def _opened(store: str | None) -> "Engine":
-    """An existing store, brought up to date."""
+def _opened(store: str | None, to_read: bool = False) -> "Engine":
+    """An existing store, brought up to date. to_read: it may be read-only."""
     from app.store.opening import open_migrated
 
-    return open_migrated(settings_of(store=store).store, must_exist=True)
+    return open_migrated(settings_of(store=store).store, must_exist=True, to_read=to_read)
 
 
 def _writing(store: str | None) -> "AbstractContextManager[Session]":

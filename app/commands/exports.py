@@ -31,7 +31,7 @@ def export_site(
     from app.store.database.engine import open_store
     from app.web.static_site.writer import export_site as export
 
-    engine = open_store(settings_of(store=store).store, must_exist=True)
+    engine = open_store(settings_of(store=store).store, must_exist=True, to_read=True)
     try:
         n_files = export(engine, model, out, annotations)
     finally:

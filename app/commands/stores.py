@@ -32,10 +32,12 @@ def serve(
 
 def doctor(store: Store = None) -> None:
     """Report what is installed, and whether the store is sound."""
-    from app.doctor import findings
+    from app.doctor import check, findings
 
-    for line in findings(settings_of(store=store)):
+    settings = settings_of(store=store)
+    for line in findings(settings):
         typer.echo(line)
+    typer.echo(check(settings))
 
 
 def db_upgrade(store: Store = None) -> None:
@@ -51,13 +53,15 @@ def db_backup(out: Annotated[Path, typer.Argument(help="file to write")], store:
     """Copy a SQLite store while it is in use."""
     from app.store.database.engine import backup, open_store
 
-    backup(open_store(settings_of(store=store).store, must_exist=True), out)
+    backup(open_store(settings_of(store=store).store, must_exist=True, to_read=True), out)
     typer.echo(f"wrote {out}")
 
 
 def db_check(store: Store = None) -> None:
     """Check that a store is sound and has this version's schema."""
-    from app.store.database.engine import check_store, open_store
+    from app.store.checks import check_store
+    from app.store.database.engine import is_read_only, open_store
 
-    check_store(open_store(settings_of(store=store).store, must_exist=True))
-    typer.echo("the store is sound")
+    engine = open_store(settings_of(store=store).store, must_exist=True, to_read=True)
+    check_store(engine)
+    typer.echo("the store is sound" + (", and read-only" if is_read_only(engine) else ""))

@@ -6,17 +6,19 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 
 from app.store.atlas.reads import LivePlan, find_live_fingerprint, find_live_plan
-from app.store.database.engine import open_store, read_session
-from app.store.database.schema_versions import revision_of_code, revision_of_store
+from app.store.database.engine import is_read_only, open_store, read_session, store_name
+from app.store.database.schema_versions import check_current, revision_of_code, revision_of_store
 
 
-def open_migrated(store: str, must_exist: bool = False) -> Engine:
+def open_migrated(store: str, must_exist: bool = False, to_read: bool = False) -> Engine:
     """Open a store and bring its schema up to date. Raises InvalidStore."""
-    engine = open_store(store, must_exist)
+    engine = open_store(store, must_exist, to_read)
     if revision_of_store(engine) != revision_of_code():
         from app.store.migrate import upgrade  # a current store needs no Alembic
 
         try:
+            if is_read_only(engine):
+                check_current(engine, store_name(engine))
             upgrade(engine)
         except BaseException:
             engine.dispose()

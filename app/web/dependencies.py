@@ -17,7 +17,7 @@ from app.services.reading.cache import RunCache
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import NO_VIEWER, Viewer
 from app.store.atlas.reads import LiveRun, get_live_run, list_atlases
-from app.store.database.engine import Engine, Session, read_session, write_session
+from app.store.database.engine import Engine, Session, is_read_only, read_session, write_session
 from app.web.guards.login_limits import LoginLimits
 from app.web.guards.uploads import Uploads
 from app.web.render import Renderer
@@ -44,6 +44,7 @@ class AppContext:
 
     def __init__(self, engine: Engine, renderer: Renderer, access: Access | None = None) -> None:
         self.engine = engine
+        self.read_only = is_read_only(engine)
         self.renderer = renderer
         self.access = access or Access()
         self.logins = LoginLimits()

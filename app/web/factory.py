@@ -9,9 +9,11 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from app import __version__
+from app.errors import InvalidStore
 from app.paths import frontend_dir
 from app.settings import Settings
-from app.store.database.engine import open_store
+from app.store.database.engine import is_read_only
+from app.store.opening import open_migrated
 from app.web import error_pages
 from app.web.dependencies import Access, AppContext
 from app.web.guards.body_limits import BodyLimits
@@ -105,6 +107,15 @@ def _own_name(public_url: str) -> list[str]:
     return [host_name(public_url.partition("://")[2])] if public_url else []
 
 
+def _open(settings: Settings, access: Access) -> AppContext:
+    engine = open_migrated(settings.store, must_exist=True, to_read=True)
+    read_only = is_read_only(engine)
+    if read_only and settings.team:
+        engine.dispose()
+        raise InvalidStore("the store is read-only, so nobody can log in; serve it without --team")
+    return AppContext(engine, Renderer(frontend_dir(), settings.team, read_only=read_only), access)
+
+
 def create_app(settings: Settings, allow_anonymous: bool = False) -> FastAPI:
     """The web application on the store of the settings. Raises InvalidStore if the store cannot be served.
 
@@ -112,8 +123,7 @@ def create_app(settings: Settings, allow_anonymous: bool = False) -> FastAPI:
     annotates.
     """
     access = Access(settings.team, settings.local_annotator, allow_anonymous, settings.public_url)
-    renderer = Renderer(frontend_dir(), settings.team)
-    app_context = AppContext(open_store(settings.store, must_exist=True), renderer, access)
+    app_context = _open(settings, access)
     app = FastAPI(
         title="Head Atlas",
         version=__version__,

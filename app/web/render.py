@@ -106,15 +106,24 @@ class Renderer:
     """
 
     def __init__(
-        self, frontend: Path, team: bool = False, address_of: Callable[[str], str | None] | None = None
+        self,
+        frontend: Path,
+        team: bool = False,
+        address_of: Callable[[str], str | None] | None = None,
+        read_only: bool = False,
     ) -> None:
         self.static = StaticFiles(frontend / "static")
         self.environment = make_environment(
             frontend / "templates", self.static, Links(self.static, address_of)
         )
         # on_disk: pages of an export, which leave out the choices that only a server can answer.
-        self.environment.globals |= {"team": team, "on_disk": address_of is not None}
-        self.build = self._build(frontend / "templates")
+        # read_only: the store cannot be written, which every page says.
+        self.environment.globals |= {
+            "team": team,
+            "on_disk": address_of is not None,
+            "read_only": read_only,
+        }
+        self.build = self._build(frontend / "templates") + ("-read-only" if read_only else "")
 
     def _build(self, templates: Path) -> str:
         """A digest of version, templates and static files; when it changes, cached pages are out of date."""

@@ -23,7 +23,7 @@ from app.web.guards.origins import SESSION_COOKIES
 LIFETIME = timedelta(days=14)
 # What team mode answers without a login; static files and the schema hold nothing of a store.
 OPEN_PATHS = ("/login", "/healthz")
-# Reaches an open server without logins: reads, and has no record.
+# Reaches an open server without logins, or a store that cannot be written: reads, and has no record.
 ANONYMOUS = Viewer(0, "", "viewer")
 _FIRST_USE = threading.Lock()
 
@@ -48,7 +48,7 @@ def get_viewer(request: Request, app_context: AppContextDependency) -> Viewer:
 def _find_viewer(request: Request, app_context: AppContext) -> Viewer:
     if app_context.access.team:
         return _logged_in(request, app_context)
-    if app_context.access.allow_anonymous:
+    if app_context.access.allow_anonymous or app_context.read_only:
         return ANONYMOUS
     with app_context.session() as session:
         annotator = find_annotator(session, app_context.access.local)

@@ -21,7 +21,8 @@ from app.precompute.job import run_job
 from app.precompute.request import JobRequest, RunOptions
 from app.store.atlas.features import get_features, list_features
 from app.store.atlas.reads import LiveRun, get_live_run, get_ranking
-from app.store.database.engine import check_store, open_store, read_session
+from app.store.checks import check_store
+from app.store.database.engine import open_store, read_session
 from tests.support.saved_saes import sae_lens
 from tests.support.store_digest import table_digest
 from tests.support.tiny_models import save_tiny_gpt2, save_tiny_llama

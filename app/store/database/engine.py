@@ -10,16 +10,24 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
 
 from app.errors import InvalidStore
-from app.store.database.errors import translated
+from app.store.database.errors import READ_ONLY, translated
 from app.store.database.postgres import display, postgres_engine
-from app.store.database.schema_versions import check_schema
-from app.store.database.sqlite import backup_to, check_content, check_file, set_journal_mode, sqlite_engine
+from app.store.database.schema_versions import check_schema, revision_of_store
+from app.store.database.sqlite import (
+    backup_to,
+    check_content,
+    check_file,
+    is_writable,
+    set_journal_mode,
+    sqlite_engine,
+)
 
 
-def open_store(target: str | Path, must_exist: bool = False) -> Engine:
+def open_store(target: str | Path, must_exist: bool = False, to_read: bool = False) -> Engine:
     """Open the store at a path (a SQLite file, made on need) or a postgresql:// address.
 
-    Its tables may be missing or old: `store.migrate.upgrade` makes or renews them.
+    Its tables may be missing or old: `store.migrate.upgrade` makes or renews them. to_read: one that cannot be
+    written is opened all the same, and is_read_only tells so.
     Raises InvalidStore or StoreBusy; what is refused is left as it was.
     """
     url = _parse(target)
@@ -27,10 +35,12 @@ def open_store(target: str | Path, must_exist: bool = False) -> Engine:
         if url.get_backend_name() == "postgresql":
             engine = postgres_engine(url)
         else:
-            engine = _open_file(Path(str(url.database)), must_exist)
+            engine = _open_file(Path(str(url.database)), must_exist, to_read)
         try:
             check_schema(engine, store_name(engine))
-            if engine.dialect.name == "sqlite":
+            # An empty file that is only read stays empty, so that the check of it can be believed.
+            unread = to_read and revision_of_store(engine) is None
+            if engine.dialect.name == "sqlite" and not is_read_only(engine) and not unread:
                 set_journal_mode(engine)
         except BaseException:
             engine.dispose()
@@ -49,13 +59,13 @@ def check_place(target: str | Path) -> bool:
     return True
 
 
-def _open_file(path: Path, must_exist: bool) -> Engine:
-    check_file(path)
+def _open_file(path: Path, must_exist: bool, to_read: bool) -> Engine:
+    check_file(path, to_read)
     if must_exist and not path.exists():
         raise InvalidStore(
             f"there is no store at {path}; `head-atlas precompute` or `head-atlas db upgrade` makes one"
         )
-    engine = sqlite_engine(path)
+    engine = sqlite_engine(path, read_only=not is_writable(path))
     try:
         check_content(engine, path)
     except BaseException:
@@ -80,19 +90,16 @@ def _parse(target: str | Path) -> URL:
     return url
 
 
+def is_read_only(engine: Engine) -> bool:
+    """Whether the store could not be written when it was opened."""
+    return bool(engine.get_execution_options().get("head_atlas_read_only", False))
+
+
 def store_name(engine: Engine) -> str:
     """The store's path or address, without a password."""
     if engine.dialect.name == "sqlite":
         return str(engine.url.database)
     return display(engine.url.set(drivername="postgresql"))
-
-
-def check_store(engine: Engine) -> None:
-    """Read the whole store through. Raises InvalidStore when it is damaged."""
-    with translated():
-        if engine.dialect.name == "sqlite":
-            check_content(engine, Path(str(engine.url.database)), limit=None)
-        check_schema(engine, store_name(engine))
 
 
 def backup(engine: Engine, destination: Path) -> None:
@@ -118,7 +125,9 @@ def read_session(engine: Engine) -> Generator[Session]:
 
 @contextmanager
 def write_session(engine: Engine) -> Generator[Session]:
-    """One transaction, committed when the block ends and rolled back when it raises."""
+    """One transaction, committed when the block ends and rolled back when it raises. Raises InvalidStore, StoreBusy."""
+    if is_read_only(engine):
+        raise InvalidStore(READ_ONLY)
     bind = engine.execution_options(head_atlas_writes=True)
     turns = engine.get_execution_options().get("head_atlas_turns", nullcontext())
     with translated(), turns, Session(bind, expire_on_commit=False) as session, session.begin():

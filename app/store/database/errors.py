@@ -12,7 +12,7 @@ _BUSY = "the store is in use by another process; try again in a moment"
 _FULL = "the disk that holds the store is full; nothing of this change was kept"
 _DAMAGED = "the store is damaged; restore it from a backup"
 _NO_SCHEMA = "the store lacks tables that this version needs; run `head-atlas db upgrade`"
-_READ_ONLY = "the store cannot be written: it or its folder is read-only"
+READ_ONLY = "the store cannot be written: it or its folder is read-only"
 _GONE = "the database server that holds the store cannot be reached; try again in a moment"
 
 _SQLITE: tuple[tuple[str, type[AppError], str], ...] = (
@@ -21,7 +21,7 @@ _SQLITE: tuple[tuple[str, type[AppError], str], ...] = (
     ("malformed", InvalidStore, _DAMAGED),
     ("not a database", InvalidStore, _DAMAGED),
     ("disk i/o error", InvalidStore, "the disk that holds the store reports an input/output error"),
-    ("readonly database", InvalidStore, _READ_ONLY),
+    ("readonly database", InvalidStore, READ_ONLY),
     ("unable to open", InvalidStore, "the store file cannot be opened or made at this place"),
     ("no such table", InvalidStore, _NO_SCHEMA),
     ("no such column", InvalidStore, _NO_SCHEMA),
@@ -32,7 +32,7 @@ _POSTGRES: dict[str, tuple[type[AppError], str]] = {
     "40P01": (StoreBusy, _BUSY),  # deadlock
     "53300": (StoreBusy, "the database server has no connection left; try again in a moment"),
     "53100": (OutOfSpace, _FULL),
-    "25006": (InvalidStore, _READ_ONLY),
+    "25006": (InvalidStore, READ_ONLY),
     "42501": (InvalidStore, "the database user may not use the store's tables"),
     "42P01": (InvalidStore, _NO_SCHEMA),
     "42703": (InvalidStore, _NO_SCHEMA),

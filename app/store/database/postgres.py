@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 
@@ -11,6 +11,11 @@ from app.store.database.errors import first_line
 from app.store.database.sqlite import BUSY_TIMEOUT_S, dump_json
 
 MIN_VERSION = (14,)
+# A standby, a database or user set so, or a user without the right to annotate.
+_READ_ONLY = (
+    "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' OR "
+    "NOT coalesce(has_table_privilege(to_regclass('annotation_revisions'), 'INSERT'), true)"
+)
 
 
 def postgres_engine(url: URL) -> Engine:
@@ -31,6 +36,7 @@ def postgres_engine(url: URL) -> Engine:
     try:
         with engine.connect() as connection:
             reported = connection.dialect.server_version_info or (0,)
+            read_only = bool(connection.scalar(text(_READ_ONLY)))
     except OperationalError as error:
         engine.dispose()
         raise InvalidStore(f"cannot open the store {display(url)}: {_reason(error)}") from error
@@ -40,6 +46,7 @@ def postgres_engine(url: URL) -> Engine:
         raise InvalidStore(
             f"the store {display(url)} is on Postgres {version[0]}, which is older than {MIN_VERSION[0]}"
         )
+    engine.update_execution_options(head_atlas_read_only=read_only)
     return engine
 
 

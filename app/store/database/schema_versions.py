@@ -48,3 +48,17 @@ def check_schema(engine: Engine, name: str) -> None:
             f"{name} was made by a newer Head Atlas: its schema is revision {revision}, "
             f"this version knows up to {revision_of_code()}"
         )
+
+
+def check_current(engine: Engine, name: str) -> None:
+    """Raise InvalidStore when the tables are missing, or older than this version needs."""
+    store, code = revision_of_store(engine), revision_of_code()
+    if store == code:
+        return
+    if store is None:
+        raise InvalidStore(
+            f"{name} is empty: it has no tables yet; run `head-atlas db upgrade`, or restore a backup"
+        )
+    raise InvalidStore(
+        f"{name} is at schema revision {store}, this version needs {code}; run `head-atlas db upgrade`"
+    )

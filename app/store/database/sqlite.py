@@ -6,9 +6,11 @@ import os
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
@@ -43,16 +45,30 @@ def dump_json(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def check_file(path: Path) -> None:
-    """Check, creating nothing, that a store can be opened or made at this path. Raises InvalidStore."""
+def is_writable(path: Path) -> bool:
+    """Whether the file can be written, and its folder: SQLite writes its journal beside it."""
+    return _unwritable(path) is None
+
+
+def _unwritable(path: Path) -> Path | None:
+    for place in (path.parent, path) if path.exists() else (path.parent,):
+        if not os.access(place, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+            return place
+    return None
+
+
+def check_file(path: Path, to_read: bool = False) -> None:
+    """Check, creating nothing, that a store can be opened or made at this path. Raises InvalidStore.
+
+    to_read: one that is there may be read-only.
+    """
     if path.is_dir():
         raise InvalidStore(f"{path} is a folder, not a store file")
     if not path.parent.is_dir():
         raise InvalidStore(f"{path.parent} is not a folder, so the store {path.name} cannot be made in it")
-    # SQLite writes its journal beside the file, so the folder matters for an existing store too.
-    for place in (path.parent, path) if path.exists() else (path.parent,):
-        if not os.access(place, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
-            raise InvalidStore(f"{place} is not writable, so the store cannot be used")
+    place = _unwritable(path)
+    if place is not None and not (to_read and path.exists()):
+        raise InvalidStore(f"{place} is not writable, so the store cannot be used")
     if not path.exists():
         return
     try:
@@ -64,23 +80,41 @@ def check_file(path: Path) -> None:
         raise InvalidStore(f"{path} is not a store: it is not a SQLite file")
 
 
-def sqlite_engine(path: Path) -> Engine:
-    """An engine whose transactions are explicit, durable and enforce foreign keys."""
+def sqlite_engine(path: Path, read_only: bool = False) -> Engine:
+    """An engine whose transactions are explicit, durable and enforce foreign keys. read_only: nothing is written."""
     module = driver()
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         module=module,
+        **({"creator": partial(_connect_read_only, path)} if read_only else {}),
         # The driver's own transaction control would commit behind DDL and start too late for reads.
         connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT_S},
         pool_size=5,
         max_overflow=3,
         pool_timeout=BUSY_TIMEOUT_S,
         json_serializer=dump_json,
-        execution_options={"head_atlas_turns": FairLock(BUSY_TIMEOUT_S)},
+        execution_options={"head_atlas_turns": FairLock(BUSY_TIMEOUT_S), "head_atlas_read_only": read_only},
     )
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _connect_read_only(path: Path) -> Any:
+    """A connection that leaves no trace, not even SQLite's files beside a store in WAL mode.
+
+    Newest commits that still lie in such a file are read, where SQLite can do it without writing.
+    """
+    wal = path.with_name(f"{path.name}-wal")
+    # Immutable: without looking for those files, which nobody can be writing.
+    alone = "" if wal.exists() and wal.stat().st_size else "&immutable=1"
+    return driver().connect(
+        f"file:{quote(str(path))}?mode=ro{alone}",
+        uri=True,
+        isolation_level=None,
+        timeout=BUSY_TIMEOUT_S,
+        check_same_thread=False,
+    )
 
 
 def _configure(connection: Any, _record: object) -> None:

@@ -16,8 +16,9 @@ from sqlalchemy.exc import DBAPIError
 
 from app.errors import AppError, InvalidStore, OutOfSpace, StoreBusy
 from app.store.atlas import writes as runs
+from app.store.checks import check_store
 from app.store.database import sqlite
-from app.store.database.engine import backup, check_store, open_store, read_session, store_name, write_session
+from app.store.database.engine import backup, open_store, read_session, store_name, write_session
 from app.store.migrate import upgrade
 from app.store.tables import atlas as tables
 from tests.support import stored_runs

@@ -1,0 +1,56 @@
+"""The check of a whole store: its file, its schema, and every row of it."""
+
+from pathlib import Path
+
+from sqlalchemy import Engine, func, inspect, select
+from sqlalchemy.orm import Session
+
+from app.errors import InvalidStore
+from app.store.database.engine import read_session, store_name
+from app.store.database.errors import translated
+from app.store.database.schema_versions import check_current, check_schema
+from app.store.database.sqlite import check_content
+from app.store.tables import annotations, experiments, search
+from app.store.tables.atlas import AtlasRow, Base, RunRow
+
+# What they add to the metadata of tables is looked at below.
+_ = annotations, experiments, search
+
+
+def check_store(engine: Engine) -> None:
+    """Read the whole store through. Raises InvalidStore when it is damaged, empty, or not of this version."""
+    name = store_name(engine)
+    with translated():
+        if engine.dialect.name == "sqlite":
+            check_content(engine, Path(str(engine.url.database)), limit=None)
+        check_schema(engine, name)
+        check_current(engine, name)
+    with read_session(engine) as session:
+        _check_rows(session, name)
+
+
+def _check_rows(session: Session, name: str) -> None:
+    """Read every table through. Raises InvalidStore for one that is missing, or a row without what it refers to."""
+    there = set(inspect(session.connection()).get_table_names())
+    for table in Base.metadata.sorted_tables:
+        if table.name not in there:
+            raise InvalidStore(
+                f"{name} is damaged: it lacks the table {table.name!r}; restore it from a backup"
+            )
+        session.scalar(select(func.count()).select_from(table))
+        for key in table.foreign_keys:
+            orphan = select(func.count()).where(
+                key.parent.is_not(None), key.parent.not_in(select(key.column))
+            )
+            if n := session.scalar(orphan):
+                raise InvalidStore(
+                    f"{name} is damaged: {n} rows of {table.name!r} refer to nothing; restore it from a backup"
+                )
+    live = select(AtlasRow.slug).where(
+        AtlasRow.live_run_id.is_not(None),
+        AtlasRow.live_run_id.not_in(select(RunRow.id).where(RunRow.state == "live")),
+    )
+    if slug := session.scalar(live):
+        raise InvalidStore(
+            f"{name} is damaged: the atlas {slug!r} shows a run that is not there; restore it from a backup"
+        )
