@@ -24,6 +24,7 @@ from app.services.reading.fields import FieldHelp, described_fields
 from app.services.reading.page_json import page_schema
 from app.services.search.models import SearchPage
 from app.services.sheet.models import AgreementPage, AnnotatedLayersPage, PublishedPage
+from app.web.answers import describe_answers
 
 JsonObject = dict[str, Json]
 
@@ -138,8 +139,8 @@ def install_openapi(app: FastAPI) -> None:
     def openapi() -> dict[str, object]:
         if app.openapi_schema is None:
             schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
-            schemas = schema.setdefault("components", {}).setdefault("schemas", {})
-            schemas |= page_schemas()
+            describe_answers(schema)
+            schema["components"]["schemas"] |= page_schemas()
             app.openapi_schema = schema
         return app.openapi_schema
 

@@ -14,6 +14,7 @@ from app.services.experiments.page import (
     figure_of,
     newest_ablation,
 )
+from app.web.answers import files_content
 from app.web.dependencies import AppContextDependency, parse_head
 from app.web.responses import changing_page, redirect_to
 from app.web.schema import documents
@@ -67,7 +68,12 @@ def show_ablation(
     return redirect_to(experiment_url(model, newest, heads=ref))
 
 
-@router.get("/{model}/experiments/{experiment}.csv", name="experiment_csv")
+@router.get(
+    "/{model}/experiments/{experiment}.csv",
+    name="experiment_csv",
+    responses={200: {"description": "The table of the figure", "content": files_content("csv")}},
+    response_class=Response,
+)
 def experiment_csv(
     app_context: AppContextDependency,
     viewer: ViewerDependency,

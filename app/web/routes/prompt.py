@@ -58,7 +58,11 @@ class StrangeRequest(AppError):
     status_code = 403
 
 
-@router.get("/{model}/prompt.json", name="prompt_json", responses=documents(PromptPage))
+@router.get(
+    "/{model}/prompt.json",
+    name="prompt_json",
+    responses=documents(PromptPage) | {202: {**documents(PromptPage)[200], "description": "Ask again soon"}},
+)
 def prompt_json(
     request: Request,
     app_context: AppContextDependency,

@@ -19,6 +19,7 @@ from app.services.sheet.models import AgreementPage, AnnotationsPage
 from app.services.sheet.pages import agreement_page, annotations_page
 from app.services.sheet.selection import DEFAULT_COLUMNS, InvalidView, SheetView, make_view
 from app.store.annotations import Conflict
+from app.web.answers import files_content
 from app.web.dependencies import AppContext, AppContextDependency, PageNotFound, parse_head
 from app.web.forms.downloads import download
 from app.web.responses import caching, holds, page_tag, run_page, see_other, uncached_page
@@ -31,7 +32,7 @@ pages = APIRouter(include_in_schema=False)
 
 FORMATS: dict[str, SheetFormat] = {name: name for name in SHEET_FORMATS}
 FILES: dict[int | str, dict[str, object]] = {
-    200: {"description": "The rows of the view as a file", "content": {"application/octet-stream": {}}}
+    200: {"description": "The rows of the view as a file", "content": files_content(*SHEET_FORMATS)}
 }
 
 
@@ -81,7 +82,9 @@ def agreement_json(
     return run_page(app_context, request, model, agreement_page, "", viewer)
 
 
-@router.get("/{model}/annotations.{file_format}", name="annotations_file", responses=FILES)
+@router.get(
+    "/{model}/annotations.{file_format}", name="annotations_file", responses=FILES, response_class=Response
+)
 def annotations_file(
     request: Request,
     app_context: AppContextDependency,
