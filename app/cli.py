@@ -31,6 +31,7 @@ db = typer.Typer(no_args_is_help=True, help="Create, upgrade, check and back up 
 db.command("upgrade")(stores.db_upgrade)
 db.command("backup")(stores.db_backup)
 db.command("check")(stores.db_check)
+db.command("runs")(stores.db_runs)
 app.add_typer(db, name="db")
 app.add_typer(experiments.experiment, name="experiment")
 app.command()(reproduction.reproduce)

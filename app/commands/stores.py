@@ -1,12 +1,16 @@
 """Serving a store, and looking after it."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.commands.options import Port, Store
 from app.commands.store_access import run_server, settings_of
+
+if TYPE_CHECKING:
+    from app.store.holdings import HeldAtlas
 
 
 def serve(
@@ -65,3 +69,61 @@ def db_check(store: Store = None) -> None:
     engine = open_store(settings_of(store=store).store, must_exist=True, to_read=True)
     check_store(engine)
     typer.echo("the store is sound" + (", and read-only" if is_read_only(engine) else ""))
+
+
+def db_runs(
+    remove: Annotated[
+        str | None,
+        typer.Option(metavar="ATLAS[/RUN]", help="an atlas, or one of its runs by its first digits"),
+    ] = None,
+    with_annotations: Annotated[
+        bool, typer.Option("--with-annotations", help="an atlas goes with what people have said of it")
+    ] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="remove it; without this it is only shown")] = False,
+    store: Store = None,
+) -> None:
+    """List the atlases and runs of a store, with what they hold and who labelled them, or remove one."""
+    from app.store.database.engine import read_session, write_session
+    from app.store.holdings import get_held, list_held, remove_atlas, remove_run
+    from app.store.opening import migrated_store
+
+    place = settings_of(store=store).store
+    with migrated_store(place, must_exist=True, to_read=not apply) as engine:
+        if remove is None:
+            with read_session(engine) as session:
+                for held in list_held(session):
+                    typer.echo("\n".join(held_lines(held)))
+            return
+        slug, of_run, prefix = remove.partition("/")
+        with write_session(engine) if apply else read_session(engine) as session:
+            held = get_held(session, slug)
+            run = held.run_of(prefix) if of_run else None
+            going = (
+                held if run is None else replace(held, runs=(run,), labels=(), n_revisions=0, n_experiments=0)
+            )
+            if apply and run is not None:
+                remove_run(session, held, run)
+            elif apply:
+                remove_atlas(session, held, with_annotations)
+    typer.echo("\n".join(held_lines(going)))
+    typer.echo("removed" if apply else "nothing is removed yet: --apply does it")
+
+
+def held_lines(held: "HeldAtlas") -> list[str]:
+    """An atlas in words: its runs, who has labelled what, and its experiments."""
+    lines = [held.slug]
+    for run in held.runs:
+        state = "live" if run.live else "unfinished"
+        when = f", of {run.finished_at:%Y-%m-%d %H:%M} UTC" if run.finished_at else ""
+        lines.append(
+            f"  run {run.fingerprint[:16]} ({state}{when}): {run.n_saes} SAEs, {run.n_features} features, "
+            f"{run.n_sequences} sequences"
+        )
+    for each in held.labels:
+        lines.append(
+            f"  labelled by {each.annotator}: {each.n_heads} heads, {each.n_features} features; "
+            f"{each.n_submitted} submitted"
+        )
+    if held.n_revisions or held.n_experiments:
+        lines.append(f"  {held.n_revisions} saves of annotations, {held.n_experiments} experiments")
+    return lines

@@ -27,9 +27,9 @@ def open_migrated(store: str, must_exist: bool = False, to_read: bool = False) -
 
 
 @contextmanager
-def migrated_store(store: str, must_exist: bool = False) -> Generator[Engine]:
+def migrated_store(store: str, must_exist: bool = False, to_read: bool = False) -> Generator[Engine]:
     """Like open_migrated, for a while: the engine is disposed of at the end."""
-    engine = open_migrated(store, must_exist)
+    engine = open_migrated(store, must_exist, to_read)
     try:
         yield engine
     finally:

@@ -165,6 +165,11 @@ def go_live(session: Session, run_id: int, report: RunReport) -> None:
     session.execute(
         delete(tables.RunRow).where(tables.RunRow.atlas_id == atlas_id, tables.RunRow.id != run_id)
     )
+    drop_unused_vocabularies(session)
+
+
+def drop_unused_vocabularies(session: Session) -> None:
+    """Remove the token bytes that no run uses any more."""
     used = select(tables.RunRow.vocabulary).where(tables.RunRow.vocabulary.is_not(None))
     # A vocabulary that another publish is about to use is locked by it, and stays.
     unused = select(tables.VocabularyRow.checksum).where(tables.VocabularyRow.checksum.not_in(used))
