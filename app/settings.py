@@ -36,6 +36,8 @@ class Settings(BaseSettings):
     prompts: bool = False
     prompt_seconds: float = Field(default=60, gt=0)  # for one text, once the model is loaded
     prompt_queue: int = Field(default=8, ge=0)  # texts that may wait behind the one under way
+    # Whether /metrics tells counts of requests to whoever asks, for Prometheus.
+    metrics: bool = False
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @field_validator("allowed_hosts", "frame_ancestors", mode="before")

@@ -29,6 +29,7 @@ RESERVED_SLUGS = (
     "openapi",
     "openapi-json",
     "progress",
+    "readyz",
     "redoc",
     "robots-txt",
     "search",

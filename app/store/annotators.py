@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.annotations.note_text import check_name
 from app.errors import AppError, NotFound
+from app.store.database.column_types import UnstorableText
 from app.store.tables.annotations import AnnotatorRow, SessionRow
 
 AnnotatorRole = Literal["viewer", "annotator", "admin", "system"]
@@ -80,7 +81,11 @@ def list_annotators(session: Session) -> list[Annotator]:
 
 
 def find_annotator(session: Session, name: str) -> Annotator | None:
-    row = session.scalar(select(AnnotatorRow).where(AnnotatorRow.name == name))
+    """The annotator of this name; nobody has a name that cannot be stored."""
+    try:
+        row = session.scalar(select(AnnotatorRow).where(AnnotatorRow.name == name))
+    except UnstorableText:
+        return None
     return None if row is None else _annotator(row)
 
 

@@ -18,8 +18,10 @@ from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import NO_VIEWER, Viewer
 from app.store.atlas.reads import LiveRun, get_live_run, list_atlases
 from app.store.database.engine import Engine, Session, is_read_only, read_session, write_session
+from app.store.database.schema_versions import check_current
 from app.web.guards.login_limits import LoginLimits
 from app.web.guards.uploads import Uploads
+from app.web.metrics import Metrics
 from app.web.render import Renderer
 
 _BARE_FEATURE = re.compile(r"F?(0|[1-9][0-9]{0,9})", re.ASCII | re.IGNORECASE)
@@ -37,6 +39,7 @@ class Access:
     local: str = "me"
     allow_anonymous: bool = False
     public_url: str = ""
+    metrics: bool = False
 
 
 class AppContext:
@@ -49,6 +52,7 @@ class AppContext:
         self.access = access or Access()
         self.logins = LoginLimits()
         self.uploads = Uploads()
+        self.metrics = Metrics()
         self._cache = RunCache()
 
     def session(self) -> AbstractContextManager[Session]:
@@ -67,6 +71,12 @@ class AppContext:
     def check(self, session: Session) -> None:
         """Raise an AppError if the store does not answer."""
         list_atlases(session)
+
+    def check_ready(self) -> None:
+        """Raise an AppError if the store does not answer, or is of another version by now."""
+        with self.session() as session:
+            self.check(session)
+        check_current(self.engine, "the store")
 
     def live_run(self, session: Session, model: str) -> LiveRun:
         """The live run of the atlas of this name.

@@ -16,6 +16,7 @@ from app.services.examples.through_head import SumNotStored
 from app.web.dependencies import PageNotFound, get_app_context
 from app.web.error_models import ErrorPage
 from app.web.guards.headers import SECURITY_HEADERS
+from app.web.guards.request_log import HEADER
 from app.web.responses import NO_STORE, is_fragment, see_other, wants_json
 from app.web.sessions import LoginNeeded
 
@@ -96,8 +97,9 @@ def on_left(_request: Request, _error: Exception) -> Response:
 
 def on_crash(request: Request, error: Exception) -> Response:
     """Respond to an unexpected exception. No middleware runs here, so it sets the security headers itself."""
-    logger.error("request failed", exc_info=error)
-    return error_response(request, 500, MESSAGES[500], SECURITY_HEADERS)
+    request_id = getattr(request.state, "request_id", "")
+    logger.error("request failed", exc_info=error, extra={"request_id": request_id})
+    return error_response(request, 500, MESSAGES[500], {**SECURITY_HEADERS, HEADER: request_id})
 
 
 def install(app: FastAPI) -> None:

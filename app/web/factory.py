@@ -21,6 +21,7 @@ from app.web.guards.body_types import FormBodies
 from app.web.guards.compression import Compression
 from app.web.guards.headers import AllowedHosts, HeadAsGet, SecurityHeaders, host_name
 from app.web.guards.origins import SameOrigin
+from app.web.guards.request_log import RequestLog
 from app.web.render import Renderer
 from app.web.routes import (
     annotations,
@@ -122,7 +123,9 @@ def create_app(settings: Settings, allow_anonymous: bool = False) -> FastAPI:
     allow_anonymous: other machines can reach the server, so without team mode everyone reads and no one
     annotates.
     """
-    access = Access(settings.team, settings.local_annotator, allow_anonymous, settings.public_url)
+    access = Access(
+        settings.team, settings.local_annotator, allow_anonymous, settings.public_url, settings.metrics
+    )
     app_context = _open(settings, access)
     app = FastAPI(
         title="Head Atlas",
@@ -150,4 +153,5 @@ def create_app(settings: Settings, allow_anonymous: bool = False) -> FastAPI:
     app.add_middleware(SameOrigin, public_url=settings.public_url)
     app.add_middleware(AllowedHosts, hosts=(*settings.allowed_hosts, *_own_name(settings.public_url)))
     app.add_middleware(SecurityHeaders, frame_ancestors=settings.frame_ancestors)
+    app.add_middleware(RequestLog, metrics=app_context.metrics)
     return app

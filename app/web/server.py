@@ -10,6 +10,9 @@ from app.settings import Settings
 from app.web.connections import MAX_CONNECTIONS, EvictingProtocol
 from app.web.factory import create_app
 
+# What is under way when the server is told to stop has so long to end.
+GRACE_S = 10
+
 
 class ExposedServerError(AppError):
     """Other machines could reach the server without a login, and --open-to-network was not given."""
@@ -52,4 +55,6 @@ def serve(application: FastAPI, settings: Settings) -> None:
         proxy_headers=False,
         server_header=False,
         log_config=None,
+        access_log=False,  # RequestLog tells the same without the query, which may be a visitor's text
+        timeout_graceful_shutdown=GRACE_S,
     )

@@ -22,7 +22,7 @@ from app.web.guards.origins import SESSION_COOKIES
 
 LIFETIME = timedelta(days=14)
 # What team mode answers without a login; static files and the schema hold nothing of a store.
-OPEN_PATHS = ("/login", "/healthz")
+OPEN_PATHS = ("/login", "/healthz", "/readyz", "/metrics")
 # Reaches an open server without logins, or a store that cannot be written: reads, and has no record.
 ANONYMOUS = Viewer(0, "", "viewer")
 _FIRST_USE = threading.Lock()

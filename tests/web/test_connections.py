@@ -1,6 +1,7 @@
 """A real server under connections that only wait: honest requests are answered, and the others are closed in time."""
 
 import http.client
+import signal
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from contextlib import ExitStack
 import pytest
 
 from app.web.connections import BODY_S, HEAD_S, MAX_CONNECTIONS
+from app.web.server import GRACE_S
 from tests.web.test_server import PROGRAM, free_port
 
 IDLE = b""
@@ -22,10 +24,14 @@ KEPT_ALIVE = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
 @pytest.fixture
-def port(published):
-    """A served store that is shared: nothing is stored through it."""
+def port(served_process):
+    return served_process[1]
+
+
+@pytest.fixture
+def served_process(store):
     number = free_port()
-    arguments = [sys.executable, "-c", PROGRAM, "serve", "--store", str(published), "--port", str(number)]
+    arguments = [sys.executable, "-c", PROGRAM, "serve", "--store", store, "--port", str(number)]
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while True:
@@ -36,7 +42,7 @@ def port(published):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)
-    yield number
+    yield process, number
     process.kill()
     process.wait()
 
@@ -80,6 +86,21 @@ def test_e27_connections_that_only_wait_keep_nobody_out(port, start):
     assert {status for status, _ in answers} == {200}
     times = sorted(seconds for _, seconds in answers)
     assert times[98] < 1.0  # 250 ms on a machine of its own
+
+
+def test_a_server_that_is_told_to_stop_answers_what_is_under_way_and_ends(served_process):
+    process, port = served_process
+    with (
+        opened(port, SLOW_BODY.replace(b"1000", b"7")) as saving,
+        opened(port, KEPT_ALIVE),
+        opened(port, IDLE),
+    ):
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        saving.sendall(b"x")
+        assert saving.recv(65536).startswith(b"HTTP/1.1 303")
+        assert process.wait(GRACE_S + 5) in (0, 143, -signal.SIGTERM)
 
 
 @pytest.mark.slow
