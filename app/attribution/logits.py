@@ -11,6 +11,7 @@ from torch import Tensor, einsum
 CHUNK_LOGITS = 2**24
 N_HISTOGRAM_BINS = 40
 _UNITS_AT_ONCE = 64
+_PIECE = 256
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,22 @@ def _read_out(
 
 
 def _largest(logits: Float32[Tensor, "unit d_vocab"], k: int) -> TopLogits:
+    """The k largest of each row, chosen within the k pieces of it whose maxima are the largest.
+
+    No other piece can hold one of them: k maxima come before all that it holds, also in the order of equal logits.
+    """
+    n_pieces = -(-logits.shape[1] // _PIECE)
+    if n_pieces <= 2 * k:
+        return _largest_of_all(logits, k)
+    padded = torch.nn.functional.pad(logits, (0, n_pieces * _PIECE - logits.shape[1]), value=-torch.inf)
+    maxima = padded.view(len(logits), n_pieces, _PIECE).amax(dim=2)
+    piece = _largest_of_all(maxima, k).token_id.sort(dim=1).values
+    token_id = (piece[:, :, None] * _PIECE + torch.arange(_PIECE, device=logits.device)).flatten(1)
+    best = _largest_of_all(padded.gather(1, token_id), k)
+    return TopLogits(token_id.gather(1, best.token_id), best.logit)
+
+
+def _largest_of_all(logits: Float32[Tensor, "unit d_vocab"], k: int) -> TopLogits:
     """The k largest of each row.
 
     topk may keep any of the tokens that tie for the last place, so rows with such a tie (columns of W_U

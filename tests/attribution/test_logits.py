@@ -159,16 +159,17 @@ def test_any_chunk_gives_the_same_summary(monkeypatch: pytest.MonkeyPatch, chunk
     assert torch.equal(summary.counts, counts)
 
 
-@pytest.mark.parametrize("n_values", [1, 2, 4, 1000])
+@pytest.mark.parametrize("n_values", [1, 2, 4, 1000, 10**6])
 @pytest.mark.parametrize("k", [1, 5, 20, 100])
-def test_top_and_bottom_have_a_full_order(n_values: int, k: int) -> None:
+@pytest.mark.parametrize(("n_rows", "d_vocab"), [(20, 50), (4, 15_000)])  # the second is searched in pieces
+def test_top_and_bottom_have_a_full_order(n_values: int, k: int, n_rows: int, d_vocab: int) -> None:
     generator = torch.Generator().manual_seed(n_values * 1000 + k)
-    logits = torch.randint(0, n_values, (20, 50), generator=generator).float() - n_values / 2
+    logits = torch.randint(0, n_values, (n_rows, d_vocab), generator=generator).float() - n_values / 2
     top, bottom = top_and_bottom(logits, k)
-    for row in range(20):
+    for row in range(n_rows):
         values = logits[row].tolist()
-        best = sorted(range(50), key=lambda t: (-values[t], t))[:k]
-        worst = sorted(range(50), key=lambda t: (values[t], t))[:k]
+        best = sorted(range(d_vocab), key=lambda t: (-values[t], t))[:k]
+        worst = sorted(range(d_vocab), key=lambda t: (values[t], t))[:k]
         assert top.token_id[row].tolist() == best
         assert bottom.token_id[row].tolist() == worst
         assert top.logit[row].tolist() == [values[t] for t in best]
