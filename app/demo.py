@@ -4,7 +4,7 @@ Imports no model library, so that a demo which is up to date starts at once.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,11 @@ from app.adapters.model_sources import EMBEDDED, embedded_checksum
 from app.adapters.sae_config import parse_config, sae_identity
 from app.adapters.sae_sources import LocalSae, folder_facts
 from app.adapters.text_sources import PYTHON_DOCS, open_text_source
-from app.errors import InvalidSae
+from app.errors import AppError, InvalidSae
 from app.precompute.plan import DamagedPlan, RunPlan, RunPlanChanged, SaePlan
 from app.precompute.request import JobRequest, make_plan
 
 N_SEQUENCES = 256  # 32,512 counted tokens at a context of 128
-LAYERS = (2, 8, 11, 17, 18)  # those of the shipped SAEs that the demo computes
 _log = logging.getLogger(__name__)
 _FOLDER = Path(__file__).parent / "embedded" / EMBEDDED
 
@@ -41,25 +40,46 @@ def sae_folders() -> list[Path]:
     return sorted(folders, key=_layer)
 
 
-def demo_sae_folders() -> list[Path]:
-    """The shipped SAEs that the demo computes, by layer. The others are there for --sae-path."""
-    return [path for path in sae_folders() if _layer(path) in LAYERS]
+def demo_sae_folders(layers: tuple[int, ...] | None = None) -> list[Path]:
+    """The shipped SAEs of these layers, or all of them, by layer. Raises AppError for a layer without one."""
+    by_layer = {_layer(path): path for path in sae_folders()}
+    missing = sorted(set(layers or ()) - by_layer.keys())
+    if missing:
+        raise AppError(
+            f"--layers asks for layer {missing[0]}, and the shipped SAEs are of layers {_ranges(by_layer)}"
+        )
+    return [path for layer, path in by_layer.items() if layers is None or layer in layers]
 
 
 def _layer(folder: Path) -> int:
     return int(folder.name.removeprefix("layer_"))
 
 
-def demo_request(folders: DemoFolders, threads: int | None = None) -> JobRequest:
-    """What the demo asks of precompute."""
-    saes = tuple(LocalSae(path) for path in demo_sae_folders())
+def _ranges(layers: Iterable[int]) -> str:
+    """Layers as --layers takes them: 0-3,7."""
+    runs: list[list[int]] = []
+    for layer in sorted(layers):
+        if runs and layer == runs[-1][-1] + 1:
+            runs[-1].append(layer)
+        else:
+            runs.append([layer])
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
+def demo_request(
+    folders: DemoFolders, threads: int | None = None, layers: tuple[int, ...] | None = None
+) -> JobRequest:
+    """What the demo asks of precompute. layers: those to compute; None for all that have an SAE."""
+    saes = tuple(LocalSae(path) for path in demo_sae_folders(layers))
     return _request(folders, saes, threads)
 
 
-def demo_plan(folders: DemoFolders, threads: int | None = None) -> RunPlan:
+def demo_plan(
+    folders: DemoFolders, threads: int | None = None, layers: tuple[int, ...] | None = None
+) -> RunPlan:
     """The plan that demo_request leads to, from files alone: without the checksums of what is loaded."""
     source = open_text_source(PYTHON_DOCS)
-    saes = [_sae_plan(path) for path in demo_sae_folders()]
+    saes = [_sae_plan(path) for path in demo_sae_folders(layers)]
     request = _request(folders, (), threads)
     return make_plan(
         request, saes, EMBEDDED, embedded_checksum()[:16], corpus=source.name, identity=source.identity()

@@ -1,11 +1,22 @@
 """Settings of the server and the commands: the only reader of the environment."""
 
+import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a server on this address."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 class Settings(BaseSettings):
@@ -32,8 +43,9 @@ class Settings(BaseSettings):
     local_annotator: str = Field(default="me", min_length=1, max_length=100)
     # The address that people use, such as https://atlas.example.org, where a proxy stands before the server.
     public_url: str = ""
-    # Whether visitors may run texts of their own through the model, in a process beside the server.
-    prompts: bool = False
+    # Whether visitors may run texts of their own through the model, in a process beside the server. If not said:
+    # where only this machine's own user reaches the server.
+    prompts: bool | None = None
     prompt_seconds: float = Field(default=60, gt=0)  # for one text, once the model is loaded
     prompt_queue: int = Field(default=8, ge=0)  # texts that may wait behind the one under way
     # Whether /metrics tells counts of requests to whoever asks, for Prometheus.
@@ -66,3 +78,8 @@ class Settings(BaseSettings):
     @classmethod
     def _upper(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
+
+    @property
+    def runs_prompts(self) -> bool:
+        """Whether texts are run through the model: as the setting says, else where only its own user is served."""
+        return not self.team and is_loopback(self.host) if self.prompts is None else self.prompts

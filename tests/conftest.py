@@ -19,6 +19,14 @@ TEMPLATE = "head_atlas_template"
 MakeStore = Callable[..., str]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_prompts() -> Iterator[None]:
+    """Let servers under test run no texts through a model, unless a test asks for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEAD_ATLAS_PROMPTS", "false")
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The address of a Postgres of the tests' own: its data in a temporary folder, on a unix socket only."""

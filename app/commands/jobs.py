@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from app.commands.job_beside_server import serve_beside_job
 from app.commands.option_groups import with_options
 from app.commands.options import (
     Model,
@@ -34,27 +35,35 @@ def demo(
     work_dir: WorkDir = None,
     port: Port = None,
     threads: Threads = None,
-    serve: Annotated[bool, typer.Option(help="serve when the store is ready")] = True,
+    layers: Annotated[
+        str | None, typer.Option(help="only these layers, which is quicker: 17,18 or 17-18")
+    ] = None,
+    serve: Annotated[bool, typer.Option(help="serve at once, while the store is being filled")] = True,
 ) -> None:
-    """Precompute the embedded default (SmolLM2-135M and its SAEs) if it is not up to date, and serve it."""
+    """Serve the embedded default (SmolLM2-135M and its SAEs), and precompute it first if it is not up to date."""
     from app.demo import DemoFolders, demo_plan, demo_request, holds_another_run, is_of
     from app.store.opening import live_plan
 
     settings = settings_of(store=store, work_dir=work_dir, port=port)
-    folders = DemoFolders(settings.work_dir, settings.cache_dir)
-    plan = demo_plan(folders, threads)
-    live = live_plan(settings.store, plan.model)
+    folders, chosen = DemoFolders(settings.work_dir, settings.cache_dir), parse_layers(layers)
+    plan = demo_plan(folders, threads, chosen)
+    live = live_plan(settings.store, plan.model)  # makes the store where there is none
     if live is not None and is_of(live.plan, plan):
         typer.echo(f"up to date: atlas {plan.model} shows run {live.fingerprint}")
+        if serve:
+            gc.collect()  # a server looks at nothing again that was there before it
+            run_server(settings)
+    elif serve:
+        options = {"--threads": threads, "--layers": layers}
+        given = [word for name, value in options.items() if value is not None for word in (name, str(value))]
+        where = ["--store", settings.store, "--work-dir", str(settings.work_dir)]
+        serve_beside_job(["demo", "--no-serve", *where, *given], settings)
     else:
         check_ready("demo", settings, plan.model)
         from app.precompute.job import run_job
 
         run_options = RunOptions(new_run=holds_another_run(folders, plan))
-        typer.echo(run_job(demo_request(folders, threads), settings.store, run_options))
-    if serve:
-        gc.collect()  # a server looks at nothing again that was there before it
-        run_server(settings)
+        typer.echo(run_job(demo_request(folders, threads, chosen), settings.store, run_options))
 
 
 @with_options

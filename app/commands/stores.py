@@ -26,7 +26,10 @@ def serve(
     ] = None,
     prompts: Annotated[
         bool | None,
-        typer.Option("--prompts", help="let visitors run texts through the model [HEAD_ATLAS_PROMPTS]"),
+        typer.Option(
+            help="let visitors run texts through the model; "
+            "by default without --team on this machine's own address [HEAD_ATLAS_PROMPTS]"
+        ),
     ] = None,
 ) -> None:
     """Serve a store."""

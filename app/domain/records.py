@@ -250,9 +250,16 @@ class RunReport:
     details: dict[str, Json] = field(default_factory=dict[str, Json])
 
 
+# The stages of a precompute job, in their order.
+PREPARE, COMPUTE, EXAMPLES, PUBLISH = JOB_STAGES = ("prepare", "compute", "examples", "publish")
+
+
 @dataclass(frozen=True)
 class JobProgress:
-    """How far one stage of a job is. `total` is None while unknown, `rate` before the first unit is done."""
+    """How far one stage of a job is. `total` is None while unknown, `rate` before the first unit is done.
+
+    fingerprint: of the run that it makes; empty while the job is prepared.
+    """
 
     fingerprint: str
     stage: str

@@ -1,6 +1,6 @@
 """Payloads of the examples that a run stores, made after the merge has shown which examples these are."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,8 +37,10 @@ def missing_payloads(partial: FeaturePartial, features: NDArray[np.int64]) -> Ke
     return np.setdiff1d(np.concatenate([np.zeros(0, np.int64), *keys]), partial.payloads.key)
 
 
-def make_missing_payloads(run: LoadedRun, missing: dict[int, Keys]) -> MissingPayloads:
-    """Make the missing payloads of every layer.
+def make_missing_payloads(
+    run: LoadedRun, missing: dict[int, Keys], advance: Callable[[int], None]
+) -> MissingPayloads:
+    """Make the missing payloads of every layer. `advance` gets the number of sequences that are done, as they are.
 
     The batches are those of the first pass, so the numbers are equal to the last bit.
     """
@@ -54,6 +56,7 @@ def make_missing_payloads(run: LoadedRun, missing: dict[int, Keys]) -> MissingPa
             feature, token_index = (part[here[layer]] for part in parts[layer])
             payloads[layer].append(batch.payloads(feature, token_index))
             n_run_again += 0 if is_kept else len(feature)
+        advance(stop - start)
     return MissingPayloads({layer: Payloads.joined(each) for layer, each in payloads.items()}, n_run_again)
 
 

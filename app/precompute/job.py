@@ -8,14 +8,14 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from app.adapters.corpora import Corpus
-from app.domain.records import Json, RunReport
+from app.domain.records import COMPUTE, Json, RunReport
 from app.errors import AppError
 from app.precompute.calibration import calibrate, load_calibration, save_calibration
 from app.precompute.executors import Executor, ProcessExecutor, SerialExecutor
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.plan import Unit
 from app.precompute.prepare import prepare
-from app.precompute.progress import JobMonitor, rows_into
+from app.precompute.progress import JobMonitor, preparation, rows_into
 from app.precompute.publish import Outcome, Publisher
 from app.precompute.request import JobRequest, RunOptions
 from app.precompute.run_checks import check_run
@@ -33,15 +33,16 @@ def run_job(request: JobRequest, store: str, options: RunOptions) -> str:
     """
     exists = check_place(store)
     with WorkFolder(request.work_dir / request.slug).locked():
-        spec, parts = prepare(request)
-        fingerprint = spec.plan.fingerprint
-        if exists and not options.new_run and live_fingerprint(store, request.slug) == fingerprint:
-            return f"up to date: atlas {request.slug} shows run {fingerprint}"
-        spec.folder.check_plan(spec.plan, options.new_run)
-        run = LoadedRun(spec, parts)
-        run.checks = check_run(run)
-        # The last check that can refuse: what it refuses leaves the store and the work folder as they were.
-        calibration = load_calibration(spec.folder, fingerprint) or calibrate(run)
+        # What is refused meanwhile leaves the store and the work folder as they were.
+        with preparation(store):
+            spec, parts = prepare(request)
+            fingerprint = spec.plan.fingerprint
+            if exists and not options.new_run and live_fingerprint(store, request.slug) == fingerprint:
+                return f"up to date: atlas {request.slug} shows run {fingerprint}"
+            spec.folder.check_plan(spec.plan, options.new_run)
+            run = LoadedRun(spec, parts)
+            run.checks = check_run(run)
+            calibration = load_calibration(spec.folder, fingerprint) or calibrate(run)
         spec.folder.start(spec.plan, options.new_run)
         save_calibration(run, calibration)
         with migrated_store(store) as engine:
@@ -75,9 +76,7 @@ class _Job:
         if self._options.shard is not None:
             return f"share {self._options.shard[0]} of {self._options.shard[1]} is done; run without --shard to publish"
         publisher = Publisher(run, self._slug, units)
-        stage = monitor.stage("publish", len(run.saes), "layers")
-        run_id, outcome = publisher.write(self._engine, stage)
-        stage.finish()
+        run_id, outcome = publisher.write(self._engine, monitor)
         report = self._report(executor, outcome, monitor)
         publisher.go_live(self._engine, run_id, report)  # the last thing that can fail
         run.folder.drop_activations()
@@ -91,7 +90,7 @@ class _Job:
         for name in damaged:
             monitor.say(f"{name} is damaged or of another run, and is computed again")
         tokens = {unit: unit_tokens(run.corpus, run, unit) for unit in mine}
-        stage = monitor.stage("compute", sum(tokens.values()), "tokens")
+        stage = monitor.stage(COMPUTE, sum(tokens.values()), "tokens")
         stage.resume(sum(tokens[unit] for unit in done))
         for unit in executor.run([unit for unit in mine if unit not in set(done)]):
             stage.advance(tokens[unit])

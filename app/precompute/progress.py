@@ -3,17 +3,19 @@
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from app.domain.records import JobProgress
+from app.domain.records import PREPARE, JobProgress
 from app.errors import StoreBusy
-from app.store.atlas.progress import report_progress
+from app.store.atlas.progress import clear_progress, report_progress
 from app.store.database.engine import Engine, write_session
+from app.store.opening import is_current, migrated_store
 
 _LINE_EVERY_S = 10.0
 _STORE_EVERY_S = 1.0
@@ -36,6 +38,26 @@ def rows_into(engine: Engine) -> StoreRow:
             _log.warning("progress was not stored: %s", error)
 
     return store_row
+
+
+@contextmanager
+def preparation(store: str) -> Generator[None]:
+    """Say in the store that a job is being prepared, until it is: before, its run has no fingerprint.
+
+    Nothing is said in a store that is not there yet, or of an older version, which only a job that is not refused
+    brings up to date.
+    """
+    if not is_current(store):
+        yield
+        return
+    row = JobProgress("", PREPARE, 0, None, "", None, datetime.now(UTC))
+    with migrated_store(store) as engine:
+        rows_into(engine)(row)
+        try:
+            yield
+        finally:
+            with write_session(engine) as session:
+                clear_progress(session, row.fingerprint)
 
 
 class JobMonitor:
@@ -66,7 +88,9 @@ class JobMonitor:
 
     def stage(self, name: str, total: int, unit: str) -> "Stage":
         """Begin a stage of `total` units of work."""
-        return Stage(self, name, total, unit)
+        stage = Stage(self, name, total, unit)
+        self.show(stage, final=False)
+        return stage
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""

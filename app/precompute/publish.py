@@ -1,6 +1,6 @@
 """Publish a finished pass: merge layer by layer, make the records, store them, and make the run live."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -9,13 +9,18 @@ from numpy.typing import NDArray
 
 from app.adapters.corpora import Corpus
 from app.domain.evidence import normalised_ids
-from app.domain.records import FeatureRecord, RunRecord, RunReport, SaeRecord
-from app.precompute.attach_payloads import Keys, make_missing_payloads, missing_payloads
+from app.domain.records import EXAMPLES, PUBLISH, FeatureRecord, RunRecord, RunReport, SaeRecord
+from app.precompute.attach_payloads import (
+    Keys,
+    MissingPayloads,
+    make_missing_payloads,
+    missing_payloads,
+)
 from app.precompute.finalize import Finalizer, LayerResult, head_records, sae_record
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.merge import SealedRun
 from app.precompute.plan import Unit
-from app.precompute.progress import Stage
+from app.precompute.progress import JobMonitor, Stage
 from app.precompute.ranking import LayerRankings, rank_layer
 from app.precompute.shard import SCORES, empty_partial, layer_name
 from app.statistics.feature_partial import FeaturePartial
@@ -46,21 +51,17 @@ class Publisher:
         self._sealed = SealedRun(run.folder, units)
         self._vocabulary = run.any_model.tokenizer.vocabulary(run.record.d_vocab)
 
-    def write(self, engine: Engine, stage: Stage) -> tuple[int, Outcome]:
+    def write(self, engine: Engine, monitor: JobMonitor) -> tuple[int, Outcome]:
         """Write all rows of the run without making it live.
 
         Returns the run's id in the store, and figures for the report.
         """
         layers = sorted(self._run.saes)
         run_id = self._begin(engine)
-        rankings: dict[int, LayerRankings] = {}
-        missing: dict[int, Keys] = {}
-        for layer in layers:
-            partial = self._folded(layer)
-            rankings[layer] = self._ranked(partial, layer)
-            missing[layer] = missing_payloads(partial, self._chosen(rankings[layer]))
-        # One pass for all layers, although each layer's partial is then folded twice: that is the cheaper.
-        payloads = make_missing_payloads(self._run, missing)
+        rankings, payloads = self._rank(
+            layers, monitor.stage(EXAMPLES, self._run.corpus.n_sequences, "sequences")
+        )
+        stage = monitor.stage(PUBLISH, len(layers), "layers")
         finalizer = Finalizer(self._run, normalised_ids(self._vocabulary))
         saes: list[SaeRecord] = []
         worst = 0.0
@@ -73,9 +74,25 @@ class Publisher:
                 worst = max(worst, *(record.worst_residual for record in records))
             saes.append(sae_record(self._run, result))
             stage.advance(1)
+        stage.finish()
         self._finish(engine, run_id, rankings, saes)
         n_features = sum(len(self._chosen(ranking)) for ranking in rankings.values())
         return run_id, Outcome(n_features, worst, payloads.n_run_again, tuple(saes))
+
+    def _rank(self, layers: Sequence[int], stage: Stage) -> tuple[dict[int, LayerRankings], MissingPayloads]:
+        """The rankings of every layer, and the payloads of the features that they choose.
+
+        One pass makes those of all layers, although each layer's partial is then folded twice: that is the cheaper.
+        """
+        rankings: dict[int, LayerRankings] = {}
+        missing: dict[int, Keys] = {}
+        for layer in layers:
+            partial = self._folded(layer)
+            rankings[layer] = self._ranked(partial, layer)
+            missing[layer] = missing_payloads(partial, self._chosen(rankings[layer]))
+        payloads = make_missing_payloads(self._run, missing, stage.advance)
+        stage.finish()
+        return rankings, payloads
 
     def go_live(self, engine: Engine, run_id: int, report: RunReport) -> None:
         """Make this the run that its atlas shows, in one transaction."""

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 
 from app.store.atlas.reads import LivePlan, find_live_fingerprint, find_live_plan
-from app.store.database.engine import is_read_only, open_store, read_session, store_name
+from app.store.database.engine import check_place, is_read_only, open_store, read_session, store_name
 from app.store.database.schema_versions import check_current, revision_of_code, revision_of_store
 
 
@@ -32,6 +32,17 @@ def migrated_store(store: str, must_exist: bool = False, to_read: bool = False) 
     engine = open_migrated(store, must_exist, to_read)
     try:
         yield engine
+    finally:
+        engine.dispose()
+
+
+def is_current(store: str) -> bool:
+    """Whether a store exists and has this version's schema. Raises InvalidStore for a file that is no store."""
+    if not check_place(store):
+        return False
+    engine = open_store(store)
+    try:
+        return revision_of_store(engine) == revision_of_code()
     finally:
         engine.dispose()
 

@@ -1,12 +1,10 @@
 """Running the web application."""
 
-import ipaddress
-
 import uvicorn
 from fastapi import FastAPI
 
 from app.errors import AppError
-from app.settings import Settings
+from app.settings import Settings, is_loopback
 from app.web.connections import MAX_CONNECTIONS, EvictingProtocol
 from app.web.factory import create_app
 
@@ -16,15 +14,6 @@ GRACE_S = 10
 
 class ExposedServerError(AppError):
     """Other machines could reach the server without a login, and --open-to-network was not given."""
-
-
-def is_loopback(host: str) -> bool:
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def make_application(settings: Settings, open_to_network: bool = False) -> FastAPI:

@@ -22,7 +22,7 @@ from app.demo import (
     is_of,
     sae_folders,
 )
-from app.errors import InvalidSae
+from app.errors import AppError, InvalidSae
 from app.precompute.prepare import prepare
 from tests.support import tiny_models
 from tests.support.tiny_jobs import edit_config, fitting_sae, write_text, z_of
@@ -36,7 +36,6 @@ import sys
 from pathlib import Path
 import app.cli, app.demo
 app.demo._FOLDER, app.demo.N_SEQUENCES = Path({folder!r}), {n_sequences}
-app.demo.LAYERS = (0, 1)
 app.demo.embedded_checksum = lambda: {checksum!r}
 sys.argv = ["head-atlas", *{words!r}]
 try:
@@ -59,7 +58,6 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         edit_config(sae, metadata={"head_atlas_processing": "raw"})
     monkeypatch.setattr(app.demo, "_FOLDER", tmp_path / "shipped")
     monkeypatch.setattr(app.demo, "N_SEQUENCES", N_SEQUENCES)
-    monkeypatch.setattr(app.demo, "LAYERS", (0, 1))
     monkeypatch.setattr(app.demo, "embedded_checksum", lambda: CHECKSUM)
     source = ModelSource(EMBEDDED, str(model), identity=CHECKSUM[:16])
     monkeypatch.setattr(app.precompute.prepare, "find_model", lambda *_: source)
@@ -129,14 +127,16 @@ def test_shipped_saes_come_in_order_of_layer(tmp_path: Path, monkeypatch: pytest
     assert [path.name for path in sae_folders()] == ["layer_2", "layer_11"]
 
 
-def test_the_demo_computes_the_layers_that_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shipped = sae_folders()
-    assert [path.name for path in demo_sae_folders()] == [f"layer_{layer}" for layer in app.demo.LAYERS]
-    assert set(demo_sae_folders()) <= set(shipped)
-    for layer in (11, 2, 3):
+def test_the_demo_computes_all_shipped_layers_or_those_that_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert demo_sae_folders() == sae_folders()
+    for layer in (11, 2, 3, 4, 7):
         (tmp_path / f"layer_{layer}").mkdir()
     monkeypatch.setattr(app.demo, "_FOLDER", tmp_path)
-    assert [path.name for path in demo_sae_folders()] == ["layer_2", "layer_11"]
+    assert [path.name for path in demo_sae_folders((11, 3))] == ["layer_3", "layer_11"]
+    with pytest.raises(AppError, match="asks for layer 5, and the shipped SAEs are of layers 2-4,7,11$"):
+        demo_sae_folders((3, 5, 6))
 
 
 def test_an_installation_without_its_saes_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
+from app.commands.options import parse_layers
 from app.demo import demo_sae_folders
 from app.domain.prompts import PromptOpening, PromptQuestion
 from app.domain.refs import HeadRef
@@ -39,6 +40,8 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 TOLERANCE = 1e-4  # float32
 INDUCTION_LAYER = 17
+LAYERS = "2,8,11,17,18"  # all of them take several minutes
+WORDS = ("demo", "--no-serve", "--threads", "1", "--layers", LAYERS)
 
 
 def run_command(*arguments: str, folder: Path, timeout: float) -> str:
@@ -57,7 +60,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder in which the demo was made, and what the job said at its end."""
     # One thread: two that wait for each other at every product crawl where other tests run beside them.
     where = tmp_path_factory.mktemp("smollm2")
-    return where, run_command("demo", "--no-serve", "--threads", "1", folder=where, timeout=1500)
+    return where, run_command(*WORDS, folder=where, timeout=1500)
 
 
 @pytest.fixture(scope="module")
@@ -209,8 +212,8 @@ def test_the_demo_covers_all_of_its_layers_and_is_not_done_again(
     assert record.n_tokens >= 30_000
     assert len(record.saes) >= 5
     assert [sae.layer for sae in record.saes] == sorted(
-        int(p.name.removeprefix("layer_")) for p in demo_sae_folders()
+        int(p.name.removeprefix("layer_")) for p in demo_sae_folders(parse_layers(LAYERS))
     )
     assert "worst residual" in report
 
-    assert "up to date" in run_command("demo", "--no-serve", "--threads", "1", folder=where, timeout=60)
+    assert "up to date" in run_command(*WORDS, folder=where, timeout=60)

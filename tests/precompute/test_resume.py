@@ -14,12 +14,15 @@ from typing import Any
 import pytest
 
 import app.precompute.executors
-from app.errors import StoreBusy
+from app.errors import AppError, StoreBusy
 from app.precompute.executors import ProcessExecutor, WorkerDied
 from app.precompute.plan import RunPlanChanged, Unit
 from app.precompute.prepare import prepare
 from app.precompute.request import RunOptions
 from app.precompute.work_folder import WorkFolder
+from app.store.atlas.progress import list_progress
+from app.store.database.engine import read_session
+from app.store.opening import migrated_store, open_migrated
 from tests.support.tiny_jobs import SLUG, Tiny, digest_of, make_tiny, run
 
 N_UNITS = 3 + 22  # shards of the corpus, batches of the 64 score sequences
@@ -293,3 +296,27 @@ def test_a_plan_is_made_of_files_and_options_alone(tiny: Tiny, tmp_path: Path) -
     second, _ = prepare(tiny.request(work_dir=tmp_path / "b"))
     assert first.plan == second.plan
     assert first.plan.fingerprint == second.plan.fingerprint
+
+
+def test_a_job_says_that_it_is_being_prepared_until_it_is(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = str(tmp_path / "store.sqlite")
+    seen: list[tuple[str, str]] = []
+
+    def refuse(_request: Any) -> Any:
+        if Path(store).exists():
+            with migrated_store(store) as engine, read_session(engine) as session:
+                seen.extend((row.stage, row.state) for row in list_progress(session))
+        raise AppError("no")
+
+    monkeypatch.setattr("app.precompute.job.prepare", refuse)
+    with pytest.raises(AppError, match="^no$"):
+        run(tiny, store, work_dir=tmp_path / "work")
+    assert (seen, Path(store).exists()) == ([], False)  # a refused job makes no store
+    open_migrated(store).dispose()
+    with pytest.raises(AppError, match="^no$"):
+        run(tiny, store, work_dir=tmp_path / "work")
+    assert seen == [("prepare", "running")]
+    with migrated_store(store) as engine, read_session(engine) as session:
+        assert list_progress(session) == []

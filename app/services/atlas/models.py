@@ -1,7 +1,7 @@
 """Page dataclasses of the atlas and of the index of atlases."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from app.domain.records import SaeRecord
 from app.domain.refs import HeadRef
@@ -14,9 +14,8 @@ from app.services.atlas.annotation_models import (
     Order,
     StrongScore,
 )
-from app.services.examples.models import (
-    RunSummary,
-)
+from app.services.examples.models import RunSummary
+from app.services.reading.fields import DRAWN
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,7 @@ class Job:
     rate: Annotated[float | None, "Units a second; null before the first is done"]
     state: Annotated[str, "running, done or failed"]
     updated_at: Annotated[str, "When it last reported, UTC"]
+    left_s: Annotated[float | None, "Seconds left of this stage at that rate; null before it is known"]
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,17 @@ class AtlasSummary:
 
 
 @dataclass(frozen=True)
+class JobStage:
+    """One stage of a precompute job. job: its last report, where it is under way."""
+
+    name: str
+    state: Literal["done", "running", "failed", "waiting"]
+    job: Job | None = None
+
+
+@dataclass(frozen=True)
 class IndexPage:
     atlases: Annotated[tuple[AtlasSummary, ...], "The atlases of the store, by name"]
     jobs: Annotated[tuple[Job, ...], "Precompute jobs that have not finished"]
+    has_published: Annotated[bool, "Whether there is an atlas to open"]
+    stages: Annotated[tuple[JobStage, ...], "The stages of the latest job, until there is one", DRAWN] = ()

@@ -1,11 +1,12 @@
 """The two overview pages: the list of atlases, and one atlas."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from app.domain.annotations.head_types import HEAD_TYPES
-from app.domain.records import AtlasRecord, JobProgress
+from app.domain.records import JOB_STAGES, AtlasRecord, JobProgress
 from app.domain.refs import HeadRef
 from app.errors import NotFound
 from app.services.atlas.annotation_models import DONE, Colouring, Order
@@ -19,6 +20,7 @@ from app.services.atlas.models import (
     AtlasSummary,
     IndexPage,
     Job,
+    JobStage,
 )
 from app.services.examples.from_records import summarise_run
 from app.services.reading.context import AtlasContext, sae_of
@@ -48,8 +50,11 @@ PLAIN = AtlasView()
 
 
 def index_page(session: Session) -> IndexPage:
+    """The atlases of the store; while none is published, how far the latest precompute job is."""
     atlases = tuple(_summary(atlas) for atlas in list_atlases(session))
-    return IndexPage(atlases=atlases, jobs=jobs_under_way(session))
+    jobs = jobs_under_way(session)
+    has_published = any(atlas.run is not None for atlas in atlases)
+    return IndexPage(atlases, jobs, has_published, () if has_published else _stages(jobs))
 
 
 def jobs_under_way(session: Session) -> tuple[Job, ...]:
@@ -159,6 +164,20 @@ def _summary(atlas: AtlasRecord) -> AtlasSummary:
     )
 
 
+def _stages(jobs: Sequence[Job]) -> tuple[JobStage, ...]:
+    """All stages of the latest precompute job; empty where there is none."""
+    latest = next((job for job in jobs if job.stage in JOB_STAGES), None)
+    if latest is None:
+        return ()
+    at = JOB_STAGES.index(latest.stage)
+    state: Literal["running", "failed"] = "failed" if latest.state == "failed" else "running"
+    return (
+        *(JobStage(name, "done") for name in JOB_STAGES[:at]),
+        JobStage(latest.stage, state, latest),
+        *(JobStage(name, "waiting") for name in JOB_STAGES[at + 1 :]),
+    )
+
+
 def _job(progress: JobProgress) -> Job:
     return Job(
         fingerprint=progress.fingerprint,
@@ -169,4 +188,5 @@ def _job(progress: JobProgress) -> Job:
         rate=progress.rate,
         state=progress.state,
         updated_at=progress.updated_at.isoformat(timespec="seconds"),
+        left_s=(progress.total - progress.done) / progress.rate if progress.total and progress.rate else None,
     )

@@ -1,9 +1,11 @@
 """Display names of scores, evidence, rankings and types."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.domain.annotations.head_types import HEAD_TYPE_NAMES, HeadType
 from app.domain.annotations.roles import FAMILY_NAMES, Family, UnknownRole, find_role
+from app.domain.records import COMPUTE, EXAMPLES, PREPARE, PUBLISH
 
 
 @dataclass(frozen=True)
@@ -100,3 +102,12 @@ def type_name(head_type: HeadType | None) -> str:
 
 def family_name(family: Family) -> str:
     return FAMILY_NAMES[family]
+
+
+# What a precompute job does in each of its stages.
+STAGE_WORDS: Mapping[str, str] = {
+    PREPARE: "loads the model and the SAEs, tokenises the text, checks that they fit",
+    COMPUTE: "runs the text through the model and counts every feature's activations",
+    EXAMPLES: "ranks features for each head, and finds what their examples read from",
+    PUBLISH: "computes logit effects, and stores the data of the pages",
+}

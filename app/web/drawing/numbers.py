@@ -73,3 +73,11 @@ def ordinal(value: int) -> str:
 def share_of(part: int, whole: int) -> str:
     """A share as percent; n/a where there is nothing to have a share of."""
     return percent(part / whole) if whole else "n/a"
+
+
+def time_left(seconds: float) -> str:
+    """A time to wait, as one says it: less than a minute, 12 minutes, 3 hours."""
+    minutes = math.ceil(seconds / 60)
+    if minutes <= 1:
+        return "less than a minute"
+    return f"{minutes} minutes" if minutes < 100 else f"{round(minutes / 60)} hours"

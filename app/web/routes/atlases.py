@@ -13,7 +13,7 @@ from app.services.atlas.models import AtlasFilter, AtlasPage, IndexPage
 from app.services.atlas.page import AtlasView, atlas_page, index_page
 from app.services.reading.layer_ranges import InvalidQuery
 from app.web.dependencies import AppContextDependency, parse_head
-from app.web.responses import changing_page, fragment, redirect_to
+from app.web.responses import NO_STORE, changing_page, fragment, is_fragment, redirect_to
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
 from app.web.urls import atlas_url
@@ -28,11 +28,18 @@ WordQuery = Annotated[str, Query(max_length=60)]
 
 @pages.get("/", name="index")
 def show_index(request: Request, app_context: AppContextDependency) -> Response:
-    """The list of atlases, or a redirect if there is exactly one and it is published."""
+    """The list of atlases, or a redirect if there is exactly one and it is published.
+
+    To a page that waits for a first atlas, which asks for a fragment, it says where to go once there is one.
+    """
     with app_context.session() as session:
         page = index_page(session)
-    if len(page.atlases) == 1 and page.atlases[0].run is not None:
-        return redirect_to(atlas_url(page.atlases[0].model))
+    only = page.atlases[0] if len(page.atlases) == 1 else None
+    address = atlas_url(only.model) if only is not None and only.run is not None else None
+    if page.has_published and is_fragment(request):
+        return Response(headers={**NO_STORE, "HX-Redirect": address or "/", "Vary": "HX-Request"})
+    if address is not None:
+        return redirect_to(address)
     return changing_page(app_context, request, page, "pages/index.html")
 
 

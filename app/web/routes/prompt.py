@@ -37,7 +37,7 @@ DestQuery = Annotated[str, Query(max_length=6, description="The token whose sour
 
 def make_prompt_service(settings: Settings) -> PromptService:
     """The prompt service, or the reason why there is none. Model libraries are looked up but not imported."""
-    if not settings.prompts:
+    if not settings.runs_prompts:
         return PromptService(None, OFF)
     if missing("precompute"):
         return PromptService(None, NO_EXTRA)

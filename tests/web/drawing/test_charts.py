@@ -69,6 +69,20 @@ def test_percentages(value: float, text: str) -> None:
     assert formats.percent(value) == text
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.2, "less than a minute"),
+        (60, "less than a minute"),
+        (61, "2 minutes"),
+        (5940, "99 minutes"),
+        (7200, "2 hours"),
+    ],
+)
+def test_times_to_wait(seconds: float, words: str) -> None:
+    assert formats.time_left(seconds) == words
+
+
 def test_small_formats() -> None:
     assert [formats.scientific(value) for value in (2.1e-6, 0, 0.02, math.nan)] == [
         "2e-6",

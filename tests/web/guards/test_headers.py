@@ -11,9 +11,9 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from app.errors import StoreBusy
-from app.settings import Settings
+from app.settings import Settings, is_loopback
 from app.web.guards.headers import SECURITY_HEADERS, host_name
-from app.web.server import ExposedServerError, is_loopback, make_application
+from app.web.server import ExposedServerError, make_application
 from tests.support.serving import HOSTS, served
 from tests.support.soups import soup
 
@@ -253,7 +253,7 @@ import sys
 for name in ("torch", "transformer_lens", "sae_lens", "transformers", "safetensors", "jaxtyping", "ray"):
     sys.modules[name] = None
 from starlette.testclient import TestClient
-from app.settings import Settings
+from app.settings import Settings, is_loopback
 from app.web.factory import create_app
 import app.web.server
 client = TestClient(create_app(Settings(store=sys.argv[1], allowed_hosts=("testserver",))))

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bs4 import BeautifulSoup
@@ -49,7 +50,25 @@ def page(client: TestClient, **query: object) -> BeautifulSoup:
     return soup(response.text)
 
 
-def test_it_is_off_by_default_and_says_so(client: TestClient) -> None:
+@pytest.mark.parametrize(
+    ("settings", "runs"),
+    [
+        ({}, True),
+        ({"host": "localhost"}, True),
+        ({"team": True}, False),
+        ({"host": "0.0.0.0"}, False),  # noqa: S104
+        ({"prompts": False}, False),
+        ({"team": True, "prompts": True}, True),
+    ],
+)
+def test_texts_are_run_for_this_machines_own_user_unless_said_otherwise(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], runs: bool
+) -> None:
+    monkeypatch.delenv("HEAD_ATLAS_PROMPTS")
+    assert Settings(**settings).runs_prompts == runs
+
+
+def test_where_it_is_off_it_says_so(client: TestClient) -> None:
     shown = client.get("/tiny/prompt", params={"text": TEXT})
     assert shown.status_code == 200
     assert "Not available here" in shown.text
