@@ -152,6 +152,7 @@ def import_annotations(
     from app.services.reading.context import AtlasContext
     from app.services.sheet.files import read_sheet
     from app.services.sheet.imports import apply_import, plan_import, rename_columns
+    from app.services.sheet.rows import NOTE_COLUMNS
     from app.store.atlas.reads import get_live_run
     from app.store.database.engine import read_session, write_session
 
@@ -159,11 +160,12 @@ def import_annotations(
     _check_format(file_format)
     heads, notes = read_sheet(_read_file(file), file_format)
     mapped = rename_columns(heads, parse_mapping(columns or []))
+    own_notes = rename_columns(notes, {}, NOTE_COLUMNS)
     engine, now = _opened(store), datetime.now(UTC)
     with write_session(engine) if apply else read_session(engine) as session:
         run = get_live_run(session, model)
         context = AtlasContext(session, run, _importing_viewer(session, by, apply, now))
-        plan = plan_import(context, mapped, notes, now)
+        plan = plan_import(context, mapped, own_notes, now)
         for line in plan_lines(plan):
             typer.echo(line)
         done = apply_import(context, plan, now) if apply or plan.errors else 0

@@ -241,3 +241,17 @@ def test_mappings() -> None:
     for text in ("notes", "=notes"):
         with pytest.raises(AppError, match="COLUMN=NAME"):
             parse_mapping([text])
+
+
+def test_a_sheet_of_another_program_is_read_and_an_unreadable_one_named(
+    command: Command, tmp_path: Path
+) -> None:
+    sheet = tmp_path / "sheet.csv"
+    sheet.write_bytes('sep=;\r\n"Head";"Notes"\r\n"L0H1";"naïve"\r\n'.encode("utf-16"))
+    code, out, _ = command("import", "annotations", str(sheet), "--model", "tiny", "--apply")
+    assert (code, out.splitlines()[-1]) == (0, "stored 1 records")
+    sheet.write_bytes("head,notes\nL0H1,café\n".encode("cp1252"))
+    code, _, error = command("import", "annotations", str(sheet), "--model", "tiny")
+    assert code != 0
+    assert "line 2 has the byte 0xe9" in error
+    assert "save it as 'CSV UTF-8'" in error

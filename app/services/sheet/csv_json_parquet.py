@@ -8,20 +8,14 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, cast
 
-from app.errors import AppError
 from app.services.reading.cells import escape_cell, unescape_cell
-from app.services.sheet.rows import NOTE_COLUMNS, Row, Rows
+from app.services.sheet.csv_dialects import csv_text
+from app.services.sheet.rows import NOTE_COLUMNS, InvalidSheet, Row, Rows
 
 FORMAT, FORMAT_VERSION = "head-atlas annotations", 1
 MAX_IMPORT_BYTES = 50 * 2**20
 MAX_ROWS, MAX_COLUMNS = 100_000, 256
 BOM = "\ufeff"
-
-
-class InvalidSheet(AppError):
-    """The file is not a spreadsheet of annotations, or exceeds the size limit."""
-
-    status_code = 422
 
 
 def write_csv(rows: Rows) -> bytes:
@@ -40,13 +34,10 @@ def write_csv(rows: Rows) -> bytes:
 def read_csv(data: bytes) -> list[tuple[int, Row]]:
     """The rows with their number in the sheet; the header is row 1. Raises InvalidSheet."""
     check_size(data)
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidSheet(f"the file is not UTF-8: byte {error.start} cannot be read") from error
+    text, delimiter = csv_text(data)
     # The limit is one of the whole process; a larger one does no harm, and the file's size is bounded.
     csv.field_size_limit(MAX_IMPORT_BYTES)
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
     rows: list[list[str]] = []
     try:
         for row in reader:

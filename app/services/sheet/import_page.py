@@ -10,17 +10,17 @@ from app.services.examples.from_records import summarise_run
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import check_may_write
 from app.services.sheet.imports import (
-    ALIASES,
     Numbered,
     Plan,
     Watch,
     apply_import,
+    own_name,
     plan_import,
     rename_columns,
 )
 from app.services.sheet.models import CellChange, ImportDiff, ImportPage, MappedColumn, PlannedRow, WrongRow
 from app.services.sheet.reading_process import read_upload
-from app.services.sheet.rows import CONTENT_COLUMNS, HEAD_COLUMNS
+from app.services.sheet.rows import CONTENT_COLUMNS, HEAD_COLUMNS, NOTE_COLUMNS
 from app.store.annotations import Conflict
 
 MAX_LISTED = 100
@@ -73,19 +73,20 @@ def plan_upload(
     check_may_import(context)
     heads, notes = read_upload(upload.data, upload.file_name, watch)
     mapping = {**suggested_mapping(heads), **upload.mapping}
-    plan = plan_import(context, rename_columns(heads, mapping), notes, now, watch)
+    own_notes = rename_columns(notes, {}, NOTE_COLUMNS)
+    plan = plan_import(context, rename_columns(heads, mapping), own_notes, now, watch)
     return plan, tuple(MappedColumn(column, ours) for column, ours in mapping.items())
 
 
 def suggested_mapping(heads: Numbered) -> dict[str, str]:
-    """A suggested column of the sheet for each unknown column: its lower-case name, an alias, or empty."""
+    """A suggested column of the sheet for each column of another name: as own_name has it, or empty."""
     names = list(dict.fromkeys(name for _, row in heads for name in row))
     taken = {name for name in names if name in HEAD_COLUMNS}
     mapping: dict[str, str] = {}
     for name in names:
         if name not in HEAD_COLUMNS:
-            ours = ALIASES.get(name.lower(), name.lower())
-            mapping[name] = ours if ours in CONTENT_COLUMNS and ours not in taken else ""
+            ours = own_name(name)
+            mapping[name] = ours if ours and ours not in taken else ""
             taken.add(mapping[name])
     return mapping
 

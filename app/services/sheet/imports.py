@@ -52,19 +52,28 @@ class Plan:
         return sum(change.kind == kind for change in self.changes)
 
 
-def rename_columns(rows: Numbered, mapping: Mapping[str, str]) -> list[tuple[int, Row]]:
-    """Rows with the sheet's own column names, by the mapping first, then by ALIASES.
+def own_name(name: str, columns: Sequence[str] = HEAD_COLUMNS) -> str | None:
+    """The sheet's own name of a column, whatever its letter case, or one that ALIASES knows; None for others."""
+    if name in columns:
+        return name
+    folded = ALIASES.get(name.strip().casefold(), name.strip().casefold())
+    return folded if folded in columns else None
+
+
+def rename_columns(
+    rows: Numbered, mapping: Mapping[str, str], columns: Sequence[str] = HEAD_COLUMNS
+) -> list[tuple[int, Row]]:
+    """Rows with the sheet's own column names, by the mapping first, then by own_name.
 
     A column that is mapped to an empty name is dropped.
 
     Raises InvalidCell if two columns would get the same name.
     """
-    names = {**ALIASES, **mapping}
     renamed: list[tuple[int, Row]] = []
     for number, row in rows:
         cells: Row = {}
         for name, cell in row.items():
-            ours = names.get(name, names.get(name.lower(), name))
+            ours = mapping[name] if name in mapping else own_name(name, columns) or name
             if ours in cells:
                 raise InvalidCell(f"row {number} has two columns that are read as {ours[:60]!r}")
             if ours:

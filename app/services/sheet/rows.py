@@ -43,6 +43,12 @@ HEAD_COLUMNS = (*HEAD_KEY, *STATE, *DERIVED, *HEAD_CONTENT, *PROVENANCE)
 NOTE_COLUMNS = (*NOTE_KEY, *STATE, *NOTE_CONTENT, *PROVENANCE)
 
 
+class InvalidSheet(AppError):
+    """The file is not a spreadsheet of annotations, or exceeds the size limit."""
+
+    status_code = 422
+
+
 class InvalidCell(AppError):
     """A cell of an imported sheet that cannot be read."""
 

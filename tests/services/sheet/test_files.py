@@ -282,7 +282,7 @@ def test_g12_one_wrong_row_and_nothing_is_imported(team):
 
 def test_a_sheet_made_by_hand(team):
     sheet = "Head,role,description,My column\n5.1,,,\n"
-    with pytest.raises(ImportRefused, match="'Head' is not a column"):
+    with pytest.raises(ImportRefused, match="'My column' is not a column"):
         imported(team, "csv", sheet.encode())
     sheet = 'head,roles,description,mine\n0.2,"Induction, prev token",says who,x\nH1.3,,,\n'
     plan, done = imported(team, "csv", sheet.encode(), "ada", {"mine": ""})

@@ -72,6 +72,17 @@ def test_a_sheet_made_by_hand_is_shown_and_then_stored(own):
     assert by_ada(ada)["L1H1"]["notes"] == "=says who"
 
 
+def test_a_sheet_of_another_program_is_read_as_the_command_reads_it(own):
+    ada = own[1]("ada")
+    sheet = 'sep=;\r\n"HEAD";"Annotator";"Notes"\r\n"L1H1";"ada";"naïve"\r\n'
+    _, soup = upload(ada, sheet.encode("utf-16"))
+    assert "1 new, 0 changed, 0 unchanged, 0 wrong" in soup.select_one("#diff-title").text
+    assert fields(soup)["ours"] == ["head", "annotator", "notes"]
+    response, _ = upload(ada, sheet.encode("cp1252"))
+    assert response.status_code == 422
+    assert "line 3 has the byte 0xef" in response.text
+
+
 def test_columns_are_mapped_on_the_page(own):
     ada = own[1]("ada")
     _, soup = upload(ada, BY_HAND)
