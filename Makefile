@@ -56,6 +56,10 @@ test-slow: $(DEVELOPMENT) chromium libreoffice ## run the slow tests: browser, P
 sweep: $(DEVELOPMENT) ## run the long sweeps: every combination, not a sample of them
 	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m sweep -n $(WORKERS) --no-loadscope-reorder
 
+.PHONY: parity
+parity: $(DEVELOPMENT) ## measure every model family against plain transformers and print the table
+	$(TEST_ENVIRONMENT) $(BIN)/python -m tests.parity --workers $(WORKERS)
+
 .PHONY: check
 check: $(DEVELOPMENT) $(FRONTEND) ## run the linters, the type checker and the import contracts
 	$(BIN)/ruff check .

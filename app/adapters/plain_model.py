@@ -3,6 +3,7 @@
 import logging
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +40,9 @@ class PlainActivations:
     logits: Float[Tensor, "batch pos d_vocab"] = field(default_factory=lambda: torch.zeros(0, 0, 0))
     z: dict[int, Tensor] = field(default_factory=dict)  # [batch pos n_heads*d_head]
     pattern: dict[int, Tensor] = field(default_factory=dict)  # [batch n_heads dest src]
+    exact: "PlainActivations | None" = (
+        None  # the same weights computed with in float32, where they are in another
+    )
 
 
 def plain_activations(
@@ -48,7 +52,11 @@ def plain_activations(
     device: torch.device,
     dtype: torch.dtype,
 ) -> PlainActivations:
-    """Load the model once more, run the tokens through it, and let it go."""
+    """Load the model once more, run the tokens through it, and let it go.
+
+    Weights in half precision are computed with in float32 as well, where there is memory for it: the difference is
+    the rounding of this very model.
+    """
     from transformers import AutoModelForCausalLM
 
     logging.getLogger("transformers").setLevel(logging.ERROR)
@@ -58,13 +66,23 @@ def plain_activations(
             source.location, revision=source.requested_revision, attn_implementation="eager", dtype=dtype
         )
     model = model.to(device).eval()
+    found = _run(model, tokens.to(device), places)
+    if dtype != torch.float32:
+        with suppress(torch.OutOfMemoryError):
+            found.exact = _run(model.float(), tokens.to(device), places)
+    return found
+
+
+def _run(model: Any, tokens: Int[Tensor, "batch pos"], places: ModulePlaces) -> PlainActivations:
     found = PlainActivations()
-    for layer, name in places.projection.items():
-        model.get_submodule(name).register_forward_pre_hook(_keep_z(found, layer))
-    for layer, name in places.attention.items():
-        model.get_submodule(name).register_forward_hook(_keep_pattern(found, layer))
-    with torch.inference_mode():
-        found.logits = model(tokens.to(device), output_attentions=True).logits.float()
+    with ExitStack() as hooks, torch.inference_mode():
+        for layer, name in places.projection.items():
+            hook = model.get_submodule(name).register_forward_pre_hook(_keep_z(found, layer))
+            hooks.callback(hook.remove)
+        for layer, name in places.attention.items():
+            hook = model.get_submodule(name).register_forward_hook(_keep_pattern(found, layer))
+            hooks.callback(hook.remove)
+        found.logits = model(tokens, output_attentions=True).logits.float()
     return found
 
 

@@ -284,9 +284,12 @@ def load_model(
 
 
 def _process(bridge: Any, name: str) -> None:
+    dtype = bridge.W_E.dtype
     logging.disable(logging.WARNING)
     try:
         bridge.enable_compatibility_mode(disable_warnings=True)
+        for parameter in bridge.parameters():  # the library adds biases in float32, whatever the rest is in
+            parameter.data = parameter.data.to(dtype)
     except Exception as error:  # asserts and mismatched sizes, of a family whose weights it cannot fold
         cause = " ".join(str(error).split())[:200]
         raise InvalidModel(

@@ -15,7 +15,9 @@ from app.errors import InvalidModel
 from app.precompute.loaded_run import LoadedRun
 
 N_SEQUENCES = 4
-TOLERANCES = {"float32": 1e-3, "float16": 2e-2, "bfloat16": 5e-2}  # relative to the size of z
+# Relative to the size of z. In bfloat16 the 65 families whose z is A v are at most 3e-3 off in `make parity`, and the 7
+# with a gate, a norm or a scale in between at least 0.6: nothing adds up over layers here.
+TOLERANCES = {"float32": 1e-3, "float16": 1e-2, "bfloat16": 2e-2}
 
 
 def check_run(run: LoadedRun) -> dict[str, Json]:

@@ -9,7 +9,20 @@ import pytest
 
 from tests.support.repository import ROOT
 
-TARGETS = ["help", "demo", "serve", "test", "quick", "test-slow", "sweep", "check", "format", "lock", "clean"]
+TARGETS = [
+    "help",
+    "demo",
+    "serve",
+    "test",
+    "quick",
+    "test-slow",
+    "sweep",
+    "parity",
+    "check",
+    "format",
+    "lock",
+    "clean",
+]
 
 
 def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -79,6 +92,12 @@ def test_tests_are_offline_and_locked(target, selection):
     last = plan.rstrip().splitlines()[-1]
     assert "HF_HUB_OFFLINE=1" in last
     assert f"pytest -m {selection} " in last
+
+
+def test_the_parity_matrix_is_measured_offline():
+    last = planned("parity").rstrip().splitlines()[-1]
+    assert "HF_HUB_OFFLINE=1" in last
+    assert last.endswith("-m tests.parity --workers 2")
 
 
 def test_slow_tests_install_the_programs_that_they_open_files_with():

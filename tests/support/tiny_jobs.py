@@ -128,8 +128,8 @@ def fitting_sae(
     x = normalised(z, norm, options.pop("factor", 1.0))
     config: dict[str, Any] = {
         "architecture": architecture.removesuffix("_rescaled"),
-        "d_in": D_IN,
-        "d_sae": D_SAE,
+        "d_in": z.shape[1],
+        "d_sae": 2 * z.shape[1] + 4,
         "apply_b_dec_to_input": True,
         "normalize_activations": "none",
         "metadata": {
@@ -142,7 +142,7 @@ def fitting_sae(
     }
     if architecture.startswith("topk"):
         rescaled = architecture.endswith("_rescaled")
-        config |= {"k": options.get("k", D_IN), "rescale_acts_by_decoder_norm": rescaled}
+        config |= {"k": options.get("k", z.shape[1]), "rescale_acts_by_decoder_norm": rescaled}
     library = sae_lens.SAE.from_dict(config)
     weights = principal_weights(x, library.cfg.d_sae, bool(config["apply_b_dec_to_input"]))
     _set_weights(library, weights, architecture)

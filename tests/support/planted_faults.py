@@ -1,0 +1,73 @@
+"""Faults planted in a loaded model, as a library may have them: the self-check must find each."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from app.adapters.transformer_lens_model import TransformerLensModel
+
+Plant = Callable[[TransformerLensModel], None]
+LAYER = 1
+
+
+def _attention(model: TransformerLensModel) -> Any:
+    return model._bridge.blocks[LAYER].attn
+
+
+def _of_queries(attention: Any, name: str = "q") -> Any:
+    """What gives queries (or keys) to the rotation: their norm, where there is one."""
+    return getattr(attention, f"{name}_norm", None) or getattr(attention, name)
+
+
+def drop_a_scale(model: TransformerLensModel) -> None:
+    """Scores that are not divided by the root of d_head."""
+    factor = model.record.d_head**0.5
+    _of_queries(_attention(model)).register_forward_hook(lambda _module, _args, out: out * factor)
+
+
+def skip_a_norm(model: TransformerLensModel) -> None:
+    """The norm before the MLP, or in parallel blocks the only one, gives what it reads."""
+    block = model._bridge.blocks[LAYER]
+    norm = getattr(block, "ln2", None) or block.ln1
+
+    def give_back(_module: Any, args: Any, named: Any, _out: Tensor) -> Tensor:
+        return args[0] if args else named["hidden_states"]
+
+    norm.register_forward_hook(give_back, with_kwargs=True)
+
+
+def move_a_hook(model: TransformerLensModel) -> None:
+    """hook_z of the next layer in place of a layer's own."""
+    found = model.all_activations
+
+    def moved(tokens: Tensor) -> Any:
+        logits, z, pattern = found(tokens)
+        layers = sorted(z)
+        shifted = {
+            layer: z[following] for layer, following in zip(layers, [*layers[1:], layers[0]], strict=True)
+        }
+        return logits, shifted, pattern
+
+    model.all_activations = moved  # type: ignore[method-assign]
+
+
+def swap_rotary_pairs(model: TransformerLensModel) -> None:
+    """Rotate neighbours where the model rotates halves, or halves where it rotates neighbours."""
+    attention, width = _attention(model), model.record.d_head
+
+    def swap(_module: Any, _args: Any, out: Tensor) -> Tensor:
+        order = torch.arange(width).view(2, width // 2).T.flatten()
+        return out.reshape(*out.shape[:-1], -1, width)[..., order].reshape(out.shape)
+
+    for part in ("q", "k"):
+        _of_queries(attention, part).register_forward_hook(swap)
+
+
+PLANTED: dict[str, Plant] = {
+    "a scale dropped": drop_a_scale,
+    "a norm skipped": skip_a_norm,
+    "a hook moved by one layer": move_a_hook,
+    "rotary pairs in another order": swap_rotary_pairs,
+}
