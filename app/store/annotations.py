@@ -1,6 +1,6 @@
 """Annotations: append-only revisions. Nothing here commits; the session's owner does."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,12 +18,13 @@ from app.domain.annotations.records import (
     check_content,
 )
 from app.domain.refs import FeatureRef, HeadRef
-from app.errors import AppError, NotFound
+from app.errors import AppError, NotFound, StoreBusy
 from app.store.database.inserts import insert_unless_there
 from app.store.tables.annotations import AnnotatorRow, RevealedHintRow, RevisionRow
 from app.store.tables.atlas import AtlasRow
 
 MAX_KEY = 100
+_ROWS_A_STATEMENT = 500
 
 
 class Conflict(AppError):
@@ -109,6 +110,26 @@ def save(session: Session, atlas_id: int, draft: Draft, now: datetime) -> Saved:
     base = (_of_subject(atlas_id, draft.subject), RevisionRow.annotator_id == draft.annotator_id)
     rows = _read(session, _SELECT.where(*base, RevisionRow.version == draft.base_version))
     raise Conflict(draft.content, theirs, rows[0] if rows else None)
+
+
+def save_new(session: Session, atlas_id: int, drafts: Sequence[tuple[Draft, datetime]]) -> None:
+    """Append many revisions, of a record each and with keys of their own, in few statements: all, or Conflict.
+
+    Their content must have been checked. Raises Conflict, or StoreBusy where a rival saves at the same moment.
+    """
+    newest = (
+        select(*_KEY, func.max(RevisionRow.version)).where(RevisionRow.atlas_id == atlas_id).group_by(*_KEY)
+    )
+    versions: dict[tuple[object, ...], int] = {tuple(row[:-1]): row[-1] for row in session.execute(newest)}
+    rows = [_values(atlas_id, draft, now) for draft, now in drafts]
+    for row, (draft, now) in zip(rows, drafts, strict=True):
+        if versions.get(tuple(row[column.key] for column in _KEY), 0) != draft.base_version:
+            save(session, atlas_id, draft, now)  # which says what is in its way
+    for start in range(0, len(rows), _ROWS_A_STATEMENT):
+        chunk = rows[start : start + _ROWS_A_STATEMENT]
+        statement = insert_unless_there(session, RevisionRow, chunk).returning(RevisionRow.id)
+        if len(session.scalars(statement).all()) != len(chunk):
+            raise StoreBusy("other people saved the same records at this moment; import the sheet again")
 
 
 def _values(atlas_id: int, draft: Draft, now: datetime) -> dict[str, object]:

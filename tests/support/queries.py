@@ -1,12 +1,16 @@
 """Counting the queries of a request."""
 
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from sqlalchemy import Engine, event
 from starlette.testclient import TestClient
 
 
-def count_queries(engine: Engine, client: TestClient, path: str) -> int:
+@contextmanager
+def counted(engine: Engine) -> Generator[list[str]]:
+    """The statements that the block sends to the store."""
     seen: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
@@ -14,6 +18,13 @@ def count_queries(engine: Engine, client: TestClient, path: str) -> int:
             seen.append(statement)
 
     event.listen(engine, "before_cursor_execute", note)
-    assert client.get(path).status_code == 200
-    event.remove(engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+def count_queries(engine: Engine, client: TestClient, path: str) -> int:
+    with counted(engine) as seen:
+        assert client.get(path).status_code == 200
     return len(seen)

@@ -16,6 +16,7 @@ from app.store.annotators import CONSENSUS, ensure_annotator
 
 # Columns of sheets that were made by hand.
 ALIASES = {"description": "notes", "role": "roles", "comment": "notes"}
+MAX_PEOPLE = 500
 SheetName = Literal["heads", "feature_notes"]
 Numbered = Sequence[tuple[int, Row]]
 Watch = Callable[[], None]
@@ -94,6 +95,7 @@ def plan_import(
     changes: list[RowChange] = []
     errors: list[RowError] = []
     seen: dict[tuple[Subject, str], int] = {}
+    people: set[str] = set()
     sheets: tuple[tuple[SheetName, Numbered], ...] = (("heads", heads), ("feature_notes", notes))
     for sheet, rows in sheets:
         for number, row in rows:
@@ -103,6 +105,10 @@ def plan_import(
             except AppError as error:
                 errors.append(RowError(sheet, number, str(error)))
                 continue
+            people |= {change.annotator, change.author}
+            if len(people) > MAX_PEOPLE:
+                errors.append(RowError(sheet, number, f"the sheet names more than {MAX_PEOPLE} people"))
+                return Plan(tuple(changes), tuple(errors))
             key = (change.subject, change.annotator)
             if key in seen:
                 message = f"row {seen[key]} is about {change.subject.ref} by {change.annotator!r} too"
@@ -120,28 +126,33 @@ def apply_import(context: AtlasContext, plan: Plan, now: datetime) -> int:
     """
     if plan.errors:
         raise ImportRefused(plan.errors)
-    done = 0
-    for change in plan.changes:
-        if change.kind == "unchanged":
-            continue
-        names = (change.annotator, change.author)
-        owner, author = (
-            ensure_annotator(context.session, name, now, "system" if name == CONSENSUS else "annotator")
-            for name in names
-        )
-        draft = store.Draft(
-            subject=change.subject,
-            annotator_id=owner.id,
-            author_id=author.id,
-            base_version=change.before.version if change.before else 0,
-            idempotency_key=str(uuid.uuid4()),
-            content=change.content,
-            against=change.against,
-            status=change.status,
-            blind=change.blind,
-            imported_at=now,
-            first_version=change.version,
-        )
-        store.save(context.session, context.atlas_id, draft, change.created_at)
-        done += 1
-    return done
+    moving = [change for change in plan.changes if change.kind != "unchanged"]
+    ids = _people(context, moving, now)
+    drafts = [(_draft(change, ids, now), change.created_at) for change in moving]
+    store.save_new(context.session, context.atlas_id, drafts)
+    return len(moving)
+
+
+def _people(context: AtlasContext, changes: Sequence[RowChange], now: datetime) -> dict[str, int]:
+    """The ids of everyone whose record it is or who is named as author, by name."""
+    names = dict.fromkeys(name for change in changes for name in (change.annotator, change.author))
+    return {
+        name: ensure_annotator(context.session, name, now, "system" if name == CONSENSUS else "annotator").id
+        for name in names
+    }
+
+
+def _draft(change: RowChange, ids: Mapping[str, int], now: datetime) -> store.Draft:
+    return store.Draft(
+        subject=change.subject,
+        annotator_id=ids[change.annotator],
+        author_id=ids[change.author],
+        base_version=change.before.version if change.before else 0,
+        idempotency_key=str(uuid.uuid4()),
+        content=change.content,
+        against=change.against,
+        status=change.status,
+        blind=change.blind,
+        imported_at=now,
+        first_version=change.version,
+    )

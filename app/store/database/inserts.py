@@ -1,6 +1,6 @@
 """Inserts of many rows, and of rows that rivals may insert at the same moment."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Insert
 from sqlalchemy import insert as insert_into
@@ -9,8 +9,10 @@ from sqlalchemy.orm import Session
 from app.store.tables.atlas import Base
 
 
-def insert_unless_there(session: Session, table: type[Base], values: Mapping[str, object]) -> Insert:
-    """The statement that adds a row, or leaves one that has its keys already as it is."""
+def insert_unless_there(
+    session: Session, table: type[Base], values: Mapping[str, object] | Sequence[Mapping[str, object]]
+) -> Insert:
+    """The statement that adds a row or several, or leaves what has their keys already as it is."""
     if session.get_bind().dialect.name == "postgresql":
         from sqlalchemy.dialects.postgresql import insert
     else:

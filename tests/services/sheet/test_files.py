@@ -21,18 +21,20 @@ from app.services.annotations.saving import history
 from app.services.reading.cells import escape_cell, unescape_cell
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import visible_records
+from app.services.sheet import imports
 from app.services.sheet import xlsx as spreadsheet_xlsx
 from app.services.sheet.csv_json_parquet import InvalidSheet, read_csv, write_csv
 from app.services.sheet.files import SHEET_FORMATS, export_annotations, read_sheet
 from app.services.sheet.imports import ImportRefused, apply_import, plan_import, rename_columns
 from app.services.sheet.rows import HEAD_COLUMNS, InvalidCell, read_content, rows_of
 from app.services.sheet.xlsx import read_xlsx, write_xlsx
-from app.store.annotations import get_atlas_id
+from app.store.annotations import Conflict, get_atlas_id
 from app.store.database.engine import open_store, write_session
 from tests.support.annotated_atlas import NOW, labelled, later
 from tests.support.annotating import HEAD, Team
 from tests.support.annotation_strategies import ODD_TEXTS, notes
 from tests.support.annotation_strategies import annotations as any_annotation
+from tests.support.queries import counted
 from tests.support.unstorable import UNSTORABLE
 
 FORMULAS = (
@@ -534,3 +536,41 @@ def test_labels_are_of_features_that_the_runs_sae_has_as_in_the_form(team):
         imported(team, "json", json.dumps(whole).encode())
     whole["heads"] = [{**row, "run": "earlier", "against_sae": "a" * 64}]  # another SAE may have it
     assert imported(team, "json", json.dumps(whole).encode())[1] == 1
+
+
+def test_a_large_import_holds_the_lock_of_writers_for_few_statements(team):
+    names = [f"person {i}" for i in range(20)]
+    heads = [f"L{layer}H{head}" for layer in range(3) for head in range(4)]
+    data = "\n".join(
+        ["head,annotator,notes", *(f"{h},{name},said by {name}" for name in names for h in heads)]
+    )
+    sheet = rename_columns(read_sheet(data.encode(), "csv")[0], {})
+    with write_session(team.engine) as session:
+        context = AtlasContext(session, team.run, team["root"])
+        plan = plan_import(context, sheet, [], NOW)
+        with counted(team.engine) as statements:
+            assert apply_import(context, plan, NOW) == 240
+    assert len(statements) < 4 * len(names) + 10  # a few for each new person, and a handful for all rows
+    kept = team.view(lambda context: context.records, team["root"])
+    assert (
+        sum(record.content == HeadAnnotation(notes=f"said by {record.annotator}") for record in kept) == 240
+    )
+
+
+def test_a_sheet_names_a_limited_number_of_people(team, monkeypatch):
+    monkeypatch.setattr(imports, "MAX_PEOPLE", 3)
+    data = "head,annotator\n" + "".join(f"L0H0,person {i}\n" for i in range(5))
+    with pytest.raises(ImportRefused, match="row 4 of heads: the sheet names more than 3 people"):
+        imported(team, "csv", data.encode())
+
+
+def test_a_record_that_was_saved_since_the_plan_stops_the_import(team):
+    with write_session(team.engine) as session:
+        context = AtlasContext(session, team.run, team["root"])
+        data = b"head,annotator,notes\nL1H0,ada,a\nL1H1,ada,b\n"
+        plan = plan_import(context, rename_columns(read_sheet(data, "csv")[0], {}), [], NOW)
+    team.save("ada", HeadAnnotation(notes="meanwhile"), HeadRef(1, 1))
+    before = exported(team, "json")
+    with pytest.raises(Conflict), write_session(team.engine) as session:
+        apply_import(AtlasContext(session, team.run, team["root"]), plan, NOW)
+    assert exported(team, "json") == before
