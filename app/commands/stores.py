@@ -60,7 +60,11 @@ def db_backup(out: Annotated[Path, typer.Argument(help="file to write")], store:
     """Copy a SQLite store while it is in use."""
     from app.store.database.engine import backup, open_store
 
-    backup(open_store(settings_of(store=store).store, must_exist=True, to_read=True), out)
+    engine = open_store(settings_of(store=store).store, must_exist=True, to_read=True)
+    try:
+        backup(engine, out)
+    finally:
+        engine.dispose()
     typer.echo(f"wrote {out}")
 
 
@@ -70,7 +74,10 @@ def db_check(store: Store = None) -> None:
     from app.store.database.engine import is_read_only, open_store
 
     engine = open_store(settings_of(store=store).store, must_exist=True, to_read=True)
-    check_store(engine)
+    try:
+        check_store(engine)
+    finally:
+        engine.dispose()
     typer.echo("the store is sound" + (", and read-only" if is_read_only(engine) else ""))
 
 

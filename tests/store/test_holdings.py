@@ -13,9 +13,8 @@ from app.errors import NotFound
 from app.store.atlas import writes
 from app.store.atlas.reads import get_live_run
 from app.store.checks import check_store
-from app.store.database.engine import open_store, read_session, write_session
+from app.store.database.engine import read_session, write_session
 from app.store.holdings import HeldLabels, StillLabelled, get_held, list_held, remove_atlas, remove_run
-from app.store.tables.annotations import AnnotatorRow, RevisionRow
 from app.store.tables.atlas import Base
 from tests.support.annotating import Team
 from tests.support.run_data import make_run, publish
@@ -136,6 +135,5 @@ def test_the_command(team, monkeypatch, capsys):
     assert ended("--remove", f"tiny/{fingerprint[:4]}", "--apply")[1].out.endswith("removed\n")
     assert held(team.engine).runs == ()
     assert ended("--remove", "tiny", "--with-annotations", "--apply")[0] == 0
-    with open_store(store).connect() as connection:
-        assert connection.scalar(select(func.count()).select_from(RevisionRow)) == 0
-        assert connection.scalar(select(func.count()).select_from(AnnotatorRow)) == 4
+    left = rows(team.engine)
+    assert (left["annotation_revisions"], left["annotators"]) == (0, 4)
