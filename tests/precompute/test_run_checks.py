@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from starlette.testclient import TestClient
 from torch import einsum
 
 from app.adapters.language_model import LayerActivations
@@ -13,6 +14,7 @@ from app.services.examples.from_records import checks_in_words
 from app.store.atlas.reads import get_heads
 from app.store.database.engine import read_session
 from tests.support.model_families import save_family
+from tests.support.serving import served
 from tests.support.tiny_jobs import Published, Tiny, fitting_sae, run, write_text, z_of
 
 
@@ -68,3 +70,16 @@ def test_checks_stand_in_the_record_and_what_is_not_known_is_withheld(family: st
         heads = get_heads(session, published.run)
     assert {head.ref.layer for head in heads} == ({0, 1, 2} if is_withheld else {1, 2})
     assert all(("copying" in head.scores) != is_withheld for head in heads)
+
+
+def test_pages_say_why_logit_effects_are_withheld(tmp_path: Path) -> None:
+    store = tmp_path / "store.sqlite"
+    run(_tiny("openai-gpt", tmp_path), str(store), processing="raw", n_prompts=4)
+    feature = Published.open(str(store)).features(1)[0].ref
+    reason = "its blocks are not a chain from embedding to final norm"
+    with TestClient(served(str(store))) as client:
+        for page in (f"/tiny/features/{feature}", "/tiny/heads/L1H1"):
+            text = " ".join(client.get(page).text.split())
+            assert text.count(f"Withheld for this model: {reason}.") == 1
+            summary = client.get(f"{page}.json").json()["run"]
+            assert summary["withheld"] == {"L1": reason}

@@ -50,6 +50,7 @@ def summarise_run(run: RunRecord) -> RunSummary:
         dtype=dtype,
         tolerance=TOLERANCES.get(dtype, TOLERANCES["float32"]),
         checks=checks_in_words(run.plan.get("checks")),
+        withheld=withheld_layers(run.plan.get("checks")),
     )
 
 
@@ -64,6 +65,12 @@ def checks_in_words(checks: object) -> str | None:
     model = f"model as in transformers to {max(differences):.0e}, " if differences else ""
     withheld = ", logit effects withheld" if record.get("withheld") else ""
     return f"{model}z = A·v to {record['dfa']:.0e}{withheld}"
+
+
+def withheld_layers(checks: object) -> dict[str, str]:
+    """The layers of which a run gives no logit effects, with the reasons."""
+    record = cast(dict[str, Any], checks) if isinstance(checks, dict) else {}
+    return {str(layer): str(reason) for layer, reason in record.get("withheld", {}).items()}
 
 
 def finite(value: float) -> float | None:

@@ -1,6 +1,6 @@
 """Parts that pages share: frozen dataclasses, every field annotated with its help."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from app.domain.numbers import FeatureNumbers, HeadPartNumbers
@@ -28,6 +28,9 @@ class RunSummary:
         str | None,
         "How far model and DFA identity are from plain transformers on a few tokens; null in older runs",
     ] = None
+    withheld: Annotated[
+        dict[str, str], "Layers (L5) of which no logit effects are given, each with the reason in words"
+    ] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True)
