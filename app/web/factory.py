@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 from fastapi import Depends, FastAPI
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -43,6 +44,7 @@ from app.web.routes import (
     system,
 )
 from app.web.schema import install_openapi
+from app.web.scripts import is_own_script, sent_content
 from app.web.sessions import require_login
 
 # A name of ours before the names of atlases, JSON versions before the pages whose pattern they fit.
@@ -86,6 +88,10 @@ class VersionedStaticFiles(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
+        if isinstance(response, FileResponse) and is_own_script(Path(response.path)):
+            validators = {name: response.headers[name] for name in ("etag", "last-modified")}
+            content = sent_content(Path(response.path))
+            response = Response(content, media_type=response.media_type, headers=validators)
         versioned = scope["query_string"].startswith(b"v=")
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if versioned else "no-cache"
         if "etag" in response.headers:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from markupsafe import Markup, escape
 
+from app.web.scripts import sent_content
+
 
 class StaticFiles:
     """URLs and integrity hashes of static files, derived from their content."""
@@ -19,7 +21,7 @@ class StaticFiles:
     def digests(self) -> dict[str, bytes]:
         files = sorted(path for path in self.folder.rglob("*") if path.is_file())
         return {
-            path.relative_to(self.folder).as_posix(): hashlib.sha384(path.read_bytes()).digest()
+            path.relative_to(self.folder).as_posix(): hashlib.sha384(sent_content(path)).digest()
             for path in files
         }
 

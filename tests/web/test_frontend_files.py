@@ -7,15 +7,33 @@ from pathlib import Path
 
 import pytest
 from jinja2 import Environment
+from starlette.testclient import TestClient
 
 from app.paths import frontend_dir
+from app.web.links import StaticFiles
 from app.web.render import Renderer
+from tests.support.serving import served
 
 
 def test_the_vendored_htmx_is_the_documented_one() -> None:
     vendor = frontend_dir() / "static" / "vendor"
     digest = base64.b64encode(hashlib.sha384((vendor / "htmx.min.js").read_bytes()).digest()).decode()
     assert f"sha384-{digest}" in (vendor / "README.md").read_text()
+
+
+def test_scripts_are_sent_without_their_comments_and_as_their_digests_say(store: str) -> None:
+    static = frontend_dir() / "static"
+    with TestClient(served(store)) as client:
+        for path in static.glob("**/*.js"):
+            name = path.relative_to(static).as_posix()
+            answer = client.get(f"/static/{name}")
+            digest = base64.b64encode(hashlib.sha384(answer.content).digest()).decode()
+            assert StaticFiles(static).integrity(name) == f"sha384-{digest}"
+            lines = [line for line in path.read_text().splitlines() if not line.lstrip().startswith("//")]
+            own = "vendor" not in name
+            assert answer.text.splitlines() == (lines if own else path.read_text().splitlines())
+            again = client.get(f"/static/{name}", headers={"If-None-Match": answer.headers["ETag"]})
+            assert again.status_code == 304
 
 
 def test_the_environment_escapes_in_every_file() -> None:
