@@ -65,6 +65,7 @@ GLOBALS: dict[str, object] = {
     "abstractions": ABSTRACTIONS,
     "annotation_rules": script_rules.annotation_rules,
     "annotation_words": script_rules.WORDS,
+    "type_in_words": script_rules.type_in_words,
     "confidences": CONFIDENCES,
     "n_group_keys": N_KEYS,
     "stage_words": display_names.STAGE_WORDS,

@@ -205,8 +205,11 @@ def test_the_type_at_once_is_the_type_of_the_rule(tab):
             }""",
             values,
         )
-        expected = classify([labels[value] for value in values], 10).head_type
-        name = HEAD_TYPE_NAMES[expected] if expected else "no type yet"
+        by_rule = classify([labels[value] for value in values], 10)
+        name = HEAD_TYPE_NAMES[by_rule.head_type] if by_rule.head_type else "no type yet"
+        if by_rule.head_type and by_rule.n_unlabelled:  # no type is said before there is one
+            n = len(by_rule.groups)
+            name = f"so far {'one group' if n == 1 else f'{n} groups'}, {by_rule.n_unlabelled} open"
         assert tab.page.locator("#type b").inner_text() == name, values
     saved(tab.page)
 
@@ -448,6 +451,8 @@ def test_the_bar_follows_the_keys_and_the_page_stays_as_it_was_shown(tab):
     expect(tab.page.locator("main")).to_have_class(re.compile("values"))
     tab.page.reload()
     assert bar.inner_html() == drawn
+    tab.page.keyboard.press("Control+Enter")  # six features are open, so it asks
+    expect(tab.page.locator("#asks")).to_contain_text("6 of 10 features are open")
     tab.page.keyboard.press("Control+Enter")
     tab.page.wait_for_url("**/heads/L0H1?k=12&align=token")
 

@@ -17,7 +17,7 @@ Status = Literal["draft", "submitted", "unsure", "skipped"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 KnewBefore = Literal["no", "partly", "yes"]
 KNEW_BEFORE: tuple[KnewBefore, ...] = get_args(KnewBefore)
-EvidenceKind = Literal["example", "score", "experiment"]
+EvidenceKind = Literal["example", "feature", "score", "experiment"]
 EVIDENCE_KINDS: tuple[EvidenceKind, ...] = get_args(EvidenceKind)
 DEFAULT_K = 10
 MAX_LABELS = 100
@@ -58,7 +58,7 @@ class FeatureLabel:
 
 @dataclass(frozen=True)
 class EvidenceLink:
-    """What a claim rests on: an example (L5F7:sequence:position), a score's name, an experiment's id."""
+    """What a claim rests on: an example (L5F7:sequence:position), a feature, a score's name, an experiment's id."""
 
     kind: EvidenceKind
     target: str

@@ -123,4 +123,4 @@ def _link(argument: str) -> EvidenceLink:
     for evidence_kind in EVIDENCE_KINDS:
         if kind == evidence_kind and target:
             return EvidenceLink(evidence_kind, target)
-    raise InvalidAnnotation("only an example, a score or an experiment can be cited")
+    raise InvalidAnnotation("only an example, a feature, a score or an experiment can be cited")

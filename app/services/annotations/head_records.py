@@ -54,6 +54,13 @@ def group_names(context: AtlasContext) -> list[str]:
     return [names[key] for key in sorted(names, key=lambda key: (-own[key], -of_anyone[key], key))]
 
 
+def last_groups(context: AtlasContext, head: HeadRef) -> tuple[str, ...]:
+    """Names of the groups of the viewer's last saved record of another head, in their order."""
+    records = (record for ref, record in own_heads(context).items() if ref != head and record.head.groups)
+    last = max(records, key=lambda record: record.created_at, default=None)
+    return tuple(group.name for group in last.head.groups) if last else ()
+
+
 def novel_group_names(context: AtlasContext, head: HeadRef, content: HeadAnnotation) -> tuple[str, ...]:
     """Groups of the content that the viewer uses on no earlier head."""
     earlier = {ref: _used(record.head) for ref, record in own_heads(context).items() if ref < head}

@@ -12,6 +12,7 @@ from app.domain.refs import FeatureRef, HeadRef
 from app.services.annotations.head_records import (
     counted_features,
     group_names,
+    last_groups,
     others_of,
     own_record,
     record_state,
@@ -74,7 +75,7 @@ def panel(context: AtlasContext, page: ShownRows, attempt: Attempt | None = None
     others_open = is_open(context.session, context.atlas_id, context.viewer, Subject(page.head))
     proposals = _proposals(context, page, blind=not others_open)
     vocabulary = group_names(context)
-    slots = _slots(content, vocabulary)
+    slots = _slots(content, (*last_groups(context, page.head), *vocabulary))
     labels = _label_values(content, slots)
     state = record_state(context, page.head, content)
     hint_open = _shows_hint(context, page.head)

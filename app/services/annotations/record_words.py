@@ -18,6 +18,12 @@ from app.services.annotations.models import AnnotationRecord, Change, ClashView,
 
 _RANKING_WORDS: dict[str, str] = {"decoder_weight": "decoder weight", "fve": "FVE"}
 NOTHING, NO_LABEL = "nothing", "no label"  # how changes() says what is not there
+# How a piece of evidence is called, by what its target names.
+EVIDENCE_WORDS = {
+    "cited_example": "F{index}, text {sequence} at {position}",
+    "cited_feature": "F{index}",
+    "cited_other": "{kind} {target}",
+}
 Parts = tuple[object, ...]
 
 
@@ -53,12 +59,19 @@ def evidence_view(link: EvidenceLink) -> EvidenceView:
     """An evidence link as pages show it: `L5F7:sequence:position` in words, any other target unchanged."""
     name, *place = link.target.split(":")
     try:
-        feature = FeatureRef.parse(name) if link.kind == "example" else None
+        feature = FeatureRef.parse(name) if link.kind in ("example", "feature") else None
     except InvalidReference:
         feature = None
     if feature is None:
-        return EvidenceView(link.kind, link.target, link.note, f"{link.kind} {link.target}", None)
-    words = f"F{feature.index}, text {place[0]} at {place[1]}" if len(place) == 2 else f"F{feature.index}"
+        words = EVIDENCE_WORDS["cited_other"].format(kind=link.kind, target=link.target)
+        return EvidenceView(link.kind, link.target, link.note, words, None)
+    if len(place) == 2:
+        sequence, position = place
+        words = EVIDENCE_WORDS["cited_example"].format(
+            index=feature.index, sequence=sequence, position=position
+        )
+    else:
+        words = EVIDENCE_WORDS["cited_feature"].format(index=feature.index)
     return EvidenceView(link.kind, link.target, link.note, words, feature)
 
 

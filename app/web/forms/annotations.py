@@ -27,7 +27,7 @@ from app.domain.annotations.roles import (
 )
 from app.domain.records import Ranking
 from app.domain.refs import FeatureRef, InvalidReference
-from app.services.annotations.edits import SubmittedForm
+from app.services.annotations.edits import FINISHING, SubmittedForm
 
 MAX_FIELDS = 1000
 T = TypeVar("T")
@@ -60,6 +60,8 @@ def read_head_form(form: FormData) -> SubmittedForm:
     if not any(name in _KNOWN or name.startswith((_LABEL, _TAKE)) for name in form):
         raise UnreadableForm("the form has none of the fields of this page; nothing was saved")
     action, _, argument = _text(form, "action", "save").partition(":")
+    if action in FINISHING and not _text(form, "base_version").strip():
+        raise UnreadableForm("the form does not say which version of the record it was shown for")
     groups, numbers = _groups(form)
     labels = _labels(form, numbers)
     used = {label.group for label in labels}

@@ -1,215 +1,192 @@
 // Annotating by keyboard, and saving by itself. The form works without any of this: each action is a button of it.
-import { fillIn, headType, plainName } from "./rules.js";
+import {
+  $,
+  $$,
+  accept,
+  cite,
+  completions,
+  counted,
+  draw,
+  drop,
+  find,
+  form,
+  groups,
+  label,
+  menus,
+  numberOf,
+  putLabel,
+  read,
+  recall,
+  release,
+  rows,
+  rules,
+  stored,
+  used,
+  write,
+} from "./form.js";
+import { Queue } from "./queue.js";
+import { fillIn } from "./rules.js";
+import { abandoned, keep, post, send, sendOthers } from "./server.js";
 
-const $ = (selector, from = document) => from.querySelector(selector);
-const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
-const form = () => $("#annotation");
-const address = () => form().getAttribute("action"); // form.action would be the buttons of that name
-const label = (feature) => form().elements[`label:${feature}`];
-const rows = () => $$("article.feature-entry").filter((row) => label(row.id));
-const groups = () => $$("#groups li");
-const part = (item, name) => $(`[name=group_${name}]`, item).value;
-let ruleData = null;
-const rules = () => (ruleData ??= JSON.parse(form().dataset.rules));
 const clock = (iso) => new Date(iso).toLocaleTimeString("en-GB");
+const words = (name, values = {}) => fillIn(rules().words[name], values);
 const DELAY = 400;
-const PATIENCE = 10000;
 const RETRY_S = 5;
-let changed = false;
-let pending = null;
-let sending = null;
+let queue = null;
 let timer = 0;
-let current = null;
+let wake = () => {};
+let current = null; // the row of the next label
+let looked = null; // the row that was labelled last, from which the cursor went on by itself
 let awaitsRole = false;
-let sequence = 0;
+let asked = false; // whether it was said that features are open
+let left = false;
+let held = []; // keys that wait until the form is as the record is
+let idle = ""; // what is said while nothing is under way
+let conflictBase = null; // the version from which a merge that waits for its choices began
+let choice = 0; // which of the names that a beginning may mean
 
 function say(text, bad = false) {
   $("#saved").textContent = text;
   $("#saved").classList.toggle("bad", bad);
 }
 
-// Storage may be full or switched off: then the page alone holds what is not saved.
-function stored(use) {
-  try {
-    return use(localStorage);
-  } catch {
-    return null;
-  }
+const ask = (text) => {
+  $("#asks").textContent = text;
+};
+
+// Whether a submitted head waits for its answer: until then no key means anything.
+const leaves = (request) => request && rules().finishing.includes(request.action) && !request.tries;
+const leaving = () => left || [queue.request, ...queue.commands].some(leaves);
+
+function freeze() {
+  const main = $("#main");
+  const was = main.inert;
+  main.inert = leaving();
+  if (was && !main.inert) row()?.focus({ preventScroll: true });
 }
 
-// Drafts: kept until the server has them, under whose they are, of which head, and what they grew from.
-const drafts = () => `draft ${form().dataset.annotator} ${address().split("?")[0]} `;
-const keep = (draft) => stored((place) => place.setItem(drafts() + draft.version, JSON.stringify(draft)));
-const forget = (draft) => stored((place) => place.removeItem(drafts() + draft.version));
-const kept = () =>
-  stored((place) => JSON.parse(place.getItem(Object.keys(place).find((key) => key.startsWith(drafts())))));
-
-function snapshot() {
-  const fields = [...new FormData(form())].filter(([name]) => name !== "new_group");
-  return { version: Number(form().elements.base_version.value), fields };
-}
-
-async function post(draft, action, asPage = false) {
-  const body = new URLSearchParams(draft.fields);
-  body.set("base_version", draft.version);
-  body.set("action", action);
-  const headers = asPage ? {} : { Accept: "application/json", "HX-Request": "true" };
-  const signal = AbortSignal.timeout(PATIENCE);
-  const keepalive = `${body}`.length < 60000;
-  const reply = await fetch(address(), { method: "POST", body, headers, signal, keepalive });
-  if (reply.status >= 500) throw new Error("no answer");
-  return reply;
+function store(gone = false) {
+  keep(conflictBase ?? queue.request?.version ?? page.version, page.status, queue.outstanding(), gone);
 }
 
 function touch() {
-  changed = true;
-  keep(snapshot());
+  asked = false;
+  ask("");
+  draw(queue.pending());
+  store();
+  if (page.merging) return say(words("choose"), true);
   say("saving");
   clearTimeout(timer);
-  timer = setTimeout(flush, DELAY);
+  timer = setTimeout(() => queue.flush(), DELAY);
 }
 
-function flush() {
-  clearTimeout(timer);
-  sending ??= send().finally(() => {
-    sending = null;
-  });
-  return sending;
-}
-
-// One request at a time; one that got no answer goes again, word for word, before anything newer.
-async function send() {
-  while (pending || changed) {
-    pending ??= snapshot();
-    changed = false;
-    const mine = ++sequence;
-    const reply = await post(pending, "save").catch(() => null);
-    if (mine !== sequence) return false; // overtaken
-    if (!reply) return retry(RETRY_S);
-    if (!(await taken(reply))) return false;
-  }
-  return true;
-}
-
-function retry(seconds) {
-  changed = true;
-  say(`not saved; kept in this browser, trying again in ${seconds} s`, true);
-  clearTimeout(timer);
-  timer = setTimeout(seconds > 1 ? () => retry(seconds - 1) : flush, 1000);
-  return false;
-}
-
-async function taken(reply) {
-  const draft = pending;
-  if (reply.status === 401) return location.assign(reply.headers.get("HX-Redirect") || "/login");
-  pending = null;
-  if (reply.status === 409) {
-    forget(draft);
-    await swap(await post({ ...snapshot(), version: draft.version }, "save", true));
-    return $(".warning")?.focus();
-  }
-  const state = await reply.json().catch(() => ({}));
-  if (!reply.ok) return say(state.error || "Not saved: the server refused it.", true);
-  forget(draft);
-  form().elements.base_version.value = state.version;
-  form().elements.status.value = state.status;
-  $("#counts").textContent = state.counts;
-  $("#changes").textContent = state.changes.join(" ");
-  $("#novel").textContent = state.novel.length ? fillIn(rules().words.novel, { names: state.novel.join(", ") }) : "";
-  for (const step of ["undo", "redo"]) $(`[value=${step}]`, form()).disabled = !state[`can_${step}`];
-  if (changed) keep(snapshot());
-  else say(`saved ${clock(state.saved_at)}`);
-  return true;
-}
-
-// The page as the server draws it now, in place of this one.
-async function swap(reply) {
-  const fresh = new DOMParser().parseFromString(await reply.text(), "text/html").getElementById("main");
-  if (!fresh) return location.reload();
-  const at = document.activeElement.closest("article.feature-entry")?.id ?? current;
-  const top = scrollY;
-  const opened = $$(".feature-entry.open").map(({ id }) => `#${id} .open-link`);
-  $("#main").replaceWith(document.adoptNode(fresh));
-  changed = false;
-  options();
-  for (const link of opened) $(link)?.click();
-  scrollTo(0, top);
-  if (at) document.getElementById(at)?.focus({ preventScroll: true });
-  localise();
-}
-
-async function press(action) {
-  const settles = rules().finishing.includes(action);
-  if (!(await flush()) && changed) return;
-  const draft = snapshot();
-  const reply = await post(draft, action, !settles).catch(() => null);
-  if (!reply) return say("not saved: the server does not answer; labels are kept", true);
-  if (!settles) {
-    await swap(reply);
-    if (reply.ok) say(`${action.split(":")[0].replace("_", " ")}: done`);
-  } else if (reply.ok) location.assign((await reply.json()).next);
-  else {
-    pending = draft;
-    await taken(reply);
-  }
-}
-
-// Swatches, counts and the type, from the form as it is.
-function refresh() {
-  const labels = [...form().elements].filter((control) => control.name.startsWith("label:"));
-  const values = Object.fromEntries(labels.map((control) => [control.name.slice(6), control.value]));
-  const items = groups();
-  for (const row of rows()) {
-    const value = values[row.id];
-    const item = items[value - 1];
-    const mark = $(".swatch", row);
-    mark.className = `swatch family-${item ? part(item, "family") : value || "none"}`;
-    mark.textContent = item ? value : value && "?";
-  }
-  items.forEach((item, i) => {
-    const n = Object.values(values).filter((value) => value === `${i + 1}`).length;
-    $("b", item).textContent = n;
-    $(".dot", item).className = `dot family-${part(item, "family")}`;
-    if (n) item.classList.remove("off");
-  });
-  const counted = form()
-    .dataset.counted.split(" ")
-    .filter(Boolean)
-    .map((feature) => values[feature] || "");
-  const open = counted.filter((value) => !value).length;
-  const given = form().elements.override.value;
-  const { types, words, fill_steps: steps } = rules();
-  const type = given || headType(counted, types);
-  const name = type ? $(`[name=override] [value=${type}]`).text : words.no_type;
-  for (const use of $$("#type use, .mobile-summary use")) use.setAttribute("href", `#g-${type || "none"}`);
-  for (const place of $$("#type b, .mobile-summary b")) place.textContent = name;
-  $("#type i").textContent = open && type && !given ? words.provisional : "";
-  for (const place of $$("#grouped, .mobile-summary i"))
-    place.textContent = fillIn(words.grouped, { n: counted.length - open, total: counted.length });
-  const size = (value) => counted.filter((each) => each === value).length;
-  const bar = items
-    .map((item, i) => [part(item, "family"), size(`${i + 1}`)])
-    .filter(([, n]) => n)
-    .sort((a, b) => b[1] - a[1]);
-  for (const value of counted) if (!(value > 0)) bar.push(["open", 1]);
-  const piece = ([family, n]) =>
-    Object.assign(document.createElement("i"), {
-      className: `family-${family} share-${Math.round((steps * n) / counted.length)}`,
+// Until the next try; what is edited meanwhile waits behind it.
+async function pause() {
+  freeze();
+  replay();
+  for (let s = RETRY_S; s > 0; s--) {
+    say(`not saved; kept in this browser, trying again in ${s} s`, true);
+    store();
+    const woken = await new Promise((resolve) => {
+      wake = () => resolve(true);
+      setTimeout(resolve, 1000);
     });
-  $("#bar").replaceChildren(...(open < counted.length ? bar.map(piece) : []));
+    if (woken) break;
+  }
+  say("saving");
 }
 
-// Menus of groups, in place of the fields that do without scripts.
-function options() {
-  const made = [["no group", ""], ...groups().map((item, i) => [part(item, "name"), i + 1]), ["unclear", "unclear"]];
-  for (const { id } of rows()) {
-    const { name, value, ariaLabel } = label(id);
-    const menu = document.createElement("select");
-    menu.append(...made.map((option) => new Option(...option)));
-    Object.assign(menu, { name, value, ariaLabel });
-    menu.setAttribute("form", "annotation");
-    label(id).replaceWith(menu);
-  }
+const page = {
+  read,
+  write,
+  get version() {
+    return Number(form().elements.base_version.value);
+  },
+  get status() {
+    return form().elements.status.value;
+  },
+  get merging() {
+    return Boolean($(".warning button"));
+  },
+  fields() {
+    const apart = ["new_group", "base_version", "status", "suggestion", "from_label"];
+    return [...new FormData(form())].filter(([name]) => !apart.includes(name));
+  },
+  // The server has it; `all`: nothing has been edited or asked for since.
+  accepts({ action }, reply, all) {
+    form().elements.base_version.value = reply.version;
+    form().elements.status.value = reply.status;
+    $("#counts").textContent = reply.counts;
+    $("#changes").textContent = reply.changes.join(" ");
+    $("#novel").textContent = reply.novel.length ? words("novel", { names: reply.novel.join(", ") }) : "";
+    for (const step of ["undo", "redo"]) $(`[value=${step}]`, form()).disabled = !reply[`can_${step}`];
+    idle = `saved ${clock(reply.saved_at)}`;
+    if (!all || !rules().finishing.includes(action)) return;
+    left = true;
+    location.assign(reply.next);
+  },
+  refuses(reply) {
+    say(reply.error, true);
+    if (reply.code !== 401) return;
+    left = true;
+    location.assign(reply.login || "/login");
+  },
+  // The page as the server draws it, in place of this one; not where it is the same.
+  replace({ action }, { code, html }) {
+    const fresh = new DOMParser().parseFromString(html, "text/html").getElementById("main");
+    if (!$("#annotation", fresh ?? document.createElement("p"))) {
+      left = true;
+      location.reload();
+      return false;
+    }
+    const version = Number($("[name=base_version]", fresh).value);
+    if (action === "refresh" && code === 200 && version === page.version) return false;
+    restore = place();
+    $("#main").replaceWith(document.adoptNode(fresh));
+    recall();
+    draw();
+    return true;
+  },
+  replaced({ action, version }, { code, ok }) {
+    conflictBase = code === 409 ? version : null;
+    localise();
+    restore();
+    if (ok && ["undo", "redo", "reveal"].includes(action)) idle = `${action}: done`;
+    if (!ok) say($(".warning p").textContent, true);
+    if (!ok && !typing(document.activeElement)) $(".warning").focus();
+    draw(queue.pending());
+  },
+  rests() {
+    draw(queue.pending());
+    store();
+    if (!queue.pending().length) say(idle);
+    freeze();
+    replay();
+  },
+};
+
+const typing = (element) => element.closest("input:not([type=checkbox], [type=radio]), textarea, select");
+
+// Gives back what the eye and the hand were at: the scroll, opened rows, the field with its caret, a name half typed.
+let restore = () => {};
+function place() {
+  const at = document.activeElement;
+  const row = at.closest("article.feature-entry")?.id ?? current;
+  const name = at.name && `[name="${CSS.escape(at.name)}"]`;
+  const nth = name ? $$(name).indexOf(at) : -1;
+  const { id, selectionStart, selectionEnd } = at;
+  const [top, half] = [scrollY, $("#new-group").value];
+  const opened = $$(".feature-entry.open").map((each) => `#${each.id} .open-link`);
+  return () => {
+    $("#new-group").value = half;
+    for (const link of opened) $(link)?.click();
+    scrollTo(0, top);
+    const again =
+      (typing(at) && ($$(name || null)[nth] ?? (id && document.getElementById(id)))) || document.getElementById(row);
+    again?.focus({ preventScroll: true });
+    if (typeof selectionStart === "number" && again?.setSelectionRange)
+      again.setSelectionRange(selectionStart, selectionEnd);
+  };
 }
 
 function row() {
@@ -223,54 +200,69 @@ function row() {
 
 function assign(value, suggested = false) {
   const target = row();
-  if (!target || (value && value !== "unclear" && !groups()[value - 1])) return;
+  if (value && value !== "unclear" && !groups()[value - 1]) return ask(words("no_group", { n: value }));
+  if (!target) return;
   label(target.id).value = value;
-  $("[name=accepted]", target)?.remove();
-  $(".suggestion", target)?.remove();
-  if (suggested) target.append(hidden("accepted", target.id));
+  accept(target.id, suggested);
   const all = rows();
   const at = all.indexOf(target);
   const next = value && [...all.slice(at + 1), ...all.slice(0, at)].find((each) => !label(each.id).value);
   current = (next || target).id;
   (next || target).focus({ preventScroll: true });
   (next || target).scrollIntoView({ block: "nearest" });
-  refresh();
+  looked = target.id;
   touch();
 }
 
-function hidden(name, value) {
-  const input = Object.assign(document.createElement("input"), { type: "hidden", name, value });
-  input.setAttribute("form", "annotation");
-  return input;
+// Puts features that have no group yet into the groups of the pairs “feature group”.
+function putAll(pairs, suggested) {
+  for (const pair of pairs.filter(Boolean)) {
+    const at = pair.indexOf(" ");
+    const feature = pair.slice(0, at);
+    if (label(feature)?.value) continue;
+    putLabel(feature, `=${pair.slice(at + 1)}`);
+    accept(feature, suggested);
+  }
+  touch();
 }
 
-// The number of the group of that name, which is added to the list where it is new.
-function numberOf(name) {
-  const plain = (text) => plainName(text, rules().names);
-  const items = groups();
-  const at = items.findIndex((item) => plain(part(item, "name")) === plain(name));
-  if (at >= 0) return `${at + 1}`;
-  const item = items[0].cloneNode(true);
-  const number = items.length + 1;
-  for (const old of $$(".group-options, [type=hidden]", item)) old.remove();
-  item.className = "";
-  $("kbd", item).textContent = number <= rules().n_keys ? number : "";
-  $("input", item).setAttribute("value", name);
-  item.append(hidden("group_family", ""), hidden("group_abstraction", ""));
-  $("#groups").append(item);
-  options();
-  return `${number}`;
-}
+const suggestions = () => ($("[name=suggestion]", form())?.value ?? "").split(";");
 
-function addGroup() {
-  const name = $("#new-group").value.trim();
-  $("#new-group").value = "";
-  if (name) assign(numberOf(name));
-}
-
-function accept() {
+function acceptOne() {
   const name = row() && $(".suggestion span", row());
-  if (name) assign(numberOf(name.textContent), true);
+  if (!name) return;
+  putLabel(row().id, `=${name.textContent}`);
+  assign(label(row().id).value, true);
+}
+
+// What Enter in the field of a new group would do: the group that is meant, or none for a new one.
+function meant() {
+  const names = completions($("#new-group").value);
+  return names[choice % (names.length + 1)] ?? null;
+}
+
+function hint() {
+  const typed = $("#new-group").value.trim();
+  const name = meant();
+  const item = name && find(name);
+  const n = groups().findIndex((each) => !used(each)) + 1 || groups().length + 1;
+  const text = item
+    ? words("into", { name, n: groups().indexOf(item) + 1 })
+    : words(name ? "known" : "new", { name: name ?? typed, n });
+  $("#completes").textContent = typed ? text : "";
+}
+
+function addGroup(anew = false) {
+  const field = $("#new-group");
+  const typed = field.value.trim();
+  const name = (!anew && meant()) || typed;
+  field.value = "";
+  choice = 0;
+  if (!typed) return field.blur();
+  const n = numberOf(name);
+  assign(`${n}`);
+  touch();
+  $("#completes").textContent = words("is", { name, n });
 }
 
 function confidence(step) {
@@ -282,123 +274,227 @@ function confidence(step) {
 }
 
 function role(letter) {
-  awaitsRole = false;
   const box = $$("[name=roles]").find((each) => each.nextSibling.textContent === letter);
-  if (!box) return;
+  if (!box) return ask(words("no_role", { key: letter }));
   box.checked = !box.checked;
   touch();
 }
 
-async function cite() {
-  const target = row();
-  await press($(".cite-example", target ?? document)?.value ?? `cite:example:${target.id}`);
-  $("#evidence li:last-child [name=evidence_note]")?.focus();
+function citing(kind, target) {
+  const note = cite(kind, target);
+  touch();
+  note.focus();
+}
+
+// What was looked at: the example that has the focus, else the row that was labelled last or has the cursor.
+function citeLooked() {
+  const example = $(".cite-example", document.activeElement.closest(".example-row") ?? document.createElement("p"));
+  const target = document.getElementById(looked) ?? row();
+  if (example) press(example.value);
+  else if (target?.dataset.strongest) citing("example", `${target.id}:${target.dataset.strongest}`);
+  else if (target) citing("feature", target.id);
+}
+
+function settle(action) {
+  const of = counted();
+  const open = of.filter((value) => !value).length;
+  if (action === "submit" && open && !form().elements.override.value && !asked) {
+    asked = true;
+    return ask(words("ask_open", { open, total: of.length }));
+  }
+  ask("");
+  queue.push(action);
+  freeze();
+}
+
+// What a button of the form does, at once and here; only steps back and what was hidden need the server.
+function press(whole) {
+  const [action, ...rest] = whole.split(":");
+  if (leaving()) return;
+  if (page.merging) {
+    if (action === "save") queue.push("save", true);
+    else say(words("choose"), true);
+  } else if (rules().finishing.includes(action)) settle(action);
+  else if (["undo", "redo", "reveal"].includes(action)) queue.push(action, true);
+  else if (action === "add_group") addGroup();
+  else if (action === "accept")
+    putAll(
+      suggestions().filter((pair) => !rest.length || pair.startsWith(`${rest[0]} `)),
+      true,
+    );
+  else if (action === "propose")
+    putAll(
+      $$("[name=from_label]").map(({ value }) => value),
+      false,
+    );
+  else if (action === "cite") citing(rest[0], rest.slice(1).join(":"));
+  else if (action === "drop_group") edit(() => release(groups()[rest[0] - 1]));
+  else if (action === "drop_evidence") edit(() => drop($$("#evidence li")[rest[0] - 1]));
+  else queue.flush();
+}
+
+function edit(change) {
+  change();
+  touch();
+}
+
+function focusNewGroup() {
+  $("#new-group").focus();
+  $("#new-group").select();
 }
 
 const keys = {
   0: () => assign(""),
   "-": () => assign("unclear"),
-  g: () => $("#new-group").focus(),
-  y: accept,
-  Y: () => $("[value=accept]", form()) && press("accept"),
+  g: focusNewGroup,
+  y: acceptOne,
+  Y: () => press("accept"),
   r: () => {
     awaitsRole = true;
+    ask(words("which_role"));
   },
   "[": () => confidence(-1),
   "]": () => confidence(1),
-  c: cite,
+  c: citeLooked,
   m: () => $("[name=notes]").focus(),
   u: () => press("undo"),
   U: () => press("redo"),
   s: () => press("skip"),
 };
 
-// Before the keys of all pages, for some are taken here: after r, any letter is.
-addEventListener(
-  "keydown",
-  (event) => {
-    if (!form() || $("dialog[open]")) return;
-    const { key, target } = event;
-    const take = (action, ...given) => {
-      event.preventDefault();
-      event.stopImmediatePropagation();
-      action(...given);
-    };
-    if (key === "Enter" && event.ctrlKey) return take(press, "submit");
-    if (key === "Enter" && target.type === "text" && target.form === form())
-      return take(target.id === "new-group" ? addGroup : () => target.blur());
-    const typing = target.closest("input:not([type=checkbox], [type=radio]), textarea, select");
-    if (
-      typing ||
-      event.metaKey ||
-      event.ctrlKey ||
-      event.altKey ||
-      key === "Shift" ||
-      stored((place) => place.getItem("keys")) === "off"
-    )
-      return;
-    if (awaitsRole) take(role, key);
-    else if (key >= 1 && key <= rules().n_keys) take(assign, key);
-    else if (keys[key]) take(keys[key]);
-  },
-  true,
-);
+function take(event, action, ...given) {
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  // A key that is held down is pressed once.
+  if (!event.repeat) action?.(...given);
+}
 
-document.addEventListener("focusin", (event) => {
-  current = event.target.closest("article.feature-entry")?.id ?? current;
+function inField(event) {
+  const { key, target } = event;
+  if (target.id === "new-group" && (key === "ArrowDown" || key === "ArrowUp")) {
+    choice = Math.max(0, choice + (key === "ArrowDown" ? 1 : -1));
+    take(event, hint);
+  } else if (key === "Enter" && target.type === "text" && target.form === form())
+    take(event, target.id === "new-group" ? () => addGroup(event.shiftKey) : () => target.blur());
+}
+
+// Before the keys of all pages, for some are taken here: after r, any letter is.
+function onKey(event) {
+  if (!form() || $("dialog[open]")) return;
+  const { key, target, metaKey, ctrlKey, altKey } = event;
+  const role_ = awaitsRole && !["Shift", "CapsLock"].includes(key);
+  const letter = role_ && key.length === 1 && !(metaKey || ctrlKey || altKey);
+  if (role_) {
+    awaitsRole = false;
+    ask("");
+  }
+  if (held && !typing(target) && !metaKey && !altKey && (!ctrlKey || key === "Enter")) {
+    if (!ctrlKey && (key.length === 1 || key === "Enter")) held.push(key);
+    return take(event);
+  }
+  if (leaving() && !metaKey && !altKey && (!ctrlKey || key === "Enter")) return take(event);
+  if (key === "Enter" && ctrlKey) return take(event, press, "submit");
+  if (typing(target)) return inField(event);
+  if (metaKey || ctrlKey || altKey || key === "Shift" || stored((place) => place.getItem("keys")) === "off") return;
+  const isGroup = key >= 1 && key <= rules().n_keys;
+  if (!letter && !isGroup && !keys[key]) return;
+  if (page.merging) return take(event, say, words("choose"), true);
+  if (letter) take(event, role, key);
+  else if (isGroup) take(event, assign, key);
+  else take(event, keys[key]);
+}
+addEventListener("keydown", onKey, true);
+
+document.addEventListener("focusin", ({ target }) => {
+  const at = target.closest("article.feature-entry")?.id;
+  if (at) [current, looked] = [at, null];
+});
+addEventListener("pointerdown", () => {
+  awaitsRole = false;
 });
 
 document.addEventListener("input", ({ target }) => {
-  if (!form() || target.form !== form() || target.id === "new-group") return;
-  if (target.name.startsWith("label:")) $("[name=accepted]", target.closest("article"))?.remove();
-  if (target.name === "group_name") options();
-  refresh();
-  if (!$(".warning")) touch(); // a merge is saved when one says so
+  if (!form() || target.form !== form()) return;
+  if (target.id === "new-group") {
+    choice = 0;
+    return hint();
+  }
+  if (target.name.startsWith("take:")) return;
+  if (target.name.startsWith("label:")) accept(target.closest("article").id, false);
+  if (target.name === "group_name") menus();
+  touch();
 });
 
 document.addEventListener("submit", (event) => {
   if (event.target !== form()) return;
   event.preventDefault();
-  const action = event.submitter?.value ?? "save";
-  if (action === "add_group") addGroup();
-  else if ($(".warning")) post(snapshot(), action, true).then(swap);
-  else press(action);
+  press(event.submitter?.value ?? "save");
 });
 
 // A row that is opened comes as it is stored; what has been chosen since stays.
-let chosen = [];
+let chosen = null;
 document.addEventListener("htmx:before:swap", () => {
-  chosen = form() ? rows().map(({ id }) => [id, label(id).value]) : [];
+  chosen = form() && read();
 });
 document.addEventListener("htmx:after:swap", () => {
-  if (!form()) return;
-  options();
-  for (const [id, value] of chosen) if (label(id)) label(id).value = value;
-  refresh();
+  if (!form() || !chosen) return;
+  menus();
+  write(read(), chosen);
+  draw(queue.pending());
 });
 
-addEventListener("online", () => {
-  if (form() && changed) flush();
-});
+addEventListener("online", () => wake());
+
 addEventListener("pagehide", () => {
-  if (form() && changed && !sending) post(snapshot(), "save").catch(() => null);
+  if (!form()) return;
+  store(true);
+  if (left) return;
+  const [only, ...more] = queue.outstanding();
+  const { version, status } = page;
+  if (only && !more.length && !queue.request && !page.merging) post({ ...only, version, status }).catch(() => null);
+});
+
+// Back shows a page from before: it is renewed from the store, and from what was not stored when it was left.
+addEventListener("pageshow", ({ persisted }) => {
+  if (!form() || !persisted) return;
+  left = false;
+  held = [];
+  wake();
+  freeze();
+  queue.push("refresh", true);
 });
 
 function localise() {
-  const at = $("#saved")?.dataset.at;
-  if (at) say(`${form().elements.status.value}, saved ${clock(at)}`);
+  const at = $("#saved").dataset.at;
+  if (at) say(`${page.status}, saved ${clock(at)}`);
+  idle = $("#saved").textContent;
+}
+
+// Keys that were pressed before this script was there, or before the form was as the record is.
+function replay() {
+  const waited = held ?? [];
+  held = null;
+  for (const key of waited) {
+    const at = document.activeElement;
+    if (typing(at) && key.length === 1) {
+      at.setRangeText(key, at.selectionStart, at.selectionEnd, "end");
+      at.dispatchEvent(new Event("input", { bubbles: true }));
+    } else if (key !== "s" || awaitsRole)
+      at.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+  }
 }
 
 async function start() {
-  if (!form()) return;
+  recall();
+  draw();
   localise();
-  options();
-  const draft = kept();
-  if (!draft) return;
-  const reply = await post(draft, "save", true).catch(() => null);
-  if (!reply) return say("not saved; kept in this browser", true);
-  forget(draft);
-  await swap(reply);
+  queue = new Queue(page, send, pause);
+  dispatchEvent(new CustomEvent("head-atlas:annotating", { detail: (early) => held.push(...early) }));
+  const back = performance.getEntriesByType("navigation")[0]?.type === "back_forward";
+  if (back || abandoned().some(({ here }) => here)) queue.push("refresh", true);
+  else replay();
+  const heads = await sendOthers();
+  if (heads.length) ask(words("waits", { names: heads.join(", ") }));
 }
 
-start();
+if (form()) start();

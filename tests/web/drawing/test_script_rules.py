@@ -141,7 +141,8 @@ def test_generated_names_are_the_same_to_both():
 
 def test_sentences_are_filled_alike():
     words = json.loads(annotation_rules())["words"]
-    values = {"n": 3, "total": 10, "names": "a, b"}
+    names = ("n", "total", "open", "names", "name", "key", "index", "sequence", "position", "kind", "target")
+    values = {**dict.fromkeys(names, "a, b"), "n": 3, "total": 10}
     filled = evaluate(
         "Object.values(data.words).map((words) => fillIn(words, data.values))",
         {"words": words, "values": values},

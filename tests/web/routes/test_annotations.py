@@ -53,7 +53,7 @@ def test_a_label_is_saved_without_scripts_and_only_groups_that_are_used(local):
         "feature": name.removeprefix("label:"), "group": "previous token", "unclear": False, "suggested": False,
     }  # fmt: skip
     assert (kept["version"], kept["status"], kept["provisional"]) == (1, "draft", True)
-    assert "polysemantic" in page_of(local).select_one("#type").text
+    assert "so far one group, 9 open" in page_of(local).select_one("#type").text
 
 
 def test_ten_labels_make_a_type_and_submitting_leads_to_the_next_head(local):
@@ -90,6 +90,29 @@ def test_the_next_head_is_the_next_without_a_settled_record(local):
     last = press(local, "submit", {}, "/tiny/heads/L2H3")
     assert last.headers["Location"].startswith("/tiny/heads/L2H3")
     assert local.get("/tiny/next").headers["Location"] == "/tiny"
+
+
+def test_groups_of_the_last_head_are_offered_first_in_their_order(local):
+    for name in ("towns", "dates"):
+        press(local, "add_group", {"new_group": name}, "/tiny/heads/L0H3")
+    press(local, "add_group", {"new_group": "dates"}, "/tiny/heads/L0H2")
+    press(local, "add_group", {"new_group": "months"}, "/tiny/heads/L0H3")
+    offered = [item["value"] for item in page_of(local).select('[name="group_name"]')]
+    assert offered[:4] == ["towns", "dates", "months", "induction"]
+    assert len(offered) == 9
+
+
+@pytest.mark.parametrize("action", ["submit", "unsure", "skip"])
+def test_a_head_is_settled_in_the_version_that_was_shown_alone(local, action):
+    old = fields_of(local.get(HEAD).text)
+    press(local, "save", {"notes": "newer"})
+    assert local.post(f"{HEAD}/annotation", data={**old, "action": action}).status_code == 409
+    without = {name: value for name, value in old.items() if name != "base_version"}
+    refused = local.post(f"{HEAD}/annotation", data={**without, "action": action})
+    assert refused.status_code == 422
+    assert "which version" in refused.text
+    kept = record(local)
+    assert (kept["status"], kept["version"], kept["content"]["notes"]) == ("draft", 1, "newer")
 
 
 def test_groups_are_added_renamed_given_a_family_and_removed(local):
