@@ -119,11 +119,13 @@ def _objects(value: Any) -> list[tuple[int, Row]]:
     if not isinstance(value, list) or len(cast(list[Any], value)) > MAX_ROWS:
         raise InvalidSheet(f"the file's rows are not a list of at most {MAX_ROWS}")
     rows: list[tuple[int, Row]] = []
+    names: set[str] = set()
     for number, item in enumerate(cast(list[Any], value), 1):
         cells = cast(dict[str, Any], item) if isinstance(item, dict) else None
         if cells is None or not all(isinstance(cell, str) for cell in cells.values()):
             raise InvalidSheet(f"row {number} is not an object of texts")
-        check_shape(number, len(cells))
+        names |= cells.keys()
+        check_shape(number, len(names))  # of all rows so far: each may have names of its own
         rows.append((number, cells))
     return rows
 

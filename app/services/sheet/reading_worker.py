@@ -5,6 +5,7 @@ the size of the answer are bounded by the system, so that no file can take more 
 """
 
 import json
+import os
 import resource
 import sys
 from typing import Any
@@ -49,6 +50,8 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_SECONDS, MAX_SECONDS))
     resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_ANSWER, MAX_ANSWER))
     json.dump(answer(sys.stdin.buffer.read(), sys.argv[1]), sys.stdout)
+    sys.stdout.flush()
+    os._exit(0)  # threads of a library may still be there, and abort the process while it is taken down
 
 
 if __name__ == "__main__":

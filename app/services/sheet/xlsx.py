@@ -152,6 +152,8 @@ def _cells(sheet: Any) -> list[list[str]]:
         while cells and not cells[-1]:  # a format of whole rows reaches to the last column
             cells.pop()
         check_shape(number, len(cells))
+        if rows:  # an empty cell below a name of a column is one that was emptied
+            cells += [""] * (len(rows[0]) - len(cells))
         rows.append(cells)
     return rows
 

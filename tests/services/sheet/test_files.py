@@ -342,6 +342,13 @@ def test_a_workbook_made_by_hand(team):
         imported(team, "xlsx", workbook(["head"], [0.2]), "ada")
 
 
+def test_a_cell_that_was_emptied_empties_the_field(team):
+    data = workbook(["head", "annotator", "confidence", "notes"], ["L0H1", "ada", 3, None])
+    imported(team, "xlsx", data)
+    assert history_of(team, HEAD)[0].head.notes == ""
+    assert history_of(team, HEAD)[0].head.confidence == 3
+
+
 def test_g11_a_small_file_that_unpacks_to_a_large_one_is_refused(monkeypatch):
     monkeypatch.setattr(spreadsheet_xlsx, "MAX_UNPACKED_BYTES", 2**20)
     sink = io.BytesIO()
