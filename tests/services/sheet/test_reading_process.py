@@ -60,6 +60,12 @@ def test_a_header_of_40_000_columns_is_refused_at_once(file_format):
     assert time.process_time() - start < 2
 
 
+def test_rows_with_columns_of_their_own_are_counted_together():
+    heads = [{f"column {i} {j}": "" for j in range(2)} for i in range(MAX_COLUMNS // 2 + 1)]
+    with pytest.raises(InvalidSheet, match=f"has {MAX_COLUMNS + 2} columns; at most {MAX_COLUMNS} are read"):
+        read_sheet(json.dumps({**HEADS, "heads": heads}).encode(), "json")
+
+
 @pytest.mark.parametrize(
     "file_format", ["csv", "json", "parquet", pytest.param("xlsx", marks=pytest.mark.slow)]
 )
