@@ -85,7 +85,7 @@ def test_e27_connections_that_only_wait_keep_nobody_out(port, start):
         answers = [timed(port) for _ in range(100)]
     assert {status for status, _ in answers} == {200}
     times = sorted(seconds for _, seconds in answers)
-    assert times[98] < 1.0  # 250 ms on a machine of its own
+    assert times[98] < 0.25
 
 
 def test_a_server_that_is_told_to_stop_answers_what_is_under_way_and_ends(served_process):
