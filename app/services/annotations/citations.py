@@ -87,7 +87,7 @@ def _own(context: AtlasContext, head: HeadRef) -> Revision | None:
 
 def _argument(change: CitationChange, feature: FeatureRef, before: Citations) -> str:
     if change.action == "cite":
-        return f"example:{target(feature, change.place)}"
+        return f"{'example' if change.place else 'feature'}:{target(feature, change.place)}"
     return str(before.numbers.get(change.place, 0)) if change.action == "drop" else ""
 
 
@@ -102,7 +102,8 @@ def _of(record: Revision | None, feature: FeatureRef, head: HeadRef) -> Citation
     numbers: dict[str, int] = {}
     for number, link in enumerate(record.head.evidence, 1):
         name, _, place = link.target.partition(":")
-        if link.kind == "example" and name == str(feature):
+        # Features were cited as examples without a place before they had a kind.
+        if link.kind in ("example", "feature") and name == str(feature):
             numbers.setdefault(place, number)
     return Citations(head, numbers, record.version)
 

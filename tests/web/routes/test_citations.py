@@ -76,7 +76,7 @@ def test_scripts_get_what_is_cited_now_and_how_to_undo_it(site, run):
     assert site.get(f"{HEAD}/annotation.json").json()["record"]["version"] == 2
     undone = post(site, second["undo"], **JSON).json()
     assert (undone["cited"], undone["undo"]) == ({"": 1}, None)
-    assert evidence(site) == [("example", "L0F3")]
+    assert evidence(site) == [("feature", "L0F3")]
     assert post(site, second["undo"], **JSON).json() == undone  # sent again, it is the same change
     newer = post(site, f"cite:{place}", **JSON).json()
     post(site, f"cite:{example(run, 2)}", **JSON)
