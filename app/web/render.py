@@ -90,6 +90,7 @@ GLOBALS: dict[str, object] = {
     "largest_size": charts.largest_size,
     "shown_evidence": charts.shown_evidence,
     "alignments": display_names.ALIGNMENTS,
+    "left_out_words": display_names.left_out_words,
     "heat": charts.heat,
     "score_grid": atlas_drawing.score_grid,
     "notes_grid": atlas_drawing.notes_grid,

@@ -36,6 +36,15 @@ class Tally:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A head that the tally does not count: `n_open` of its `n_features` top features have no label."""
+
+    head: HeadRef
+    n_open: int
+    n_features: int
+
+
+@dataclass(frozen=True)
 class SensitivityRow:
     """The tally that the same labels give for the top k of one ranking."""
 
@@ -58,6 +67,16 @@ def _tally(types: Iterable[tuple[HeadType | None, bool]]) -> Tally:
 def tally_heads(annotations: Iterable[HeadAnnotation]) -> Tally:
     """The table of head types, overrides counted as given."""
     return _tally((annotation.head_type, annotation.provisional) for annotation in annotations)
+
+
+def left_out(annotations: Mapping[HeadRef, HeadAnnotation]) -> tuple[LeftOut, ...]:
+    """The heads whose type is not settled, from the first layer up."""
+    types = ((head, annotations[head]) for head in sorted(annotations))
+    return tuple(
+        LeftOut(head, annotation.computed.n_unlabelled, annotation.computed.n_features)
+        for head, annotation in types
+        if annotation.head_type is None or annotation.provisional
+    )
 
 
 def type_under(annotation: HeadAnnotation, features: Sequence[FeatureRef], k: int) -> TypeFromGroups:

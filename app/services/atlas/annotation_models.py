@@ -6,6 +6,7 @@ from typing import Annotated, Literal, get_args
 from app.domain.annotations.head_types import HeadType
 from app.domain.annotations.records import Status
 from app.domain.annotations.roles import Family
+from app.domain.annotations.tallies import LeftOut
 from app.domain.records import SaeRecord
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.examples.models import RunSummary, TokenLogit
@@ -41,6 +42,11 @@ class HeadNotes:
         tuple[GroupPart, ...], "Groups of its top features, largest first; they add up to n_features"
     ]
     n_features: Annotated[int, "Top features that the type is made of"]
+
+    @property
+    def counted_type(self) -> HeadType | None:
+        """The head type as the tally counts it: of submitted records, once it is settled."""
+        return self.head_type if self.status == "submitted" and not self.provisional else None
 
 
 @dataclass(frozen=True)
@@ -104,6 +110,9 @@ class AtlasNotes:
     types: Annotated[tuple[TypeRow, ...], "Head types of the shown labels"]
     n_typed: Annotated[int, "Heads with a settled type"]
     n_provisional: Annotated[int, "Heads whose type could still change"]
+    left_out: Annotated[
+        tuple[LeftOut, ...], "Submitted heads without a settled type, and how much of them is open"
+    ]
     novelty: Annotated[tuple[int, ...], "Heads with a group no earlier head has, up to each layer"]
     published_novel: Annotated[int | None, "What the published reference counts of them; null without one"]
     agreement: Annotated[float | None, "Krippendorff's alpha of head types; null where undefined"]

@@ -46,8 +46,10 @@ def _notes(atlas_filter: AtlasFilter) -> list[Test]:
         tests.append(lambda cell: cell.notes is not None and role in cell.notes.roles)
     if atlas_filter.type:
         _one_of(atlas_filter.type, (*HEAD_TYPES, NO_TYPE), "type")
-        head_type = None if atlas_filter.type == NO_TYPE else atlas_filter.type
-        tests.append(lambda cell: (cell.notes.head_type if cell.notes else None) == head_type)
+        if atlas_filter.type == NO_TYPE:
+            tests.append(lambda cell: cell.notes is None or cell.notes.head_type is None)
+        else:
+            tests.append(lambda cell: cell.notes is not None and cell.notes.counted_type == atlas_filter.type)
     if atlas_filter.status:
         _one_of(atlas_filter.status, (*DONE, ANYONE), "status")
         completions = DONE[1:] if atlas_filter.status == ANYONE else (atlas_filter.status,)

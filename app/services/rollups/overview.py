@@ -9,7 +9,7 @@ from app.domain.annotations.head_types import HeadType
 from app.domain.annotations.layer_table import LayerRow
 from app.domain.annotations.records import HeadAnnotation, Revision, Status
 from app.domain.annotations.roles import Family
-from app.domain.annotations.tallies import Tally
+from app.domain.annotations.tallies import LeftOut, Tally
 from app.domain.refs import HeadRef
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import Viewer
@@ -92,6 +92,7 @@ class Overview:
     progress: Progress
     heads: dict[HeadRef, HeadSummary]
     tally: Tally
+    left_out: tuple[LeftOut, ...]
     layers: tuple[LayerRow, ...]
     novel: dict[HeadRef, tuple[str, ...]]
     novelty: tuple[int, ...]
@@ -115,6 +116,7 @@ def summarise_atlas(context: AtlasContext, by: str | None = None) -> Overview:
         progress=_progress(context.run, context.viewer, records, submitted),
         heads=summaries(records, added),
         tally=added.tally,
+        left_out=added.left_out,
         layers=added.layers,
         novel=added.novel,
         novelty=novelty_by_layer(added.novel, model.n_layers),

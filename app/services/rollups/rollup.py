@@ -6,7 +6,15 @@ from dataclasses import dataclass, replace
 from app.domain.annotations.layer_table import LayerRow, layer_table
 from app.domain.annotations.novelty import novel_groups
 from app.domain.annotations.records import HeadAnnotation, Revision
-from app.domain.annotations.tallies import SENSITIVITY_K, SensitivityRow, Tally, sensitivity, tally_heads
+from app.domain.annotations.tallies import (
+    SENSITIVITY_K,
+    LeftOut,
+    SensitivityRow,
+    Tally,
+    left_out,
+    sensitivity,
+    tally_heads,
+)
 from app.domain.refs import HeadRef
 from app.services.reading.context import AtlasContext
 from app.services.rollups.agreement import Agreement, agreement
@@ -18,14 +26,15 @@ from app.store.atlas.rankings import get_all_rankings
 class RollUp:
     """Totals over one annotator's submitted records of an atlas.
 
-    novel: heads with groups that no earlier head has. n_surprising: heads that the annotator flagged as
-    surprising.
+    left_out: submitted heads that the tally does not count. novel: heads with groups that no earlier head has.
+    n_surprising: heads that the annotator flagged as surprising.
     """
 
     annotator: str
     n_heads: int
     n_submitted: int
     tally: Tally
+    left_out: tuple[LeftOut, ...]
     layers: tuple[LayerRow, ...]
     novel: dict[HeadRef, tuple[str, ...]]
     n_surprising: int
@@ -55,6 +64,7 @@ def add_up(annotator: str, heads: dict[HeadRef, HeadAnnotation], n_layers: int, 
         n_heads=n_layers * n_heads,
         n_submitted=len(heads),
         tally=tally_heads(heads[head] for head in sorted(heads)),
+        left_out=left_out(heads),
         layers=layer_table(heads, n_layers),
         novel=novel_heads(heads),
         n_surprising=sum(annotation.surprising for annotation in heads.values()),

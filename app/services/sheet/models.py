@@ -6,7 +6,7 @@ from typing import Annotated
 from app.domain.annotations.head_types import HeadType
 from app.domain.annotations.layer_table import NotableHead
 from app.domain.annotations.roles import Family
-from app.domain.annotations.tallies import SensitivityRow, Tally
+from app.domain.annotations.tallies import LeftOut, SensitivityRow, Tally
 from app.domain.records import Ranking
 from app.domain.refs import HeadRef
 from app.services.examples.models import RunSummary
@@ -102,6 +102,9 @@ class AnnotatedLayersPage:
     n_heads: Annotated[int, "Heads of the model"]
     n_submitted: Annotated[int, "Heads with a submitted record of this annotator"]
     tally: Annotated[Tally, "Heads by type"]
+    left_out: Annotated[
+        tuple[LeftOut, ...], "Submitted heads that it leaves out, and how much of them is open"
+    ]
     layers: Annotated[tuple[LayerLine, ...], "Layers from 0 up"]
     sensitivity: Annotated[
         tuple[SensitivityRow, ...], "The tally from the same groups for other k and rankings"

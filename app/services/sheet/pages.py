@@ -113,6 +113,7 @@ def layers_page(context: AtlasContext, by: str | None = None) -> AnnotatedLayers
         n_heads=added.n_heads,
         n_submitted=added.n_submitted,
         tally=added.tally,
+        left_out=added.left_out,
         layers=_layer_lines(added, visible_published(context)),
         sensitivity=added.sensitivity,
         rankings=RANKINGS,

@@ -52,7 +52,7 @@ def note_class(cell: AtlasHead, colour: Colouring, has_sae: bool) -> str:
         return NO_FEATURES
     if colour == "groups" and has_type:
         return "cell-families"
-    return TYPE_CLASSES[notes.head_type if notes else None]
+    return TYPE_CLASSES[notes.counted_type if notes else None]
 
 
 def head_boxes(n_layers: int, n_heads: int) -> str:

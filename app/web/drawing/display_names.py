@@ -1,11 +1,14 @@
 """Display names of scores, evidence, rankings and types."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.domain.annotations.head_types import HEAD_TYPE_NAMES, HeadType
 from app.domain.annotations.roles import FAMILY_NAMES, Family, UnknownRole, find_role
+from app.domain.annotations.tallies import LeftOut
 from app.domain.records import COMPUTE, EXAMPLES, PREPARE, PUBLISH
+
+MOST_LEFT_OUT = 20
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,18 @@ ALIGNMENTS = {
 
 def _plain(name: str) -> Label:
     return Label(name.replace("_", " "), name.replace("_", " "))
+
+
+def left_out_words(heads: Sequence[LeftOut]) -> str:
+    """Heads that the tally leaves out, each with the reason; the first few, where they are many."""
+    reasons = [
+        f"{each.head} ({each.n_open} of {each.n_features} features open)"
+        if each.n_features
+        else f"{each.head} (no features, no type chosen)"
+        for each in heads
+    ]
+    more = len(reasons) - MOST_LEFT_OUT
+    return ", ".join(reasons[:MOST_LEFT_OUT]) + (f" and {more} more" if more > 0 else "")
 
 
 def score_label(name: str) -> Label:

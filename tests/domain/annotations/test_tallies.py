@@ -5,7 +5,7 @@ import pytest
 from app.domain.annotations.layer_table import layer_table
 from app.domain.annotations.novelty import novel_groups
 from app.domain.annotations.records import FeatureLabel, Group, HeadAnnotation
-from app.domain.annotations.tallies import sensitivity, tally_heads, type_under
+from app.domain.annotations.tallies import LeftOut, left_out, sensitivity, tally_heads, type_under
 from app.domain.refs import FeatureRef, HeadRef
 
 
@@ -19,6 +19,25 @@ def annotated(layer, *groups, **fields):
         Group(name, "IN") for name in dict.fromkeys(groups) if name not in (None, "?")
     )
     return HeadAnnotation(groups=tuple(named), labels=tuple(labels), **fields)
+
+
+def test_a_head_is_left_out_by_the_tally_or_counted_in_it():
+    heads = {
+        HeadRef(1, 0): annotated(1, "a", "a", None),
+        HeadRef(0, 1): annotated(0, None, None),
+        HeadRef(0, 0): annotated(0, "a", "?"),
+        HeadRef(2, 0): annotated(2),
+        HeadRef(2, 1): annotated(2, "a", None, override="polysemantic", override_reason="read"),
+    }
+    out = left_out(heads)
+    assert out == (
+        LeftOut(HeadRef(0, 1), 2, 2),
+        LeftOut(HeadRef(1, 0), 1, 3),
+        LeftOut(HeadRef(2, 0), 0, 0),
+    )
+    tally = tally_heads(heads.values())
+    assert tally.total + len(out) == len(heads)
+    assert tally.n_provisional + tally.n_untyped == len(out)
 
 
 def test_novelty_reads_layers_upwards_and_heads_in_order():

@@ -1,9 +1,12 @@
 """The atlas with annotations: against counts made by hand, what filters keep, and what a blind annotator gets."""
 
+from collections import Counter
+
 import pytest
 
 from app.domain.annotations.records import HeadAnnotation
 from app.domain.annotations.roles import UnknownRole
+from app.domain.annotations.tallies import LeftOut
 from app.domain.refs import HeadRef
 from app.services.atlas.annotation_models import GroupPart
 from app.services.atlas.cards import head_card
@@ -48,9 +51,24 @@ def test_cells_show_one_annotators_labels(team):
     assert heads(page)[HeadRef(1, 0)].notes is None
     assert [row.count for row in page.notes.types] == [1, 1, 0, 0, 0]
     assert (page.notes.n_typed, page.notes.n_provisional) == (2, 1)
+    assert page.notes.left_out == (LeftOut(HeadRef(0, 2), 1, 4),)
     assert page.notes.novelty == (1, 1, 2)
     assert page.layers[2].notes.groups == ("c",)
     assert [(line.head, line.all_alike) for line in page.layers[2].notes.notable] == [(HeadRef(2, 1), True)]
+
+
+def test_the_map_shows_the_types_that_the_tally_counts(team):
+    team.save("ada", labelled(2, *"d" * 10), HeadRef(2, 2), status="draft")
+    page = seen(team, "ada")
+    shown = Counter(cell.notes.counted_type for cell in heads(page).values() if cell.notes)
+    assert [shown[row.head_type] for row in page.notes.types] == [row.count for row in page.notes.types]
+    assert shown[None] == 2  # one is open, one a draft
+    found = [
+        ref
+        for ref, cell in heads(seen(team, "ada", AtlasFilter(type="polysemantic"))).items()
+        if cell.matches
+    ]
+    assert found == []
 
 
 def test_progress_counts_who_has_done_what(team):

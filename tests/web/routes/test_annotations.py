@@ -78,6 +78,15 @@ def test_an_edit_of_a_submitted_record_leaves_it_submitted_and_one_of_a_skipped_
     assert record(local)["status"] == "draft"
 
 
+def test_the_tally_says_which_submitted_heads_it_leaves_out_and_why(local):
+    press(local, "submit", {first_label(local): "1"})
+    press(local, "save", {"notes": "a draft"}, "/tiny/heads/L0H2")
+    for path in ("/tiny", "/tiny/layers"):
+        words = " ".join(local.get(path).text.split())
+        assert "L0H1 (9 of 10 features open)." in words, path
+        assert "L0H2 (" not in words
+
+
 def test_the_next_head_is_the_next_without_a_settled_record(local):
     assert local.get("/tiny/next").headers["Location"] == "/tiny/heads/L0H0"
     for head in ("L0H0", "L0H1", "L0H2"):
