@@ -9,6 +9,7 @@ from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
 from app.services.annotations.edits import SubmittedForm, apply_action
 from app.services.annotations.models import Citations
+from app.services.annotations.sae_of_record import on_this_sae
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import visible_records
 from app.store.atlas.features import get_feature
@@ -50,7 +51,7 @@ def citations(context: AtlasContext, feature: FeatureRef, head: HeadRef | None) 
         return None
     if head is None:
         return Citations(None, {})
-    return _of(_own(context, head), feature, head)
+    return _of(context, _own(context, head), feature, head)
 
 
 def apply_change(
@@ -67,16 +68,16 @@ def apply_change(
     """
     _check(context, feature, head, change)
     record = _own(context, head)
-    before = _of(record, feature, head)
+    before = _of(context, record, feature, head)
     sent = SubmittedForm(
-        content=record.head if record else HeadAnnotation(),
+        content=on_this_sae(context.run, record) if record else HeadAnnotation(),
         base_version=int(change.place) if change.action == "undo" else before.version,
         status=record.status if record else "draft",
         action={"cite": "cite", "drop": "drop_evidence", "undo": "undo"}[change.action],
         argument=_argument(change, feature, before),
     )
     apply_action(context, head, sent, now)
-    return _of(_own(context, head), feature, head)
+    return _of(context, _own(context, head), feature, head)
 
 
 def _own(context: AtlasContext, head: HeadRef) -> Revision | None:
@@ -96,11 +97,11 @@ def target(feature: FeatureRef, place: str) -> str:
     return f"{feature}:{place}" if place else str(feature)
 
 
-def _of(record: Revision | None, feature: FeatureRef, head: HeadRef) -> Citations:
+def _of(context: AtlasContext, record: Revision | None, feature: FeatureRef, head: HeadRef) -> Citations:
     if record is None:
         return Citations(head, {})
     numbers: dict[str, int] = {}
-    for number, link in enumerate(record.head.evidence, 1):
+    for number, link in enumerate(on_this_sae(context.run, record).evidence, 1):
         name, _, place = link.target.partition(":")
         # Features were cited as examples without a place before they had a kind.
         if link.kind in ("example", "feature") and name == str(feature):

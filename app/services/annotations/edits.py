@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from app.domain.annotations import edits
@@ -20,6 +20,7 @@ from app.domain.annotations.records import (
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.annotations import saving
 from app.services.annotations.head_records import counted_features, own_record, with_labels
+from app.services.annotations.sae_of_record import is_of_other_sae, on_this_sae
 from app.services.annotations.saving import Restore, Save
 from app.services.reading.context import AtlasContext
 from app.store import annotations as store
@@ -62,12 +63,20 @@ def apply_action(context: AtlasContext, head: HeadRef, sent: SubmittedForm, now:
     content = with_action(context, head, sent)
     status = FINISHING.get(sent.action, "draft" if sent.status == "skipped" else sent.status)
     stored = own_record(context, head)
-    same = stored is not None and (stored.content, stored.status) == (content, status)
+    same = stored is not None and (_shown(context, head, stored, content), stored.status) == (content, status)
     if stored is not None and same and stored.version == sent.base_version:
         return stored
     key = sent.key or derived_key(sent.base_version, status, content)
     request = Save(head, content, sent.base_version, key, status)
     return saving.save(context, request, now).revision
+
+
+def _shown(context: AtlasContext, head: HeadRef, stored: Revision, sent: HeadAnnotation) -> Content:
+    """What the form was filled with: of a record of another SAE, what is not of that SAE's features."""
+    if not is_of_other_sae(context.run, stored):
+        return stored.content
+    of_here = replace(on_this_sae(context.run, stored), ranking=sent.ranking, k=sent.k)
+    return with_labels(of_here, counted_features(context, head, sent))
 
 
 def derived_key(base_version: int, status: str, content: Content) -> str:

@@ -10,6 +10,7 @@ from app.services.annotations import saving
 from app.services.annotations.edits import derived_key
 from app.services.annotations.models import FeatureUse, NotesPage, NotesPanel
 from app.services.annotations.record_words import evidence_view, note_view
+from app.services.annotations.sae_of_record import is_of_other_sae
 from app.services.annotations.saving import Save
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import is_open, visible_records
@@ -52,6 +53,7 @@ def notes_page(context: AtlasContext, feature: FeatureRef) -> NotesPage:
         context.session, context.atlas_id, context.viewer, [subject, *map(Subject, heads)]
     )
     views = [note_view(record) for record in records if record.subject == subject]
+    of_this_sae = [record for record in records if not is_of_other_sae(context.run, record)]
     return NotesPage(
         model=context.run.slug,
         feature=feature,
@@ -59,7 +61,7 @@ def notes_page(context: AtlasContext, feature: FeatureRef) -> NotesPage:
         own=next((view for view in views if view.annotator == context.viewer.name), None),
         others=tuple(view for view in views if view.annotator != context.viewer.name),
         others_open=is_open(context.session, context.atlas_id, context.viewer, subject),
-        used=tuple(sorted(_uses(records, feature), key=lambda use: (use.head, use.annotator))),
+        used=tuple(sorted(_uses(of_this_sae, feature), key=lambda use: (use.head, use.annotator))),
     )
 
 

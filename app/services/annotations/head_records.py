@@ -12,6 +12,7 @@ from app.domain.annotations.type_changes import changes_in_words, counts_in_word
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.annotations.models import AnnotationRecord, HeadRecordsPage, RecordState
 from app.services.annotations.record_words import record_view, saved_at
+from app.services.annotations.sae_of_record import on_this_sae
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import is_open
 from app.store import annotations as store
@@ -46,7 +47,7 @@ def group_names(context: AtlasContext) -> list[str]:
     of_anyone: Counter[str] = Counter()
     for record in context.records:
         if isinstance(record.content, HeadAnnotation):
-            for group in record.content.groups:
+            for group in on_this_sae(context.run, record).groups:
                 key = normalised(group.name)
                 names.setdefault(key, group.name)
                 of_anyone[key] += 1
@@ -112,7 +113,7 @@ def others_of(context: AtlasContext, head: HeadRef) -> tuple[AnnotationRecord, .
 def record_state(context: AtlasContext, head: HeadRef, content: HeadAnnotation | None = None) -> RecordState:
     """The state of the viewer's record of the head, or of `content` in its place."""
     record = own_record(context, head)
-    said = content or (record.head if record else HeadAnnotation())
+    said = content or (on_this_sae(context.run, record) if record else HeadAnnotation())
     versions = store.versions(context.session, context.atlas_id, Subject(head), context.viewer.annotator_id)
     computed = said.computed
     return RecordState(

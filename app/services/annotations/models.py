@@ -27,6 +27,9 @@ class AnnotationRecord:
     blind: Annotated[bool, "Whether it was saved before others' records could be seen"]
     restored_from: Annotated[int | None, "The version that this one restored"]
     run: Annotated[str, "Fingerprint of the run that the annotator was looking at"]
+    sae: Annotated[
+        str, "Checksum of the SAE that its labels and groups are of; empty where the layer had none"
+    ]
     software: Annotated[str, "Version of the software"]
     given_by_sheet: Annotated[
         bool, "Whether its time, run and software are what an imported sheet says of it"
@@ -166,6 +169,8 @@ class Panel:
     hint: Hint | None
     hint_open: bool
     older_run: str | None  # the run it was made against, where it is not this one
+    sae: str  # checksum of the layer's SAE; empty where it has none
+    of_other_sae: AnnotationRecord | None  # the record, where it was made on another SAE of the layer
     message: str = ""
     clashes: tuple[ClashView, ...] | None = None  # of a conflict; empty where the merge needs no choice
 

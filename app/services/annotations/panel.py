@@ -21,7 +21,9 @@ from app.services.annotations.head_records import (
 from app.services.annotations.hints import Suggestions, suggest
 from app.services.annotations.long_prefixes import usual_long_share
 from app.services.annotations.models import ClashView, GroupSlot, Hint, Panel, RoleChoice
-from app.services.annotations.record_words import evidence_view
+from app.services.annotations.record_words import evidence_view, record_view
+from app.services.annotations.sae_of_record import is_of_other_sae, on_this_sae
+from app.services.annotations.saving import against_of
 from app.services.examples.models import FeatureThroughHead
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import is_open
@@ -70,7 +72,7 @@ class ShownRows:
 def panel(context: AtlasContext, page: ShownRows, attempt: Attempt | None = None) -> Panel:
     """The annotation form, filled from the stored record or from a failed save."""
     record = own_record(context, page.head)
-    content = attempt.content if attempt else record.head if record else HeadAnnotation()
+    content = attempt.content if attempt else _stored(context, record)
     content = with_labels(content, counted := _counted(context, page, content))
     others_open = is_open(context.session, context.atlas_id, context.viewer, Subject(page.head))
     proposals = _proposals(context, page, blind=not others_open)
@@ -99,6 +101,8 @@ def panel(context: AtlasContext, page: ShownRows, attempt: Attempt | None = None
         others=others_of(context, page.head),
         others_open=others_open,
         older_run=_older_run(context, record),
+        sae=against_of(context.run, page.head.layer).sae,
+        of_other_sae=record_view(record) if record and is_of_other_sae(context.run, record) else None,
         has_hints=published_for(context.run.record.model) is not None,
         hint=_hint(context, page.head, record) if hint_open else None,
         hint_open=hint_open,
@@ -168,6 +172,10 @@ def _from_labels(context: AtlasContext, content: HeadAnnotation) -> dict[Feature
         and record.subject.sae == saes.get(record.subject.ref.layer)
         and record.content.label
     }
+
+
+def _stored(context: AtlasContext, record: Revision | None) -> HeadAnnotation:
+    return on_this_sae(context.run, record) if record else HeadAnnotation()
 
 
 def _older_run(context: AtlasContext, record: Revision | None) -> str | None:

@@ -38,6 +38,7 @@ def record_view(revision: Revision) -> AnnotationRecord:
         blind=revision.blind,
         restored_from=revision.restored_from,
         run=revision.against.run,
+        sae=revision.against.sae,
         software=revision.against.software,
         given_by_sheet=revision.given_by_sheet,
         head_type=content.head_type,

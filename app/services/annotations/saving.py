@@ -17,6 +17,7 @@ from app.domain.annotations.records import (
 )
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
+from app.services.annotations.sae_of_record import is_of_other_sae, speaks_of_features, with_features_of
 from app.services.reading.context import AtlasContext, check_head
 from app.services.reading.visibility import check_may_write, is_blind_to, visible_history
 from app.store import annotations as store
@@ -69,7 +70,7 @@ def save(context: AtlasContext, request: Save, now: datetime) -> Saved:
     owner_name = CONSENSUS if request.for_consensus else context.viewer.name
     check_may_write(context.viewer, owner_name)
     subject = subject_of(context.run, request.ref)
-    check_labels(context.run, subject, request.content)
+    content, against = _of_its_sae(context, subject, owner_name, request.content)
     owner_id = context.viewer.annotator_id
     if request.for_consensus:
         owner_id = ensure_annotator(context.session, CONSENSUS, now, "system").id
@@ -79,12 +80,30 @@ def save(context: AtlasContext, request: Save, now: datetime) -> Saved:
         author_id=context.viewer.annotator_id,
         base_version=request.base_version,
         idempotency_key=request.idempotency_key,
-        content=request.content,
-        against=against_of(context.run, request.ref.layer),
+        content=content,
+        against=against,
         status=request.status,
         blind=is_blind_to(context.session, context.atlas_id, context.viewer, subject),
     )
     return store.save(context.session, context.atlas_id, draft, now)
+
+
+def _of_its_sae(
+    context: AtlasContext, subject: Subject, owner: str, content: Content
+) -> tuple[Content, Against]:
+    """What is stored of an edit, and on which run and SAE it was made.
+
+    Where the record is of another SAE of the layer and the edit says nothing of features, all that the record says of
+    them stays, and stays of that SAE. An edit that does begins anew on the run's own SAE.
+    """
+    here = against_of(context.run, subject.ref.layer)
+    if isinstance(content, HeadAnnotation) and not speaks_of_features(content):
+        records = store.current_records(context.session, context.atlas_id, [subject])
+        record = next((each for each in records if each.annotator == owner), None)
+        if record is not None and is_of_other_sae(context.run, record) and speaks_of_features(record.head):
+            return with_features_of(content, record), record.against
+    check_labels(context.run, subject, content)
+    return content, here
 
 
 def check_labels(run: LiveRun, subject: Subject, content: Content) -> None:

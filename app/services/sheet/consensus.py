@@ -7,6 +7,7 @@ from app.domain.annotations.head_types import HEAD_TYPES, HeadType
 from app.domain.annotations.records import HeadAnnotation, InvalidAnnotation, Revision
 from app.domain.annotations.roles import find_role
 from app.domain.refs import HeadRef
+from app.services.annotations.sae_of_record import on_this_sae
 from app.services.annotations.saving import Save, save, subject_of
 from app.services.examples.from_records import summarise_run
 from app.services.reading.context import AtlasContext
@@ -110,7 +111,7 @@ def save_consensus(context: AtlasContext, head: HeadRef, form: ConsensusForm, no
         base = next((record for record in records if record.annotator == form.base), None)
         if base is None:
             raise InvalidAnnotation(f"{form.base[:60]!r} has no record of {head} to take over")
-        content = base.head
+        content = on_this_sae(context.run, base)
     roles = [part for part in form.roles.replace(",", ";").split(";") if part.strip()]
     content = replace(
         content,

@@ -1,14 +1,17 @@
 """The form beside a head: what its buttons do, with scripts and without, and what is never lost."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from starlette.testclient import TestClient
 
 from app.domain.annotations.note_text import MAX_NOTE_BYTES
+from app.store.database.engine import open_store
 from tests.support.annotated_atlas import NOW
 from tests.support.html_forms import HEAD, button, fields_of, page_of, press, say
 from tests.support.logins import add_people, logged_in, team_app
+from tests.support.run_data import make_run, publish
 from tests.support.serving import served
 from tests.support.soups import soup
 
@@ -439,3 +442,24 @@ def test_strangers_of_an_open_server_read_only(store):
     client = TestClient(create_app(Settings(store=store, allowed_hosts=HOSTS), allow_anonymous=True))
     assert not page_of(client).select("#annotation")
     assert client.post(f"{HEAD}/annotation", data={"action": "save"}).status_code == 403
+
+
+def test_after_another_sae_the_form_begins_anew_and_says_whose_the_old_labels_are(local, store):
+    press(local, "save", {first_label(local): "2", "notes": "before"})
+    stored = record(local)
+    made = make_run()
+    other = [replace(sae, checksum="f" * 64) for sae in made.record.saes]
+    engine = open_store(store)
+    publish(engine, replace(made, record=replace(made.record, fingerprint="0" * 64, saes=tuple(other))))
+    engine.dispose()
+    page = page_of(local)
+    said = " ".join(page.select_one("#annotation").text.split())
+    assert "labels and groups of this head (previous token) are of another SAE of the layer" in said
+    assert {
+        name: value for name, value in fields_of(local.get(HEAD).text).items() if "label:" in name and value
+    } == {}
+    press(local, "save", {"notes": "before, and after"})
+    edited = record(local)
+    assert edited["content"] == {**stored["content"], "notes": "before, and after"}
+    assert (edited["sae"], edited["version"]) == (stored["sae"], 2)
+    assert stored["sae"][:8] in local.get(f"{HEAD}/history").text

@@ -1,0 +1,48 @@
+"""Which SAE a head's record speaks of: its labels, groups and cited examples are of the one that it was made on."""
+
+from dataclasses import replace
+
+from app.domain.annotations.records import EvidenceLink, HeadAnnotation, Revision
+from app.services.annotations.record_words import evidence_view
+from app.services.reading.context import sae_of
+from app.store.atlas.reads import LiveRun
+
+
+def is_of_other_sae(run: LiveRun, record: Revision) -> bool:
+    """Whether a head's record was made on another SAE of the layer than the run has."""
+    if not isinstance(record.content, HeadAnnotation) or not record.against.sae:
+        return False
+    sae = sae_of(run, record.subject.ref.layer)
+    return sae is None or sae.checksum != record.against.sae
+
+
+def on_this_sae(run: LiveRun, record: Revision) -> HeadAnnotation:
+    """A record's content without what it says of the features of another SAE."""
+    if not is_of_other_sae(run, record):
+        return record.head
+    evidence = tuple(link for link in record.head.evidence if not _of_feature(link))
+    return replace(record.head, groups=(), labels=(), evidence=evidence)
+
+
+def speaks_of_features(content: HeadAnnotation) -> bool:
+    """Whether anything in it is of an SAE's features: a group, a label, or a cited example."""
+    labelled = any(label.group is not None or label.unclear for label in content.labels)
+    return bool(content.groups) or labelled or any(_of_feature(link) for link in content.evidence)
+
+
+def with_features_of(content: HeadAnnotation, record: Revision) -> HeadAnnotation:
+    """An edit that says nothing of features, with all that the record says of those of its own SAE."""
+    said = record.head
+    cited = tuple(link for link in said.evidence if _of_feature(link))
+    return replace(
+        content,
+        groups=said.groups,
+        labels=said.labels,
+        ranking=said.ranking,
+        k=said.k,
+        evidence=(*cited, *content.evidence),
+    )
+
+
+def _of_feature(link: EvidenceLink) -> bool:
+    return evidence_view(link).feature is not None
