@@ -86,7 +86,8 @@ def main() -> NoReturn:
     try:
         code = app(arguments, standalone_mode=False) or 0
     except AppError as error:
-        typer.echo(f"error: {error}", err=True)
+        named = not error.where or error.where in str(error)
+        typer.echo(f"error: {error}" if named else f"error: {error} ({error.where})", err=True)
         code = error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = 130

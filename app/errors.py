@@ -6,6 +6,9 @@ class AppError(Exception):
 
     status_code = 400
     exit_code = 2
+    where = (
+        ""  # the file or database it is about, where the message does not say so: for commands, not for pages
+    )
 
     @property
     def sentence(self) -> str:
@@ -51,3 +54,9 @@ class InvalidCorpus(AppError):
 
 class InvalidStore(AppError):
     """The store cannot be opened, is corrupt, or was made by another version."""
+
+
+class FaultyDisk(InvalidStore):
+    """The disk that holds the store cannot be read or written; what was stored before is kept."""
+
+    exit_code = 4

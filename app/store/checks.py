@@ -20,7 +20,7 @@ _ = annotations, experiments, search
 def check_store(engine: Engine) -> None:
     """Read the whole store through. Raises InvalidStore when it is damaged, empty, or not of this version."""
     name = store_name(engine)
-    with translated():
+    with translated(name):
         if engine.dialect.name == "sqlite":
             check_content(engine, Path(str(engine.url.database)), limit=None)
         check_schema(engine, name)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, text
 
 from app.errors import InvalidStore
 from app.paths import migrations_dir
+from app.store.database.engine import store_name
 from app.store.database.errors import translated
 from app.store.tables import annotations as annotation_tables
 from app.store.tables import atlas as tables
@@ -39,7 +40,12 @@ def run_migration(engine: Engine, run: Callable[[Config], None]) -> None:
     """Run a command of Alembic in one transaction, while any other process waits. Raises InvalidStore."""
     config = alembic_config()
     writing = engine.execution_options(head_atlas_writes=True)
-    with translated(), writing.connect() as connection, _relaxed(connection), connection.begin():
+    with (
+        translated(store_name(engine)),
+        writing.connect() as connection,
+        _relaxed(connection),
+        connection.begin(),
+    ):
         if engine.dialect.name == "postgresql":
             connection.execute(text(f"SET LOCAL lock_timeout = {UPGRADE_TIMEOUT_S * 1000}"))
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))

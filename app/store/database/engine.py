@@ -31,7 +31,7 @@ def open_store(target: str | Path, must_exist: bool = False, to_read: bool = Fal
     Raises InvalidStore or StoreBusy; what is refused is left as it was.
     """
     url = _parse(target)
-    with translated():
+    with translated(_display(url)):
         if url.get_backend_name() == "postgresql":
             engine = postgres_engine(url)
         else:
@@ -97,16 +97,20 @@ def is_read_only(engine: Engine) -> bool:
 
 def store_name(engine: Engine) -> str:
     """The store's path or address, without a password."""
-    if engine.dialect.name == "sqlite":
-        return str(engine.url.database)
-    return display(engine.url.set(drivername="postgresql"))
+    return _display(engine.url)
+
+
+def _display(url: URL) -> str:
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    return display(url.set(drivername="postgresql"))
 
 
 def backup(engine: Engine, destination: Path) -> None:
     """Copy a SQLite store, even one in use, to a new file. Raises InvalidStore for Postgres."""
     if engine.dialect.name != "sqlite":
         raise InvalidStore("a Postgres store is backed up with pg_dump")
-    with translated():
+    with translated(f"{store_name(engine)} to {destination}"):
         backup_to(engine, destination)
 
 
@@ -119,7 +123,8 @@ def read_session(engine: Engine) -> Generator[Session]:
         if engine.dialect.name == "postgresql"
         else {}
     )
-    with translated(), Session(engine.execution_options(**options), autoflush=False) as session:
+    where = store_name(engine)
+    with translated(where), Session(engine.execution_options(**options), autoflush=False) as session:
         yield session
 
 
@@ -130,5 +135,10 @@ def write_session(engine: Engine) -> Generator[Session]:
         raise InvalidStore(READ_ONLY)
     bind = engine.execution_options(head_atlas_writes=True)
     turns = engine.get_execution_options().get("head_atlas_turns", nullcontext())
-    with translated(), turns, Session(bind, expire_on_commit=False) as session, session.begin():
+    with (
+        translated(store_name(engine)),
+        turns,
+        Session(bind, expire_on_commit=False) as session,
+        session.begin(),
+    ):
         yield session

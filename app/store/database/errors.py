@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from app.errors import AppError, InvalidStore, OutOfSpace, StoreBusy
+from app.errors import AppError, FaultyDisk, InvalidStore, OutOfSpace, StoreBusy
 
 _BUSY = "the store is in use by another process; try again in a moment"
 _FULL = "the disk that holds the store is full; nothing of this change was kept"
@@ -20,7 +20,7 @@ _SQLITE: tuple[tuple[str, type[AppError], str], ...] = (
     ("disk is full", OutOfSpace, _FULL),
     ("malformed", InvalidStore, _DAMAGED),
     ("not a database", InvalidStore, _DAMAGED),
-    ("disk i/o error", InvalidStore, "the disk that holds the store reports an input/output error"),
+    ("disk i/o error", FaultyDisk, "the disk that holds the store reports an input/output error"),
     ("readonly database", InvalidStore, READ_ONLY),
     ("unable to open", InvalidStore, "the store file cannot be opened or made at this place"),
     ("no such table", InvalidStore, _NO_SCHEMA),
@@ -40,15 +40,22 @@ _POSTGRES: dict[str, tuple[type[AppError], str]] = {
 
 
 @contextmanager
-def translated() -> Generator[None]:
-    """Turn faults of the database into an AppError; anything else, such as a broken constraint, passes as it is."""
+def translated(where: str = "") -> Generator[None]:
+    """Turn faults of the database into an AppError; anything else, such as a broken constraint, passes as it is.
+
+    where: the path or address of the store, for commands to tell.
+    """
     try:
-        yield
-    except PoolTimeout as error:
-        raise StoreBusy(_BUSY) from error
-    except DBAPIError as error:
-        if translation := _translate(error):
-            raise translation from error
+        try:
+            yield
+        except PoolTimeout as error:
+            raise StoreBusy(_BUSY) from error
+        except DBAPIError as error:
+            if translation := _translate(error):
+                raise translation from error
+            raise
+    except (InvalidStore, StoreBusy, OutOfSpace) as error:
+        error.where = error.where or where
         raise
 
 
