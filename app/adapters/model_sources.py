@@ -45,10 +45,20 @@ class ModelSource:
         cause = " ".join(str(error).split())[:200]
         if self.identity:
             return f"the model in {self.location} could not be loaded: {type(error).__name__}: {cause}"
-        return (
-            f"the model {self.name} could not be loaded from the Hugging Face hub (check the name, the network, "
-            f"HF_TOKEN for gated models, and HF_HUB_OFFLINE): {type(error).__name__}: {cause}"
-        )
+        from app.adapters.hub import hub_cause
+
+        why = hub_cause(error, self.location, self.requested_revision)
+        return f"the model {self.name} could not be loaded from the Hugging Face hub: {why}"
+
+    def ask_hub(self) -> None:
+        """Ask the hub for a model that is not whole on this machine. Raises InvalidModel where it cannot be had."""
+        if not self.identity:
+            from app.adapters.hub import ask_for_model
+
+            try:
+                ask_for_model(self.location, self.requested_revision)
+            except Exception as error:  # hub clients and HTTP errors share no base class
+                raise InvalidModel(self.explain(error)) from error
 
 
 @dataclass(frozen=True)

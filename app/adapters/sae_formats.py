@@ -11,6 +11,7 @@ import torch
 from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
 from torch import Tensor
 
+from app.adapters.hub import PROBE_TIMEOUT_S, hub_cause
 from app.adapters.language_model import Processing
 from app.adapters.sae_checks import check_model, check_site, check_tensors
 from app.adapters.sae_config import SaeConfig, parse_config, sae_identity
@@ -21,7 +22,6 @@ from app.adapters.sae_sources import (
     SaeFacts,
     SaeSpec,
     file_checksum,
-    one_line,
 )
 from app.adapters.sae_storage import as_floats
 from app.adapters.sae_weights import RawSae, read_folder
@@ -53,7 +53,6 @@ with warnings.catch_warnings():
     from sae_lens.loading.pretrained_saes_directory import get_config_overrides, get_pretrained_saes_directory
 
 __all__ = ["LoadedSae", "LocalSae", "ReleaseSae", "SaeSpec", "load_sae", "parse_neuronpedia_id", "resolve"]
-_PROBE_TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,11 +137,8 @@ def _download(resolved: ResolvedSae, model: ModelRecord) -> RawSae:
     except InvalidSae:
         raise
     except Exception as error:  # hub clients, HTTP and pickle errors share no base class
-        cause = one_line(f"{type(error).__name__}: {error}", 160)
-        raise InvalidSae(
-            f"SAE {resolved.name} cannot be fetched from the hub repository {resolved.repo_id} ({cause});"
-            " if it is gated set HF_TOKEN, and to use only what is cached set HF_HUB_OFFLINE=1"
-        ) from error
+        why = hub_cause(error, resolved.repo_id)
+        raise InvalidSae(f"SAE {resolved.name} cannot be fetched from the hub: {why}") from error
     facts = SaeFacts(
         name=resolved.name,
         config=raw_config,
@@ -160,7 +156,7 @@ def _probe(resolved: ResolvedSae) -> None:
     """Ask the hub once, unless the weights are cached: its own client retries a dead network for long."""
     if isinstance(try_to_load_from_cache(resolved.repo_id, resolved.weights_file), str):
         return
-    HfApi().model_info(resolved.repo_id, timeout=_PROBE_TIMEOUT_S)
+    HfApi().model_info(resolved.repo_id, timeout=PROBE_TIMEOUT_S)
 
 
 def _cached(resolved: ResolvedSae) -> Path:

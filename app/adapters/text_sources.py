@@ -238,10 +238,11 @@ class HubDataset:
         except KeyError as error:
             raise InvalidCorpus(f"the dataset {self.name} has no column {self.text_field!r}") from error
         except Exception as error:  # the hub client raises many types; all mean the dataset cannot be had
-            cause = " ".join(str(error).split())[:200]
+            from app.adapters.hub import hub_cause
+
+            why = hub_cause(error, self.name)
             raise InvalidCorpus(
-                f"the dataset {self.name} could not be streamed from the Hugging Face hub (check the name, the "
-                f"network, HF_TOKEN for gated data, and HF_HUB_OFFLINE): {type(error).__name__}: {cause}"
+                f"the dataset {self.name} could not be streamed from the Hugging Face hub: {why}"
             ) from error
 
     def identity(self) -> str:

@@ -251,6 +251,7 @@ def load_model(
     Compatibility mode edits weights in place, so the two processings never share a bridge. `check` holds a few tokens
     against plain transformers. Raises InvalidModel, also where the checkpoint is not exactly the architecture's.
     """
+    source.ask_hub()
     from transformer_lens.model_bridge import TransformerBridge
 
     logging.getLogger("transformer_lens").setLevel(logging.ERROR)
