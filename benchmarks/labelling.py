@@ -1,0 +1,171 @@
+"""What a fast hand means against what is stored: heads labelled by keys alone, in Chromium, over slow connections.
+
+    python benchmarks/labelling.py 20
+
+For every pace of the hand and every delay of the connection so many heads are labelled: ten features, groups of the
+last head or new ones, a role, a confidence, a claim, often a note, then submitted. The hand waits for nothing but the
+next head. Prints a table of heads, of differences between what was meant and what is stored, and of seconds a head.
+"""
+
+import argparse
+import json
+import random
+import tempfile
+import time
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from app.domain.annotations.roles import ROLES
+from app.store.database.engine import open_store
+from app.store.migrate import upgrade
+from tests.support.browsing import CHROMIUM, FLAGS
+from tests.support.run_data import Shape, make_run, publish
+from tests.support.slow_connections import serving_slowly
+
+PACES_MS = (60, 150, 300)
+DELAYS_MS = (0, 100, 400, 800)
+RESULTS = Path(__file__).parent / "results.jsonl"
+NEW_GROUPS = ("dates", "towns", "verbs of motion", "quotes", "brackets", "plurals", "names of ships", "units")
+
+
+@dataclass
+class Meant:
+    """What the hand means for one head."""
+
+    labels: list[str | None] = field(default_factory=list)
+    roles: list[str] = field(default_factory=list)
+    confidence: int | None = None
+    claims: list[str] = field(default_factory=list)
+    notes: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One pace over one connection."""
+
+    pace_ms: int
+    delay_ms: int
+    n_heads: int
+    differences: tuple[str, ...]
+    seconds_a_head: float
+
+
+class Hand:
+    """Types at one pace, whatever the page does."""
+
+    def __init__(self, page: Page, pace_ms: int, choose: random.Random) -> None:
+        self.page, self.pace_ms, self.choose = page, pace_ms, choose
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+            self.page.wait_for_timeout(self.pace_ms)
+
+    def label(self) -> Meant:
+        """Labels the head that is shown, and submits it."""
+        meant = Meant()
+        keys = self._groups(meant)
+        while len(meant.labels) < 10:
+            key = self.choose.choice(list(keys))
+            self.press(key)
+            meant.labels.append(keys[key])
+        role = self.choose.choice(ROLES)
+        self.press("r", role.key)
+        meant.roles.append(role.name)
+        meant.confidence = self.choose.randint(1, 5)
+        self.press(*"]" * meant.confidence)
+        meant.claims.append(self.choose.choice(("snl1", "reads the year", "r2]u")))
+        self.press("c", *meant.claims[0], "Enter")
+        if self.choose.random() < 0.5:
+            meant.notes = self.choose.choice(("odd", "123 [r] u"))
+            self.press("m", *meant.notes, "Escape")
+        self.press("Control+Enter")
+        return meant
+
+    def _groups(self, meant: Meant) -> dict[str, str | None]:
+        """The keys of two groups and of unclear; a group that is named labels the first feature with it."""
+        self.page.wait_for_selector("#groups.numbered")
+        shown = self.page.evaluate(
+            "[...document.querySelectorAll('#groups li')].map((item) => item.querySelector('[name=group_name]').value)"
+        )
+        if self.choose.random() < 0.3:
+            name = self.choose.choice(NEW_GROUPS)
+            self.press("g", *name, "Enter")
+            meant.labels.append(name)
+        first, second = self.choose.sample(range(2, 5), 2)
+        # A new group takes the first number; those after it stay as they are.
+        return {str(first): shown[first - 1], str(second): shown[second - 1], "-": "?"}
+
+
+def stored_record(page: Page, base: str, head: str) -> Meant | None:
+    record = page.request.get(f"{base}/tiny/heads/{head}/annotation.json").json()["record"]
+    if record is None or record["status"] != "submitted":
+        return None
+    content = record["content"]
+    return Meant(
+        labels=["?" if label["unclear"] else label["group"] for label in content["labels"]][:10],
+        roles=content["roles"],
+        confidence=content["confidence"],
+        claims=[link["note"] for link in content["evidence"]],
+        notes=content["notes"],
+    )
+
+
+def label_heads(browser: Browser, pace_ms: int, delay_ms: int, n_heads: int, seed: int) -> Cell:
+    """Labels heads of a fresh store at one pace over one connection, and compares."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = str(Path(folder) / "store.sqlite")
+        engine = open_store(store)
+        upgrade(engine)
+        per_layer = min(40, n_heads + 1)
+        n_layers = -(-(n_heads + 1) // per_layer)
+        publish(engine, make_run("tiny", 1, Shape(n_layers, per_layer, sae_layers=tuple(range(n_layers)))))
+        engine.dispose()
+        with serving_slowly(store) as (base, connection):
+            page = browser.new_context(viewport={"width": 1440, "height": 1000}).new_page()
+            connection.delay_s = delay_ms / 1000
+            page.goto(f"{base}/tiny/heads/L0H0")
+            hand, meant, started = Hand(page, pace_ms, random.Random(seed)), {}, time.monotonic()
+            for _ in range(n_heads):
+                head = page.locator("h1").inner_text()
+                meant[head] = hand.label()
+                expect(page.locator("h1")).not_to_have_text(head, timeout=60000)
+            seconds = (time.monotonic() - started) / n_heads
+            connection.delay_s = 0
+            stored = {head: stored_record(page, base, head) for head in meant}
+            page.context.close()
+    different = [f"{head}: {meant[head]} is {stored[head]}" for head in meant if meant[head] != stored[head]]
+    return Cell(pace_ms, delay_ms, n_heads, tuple(different), round(seconds, 2))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("n_heads", type=int, nargs="?", default=84, help="heads of each pace and delay")
+    n_heads = parser.parse_args().n_heads
+    cells: list[Cell] = []
+    print("key ms  delay ms  heads  differences  s a head")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        for pace in PACES_MS:
+            for delay in DELAYS_MS:
+                cell = label_heads(browser, pace, delay, n_heads, seed=pace + delay)
+                cells.append(cell)
+                print(
+                    f"{pace:6}  {delay:8}  {n_heads:5}  {len(cell.differences):11}  {cell.seconds_a_head:8}",
+                    flush=True,
+                )
+                for difference in cell.differences:
+                    print(f"  {difference}")
+        browser.close()
+    total = sum(cell.n_heads for cell in cells)
+    print(f"{sum(len(cell.differences) for cell in cells)} differences in {total} heads")
+    line = {"benchmark": "labelling", "at": datetime.now(UTC).isoformat(timespec="seconds")}
+    with RESULTS.open("a") as results:
+        results.write(json.dumps({**line, "cells": [asdict(cell) for cell in cells]}) + "\n")
+
+
+if __name__ == "__main__":
+    main()
