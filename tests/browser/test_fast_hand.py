@@ -374,3 +374,82 @@ def test_no_edit_is_lost_whatever_is_lost_on_the_way(tab, connection, seed):
     assert marks == meant["labels"]
     assert (set(kept["roles"]), kept["confidence"]) == (meant["roles"], meant["confidence"])
     assert kept["notes"] == meant["notes"]
+
+
+class Keyboard:
+    """Counts every key that goes down, Control included."""
+
+    def __init__(self, page):
+        self.page, self.count = page, 0
+
+    def press(self, *keys):
+        for key in keys:
+            self.count += 1 + key.count("+")
+            self.page.keyboard.press(key)
+
+
+def test_a_head_like_the_last_takes_at_most_eighteen_keys(tab):
+    tab.go(HEAD)
+    page = tab.page
+    press(page, "g", *"dates", "Enter", "g", *"towns", "Enter", *"11112222")
+    stored(page)
+    press(page, "Control+Enter")
+    expect(page.locator("h1")).to_have_text("L0H1")
+    keyboard = Keyboard(page)
+    keyboard.press(*"1122112211", "r", "p", "c", "Control+Enter")
+    expect(page.locator("h1")).to_have_text("L0H2")
+    assert keyboard.count <= 18
+    kept = record(page, NEXT)
+    assert (kept["status"], kept["head_type"]) == ("submitted", "bisemantic")
+    assert labels(page, NEXT) == [{"1": "dates", "2": "towns"}[key] for key in "1122112211"]
+    [claim] = kept["content"]["evidence"]
+    assert (kept["content"]["roles"], claim["kind"]) == (["previous token"], "example")
+
+
+def test_what_is_cited_is_what_was_looked_at(tab):
+    tab.go(HEAD)
+    page = tab.page
+    rows = page.locator("article.feature-entry")
+    strongest = [f"{row.get_attribute('id')}:{row.get_attribute('data-strongest')}" for row in rows.all()]
+    press(page, "1", "1", "c", *"labelled", "Enter")  # the cursor has gone on to the third
+    press(page, "k", "k", "c", *"seen", "Enter")
+    stored(page)
+    cited = [(link["kind"], link["target"], link["note"]) for link in content(page)["evidence"]]
+    assert cited == [("example", strongest[1], "labelled"), ("example", strongest[0], "seen")]
+
+
+def test_a_note_keeps_the_focus_while_the_page_changes(tab, connection):
+    tab.go(HEAD)
+    page = tab.page
+    connection.delay_s = 0.4
+    press(page, "1", "c", *"first half")
+    stored(page)
+    page.locator(".cite-choices button").first.click()  # cites a score
+    expect(page.locator("#evidence [name=evidence_note]").nth(1)).to_be_focused()
+    press(page, *"of the score")
+    stored(page)
+    notes = [(link["kind"], link["note"]) for link in content(page)["evidence"]]
+    assert notes == [("example", "first half"), ("score", "of the score")]
+
+
+def test_keys_can_be_bound_to_others_and_enter_alone_can_submit(tab):
+    tab.go(HEAD)
+    page = tab.page
+    press(page, "?")
+    page.locator("#enter-submits").check()
+    page.locator(".bindings summary").click()
+    field = page.locator("[name='key 1']")
+    field.fill("r")
+    field.blur()
+    expect(page.locator(".bindings [role=status]")).to_contain_text("r is the key of")
+    expect(field).to_have_value("1")
+    field.fill("q")
+    field.blur()
+    press(page, "Escape")
+    page.reload()
+    expect(page.locator("#groups li kbd").first).to_have_text("q")
+    press(page, "1", *"q" * 10)
+    press(page, "Enter")
+    expect(page.locator("h1")).to_have_text("L0H1")
+    assert record(page)["status"] == "submitted"
+    assert set(labels(page)) == {"induction"}

@@ -1,4 +1,5 @@
 // Annotating by keyboard, and saving by itself. The form works without any of this: each action is a button of it.
+import { commandOf, enterSubmits, keyOf, offer } from "./bindings.js";
 import {
   $,
   $$,
@@ -144,7 +145,7 @@ const page = {
     restore = place();
     $("#main").replaceWith(document.adoptNode(fresh));
     recall();
-    draw();
+    showKeys();
     return true;
   },
   replaced({ action, version }, { code, ok }) {
@@ -369,13 +370,21 @@ function take(event, action, ...given) {
   if (!event.repeat) action?.(...given);
 }
 
+// Out of a field, back to the row that the cursor is at.
+function backToRow(field) {
+  field.blur();
+  const was = looked;
+  row()?.focus({ preventScroll: true });
+  looked = was;
+}
+
 function inField(event) {
   const { key, target } = event;
   if (target.id === "new-group" && (key === "ArrowDown" || key === "ArrowUp")) {
     choice = Math.max(0, choice + (key === "ArrowDown" ? 1 : -1));
     take(event, hint);
   } else if (key === "Enter" && target.type === "text" && target.form === form())
-    take(event, target.id === "new-group" ? () => addGroup(event.shiftKey) : () => target.blur());
+    take(event, target.id === "new-group" ? () => addGroup(event.shiftKey) : () => backToRow(target));
 }
 
 // Before the keys of all pages, for some are taken here: after r, any letter is.
@@ -396,12 +405,19 @@ function onKey(event) {
   if (key === "Enter" && ctrlKey) return take(event, press, "submit");
   if (typing(target)) return inField(event);
   if (metaKey || ctrlKey || altKey || key === "Shift" || stored((place) => place.getItem("keys")) === "off") return;
-  const isGroup = key >= 1 && key <= rules().n_keys;
-  if (!letter && !isGroup && !keys[key]) return;
+  if (key === "Enter" && enterSubmits() && !target.closest("a, button, summary, input"))
+    return take(event, press, "submit");
+  const command = commandOf(key);
+  const isGroup = command >= 1 && command <= rules().n_keys;
+  if (!letter && !isGroup && !keys[command]) {
+    // A key whose command has another one means nothing.
+    if (!command) take(event);
+    return;
+  }
   if (page.merging) return take(event, say, words("choose"), true);
   if (letter) take(event, role, key);
-  else if (isGroup) take(event, assign, key);
-  else take(event, keys[key]);
+  else if (isGroup) take(event, assign, command);
+  else take(event, keys[command]);
 }
 addEventListener("keydown", onKey, true);
 
@@ -484,11 +500,21 @@ function replay() {
   }
 }
 
+// The keys that the page shows are those that are bound.
+function showKeys() {
+  for (const key of $$("#annotation kbd:not(#groups kbd, #roles kbd), .suggestion kbd")) {
+    key.dataset.command ??= key.textContent;
+    key.textContent = keyOf(key.dataset.command);
+  }
+  draw(queue?.pending());
+}
+
 async function start() {
   recall();
-  draw();
+  showKeys();
   localise();
   queue = new Queue(page, send, pause);
+  offer([...Array.from({ length: rules().n_keys }, (_, at) => `${at + 1}`), ...Object.keys(keys).sort()], showKeys);
   dispatchEvent(new CustomEvent("head-atlas:annotating", { detail: (early) => held.push(...early) }));
   const back = performance.getEntriesByType("navigation")[0]?.type === "back_forward";
   if (back || abandoned().some(({ here }) => here)) queue.push("refresh", true);

@@ -18,7 +18,10 @@
   };
   const stop = () => removeEventListener("keydown", wait, true);
   addEventListener("keydown", wait, true);
-  addEventListener("load", stop);
+  addEventListener("load", () => {
+    stop();
+    document.getElementById("groups")?.classList.add("numbered");
+  });
   addEventListener("head-atlas:annotating", ({ detail }) => {
     stop();
     detail(keys.splice(0));

@@ -1,4 +1,5 @@
 // The annotation form: its rows, its groups and their numbers; what it says, in names and values; what is drawn of it.
+import { keyOf } from "./bindings.js";
 import { fillIn, headType, plainName } from "./rules.js";
 
 export const $ = (selector, from = document) => from.querySelector(selector);
@@ -63,7 +64,6 @@ function arrange(items) {
   const values = new Map(labels().map(({ name, value }) => [name, numbers.get(value) ?? value]));
   $("#groups").replaceChildren(...items);
   items.forEach((item, at) => {
-    $("kbd", item).textContent = at < rules().n_keys ? at + 1 : "";
     $("[name=group_name]", item).setAttribute("aria-label", `Group ${at + 1}`);
     const drop = $("button", item);
     if (drop) drop.value = `drop_group:${at + 1}`;
@@ -95,6 +95,7 @@ export function recall() {
   for (const item of offered) for (const number of wanted.get(item)) take(item, number);
   for (const item of offered) take(item, places.indexOf(null) + 1);
   arrange(places);
+  $("#groups").classList.add("numbered");
 }
 
 export function remember() {
@@ -296,6 +297,7 @@ export function draw(pending = null) {
     row.classList.toggle("pending", Boolean(pending?.includes(`label:${row.id}`)));
   }
   items.forEach((item, i) => {
+    $("kbd", item).textContent = i < rules().n_keys ? keyOf(`${i + 1}`) : "";
     $("b", item).textContent = [...all.values()].filter((value) => value === `${i + 1}`).length;
     $(".dot", item).className = `dot family-${part(item, "family") || "none"}`;
     item.classList.toggle("off", !used(item));
