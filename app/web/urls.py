@@ -102,5 +102,9 @@ def experiment_url(model: str, experiment: str, **query: object) -> str:
     return _with_query(f"/{quote(model, safe='')}/experiments/{quote(experiment, safe='')}", query)
 
 
+def cite_experiment_url(model: str, experiment: str) -> str:
+    return f"{experiment_url(model, experiment)}/cite"
+
+
 def experiment_csv_url(model: str, experiment: str, **query: object) -> str:
     return _with_query(f"{experiment_url(model, experiment)}.csv", query)

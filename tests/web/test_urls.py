@@ -15,6 +15,9 @@ def test_templates_write_the_addresses_of_routes(app: FastAPI) -> None:
     assert urls.feature_url("tiny", feature) == app.url_path_for(
         "feature", model="tiny", feature=str(feature)
     )
+    assert urls.cite_experiment_url("tiny", "ab") == app.url_path_for(
+        "cite_experiment", model="tiny", experiment="ab"
+    )
     assert urls.cite_url("tiny", feature) == app.url_path_for("cite", model="tiny", feature=str(feature))
     assert urls.layer_url("tiny", 5) == app.url_path_for("layer", model="tiny", layer=5)
     assert urls.annotations_url("tiny") == app.url_path_for("annotations", model="tiny")

@@ -11,8 +11,9 @@ from app.services.annotations.edits import SubmittedForm, apply_action
 from app.services.annotations.models import Citations
 from app.services.annotations.sae_of_record import on_this_sae
 from app.services.reading.context import AtlasContext
-from app.services.reading.visibility import visible_records
+from app.services.reading.visibility import check_may_see_experiment, visible_records
 from app.store.atlas.features import get_feature
+from app.store.experiments import get_experiment
 
 Action = Literal["cite", "drop", "undo"]
 _MAX_DIGITS = 9
@@ -78,6 +79,26 @@ def apply_change(
     )
     apply_action(context, head, sent, now)
     return _of(context, _own(context, head), feature, head)
+
+
+def cite_experiment(context: AtlasContext, head: HeadRef, experiment_id: str, now: datetime) -> None:
+    """Cite an experiment in the viewer's record of the head, once.
+
+    Raises NotFound for an experiment or head that is not there, Forbidden for an experiment that the viewer may not
+    see, and whatever `services.annotations.save` raises.
+    """
+    check_may_see_experiment(
+        context.viewer, get_experiment(context.session, context.run.slug, experiment_id).request.name
+    )
+    record = _own(context, head)
+    sent = SubmittedForm(
+        content=record.head if record else HeadAnnotation(),
+        base_version=record.version if record else 0,
+        status=record.status if record else "draft",
+        action="cite",
+        argument=f"experiment:{experiment_id}",
+    )
+    apply_action(context, head, sent, now)
 
 
 def _own(context: AtlasContext, head: HeadRef) -> Revision | None:

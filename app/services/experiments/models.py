@@ -193,3 +193,5 @@ class ExperimentPage:
     figures: Annotated[tuple[Figure, ...], "Its figures; empty until it is done"]
     jobs: Annotated[tuple[Job, ...], "How far it is, while it runs"]
     query: Annotated[dict[str, str], "What was asked of the figures, for links", DRAWN]
+    may_cite: Annotated[bool, "Whether the viewer has records to cite it in", DRAWN]
+    cited_in: Annotated[tuple[HeadRef, ...], "The heads whose record of the viewer cites it", DRAWN]

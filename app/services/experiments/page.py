@@ -27,7 +27,7 @@ from app.services.experiments.models import (
 )
 from app.services.reading.cells import escape_cell
 from app.services.reading.context import AtlasContext, check_head
-from app.services.reading.visibility import Forbidden, sees_experiment
+from app.services.reading.visibility import check_may_see_experiment, sees_experiment
 from app.store import experiments as store
 from app.store.atlas.reads import LiveRun
 
@@ -80,10 +80,7 @@ def experiment_page(context: AtlasContext, experiment_id: str, options: FigureOp
     others said.
     """
     stored = store.get_experiment(context.session, context.run.slug, experiment_id)
-    if not sees_experiment(context.viewer, stored.request.name):
-        raise Forbidden(
-            f"{stored.request.name} rests on others' roles of heads, which blind annotators do not see"
-        )
+    check_may_see_experiment(context.viewer, stored.request.name)
     heads, figures = (), ()
     if stored.state == "done":
         by_head = stored.kind.by_head(stored.record)
@@ -99,6 +96,21 @@ def experiment_page(context: AtlasContext, experiment_id: str, options: FigureOp
         figures=figures,
         jobs=tuple(job for job in running if job.fingerprint == stored.id),
         query=options.query(),
+        may_cite=context.viewer.may_write,
+        cited_in=_cited_in(context, stored.id),
+    )
+
+
+def _cited_in(context: AtlasContext, experiment_id: str) -> tuple[HeadRef, ...]:
+    """The heads whose record of the viewer cites the experiment."""
+    if not context.viewer.may_write:
+        return ()
+    own = (record for record in context.records if record.annotator == context.viewer.name)
+    return tuple(
+        record.subject.ref
+        for record in own
+        if isinstance(record.subject.ref, HeadRef)
+        and any((link.kind, link.target) == ("experiment", experiment_id) for link in record.head.evidence)
     )
 
 

@@ -115,6 +115,12 @@ def sees_experiment(viewer: Viewer, name: str) -> bool:
     return not needs_roles(name) or not viewer.blind
 
 
+def check_may_see_experiment(viewer: Viewer, name: str) -> None:
+    """Raise Forbidden if a blind viewer would see what others said."""
+    if not sees_experiment(viewer, name):
+        raise Forbidden(f"{name} rests on others' roles of heads, which blind annotators do not see")
+
+
 def check_may_write(viewer: Viewer, annotator: str) -> None:
     """Raise Forbidden if the viewer may not write the record of `annotator`.
 

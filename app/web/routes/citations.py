@@ -1,4 +1,4 @@
-"""Citing a feature or one of its examples, from the feature's page, in the viewer's record of a head."""
+"""Citing a feature, one of its examples or an experiment, from its page, in the viewer's record of a head."""
 
 from typing import Annotated
 
@@ -7,11 +7,17 @@ from starlette.responses import Response
 
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import AppError
-from app.services.annotations.citations import CitationChange, Citations, apply_change, parse_change
+from app.services.annotations.citations import (
+    CitationChange,
+    Citations,
+    apply_change,
+    cite_experiment,
+    parse_change,
+)
 from app.web.dependencies import AppContextDependency, parse_feature, parse_head
 from app.web.responses import refusal, script_response, see_other
 from app.web.sessions import ViewerDependency
-from app.web.urls import feature_url
+from app.web.urls import experiment_url, feature_url
 
 pages = APIRouter(include_in_schema=False)
 
@@ -44,6 +50,21 @@ def cite(
         return script_response(_said(change, ref, through, cited))
     address = feature_url(model, ref, head=through, align="token" if align == "token" else None)
     return see_other(f"{address}#cited")
+
+
+@pages.post("/{model}/experiments/{experiment}/cite", name="cite_experiment")
+def cite_an_experiment(
+    app_context: AppContextDependency,
+    viewer: ViewerDependency,
+    model: str,
+    experiment: str,
+    head: Annotated[str, Form(max_length=30)],
+) -> Response:
+    """Cite the experiment in the viewer's record of the head, and redirect back to its page."""
+    ref = parse_head(head.strip())
+    with app_context.change_atlas(model, viewer) as context:
+        cite_experiment(context, ref, experiment, app_context.now())
+    return see_other(f"{experiment_url(model, experiment)}#cite")
 
 
 def _said(change: CitationChange, feature: FeatureRef, head: HeadRef, cited: Citations) -> dict[str, object]:

@@ -59,3 +59,23 @@ def test_a_claim_cites_an_experiment_of_the_head_and_leads_to_it(app, ids):
     [link] = page_of(ada, HEAD).select("#evidence a")
     assert ada.get(link["href"]).status_code == 200
     assert link["href"].endswith(ids["head-ablation"])
+
+
+def test_an_experiment_is_cited_from_its_own_page_by_whoever_sees_it_and_may_write(app, ids):
+    ada, ben = (logged_in(app, name) for name in ("ada", "ben"))
+    address, head = f"/tiny/experiments/{ids['head-ablation']}", "/tiny/heads/L0H3"
+    [form] = page_of(ada, address).select("form#cite")
+    for _ in range(2):
+        answer = ada.post(form["action"], data={"head": " L0H3"})
+        assert (answer.status_code, answer.headers["Location"]) == (303, f"{address}#cite")
+    content = ada.get(f"{head}/annotation.json").json()["record"]["content"]
+    assert [(link["kind"], link["target"]) for link in content["evidence"]] == [
+        ("experiment", ids["head-ablation"])
+    ]
+    assert "Your records that cite it: L0H3" in " ".join(page_of(ada, address).text.split())
+    assert "Your records" not in ben.get(address).text
+    for name in ON_ROLES:
+        assert ben.post(f"/tiny/experiments/{ids[name]}/cite", data={"head": "L0H3"}).status_code == 403
+    for head in ("L9H9", "x"):
+        assert ada.post(f"{address}/cite", data={"head": head}).status_code == 404
+    assert ada.post("/tiny/experiments/none/cite", data={"head": "L0H3"}).status_code == 404
