@@ -45,6 +45,7 @@ app.add_typer(annotators, name="annotators")
 
 export = typer.Typer(no_args_is_help=True, help="Export from a store to files.")
 export.command("annotations")(annotations.export_annotations)
+export.command("publication")(exports.export_publication)
 export.command("site")(exports.export_site)
 app.add_typer(export, name="export")
 

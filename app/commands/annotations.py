@@ -66,7 +66,7 @@ def annotators_list(store: Store = None) -> None:
     from app.store.annotators import list_annotators
     from app.store.database.engine import read_session
 
-    with read_session(_opened(store)) as session:
+    with read_session(opened_store(store)) as session:
         people = list_annotators(session)
     for person in people:
         notes = [
@@ -122,10 +122,10 @@ def export_annotations(
 
     chosen = file_format or _format_of(out)
     _check_format(chosen)
-    with read_session(_opened(store, to_read=True)) as session:
+    with read_session(opened_store(store, to_read=True)) as session:
         context = AtlasContext(session, get_live_run(session, model), Viewer(0, "", "admin"))
         sheet = export(context, chosen)
-    _write_whole(out, sheet.data)
+    write_whole(out, sheet.data)
     typer.echo(f"wrote {out}, {len(sheet.data)} bytes")
 
 
@@ -161,7 +161,7 @@ def import_annotations(
     heads, notes = read_sheet(_read_file(file), file_format)
     mapped = rename_columns(heads, parse_mapping(columns or []))
     own_notes = rename_columns(notes, {}, NOTE_COLUMNS)
-    engine, now = _opened(store), datetime.now(UTC)
+    engine, now = opened_store(store), datetime.now(UTC)
     with write_session(engine) if apply else read_session(engine) as session:
         run = get_live_run(session, model)
         context = AtlasContext(session, run, _importing_viewer(session, by, apply, now))
@@ -241,7 +241,7 @@ def _read_file(path: Path) -> bytes:
         raise UnusableFile(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
     """All of the file or none: a reader never finds half of it."""
     partial = path.with_name(f".{path.name}.partial")
     try:
@@ -268,7 +268,7 @@ def _is_terminal() -> bool:
     return sys.stdin.isatty()
 
 
-def _opened(store: str | None, to_read: bool = False) -> "Engine":
+def opened_store(store: str | None, to_read: bool = False) -> "Engine":
     """An existing store, brought up to date. to_read: it may be read-only."""
     from app.store.opening import open_migrated
 
@@ -278,4 +278,4 @@ def _opened(store: str | None, to_read: bool = False) -> "Engine":
 def _writing(store: str | None) -> "AbstractContextManager[Session]":
     from app.store.database.engine import write_session
 
-    return write_session(_opened(store))
+    return write_session(opened_store(store))

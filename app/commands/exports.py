@@ -1,10 +1,11 @@
-"""An atlas as plain files."""
+"""An atlas as plain files, and its annotations as they are published."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from app.commands.annotations import Atlas, UnusableFile, opened_store, write_whole
 from app.commands.options import Store
 from app.commands.store_access import settings_of
 from app.extras import need
@@ -37,3 +38,43 @@ def export_site(
     finally:
         engine.dispose()
     typer.echo(f"wrote {n_files} files; open {out / 'index.html'}")
+
+
+def export_publication(
+    model: Atlas,
+    out: Annotated[Path, typer.Option(help="file to write")],
+    file_format: Annotated[
+        Literal["xlsx", "csv", "md", "tex"] | None,
+        typer.Option("--format", help="default: the ending of --out"),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="whose submitted records stand where there is no consensus; default the first by name"
+        ),
+    ] = None,
+    store: Store = None,
+) -> None:
+    """Write submitted heads and the consensus to read and to print: what they do, features, examples, tables.
+
+    xlsx: heads, features, types and layers. csv: one row a head. md, tex: the tables of types and layers. Links lead
+    to HEAD_ATLAS_PUBLIC_URL. The file is not imported again; `export annotations` writes one that is.
+    """
+    from app.services.reading.context import AtlasContext
+    from app.services.reading.visibility import Viewer
+    from app.services.sheet.publication_files import PUBLICATION_FORMATS, PublicationFormat
+    from app.services.sheet.publication_files import export_publication as export
+    from app.store.atlas.reads import get_live_run
+    from app.store.database.engine import read_session
+
+    formats: dict[str, PublicationFormat] = {f".{name}": name for name in PUBLICATION_FORMATS}
+    chosen = file_format or formats.get(out.suffix.lower())
+    if chosen is None:
+        raise UnusableFile(
+            f"{out.name} does not end in {', '.join(PUBLICATION_FORMATS)}; its format is not known"
+        )
+    with read_session(opened_store(store, to_read=True)) as session:
+        context = AtlasContext(session, get_live_run(session, model), Viewer(0, "", "admin"))
+        file = export(context, chosen, by, settings_of(store=store).public_url)
+    write_whole(out, file.data)
+    typer.echo(f"wrote {out}, {len(file.data)} bytes")

@@ -24,6 +24,7 @@ from app.services.reading.fields import FieldHelp, described_fields
 from app.services.reading.page_json import page_schema
 from app.services.search.models import SearchPage
 from app.services.sheet.models import AgreementPage, AnnotatedLayersPage, PublishedPage
+from app.services.sheet.publication_models import PublicationPage
 from app.web.answers import describe_answers
 
 JsonObject = dict[str, Json]
@@ -67,6 +68,7 @@ PATHS: dict[type, str] = {
     AgreementPage: "/{model}/agreement.json",
     AnnotatedLayersPage: "/{model}/layers.json?by=",
     PublishedPage: "/{model}/published.json?by=",
+    PublicationPage: "/{model}/annotations/publish.json?by=&page=",
 }
 
 

@@ -74,6 +74,12 @@ def annotations_url(model: str, file_format: str = "", **query: object) -> str:
     return _with_query(f"/{quote(model, safe='')}/annotations{ending}", query)
 
 
+def publication_url(model: str, file_format: str = "", **query: object) -> str:
+    """The URL of what is published of the annotations, as a page or as a file."""
+    ending = f".{file_format}" if file_format else ""
+    return _with_query(f"/{quote(model, safe='')}/annotations/publish{ending}", query)
+
+
 def import_url(model: str) -> str:
     return f"/{quote(model, safe='')}/annotations/import"
 

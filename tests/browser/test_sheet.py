@@ -36,6 +36,7 @@ PAGES = (
     "/tiny/layers",
     "/tiny/layers?by=ada",
     "/tiny/published",
+    "/tiny/annotations/publish",
 )
 
 

@@ -255,3 +255,16 @@ def test_a_sheet_of_another_program_is_read_and_an_unreadable_one_named(
     assert code != 0
     assert "line 2 has the byte 0xe9" in error
     assert "save it as 'CSV UTF-8'" in error
+
+
+def test_what_is_published_is_written_by_its_ending(command: Command, tmp_path: Path) -> None:
+    for name in ("a.xlsx", "a.csv", "a.md", "a.tex"):
+        out = tmp_path / name
+        code, said, _ = command("export", "publication", "--model", "tiny", "--out", str(out))
+        assert (code, said) == (0, f"wrote {out}, {out.stat().st_size} bytes\n")
+    code, _, error = command("export", "publication", "--model", "tiny", "--out", str(tmp_path / "a.pdf"))
+    assert code == 2
+    assert "a.pdf does not end in xlsx, csv, md, tex" in error
+    code, _, error = command("export", "publication", "--model", "tiny", "--out", "x.md", "--by", "nobody")
+    assert code == 2
+    assert "nobody" in error

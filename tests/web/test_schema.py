@@ -37,6 +37,7 @@ TWINS = {
     "/tiny/agreement.json": "AgreementPage",
     "/tiny/layers.json": "AnnotatedLayersPage",
     "/tiny/published.json": "PublishedPage",
+    "/tiny/annotations/publish.json": "PublicationPage",
 }
 
 

@@ -28,6 +28,10 @@ def test_templates_write_the_addresses_of_routes(app: FastAPI) -> None:
     assert urls.annotations_url("tiny", "csv") == app.url_path_for(
         "annotations_file", model="tiny", file_format="csv"
     )
+    assert urls.publication_url("tiny") == app.url_path_for("publication", model="tiny")
+    assert urls.publication_url("tiny", "xlsx") == app.url_path_for(
+        "publication_file", model="tiny", file_format="xlsx"
+    )
     assert urls.import_url("tiny") == app.url_path_for("import", model="tiny")
     assert urls.consensus_url("tiny", head) == app.url_path_for("consensus", model="tiny", head=str(head))
     assert urls.annotated_layers_url("tiny") == app.url_path_for("annotated_layers", model="tiny")

@@ -1,7 +1,7 @@
 """The layer table: what groups each layer has, which heads stand out, and how abstract its groups are."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from app.domain.annotations.head_types import Mark, count_groups
@@ -45,7 +45,6 @@ def layer_table(annotations: Mapping[HeadRef, HeadAnnotation], n_layers: int) ->
 def _row(layer: int, heads: Mapping[HeadRef, HeadAnnotation]) -> LayerRow:
     names: list[str] = []
     families: Counter[Family] = Counter()
-    levels: list[int] = []
     for annotation in heads.values():
         groups = {group.name: group for group in annotation.groups}
         top = annotation.labels[: annotation.k]
@@ -55,8 +54,6 @@ def _row(layer: int, heads: Mapping[HeadRef, HeadAnnotation]) -> LayerRow:
                 group: Group = groups[label.group]
                 names.append(group.name)
                 families[group.family] += 1
-                if group.abstraction is not None:
-                    levels.append(ABSTRACTION_LEVELS[group.abstraction])
     notable_heads = (_notable(head, annotation) for head, annotation in heads.items())
     return LayerRow(
         layer=layer,
@@ -64,8 +61,22 @@ def _row(layer: int, heads: Mapping[HeadRef, HeadAnnotation]) -> LayerRow:
         groups=count_groups(names),
         families=tuple((family, families[family]) for family in FAMILIES if families[family]),
         notable=tuple(notable for notable in notable_heads if notable),
-        abstraction=sum(levels) / len(levels) if levels else None,
+        abstraction=mean_abstraction(heads.values()),
     )
+
+
+def mean_abstraction(annotations: Iterable[HeadAnnotation]) -> float | None:
+    """The mean level of the labelled top features, token 1 to context 4; None where no group of theirs has a level."""
+    levels: list[int] = []
+    for annotation in annotations:
+        level_of = {
+            group.name: ABSTRACTION_LEVELS[group.abstraction]
+            for group in annotation.groups
+            if group.abstraction is not None
+        }
+        top = annotation.labels[: annotation.k]
+        levels += [level_of[label.group] for label in top if label.group in level_of]
+    return sum(levels) / len(levels) if levels else None
 
 
 def _notable(head: HeadRef, annotation: HeadAnnotation) -> NotableHead | None:

@@ -114,7 +114,7 @@ def layers_page(context: AtlasContext, by: str | None = None) -> AnnotatedLayers
         n_submitted=added.n_submitted,
         tally=added.tally,
         left_out=added.left_out,
-        layers=_layer_lines(added, visible_published(context)),
+        layers=layer_lines(added, visible_published(context)),
         sensitivity=added.sensitivity,
         rankings=RANKINGS,
         n_novel=len(added.novel),
@@ -123,7 +123,8 @@ def layers_page(context: AtlasContext, by: str | None = None) -> AnnotatedLayers
     )
 
 
-def _layer_lines(added: RollUp, published: Mapping[HeadRef, PublishedHead]) -> tuple[LayerLine, ...]:
+def layer_lines(added: RollUp, published: Mapping[HeadRef, PublishedHead]) -> tuple[LayerLine, ...]:
+    """The lines of the layer table; published: the published facts to set beside them."""
     return tuple(
         LayerLine(
             layer=row.layer,

@@ -24,7 +24,7 @@ _AMBIGUOUS = re.compile("_x[0-9A-Fa-f]{4}_|x005F_|\r|^\u21aa overflow ")
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 _POINTER = re.compile("\u21aa overflow ([0-9]{1,6}): .*", re.DOTALL)
 # One date in every file: the same annotations give the same bytes.
-_CREATED = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+CREATED = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 Cell = str | int | float | None
 
 
@@ -74,7 +74,7 @@ def write_xlsx(rows: Rows, extra: Sequence[Table]) -> bytes:
     overflow = _Overflow()
     workbook: Any = xlsxwriter.Workbook
     with workbook(sink, options) as book:
-        book.set_properties({"created": _CREATED})
+        book.set_properties({"created": CREATED})
         heads = [[row[name] for name in rows.columns] for row in rows.heads]
         notes = [[row[name] for name in NOTE_COLUMNS] for row in rows.notes]
         for table in (

@@ -8,7 +8,9 @@ from starlette.responses import Response
 MEDIA_TYPES = {
     "csv": "text/csv; charset=utf-8",
     "json": "application/json",
+    "md": "text/markdown; charset=utf-8",
     "parquet": "application/vnd.apache.parquet",
+    "tex": "application/x-tex; charset=utf-8",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 

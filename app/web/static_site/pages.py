@@ -23,6 +23,8 @@ from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import NO_VIEWER
 from app.services.sheet.files import SHEET_FORMATS, SheetFormat, export_annotations
 from app.services.sheet.pages import annotations_page, layers_page, published_page
+from app.services.sheet.publication import publication_page
+from app.services.sheet.publication_files import PUBLICATION_FORMATS, PublicationFormat, export_publication
 from app.services.sheet.selection import DEFAULT_COLUMNS, SheetView
 from app.store.atlas.features import list_features
 from app.web import urls
@@ -71,6 +73,7 @@ class Bundle:
         yield from self._experiments()
         if self._labels:
             yield from self._annotations()
+            yield from self._publication()
             yield from self._summaries()
         yield BundleFile("about.html", "/about", about_page, "pages/about.html")
 
@@ -165,6 +168,23 @@ class Bundle:
 
     def _sheet(self, form: SheetFormat) -> bytes:
         return export_annotations(self._context, form).data
+
+    def _publication(self) -> Iterator[BundleFile]:
+        """What is published, page by page, and as files: by the default annotator, and by each one."""
+        annotators = publication_page(self._context).annotators
+        for number, by in enumerate((None, *annotators)):
+            name = f"publish.by-{number}" if by is not None else "publish"
+            for part in range(1, publication_page(self._context, by).n_pages + 1):
+                file_name = f"{name}.html" if part == 1 else f"{name}.part-{part}.html"
+                address = urls.publication_url(self._model, by=by, page=part if part > 1 else None)
+                build = partial(publication_page, self._context, by, part)
+                yield BundleFile(file_name, address, build, "pages/publication.html")
+            for form in PUBLICATION_FORMATS:
+                address = urls.publication_url(self._model, form, by=by)
+                yield BundleFile(f"{name}.{form}", address, partial(self._published_file, form, by))
+
+    def _published_file(self, form: PublicationFormat, by: str | None) -> bytes:
+        return export_publication(self._context, form, by).data
 
     def _summaries(self) -> Iterator[BundleFile]:
         """Layer tables and comparisons with published facts: of the default annotator, and of each one."""

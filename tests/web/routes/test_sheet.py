@@ -266,6 +266,9 @@ PAGES = (
     "/tiny/published",
     "/tiny/published.json",
     "/tiny/annotations/import",
+    "/tiny/annotations/publish",
+    "/tiny/annotations/publish?by=ben",
+    *(f"/tiny/annotations/publish.{name}" for name in ("json", "xlsx", "csv", "md", "tex")),
 )
 
 
@@ -469,6 +472,7 @@ def test_e1_what_people_type_is_inert_on_every_page(own):
         f"/tiny/annotations?columns={','.join(HEAD_COLUMNS)}",
         "/tiny/layers?by=root",
         "/tiny/published?by=root",
+        "/tiny/annotations/publish?by=root",
         "/tiny/annotations/settle/L2H0",
     ):
         soup = soup_of(root, path)
@@ -527,3 +531,37 @@ def test_the_number_of_queries_does_not_grow(own):
     for head in range(4):
         annotate(store, "root", labelled(0, *"ab" * 5), HeadRef(0, head))
     assert {path: count_queries(engine, root, path) for path in paths} == before
+
+
+def test_the_page_to_publish_has_a_row_a_head_and_its_files(root):
+    soup = soup_of(root, "/tiny/annotations/publish?by=ada")
+    rows = soup.select(".publication-table tbody tr")
+    assert [row.select_one("th").get_text(strip=True) for row in rows] == ["L0H0", "L0H1", "L2H3"]
+    assert "a 8" in rows[0].text
+    assert "induction, copy suppression" in rows[0].text
+    assert len(rows[0].select(".entry-features li")) == 10
+    links = [a["href"] for a in soup.select(".export-bar a")]
+    assert links == [f"/tiny/annotations/publish.{name}?by=ada" for name in ("xlsx", "csv", "md", "tex")]
+    for link in links:
+        response = root.get(link)
+        assert response.status_code == 200
+        assert "attachment" in response.headers["Content-Disposition"]
+        assert root.get(link, headers={"If-None-Match": response.headers["ETag"]}).status_code == 304
+    assert soup_of(root, "/tiny/annotations").select_one("a[href='/tiny/annotations/publish']")
+    for path in ("publish?by=nobody", "publish.xlsx?by=nobody", "publish?page=9", "publish.docx"):
+        assert root.get(f"/tiny/annotations/{path}").status_code == 404
+
+
+def test_the_page_to_publish_asks_no_more_for_more_heads(own):
+    from tests.support.queries import count_queries
+
+    store, login = own
+    root = login("root")
+    path = "/tiny/annotations/publish?by=root"
+    engine = root.app.state.app_context.engine
+    assert root.get(path).status_code == 200  # which reads the vocabulary, once
+    before = count_queries(engine, root, path)
+    assert before <= 9
+    for head in range(4):
+        annotate(store, "root", labelled(0, *"ab" * 5), HeadRef(0, head))
+    assert count_queries(engine, root, path) == before

@@ -1,0 +1,206 @@
+"""The published tables as files: a workbook to print, CSV, and tables for Markdown and LaTeX."""
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from textwrap import wrap
+from typing import Any, Literal, get_args
+
+from app.services.reading.cells import escape_cell
+from app.services.reading.context import AtlasContext
+from app.services.sheet.csv_json_parquet import BOM, InvalidSheet
+from app.services.sheet.files import Export
+from app.services.sheet.publication import publication
+from app.services.sheet.publication_tables import (
+    Cell,
+    Kind,
+    PublishedTable,
+    TableColumn,
+    about_table,
+    features_table,
+    heads_table,
+    layers_table,
+    types_table,
+)
+from app.services.sheet.xlsx import CREATED, MAX_CELL
+
+PublicationFormat = Literal["xlsx", "csv", "md", "tex"]
+PUBLICATION_FORMATS: tuple[PublicationFormat, ...] = get_args(PublicationFormat)
+_A4, _MARGIN, _LOWER_MARGIN = 9, 0.4, 0.6  # paper code; inches
+_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_LINE, _HIGHEST = 11.2, 409.0  # points
+_CHARACTERS = 1.15  # of the text's font, in a unit of column width
+_LOOKS: dict[Kind, dict[str, Any]] = {
+    "text": {"num_format": "@", "align": "left", "indent": 1},
+    "whole": {"num_format": "0", "align": "right"},
+    "number": {"num_format": "0.00", "align": "right"},
+    "percent": {"num_format": "0%", "align": "right"},
+}
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "[": "{[}",  # else an option of the row's end before it
+    "]": "{]}",
+    **{char: f"\\{char}" for char in "&%$#_"},
+}
+
+
+def export_publication(
+    context: AtlasContext, file_format: PublicationFormat, by: str | None = None, site: str = ""
+) -> Export:
+    """What is published of the records that the viewer may see, as a file; the same records give the same bytes.
+
+    site: where the atlas is served, for links. Raises NoSuchAnnotator.
+    """
+    whole = publication(context, by)
+    if file_format in ("md", "tex"):
+        tables = [types_table(whole), layers_table(whole)]
+        text = "\n".join(map(markdown_table if file_format == "md" else latex_table, tables))
+        data = text.encode("utf-8", "replace")
+    else:
+        entries = list(whole.all_entries())
+        heads = heads_table(whole, entries, site)
+        if file_format == "csv":
+            data = _csv(heads)
+        else:
+            beside = [features_table(entries), types_table(whole), layers_table(whole), about_table(whole)]
+            data = _workbook([heads, *beside], context.run.slug)
+    return Export(data, f"{context.run.slug}-publication.{file_format}")
+
+
+def _csv(table: PublishedTable) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow([*(column.title for column in table.columns), "Page"])
+    for row, link in zip(table.rows, table.links, strict=True):
+        writer.writerow([escape_cell(cell) if isinstance(cell, str) else cell for cell in (*row, link)])
+    return (BOM + text.getvalue()).encode("utf-8", "replace")
+
+
+def _workbook(tables: Sequence[PublishedTable], name: str) -> bytes:
+    """A sheet a table: landscape, as wide as a page, its header frozen and on every page."""
+    import xlsxwriter  # pyright: ignore[reportMissingTypeStubs]
+
+    sink = io.BytesIO()
+    options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+    workbook: Any = xlsxwriter.Workbook
+    with workbook(sink, options) as book:
+        book.set_properties({"created": CREATED, "title": f"Attention heads of {name}"})
+        for table in tables:
+            _write_sheet(book, table, name)
+    return sink.getvalue()
+
+
+def _write_sheet(book: Any, table: PublishedTable, name: str) -> None:
+    sheet = book.add_worksheet(table.name)
+    cell = {"font_name": "Arial", "font_size": 9, "text_wrap": True, "valign": "top", "bottom": 4}
+    header = {**cell, "bold": True, "bg_color": "#E8EEF0", "bottom": 1, "valign": "vcenter"}
+    formats = {kind: book.add_format({**cell, **look}) for kind, look in _LOOKS.items()}
+    titles = {kind: book.add_format({**header, **look}) for kind, look in _LOOKS.items()}
+    first = book.add_format({**cell, "bold": True})
+    sheet.set_landscape()
+    sheet.set_paper(_A4)
+    sheet.set_margins(left=_MARGIN, right=_MARGIN, top=_MARGIN, bottom=_LOWER_MARGIN)
+    sheet.fit_to_pages(1, 0)
+    sheet.repeat_rows(0)
+    sheet.freeze_panes(1, 1)
+    sheet.set_footer(f"&L&8{name}: {table.name.lower()}&R&8page &P of &N")
+    for place, column in enumerate(table.columns):
+        sheet.set_column(place, place, column.width)
+        _check(sheet.write_string(0, place, column.title, titles[column.kind]))
+    for number, row in enumerate(table.rows, 1):
+        sheet.set_row(number, _height(table.columns, row))
+        for place, (column, value) in enumerate(zip(table.columns, row, strict=True)):
+            look = first if place == 0 and column.kind == "text" else formats[column.kind]
+            _check(_write_cell(sheet, (number, place), value, look))
+    for number, link in enumerate(table.links, 1):
+        if link.startswith(("https://", "http://")):
+            _check(sheet.write_url(number, 0, link, first, str(table.rows[number - 1][0])))
+
+
+def _height(columns: Sequence[TableColumn], row: Sequence[Cell]) -> float:
+    """The height of the row's longest wrapped text, in points: programs that only print do not find it themselves."""
+    n_lines = 1
+    for column, cell in zip(columns, row, strict=True):
+        if isinstance(cell, str):
+            width = max(1, round(_CHARACTERS * column.width) - 1)
+            n_lines = max(n_lines, sum(len(wrap(line, width)) or 1 for line in cell.split("\n")))
+    return min(_LINE * n_lines + 2, _HIGHEST)
+
+
+def _write_cell(sheet: Any, place: tuple[int, int], value: Cell, look: Any) -> int:
+    if value is None or value == "":
+        return sheet.write_blank(*place, None, look)
+    if not isinstance(value, str):
+        return sheet.write_number(*place, value, look)
+    return sheet.write_string(*place, _writable(value), look)
+
+
+def _writable(text: str) -> str:
+    """The text without what XML cannot hold, and cut to what a cell can: this file is read, never imported."""
+    plain = _UNWRITABLE.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
+    plain = plain.encode("utf-8", "replace").decode()
+    while len(plain.encode("utf-16-le")) // 2 > MAX_CELL:
+        plain = plain[: MAX_CELL // 2] + "…"
+    return plain
+
+
+def _check(code: int) -> None:
+    if code:
+        raise InvalidSheet(f"a cell could not be written to the workbook (code {code})")
+
+
+def markdown_table(table: PublishedTable) -> str:
+    """The table in Markdown, numbers to the right."""
+    titles = " | ".join(column.title for column in table.columns)
+    rule = " | ".join("---" if column.kind == "text" else "---:" for column in table.columns)
+    lines = [f"## {table.name}", "", f"| {titles} |", f"| {rule} |"]
+    for row in table.rows:
+        cells = (_markdown(_printed(c, column.kind)) for c, column in zip(row, table.columns, strict=True))
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def _markdown(text: str) -> str:
+    plain = re.sub(r"([\\|*_`<\[\]])", r"\\\1", text)
+    return " ".join(plain.split())
+
+
+def latex_table(table: PublishedTable) -> str:
+    """The table in LaTeX, for the package booktabs; columns of long texts have a share of the line."""
+    widest = sum(column.width for column in table.columns)
+    form = "".join(
+        f"p{{{0.9 * column.width / widest:.2f}\\linewidth}}" if column.kind == "text" else "r"
+        for column in table.columns
+    )
+    titles = " & ".join(_latex(column.title) for column in table.columns)
+    lines = [
+        "% needs \\usepackage{booktabs}",
+        f"\\begin{{tabular}}{{{form}}}",
+        "\\toprule",
+        f"{titles} \\\\",
+        "\\midrule",
+    ]
+    for row in table.rows:
+        cells = (_latex(_printed(c, column.kind)) for c, column in zip(row, table.columns, strict=True))
+        lines.append(f"{' & '.join(cells)} \\\\")
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+
+
+def _latex(text: str) -> str:
+    return " ".join("".join(_LATEX.get(char, char) for char in text).split())
+
+
+def _printed(cell: Cell, kind: Kind) -> str:
+    if cell is None or isinstance(cell, str):
+        return cell or ""
+    if kind == "percent":
+        return f"{cell:.0%}"
+    return f"{cell:.2f}" if kind == "number" else str(cell)
