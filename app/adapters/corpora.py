@@ -180,7 +180,7 @@ def _save(folder: Path, tokens: NDArray[Any], lengths: NDArray[np.int32]) -> Non
     with naming(path), path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         for start in range(0, len(tokens), _BLOCK):
-            file.write(np.ascontiguousarray(tokens[start : start + _BLOCK], np.int32).tobytes())
+            file.write(np.ascontiguousarray(tokens[start : start + _BLOCK], np.int32).data)
     with naming(folder / "lengths.npy"):
         np.save(folder / "lengths.npy", lengths)
 

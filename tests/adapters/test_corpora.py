@@ -166,14 +166,15 @@ def test_killed_half_way_no_corpus_counts_as_complete(tmp_path: Path) -> None:
 def test_a_save_that_fails_leaves_no_complete_corpus(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = np.lib.format.write_array if name == "lengths.npy" else np.lib.format.open_memmap
+    writer = "write_array" if name == "lengths.npy" else "write_array_header_1_0"
+    real = getattr(np.lib.format, writer)
 
     def full(path: Any, *given: Any, **options: Any) -> Any:
         if name in str(getattr(path, "name", path)):
             raise OSError(28, "No space left on device", name)
         return real(path, *given, **options)
 
-    monkeypatch.setattr(np.lib.format, "write_array" if name == "lengths.npy" else "open_memmap", full)
+    monkeypatch.setattr(np.lib.format, writer, full)
     with pytest.raises(OSError, match=name):
         _tokenised(["abc"], tmp_path)
     assert open_corpus(tmp_path) is None
