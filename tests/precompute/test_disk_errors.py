@@ -79,7 +79,7 @@ def digest(folder: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    "stride", [9, pytest.param(4, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.sweep)]
+    "stride", [30, pytest.param(4, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.sweep)]
 )
 def test_a06_a08_an_error_of_the_disk_is_a_sentence_and_the_job_goes_on(
     tiny: Tiny, tmp_path: Path, ended: Callable[..., Any], stride: int
