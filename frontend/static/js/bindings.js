@@ -21,10 +21,12 @@ const make = (tag, values, ...children) => {
 export function offer(commands, changed) {
   const says = make("p", { className: "note" });
   says.setAttribute("role", "status");
-  const keys = $$("#keys dd");
+  // The line of the sheet that names the command; those of groups stand for all of them.
+  const section = $$("#keys dl > div").find((each) => $("dt", each).textContent === "labels");
   const words = (command) => {
-    const line = keys.findLast((each) => $$("kbd", each).some((key) => key.textContent === command));
-    return line ? line.textContent.trim() : `${command} group`;
+    const lines = $$("dd", section);
+    const line = lines.find((each) => $$("kbd", each).some((key) => key.textContent === command)) ?? lines[0];
+    return line.lastChild.textContent.trim();
   };
   const choose = (command, field) => {
     const rival = commands.find((each) => each !== command && keyOf(each) === field.value);
@@ -40,7 +42,7 @@ export function offer(commands, changed) {
     const field = make("input", { maxLength: 1, size: 1, value: keyOf(command), name: `key ${command}` });
     field.addEventListener("focus", () => field.select());
     field.addEventListener("change", () => choose(command, field));
-    return make("label", {}, field, ` ${words(command)}`);
+    return make("label", {}, field, " ", make("kbd", { textContent: command }), ` ${words(command)}`);
   });
   const enter = make("input", { type: "checkbox", id: "enter-submits", checked: enterSubmits() });
   enter.addEventListener("change", () => stored((place) => place.setItem("enter", enter.checked ? "on" : "off")));
