@@ -9,6 +9,7 @@ from app.domain.annotations.records import FeatureLabel, Group, HeadAnnotation
 from app.domain.annotations.roles import suggested_family
 from app.domain.refs import HeadRef
 from app.services.annotations.hints import suggest
+from app.services.annotations.long_prefixes import usual_long_share
 from app.services.annotations.saving import Save, save
 from app.services.examples.models import FeatureThroughHead
 from app.services.heads.page import HeadQuestion, head_page
@@ -41,7 +42,9 @@ def _kind(text: str) -> str:
 def label_head(context: AtlasContext, head: HeadRef) -> HeadAnnotation:
     """Every feature of the head's top ten in a group, or unclear."""
     features = head_page(context, HeadQuestion(head, k=K)).features
-    suggestions = suggest(features, blind=False)
+    suggestions = suggest(
+        features, False, lambda: usual_long_share(context, head, "decoder_weight", features)
+    )
     proposed = {found.feature: found.group for found in suggestions.features}
     names = {
         feature.feature: proposed.get(feature.feature) or kind_of_tokens(feature) for feature in features

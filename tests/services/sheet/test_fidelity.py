@@ -10,11 +10,14 @@ import pytest
 from app.domain.annotations.records import Against, HeadAnnotation, Revision, Subject
 from app.domain.refs import HeadRef
 from app.services.reading.cells import unescape_cell
+from app.services.reading.visibility import Viewer
 from app.services.sheet.csv_json_parquet import write_csv, write_json, write_parquet
 from app.services.sheet.files import SHEET_FORMATS, read_sheet
+from app.services.sheet.publication_files import export_publication
 from app.services.sheet.rows import HEAD_COLUMNS, rows_of
 from app.services.sheet.xlsx import read_xlsx, write_xlsx
-from tests.support.annotated_atlas import NOW
+from tests.support.annotated_atlas import NOW, labelled
+from tests.support.annotating import Team
 from tests.support.generated_notes import make_notes
 
 N_NOTES = 5000
@@ -136,3 +139,21 @@ def test_g07_g09_csv_keeps_its_text_where_libreoffice_is_told_that_columns_are_t
 def kept_by_calc(note: str) -> bool:
     """Without what a cell cannot hold, and what our own reader of XLSX takes for a pointer to the overflow sheet."""
     return not any(part in note for part in ("\r", "_x", "\u21aa")) and len(note) < 30_000
+
+
+@pytest.mark.slow
+def test_what_is_published_prints_in_libreoffice_with_every_row_on_landscape_pages(tmp_path, engine):
+    team = Team(engine, ada={})
+    for head in range(4):
+        for layer in (0, 2):
+            team.save("ada", labelled(layer, *"aaaaa", *"bbbbb", notes="a note " * 30), HeadRef(layer, head))
+    file = team.view(export_publication, Viewer(0, "", "admin"), "xlsx", None, "")
+    (tmp_path / "heads.xlsx").write_bytes(file.data)
+    book = openpyxl.load_workbook(io.BytesIO(office(tmp_path, "heads.xlsx")))
+    for sheet in book:
+        assert sheet.page_setup.orientation == "landscape"
+        assert sheet.print_title_rows == "$1:$1"
+    assert [cell.value for cell in book["Heads"]["A"][1:]] == [f"L{i}H{j}" for i in (0, 2) for j in range(4)]
+    assert {cell.data_type for cell in book["Features"]["E"][1:]} == {"n"}
+    # Each row is as high as what it holds: a note of 210 letters in a column of 28 has eight lines.
+    assert all(book["Heads"].row_dimensions[row].height > 70 for row in range(2, 10))
