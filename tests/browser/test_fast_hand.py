@@ -453,3 +453,17 @@ def test_keys_can_be_bound_to_others_and_enter_alone_can_submit(tab):
     expect(page.locator("h1")).to_have_text("L0H1")
     assert record(page)["status"] == "submitted"
     assert set(labels(page)) == {"induction"}
+
+
+def test_rows_that_open_while_one_types_keep_every_label(tab, connection):
+    tab.go(HEAD)
+    page = tab.page
+    connection.delay_s = 0.2
+    press(page, "E", *"123-123-1")
+    expect(page.locator("article.feature-entry.open")).to_have_count(10, timeout=15000)
+    press(page, "2")
+    stored(page)
+    kept = content(page)["labels"]
+    groups = ["induction", "previous token", "duplicate token", None]
+    assert [label["group"] for label in kept] == [*groups, *groups, "induction", "previous token"]
+    assert [label["unclear"] for label in kept] == [label["group"] is None for label in kept]

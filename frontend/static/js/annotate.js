@@ -447,17 +447,18 @@ document.addEventListener("submit", (event) => {
   press(event.submitter?.value ?? "save");
 });
 
-// A row that is opened comes as it is stored; what has been chosen since stays.
-let chosen = null;
-document.addEventListener("htmx:before:swap", () => {
-  chosen = form() && read();
-});
-document.addEventListener("htmx:after:swap", () => {
-  if (!form() || !chosen) return;
+// A row that is opened comes as it is stored; what has been chosen since stays, before any key is heard.
+new MutationObserver((records) => {
+  const gone = records.flatMap(({ removedNodes }) => [...removedNodes]);
+  const old = gone.filter((node) => node.matches?.("article.feature-entry") && form() && label(node.id));
+  if (!old.length) return;
   menus();
-  write(read(), chosen);
-  draw(queue.pending());
-});
+  for (const was of old) {
+    label(was.id).value = $("[name^='label:']", was)?.value ?? "";
+    accept(was.id, Boolean($("[name=accepted]", was)));
+  }
+  showKeys();
+}).observe(document.body, { childList: true, subtree: true });
 
 addEventListener("online", () => wake());
 
