@@ -11,6 +11,7 @@ import torch
 from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
 from torch import Tensor
 
+from app.adapters.cached_shapes import shapes_from_cache
 from app.adapters.hub import PROBE_TIMEOUT_S, hub_cause
 from app.adapters.language_model import Processing
 from app.adapters.sae_checks import check_model, check_site, check_tensors
@@ -46,6 +47,7 @@ with warnings.catch_warnings():
     # The library still imports a TransformerLens module by its former name.
     warnings.filterwarnings("ignore", "The 'utils' module", DeprecationWarning)
     import sae_lens
+    from sae_lens.loading import pretrained_sae_loaders
     from sae_lens.loading.pretrained_sae_loaders import (
         NAMED_PRETRAINED_SAE_CONFIG_GETTERS,
         NAMED_PRETRAINED_SAE_LOADERS,
@@ -117,6 +119,11 @@ def parse_neuronpedia_id(text: str) -> ReleaseSae:
 
 def _download(resolved: ResolvedSae, model: ModelRecord) -> RawSae:
     """Config first, so that a wrong SAE is refused before its weights are fetched."""
+    with shapes_from_cache(pretrained_sae_loaders):
+        return _fetch(resolved, model)
+
+
+def _fetch(resolved: ResolvedSae, model: ModelRecord) -> RawSae:
     try:
         _probe(resolved)
         overrides = {**get_config_overrides(resolved.release, resolved.sae_id), "device": "cpu"}

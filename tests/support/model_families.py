@@ -304,7 +304,7 @@ FAMILIES: dict[str, Arguments] = {
 
 def save_family(family: str, folder: Path, seed: int = 1, **changes: Any) -> Path:
     """A random model of a family in a folder: weights far from neutral, also those of norms."""
-    config = CONFIG_MAPPING[family](**FAMILIES[family], **changes)
+    config = CONFIG_MAPPING[family](**{**FAMILIES[family], **changes})
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(config)
