@@ -12,6 +12,7 @@ from app.domain.records import COMPUTE, Json, RunReport
 from app.errors import AppError
 from app.precompute.calibration import calibrate, load_calibration, save_calibration
 from app.precompute.executors import Executor, ProcessExecutor, SerialExecutor
+from app.precompute.first_words import first_words
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.plan import Unit
 from app.precompute.prepare import prepare
@@ -70,6 +71,8 @@ class _Job:
 
     def _stages(self, monitor: JobMonitor) -> str:
         run = self._run
+        for line in first_words(run, self._slug, self._engine):
+            monitor.say(line)
         units = run.plan.units(run.corpus.n_sequences)
         executor = self._make_executor(run)
         self._compute(run, executor, units, monitor)

@@ -66,7 +66,10 @@ def _kept_layers(request: JobRequest, loaded: list[LoadedSae]) -> set[int]:
         return layers
     missing = sorted(set(request.layers) - layers)
     if missing:
-        raise AppError(f"--layers asks for layer {missing[0]}, for which no SAE was given")
+        had = ",".join(str(layer) for layer in sorted(layers))
+        raise AppError(
+            f"--layers asks for layer {missing[0]}, for which no SAE was given; those given are of --layers {had}"
+        )
     return set(request.layers)
 
 

@@ -1,0 +1,25 @@
+"""What a job says before it starts to compute."""
+
+from app.precompute.loaded_run import LoadedRun
+from app.store.atlas.reads import find_live_plan
+from app.store.database.engine import Engine, read_session
+
+
+def first_words(run: LoadedRun, slug: str, engine: Engine) -> list[str]:
+    """What is not as it was asked for, or as it was: said before hours of work."""
+    lines: list[str] = []
+    corpus, asked = run.corpus, run.plan.n_prompts
+    if asked is not None and corpus.n_sequences < asked:
+        lines.append(
+            f"{corpus.name} has {corpus.n_sequences:,} sequences of {corpus.context_size} tokens, and --n-prompts asks "
+            f"for {asked:,}: all of it is read"
+        )
+    with read_session(engine) as session:
+        live = find_live_plan(session, slug)
+    if live is not None and live.fingerprint != run.plan.fingerprint:
+        version = "" if live.plan.get("format") == run.plan.format else ", of another version of Head Atlas"
+        lines.append(
+            f"atlas {slug} shows run {live.fingerprint}{version}; run {run.plan.fingerprint} takes its place when it "
+            "is done, and labels stay (another --name keeps both)"
+        )
+    return lines
