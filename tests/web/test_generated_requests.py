@@ -21,7 +21,7 @@ FITTING = {
     "layer": ["0", "2", "9"],
     "heads": ["L0H1", "L0H1,L1H0", "L0H1,L0H1", ","],
     "experiment": ["0" * 16, "none"],
-    "file_format": ["csv", "json", "xlsx", "parquet", "pdf"],
+    "file_format": ["csv", "json", "xlsx", "parquet", "md", "tex", "pdf"],
     "rank": ["fve", "decoder_weight"],
     "order": ["score", "layer"],
     "colour": ["type", "score"],

@@ -11,6 +11,7 @@ from app.services.sheet.pages import NoSuchAnnotator
 from app.services.sheet.publication import publication_page
 from app.services.sheet.publication_files import PUBLICATION_FORMATS, PublicationFormat, export_publication
 from app.services.sheet.publication_models import PublicationPage
+from app.web.answers import files_content
 from app.web.dependencies import AppContextDependency, PageNotFound
 from app.web.forms.downloads import download
 from app.web.responses import caching, holds, page_tag, run_page
@@ -22,7 +23,10 @@ pages = APIRouter(include_in_schema=False)
 
 FORMATS: dict[str, PublicationFormat] = {name: name for name in PUBLICATION_FORMATS}
 FILES: dict[int | str, dict[str, object]] = {
-    200: {"description": "The published tables as a file", "content": {"application/octet-stream": {}}}
+    200: {
+        "description": "The published tables as a file",
+        "content": files_content(*PUBLICATION_FORMATS, "json"),
+    }
 }
 ByQuery = Annotated[
     str | None,
@@ -69,7 +73,12 @@ def _page(context: AtlasContext, by: str | None, page: int) -> PublicationPage:
         raise PageNotFound("The entries have no such part.") from error
 
 
-@router.get("/{model}/annotations/publish.{file_format}", name="publication_file", responses=FILES)
+@router.get(
+    "/{model}/annotations/publish.{file_format}",
+    name="publication_file",
+    responses=FILES,
+    response_class=Response,
+)
 def publication_file(
     request: Request,
     app_context: AppContextDependency,
