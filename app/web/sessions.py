@@ -1,6 +1,7 @@
 """Login sessions, and the viewer of a request: the local annotator, or the logged-in account in team mode."""
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated
 
@@ -8,7 +9,7 @@ from fastapi import Depends, Request
 from starlette.responses import Response
 
 from app.errors import AppError
-from app.services.reading.visibility import Viewer
+from app.services.reading.visibility import WORK_ORDERS, Viewer, WorkOrder
 from app.store.annotators import (
     Annotator,
     end_login,
@@ -25,6 +26,7 @@ LIFETIME = timedelta(days=14)
 OPEN_PATHS = ("/login", "/healthz", "/readyz", "/metrics")
 # Reaches an open server without logins, or a store that cannot be written: reads, and has no record.
 ANONYMOUS = Viewer(0, "", "viewer")
+ORDER_COOKIE = "order_of_work"
 _FIRST_USE = threading.Lock()
 
 
@@ -41,8 +43,27 @@ def get_viewer(request: Request, app_context: AppContextDependency) -> Viewer:
     """
     viewer = getattr(request.state, "viewer", None)
     if viewer is None:
-        viewer = request.state.viewer = _find_viewer(request, app_context)
+        viewer = request.state.viewer = _in_order(request, _find_viewer(request, app_context))
     return viewer
+
+
+def _in_order(request: Request, viewer: Viewer) -> Viewer:
+    """The viewer with the order of work that their browser was told; any other text is none."""
+    asked = request.cookies.get(ORDER_COOKIE)
+    order = next((name for name in WORK_ORDERS if name == asked), viewer.order)
+    return replace(viewer, order=order) if viewer.may_write else viewer
+
+
+def remember_order(request: Request, app_context: AppContext, order: WorkOrder, response: Response) -> None:
+    """Have the browser keep the order of work."""
+    response.set_cookie(
+        ORDER_COOKIE,
+        order,
+        max_age=365 * 24 * 3600,
+        httponly=True,
+        samesite="lax",
+        secure=is_https(request, app_context),
+    )
 
 
 def _find_viewer(request: Request, app_context: AppContext) -> Viewer:

@@ -74,6 +74,10 @@ def annotations_url(model: str, file_format: str = "", **query: object) -> str:
     return _with_query(f"/{quote(model, safe='')}/annotations{ending}", query)
 
 
+def next_url(model: str, **query: object) -> str:
+    return _with_query(f"/{quote(model, safe='')}/next", query)
+
+
 def publication_url(model: str, file_format: str = "", **query: object) -> str:
     """The URL of what is published of the annotations, as a page or as a file."""
     ending = f".{file_format}" if file_format else ""

@@ -15,6 +15,7 @@ from app.services.annotations.record_words import record_view, saved_at
 from app.services.annotations.sae_of_record import on_this_sae
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import is_open
+from app.services.rollups.work_order import in_work_order
 from app.store import annotations as store
 from app.store.annotators import CONSENSUS, PUBLISHED
 from app.store.atlas.reads import get_ranking
@@ -75,13 +76,14 @@ def _used(content: HeadAnnotation) -> list[str]:
 def next_head(context: AtlasContext, after: HeadRef | None) -> HeadRef | None:
     """The next head after `after` without a settled record, wrapping around; None when all are settled.
 
-    Only layers with an SAE count.
+    In the viewer's order of work. Only layers with an SAE count.
     """
-    model = context.run.record.model
-    layers = sorted(sae.layer for sae in context.run.record.saes)
-    heads = [HeadRef(layer, head) for layer in layers for head in range(model.n_heads)]
+    heads = in_work_order(context)
     done = {ref for ref, record in own_heads(context).items() if record.status != "draft"}
-    start = sum(head <= after for head in heads) if after is not None else 0
+    if after in heads:
+        start = heads.index(after) + 1
+    else:  # of a layer without an SAE, which no order has
+        start = sum(head <= after for head in heads) if after and context.viewer.order == "layer" else 0
     left = [head for head in (*heads[start:], *heads[:start]) if head not in done and head != after]
     return left[0] if left else None
 

@@ -11,6 +11,7 @@ from app.domain.records import SaeRecord
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.examples.models import RunSummary, TokenLogit
 from app.services.reading.scores import ScoreRank
+from app.services.reading.visibility import WorkOrder
 
 Colouring = Literal["score", "type", "groups", "progress"]
 COLOURINGS: tuple[Colouring, ...] = get_args(Colouring)
@@ -107,6 +108,7 @@ class AtlasNotes:
     n_others: Annotated[int, "Heads that others alone have submitted"]
     n_both: Annotated[int, "Heads submitted by the viewer and by others"]
     next: Annotated[HeadRef | None, "The next head for the viewer to annotate"]
+    order: Annotated[WorkOrder, "In which order the viewer is led through the heads"]
     types: Annotated[tuple[TypeRow, ...], "Head types of the shown labels"]
     n_typed: Annotated[int, "Heads with a settled type"]
     n_provisional: Annotated[int, "Heads whose type could still change"]

@@ -20,7 +20,7 @@ from app.services.atlas.annotation_models import (
     TypeRow,
 )
 from app.services.reading.context import AtlasContext
-from app.services.reading.scores import CONCENTRATION, all_scores
+from app.services.reading.scores import CONCENTRATION, TELLING_SCORES, all_scores
 from app.services.reading.visibility import NO_VIEWER
 from app.services.rollups.agreement import Agreement, agreement
 from app.services.rollups.overview import HeadSummary, Overview, summarise_atlas
@@ -28,8 +28,7 @@ from app.services.rollups.rollup import submitted_heads
 from app.store.annotators import CONSENSUS
 
 N_UNREAD = 8
-# Attention scores that name a behaviour, and what counts as strong: half of the attention, or near it.
-TELLING_SCORES = ("induction", "previous_token", "duplicate_token")
+# What counts as a strong score: half of the attention, or near it.
 STRONG = 0.3
 N_GROUPS, N_NOTABLE = 12, 6
 
@@ -96,6 +95,7 @@ def _atlas_notes(
         n_others=counted.count("others"),
         n_both=counted.count("both"),
         next=overview.progress.next if may else None,
+        order=context.viewer.order,
         types=tuple(
             TypeRow(row.head_type, row.count, row.fraction, _of_type(published, row.head_type))
             for row in overview.tally.rows
@@ -180,6 +180,7 @@ def _nothing(context: AtlasContext) -> AtlasNotes:
         n_others=0,
         n_both=0,
         next=None,
+        order="layer",
         types=(),
         n_typed=0,
         n_provisional=0,

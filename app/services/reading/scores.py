@@ -12,6 +12,9 @@ CONCENTRATION = "concentration"
 # What a newcomer looks for first leads; other scores follow by name.
 LEADING_SCORES = ("induction", "previous_token", "duplicate_token", "copying", CONCENTRATION)
 
+# Attention scores that name a behaviour.
+TELLING_SCORES = ("induction", "previous_token", "duplicate_token")
+
 
 @dataclass(frozen=True)
 class ScoreRank:

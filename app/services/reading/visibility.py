@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from app.domain.annotations.records import Revision, Subject
 from app.domain.experiments.registry import needs_roles
@@ -11,6 +12,10 @@ from app.store import annotations as store
 from app.store.annotators import CONSENSUS, Annotator, AnnotatorRole, get_annotator
 from app.store.database.engine import Session
 from app.store.revealed_hints import revealed_hints
+
+# How an annotator goes through the heads; pages say it in these words.
+WorkOrder = Literal["layer", "score", "disagreement"]
+WORK_ORDERS: tuple[WorkOrder, ...] = get_args(WorkOrder)
 
 
 class Forbidden(AppError):
@@ -24,7 +29,8 @@ class Viewer:
     """The person who is looking, with role and restrictions.
 
     blind: others' records of a head are hidden until the viewer has submitted their own. submitted_only:
-    others' skipped and unsure records are hidden too, as in published files.
+    others' skipped and unsure records are hidden too, as in published files. order: of the heads that the viewer
+    is led through.
     """
 
     annotator_id: int
@@ -32,6 +38,7 @@ class Viewer:
     role: AnnotatorRole
     blind: bool = False
     submitted_only: bool = False
+    order: WorkOrder = "layer"
 
     @classmethod
     def of(cls, annotator: Annotator) -> "Viewer":

@@ -15,8 +15,8 @@ from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import Viewer
 from app.services.rollups.published import published_for, visible_published
 from app.services.rollups.rollup import RollUp, add_up, submitted_heads
+from app.services.rollups.work_order import in_work_order
 from app.store.annotators import CONSENSUS
-from app.store.atlas.reads import LiveRun
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class HeadSummary:
 class Progress:
     """Heads with a submitted record: by the viewer and by anyone else, as far as the viewer may know.
 
-    n_heads: heads with features to annotate. next: the first of them, from layer 0 up, that the viewer has
-    neither submitted nor skipped.
+    n_heads: heads with features to annotate. next: the first of them, in the viewer's order of work, that the viewer
+    has neither submitted nor skipped.
     """
 
     n_heads: int
@@ -113,7 +113,7 @@ def summarise_atlas(context: AtlasContext, by: str | None = None) -> Overview:
     return Overview(
         by=chosen,
         annotators=tuple(sorted(submitted)),
-        progress=_progress(context.run, context.viewer, records, submitted),
+        progress=_progress(context, submitted),
         heads=summaries(records, added),
         tally=added.tally,
         left_out=added.left_out,
@@ -188,17 +188,11 @@ def published_totals(context: AtlasContext) -> PublishedTotals | None:
     )
 
 
-def _progress(
-    run: LiveRun,
-    viewer: Viewer,
-    records: Sequence[Revision],
-    submitted: Mapping[str, Mapping[HeadRef, HeadAnnotation]],
-) -> Progress:
-    model = run.record.model
-    heads = [HeadRef(sae.layer, head) for sae in run.record.saes for head in range(model.n_heads)]
+def _progress(context: AtlasContext, submitted: Mapping[str, Mapping[HeadRef, HeadAnnotation]]) -> Progress:
+    viewer, heads = context.viewer, in_work_order(context)
     done = {
         record.subject.ref
-        for record in records
+        for record in context.records
         if record.annotator == viewer.name and record.status in ("submitted", "skipped")
     }
     others = (theirs for name, theirs in submitted.items() if name not in (viewer.name, CONSENSUS))

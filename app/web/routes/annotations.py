@@ -1,5 +1,7 @@
 """Annotating a head: the form's actions, the records as JSON, and the next head to annotate."""
 
+from dataclasses import replace
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -15,14 +17,14 @@ from app.services.annotations.saving import propose_merge
 from app.services.heads.annotated import annotated_head
 from app.services.heads.page import HeadQuestion
 from app.services.reading.context import AtlasContext, check_head
-from app.services.reading.visibility import Viewer
+from app.services.reading.visibility import Viewer, WorkOrder
 from app.store.annotations import Conflict
 from app.web.dependencies import AppContext, AppContextDependency, parse_head
 from app.web.forms.annotations import Fields, read_head_form
 from app.web.forms.head_query import HeadQuery, HeadViewDependency
 from app.web.responses import redirect_to, refusal, run_page, script_response, see_other, uncached_page
 from app.web.schema import documents
-from app.web.sessions import ViewerDependency
+from app.web.sessions import ViewerDependency, remember_order
 from app.web.urls import atlas_url, head_url
 
 router = APIRouter()
@@ -46,12 +48,26 @@ def annotation_json(
 
 
 @pages.get("/{model}/next", name="next_head")
-def show_next(app_context: AppContextDependency, viewer: ViewerDependency, model: str) -> Response:
-    """Redirect to the first head without a settled record of the viewer, or to the atlas if there is none."""
+def show_next(
+    request: Request,
+    app_context: AppContextDependency,
+    viewer: ViewerDependency,
+    model: str,
+    order: WorkOrder | None = None,
+) -> Response:
+    """Redirect to the first head without a settled record of the viewer, or to the atlas if there is none.
+
+    order: the order of work from now on, which the browser keeps.
+    """
+    if order is not None and viewer.may_write:
+        viewer = replace(viewer, order=order)
     with app_context.open_atlas(model, viewer) as context:
         following = next_head(context, None)
     address = head_url(model, following) if following else atlas_url(model)
-    return redirect_to(address)
+    response = redirect_to(address)
+    if order is not None:
+        remember_order(request, app_context, order, response)
+    return response
 
 
 @pages.post("/{model}/heads/{head}/annotation", name="annotate")

@@ -463,3 +463,30 @@ def test_after_another_sae_the_form_begins_anew_and_says_whose_the_old_labels_ar
     assert edited["content"] == {**stored["content"], "notes": "before, and after"}
     assert (edited["sae"], edited["version"]) == (stored["sae"], 2)
     assert stored["sae"][:8] in local.get(f"{HEAD}/history").text
+
+
+def test_the_browser_keeps_the_order_of_work(local):
+    first = local.get("/tiny/next").headers["Location"]
+    by_score = local.get("/tiny/next?order=score")
+    assert by_score.headers["Location"] != first
+    assert "order_of_work=score" in by_score.headers["Set-Cookie"]
+    assert local.get("/tiny/next").headers["Location"] == by_score.headers["Location"]
+    rail = soup(local.get("/tiny").text).select_one("a[data-key=n]")
+    assert rail["href"] == by_score.headers["Location"]
+    assert local.get("/tiny/next?order=size").status_code == 422
+    local.cookies.set("order_of_work", "size")
+    assert local.get("/tiny/next").status_code == 307
+    assert local.get("/tiny/next?order=layer").headers["Location"] == first
+
+
+def test_a_head_page_in_the_cache_does_not_lead_in_another_order(local):
+    before = local.get(HEAD)
+    assert local.get(HEAD, headers={"If-None-Match": before.headers["ETag"]}).status_code == 304
+    local.get("/tiny/next?order=score")
+    after = local.get(HEAD, headers={"If-None-Match": before.headers["ETag"]})
+    assert after.status_code == 200
+    assert next_link(after) != next_link(before)
+
+
+def next_link(response):
+    return soup(response.text).select_one("a[data-key=n]")["href"]

@@ -1,0 +1,51 @@
+"""In which order an annotator goes through the heads: as they chose."""
+
+import math
+from collections.abc import Mapping
+
+from app.domain.annotations.records import HeadAnnotation
+from app.domain.refs import HeadRef
+from app.services.reading.context import AtlasContext
+from app.services.reading.scores import TELLING_SCORES, all_scores
+from app.services.rollups.agreement import final_type
+from app.services.rollups.rollup import submitted_heads
+from app.store.annotators import CONSENSUS
+
+
+def in_work_order(context: AtlasContext) -> list[HeadRef]:
+    """The heads with features, in the viewer's order of work; heads that are equal in it by layer.
+
+    By layer, from the first up. By score: those with the strongest score of attention that names a behaviour first.
+    By disagreement: those first to which others gave most different types, then those with most records of others, as
+    far as the viewer may see them.
+    """
+    run = context.run.record
+    layers = sorted(sae.layer for sae in run.saes)
+    heads = [HeadRef(layer, head) for layer in layers for head in range(run.model.n_heads)]
+    if context.viewer.order == "score":
+        strongest = _strongest(context)
+        return sorted(heads, key=lambda head: -strongest.get(head, -math.inf))
+    if context.viewer.order == "disagreement":
+        others = {
+            name: records
+            for name, records in submitted_heads(context.records).items()
+            if name not in (context.viewer.name, CONSENSUS)
+        }
+        return sorted(heads, key=lambda head: _disagreement(others, head), reverse=True)
+    return heads
+
+
+def _strongest(context: AtlasContext) -> dict[HeadRef, float]:
+    strongest: dict[HeadRef, float] = {}
+    for record in context.heads:
+        scores = all_scores(record)
+        values = [scores[name] for name in TELLING_SCORES if math.isfinite(scores.get(name, math.nan))]
+        if values:
+            strongest[record.ref] = max(values)
+    return strongest
+
+
+def _disagreement(others: Mapping[str, Mapping[HeadRef, HeadAnnotation]], head: HeadRef) -> tuple[int, int]:
+    records = [of_one[head] for of_one in others.values() if head in of_one]
+    types = {head_type for record in records if (head_type := final_type(record))}
+    return len(types) if len(types) > 1 else 0, len(records)
