@@ -29,12 +29,12 @@ def wants_json(request: Request) -> bool:
 
 
 def page_tag(app_context: AppContext, request: Request, context: AtlasContext) -> str:
-    """The page's ETag, from all that it depends on: run, templates, URL, visible annotations, the order of work."""
+    """The page's ETag, from all that the page depends on: run, templates, URL and visible annotations."""
     run, viewer = context.run, context.viewer
     seen = "" if viewer == NO_VIEWER else seen_by(context.session, run.slug, viewer)
     address = f"{request.url.path}?{request.url.query}"
     state = (app_context.renderer.build, run.slug, run.record.fingerprint, run.experiments)
-    parts = "\n".join((*state, address, seen, viewer.order))
+    parts = "\n".join((*state, address, seen))
     return f'W/"{hashlib.sha256(parts.encode()).hexdigest()[:32]}"'
 
 
