@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.web.forms.downloads import MEDIA_TYPES
 
-LEVEL = 6
+LEVEL = 9  # a head page of 113 kB: 1.2 % less to send than with 6, for a millisecond more
 COMPRESSED_FILES = (MEDIA_TYPES["xlsx"], MEDIA_TYPES["parquet"])
 
 
