@@ -1,6 +1,6 @@
 """Citing a feature, or one of its examples, as evidence in the viewer's record of a head."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -70,14 +70,11 @@ def apply_change(
     _check(context, feature, head, change)
     record = _own(context, head)
     before = _of(context, record, feature, head)
-    sent = SubmittedForm(
-        content=on_this_sae(context.run, record) if record else HeadAnnotation(),
-        base_version=int(change.place) if change.action == "undo" else before.version,
-        status=record.status if record else "draft",
-        action={"cite": "cite", "drop": "drop_evidence", "undo": "undo"}[change.action],
-        argument=_argument(change, feature, before),
-    )
-    apply_action(context, head, sent, now)
+    action = {"cite": "cite", "drop": "drop_evidence", "undo": "undo"}[change.action]
+    form = _form(context, record, action, _argument(change, feature, before))
+    if change.action == "undo":
+        form = replace(form, base_version=int(change.place))
+    apply_action(context, head, form, now)
     return _of(context, _own(context, head), feature, head)
 
 
@@ -90,15 +87,19 @@ def cite_experiment(context: AtlasContext, head: HeadRef, experiment_id: str, no
     check_may_see_experiment(
         context.viewer, get_experiment(context.session, context.run.slug, experiment_id).request.name
     )
-    record = _own(context, head)
-    sent = SubmittedForm(
-        content=record.head if record else HeadAnnotation(),
+    form = _form(context, _own(context, head), "cite", f"experiment:{experiment_id}")
+    apply_action(context, head, form, now)
+
+
+def _form(context: AtlasContext, record: Revision | None, action: str, argument: str) -> SubmittedForm:
+    """The head's form as its page would send it with this action and nothing edited."""
+    return SubmittedForm(
+        content=on_this_sae(context.run, record) if record else HeadAnnotation(),
         base_version=record.version if record else 0,
         status=record.status if record else "draft",
-        action="cite",
-        argument=f"experiment:{experiment_id}",
+        action=action,
+        argument=argument,
     )
-    apply_action(context, head, sent, now)
 
 
 def _own(context: AtlasContext, head: HeadRef) -> Revision | None:

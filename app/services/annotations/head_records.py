@@ -58,7 +58,11 @@ def group_names(context: AtlasContext) -> list[str]:
 
 def last_groups(context: AtlasContext, head: HeadRef) -> tuple[str, ...]:
     """Names of the groups of the viewer's last saved record of another head, in their order."""
-    records = (record for ref, record in own_heads(context).items() if ref != head and record.head.groups)
+    records = (
+        record
+        for ref, record in own_heads(context).items()
+        if ref != head and on_this_sae(context.run, record).groups
+    )
     last = max(records, key=lambda record: record.created_at, default=None)
     return tuple(group.name for group in last.head.groups) if last else ()
 

@@ -6,10 +6,10 @@ import pytest
 
 from app.domain.annotations.records import EvidenceLink, FeatureLabel, FeatureNote, Group, HeadAnnotation
 from app.domain.refs import FeatureRef, HeadRef
-from app.services.annotations.citations import CitationChange, apply_change
+from app.services.annotations.citations import CitationChange, apply_change, cite_experiment
 from app.services.annotations.edits import SubmittedForm, apply_action
 from app.services.annotations.feature_notes import notes_page
-from app.services.annotations.head_records import group_names, own_record
+from app.services.annotations.head_records import group_names, last_groups, own_record
 from app.services.annotations.panel import ShownRows, panel
 from app.services.annotations.saving import Restore, restore
 from app.services.heads.page import HeadQuestion, head_page
@@ -20,6 +20,7 @@ from app.store.atlas.reads import get_live_run
 from app.store.database.engine import write_session
 from tests.support.annotated_atlas import NOW, later
 from tests.support.annotating import HEAD, Team
+from tests.support.experiment_results import store_experiments
 from tests.support.run_data import StoredRun, make_run, publish
 
 FEATURE = FeatureRef(0, 3)
@@ -76,6 +77,7 @@ def test_nothing_of_the_old_sae_is_said_of_the_new_ones_features(team):
     notes = team.view(notes_page, team["ben"], FEATURE)
     assert (notes.used, notes.own, notes.others) == ((), None, ())
     assert team.view(group_names, team["ada"]) == []
+    assert team.view(last_groups, team["ada"], OTHER_LAYER) == ()
     shown = form(team)
     assert (shown.content.groups, any(shown.labels.values())) == ((), False)
     assert [link.target for link in shown.evidence] == ["induction"]
@@ -130,6 +132,15 @@ def test_a_citation_on_the_new_sae_begins_anew_too(team):
     assert stored.against.sae == "f" * 64
     assert (stored.head.groups, stored.head.notes) == ((), "as before")
     assert [link.target for link in stored.head.evidence] == ["induction", str(FEATURE)]
+
+
+def test_citing_an_experiment_says_nothing_of_features_and_rewrites_nothing(team):
+    experiment = store_experiments(team.engine)["universality"]
+    at(team, "ada", cite_experiment, HEAD, experiment, later(60))
+    stored = team.view(lambda context: own_record(context, HEAD), team["ada"])
+    assert stored.against.sae == make_run().record.saes[0].checksum
+    assert stored.version == 2
+    assert stored.content == replace(SAID, evidence=(*SAID.evidence, EvidenceLink("experiment", experiment)))
 
 
 def test_a_consensus_takes_over_no_groups_of_another_sae(team):
