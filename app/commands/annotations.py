@@ -1,6 +1,5 @@
 """Annotators and their passwords, and annotations to and from files."""
 
-import errno
 import sys
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -10,23 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from app.commands.files import format_of, read_file, write_whole
 from app.commands.options import Store
-from app.commands.store_access import settings_of
+from app.commands.store_access import opened_store, settings_of
 from app.errors import AppError
 from app.extras import need
 
 if TYPE_CHECKING:  # commands load what they run, and nothing else
     from app.services.reading.visibility import Viewer
-    from app.services.sheet.files import SheetFormat
     from app.services.sheet.imports import Plan
-    from app.store.database.engine import Engine, Session
+    from app.store.database.engine import Session
 
 Name = Annotated[str, typer.Argument(help="the annotator's name")]
 Atlas = Annotated[str, typer.Option("--model", help="the atlas's name in URLs")]
-
-
-class UnusableFile(AppError):
-    """A file that cannot be read or written, or whose name does not tell its format."""
 
 
 class NoPassword(AppError):
@@ -116,11 +111,12 @@ def export_annotations(
     """Write every annotation of an atlas to a file, as an admin sees them on the spreadsheet page."""
     from app.services.reading.context import AtlasContext
     from app.services.reading.visibility import Viewer
+    from app.services.sheet.files import SHEET_FORMATS
     from app.services.sheet.files import export_annotations as export
     from app.store.atlas.reads import get_live_run
     from app.store.database.engine import read_session
 
-    chosen = file_format or _format_of(out)
+    chosen = file_format or format_of(out, SHEET_FORMATS)
     _check_format(chosen)
     with read_session(opened_store(store, to_read=True)) as session:
         context = AtlasContext(session, get_live_run(session, model), Viewer(0, "", "admin"))
@@ -150,15 +146,16 @@ def import_annotations(
 ) -> None:
     """Show what a sheet would change, row by row, and with --apply store it: every row or none."""
     from app.services.reading.context import AtlasContext
-    from app.services.sheet.files import read_sheet
+    from app.services.sheet.csv_json_parquet import MAX_IMPORT_BYTES
+    from app.services.sheet.files import SHEET_FORMATS, read_sheet
     from app.services.sheet.imports import apply_import, plan_import, rename_columns
     from app.services.sheet.rows import NOTE_COLUMNS
     from app.store.atlas.reads import get_live_run
     from app.store.database.engine import read_session, write_session
 
-    file_format = _format_of(file)
+    file_format = format_of(file, SHEET_FORMATS)
     _check_format(file_format)
-    heads, notes = read_sheet(_read_file(file), file_format)
+    heads, notes = read_sheet(read_file(file, MAX_IMPORT_BYTES), file_format)
     mapped = rename_columns(heads, parse_mapping(columns or []))
     own_notes = rename_columns(notes, {}, NOTE_COLUMNS)
     engine, now = opened_store(store), datetime.now(UTC)
@@ -215,43 +212,9 @@ def parse_mapping(pairs: list[str]) -> dict[str, str]:
     return mapping
 
 
-def _format_of(path: Path) -> "SheetFormat":
-    """Raises UnusableFile."""
-    from app.services.sheet.files import SHEET_FORMATS
-
-    ending = path.suffix.removeprefix(".").lower()
-    for file_format in SHEET_FORMATS:
-        if file_format == ending:
-            return file_format
-    raise UnusableFile(f"{path.name} does not end in {', '.join(SHEET_FORMATS)}; its format is not known")
-
-
 def _check_format(file_format: str) -> None:
     if file_format == "parquet":
         need("parquet", "a Parquet file")
-
-
-def _read_file(path: Path) -> bytes:
-    from app.services.sheet.csv_json_parquet import MAX_IMPORT_BYTES
-
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_IMPORT_BYTES + 1)  # one more than is read: then the reader says so
-    except OSError as error:
-        raise UnusableFile(f"{path} cannot be read: {error.strerror}") from error
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """All of the file or none: a reader never finds half of it."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise UnusableFile(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _read_password() -> str:
@@ -266,13 +229,6 @@ def _read_password() -> str:
 
 def _is_terminal() -> bool:
     return sys.stdin.isatty()
-
-
-def opened_store(store: str | None, to_read: bool = False) -> "Engine":
-    """An existing store, brought up to date. to_read: it may be read-only."""
-    from app.store.opening import open_migrated
-
-    return open_migrated(settings_of(store=store).store, must_exist=True, to_read=to_read)
 
 
 def _writing(store: str | None) -> "AbstractContextManager[Session]":

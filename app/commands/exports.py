@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from app.commands.annotations import Atlas, UnusableFile, opened_store, write_whole
+from app.commands.annotations import Atlas
+from app.commands.files import format_of, write_whole
 from app.commands.options import Store
-from app.commands.store_access import settings_of
+from app.commands.store_access import opened_store, settings_of
 from app.extras import need
 
 
@@ -62,17 +63,12 @@ def export_publication(
     """
     from app.services.reading.context import AtlasContext
     from app.services.reading.visibility import Viewer
-    from app.services.sheet.publication_files import PUBLICATION_FORMATS, PublicationFormat
+    from app.services.sheet.publication_files import PUBLICATION_FORMATS
     from app.services.sheet.publication_files import export_publication as export
     from app.store.atlas.reads import get_live_run
     from app.store.database.engine import read_session
 
-    formats: dict[str, PublicationFormat] = {f".{name}": name for name in PUBLICATION_FORMATS}
-    chosen = file_format or formats.get(out.suffix.lower())
-    if chosen is None:
-        raise UnusableFile(
-            f"{out.name} does not end in {', '.join(PUBLICATION_FORMATS)}; its format is not known"
-        )
+    chosen = file_format or format_of(out, PUBLICATION_FORMATS)
     with read_session(opened_store(store, to_read=True)) as session:
         context = AtlasContext(session, get_live_run(session, model), Viewer(0, "", "admin"))
         file = export(context, chosen, by, settings_of(store=store).public_url)

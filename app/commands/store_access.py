@@ -3,17 +3,27 @@
 import gc
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from app.extras import need
 from app.settings import Settings
 
+if TYPE_CHECKING:
+    from app.store.database.engine import Engine
+
 
 def settings_of(**arguments: Any) -> Settings:  # Any: each setting has its own type, which pydantic checks
     """The settings, with what was given on the command line in their place."""
     return Settings(**{name: value for name, value in arguments.items() if value is not None})
+
+
+def opened_store(store: str | None, to_read: bool = False) -> "Engine":
+    """An existing store, brought up to date. to_read: it may be read-only."""
+    from app.store.opening import open_migrated
+
+    return open_migrated(settings_of(store=store).store, must_exist=True, to_read=to_read)
 
 
 def check_ready(command: str, settings: Settings, slug: str) -> None:
