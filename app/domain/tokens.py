@@ -60,6 +60,11 @@ class TokenView:
     text: str
     title: str
 
+    @property
+    def shown(self) -> str:
+        """The token as pages show it, with signs for what cannot be seen."""
+        return "".join(part.text for part in self.parts)
+
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:

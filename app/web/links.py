@@ -60,18 +60,14 @@ class Links:
 
     def script(self, name: str, *, defer: bool = False, module: bool = False) -> Markup:
         """The element for a script; empty where the script is not there."""
-        return self._script(
-            name, self._static.url(name), 'type="module" ' if module else "", " defer" if defer else ""
-        )
+        src = self._attribute("src", self._static.url(name))
+        before, after = 'type="module" ' if module else "", " defer" if defer else ""
+        return Markup(f"<script {before}{src}{self._integrity(name)}{after}></script>") if src else src  # noqa: S704
 
     def imported_script(self, name: str) -> Markup:
         """The element that fetches a module early which another one imports, under the address that is imported."""
         src = self._attribute("src", self._static.module_url(name))
         return Markup(f'<script type="module" {src}></script>') if src else src  # noqa: S704
-
-    def _script(self, name: str, url: str, before: str, after: str) -> Markup:
-        src = self._attribute("src", url)
-        return Markup(f"<script {before}{src}{self._integrity(name)}{after}></script>") if src else src  # noqa: S704
 
     def _attribute(self, name: str, url: str) -> Markup:
         address = url if self._address_of is None else self._address_of(url)

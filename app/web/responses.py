@@ -11,7 +11,9 @@ from app.errors import AppError
 from app.services.reading.context import AtlasContext
 from app.services.reading.page_json import page_json
 from app.services.reading.visibility import NO_VIEWER, Viewer, seen_by
+from app.services.sheet.files import Export
 from app.web.dependencies import AppContext
+from app.web.forms.downloads import download
 from app.web.render import Page
 
 NO_STORE = {"Cache-Control": "no-store"}
@@ -85,6 +87,23 @@ def run_page(
             return Response(status_code=304, headers=caching(tag))
         page = build(context)
     return _respond(request, draw(app_context, request, page, template), caching(tag))
+
+
+def run_file(
+    app_context: AppContext,
+    request: Request,
+    model: str,
+    build: Callable[[AtlasContext], Export],
+    file_format: str,
+    viewer: Viewer,
+) -> Response:
+    """A file to download that depends on the live run and on the annotations that the viewer may see."""
+    with app_context.open_atlas(model, viewer) as context:
+        tag = page_tag(app_context, request, context)
+        if holds(request, tag):
+            return Response(status_code=304, headers=caching(tag))
+        file = build(context)
+    return download(file.data, file.file_name, file_format, caching(tag))
 
 
 def fragment(

@@ -39,6 +39,16 @@ class Publication:
         heads = {head: record.head for head, record in self.records.items()}
         return add_up(self.by or "", heads, model.n_layers, model.n_heads)
 
+    @property
+    def n_pages(self) -> int:
+        """How many parts of ENTRIES_A_PAGE the entries have; one where there are none."""
+        return max(1, -(-len(self.records) // ENTRIES_A_PAGE))
+
+    @property
+    def n_consensus(self) -> int:
+        """How many of the records are the consensus."""
+        return sum(record.annotator == CONSENSUS for record in self.records.values())
+
     def all_entries(self) -> Iterator[HeadEntry]:
         """All entries in the order of heads, read some heads at a time: the examples of all would be many."""
         heads = list(self.records)
@@ -127,9 +137,8 @@ def publication_page(context: AtlasContext, by: str | None = None, page: int = 1
     """One part of the entries, with tally and layers of all. Raises NoSuchAnnotator, or NotFound past the last part."""
     whole = publication(context, by)
     heads = list(whole.records)
-    n_pages = max(1, -(-len(heads) // ENTRIES_A_PAGE))
-    if not 1 <= page <= n_pages:
-        raise NotFound(f"the entries have {n_pages} parts, not {page}")
+    if not 1 <= page <= whole.n_pages:
+        raise NotFound(f"the entries have {whole.n_pages} parts, not {page}")
     of_page = heads[(page - 1) * ENTRIES_A_PAGE : page * ENTRIES_A_PAGE]
     return PublicationPage(
         model=context.run.slug,
@@ -137,10 +146,10 @@ def publication_page(context: AtlasContext, by: str | None = None, page: int = 1
         by=whole.by,
         annotators=whole.annotators,
         n_entries=len(heads),
-        n_consensus=sum(record.annotator == CONSENSUS for record in whole.records.values()),
+        n_consensus=whole.n_consensus,
         n_heads=whole.added.n_heads,
         page=page,
-        n_pages=n_pages,
+        n_pages=whole.n_pages,
         entries=tuple(whole.entries(of_page)),
         tally=whole.added.tally,
         left_out=whole.added.left_out,

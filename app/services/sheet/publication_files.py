@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from app.services.reading.cells import escape_cell
 from app.services.reading.context import AtlasContext
-from app.services.sheet.csv_json_parquet import BOM, InvalidSheet
+from app.services.sheet.csv_json_parquet import BOM
 from app.services.sheet.files import Export
 from app.services.sheet.publication import publication
 from app.services.sheet.publication_tables import (
@@ -23,7 +23,7 @@ from app.services.sheet.publication_tables import (
     layers_table,
     types_table,
 )
-from app.services.sheet.xlsx import CREATED, MAX_CELL
+from app.services.sheet.xlsx import MAX_CELL, check_written, new_workbook
 
 PublicationFormat = Literal["xlsx", "csv", "md", "tex"]
 PUBLICATION_FORMATS: tuple[PublicationFormat, ...] = get_args(PublicationFormat)
@@ -86,13 +86,8 @@ def _csv(table: PublishedTable) -> bytes:
 
 def _workbook(tables: Sequence[PublishedTable], name: str) -> bytes:
     """A sheet a table: landscape, as wide as a page, its header frozen and on every page."""
-    import xlsxwriter  # pyright: ignore[reportMissingTypeStubs]
-
     sink = io.BytesIO()
-    options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
-    workbook: Any = xlsxwriter.Workbook
-    with workbook(sink, options) as book:
-        book.set_properties({"created": CREATED, "title": f"Attention heads of {name}"})
+    with new_workbook(sink, f"Attention heads of {name}") as book:
         for table in tables:
             _write_sheet(book, table, name)
     return sink.getvalue()
@@ -114,15 +109,15 @@ def _write_sheet(book: Any, table: PublishedTable, name: str) -> None:
     sheet.set_footer(f"&L&8{name}: {table.name.lower()}&R&8page &P of &N")
     for place, column in enumerate(table.columns):
         sheet.set_column(place, place, column.width)
-        _check(sheet.write_string(0, place, column.title, titles[column.kind]))
+        check_written(sheet.write_string(0, place, column.title, titles[column.kind]))
     for number, row in enumerate(table.rows, 1):
         sheet.set_row(number, _height(table.columns, row))
         for place, (column, value) in enumerate(zip(table.columns, row, strict=True)):
             look = first if place == 0 and column.kind == "text" else formats[column.kind]
-            _check(_write_cell(sheet, (number, place), value, look))
+            check_written(_write_cell(sheet, (number, place), value, look))
     for number, link in enumerate(table.links, 1):
         if link.startswith(("https://", "http://")):
-            _check(sheet.write_url(number, 0, link, first, str(table.rows[number - 1][0])))
+            check_written(sheet.write_url(number, 0, link, first, str(table.rows[number - 1][0])))
 
 
 def _height(columns: Sequence[TableColumn], row: Sequence[Cell]) -> float:
@@ -150,11 +145,6 @@ def _writable(text: str) -> str:
     while len(plain.encode("utf-16-le")) // 2 > MAX_CELL:
         plain = plain[: MAX_CELL // 2] + "…"
     return plain
-
-
-def _check(code: int) -> None:
-    if code:
-        raise InvalidSheet(f"a cell could not be written to the workbook (code {code})")
 
 
 def markdown_table(table: PublishedTable) -> str:

@@ -7,7 +7,6 @@ from typing import Literal
 from app.domain.annotations.head_types import HEAD_TYPE_NAMES
 from app.services.sheet.publication import Publication
 from app.services.sheet.publication_models import EntryFeature, HeadEntry
-from app.store.annotators import CONSENSUS
 
 Cell = str | int | float | None
 Kind = Literal["text", "whole", "number", "percent"]
@@ -62,8 +61,7 @@ def type_in_words(entry: HeadEntry) -> str:
 
 def tokens_in_words(feature: EntryFeature) -> str:
     """The promoted tokens between quotes, since a space at the start of one is part of it; no line ends in a token."""
-    texts = ("".join(part.text for part in token.view.parts) for token in feature.promoted)
-    return " ".join(f"“{text}”".replace(" ", "\u00a0") for text in texts)
+    return " ".join(f"“{token.view.shown}”".replace(" ", "\u00a0") for token in feature.promoted)
 
 
 def feature_in_words(feature: EntryFeature) -> str:
@@ -81,7 +79,7 @@ def examples_in_words(entry: HeadEntry) -> str:
     )
 
 
-HEAD_COLUMNS: tuple[tuple[TableColumn, Callable[[HeadEntry], Cell]], ...] = (
+ENTRY_COLUMNS: tuple[tuple[TableColumn, Callable[[HeadEntry], Cell]], ...] = (
     (TableColumn("Head", 8), lambda entry: str(entry.head)),
     (TableColumn("Type", 16), type_in_words),
     (TableColumn("Roles", 12), lambda entry: ", ".join(entry.roles)),
@@ -103,8 +101,8 @@ def heads_table(whole: Publication, entries: Sequence[HeadEntry], site: str) -> 
     """One row a head. site: where the atlas is served (https://atlas.example.org); without it, links are paths."""
     return PublishedTable(
         "Heads",
-        tuple(column for column, _ in HEAD_COLUMNS),
-        [[value(entry) for _, value in HEAD_COLUMNS] for entry in entries],
+        tuple(column for column, _ in ENTRY_COLUMNS),
+        [[value(entry) for _, value in ENTRY_COLUMNS] for entry in entries],
         [
             site.rstrip("/") + ADDRESS.format(model=whole.context.run.slug, head=entry.head)
             for entry in entries
@@ -188,13 +186,15 @@ def layers_table(whole: Publication) -> PublishedTable:
 def about_table(whole: Publication) -> PublishedTable:
     """What the other tables were made from, and how they are to be read."""
     run = whole.context.run.record
-    n_consensus = sum(record.annotator == CONSENSUS for record in whole.records.values())
     lines = (
         ("Atlas", f"{whole.context.run.slug}, run {run.fingerprint}"),
         ("Model", f"{run.model.name} at {run.model.revision}"),
         ("Corpus", f"{run.corpus}, {run.n_tokens} tokens"),
         *((f"SAE of layer {sae.layer}", f"{sae.name} ({sae.checksum})") for sae in run.saes),
-        ("Records", f"{len(whole.records)} heads, submitted by {whole.by}; {n_consensus} of the consensus"),
+        (
+            "Records",
+            f"{len(whole.records)} heads, submitted by {whole.by}; {whole.n_consensus} of the consensus",
+        ),
         ("Groups", "of the top features by which a head's type is told, with how many features are in each"),
         (
             "Level",

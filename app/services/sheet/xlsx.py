@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import IO, Any
 from xml.etree.ElementTree import ParseError
 
 from defusedxml.common import DefusedXmlException
@@ -24,7 +24,7 @@ _AMBIGUOUS = re.compile("_x[0-9A-Fa-f]{4}_|x005F_|\r|^\u21aa overflow ")
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 _POINTER = re.compile("\u21aa overflow ([0-9]{1,6}): .*", re.DOTALL)
 # One date in every file: the same annotations give the same bytes.
-CREATED = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+_CREATED = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 Cell = str | int | float | None
 
 
@@ -57,24 +57,30 @@ class _Overflow:
         return f"\u21aa overflow {self._count}: {beginning}"
 
 
-def write_xlsx(rows: Rows, extra: Sequence[Table]) -> bytes:
-    """An XLSX file with the sheets heads, feature_notes, `extra` and overflow.
-
-    Raises InvalidSheet if a cell cannot be written.
-    """
+def new_workbook(sink: IO[bytes], title: str = "") -> Any:
+    """A workbook of xlsxwriter, closed by `with`: texts stay as they are, and the same cells give the same bytes."""
     import xlsxwriter  # pyright: ignore[reportMissingTypeStubs]
 
-    sink = io.BytesIO()
     options = {
         "in_memory": True,
         "strings_to_formulas": False,
         "strings_to_urls": False,
         "strings_to_numbers": False,
     }
-    overflow = _Overflow()
     workbook: Any = xlsxwriter.Workbook
-    with workbook(sink, options) as book:
-        book.set_properties({"created": CREATED})
+    book = workbook(sink, options)
+    book.set_properties({"created": _CREATED, **({"title": title} if title else {})})
+    return book
+
+
+def write_xlsx(rows: Rows, extra: Sequence[Table]) -> bytes:
+    """An XLSX file with the sheets heads, feature_notes, `extra` and overflow.
+
+    Raises InvalidSheet if a cell cannot be written.
+    """
+    sink = io.BytesIO()
+    overflow = _Overflow()
+    with new_workbook(sink) as book:
         heads = [[row[name] for name in rows.columns] for row in rows.heads]
         notes = [[row[name] for name in NOTE_COLUMNS] for row in rows.notes]
         for table in (
@@ -92,17 +98,17 @@ def _write_table(book: Any, table: Table, overflow: _Overflow | None) -> None:
     bold = book.add_format({"bold": True})
     sheet.freeze_panes(1, 1)
     for column, name in enumerate(table.header):
-        _written(sheet.write_string(0, column, name, bold))
+        check_written(sheet.write_string(0, column, name, bold))
     for number, row in enumerate(table.rows, 1):
         for column, cell in enumerate(row):
             if isinstance(cell, str):
                 text = overflow.cell(cell) if overflow else cell
-                _written(sheet.write_string(number, column, text))
+                check_written(sheet.write_string(number, column, text))
             elif cell is not None:
-                _written(sheet.write_number(number, column, cell))
+                check_written(sheet.write_number(number, column, cell))
 
 
-def _written(code: int) -> None:
+def check_written(code: int) -> None:
     if code:
         raise InvalidSheet(f"a cell could not be written to the XLSX file (code {code})")
 

@@ -7,14 +7,14 @@ from starlette.responses import Response
 
 from app.errors import NotFound
 from app.services.reading.context import AtlasContext
+from app.services.sheet.files import Export
 from app.services.sheet.pages import NoSuchAnnotator
 from app.services.sheet.publication import publication_page
 from app.services.sheet.publication_files import PUBLICATION_FORMATS, PublicationFormat, export_publication
 from app.services.sheet.publication_models import PublicationPage
 from app.web.answers import files_content
 from app.web.dependencies import AppContextDependency, PageNotFound
-from app.web.forms.downloads import download
-from app.web.responses import caching, holds, page_tag, run_page
+from app.web.responses import run_file, run_page
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
 
@@ -92,12 +92,11 @@ def publication_file(
     if chosen is None:
         raise PageNotFound("What is published comes as xlsx, csv, md and tex.")
     site = app_context.access.public_url or str(request.base_url)
-    with app_context.open_atlas(model, viewer) as context:
-        tag = page_tag(app_context, request, context)
-        if holds(request, tag):
-            return Response(status_code=304, headers=caching(tag))
+
+    def build(context: AtlasContext) -> Export:
         try:
-            file = export_publication(context, chosen, by or None, site)
+            return export_publication(context, chosen, by or None, site)
         except NoSuchAnnotator as error:
             raise PageNotFound(_NOBODY) from error
-    return download(file.data, file.file_name, chosen, caching(tag))
+
+    return run_file(app_context, request, model, build, chosen, viewer)

@@ -21,8 +21,7 @@ from app.services.sheet.selection import DEFAULT_COLUMNS, InvalidView, SheetView
 from app.store.annotations import Conflict
 from app.web.answers import files_content
 from app.web.dependencies import AppContext, AppContextDependency, PageNotFound, parse_head
-from app.web.forms.downloads import download
-from app.web.responses import caching, holds, page_tag, run_page, see_other, uncached_page
+from app.web.responses import run_file, run_page, see_other, uncached_page
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
 from app.web.urls import annotations_url
@@ -97,12 +96,9 @@ def annotations_file(
     chosen = FORMATS.get(file_format)
     if chosen is None:
         raise PageNotFound("The sheet comes as csv, xlsx, json and parquet.")
-    with app_context.open_atlas(model, viewer) as context:
-        tag = page_tag(app_context, request, context)
-        if holds(request, tag):
-            return Response(status_code=304, headers=caching(tag))
-        file = export_annotations(context, chosen, view)
-    return download(file.data, file.file_name, chosen, caching(tag))
+    return run_file(
+        app_context, request, model, lambda context: export_annotations(context, chosen, view), chosen, viewer
+    )
 
 
 @pages.get("/{model}/annotations", name="annotations")

@@ -23,7 +23,7 @@ from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import NO_VIEWER
 from app.services.sheet.files import SHEET_FORMATS, SheetFormat, export_annotations
 from app.services.sheet.pages import annotations_page, layers_page, published_page
-from app.services.sheet.publication import publication_page
+from app.services.sheet.publication import publication, publication_page
 from app.services.sheet.publication_files import PUBLICATION_FORMATS, PublicationFormat, export_publication
 from app.services.sheet.selection import DEFAULT_COLUMNS, SheetView
 from app.store.atlas.features import list_features
@@ -171,10 +171,10 @@ class Bundle:
 
     def _publication(self) -> Iterator[BundleFile]:
         """What is published, page by page, and as files: by the default annotator, and by each one."""
-        annotators = publication_page(self._context).annotators
+        annotators = publication(self._context).annotators
         for number, by in enumerate((None, *annotators)):
             name = f"publish.by-{number}" if by is not None else "publish"
-            for part in range(1, publication_page(self._context, by).n_pages + 1):
+            for part in range(1, publication(self._context, by).n_pages + 1):
                 file_name = f"{name}.html" if part == 1 else f"{name}.part-{part}.html"
                 address = urls.publication_url(self._model, by=by, page=part if part > 1 else None)
                 build = partial(publication_page, self._context, by, part)
