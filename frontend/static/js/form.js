@@ -1,5 +1,6 @@
 // The annotation form: its rows, its groups and their numbers; what it says, in names and values; what is drawn of it.
 import { keyOf } from "./bindings.js";
+import { changes } from "./queue.js";
 import { fillIn, headType, plainName } from "./rules.js";
 
 export const $ = (selector, from = document) => from.querySelector(selector);
@@ -176,10 +177,8 @@ function evidence(item) {
 
 // Makes on the form, as it is now, every change that lies between the two states.
 export function write(before, after) {
-  const keys = [...new Set([...before.keys(), ...after.keys()])];
-  const changes = keys.filter((key) => before.get(key) !== after.get(key));
   const order = (key) => (key.startsWith("group ") ? (after.has(key) ? 0 : 2) : 1);
-  for (const key of changes.sort((a, b) => order(a) - order(b))) put(key, after.get(key));
+  for (const key of changes(before, after).sort((a, b) => order(a) - order(b))) put(key, after.get(key));
   draw();
 }
 
@@ -267,12 +266,7 @@ export function cite(kind, target) {
   return note;
 }
 
-const values = () =>
-  new Map(
-    [...form().elements]
-      .filter(({ name }) => name.startsWith("label:"))
-      .map((each) => [each.name.slice(6), each.value]),
-  );
+const values = () => new Map(labels().map(({ name, value }) => [name.slice(6), value]));
 
 // The values of the features that the type counts.
 export function counted() {
