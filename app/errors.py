@@ -6,9 +6,8 @@ class AppError(Exception):
 
     status_code = 400
     exit_code = 2
-    where = (
-        ""  # the file or database it is about, where the message does not say so: for commands, not for pages
-    )
+    # The file or database it is about, where the message does not say so: for commands, not for pages.
+    where = ""
 
     @property
     def sentence(self) -> str:

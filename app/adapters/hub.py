@@ -28,7 +28,12 @@ def ask_for_model(repo_id: str, revision: str | None) -> None:
     Raises what the hub's client does.
     """
     if not constants.HF_HUB_OFFLINE and not _is_cached(repo_id, revision):
-        HfApi().model_info(repo_id, revision=revision, timeout=PROBE_TIMEOUT_S)
+        ask_for_repository(repo_id, revision)
+
+
+def ask_for_repository(repo_id: str, revision: str | None = None) -> None:
+    """Ask the hub once, for a short time, whether it has a repository. Raises what the hub's client does."""
+    HfApi().model_info(repo_id, revision=revision, timeout=PROBE_TIMEOUT_S)
 
 
 def _is_cached(repo_id: str, revision: str | None) -> bool:

@@ -40,9 +40,8 @@ class PlainActivations:
     logits: Float[Tensor, "batch pos d_vocab"] = field(default_factory=lambda: torch.zeros(0, 0, 0))
     z: dict[int, Tensor] = field(default_factory=dict)  # [batch pos n_heads*d_head]
     pattern: dict[int, Tensor] = field(default_factory=dict)  # [batch n_heads dest src]
-    exact: "PlainActivations | None" = (
-        None  # the same weights computed with in float32, where they are in another
-    )
+    # The same weights computed with in float32, where they are in another format.
+    exact: "PlainActivations | None" = None
 
 
 def plain_activations(

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
+from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from torch import Tensor
 
 from app.adapters.cached_shapes import shapes_from_cache
-from app.adapters.hub import PROBE_TIMEOUT_S, hub_cause
+from app.adapters.hub import ask_for_repository, hub_cause
 from app.adapters.language_model import Processing
 from app.adapters.sae_checks import check_model, check_site, check_tensors
 from app.adapters.sae_config import SaeConfig, parse_config, sae_identity
@@ -163,7 +163,7 @@ def _probe(resolved: ResolvedSae) -> None:
     """Ask the hub once, unless the weights are cached: its own client retries a dead network for long."""
     if isinstance(try_to_load_from_cache(resolved.repo_id, resolved.weights_file), str):
         return
-    HfApi().model_info(resolved.repo_id, timeout=PROBE_TIMEOUT_S)
+    ask_for_repository(resolved.repo_id)
 
 
 def _cached(resolved: ResolvedSae) -> Path:

@@ -7,7 +7,7 @@ for a family, every number would be, without a word.
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int
@@ -102,31 +102,37 @@ def compare(model: Checked, plain: PlainActivations, tokens: Int[Tensor, "batch 
     found = PlainActivations(logits, z, patterns)
     off = differences(found, plain, model.processing == "processed", model.attention_layers)
     return SelfCheck(
-        logits=off["logits"] or 0.0,
-        z=off["z"] or 0.0,
-        pattern=off["pattern"],
+        **off._asdict(),
         n_tokens=tokens.numel(),
         limits=limits_of(plain, model.dtype, model.attention_layers),
     )
 
 
+class Differences(NamedTuple):
+    """The largest relative differences over the layers; no pattern where transformers gives none."""
+
+    logits: float
+    z: float
+    pattern: float | None
+
+
 def differences(
     found: PlainActivations, expected: PlainActivations, processed: bool, layers: Iterable[int]
-) -> dict[str, float | None]:
-    """The largest relative difference of logits, z and pattern over the layers; None where there is no pattern."""
-    return {
-        "logits": _difference(found.logits, expected.logits, -1 if processed else None),
-        "z": max(
+) -> Differences:
+    """How far two runs of a model are apart. processed: logits and z may be shifted as processing shifts them."""
+    return Differences(
+        logits=_difference(found.logits, expected.logits, -1 if processed else None),
+        z=max(
             _difference(
                 found.z[layer].flatten(2), expected.z[layer].flatten(2), (0, 1) if processed else None
             )
             for layer in layers
         ),
-        "pattern": max(
+        pattern=max(
             (_difference(found.pattern[i], expected.pattern[i], None) for i in sorted(expected.pattern)),
             default=None,
         ),
-    }
+    )
 
 
 def limits_of(plain: PlainActivations, dtype: torch.dtype, layers: Iterable[int]) -> dict[str, float]:
@@ -135,7 +141,7 @@ def limits_of(plain: PlainActivations, dtype: torch.dtype, layers: Iterable[int]
         return dict.fromkeys(_NAMES, TOLERANCE)
     if plain.exact is None:
         return dict.fromkeys(_NAMES, UNMEASURED[dtype])
-    own = differences(plain, plain.exact, True, layers)
+    own = differences(plain, plain.exact, True, layers)._asdict()
     return {name: max(ROUNDINGS * (own[name] or 0.0), LEAST[dtype]) for name in _NAMES}
 
 
