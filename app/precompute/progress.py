@@ -15,7 +15,7 @@ from app.domain.records import PREPARE, JobProgress
 from app.errors import StoreBusy
 from app.store.atlas.progress import clear_progress, report_progress
 from app.store.database.engine import Engine, write_session
-from app.store.opening import is_current, migrated_store
+from app.store.opening import open_if_current
 
 _LINE_EVERY_S = 10.0
 _STORE_EVERY_S = 1.0
@@ -47,17 +47,18 @@ def preparation(store: str) -> Generator[None]:
     Nothing is said in a store that is not there yet, or of an older version, which only a job that is not refused
     brings up to date.
     """
-    if not is_current(store):
+    engine = open_if_current(store)
+    if engine is None:
         yield
         return
     row = JobProgress("", PREPARE, 0, None, "", None, datetime.now(UTC))
-    with migrated_store(store) as engine:
+    try:
         rows_into(engine)(row)
-        try:
-            yield
-        finally:
-            with write_session(engine) as session:
-                clear_progress(session, row.fingerprint)
+        yield
+    finally:
+        with write_session(engine) as session:
+            clear_progress(session, row.fingerprint)
+        engine.dispose()
 
 
 class JobMonitor:

@@ -36,15 +36,18 @@ def migrated_store(store: str, must_exist: bool = False, to_read: bool = False) 
         engine.dispose()
 
 
-def is_current(store: str) -> bool:
-    """Whether a store exists and has this version's schema. Raises InvalidStore for a file that is no store."""
+def open_if_current(store: str) -> Engine | None:
+    """Open a store that exists and has this version's schema; None for others.
+
+    Raises InvalidStore for a file that is no store.
+    """
     if not check_place(store):
-        return False
+        return None
     engine = open_store(store)
-    try:
-        return revision_of_store(engine) == revision_of_code()
-    finally:
-        engine.dispose()
+    if revision_of_store(engine) == revision_of_code():
+        return engine
+    engine.dispose()
+    return None
 
 
 def live_fingerprint(store: str, slug: str) -> str | None:

@@ -1,6 +1,5 @@
 """Annotations of the atlas page: one annotator's labels in the cells, everyone's progress in the totals."""
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -20,7 +19,7 @@ from app.services.atlas.annotation_models import (
     TypeRow,
 )
 from app.services.reading.context import AtlasContext
-from app.services.reading.scores import CONCENTRATION, TELLING_SCORES, all_scores
+from app.services.reading.scores import CONCENTRATION, strongest_telling
 from app.services.reading.visibility import NO_VIEWER
 from app.services.rollups.agreement import Agreement, agreement
 from app.services.rollups.overview import HeadSummary, Overview, summarise_atlas
@@ -139,13 +138,9 @@ def strong_scores(heads: Iterable[HeadRecord]) -> list[StrongScore]:
 
 
 def strongest_of(head: HeadRecord) -> StrongScore | None:
-    scores = all_scores(head)
-    candidates = [
-        (scores[name], name) for name in TELLING_SCORES if math.isfinite(scores.get(name, math.nan))
-    ]
-    if not candidates:
+    if (best := strongest_telling(head)) is None:
         return None
-    value, name = max(candidates)
+    value, name = best
     return StrongScore(head.ref, name, value)
 
 

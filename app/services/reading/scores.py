@@ -33,6 +33,15 @@ def all_scores(head: HeadRecord) -> dict[str, float]:
     return {**head.scores, CONCENTRATION: head.concentration}
 
 
+def strongest_telling(head: HeadRecord) -> tuple[float, str] | None:
+    """The largest of a head's telling scores, and its name; None where it has none of them."""
+    scores = all_scores(head)
+    return max(
+        ((scores[name], name) for name in TELLING_SCORES if math.isfinite(scores.get(name, math.nan))),
+        default=None,
+    )
+
+
 def in_order(names: Iterable[str]) -> tuple[str, ...]:
     """Names of scores in the order in which pages show them."""
     distinct = set(names)

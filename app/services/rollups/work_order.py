@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from app.domain.annotations.records import HeadAnnotation
 from app.domain.refs import HeadRef
 from app.services.reading.context import AtlasContext
-from app.services.reading.scores import TELLING_SCORES, all_scores
+from app.services.reading.scores import strongest_telling
 from app.services.rollups.agreement import final_type
 from app.services.rollups.rollup import submitted_heads
 from app.store.annotators import CONSENSUS
@@ -23,7 +23,7 @@ def in_work_order(context: AtlasContext) -> list[HeadRef]:
     layers = sorted(sae.layer for sae in run.saes)
     heads = [HeadRef(layer, head) for layer in layers for head in range(run.model.n_heads)]
     if context.viewer.order == "score":
-        strongest = _strongest(context)
+        strongest = {head.ref: best[0] for head in context.heads if (best := strongest_telling(head))}
         return sorted(heads, key=lambda head: -strongest.get(head, -math.inf))
     if context.viewer.order == "disagreement":
         others = {
@@ -33,16 +33,6 @@ def in_work_order(context: AtlasContext) -> list[HeadRef]:
         }
         return sorted(heads, key=lambda head: _disagreement(others, head), reverse=True)
     return heads
-
-
-def _strongest(context: AtlasContext) -> dict[HeadRef, float]:
-    strongest: dict[HeadRef, float] = {}
-    for record in context.heads:
-        scores = all_scores(record)
-        values = [scores[name] for name in TELLING_SCORES if math.isfinite(scores.get(name, math.nan))]
-        if values:
-            strongest[record.ref] = max(values)
-    return strongest
 
 
 def _disagreement(others: Mapping[str, Mapping[HeadRef, HeadAnnotation]], head: HeadRef) -> tuple[int, int]:
