@@ -49,6 +49,19 @@ class PathWeights:
             multiplier=path.multiplier,
         )
 
+    def value_shift(self, layer: int) -> Float[Tensor, "n_heads d_head"] | None:
+        """What weight processing takes from every token's z, ln1.b·W_V + b_V; None where the weights do not tell.
+
+        Folding moves both into b_O. The rest of it is in the norm's weight and W_V, which give the same values.
+        """
+        path = self.path.layers[layer]
+        if path.norm_before is None or path.values_withheld is not None:
+            return None  # without a norm, centred weights before it would be seen
+        attention, n_heads = self._bridge.blocks[layer].attn, self._record.n_heads
+        shift = torch.einsum("m,hmd->hd", path.norm_before.bias, attention.W_V.detach().float())
+        bias = getattr(attention, "b_V", None)
+        return repeat_values(shift if bias is None else shift + bias.detach().float(), n_heads, dim=0)
+
     def w_o(self, layer: int) -> Float[Tensor, "n_heads d_head d_model"]:
         """A layer's output projection, by head. Raises InvalidModel where it is not a sum over heads."""
         weight = weight_by_head(self._bridge.blocks[layer].attn, "W_O", self._record.n_heads)
@@ -114,6 +127,11 @@ class ModelWithPath:
         """Why nothing is said of what a layer's heads read; None where it is known."""
         path = self.path.layers[layer]
         return path.values_withheld if path.has_attention else f"layer {layer} has no attention heads"
+
+    def processing_moves_z(self, layer: int) -> bool:
+        """Whether z of a layer may be another under another weight processing, as the weights tell."""
+        shift = self.weights.value_shift(layer) if self.path.layers[layer].has_attention else None
+        return shift is None or bool(shift.any())
 
     def head_weights(self, layer: int) -> HeadWeights:
         """W_V and W_O of one layer, and the norms about them; grouped-query values are repeated for each head."""

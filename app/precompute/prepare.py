@@ -132,10 +132,15 @@ def _check_context(context_size: int, model: LanguageModel) -> None:
 
 
 def _processing(request: JobRequest, sae: LoadedSae, models: ModelCopies, corpus: Corpus) -> Processing:
-    """The processing that the user or the SAE's metadata names, else the one that fits better."""
+    """The processing that the user or the SAE's metadata names, else the one that fits better.
+
+    Both are tried only where the weights say that they may give another z.
+    """
     declared = request.processing or sae.processing
     if declared is not None:
         return declared
+    if not models.get("raw").processing_moves_z(sae.layer):
+        return "raw"
     n = min(16, corpus.n_sequences)
     tokens, counted = np.asarray(corpus.tokens[:n]).astype(np.int64), corpus.counted(0, n)
     fits: list[Fit] = []

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+import app.precompute.loaded_run
 from app.adapters.sae_sources import LocalSae
 from app.errors import InvalidSae
 from app.precompute.calibration import Fit, check_fit, choose_processing
@@ -100,3 +101,20 @@ def test_a_fit_beyond_belief_stops_the_run(l0: float, fvu: float) -> None:
 @pytest.mark.parametrize(("l0", "fvu"), [(8, 0.7), (200, 0.0)])
 def test_a_fit_at_the_edge_of_belief_passes(l0: float, fvu: float) -> None:
     check_fit(_Published(), Fit("raw", fvu, l0))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("model", "tried"), [("llama", ["raw"]), ("gpt2", ["raw", "processed"])])
+def test_both_are_tried_only_where_they_can_differ(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, tried: list[str]
+) -> None:
+    tiny = make_tiny(tmp_path, model)
+    loaded: list[str] = []
+    real = app.precompute.loaded_run.load_model
+
+    def counting(source: Any, processing: Any, *rest: Any) -> Any:
+        loaded.append(processing)
+        return real(source, processing, *rest)
+
+    monkeypatch.setattr(app.precompute.loaded_run, "load_model", counting)
+    assert processing_of(tiny, tiny.saes[0], tmp_path / "work") == "raw"
+    assert loaded == tried
