@@ -14,6 +14,8 @@ from tests.support.browser_stores import annotate, fill
 from tests.support.browsing import CHROMIUM, FLAGS, Visit, open_tab, serving
 from tests.support.run_data import Shape, StoredRun, make_run, publish
 
+pytest.register_assert_rewrite("tests.support.keys")
+
 
 @pytest.fixture(scope="session")
 def run() -> StoredRun:

@@ -1,6 +1,4 @@
-"""Pages in a real browser: htmx, keys, themes, widths, accessibility, and without scripts."""
-
-from pathlib import Path
+"""Pages in a real browser: htmx, themes, widths, accessibility, and without scripts."""
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -9,7 +7,6 @@ from tests.support.browsing import Visit, open_tab
 from tests.support.page_looks import covered, overflow, violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
 PAGES = (
     "/tiny",
     "/tiny/heads/L1H3",
@@ -75,83 +72,6 @@ def test_d06_going_back_shows_whole_pages(visit: Visit) -> None:
     expect(visit.page.locator("article.feature-entry")).to_have_count(10)
 
 
-def test_keys(visit: Visit) -> None:
-    visit.go("/tiny/heads/L1H3")
-    for _ in range(3):
-        visit.page.keyboard.press("j")
-    expect(visit.page.locator("article.feature-entry").nth(2)).to_be_focused()
-    visit.page.keyboard.press("k")
-    expect(visit.page.locator("article.feature-entry").nth(1)).to_be_focused()
-    name = visit.page.locator("article.feature-entry").nth(1).get_attribute("id")
-    visit.page.keyboard.press("e")
-    expect(visit.page.locator(f"#{name}.open")).to_be_focused()
-    visit.page.keyboard.press("f")
-    expect(visit.page.locator(".features-bar .segmented a[aria-current]").first).to_have_text("FVE")
-    visit.page.keyboard.press("l")
-    expect(visit.page.locator("h1")).to_have_text("L1H4")
-    visit.page.keyboard.press("h")
-    expect(visit.page.locator("h1")).to_have_text("L1H3")
-
-
-def test_keys_of_a_comparison(visit: Visit) -> None:
-    visit.go("/tiny/heads/L1H3")
-    visit.page.keyboard.press("x")
-    expect(visit.page.locator(".head-picks a").first).to_be_visible()
-    visit.page.locator("input[name=add]").fill("1.5")
-    visit.page.keyboard.press("Enter")
-    names = visit.page.locator("h1 a.mono")
-    expect(names).to_have_text(["L1H3", "L1H5"])
-    assert visit.page.url.endswith("/tiny/compare?heads=L1H3,L1H5")
-    for key, expected in (("w", ["L1H5", "L1H3"]), ("]", ["L1H5", "L1H4"]), ("[", ["L1H5", "L1H3"])):
-        visit.page.wait_for_load_state()  # keys work once the scripts have run
-        visit.page.keyboard.press(key)
-        expect(names).to_have_text(expected)
-    visit.page.wait_for_load_state()
-    visit.page.keyboard.press("f")
-    fve = visit.page.get_by_role("link", name="FVE", exact=True)  # experiments of the heads have choices, too
-    expect(fve).to_have_attribute("aria-current", "true")
-    visit.page.go_back()
-    expect(visit.page.get_by_role("link", name="decoder weight", exact=True)).to_have_attribute(
-        "aria-current", "true"
-    )
-
-
-def test_searching_by_keyboard(visit: Visit) -> None:
-    visit.go("/tiny/heads/L1H3")
-    visit.page.keyboard.press("/")
-    expect(visit.page.locator("input[type=search]")).to_be_focused()
-    visit.page.keyboard.type("the jk")  # letters are no keys while one types
-    expect(visit.page.locator("input[type=search]")).to_have_value("the jk")
-    visit.page.keyboard.press("Escape")
-    expect(visit.page.locator("input[type=search]")).not_to_be_focused()
-    visit.page.keyboard.press("/")
-    visit.page.keyboard.type("the")
-    visit.page.keyboard.press("Enter")
-    expect(visit.page.locator("main.search-page h1")).to_contain_text("feature")
-    visit.page.wait_for_load_state()
-    visit.page.keyboard.press("j")
-    expect(visit.page.locator("article.feature-entry").first).to_be_focused()
-    visit.page.locator("input[type=search]").fill("1.3")
-    visit.page.keyboard.press("Enter")
-    expect(visit.page.locator("h1")).to_have_text("L1H3")
-
-
-def test_the_sheet_of_keys(visit: Visit) -> None:
-    visit.go("/tiny/heads/L1H3")
-    sheet = visit.page.locator("dialog#keys")
-    expect(sheet).to_be_hidden()
-    visit.page.keyboard.press("?")
-    expect(sheet).to_be_visible()
-    visit.page.keyboard.press("l")  # does nothing behind the sheet
-    visit.page.keyboard.press("Escape")
-    expect(sheet).to_be_hidden()
-    expect(visit.page.locator("h1")).to_have_text("L1H3")
-    visit.page.locator('[data-opens="keys"]').click()
-    expect(sheet).to_be_visible()
-    visit.page.get_by_role("button", name="Close").click()
-    expect(sheet).to_be_hidden()
-
-
 def test_filters_are_in_the_address(visit: Visit) -> None:
     visit.go("/tiny")
     visit.page.locator("input[name=layers]").fill("1-2")
@@ -169,81 +89,6 @@ def test_a_head_prints_on_white_without_controls(visit: Visit) -> None:
         expect(visit.page.locator(hidden)).to_be_hidden()
     expect(visit.page.locator("article.feature-entry").first).to_be_visible()
     assert visit.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(252, 252, 251)"
-
-
-def test_the_bundle_opens_from_the_disk(chromium: Browser, base_url: str, bundle: Path) -> None:
-    visit = open_tab(chromium, bundle.as_uri())
-    visit.go("/index.html")
-    visit.page.locator("a.cell[href='heads/L1H2.html']").hover()  # there is no server to ask for a card
-    visit.page.locator("a.thumbnail[href='colour-progress.html']").click()
-    visit.page.locator("a.cell[href='heads/L1H3.html']").focus()
-    visit.page.wait_for_timeout(300)
-    visit.page.locator("a.cell[href='heads/L1H3.html']").click()
-    expect(visit.page.locator("article.feature-entry")).to_have_count(10)
-    row = visit.page.locator("article.feature-entry").nth(4)
-    expect(row.locator("ol.examples")).to_be_hidden()
-    row.locator("summary").click()
-    expect(row.locator("ol.examples li")).to_have_count(10)
-    visit.page.locator("a.feature-id").first.click()
-    expect(visit.page.locator("main.feature")).to_have_count(1)
-    expect(visit.page.locator(".examples .strip").first).to_be_visible()
-    visit.page.context.close()
-    assert visit.errors == []
-
-
-def test_the_annotations_of_the_bundle_open_from_the_disk(chromium: Browser, bundle: Path) -> None:
-    visit = open_tab(chromium, bundle.as_uri())
-    visit.go("/heads/L1H0.html")
-    records = visit.page.locator(".panel details")
-    expect(records.locator("summary")).to_have_text(["ben, submitted", "me, submitted"])
-    expect(records.nth(1)).to_contain_text("induction 10")
-    records.nth(1).locator("[aria-label=Groups] a").first.click()  # leads to the row of this page
-    visit.page.locator("article.feature-entry:target a.feature-id").click()
-    expect(visit.page.locator(".uses td").filter(has_text="L1H0")).to_have_count(2)
-    visit.page.locator("nav a", has_text="Annotations").click()
-    visit.page.wait_for_url("**/annotations.html")  # keys work once the scripts have run
-    visit.page.keyboard.press("j")
-    visit.page.keyboard.press(",")  # there are no columns to choose
-    visit.page.keyboard.press("Escape")
-    expect(visit.page.locator(".sheet tbody a").first).to_be_focused()
-    with visit.page.expect_download() as saved:
-        visit.page.locator(".export-bar a", has_text="CSV").click()
-    assert "induction" in saved.value.path().read_text()
-    visit.page.locator("nav a", has_text="Layers").click()
-    visit.page.locator("[aria-label='Labels of'] a", has_text="ben").click()
-    expect(visit.page.locator(".lead b")).to_have_text("ben")
-    visit.page.wait_for_load_state()
-    visit.page.keyboard.press("?")
-    visit.page.locator("dialog button").click()
-    expect(visit.page.locator("dialog")).to_be_hidden()
-    visit.page.context.close()
-    assert visit.errors == []
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 390])
-@pytest.mark.parametrize(
-    "name", ["index", "heads/L1H0", "heads/L1H3.fve", "features/L1F3", "annotations", "layers", "published"]
-)
-def test_axe_finds_nothing_in_the_bundle(
-    chromium: Browser, bundle: Path, name: str, theme: str, width: int
-) -> None:
-    visit = open_tab(chromium, bundle.as_uri(), color_scheme=theme, viewport={"width": width, "height": 1000})
-    visit.go(f"/{name}.html")
-    assert overflow(visit.page) <= 0
-    assert violations(visit.page, width) == []
-    visit.page.context.close()
-    assert visit.errors == []
-
-
-def test_keys_of_the_atlas(visit: Visit) -> None:
-    visit.go("/tiny")
-    visit.page.locator("td a.cell").first.focus()
-    for key in ("ArrowDown", "ArrowDown", "ArrowRight", "ArrowUp"):
-        visit.page.keyboard.press(key)
-    assert visit.page.evaluate("document.activeElement.getAttribute('href')") == "/tiny/heads/L1H1"
-    visit.page.keyboard.press("2")
-    expect(visit.page.locator(".thumbnail[aria-current] b")).to_have_text("Feature groups")
 
 
 def test_the_theme_is_kept(visit: Visit) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import uvicorn
 from playwright.sync_api import Browser, Page
+from starlette.types import ASGIApp
 
 from app.settings import Settings
 from app.web.factory import create_app
@@ -27,9 +28,8 @@ FLAGS = [
 
 
 @contextmanager
-def serving(path: Path, team: bool = False) -> Iterator[str]:
-    """The address of a server of the store on a free port."""
-    app = create_app(Settings(store=str(path), team=team))
+def listening(app: ASGIApp) -> Iterator[str]:
+    """The address of a server of the application on a free port."""
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, http="h11", log_config=None))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -37,9 +37,18 @@ def serving(path: Path, team: bool = False) -> Iterator[str]:
     while not server.started and time.monotonic() < deadline:
         time.sleep(0.02)
     [listener] = server.servers[0].sockets
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(10)
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+
+
+@contextmanager
+def serving(store: str | Path, team: bool = False) -> Iterator[str]:
+    """The address of a server of the store on a free port."""
+    with listening(create_app(Settings(store=str(store), team=team))) as address:
+        yield address
 
 
 @dataclass

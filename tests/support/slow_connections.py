@@ -2,17 +2,15 @@
 
 import asyncio
 import random
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import uvicorn
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.settings import Settings
 from app.web.factory import create_app
+from tests.support.browsing import listening
 
 
 class SlowConnection:
@@ -90,13 +88,5 @@ def _into(messages: list[Message]) -> Send:
 def serving_slowly(store: str, **settings: object) -> Iterator[tuple[str, SlowConnection]]:
     """The address of a server of the store on a free port, and the connection to it."""
     connection = SlowConnection(create_app(Settings(store=store, **settings)))  # type: ignore[arg-type]
-    server = uvicorn.Server(uvicorn.Config(connection, host="127.0.0.1", port=0, http="h11", log_config=None))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 20
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.02)
-    [listener] = server.servers[0].sockets
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}", connection
-    server.should_exit = True
-    thread.join(10)
+    with listening(connection) as address:
+        yield address, connection

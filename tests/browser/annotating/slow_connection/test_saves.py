@@ -1,0 +1,167 @@
+"""Edits while saves are under way, lost or late: what is stored is what was meant."""
+
+import random
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.support.annotation_page import (
+    HEAD,
+    content,
+    labels,
+    names_on_keys,
+    press,
+    record,
+    wait_until_stored,
+)
+from tests.support.browsing import open_tab
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+def test_what_conflicts_is_not_submitted(tab, chromium, address, connection):
+    page = tab.page
+    tab.go(HEAD)
+    other = open_tab(chromium, address)
+    other.go(HEAD)
+    other.page.locator("[name=notes]").fill("theirs")
+    wait_until_stored(other.page)
+    other.page.context.close()
+    connection.delay_s = 0.3
+    page.locator("[name=notes]").fill("mine")
+    press(page, "Escape", *"1" * 10, "Control+Enter", *"123")
+    expect(page.locator(".warning")).to_be_visible(timeout=15000)
+    page.wait_for_timeout(1500)
+    tab.errors.clear()  # the browser reports the status 409
+    assert (record(page)["status"], content(page)["notes"]) == ("draft", "theirs")
+    expect(page.locator("[name=notes]")).to_have_value("mine")
+    expect(page.locator("#grouped")).to_have_text("10 of 10 grouped")
+    page.get_by_role("button", name="Save the merge").click()
+    expect(page.locator(".warning")).to_have_count(0)
+    assert (content(page)["notes"], set(labels(page))) == ("mine", {"induction"})
+
+
+def test_edits_of_any_kind_while_a_save_is_under_way_are_stored(tab, connection):
+    tab.go(HEAD)
+    page = tab.page
+    n = page.locator(".suggestion").count()
+    assert n
+    connection.delay_s = 0.4
+    press(page, "Y", "r", "d", "]", "]", "]")
+    page.wait_for_timeout(600)
+    press(page, "r", "i", "[")
+    wait_until_stored(page)
+    kept = content(page)
+    assert sum(label["suggested"] for label in kept["labels"]) == n
+    assert (set(kept["roles"]), kept["confidence"]) == ({"duplicate token", "induction"}, 2)
+
+
+def test_what_is_edited_after_undo_is_made_on_what_undo_gives(tab, connection):
+    tab.go(HEAD)
+    page = tab.page
+    press(page, "1")
+    wait_until_stored(page)
+    press(page, "2", "]")
+    expect(page.locator("[value=undo]")).to_be_enabled()
+    connection.delay_s = 0.5
+    press(page, "u", "-", "m", *"why not")
+    page.wait_for_timeout(300)
+    press(page, *", then")
+    expect(page.locator("[name=notes]")).to_be_focused()
+    wait_until_stored(page)
+    kept = content(page)
+    assert kept["notes"] == "why not, then"
+    assert [(each["group"], each["unclear"]) for each in kept["labels"]][:4] == [
+        ("induction", False),
+        (None, False),
+        (None, True),
+        (None, False),
+    ]
+    assert kept["confidence"] is None
+
+
+def test_what_is_not_stored_is_marked(tab, connection):
+    tab.go(HEAD)
+    connection.delay_s = 0.5
+    press(tab.page, "1")
+    first = tab.page.locator("article.feature-entry").first
+    expect(first).to_have_class(re.compile("pending"))
+    wait_until_stored(tab.page)
+    expect(first).not_to_have_class(re.compile("pending"))
+
+
+ROLES = {"i": "induction", "p": "previous token", "d": "duplicate token", "c": "copying"}
+
+
+def one_edit(choose, page, meant, keys):
+    """Makes one edit by keys, and notes what it means."""
+    kind = choose.choice(("label", "label", "label", "role", "confidence", "note", "clear"))
+    if kind in ("label", "clear"):
+        at = choose.randrange(10)
+        page.locator("article.feature-entry").nth(at).focus()
+        key = "0" if kind == "clear" else choose.choice("1234567-")
+        press(page, key)
+        meant["labels"][at] = {"0": None, "-": "?"}.get(key, keys.get(key))
+    elif kind == "role":
+        key = choose.choice("ipdc")
+        press(page, "r", key)
+        meant["roles"] ^= {ROLES[key]}
+    elif kind == "confidence":
+        press(page, "]")
+        meant["confidence"] = min(5, (meant["confidence"] or 0) + 1)
+    else:
+        press(page, "m", "x", "Escape")
+        meant["notes"] += "x"
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_no_edit_is_lost_whatever_is_lost_on_the_way(tab, connection, seed):
+    choose = random.Random(seed)
+    tab.go(HEAD)
+    page = tab.page
+    keys = names_on_keys(page)
+    meant = {"labels": [None] * 10, "roles": set(), "confidence": None, "notes": ""}
+    connection.delay_s, connection.choose = 0.15, random.Random(seed)
+    for _ in range(60):
+        one_edit(choose, page, meant, keys)
+        page.wait_for_timeout(choose.choice((0, 0, 30, 200, 500)))
+        if choose.random() < 0.3:
+            page.evaluate("dispatchEvent(new Event('online'))")  # tries again at once
+    connection.choose = None
+    page.evaluate("dispatchEvent(new Event('online'))")
+    wait_until_stored(page)
+    tab.errors.clear()  # the browser reports what was lost
+    kept = content(page)
+    marks = ["?" if each["unclear"] else each["group"] for each in kept["labels"]]
+    assert marks == meant["labels"]
+    assert (set(kept["roles"]), kept["confidence"]) == (meant["roles"], meant["confidence"])
+    assert kept["notes"] == meant["notes"]
+
+
+def test_a_note_keeps_the_focus_while_the_page_changes(tab, connection):
+    tab.go(HEAD)
+    page = tab.page
+    connection.delay_s = 0.4
+    press(page, "1", "c", *"first half")
+    wait_until_stored(page)
+    page.locator(".cite-choices button").first.click()  # cites a score
+    expect(page.locator("#evidence [name=evidence_note]").nth(1)).to_be_focused()
+    press(page, *"of the score")
+    wait_until_stored(page)
+    notes = [(link["kind"], link["note"]) for link in content(page)["evidence"]]
+    assert notes == [("example", "first half"), ("score", "of the score")]
+
+
+def test_rows_that_open_while_one_types_keep_every_label(tab, connection):
+    tab.go(HEAD)
+    page = tab.page
+    connection.delay_s = 0.2
+    press(page, "E", *"123-123-1")
+    expect(page.locator("article.feature-entry.open")).to_have_count(10, timeout=15000)
+    press(page, "2")
+    wait_until_stored(page)
+    kept = content(page)["labels"]
+    groups = ["induction", "previous token", "duplicate token", None]
+    assert [label["group"] for label in kept] == [*groups, *groups, "induction", "previous token"]
+    assert [label["unclear"] for label in kept] == [label["group"] is None for label in kept]
