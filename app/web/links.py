@@ -29,10 +29,6 @@ class StaticFiles:
         """A URL that changes with the file's content, so that browsers may cache it for good."""
         return f"/static/{name}?v={self.digests[name].hex()[:12]}"
 
-    def module_url(self, name: str) -> str:
-        """The address by which another script imports it: without a version, so browsers ask whether it changed."""
-        return f"/static/{name}"
-
     def integrity(self, name: str) -> str:
         return "sha256-" + base64.b64encode(self.digests[name]).decode()
 
@@ -63,11 +59,6 @@ class Links:
         src = self._attribute("src", self._static.url(name))
         before, after = 'type="module" ' if module else "", " defer" if defer else ""
         return Markup(f"<script {before}{src}{self._integrity(name)}{after}></script>") if src else src  # noqa: S704
-
-    def imported_script(self, name: str) -> Markup:
-        """The element that fetches a module early which another one imports, under the address that is imported."""
-        src = self._attribute("src", self._static.module_url(name))
-        return Markup(f'<script type="module" {src}></script>') if src else src  # noqa: S704
 
     def _attribute(self, name: str, url: str) -> Markup:
         address = url if self._address_of is None else self._address_of(url)

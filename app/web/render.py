@@ -178,6 +178,5 @@ def make_environment(templates: Path, static: StaticFiles, links: Links) -> Envi
         "href": links.href,
         "stylesheet": links.stylesheet,
         "script": links.script,
-        "imported_script": links.imported_script,
     }
     return environment

@@ -1,5 +1,5 @@
 // The keys of the form as they are wanted in this browser: which key stands for which command, and whether Enter submits.
-import { $, $$, stored } from "./form.js";
+import { $, $$, stored } from "./elements.js";
 
 const bound = stored((place) => JSON.parse(place.getItem("bound"))) ?? {};
 

@@ -1,5 +1,5 @@
 // Asks the server: saves, steps and pages of the form; and the drafts of what is not stored yet, kept in this browser.
-import { address, form, stored } from "./form.js";
+import { address, form, stored } from "./elements.js";
 
 const SENT_AFTER = 30000; // a page that still tries renews its draft every second
 const page = `${Date.now()} ${Math.random()}`;

@@ -146,6 +146,9 @@ def test_keys_before_the_script_is_there_wait_for_it(tab):
     press(page, "2", "1", "l", "Control+Enter", "g")
     held[0].continue_()
     expect(page.locator("h1")).to_have_text("L0H1")
+    for _ in range(100):  # the save goes out as the page is left
+        if record(page) is None:
+            page.wait_for_timeout(50)
     assert labels(page)[:3] == ["previous token", "induction", None]
     assert record(page)["status"] == "draft"
 

@@ -1,0 +1,178 @@
+// What the keys and buttons of the form do to it, at once and here.
+import { currentRow, cursor } from "./cursor.js";
+import { $, $$, form, groups, label, rows, rules } from "./elements.js";
+import { cite, drop } from "./evidence.js";
+import { completions, find, numberOf, release, used } from "./groups.js";
+import { ask, flush, leaving, merging, request, say, settle, touch, words } from "./saving.js";
+import { accept, putLabel } from "./state.js";
+
+let awaitsRole = false;
+let choice = 0; // which of the names that a beginning may mean
+
+export function assign(value, suggested = false) {
+  const target = currentRow();
+  if (value && value !== "unclear" && !groups()[value - 1]) return ask(words("no_group", { n: value }));
+  if (!target) return;
+  label(target.id).value = value;
+  accept(target.id, suggested);
+  const all = rows();
+  const at = all.indexOf(target);
+  const next = value && [...all.slice(at + 1), ...all.slice(0, at)].find((each) => !label(each.id).value);
+  cursor.row = (next || target).id;
+  (next || target).focus({ preventScroll: true });
+  (next || target).scrollIntoView({ block: "nearest" });
+  cursor.looked = target.id;
+  touch();
+}
+
+// Puts features that have no group yet into the groups of the pairs “feature group”.
+function putAll(pairs, suggested) {
+  for (const pair of pairs.filter(Boolean)) {
+    const at = pair.indexOf(" ");
+    const feature = pair.slice(0, at);
+    if (label(feature)?.value) continue;
+    putLabel(feature, `=${pair.slice(at + 1)}`);
+    accept(feature, suggested);
+  }
+  touch();
+}
+
+const suggestions = () => ($("[name=suggestion]", form())?.value ?? "").split(";");
+
+function acceptOne() {
+  const name = currentRow() && $(".suggestion span", currentRow());
+  if (!name) return;
+  putLabel(currentRow().id, `=${name.textContent}`);
+  assign(label(currentRow().id).value, true);
+}
+
+// What Enter in the field of a new group would do: the group that is meant, or none for a new one.
+function meant() {
+  const names = completions($("#new-group").value);
+  return names[choice % (names.length + 1)] ?? null;
+}
+
+export function hint() {
+  const typed = $("#new-group").value.trim();
+  const name = meant();
+  const item = name && find(name);
+  const n = groups().findIndex((each) => !used(each)) + 1 || groups().length + 1;
+  const text = item
+    ? words("into", { name, n: groups().indexOf(item) + 1 })
+    : words(name ? "known" : "new", { name: name ?? typed, n });
+  $("#completes").textContent = typed ? text : "";
+}
+
+export function addGroup(anew = false) {
+  const field = $("#new-group");
+  const typed = field.value.trim();
+  const name = (!anew && meant()) || typed;
+  field.value = "";
+  choice = 0;
+  if (!typed) return field.blur();
+  const n = numberOf(name);
+  assign(`${n}`);
+  touch();
+  $("#completes").textContent = words("is", { name, n });
+}
+
+function confidence(step) {
+  const all = $$("[name=confidence]");
+  const at = all.findIndex((each) => each.checked);
+  const last = all.length - 1;
+  all[at < 0 ? (step > 0 ? 0 : last) : Math.min(last, Math.max(0, at + step))].checked = true;
+  touch();
+}
+
+export function role(letter) {
+  const box = $$("[name=roles]").find((each) => each.nextSibling.textContent === letter);
+  if (!box) return ask(words("no_role", { key: letter }));
+  box.checked = !box.checked;
+  touch();
+}
+
+function citing(kind, target) {
+  const note = cite(kind, target);
+  touch();
+  note.focus();
+}
+
+// What was looked at: the example that has the focus, else the row that was labelled last or has the cursor.
+function citeLooked() {
+  const example = $(".cite-example", document.activeElement.closest(".example-row") ?? document.createElement("p"));
+  const target = document.getElementById(cursor.looked) ?? currentRow();
+  if (example) press(example.value);
+  else if (target?.dataset.strongest) citing("example", `${target.id}:${target.dataset.strongest}`);
+  else if (target) citing("feature", target.id);
+}
+
+// What a button of the form does, at once and here; only steps back and what was hidden need the server.
+export function press(whole) {
+  const [action, ...rest] = whole.split(":");
+  if (leaving()) return;
+  if (merging()) {
+    if (action === "save") request("save");
+    else say(words("choose"), true);
+  } else if (rules().finishing.includes(action)) settle(action);
+  else if (["undo", "redo", "reveal"].includes(action)) request(action);
+  else if (action === "add_group") addGroup();
+  else if (action === "accept")
+    putAll(
+      suggestions().filter((pair) => !rest.length || pair.startsWith(`${rest[0]} `)),
+      true,
+    );
+  else if (action === "propose")
+    putAll(
+      $$("[name=from_label]").map(({ value }) => value),
+      false,
+    );
+  else if (action === "cite") citing(rest[0], rest.slice(1).join(":"));
+  else if (action === "drop_group") edit(() => release(groups()[rest[0] - 1]));
+  else if (action === "drop_evidence") edit(() => drop($$("#evidence li")[rest[0] - 1]));
+  else flush();
+}
+
+function edit(change) {
+  change();
+  touch();
+}
+
+function focusNewGroup() {
+  $("#new-group").focus();
+  $("#new-group").select();
+}
+
+export const commands = {
+  0: () => assign(""),
+  "-": () => assign("unclear"),
+  g: focusNewGroup,
+  y: acceptOne,
+  Y: () => press("accept"),
+  r: () => {
+    awaitsRole = true;
+    ask(words("which_role"));
+  },
+  "[": () => confidence(-1),
+  "]": () => confidence(1),
+  c: citeLooked,
+  m: () => $("[name=notes]").focus(),
+  u: () => press("undo"),
+  U: () => press("redo"),
+  s: () => press("skip"),
+};
+
+// Whether a letter is waited for that names a role; then it is no longer.
+export function takesRole() {
+  const was = awaitsRole;
+  awaitsRole = false;
+  if (was) ask("");
+  return was;
+}
+
+export const roleIsAwaited = () => awaitsRole;
+
+// Another of the names that the typed beginning may mean; the first one anew where none is said.
+export function choose(step = null) {
+  choice = step === null ? 0 : Math.max(0, choice + step);
+  hint();
+}

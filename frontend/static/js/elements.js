@@ -1,0 +1,32 @@
+// The parts of the annotation form as they stand on the page, its rules and words, and what this browser remembers.
+import { plainName } from "./rules.js";
+
+export const $ = (selector, from = document) => from.querySelector(selector);
+export const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
+export const form = () => $("#annotation");
+export const address = () => form().getAttribute("action"); // form.action would be the buttons of that name
+export const label = (feature) => form().elements[`label:${feature}`];
+export const labels = () => [...form().elements].filter((control) => control.name.startsWith("label:"));
+export const rows = () => $$("article.feature-entry").filter((row) => label(row.id));
+export const groups = () => $$("#groups li");
+export const part = (item, name) => $(`[name=group_${name}]`, item).value;
+let ruleData = null;
+export const rules = () => (ruleData ??= JSON.parse(form().dataset.rules));
+export const plain = (name) => plainName(name, rules().names);
+
+// Storage may be full or switched off: then the page alone holds what is not saved.
+export function stored(use) {
+  try {
+    return use(localStorage);
+  } catch {
+    return null;
+  }
+}
+
+export function hidden(name, value) {
+  const input = Object.assign(document.createElement("input"), { type: "hidden", name, value });
+  input.setAttribute("form", "annotation");
+  return input;
+}
+
+export const typing = (element) => element.closest("input:not([type=checkbox], [type=radio]), textarea, select");

@@ -1,0 +1,194 @@
+// Saving the form by itself: what is said of it, the page as the queue sees it, and leaving for the next head.
+import { currentRow, place } from "./cursor.js";
+import { counted, draw } from "./drawing.js";
+import { $, form, rules, typing } from "./elements.js";
+import { recall } from "./groups.js";
+import { Queue } from "./queue.js";
+import { fillIn } from "./rules.js";
+import { keep, post, send } from "./server.js";
+import { read, write } from "./state.js";
+
+const DELAY = 400;
+const RETRY_S = 5;
+let queue = null;
+let listeners = {}; // `redrawn`: the page is another one; `ready`: the form is as the record is, or stays as it is
+let timer = 0;
+let wake = () => {};
+let asked = false; // whether it was said that features are open
+let left = false;
+let idle = ""; // what is said while nothing is under way
+let conflictBase = null; // the version from which a merge that waits for its choices began
+let restore = () => {};
+
+const clock = (iso) => new Date(iso).toLocaleTimeString("en-GB");
+export const words = (name, values = {}) => fillIn(rules().words[name], values);
+
+export function say(text, bad = false) {
+  $("#saved").textContent = text;
+  $("#saved").classList.toggle("bad", bad);
+}
+
+export function ask(text) {
+  $("#asks").textContent = text;
+}
+
+// Whether a submitted head waits for its answer: until then no key means anything.
+const leaves = (request) => request && rules().finishing.includes(request.action) && !request.tries;
+export const leaving = () => left || [queue.request, ...queue.commands].some(leaves);
+export const merging = () => page.merging;
+
+function freeze() {
+  const main = $("#main");
+  const was = main.inert;
+  main.inert = leaving();
+  if (was && !main.inert) currentRow()?.focus({ preventScroll: true });
+}
+
+function store(gone = false) {
+  keep(conflictBase ?? queue.request?.version ?? page.version, page.status, queue.outstanding(), gone);
+}
+
+// What is to be done after every edit.
+export function touch() {
+  asked = false;
+  ask("");
+  draw(queue.pending());
+  store();
+  if (page.merging) return say(words("choose"), true);
+  say("saving");
+  clearTimeout(timer);
+  timer = setTimeout(() => queue.flush(), DELAY);
+}
+
+export const flush = () => queue.flush();
+export const request = (action) => queue.push(action, true);
+export const redraw = () => draw(queue?.pending());
+
+// Submits the head, skips it or leaves it unsure; asks once where features are open.
+export function settle(action) {
+  const of = counted();
+  const open = of.filter((value) => !value).length;
+  if (action === "submit" && open && !form().elements.override.value && !asked) {
+    asked = true;
+    return ask(words("ask_open", { open, total: of.length }));
+  }
+  ask("");
+  queue.push(action);
+  freeze();
+}
+
+// Until the next try; what is edited meanwhile waits behind it.
+async function pause() {
+  freeze();
+  listeners.ready();
+  for (let s = RETRY_S; s > 0; s--) {
+    say(`not saved; kept in this browser, trying again in ${s} s`, true);
+    store();
+    const woken = await new Promise((resolve) => {
+      wake = () => resolve(true);
+      setTimeout(resolve, 1000);
+    });
+    if (woken) break;
+  }
+  say("saving");
+}
+
+const page = {
+  read,
+  write,
+  get version() {
+    return Number(form().elements.base_version.value);
+  },
+  get status() {
+    return form().elements.status.value;
+  },
+  get merging() {
+    return Boolean($(".warning button"));
+  },
+  fields() {
+    const apart = ["new_group", "base_version", "status", "suggestion", "from_label"];
+    return [...new FormData(form())].filter(([name]) => !apart.includes(name));
+  },
+  // The server has it; `all`: nothing has been edited or asked for since.
+  accepts({ action }, reply, all) {
+    form().elements.base_version.value = reply.version;
+    form().elements.status.value = reply.status;
+    $("#counts").textContent = reply.counts;
+    $("#changes").textContent = reply.changes.join(" ");
+    $("#novel").textContent = reply.novel.length ? words("novel", { names: reply.novel.join(", ") }) : "";
+    for (const step of ["undo", "redo"]) $(`[value=${step}]`, form()).disabled = !reply[`can_${step}`];
+    idle = `saved ${clock(reply.saved_at)}`;
+    if (!all || !rules().finishing.includes(action)) return;
+    left = true;
+    location.assign(reply.next);
+  },
+  refuses(reply) {
+    say(reply.error, true);
+    if (reply.code !== 401) return;
+    left = true;
+    location.assign(reply.login || "/login");
+  },
+  // The page as the server draws it, in place of this one; not where it is the same.
+  replace({ action }, { code, html }) {
+    const fresh = new DOMParser().parseFromString(html, "text/html").getElementById("main");
+    if (!$("#annotation", fresh ?? document.createElement("p"))) {
+      left = true;
+      location.reload();
+      return false;
+    }
+    const version = Number($("[name=base_version]", fresh).value);
+    if (action === "refresh" && code === 200 && version === page.version) return false;
+    restore = place();
+    $("#main").replaceWith(document.adoptNode(fresh));
+    recall();
+    listeners.redrawn();
+    return true;
+  },
+  replaced({ action, version }, { code, ok }) {
+    conflictBase = code === 409 ? version : null;
+    localise();
+    restore();
+    if (ok && ["undo", "redo", "reveal"].includes(action)) idle = `${action}: done`;
+    if (!ok) say($(".warning p").textContent, true);
+    if (!ok && !typing(document.activeElement)) $(".warning").focus();
+    draw(queue.pending());
+  },
+  rests() {
+    draw(queue.pending());
+    store();
+    if (!queue.pending().length) say(idle);
+    freeze();
+    listeners.ready();
+  },
+};
+
+function localise() {
+  const at = $("#saved").dataset.at;
+  if (at) say(`${page.status}, saved ${clock(at)}`);
+  idle = $("#saved").textContent;
+}
+
+export function begin(told) {
+  listeners = told;
+  localise();
+  queue = new Queue(page, send, pause);
+}
+
+// The page is renewed from the store, and from what was not stored when it was left.
+export function renew() {
+  left = false;
+  wake();
+  freeze();
+  queue.push("refresh", true);
+}
+
+addEventListener("online", () => wake());
+
+addEventListener("pagehide", () => {
+  if (!form()) return;
+  store(true);
+  if (left) return;
+  const [only, ...more] = queue.outstanding();
+  const { version, status } = page;
+  if (only && !more.length && !queue.request && !page.merging) post({ ...only, version, status }).catch(() => null);
+});
