@@ -2,7 +2,8 @@
 // each action is a button of it.
 import { commandOf, enterSubmits, keyOf, offer } from "./bindings.js";
 import { addGroup, assign, choose, commands, press, role, roleIsAwaited, takesRole } from "./commands.js";
-import { backToRow } from "./cursor.js";
+import { backToRow, cursor } from "./cursor.js";
+import { drawTaps } from "./drawing.js";
 import { $, $$, form, label, rules, stored, typing } from "./elements.js";
 import { menus, recall } from "./groups.js";
 import { ask, begin, leaving, merging, redraw, renew, say, touch, words } from "./saving.js";
@@ -56,7 +57,21 @@ function onKey(event) {
 }
 addEventListener("keydown", onKey, true);
 
+document.addEventListener("focusin", ({ target }) => {
+  const at = target.closest("article.feature-entry")?.id;
+  if (!at || !form()) return;
+  [cursor.row, cursor.looked] = [at, null];
+  drawTaps();
+});
 addEventListener("pointerdown", () => takesRole());
+
+document.addEventListener("click", ({ target }) => {
+  const command = target.closest("#taps button")?.value;
+  if (!command || leaving()) return;
+  if (merging()) say(words("choose"), true);
+  else if (command > 0) assign(command);
+  else commands[command]();
+});
 
 document.addEventListener("input", ({ target }) => {
   if (!form() || target.form !== form()) return;

@@ -42,8 +42,3 @@ export function place() {
       again.setSelectionRange(selectionStart, selectionEnd);
   };
 }
-
-document.addEventListener("focusin", ({ target }) => {
-  const at = target.closest("article.feature-entry")?.id;
-  if (at) [cursor.row, cursor.looked] = [at, null];
-});

@@ -1,5 +1,6 @@
 // What is drawn of the form: swatches, counts, the type and the bar.
 import { keyOf } from "./bindings.js";
+import { currentRow } from "./cursor.js";
 import { $, $$, form, groups, labels, part, rows, rules } from "./elements.js";
 import { remember, used } from "./groups.js";
 import { fillIn, headType } from "./rules.js";
@@ -37,6 +38,24 @@ export function draw(pending = null) {
   });
   remember();
   drawType();
+  drawTaps();
+}
+
+// What a hand without keys taps: the groups for the row that is next, and what the keys beside them do. A button's value
+// is the command.
+export function drawTaps() {
+  const make = (tag, values) => Object.assign(document.createElement(tag), values);
+  const tap = (value, textContent, className = "") =>
+    make("button", { type: "button", className: `button ${className}`, value, textContent });
+  const names = groups().slice(0, rules().n_keys);
+  $("#taps").replaceChildren(
+    make("b", { className: "mono", textContent: currentRow()?.id.replace(/^L\d+/, "") ?? "" }),
+    tap("u", "undo"),
+    ...names.map((item, i) => tap(`${i + 1}`, part(item, "name"), used(item) ? "" : "off")),
+    tap("-", "unclear"),
+    tap("0", "none"),
+    tap("c", "cite"),
+  );
 }
 
 function drawType() {

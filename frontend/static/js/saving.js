@@ -148,7 +148,8 @@ const page = {
     conflictBase = code === 409 ? version : null;
     localise();
     restore();
-    if (ok && ["undo", "redo", "reveal"].includes(action)) idle = `${action}: done`;
+    const nothing = action !== "reveal" && page.version === version;
+    if (ok && ["undo", "redo", "reveal"].includes(action)) idle = nothing ? `nothing to ${action}` : `${action}: done`;
     if (!ok) say($(".warning p").textContent, true);
     if (!ok && !typing(document.activeElement)) $(".warning").focus();
     draw(queue.pending());
