@@ -140,6 +140,9 @@ class HandBuiltModel:
     def values_withheld(self, layer: int) -> None:
         return None
 
+    def processing_moves_z(self, layer: int) -> bool:
+        return False  # it has no biases to fold
+
     def head_weights(self, layer: int) -> HeadWeights:
         part = self.layers[layer]
         return HeadWeights(part.w_v.float(), part.w_o.float(), torch.ones(self.embed.shape[1]))
