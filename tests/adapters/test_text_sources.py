@@ -1,16 +1,12 @@
 """Documents of every kind of source, and one sentence for each kind of damage."""
 
-import bz2
 import gzip
 import json
 import logging
-import lzma
 from pathlib import Path
 from typing import Any
 
-import pyarrow
 import pytest
-from pyarrow import parquet
 
 from app.adapters.text_sources import (
     INSTALLED_DOCS,
@@ -24,21 +20,12 @@ from app.adapters.text_sources import (
     open_text_source,
 )
 from app.errors import InvalidCorpus
-
-
-def _documents(path: Path | str) -> list[str]:
-    return list(open_text_source(str(path)).documents())
-
-
-def _written(path: Path, content: bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    return path
+from tests.support.text_files import documents_of, write
 
 
 def test_each_name_opens_its_kind_of_source(tmp_path: Path) -> None:
-    text = _written(tmp_path / "a.txt", b"x")
-    lines = _written(tmp_path / "a.jsonl.gz", b"")
+    text = write(tmp_path / "a.txt", b"x")
+    lines = write(tmp_path / "a.jsonl.gz", b"")
     kinds = {
         PYTHON_DOCS: PythonDocs(),
         INSTALLED_DOCS: InstalledDocs(),
@@ -71,14 +58,14 @@ def test_a_missing_file_is_named(name: str, tmp_path: Path, monkeypatch: pytest.
     ],
 )
 def test_a_text_file_is_one_document(tmp_path: Path, content: bytes, text: str) -> None:
-    assert _documents(_written(tmp_path / "a.txt", content)) == [text]
-    assert _documents(_written(tmp_path / "a.txt.gz", gzip.compress(content))) == [text]
+    assert documents_of(write(tmp_path / "a.txt", content)) == [text]
+    assert documents_of(write(tmp_path / "a.txt.gz", gzip.compress(content))) == [text]
 
 
 def test_what_is_not_utf8_is_replaced_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = _written(tmp_path / "a.txt", b"ok \xff\xfe ok \xef\xbf\xbd")
+    path = write(tmp_path / "a.txt", b"ok \xff\xfe ok \xef\xbf\xbd")
     with caplog.at_level(logging.WARNING):
-        assert _documents(path) == ["ok \ufffd\ufffd ok \ufffd"]
+        assert documents_of(path) == ["ok \ufffd\ufffd ok \ufffd"]
     assert caplog.messages == [f"{path}: 2 places that are not UTF-8 became U+FFFD"]
 
 
@@ -95,15 +82,15 @@ def _damaged(name: str) -> bytes:
 @pytest.mark.parametrize("damage", ["truncated", "junk", "corrupt", "checksum"])
 @pytest.mark.parametrize("suffix", [".txt.gz", ".jsonl.gz"])
 def test_a_damaged_gzip_file_says_how_far_it_was_read(tmp_path: Path, damage: str, suffix: str) -> None:
-    path = _written(tmp_path / f"a{suffix}", _damaged(damage))
+    path = write(tmp_path / f"a{suffix}", _damaged(damage))
     with pytest.raises(InvalidCorpus, match=rf"^{path}(, line 1: not a JSON|.* read after \d+ bytes: .+)"):
-        _documents(path)
+        documents_of(path)
 
 
 def test_a_truncated_file_gives_the_offset(tmp_path: Path) -> None:
-    path = _written(tmp_path / "a.txt.gz", _damaged("truncated"))
+    path = write(tmp_path / "a.txt.gz", _damaged("truncated"))
     with pytest.raises(InvalidCorpus, match="end-of-stream") as caught:
-        _documents(path)
+        documents_of(path)
     assert int(str(caught.value).split(" after ")[1].split()[0]) > 0
 
 
@@ -122,21 +109,21 @@ def test_html_loses_its_markup(tmp_path: Path) -> None:
         "<html><head><title>T</title><style>p {}</style><body><nav>menu</nav><h1>Head</h1><p>One &amp; <b>two</b>"
         "<script>if (a < b) alert()</script><p>x < y<br>tail &am"
     )
-    assert _documents(_written(tmp_path / "a.html", page.encode())) == ["Head\nOne & two\nx < y\ntail &am"]
-    assert _documents(_written(tmp_path / "A.HTM.gz", gzip.compress(b"<p>x</p>"))) == ["x"]
-    assert _documents(_written(tmp_path / "notes.html.txt", b"<p>x</p>")) == ["<p>x</p>"]
+    assert documents_of(write(tmp_path / "a.html", page.encode())) == ["Head\nOne & two\nx < y\ntail &am"]
+    assert documents_of(write(tmp_path / "A.HTM.gz", gzip.compress(b"<p>x</p>"))) == ["x"]
+    assert documents_of(write(tmp_path / "notes.html.txt", b"<p>x</p>")) == ["<p>x</p>"]
 
 
 def test_a_folder_gives_its_text_files_by_name(tmp_path: Path) -> None:
-    _written(tmp_path / "b.md", b"b")
-    _written(tmp_path / "a" / "c.txt", b"c")
-    _written(tmp_path / "a" / "image.png", b"\x89PNG")
+    write(tmp_path / "b.md", b"b")
+    write(tmp_path / "a" / "c.txt", b"c")
+    write(tmp_path / "a" / "image.png", b"\x89PNG")
     (tmp_path / "link.txt").symlink_to(tmp_path / "b.md")
-    assert _documents(tmp_path) == ["c", "b"]
+    assert documents_of(tmp_path) == ["c", "b"]
     source = TextFolder(tmp_path)
     before = source.identity()
     assert before == TextFolder(tmp_path).identity()
-    _written(tmp_path / "b.md", b"B")
+    write(tmp_path / "b.md", b"B")
     assert source.identity() != before
 
 
@@ -147,7 +134,7 @@ def test_the_folder_here_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_folder_without_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidCorpus, match=f"^{tmp_path} holds no text files"):
-        _documents(tmp_path)
+        documents_of(tmp_path)
 
 
 def test_json_lines(tmp_path: Path) -> None:
@@ -157,8 +144,8 @@ def test_json_lines(tmp_path: Path) -> None:
         b'{"text": "two\\nlines", "other": 1}\r',
         b'{"text": "\\ud83d"}',
     ]
-    path = _written(tmp_path / "a.jsonl", b"\n".join(rows))
-    assert _documents(path) == ["one", "two\nlines", "?"]
+    path = write(tmp_path / "a.jsonl", b"\n".join(rows))
+    assert documents_of(path) == ["one", "two\nlines", "?"]
     other = open_text_source(str(path), text_field="other")
     assert other.identity() != open_text_source(str(path)).identity()
 
@@ -175,7 +162,7 @@ def test_json_lines(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_line_is_numbered(tmp_path: Path, line: str, problem: str) -> None:
-    path = _written(tmp_path / "a.jsonl", f'{{"text": "fine"}}\n\n{line}\n'.encode())
+    path = write(tmp_path / "a.jsonl", f'{{"text": "fine"}}\n\n{line}\n'.encode())
     documents = open_text_source(str(path)).documents()
     assert next(documents) == "fine"
     with pytest.raises(InvalidCorpus, match=f"^{path}, line 3: {problem}$"):
@@ -228,91 +215,3 @@ def test_a_hub_dataset_gives_its_column(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(InvalidCorpus, match="the dataset org/data has no column 'text'"):
         list(HubDataset("org/data", "text").documents())
     assert HubDataset("org/data", "text").identity() != HubDataset("org/data", "body").identity()
-
-
-ROWS = "\n".join(json.dumps({"text": f"document {i}"}) for i in range(50)).encode()
-DOCUMENTS = [f"document {i}" for i in range(50)]
-
-
-def _zstd(content: bytes) -> bytes:
-    buffer = pyarrow.BufferOutputStream()
-    with pyarrow.CompressedOutputStream(buffer, "zstd") as stream:
-        stream.write(content)
-    return buffer.getvalue().to_pybytes()
-
-
-PACKINGS = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress, "zst": _zstd}
-
-
-@pytest.mark.parametrize("packing", PACKINGS)
-def test_packed_text_is_unpacked_under_any_name(tmp_path: Path, packing: str) -> None:
-    packed = PACKINGS[packing](ROWS)
-    assert _documents(_written(tmp_path / f"a.jsonl.{packing}", packed)) == DOCUMENTS
-    assert _documents(_written(tmp_path / "a.jsonl", packed)) == DOCUMENTS
-    assert _documents(_written(tmp_path / f"a.txt.{packing}", PACKINGS[packing](b"caf\xc3\xa9"))) == ["café"]
-
-
-@pytest.mark.parametrize("packing", ["bz2", "xz", "zst"])
-def test_damaged_packed_text_is_one_sentence(tmp_path: Path, packing: str) -> None:
-    packed = PACKINGS[packing](b" ".join(b"%d" % i for i in range(20_000)))
-    path = _written(tmp_path / f"a.txt.{packing}", packed[: len(packed) // 2])
-    with pytest.raises(InvalidCorpus, match=f"^{path} could not be read"):
-        _documents(path)
-
-
-def test_a_column_of_parquet_and_arrow_is_read(tmp_path: Path) -> None:
-    table = pyarrow.table({"id": range(50), "text": DOCUMENTS, "other": [None, *DOCUMENTS[1:]]})
-    parquet.write_table(table, tmp_path / "a.parquet", row_group_size=7)
-    with (
-        pyarrow.OSFile(str(tmp_path / "a.arrow"), "wb") as file,
-        pyarrow.ipc.new_file(file, table.schema) as sink,
-    ):
-        sink.write_table(table)
-    with (
-        pyarrow.OSFile(str(tmp_path / "stream.arrow"), "wb") as file,
-        pyarrow.ipc.new_stream(file, table.schema) as sink,
-    ):
-        sink.write_table(table)
-    identities = set()
-    for name in ("a.parquet", "a.arrow", "stream.arrow"):
-        path = str(tmp_path / name)
-        assert _documents(path) == DOCUMENTS
-        assert list(open_text_source(path, "other").documents()) == DOCUMENTS[1:]
-        identities |= {open_text_source(path, field).identity() for field in ("text", "other")}
-        with pytest.raises(
-            InvalidCorpus, match="no column 'words', its columns are id, text, other; name one"
-        ):
-            list(open_text_source(path, "words").documents())
-        with pytest.raises(InvalidCorpus, match="the column 'id' is int64, not text"):
-            list(open_text_source(path, "id").documents())
-    assert len(identities) == 6
-
-
-OTHER_FILES = {
-    "a.zip": b"PK\x03\x04" + ROWS,
-    "a.pdf": b"%PDF-1.7\n" + ROWS,
-    "utf16.txt": "hello world".encode("utf-16"),
-    "utf16-without-mark.txt": "hello world".encode("utf-16-le"),
-    "utf16-big.txt": "hello world".encode("utf-16-be"),
-    "utf32.txt": "hello world".encode("utf-32"),
-    "pixels.txt": bytes(range(256)) * 4,
-    "a.sqlite.txt": b"SQLite format 3\x00" + bytes(100),
-    "a.tar": bytes(257) + b"ustar" + bytes(100),
-    "table.txt": b"PAR1" + bytes(range(256)) + b"PAR1",
-    "a.jsonl": "{}".encode("utf-16") * 9,
-    "packed.txt.gz": gzip.compress(b"%PDF-1.7" + ROWS),
-}
-
-
-@pytest.mark.parametrize("name", OTHER_FILES)
-def test_what_is_no_text_is_refused_and_what_is_read_is_named(tmp_path: Path, name: str) -> None:
-    path = _written(tmp_path / name, OTHER_FILES[name])
-    with pytest.raises(InvalidCorpus, match=f"^{path} is .*; what is read is UTF-8 text"):
-        _documents(path)
-
-
-@pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
-def test_damaged_columns_are_one_sentence(tmp_path: Path, name: str) -> None:
-    path = _written(tmp_path / name, b"PAR1" + bytes(range(256)) * 4 + b"PAR1")
-    with pytest.raises(InvalidCorpus, match=f"^{path} is not a readable"):
-        _documents(path)

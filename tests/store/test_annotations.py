@@ -1,39 +1,25 @@
-"""Annotations in the store: append-only, versioned by the caller, safe to repeat, and never lost."""
+"""Annotations in the store: append-only, versioned by the caller, and never lost."""
 
-import threading
 import uuid
-from collections import Counter
 from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, select, text
+from sqlalchemy import text
 
 from app.domain.annotations.note_text import MAX_NOTE_BYTES
 from app.domain.annotations.records import Against, FeatureNote, HeadAnnotation, Subject
 from app.domain.refs import FeatureRef, HeadRef
-from app.errors import AppError, NotFound, StoreBusy
+from app.errors import AppError, NotFound
 from app.store import annotations, revealed_hints
-from app.store.annotations import Conflict, KeyReused
+from app.store.annotations import Conflict
 from app.store.annotators import CONSENSUS, ensure_annotator
-from app.store.database.engine import open_store, read_session, write_session
-from app.store.tables.annotations import RevisionRow
+from app.store.database.engine import write_session
 from tests.support.annotated_atlas import AGAINST, FEATURE, HEAD, NOW, draft, later, make_atlas, save
 from tests.support.annotation_strategies import annotations as any_annotation
 from tests.support.run_data import make_run, publish
-
-ONE, TWO, THREE = (HeadAnnotation(notes=note) for note in ("one", "two", "three"))
-
-
-def read(engine, function, *arguments):
-    with read_session(engine) as session:
-        return function(session, *arguments)
-
-
-def n_rows(engine):
-    with read_session(engine) as session:
-        return session.scalar(select(func.count()).select_from(RevisionRow))
+from tests.support.stored_annotations import ONE, THREE, TWO, n_rows, read
 
 
 def test_a_save_is_read_back_whole(engine):
@@ -81,80 +67,6 @@ def test_d02_two_tabs_of_one_annotator(engine):
     with pytest.raises(Conflict, match="L0H1 was saved as version 1"):
         save(engine, atlas_id, draft(ada, TWO))  # the other tab was opened before there was a record
     assert n_rows(engine) == 1
-
-
-@pytest.mark.parametrize("times", [2, 10])
-def test_d03_the_same_save_delivered_again_is_stored_once(engine, times):
-    atlas_id, (ada,) = make_atlas(engine, "ada")
-    made = draft(ada, ONE)
-    answers = [save(engine, atlas_id, made, later(i)) for i in range(times)]
-    assert [answer.replayed for answer in answers] == [False] + [True] * (times - 1)
-    assert {answer.revision for answer in answers} == {answers[0].revision}
-    assert n_rows(engine) == 1
-
-
-def test_d04_a_retry_after_others_saved_gives_the_answer_of_then(engine):
-    atlas_id, (ada,) = make_atlas(engine, "ada")
-    made = draft(ada, ONE)
-    first = save(engine, atlas_id, made).revision
-    save(engine, atlas_id, draft(ada, TWO, 1))
-    assert save(engine, atlas_id, made).revision == first
-    (record,) = read(engine, annotations.current_records, atlas_id)
-    assert record.content == TWO
-
-
-@pytest.mark.parametrize("change", [{"content": TWO}, {"base_version": 1}, {"status": "submitted"}])
-def test_a_key_with_another_save_of_the_record_is_refused(engine, change):
-    atlas_id, (ada,) = make_atlas(engine, "ada")
-    made = draft(ada, ONE)
-    save(engine, atlas_id, made)
-    with pytest.raises(KeyReused) as caught:
-        save(engine, atlas_id, replace(made, **change))
-    assert "one" not in str(caught.value)
-    assert n_rows(engine) == 1
-
-
-def test_a_key_belongs_to_atlas_annotator_kind_subject_and_sae(engine):
-    atlas_id, (ada, ben) = make_atlas(engine, "ada", "ben")
-    other_atlas = replace(make_run(seed=2), slug="other")
-    publish(engine, other_atlas)
-    other_id = read(engine, annotations.get_atlas_id, "other")
-    made = draft(ada, ONE, idempotency_key="k")
-    note = FeatureNote("x")
-    saves = [
-        (atlas_id, made),
-        (other_id, made),
-        (atlas_id, replace(made, annotator_id=ben.id, author_id=ben.id)),
-        (atlas_id, replace(made, subject=Subject(HeadRef(0, 2)))),
-        (atlas_id, replace(made, content=note, subject=FEATURE)),
-        (atlas_id, replace(made, content=note, subject=replace(FEATURE, sae="b" * 64))),
-    ]
-    revisions = [save(engine, *each) for each in saves]
-    assert [saved.replayed for saved in revisions] == [False] * len(saves)
-    again = [save(engine, *each) for each in saves]
-    assert [saved.replayed for saved in again] == [True] * len(saves)
-    assert [saved.revision for saved in again] == [saved.revision for saved in revisions]
-    assert n_rows(engine) == len(saves)
-
-
-def test_an_annotator_cannot_occupy_anothers_key_nor_learn_from_it(engine):
-    atlas_id, (ada, ben) = make_atlas(engine, "ada", "ben")
-    of_ada = draft(ada, ONE, idempotency_key="guessed")
-    # Ben learns the same, whether he guesses what ada saved or not, and ada's own save goes through.
-    for content, base in ((TWO, 0), (ONE, 1)):
-        assert not save(
-            engine, atlas_id, draft(ben, content, base, idempotency_key=f"guessed {base}")
-        ).replayed
-    save(engine, atlas_id, of_ada)
-    saved = save(engine, atlas_id, draft(ben, ONE, 2, idempotency_key="guessed"))
-    assert (saved.replayed, saved.revision.annotator) == (False, "ben")
-
-
-@pytest.mark.parametrize("key", ["", "x" * 101, "é", "a\x00", "\ud800", "a\nb", "\x7f"])
-def test_a_key_that_is_no_key_is_refused(engine, key):
-    atlas_id, (ada,) = make_atlas(engine, "ada")
-    with pytest.raises(KeyReused):
-        save(engine, atlas_id, draft(ada, ONE, idempotency_key=key))
 
 
 def test_d05_a_stale_form_does_not_overwrite(engine):
@@ -270,76 +182,3 @@ def test_a_refused_save_leaves_nothing(engine):
         with pytest.raises(AppError):
             save(engine, atlas_id, draft(ada, content))
     assert n_rows(engine) == 0
-
-
-class Writer(threading.Thread):
-    """Adds its own lines to records that all share, merging on every conflict; delivers some saves twice."""
-
-    def __init__(self, url, atlas_id, record_of, author, heads, n_saves):
-        super().__init__()
-        self.arguments = (url, atlas_id, record_of, author, heads, n_saves)
-        self.acknowledged = []
-        self.conflicts = 0
-        self.failure = None
-
-    def run(self):
-        try:
-            self._write(*self.arguments)
-        except BaseException as error:
-            self.failure = error
-
-    def _write(self, url, atlas_id, record_of, author, heads, n_saves):
-        engine = open_store(url)
-        seen = dict.fromkeys(heads, (0, ""))
-        for i in range(n_saves):
-            subject = heads[(i + author.id) % len(heads)]
-            line = f"{author.id}.{i}"
-            base, notes = seen[subject]
-            made = draft(
-                record_of, HeadAnnotation(notes=f"{notes}{line} "), base, subject, author_id=author.id
-            )
-            for _ in range(2000):
-                try:
-                    saved = save(engine, atlas_id, made)
-                    if i % 3 == 0:
-                        assert save(engine, atlas_id, made).replayed
-                except Conflict as conflict:
-                    self.conflicts += 1
-                    notes = conflict.theirs.content.notes
-                    made = draft(
-                        record_of,
-                        HeadAnnotation(notes=f"{notes}{line} "),
-                        conflict.theirs.version,
-                        subject,
-                        author_id=author.id,
-                    )
-                except StoreBusy:
-                    continue
-                else:
-                    seen[subject] = (saved.revision.version, saved.revision.content.notes)
-                    self.acknowledged.append((subject, line))
-                    break
-        engine.dispose()
-
-
-@pytest.mark.parametrize("n_saves", [6, pytest.param(200, marks=pytest.mark.slow)])
-def test_d01_sixteen_writers_on_four_heads_lose_and_double_nothing(store_url, engine, n_saves):
-    atlas_id, people = make_atlas(engine, *(f"writer {i:02}" for i in range(16)))
-    with write_session(engine) as session:
-        shared = ensure_annotator(session, CONSENSUS, NOW, "system")
-    heads = [Subject(HeadRef(1, head)) for head in range(4)]
-    writers = [Writer(store_url, atlas_id, shared, author, heads, n_saves) for author in people]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(timeout=600)
-    assert [writer.failure for writer in writers] == [None] * 16
-    acknowledged = [item for writer in writers for item in writer.acknowledged]
-    assert len(acknowledged) == 16 * n_saves
-    assert sum(writer.conflicts for writer in writers) > 0
-    for record in read(engine, annotations.current_records, atlas_id):
-        kept = Counter(record.content.notes.split())
-        assert kept == Counter(line for subject, line in acknowledged if subject == record.subject)
-        versions = [r.version for r in read(engine, annotations.history, atlas_id, record.subject, shared.id)]
-        assert versions == list(range(len(kept), 0, -1))
-    assert n_rows(engine) == 16 * n_saves

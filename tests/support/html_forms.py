@@ -51,3 +51,13 @@ def button(client, action, path=HEAD):
 
 def say(response):
     return soup(response.text).select_one(".warning").text
+
+
+def record(client, path=HEAD):
+    """The stored record of the head, as JSON."""
+    return client.get(f"{path}/annotation.json").json()["record"]
+
+
+def first_label(client):
+    """The name of the field that labels the head's first feature."""
+    return next(name for name in fields_of(client.get(HEAD).text) if name.startswith("label:"))

@@ -7,6 +7,7 @@ from bs4 import BeautifulSoup, NavigableString, Tag
 # White space is text in these: fields, and what the stylesheets show as it was typed.
 _AS_TYPED = ("pre", "textarea", "script", "style")
 _AS_TYPED_CLASS = "free-text"
+HTMX = {"HX-Request": "true"}
 # An element of these begins and ends a line, so that white space beside it is not seen.
 _BLOCKS = {
     *(
@@ -40,6 +41,12 @@ def soup(text: str) -> BeautifulSoup:
         if type(string) is NavigableString and not _is_as_typed(string):
             string.replace_with(NavigableString(_as_seen(string)))
     return tree
+
+
+def only(tags: list[Tag]) -> Tag:
+    """The one tag of the list. Fails if there is none or another."""
+    assert len(tags) == 1
+    return tags[0]
 
 
 def _is_as_typed(string: NavigableString) -> bool:

@@ -53,5 +53,12 @@ def client(app: FastAPI) -> Iterator[TestClient]:
 
 
 @pytest.fixture
+def local(store: str) -> Iterator[TestClient]:
+    """The local annotator's browser, without scripts, on a store of the test's own."""
+    with TestClient(served(store), follow_redirects=False, raise_server_exceptions=False) as opened:
+        yield opened
+
+
+@pytest.fixture
 def site_engine(app: FastAPI) -> Engine:
     return app.state.app_context.engine

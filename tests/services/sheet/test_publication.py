@@ -129,21 +129,21 @@ def test_the_tally_is_of_the_entries(team):
     assert (tally.total, tally.n_provisional) == (2, 1)
 
 
-def exported(team, file_format, by=None, site=SITE):
+def export_sheet(team, file_format, by=None, site=SITE):
     return team.view(export_publication, ADMIN, file_format, by, site)
 
 
 @pytest.mark.parametrize("file_format", PUBLICATION_FORMATS)
 def test_files_are_the_same_bytes_each_time_and_hold_no_draft(team, file_format):
-    file = exported(team, file_format)
+    file = export_sheet(team, file_format)
     assert file.file_name == f"tiny-publication.{file_format}"
-    assert exported(team, file_format).data == file.data
+    assert export_sheet(team, file_format).data == file.data
     assert b"a draft" not in file.data
     assert b"as ben says" not in file.data
 
 
 def test_the_workbook_is_made_to_print(team):
-    book = openpyxl.load_workbook(io.BytesIO(exported(team, "xlsx").data))
+    book = openpyxl.load_workbook(io.BytesIO(export_sheet(team, "xlsx").data))
     assert book.sheetnames == ["Heads", "Features", "Head types", "Layers", "About"]
     for sheet in book:
         assert sheet.page_setup.orientation == "landscape"
@@ -171,20 +171,20 @@ def test_the_workbook_is_made_to_print(team):
 
 
 def test_without_a_site_nothing_is_linked_and_csv_has_the_path(team):
-    book = openpyxl.load_workbook(io.BytesIO(exported(team, "xlsx", site="").data))
+    book = openpyxl.load_workbook(io.BytesIO(export_sheet(team, "xlsx", site="").data))
     assert book["Heads"]["A2"].hyperlink is None
-    rows = list(csv.DictReader(io.StringIO(exported(team, "csv", site="").data.decode("utf-8-sig"))))
+    rows = list(csv.DictReader(io.StringIO(export_sheet(team, "csv", site="").data.decode("utf-8-sig"))))
     assert [row["Page"] for row in rows] == [f"/tiny/heads/{head}" for head in ("L0H0", "L0H1", "L2H0")]
     assert float(rows[0]["Level"]) == pytest.approx(12 / 9)
     assert rows[0]["Notes"] == f"'{ODD}"  # no formula for a spreadsheet program
 
 
 def test_markdown_and_latex_have_the_two_tables(team):
-    markdown = exported(team, "md").data.decode()
+    markdown = export_sheet(team, "md").data.decode()
     assert "| plausibly bisemantic | 1 | 50% |" in markdown
     assert "| 0 | 2 | a 8, " in markdown
     assert re.findall("^## (.*)$", markdown, re.MULTILINE) == ["Head types", "Layers"]
-    latex = exported(team, "tex").data.decode()
+    latex = export_sheet(team, "tex").data.decode()
     assert latex.count("\\begin{tabular}") == latex.count("\\end{tabular}") == 2
     assert "plausibly bisemantic & 1 & 50\\% \\\\" in latex
 
@@ -203,7 +203,7 @@ def test_an_empty_atlas_publishes_empty_tables(engine):
     page = page_of(team)
     assert (page.by, page.entries, page.n_pages) == (None, (), 1)
     for file_format in PUBLICATION_FORMATS:
-        assert exported(team, file_format).data
+        assert export_sheet(team, file_format).data
 
 
 def test_features_that_another_run_had_are_named_without_numbers(team):
@@ -213,4 +213,4 @@ def test_features_that_another_run_had_are_named_without_numbers(team):
     entry = page_of(team).entries[-1]
     assert entry.examples == ()
     assert {feature.share for feature in entry.features} == {None}
-    assert exported(team, "xlsx").data
+    assert export_sheet(team, "xlsx").data

@@ -3,22 +3,9 @@
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from starlette.testclient import TestClient
 
-from tests.support.html_forms import HEAD, fields_of, page_of, press
-from tests.support.serving import served
+from tests.support.html_forms import HEAD, fields_of, page_of, press, record
 from tests.support.soups import soup
-
-
-@pytest.fixture
-def local(store):
-    """The local annotator's browser, without scripts."""
-    with TestClient(served(store), follow_redirects=False, raise_server_exceptions=False) as client:
-        yield client
-
-
-def record(client, path=HEAD):
-    return client.get(f"{path}/annotation.json").json()["record"]
 
 
 def shown_as(address):

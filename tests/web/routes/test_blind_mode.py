@@ -99,12 +99,6 @@ def test_known_roles_are_hidden_until_submitted_or_revealed_which_is_recorded(st
     assert "told by others" in ada.get(HEAD).text
 
 
-@pytest.fixture
-def local(store):
-    with TestClient(served(store), follow_redirects=False) as client:
-        yield client
-
-
 def test_the_history_shows_changes_and_restores(local):
     for note in ("one", "two"):
         press(local, "save", {"notes": note})

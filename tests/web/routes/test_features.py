@@ -1,4 +1,4 @@
-"""The page of a feature with the DFA of all heads summed, and of runs that did not keep the sum."""
+"""The page of a feature through one head or all of them, and of runs that did not keep the sum."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -66,3 +66,21 @@ def without_sums(run: StoredRun) -> StoredRun:
         for ref, record in run.features.items()
     }
     return replace(run, features=old)
+
+
+def test_a_dead_feature_has_a_page_without_examples(client: TestClient) -> None:
+    text = client.get("/tiny/features/L2F80").text
+    assert "No activations in" in text
+    assert "Histogram of activations" not in text
+    assert "nan" not in text.lower().replace("finance", "")
+
+
+def test_the_feature_page_reads_through_any_head(client: TestClient, run: StoredRun) -> None:
+    ref = FeatureRef(0, 3)
+    largest = int(run.features[ref].decoder_weight_share.argmax())
+    assert f"DFA of L0H{largest}" in client.get(f"/tiny/features/{ref}").text
+    for head in range(4):
+        page = soup(client.get(f"/tiny/features/{ref}?head=L0H{head}").text)
+        assert f"DFA of L0H{head}" in page.text
+        assert len(page.select("ol.examples")) == 6
+    assert client.get(f"/tiny/features/{ref}?head=L2H0").status_code == 404

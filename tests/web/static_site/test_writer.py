@@ -20,7 +20,7 @@ from app.services.reading.context import AtlasContext
 from app.store.atlas.progress import report_progress
 from app.store.atlas.reads import get_live_run
 from app.store.database.engine import open_store, write_session
-from app.web.static_site.writer import FolderInUse, SiteLinks, export_site
+from app.web.static_site.writer import FolderInUse, export_site
 from tests.support.annotated_atlas import NOW, labelled
 from tests.support.annotating import Team
 from tests.support.experiment_results import FAILED, RUNNING, store_experiments
@@ -250,64 +250,6 @@ def test_nothing_is_written_over_and_nothing_left_half_done(
         export_site(site_engine, "tiny", tmp_path / "new")
     assert [path.name for path in tmp_path.iterdir()] == ["here"]
     assert (out / "mine.txt").read_text() == "mine"
-
-
-FILES = {
-    "/tiny": "index.html",
-    "/tiny?score=copying": "score-copying.html",
-    "/tiny/heads/L0H1": "heads/L0H1.html",
-    "/tiny/heads/L0H1?rank=fve": "heads/L0H1.fve.html",
-    "/tiny/features/L0F3": "features/L0F3.html",
-    "/tiny/layers/0?after=9": "layers/0.after-9.html",
-    "/tiny/layers?by=a+b": "layers.by-1.html",
-    "/about": "about.html",
-}
-
-
-@pytest.mark.parametrize(
-    ("address", "file"),
-    [
-        *FILES.items(),
-        ("/", "index.html"),
-        ("/tiny?score=copying&layers=1", None),
-        ("/tiny/prompt", None),
-        ("/tiny/search", None),
-        ("/tiny/heads/L0H1?k=10&rank=decoder_weight", "heads/L0H1.html"),
-        ("/tiny/heads/L0H1?k=10&rank=fve", "heads/L0H1.fve.html"),
-        ("/tiny/heads/L0H1?open=L0F3", "heads/L0H1.html"),
-        ("/tiny/heads/L0H1?rank=fve&k=20", None),
-        ("/tiny/heads/L0H1?align=token", None),
-        ("/tiny/heads/L0H1?open=L0F3&group=2", None),
-        ("/tiny/features/L0F3?head=L0H1", "features/L0F3.html"),
-        ("/tiny/features/L0F3?align=token", None),
-        ("/tiny/features/L0F4", None),
-        ("/static/css/theme.css?v=1", "static/css/theme.css"),
-        ("/static/vendor/htmx.min.js", None),
-        ("/tiny/compare?heads=L0H1", None),
-        ("/docs", None),
-        ("/other", None),
-    ],
-)
-def test_addresses_become_files(address: str, file: str | None) -> None:
-    assert SiteLinks("tiny", FILES).file_of(address) == file
-
-
-@pytest.mark.parametrize(
-    ("url", "depth", "address"),
-    [
-        ("/tiny/features/L0F3", 0, "features/L0F3.html"),
-        ("/tiny/features/L0F3?head=L0H1", 1, "../features/L0F3.html"),
-        ("/tiny/heads/L0H1?open=L0F3#L0F3", 1, "../heads/L0H1.html#L0F3"),
-        ("/about#limits", 2, "../../about.html#limits"),
-        ("/static/css/theme.css?v=1", 1, "../static/css/theme.css"),
-        ("#every", 1, "#every"),
-        ("https://example.org/a#b", 1, "https://example.org/a#b"),
-        ("/tiny/features/L0F4#notes", 1, None),
-        ("/tiny/compare", 0, None),
-    ],
-)
-def test_addresses_depend_on_the_folder_of_the_page(url: str, depth: int, address: str | None) -> None:
-    assert SiteLinks("tiny", FILES).address_of(url, depth) == address
 
 
 def test_a_long_layer_has_its_parts(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

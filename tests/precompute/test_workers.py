@@ -1,0 +1,70 @@
+"""Workers that die, and workers whose parent dies."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import app.precompute.executors
+from app.precompute.executors import ProcessExecutor, WorkerDied
+from app.precompute.plan import Unit
+
+
+def doomed_unit(unit: Unit) -> None:
+    """What a worker does in the next tests: the unit features-00001 kills it."""
+    if unit == Unit("features", 1):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.fixture
+def pools(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app.precompute.executors, "_run_in_worker", doomed_unit)
+
+
+@pytest.mark.slow
+def test_a_unit_that_kills_its_workers_is_given_up_and_the_others_are_not(pools: None) -> None:
+    units = [Unit("features", index) for index in range(4)]
+    done: list[Unit] = []
+    with pytest.raises(WorkerDied, match=r"on features-00001\.seal were killed 3 times"):
+        done.extend(ProcessExecutor(None, 2).run(units))  # type: ignore[arg-type]
+    assert sorted(done) == [units[0], units[2], units[3]]
+
+
+def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    script = (
+        "import time, multiprocessing as m\n"
+        "from app.precompute.executors import _start_worker\n"
+        "def idle(path):\n"
+        "    _start_worker(None)\n"
+        "    import os, pathlib; pathlib.Path(path).write_text(str(os.getpid())); time.sleep(60)\n"
+        "if __name__ == '__main__':\n"
+        "    import sys; w = m.get_context('spawn').Process(target=idle, args=(sys.argv[1],)); w.start(); w.join()\n"
+    )
+    path = tmp_path / "parent.py"
+    path.write_text(script)
+    root = str(Path(__file__).parents[2])
+    parent = subprocess.Popen(
+        [sys.executable, str(path), str(tmp_path / "pid")], env=os.environ | {"PYTHONPATH": root}
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    worker = int((tmp_path / "pid").read_text())
+    parent.kill()
+    parent.wait(timeout=30)
+    while is_running(worker):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def is_running(pid: int) -> bool:
+    """Not gone, and not a zombie that nobody waits for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
