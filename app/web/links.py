@@ -49,6 +49,10 @@ class Links:
         """The attribute for a link to a URL. Where that leads nowhere it is empty, so that an `a` is plain text."""
         return self._attribute("href", url)
 
+    def data_url(self, name: str, url: str) -> Markup:
+        """The attribute that gives a URL to a script, as `dataset.NAME`. Empty where that leads nowhere."""
+        return self._attribute(f"data-{name}", url)
+
     def stylesheet(self, name: str) -> Markup:
         """The element for a file of CSS."""
         href = self._attribute("href", self._static.url(name))

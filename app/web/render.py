@@ -60,6 +60,7 @@ FILTERS = {
 # What templates may call: every address of app/web/urls.py, and what draws.
 GLOBALS: dict[str, object] = {
     **{name: function for name, function in vars(urls).items() if name.endswith("_url")},
+    "any_head": urls.ANY_HEAD,
     "head_type_names": HEAD_TYPE_NAMES,
     "family_names": FAMILY_NAMES,
     "abstractions": ABSTRACTIONS,
@@ -176,6 +177,7 @@ def make_environment(templates: Path, static: StaticFiles, links: Links) -> Envi
     environment.globals |= {
         "static_url": static.url,
         "href": links.href,
+        "data_url": links.data_url,
         "stylesheet": links.stylesheet,
         "script": links.script,
     }

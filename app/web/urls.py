@@ -29,6 +29,10 @@ def head_url(model: str, head: HeadRef, **query: object) -> str:
     return _head_path(model, head, "", query)
 
 
+def card_url(model: str, head: HeadRef, **query: object) -> str:
+    return _head_path(model, head, "/card", query)
+
+
 def annotation_url(model: str, head: HeadRef, **query: object) -> str:
     """The URL that the annotation form is sent to, with the query string of the page that it is on."""
     return _head_path(model, head, "/annotation", query)
@@ -118,3 +122,12 @@ def cite_experiment_url(model: str, experiment: str) -> str:
 
 def experiment_csv_url(model: str, experiment: str, **query: object) -> str:
     return _with_query(f"{experiment_url(model, experiment)}.csv", query)
+
+
+# Stands for any head while a URL is made: no model has it.
+ANY_HEAD = HeadRef(10**9, 10**9)
+
+
+def any_head_url(url: str) -> str:
+    """A URL made with `ANY_HEAD` as a template, for a script that puts the name of a head in the place of {head}."""
+    return url.replace(str(ANY_HEAD), "{head}", 1)

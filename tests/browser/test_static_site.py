@@ -18,6 +18,8 @@ def test_the_bundle_opens_from_the_disk(chromium: Browser, base_url: str, bundle
     visit.page.locator("a.thumbnail[href='colour-progress.html']").click()
     visit.page.locator("a.cell[href='heads/L1H3.html']").focus()
     visit.page.wait_for_timeout(300)
+    visit.page.keyboard.press("c")  # nor to compare or ablate by: the page stays
+    visit.page.keyboard.press("x")
     visit.page.locator("a.cell[href='heads/L1H3.html']").click()
     expect(visit.page.locator("article.feature-entry")).to_have_count(10)
     row = visit.page.locator("article.feature-entry").nth(4)

@@ -59,3 +59,12 @@ def test_a_module_is_pinned_like_every_script(server: Environment) -> None:
     written_module = written(server, '{{ script("js/annotate.js", module=true) }}')
     assert written_module.startswith('<script type="module" src="/static/js/annotate.js?v=')
     assert ' integrity="sha256-' in written_module
+
+
+def test_a_script_gets_a_url_where_it_leads_somewhere(server: Environment, disk: Environment) -> None:
+    card = '<p {{ data_url("card", any_head_url(card_url("tiny", any_head, annotator="L0H1 & {head}"))) }}>'
+    url = "/tiny/heads/{head}/card?annotator=L0H1+%26+%7Bhead%7D"
+    assert written(server, card) == f'<p data-card="{url}">'
+    assert written(disk, card) == "<p >"
+    compare = '{{ data_url("compare", any_head_url(compare_url("tiny", [any_head]))) }}'
+    assert written(server, compare) == 'data-compare="/tiny/compare?heads={head}"'

@@ -19,6 +19,7 @@ def test_templates_write_the_addresses_of_routes(app: FastAPI) -> None:
         "cite_experiment", model="tiny", experiment="ab"
     )
     assert urls.cite_url("tiny", feature) == app.url_path_for("cite", model="tiny", feature=str(feature))
+    assert urls.card_url("tiny", head) == app.url_path_for("head_card", model="tiny", head=str(head))
     assert urls.layer_url("tiny", 5) == app.url_path_for("layer", model="tiny", layer=5)
     assert urls.annotations_url("tiny") == app.url_path_for("annotations", model="tiny")
     assert (

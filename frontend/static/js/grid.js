@@ -17,11 +17,16 @@ function headOf(cell) {
   return cell.pathname.split("/").pop();
 }
 
+// What a template of a URL, which came with the page, is for the head of a cell.
+function urlFor(template, cell) {
+  return template.replace("{head}", headOf(cell));
+}
+
 async function load(cell) {
   const head = headOf(cell);
   if (!cards.has(head)) {
-    const by = frame.dataset.by ? `?annotator=${encodeURIComponent(frame.dataset.by)}` : "";
-    const answer = fetch(`${cell.pathname}/card${by}`, { headers: { "HX-Request": "true" } }).then(async (found) =>
+    const url = urlFor(frame.dataset.card, cell);
+    const answer = fetch(url, { headers: { "HX-Request": "true" } }).then(async (found) =>
       found.ok ? new DOMParser().parseFromString(await found.text(), "text/html").body.firstElementChild : null,
     );
     cards.set(head, answer);
@@ -60,8 +65,8 @@ function hide() {
   card.hidden = true;
 }
 
-// A bundle on a disk has nobody to ask.
-if (location.protocol !== "file:") {
+// An atlas in files has no cards.
+if (frame.dataset.card) {
   frame.addEventListener("pointerover", (event) => {
     const cell = event.target.closest("a.cell");
     if (!cell || event.pointerType === "touch") return;
@@ -90,10 +95,9 @@ function current() {
 }
 document.addEventListener("head-atlas:key", (event) => {
   const cell = current();
-  if (!cell || !"cx".includes(event.detail)) return;
-  location.assign(
-    event.detail === "c" ? `${frame.dataset.atlas}/compare?heads=${headOf(cell)}` : `${cell.pathname}/ablation`,
-  );
+  const template = { c: frame.dataset.compare, x: frame.dataset.ablation }[event.detail];
+  if (!cell || !template) return;
+  location.assign(urlFor(template, cell));
   event.preventDefault();
 });
 
