@@ -6,6 +6,7 @@ They change nothing but the time: a batch that is not on disk is run again, and 
 import logging
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from app.paths import remove
 from app.precompute.layer_batch import LayerBatch
 from app.precompute.loaded_run import LoadedRun
+from app.precompute.packed_batch import pack_batch, unpack_batch
+from app.statistics.arrays import AnyArray
 
 KEPT_BYTES = 4 * 2**30
 _SHARE_OF_FREE = 0.25
@@ -24,26 +27,33 @@ _log = logging.getLogger(__name__)
 
 
 def n_kept(run: LoadedRun) -> int:
-    """How many of the run's first sequences fit into KEPT_BYTES and into a quarter of the free disk space."""
-    heads = run.record.n_heads
-    context = run.corpus.context_size
-    # z and v have d_in numbers a token, and the pattern n_heads * context.
-    numbers = sum(heads * context + 2 * sae.coder.d_in for sae in run.saes.values()) * context
+    """How many of the run's first sequences fit into KEPT_BYTES and into a quarter of the free disk space, at most."""
+    record, context = run.record, run.corpus.context_size
+    # The triangle of the pattern, and values that heads share once.
+    pattern = record.n_heads * (context + 1) / 2
+    values = record.n_key_value_heads * record.d_head
+    return _n_that_fit(run, _BYTES_A_NUMBER * (pattern + values) * context)
+
+
+def _n_that_fit(run: LoadedRun, bytes_a_sequence: float) -> int:
     free = shutil.disk_usage(run.folder.root).free
-    return int(min(KEPT_BYTES, _SHARE_OF_FREE * free) // (_BYTES_A_NUMBER * numbers))
+    return int(min(KEPT_BYTES, _SHARE_OF_FREE * free) // (len(run.saes) * bytes_a_sequence))
 
 
 def keep(run: LoadedRun, batch: LayerBatch) -> None:
-    """Write a batch to a temporary name, then rename it.
+    """Write a batch to a temporary name, then rename it, unless batches of its size do not fit up to it.
 
     If the disk is full, the batch is run again later.
     """
+    arrays = pack_batch(batch, run.record.n_key_value_heads)
+    if batch.first_sequence >= _n_that_fit(run, _size(arrays) / len(batch.counted)):
+        return
     path = _path(run, batch.sae.layer, batch.first_sequence)
     temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **batch.to_arrays(), **_stamp(run, path))
+            np.savez(file, allow_pickle=False, **arrays, **_stamp(run, path))
         if path.is_dir():
             remove(path)
         temporary.replace(path)
@@ -51,6 +61,10 @@ def keep(run: LoadedRun, batch: LayerBatch) -> None:
         _log.warning("activations of layer %d are not kept: %s", batch.sae.layer, error.strerror)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _size(arrays: Mapping[str, AnyArray]) -> int:
+    return sum(array.nbytes for array in arrays.values())
 
 
 def kept_batch(run: LoadedRun, layer: int, start: int, stop: int) -> LayerBatch | None:
@@ -65,7 +79,7 @@ def kept_batch(run: LoadedRun, layer: int, start: int, stop: int) -> LayerBatch 
         _log.warning("%s is damaged, and its sequences are run again (%s)", path, cause)
         return None
     counted = torch.from_numpy(run.corpus.counted(start, stop))
-    return LayerBatch.from_arrays(run.saes[layer], arrays, counted, start)
+    return unpack_batch(run.saes[layer], arrays, counted, start)
 
 
 def _read(path: Path, stamp: dict[str, NDArray[np.bytes_]]) -> dict[str, NDArray[Any]]:

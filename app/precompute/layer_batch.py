@@ -1,6 +1,6 @@
 """One layer's activations on a batch of sequences: what is counted, and the payloads of examples."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,7 +21,6 @@ from app.attribution.dfa import (
 from app.attribution.sae import Encoded
 from app.errors import InvalidModel
 from app.precompute.loaded_run import LayerSae
-from app.statistics.arrays import AnyArray
 from app.statistics.feature_partial import FeatureBatch
 from app.statistics.payloads import Payloads
 
@@ -56,46 +55,7 @@ class LayerBatch:
                 f"hook_z of layer {sae.layer} is not finite on sequences from {first}; try --dtype float32"
             )
         encoded = sae.coder.encode(z.flatten(1))
-        return cls(sae, activations.v, activations.pattern, first, z, encoded, counted, _rows(counted))
-
-    @classmethod
-    def from_arrays(
-        cls, sae: LayerSae, arrays: Mapping[str, AnyArray], counted: Bool[Tensor, "batch pos"], first: int
-    ) -> "LayerBatch":
-        """The batch that to_arrays packed.
-
-        Features that are not active have pre-activation 0, as payloads need no more.
-        """
-        device = sae.coder.w_enc.device
-        tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
-        counted = counted.to(device)
-        pair = (tensors["token"].long(), tensors["feature"].long())
-        dense: dict[str, Tensor] = {}
-        for name in ("feature_acts", "hidden_pre"):
-            values = tensors[name]
-            dense[name] = values.new_zeros(len(tensors["z"]), sae.coder.d_sae).index_put_(pair, values)
-        encoded = Encoded(scale=tensors["scale"], shift=tensors["shift"], unscale=tensors["unscale"], **dense)
-        return cls(
-            sae, tensors["v"], tensors["pattern"], first, tensors["z"], encoded, counted, _rows(counted)
-        )
-
-    def to_arrays(self) -> dict[str, AnyArray]:
-        """The arrays from which payloads are made; feature_acts and hidden_pre only of active pairs."""
-        token, feature = self.active
-        encoded = self.encoded
-        tensors = {
-            "v": self.v,
-            "pattern": self.pattern,
-            "z": self.z,
-            "token": token.int(),
-            "feature": feature.int(),
-            "feature_acts": encoded.feature_acts[token, feature],
-            "hidden_pre": encoded.hidden_pre[token, feature],
-            "scale": encoded.scale,
-            "shift": encoded.shift,
-            "unscale": encoded.unscale,
-        }
-        return {name: tensor.numpy(force=True) for name, tensor in tensors.items()}
+        return cls(sae, activations.v, activations.pattern, first, z, encoded, counted, token_rows(counted))
 
     @cached_property
     def active(self) -> tuple[Int64[Tensor, " pair"], Int64[Tensor, " pair"]]:
@@ -202,5 +162,6 @@ class LayerBatch:
         return acts.clamp(max=torch.finfo(torch.float16).max).half().numpy(force=True)
 
 
-def _rows(counted: Bool[Tensor, "batch pos"]) -> Int64[Tensor, "batch pos"]:
+def token_rows(counted: Bool[Tensor, "batch pos"]) -> Int64[Tensor, "batch pos"]:
+    """Where each counted token is among the counted ones; -1 elsewhere."""
     return torch.where(counted, counted.flatten().cumsum(0).view(counted.shape) - 1, -1)

@@ -9,8 +9,9 @@ import pytest
 
 import app.precompute.kept_activations
 import app.precompute.shard
-from app.precompute.kept_activations import n_kept
+from app.precompute.kept_activations import keep, n_kept
 from app.precompute.loaded_run import LoadedRun
+from app.precompute.packed_batch import pack_batch
 from app.precompute.prepare import prepare
 from app.precompute.publish import Publisher
 from app.precompute.shard import corpus_batches, layer_batches
@@ -135,15 +136,33 @@ def test_the_kept_sequences_fit_in_what_is_given(tiny: Tiny, monkeypatch: pytest
     spec.folder.root.mkdir(parents=True, exist_ok=True)
     loaded_run = LoadedRun(spec, parts)
     start, stop = next(corpus_batches(loaded_run.plan, loaded_run.corpus.n_sequences))
-    # BOS is not in z, and is reckoned as if it were.
-    whole = (loaded_run.corpus.context_size, loaded_run.corpus.context_size - 1)
-    n_bytes = 0.0
+    n_bytes = 0
     for batch in layer_batches(loaded_run, start, stop):
-        arrays = batch.to_arrays()
-        n_bytes += arrays["z"].nbytes * whole[0] / whole[1] + arrays["v"].nbytes + arrays["pattern"].nbytes
+        arrays = pack_batch(batch, loaded_run.record.n_key_value_heads)
+        n_bytes += arrays["v"].nbytes + arrays["pattern"].nbytes
     per_sequence = n_bytes / (stop - start)
     monkeypatch.setattr(app.precompute.kept_activations, "KEPT_BYTES", int(per_sequence * 7.5))
     assert n_kept(loaded_run) == 7
     disk = type("Disk", (), {"free": int(per_sequence * 4 * 2.5)})
     monkeypatch.setattr(app.precompute.kept_activations.shutil, "disk_usage", lambda _: disk)
     assert n_kept(loaded_run) == 2
+
+
+@pytest.mark.parametrize("n_fit", [0, 1, 4])
+def test_a_batch_beyond_what_fits_is_not_written(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_fit: int
+) -> None:
+    """By the size that its file really has, pairs and all."""
+    spec, parts = prepare(tiny.request(work_dir=tmp_path))
+    spec.folder.root.mkdir(parents=True, exist_ok=True)
+    loaded_run = LoadedRun(spec, parts)
+    for start, stop in corpus_batches(loaded_run.plan, loaded_run.corpus.n_sequences):
+        for batch in layer_batches(loaded_run, start, stop):
+            arrays = pack_batch(batch, loaded_run.record.n_key_value_heads)
+            size = sum(array.nbytes for array in arrays.values()) / (stop - start)
+            monkeypatch.setattr(
+                app.precompute.kept_activations, "KEPT_BYTES", size * len(loaded_run.saes) * n_fit
+            )
+            keep(loaded_run, batch)
+            path = spec.folder.activations / f"L{batch.sae.layer}-{start:09d}.npz"
+            assert path.exists() == (start < n_fit)

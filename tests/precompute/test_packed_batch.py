@@ -1,0 +1,83 @@
+"""A packed batch gives back what payloads need, to the last bit, and leaves out what follows from the rest."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from app.attribution.sae import Encoded
+from app.precompute.layer_batch import LayerBatch
+from app.precompute.loaded_run import LoadedRun
+from app.precompute.packed_batch import pack_batch, unpack_batch
+from app.precompute.prepare import prepare
+from app.precompute.shard import layer_batches
+from tests.support.tiny_jobs import make_tiny
+
+N_KEY_VALUE_HEADS = {"gpt2": 4, "llama": 2}
+
+
+@pytest.fixture(
+    scope="module", params=[("gpt2", "gated"), ("llama", "topk")], ids=lambda kind: "-".join(kind)
+)
+def batch(request: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[LayerBatch, int]:
+    model, architecture = request.param
+    tiny = make_tiny(tmp_path_factory.mktemp(model), model, architecture, normalize_activations="layer_norm")
+    run = LoadedRun(*prepare(tiny.request()))
+    return next(iter(layer_batches(run, 3, 6))), N_KEY_VALUE_HEADS[model]
+
+
+def check(batch: LayerBatch, arrays: Any) -> None:
+    """Every payload of every active pair."""
+    again = unpack_batch(batch.sae, arrays, batch.counted, batch.first_sequence)
+    token, feature = batch.active
+    place = batch.counted.flatten().nonzero()[:, 0]
+    where = (feature.numpy(), (place[token] + batch.first_sequence * batch.context_size).numpy())
+    assert batch.payloads(*where) == again.payloads(*where)
+    for name in ("v", "pattern", "z"):
+        assert torch.equal(getattr(batch, name), getattr(again, name)), name
+
+
+def test_it_gives_the_same_payloads(batch: tuple[LayerBatch, int]) -> None:
+    check(batch[0], pack_batch(*batch))
+
+
+def test_it_leaves_out_what_follows_from_the_rest(batch: tuple[LayerBatch, int]) -> None:
+    whole, n_key_value_heads = batch
+    arrays = pack_batch(whole, n_key_value_heads)
+    n, n_pos = whole.counted.shape
+    assert arrays["v"].shape == (n, n_pos, n_key_value_heads, 8)
+    assert arrays["pattern"].shape == (n, 4, n_pos * (n_pos + 1) // 2)
+    assert "z" not in arrays
+    assert "hidden_pre" not in arrays  # above zero it is the activation
+    assert arrays["scale"].shape == (len(whole.z),)  # of layer_norm, each token's own
+
+
+def test_what_does_not_follow_is_kept(batch: tuple[LayerBatch, int]) -> None:
+    whole, n_key_value_heads = batch
+    generator = torch.Generator().manual_seed(0)
+    odd = replace(
+        whole,
+        encoded=replace(whole.encoded, hidden_pre=whole.encoded.hidden_pre + 1),
+        z=torch.nextafter(whole.z, torch.tensor(torch.inf)),
+        v=torch.randn(whole.v.shape, generator=generator),
+        pattern=torch.rand(whole.pattern.shape, generator=generator),
+    )
+    arrays = pack_batch(odd, n_key_value_heads)
+    assert {name: arrays[name].shape for name in ("z", "v", "pattern")} == {
+        "z": odd.z.shape,
+        "v": odd.v.shape,
+        "pattern": odd.pattern.shape,
+    }
+    assert len(arrays["hidden_pre"]) == len(arrays["feature_acts"])
+    check(odd, arrays)
+
+
+def test_a_batch_without_tokens_or_pairs_is_packed_too(batch: tuple[LayerBatch, int]) -> None:
+    whole, n_key_value_heads = batch
+    none = torch.zeros_like(whole.counted)
+    encoded = Encoded(**{name: value[:0] for name, value in vars(whole.encoded).items()})
+    empty = replace(whole, z=whole.z[:0], encoded=encoded, counted=none, row=torch.full_like(whole.row, -1))
+    again = unpack_batch(whole.sae, pack_batch(empty, n_key_value_heads), none, 0)
+    assert again.z.shape == empty.z.shape
+    assert again.encoded.feature_acts.shape == (0, whole.sae.coder.d_sae)
