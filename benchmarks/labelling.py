@@ -4,7 +4,7 @@
 
 For every pace of the hand and every delay of the connection so many heads are labelled: ten features, groups of the
 last head or new ones, a role, a confidence, a claim, often a note, then submitted. The hand waits for nothing but the
-next head. Prints a table of heads, of differences between what was meant and what is stored, and of seconds a head.
+next head. Prints a table of heads, of differences between what was intended and what is stored, and of seconds a head.
 """
 
 import argparse
@@ -32,7 +32,7 @@ NEW_GROUPS = ("dates", "towns", "verbs of motion", "quotes", "brackets", "plural
 
 
 @dataclass
-class Meant:
+class IntendedRecord:
     """What the hand means for one head."""
 
     labels: list[str | None] = field(default_factory=list)
@@ -64,48 +64,48 @@ class Hand:
             self.page.keyboard.press(key)
             self.page.wait_for_timeout(self.pace_ms)
 
-    def label(self) -> Meant:
+    def label(self) -> IntendedRecord:
         """Labels the head that is shown, and submits it."""
-        meant = Meant()
-        keys = self._groups(meant)
-        while len(meant.labels) < 10:
+        intended = IntendedRecord()
+        keys = self._groups(intended)
+        while len(intended.labels) < 10:
             key = self.choose.choice(list(keys))
             self.press(key)
-            meant.labels.append(keys[key])
+            intended.labels.append(keys[key])
         role = self.choose.choice(ROLES)
         self.press("r", role.key)
-        meant.roles.append(role.name)
-        meant.confidence = self.choose.randint(1, 5)
-        self.press(*"]" * meant.confidence)
-        meant.claims.append(self.choose.choice(("snl1", "reads the year", "r2]u")))
-        self.press("c", *meant.claims[0], "Enter")
+        intended.roles.append(role.name)
+        intended.confidence = self.choose.randint(1, 5)
+        self.press(*"]" * intended.confidence)
+        intended.claims.append(self.choose.choice(("snl1", "reads the year", "r2]u")))
+        self.press("c", *intended.claims[0], "Enter")
         if self.choose.random() < 0.5:
-            meant.notes = self.choose.choice(("odd", "123 [r] u"))
-            self.press("m", *meant.notes, "Escape")
+            intended.notes = self.choose.choice(("odd", "123 [r] u"))
+            self.press("m", *intended.notes, "Escape")
         self.press("Control+Enter")
-        return meant
+        return intended
 
-    def _groups(self, meant: Meant) -> dict[str, str | None]:
+    def _groups(self, intended: IntendedRecord) -> dict[str, str | None]:
         """The keys of two groups and of unclear; a group that is named labels the first feature with it."""
         self.page.wait_for_selector("#groups.numbered")
-        shown = self.page.evaluate(
+        names = self.page.evaluate(
             "[...document.querySelectorAll('#groups li')].map((item) => item.querySelector('[name=group_name]').value)"
         )
         if self.choose.random() < 0.3:
             name = self.choose.choice(NEW_GROUPS)
             self.press("g", *name, "Enter")
-            meant.labels.append(name)
+            intended.labels.append(name)
         first, second = self.choose.sample(range(2, 5), 2)
         # A new group takes the first number; those after it stay as they are.
-        return {str(first): shown[first - 1], str(second): shown[second - 1], "-": "?"}
+        return {str(first): names[first - 1], str(second): names[second - 1], "-": "?"}
 
 
-def stored_record(page: Page, base: str, head: str) -> Meant | None:
+def stored_record(page: Page, base: str, head: str) -> IntendedRecord | None:
     record = page.request.get(f"{base}/tiny/heads/{head}/annotation.json").json()["record"]
     if record is None or record["status"] != "submitted":
         return None
     content = record["content"]
-    return Meant(
+    return IntendedRecord(
         labels=["?" if label["unclear"] else label["group"] for label in content["labels"]][:10],
         roles=content["roles"],
         confidence=content["confidence"],
@@ -128,16 +128,18 @@ def label_heads(browser: Browser, pace_ms: int, delay_ms: int, n_heads: int, see
             page = browser.new_context(viewport={"width": 1440, "height": 1000}).new_page()
             connection.delay_s = delay_ms / 1000
             page.goto(f"{base}/tiny/heads/L0H0")
-            hand, meant, started = Hand(page, pace_ms, random.Random(seed)), {}, time.monotonic()
+            hand, intended, started = Hand(page, pace_ms, random.Random(seed)), {}, time.monotonic()
             for _ in range(n_heads):
                 head = page.locator("h1").inner_text()
-                meant[head] = hand.label()
+                intended[head] = hand.label()
                 expect(page.locator("h1")).not_to_have_text(head, timeout=60000)
             seconds = (time.monotonic() - started) / n_heads
             connection.delay_s = 0
-            stored = {head: stored_record(page, base, head) for head in meant}
+            stored = {head: stored_record(page, base, head) for head in intended}
             page.context.close()
-    different = [f"{head}: {meant[head]} is {stored[head]}" for head in meant if meant[head] != stored[head]]
+    different = [
+        f"{head}: {intended[head]} is {stored[head]}" for head in intended if intended[head] != stored[head]
+    ]
     return Cell(pace_ms, delay_ms, n_heads, tuple(different), round(seconds, 2))
 
 

@@ -132,19 +132,19 @@ def run(store: Path, model: str, kills: int, clients: int) -> list[Restart]:
     ]
     for writer in writers:
         writer.start()
-    found: list[Restart] = []
+    restarts: list[Restart] = []
     try:
         for number in range(kills):
             time.sleep(0.15 + 0.05 * (number % 5))
             server.kill()
             server.start()
-            found.append(server.measured(*first))
+            restarts.append(server.measured(*first))
     finally:
         done.set()
         for writer in writers:
             writer.join()
         server.kill()
-    return found
+    return restarts
 
 
 def main() -> None:
@@ -163,7 +163,7 @@ def main() -> None:
         copy = Path(folder) / "store.sqlite"
         backup(open_store(options.store, must_exist=True), copy)
         size = copy.stat().st_size
-        found = run(copy, options.model, options.kills, options.clients)
+        restarts = run(copy, options.model, options.kills, options.clients)
     figures = {
         "benchmark": "restarts",
         "note": options.note,
@@ -176,8 +176,8 @@ def main() -> None:
         "store_mib": round(size / 2**20, 1),
         "kills": options.kills,
         "clients": options.clients,
-        "seconds": {name: spread([asdict(one)[name] for one in found]) for name in asdict(found[0])}
-        | {"saved_less_delay": spread([one.saved - one.delayed for one in found])},
+        "seconds": {name: spread([asdict(one)[name] for one in restarts]) for name in asdict(restarts[0])}
+        | {"saved_less_delay": spread([one.saved - one.delayed for one in restarts])},
     }
     print(json.dumps(figures, indent=1))
     with RESULTS.open("a", encoding="utf-8") as file:

@@ -161,7 +161,7 @@ def spelling(number: int) -> str:
 def measure(engine: Engine) -> Iterator[tuple[str, dict[str, float]]]:
     frequent_word, rare_word = spelling(0), spelling(20_000)
     heads = [HeadRef(layer, head) for layer in range(0, 12, 2) for head in (1, 5)]
-    asked: dict[str, tuple[list[Condition], Any, Any]] = {
+    queries: dict[str, tuple[list[Condition], Any, Any]] = {
         "promotes, frequent token": ([MovesToken((0,), 1)], None, None),
         "promotes, rare token": ([MovesToken((40_000, 40_001), 1)], None, None),
         "suppresses": ([MovesToken((7,), -1)], None, None),
@@ -174,7 +174,7 @@ def measure(engine: Engine) -> Iterator[tuple[str, dict[str, float]]]:
         "word in two layers": ([FiresNear(frequent_word)], {5, 6}, None),
         "word by heads": ([FiresNear(frequent_word)], None, heads),
     }
-    for name, (conditions, layers, of) in asked.items():
+    for name, (conditions, layers, of) in queries.items():
         yield (
             name,
             timed(engine, lambda s, run, c=conditions, n=layers, h=of: find_features(s, run, c, n, h, LIMIT)),

@@ -45,7 +45,7 @@ def label_head(context: AtlasContext, head: HeadRef) -> HeadAnnotation:
     suggestions = suggest(
         features, False, lambda: usual_long_share(context, head, "decoder_weight", features)
     )
-    proposed = {found.feature: found.group for found in suggestions.features}
+    proposed = {each.feature: each.group for each in suggestions.features}
     names = {
         feature.feature: proposed.get(feature.feature) or kind_of_tokens(feature) for feature in features
     }
@@ -55,7 +55,7 @@ def label_head(context: AtlasContext, head: HeadRef) -> HeadAnnotation:
         if name is not None
     )
     labels = tuple(FeatureLabel(ref, name, name is None) for ref, name in names.items())
-    roles = tuple(found.role for found in suggestions.roles if 2 * found.count >= found.total)
+    roles = tuple(each.role for each in suggestions.roles if 2 * each.count >= each.total)
     return HeadAnnotation(groups=groups, labels=labels, roles=roles, confidence=2, notes=NOTE)
 
 
@@ -73,8 +73,8 @@ def annotate(engine: Any, slug: str, names: tuple[str, str]) -> None:
         heads = [HeadRef(sae.layer, head) for sae in run.record.saes for head in range(n_heads)]
         for index, head in enumerate(heads):
             content = label_head(context, head)
-            for viewer, wanted in zip(viewers, (index % 3 != 2, index % 4 == 1), strict=True):
-                if wanted and content.labels:
+            for viewer, is_annotated in zip(viewers, (index % 3 != 2, index % 4 == 1), strict=True):
+                if is_annotated and content.labels:
                     save(
                         AtlasContext(session, run, viewer),
                         Save(head, content, 0, str(uuid.uuid4()), "submitted"),

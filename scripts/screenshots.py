@@ -122,25 +122,30 @@ def main() -> None:
     parser.add_argument(
         "--look", nargs="+", metavar="PAGE", help="take these pages instead, such as / /about"
     )
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        store = Path(shutil.copyfile(given.store, Path(folder) / "store.sqlite"))
+        store = Path(shutil.copyfile(options.store, Path(folder) / "store.sqlite"))
         engine = open_store(store)
         upgrade(engine)
-        if given.look:
+        if options.look:
             with served(store) as base:
-                look(base, given.look, given.folder)
+                look(base, options.look, options.folder)
             return
         with read_session(engine) as session:
             slug = list_atlases(session)[0].slug
         annotate(engine, slug, ("me", "ben"))
         engine.dispose()
-        names = {"head": given.head, "other": given.other, "feature": given.feature, "hard": given.hard}
+        names = {
+            "head": options.head,
+            "other": options.other,
+            "feature": options.feature,
+            "hard": options.hard,
+        }
         with served(store) as base:
-            total = take_pictures(f"{base}/{slug}", names, given.folder, given.quality)
+            total = take_pictures(f"{base}/{slug}", names, options.folder, options.quality)
     if total > LIMIT:
         parser.exit(1, f"{total:,} bytes of pictures are more than {LIMIT:,}; lower --quality\n")
-    parser.exit(0, f"{len(PICTURES)} pictures, {total:,} bytes, in {given.folder}\n")
+    parser.exit(0, f"{len(PICTURES)} pictures, {total:,} bytes, in {options.folder}\n")
 
 
 if __name__ == "__main__":

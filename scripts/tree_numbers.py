@@ -73,8 +73,8 @@ def circles(root: Path) -> list[str]:
     lines: list[str] = []
     for inside in ("app", "app.services"):
         within = {
-            name: {x for x in found if _is_in(x, inside)}
-            for name, found in edges.items()
+            name: {x for x in targets if _is_in(x, inside)}
+            for name, targets in edges.items()
             if _is_in(name, inside)
         }
         between = _joined(within, len(inside.split(".")) + 1)

@@ -120,14 +120,14 @@ class _Fields:
         names = (key, *_FORMER_KEYS.get(key, ()))
         values = [place[name] for name in names for place in self._places if place.get(name) is not None]
         if any(value != values[0] for value in values):
-            raise self.error(f"its config gives {key} as {_shown(values[0])} and as {_shown(values[-1])}")
+            raise self.error(f"its config gives {key} as {_quoted(values[0])} and as {_quoted(values[-1])}")
         return values[0] if values else None
 
     def text(self, key: str) -> str | None:
         value = self.get(key)
         if value is None or isinstance(value, str):
             return value
-        raise self.error(f"{key} is {_shown(value)}, not a string")
+        raise self.error(f"{key} is {_quoted(value)}, not a string")
 
     def flag(self, key: str, *, default: bool) -> bool:
         value = self.get(key)
@@ -135,19 +135,19 @@ class _Fields:
             return default
         if isinstance(value, bool):
             return value
-        raise self.error(f"{key} is {_shown(value)}, not true or false")
+        raise self.error(f"{key} is {_quoted(value)}, not true or false")
 
     def index(self, key: str) -> int | None:
         value = self.get(key)
         if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
             return value
-        raise self.error(f"{key} is {_shown(value)}, not an index")
+        raise self.error(f"{key} is {_quoted(value)}, not an index")
 
     def count(self, key: str) -> int | None:
         value = self.get(key)
         if value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
             return value
-        raise self.error(f"{key} is {_shown(value)}, not a positive whole number")
+        raise self.error(f"{key} is {_quoted(value)}, not a positive whole number")
 
     def required_count(self, key: str) -> int:
         value = self.count(key)
@@ -161,7 +161,7 @@ class _Fields:
             return None
         if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf:
             return float(value)
-        raise self.error(f"{key} is {_shown(value)}, not a positive number")
+        raise self.error(f"{key} is {_quoted(value)}, not a positive number")
 
     def _is_legacy(self) -> bool:
         """The library, and so this module, takes a config without a version for one from before 6.0."""
@@ -170,7 +170,7 @@ class _Fields:
             return True
         match = _VERSION.fullmatch(version)
         if match is None:
-            raise self.error(f"sae_lens_version {_shown(version)} is not a version")
+            raise self.error(f"sae_lens_version {_quoted(version)} is not a version")
         return int(match[1]) < 6
 
 
@@ -194,14 +194,16 @@ def _architecture(fields: _Fields) -> tuple[Architecture, int | None]:
         )
     if architecture not in SUPPORTED:
         raise fields.error(
-            f"architecture {_shown(architecture)} is not supported, only {', '.join(SUPPORTED)}"
+            f"architecture {_quoted(architecture)} is not supported, only {', '.join(SUPPORTED)}"
         )
     if function != "relu" and function != architecture:
-        raise fields.error(f"activation_fn {_shown(function)} does not go with architecture {architecture!r}")
+        raise fields.error(
+            f"activation_fn {_quoted(function)} does not go with architecture {architecture!r}"
+        )
     if architecture != "topk":
         return cast(Architecture, architecture), None
     if not isinstance(k, int) or isinstance(k, bool) or k < 1:
-        raise fields.error(f"a topk SAE needs a positive whole number k, not {_shown(k)}")
+        raise fields.error(f"a topk SAE needs a positive whole number k, not {_quoted(k)}")
     return "topk", k
 
 
@@ -215,7 +217,7 @@ def _normalization(fields: _Fields) -> Normalization:
         raise fields.error("normalize_activations 'covariance_whitening' is not supported; fold it first")
     if not isinstance(value, str) or value not in NORMALIZATIONS:
         raise fields.error(
-            f"normalize_activations {_shown(value)} is not supported, only {', '.join(NORMALIZATIONS)}"
+            f"normalize_activations {_quoted(value)} is not supported, only {', '.join(NORMALIZATIONS)}"
         )
     return cast(Normalization, value)
 
@@ -224,15 +226,15 @@ def _processing(fields: _Fields) -> Processing | None:
     value = fields.get(PROCESSING_KEY)
     if value is None or value in ("raw", "processed"):
         return cast(Processing | None, value)
-    raise fields.error(f"{PROCESSING_KEY} is {_shown(value)}, not 'raw' or 'processed'")
+    raise fields.error(f"{PROCESSING_KEY} is {_quoted(value)}, not 'raw' or 'processed'")
 
 
 def _storage(fields: _Fields) -> Storage | None:
     value = fields.get(STORAGE_KEY)
     if value is None or value == INT8_ROWS:
         return cast(Storage | None, value)
-    raise fields.error(f"{STORAGE_KEY} {_shown(value)} is not supported, only {INT8_ROWS!r}")
+    raise fields.error(f"{STORAGE_KEY} {_quoted(value)} is not supported, only {INT8_ROWS!r}")
 
 
-def _shown(value: Json) -> str:
+def _quoted(value: Json) -> str:
     return one_line(repr(value), 60)

@@ -55,9 +55,11 @@ def demo(
             run_server(settings)
     elif serve:
         options = {"--threads": threads, "--layers": layers}
-        given = [word for name, value in options.items() if value is not None for word in (name, str(value))]
+        given_words = [
+            word for name, value in options.items() if value is not None for word in (name, str(value))
+        ]
         where = ["--store", settings.store, "--work-dir", str(settings.work_dir)]
-        serve_beside_job(["demo", "--no-serve", *where, *given], settings)
+        serve_beside_job(["demo", "--no-serve", *where, *given_words], settings)
     else:
         check_ready("demo", settings, plan.model)
         from app.precompute.job import run_job

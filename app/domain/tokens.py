@@ -61,7 +61,7 @@ class TokenView:
     title: str
 
     @property
-    def shown(self) -> str:
+    def visible_text(self) -> str:
         """The token as pages show it, with signs for what cannot be seen."""
         return "".join(part.text for part in self.parts)
 

@@ -8,11 +8,11 @@ from app.store.database.engine import Engine, read_session
 def first_words(run: LoadedRun, slug: str, engine: Engine) -> list[str]:
     """What is not as it was asked for, or as it was: said before hours of work."""
     lines: list[str] = []
-    corpus, asked = run.corpus, run.plan.n_prompts
-    if asked is not None and corpus.n_sequences < asked:
+    corpus, n_prompts = run.corpus, run.plan.n_prompts
+    if n_prompts is not None and corpus.n_sequences < n_prompts:
         lines.append(
             f"{corpus.name} has {corpus.n_sequences:,} sequences of {corpus.context_size} tokens, and --n-prompts asks "
-            f"for {asked:,}: all of it is read"
+            f"for {n_prompts:,}: all of it is read"
         )
     with read_session(engine) as session:
         live = find_live_plan(session, slug)

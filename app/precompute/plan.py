@@ -178,8 +178,8 @@ class RunPlan(RowOptions, LoadedChecksums):
         if (names := _EARLIER_NAMES.get(value.get("format", 0))) is not None:
             value = {names.get(name, name): each for name, each in value.items()} | asdict(NOT_LOADED)
             value |= {"format": FORMAT, "saes": [{**sae, "identity": ""} for sae in value["saes"]]}
-        known = {part.name for part in fields(cls)}
-        if set(value) != known or value.get("format") != FORMAT:
+        names = {part.name for part in fields(cls)}
+        if set(value) != names or value.get("format") != FORMAT:
             raise RunPlanChanged("the run was made by another version of Head Atlas; precompute it again")
         return cls(
             **{
@@ -262,19 +262,19 @@ def _repeated(layers: list[int]) -> int:
 def _difference(name: str, before: Any, now: Any) -> str:
     """What another plan has in place of a field; of SAEs, which of them is another, and in what."""
     if name != "saes" or [sae["layer"] for sae in before] != [sae["layer"] for sae in now]:
-        return f"{_told(name)}: {_short(before)} -> {_short(now)}"
+        return f"{_option_or_field(name)}: {_short(before)} -> {_short(now)}"
     parts: list[str] = []
     for was, sae in zip(before, now, strict=True):
         fields_changed = [key for key in sae if was.get(key) != sae[key]]
         if fields_changed == ["identity"]:
             parts.append(f"{sae['name']} has the same weights and another config or factor")
         elif fields_changed:
-            told = [key for key in fields_changed if key != "identity"]
-            parts.append(f"{sae['name']} has another {' and '.join(told)}")
+            named = [key for key in fields_changed if key != "identity"]
+            parts.append(f"{sae['name']} has another {' and '.join(named)}")
     return f"saes: {', '.join(parts)}"
 
 
-def _told(name: str) -> str:
+def _option_or_field(name: str) -> str:
     """The command-line option that sets the field, or the field's own name if there is none."""
     return option_name(name) if name in {part.name for part in fields(RowOptions)} else name
 

@@ -100,7 +100,7 @@ def save(session: Session, atlas_id: int, draft: Draft, now: datetime) -> Saved:
         statement = insert_unless_there(session, RevisionRow, values).returning(RevisionRow.id)
         row_id = session.scalar(statement)
         if row_id is not None:
-            return Saved(_one(session, RevisionRow.id == row_id), replayed=False)
+            return Saved(_read_one(session, RevisionRow.id == row_id), replayed=False)
         # A rival was first: with this key, or with this version.
         if replay := _replay(session, values):
             return replay
@@ -170,7 +170,7 @@ def _replay(session: Session, values: dict[str, object]) -> Saved | None:
         return None
     if any(getattr(row, name) != values[name] for name in _SAME):
         raise KeyReused("this idempotency key belongs to another save of this record; reload the form")
-    return Saved(_one(session, RevisionRow.id == row.id), replayed=True)
+    return Saved(_read_one(session, RevisionRow.id == row.id), replayed=True)
 
 
 _AUTHOR = aliased(AnnotatorRow)
@@ -266,7 +266,7 @@ def _newest(session: Session, atlas_id: int, subject: Subject, annotator_id: int
     return rows[0] if rows else None
 
 
-def _one(session: Session, condition: ColumnElement[bool]) -> Revision:
+def _read_one(session: Session, condition: ColumnElement[bool]) -> Revision:
     return _read(session, _SELECT.where(condition))[0]
 
 

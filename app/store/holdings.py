@@ -58,8 +58,8 @@ class HeldAtlas:
         """The run whose fingerprint begins so. Raises NotFound where it is none, or not the only one."""
         matching = [run for run in self.runs if prefix and run.fingerprint.startswith(prefix)]
         if len(matching) != 1:
-            found = "no run" if not matching else f"{len(matching)} runs"
-            raise NotFound(f"the atlas {self.slug} has {found} that begin with {prefix[:64]!r}")
+            number = "no run" if not matching else f"{len(matching)} runs"
+            raise NotFound(f"the atlas {self.slug} has {number} that begin with {prefix[:64]!r}")
         return matching[0]
 
 

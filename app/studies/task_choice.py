@@ -59,10 +59,10 @@ class TaskChoice:
 
         Raises InvalidExperiment for a task that the model or the text cannot give.
         """
-        prompts = [self._one(model, text, name) for name in self.names]
+        prompts = [self._prompts_of(model, text, name) for name in self.names]
         return prompts + [given_prompts(model, parse_jsonl(_lines(path)), path.stem) for path in self.prompts]
 
-    def _one(self, model: ExperimentModel, text: Text | None, name: str) -> Prompts:
+    def _prompts_of(self, model: ExperimentModel, text: Text | None, name: str) -> Prompts:
         if not name.startswith(PROXY):
             return GENERATED[name](model, self.n_prompts, self.seed)
         if text is None:

@@ -4,9 +4,10 @@ from typing import Any
 
 from app.web.forms.downloads import MEDIA_TYPES
 
-_TEXT: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
+Schema = dict[str, Any]  # Any: parts of the OpenAPI document, which FastAPI types so
+_TEXT: Schema = {"text/plain": {"schema": {"type": "string"}}}
 _PROBLEM_TYPE = "application/problem+json"
-PROBLEM: dict[str, Any] = {
+PROBLEM: Schema = {
     "description": "Why there is no page, after RFC 9457",
     "type": "object",
     "properties": {
@@ -28,12 +29,12 @@ _ERRORS = (
     (500, "A mistake of the server, which is logged", False),
     (503, "The store or the server is busy; ask again after Retry-After", True),
 )
-_NOT_CHANGED: dict[str, Any] = {"description": "What If-None-Match names still holds"}
-_TO_LOGIN: dict[str, Any] = {"description": "To the login of a team's server"}
-_MOVED: dict[str, Any] = {"description": "The same under its usual address"}
+_NOT_CHANGED: Schema = {"description": "What If-None-Match names still holds"}
+_TO_LOGIN: Schema = {"description": "To the login of a team's server"}
+_MOVED: Schema = {"description": "The same under its usual address"}
 
 
-def describe_answers(schema: dict[str, Any]) -> None:
+def describe_answers(schema: Schema) -> None:
     """Add to each operation of an OpenAPI schema what it answers beside 200."""
     schemas = schema.setdefault("components", {}).setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):  # the framework's, which no answer has
@@ -47,12 +48,12 @@ def describe_answers(schema: dict[str, Any]) -> None:
                 operation["responses"]["303"] = _TO_LOGIN
 
 
-def files_content(*formats: str) -> dict[str, Any]:
+def files_content(*formats: str) -> Schema:
     """The content of an answer that is a file in one of these formats."""
     return {MEDIA_TYPES[name].partition(";")[0]: {} for name in formats}
 
 
-def _errors(is_json: bool) -> dict[str, Any]:
+def _errors(is_json: bool) -> Schema:
     problem = {_PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     # Files are asked for by links: their errors are pages.
     own = problem if is_json else {"text/html": {"schema": {"type": "string"}}, **problem}

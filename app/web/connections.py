@@ -18,7 +18,7 @@ class EvictingProtocol(H11Protocol):
     uvicorn alone would answer 503 to everyone while so many connections are open, be they idle or slow.
     """
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    def __init__(self, *arguments: Any, **named: Any) -> None:  # Any: whatever uvicorn gives its protocols
         super().__init__(*arguments, **named)
         self.waiting_since = self.moved_at = self.loop.time()
 

@@ -46,9 +46,9 @@ def error_response(
 
 def _login_page(request: Request) -> str:
     """The URL of the login page, which leads back to the requested page, or to the page that a form is on."""
-    sent = request.method != "GET" or is_fragment(request)
+    is_submission = request.method != "GET" or is_fragment(request)
     page = urlsplit(request.headers.get("HX-Current-URL") or request.headers.get("Referer", ""))
-    target = page if sent else urlsplit(str(request.url))
+    target = page if is_submission else urlsplit(str(request.url))
     address = f"{target.path}?{target.query}" if target.query else target.path
     return f"/login?next={quote(address or '/', safe='/')}"
 

@@ -49,8 +49,8 @@ def get_viewer(request: Request, app_context: AppContextDependency) -> Viewer:
 
 def _in_order(request: Request, viewer: Viewer) -> Viewer:
     """The viewer with the order of work that their browser was told; any other text is none."""
-    asked = request.cookies.get(ORDER_COOKIE)
-    order = next((name for name in WORK_ORDERS if name == asked), viewer.order)
+    cookie = request.cookies.get(ORDER_COOKIE)
+    order = next((name for name in WORK_ORDERS if name == cookie), viewer.order)
     return replace(viewer, order=order) if viewer.may_write else viewer
 
 

@@ -87,12 +87,12 @@ class KnownHeadsResult:
 
 
 def scoreboard(
-    detected: Mapping[str, Set[HeadRef]], known: Mapping[str, Set[HeadRef]]
+    detected: Mapping[str, Set[HeadRef]], reference: Mapping[str, Set[HeadRef]]
 ) -> tuple[RoleScore, ...]:
     """Precision and recall of each role that either side knows, in order of name."""
     rows: list[RoleScore] = []
-    for role in sorted({*detected, *known}):
-        ours, theirs = detected.get(role, frozenset()), known.get(role, frozenset())
+    for role in sorted({*detected, *reference}):
+        ours, theirs = detected.get(role, frozenset()), reference.get(role, frozenset())
         both = len(ours & theirs)
         rows.append(
             RoleScore(

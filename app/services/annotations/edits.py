@@ -48,78 +48,80 @@ class SubmittedForm:
     key: str = ""
 
 
-def apply_action(context: AtlasContext, head: HeadRef, sent: SubmittedForm, now: datetime) -> Revision | None:
+def apply_action(context: AtlasContext, head: HeadRef, form: SubmittedForm, now: datetime) -> Revision | None:
     """Apply the button's action and return the viewer's record after it; None while there is none.
 
     Raises whatever `services.annotations.save` does.
     """
     saving.subject_of(context.run, head)
-    if sent.action == "reveal":
+    if form.action == "reveal":
         saving.check_may_write(context.viewer, context.viewer.name)
         saving.reveal_hint(context, head, now)
         return own_record(context, head)
-    if sent.action in ("undo", "redo"):
-        return _step(context, head, sent, now)
-    content = with_action(context, head, sent)
-    status = FINISHING.get(sent.action, "draft" if sent.status == "skipped" else sent.status)
+    if form.action in ("undo", "redo"):
+        return _step(context, head, form, now)
+    content = with_action(context, head, form)
+    status = FINISHING.get(form.action, "draft" if form.status == "skipped" else form.status)
     stored = own_record(context, head)
-    same = stored is not None and (_shown(context, head, stored, content), stored.status) == (content, status)
-    if stored is not None and same and stored.version == sent.base_version:
+    before = stored and (_content_on_page(context, head, stored, content), stored.status)
+    if stored is not None and before == (content, status) and stored.version == form.base_version:
         return stored
-    key = sent.key or derived_key(sent.base_version, status, content)
-    request = Save(head, content, sent.base_version, key, status)
+    key = form.key or derived_key(form.base_version, status, content)
+    request = Save(head, content, form.base_version, key, status)
     return saving.save(context, request, now).revision
 
 
-def _shown(context: AtlasContext, head: HeadRef, stored: Revision, sent: HeadAnnotation) -> Content:
+def _content_on_page(
+    context: AtlasContext, head: HeadRef, stored: Revision, content: HeadAnnotation
+) -> Content:
     """What the form was filled with: of a record of another SAE, what is not of that SAE's features."""
     if not is_of_other_sae(context.run, stored):
         return stored.content
-    of_here = replace(on_this_sae(context.run, stored), ranking=sent.ranking, k=sent.k)
-    return with_labels(of_here, counted_features(context, head, sent))
+    of_here = replace(on_this_sae(context.run, stored), ranking=content.ranking, k=content.k)
+    return with_labels(of_here, counted_features(context, head, content))
 
 
 def derived_key(base_version: int, status: str, content: Content) -> str:
     """An idempotency key made from content and base version, so that a repeated save of a record is recognised."""
-    said = json.dumps(content_to_json(content), sort_keys=True)
-    whole = f"{base_version} {status} {said}"
+    text = json.dumps(content_to_json(content), sort_keys=True)
+    whole = f"{base_version} {status} {text}"
     return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def with_action(context: AtlasContext, head: HeadRef, sent: SubmittedForm) -> HeadAnnotation:
+def with_action(context: AtlasContext, head: HeadRef, form: SubmittedForm) -> HeadAnnotation:
     """The form's content after the button's edit, with labels in the order of the ranking."""
-    content = sent.content
-    if sent.theirs:
+    content = form.content
+    if form.theirs:
         stored = own_record(context, head)
-        if stored is not None and stored.version == sent.base_version:
-            content = edits.take_theirs(content, stored.head, sent.theirs)
+        if stored is not None and stored.version == form.base_version:
+            content = edits.take_theirs(content, stored.head, form.theirs)
     counted = counted_features(context, head, content)
     content = with_labels(content, counted)
-    match sent.action:
-        case "add_group" if sent.new_group.strip():
-            return edits.add_group(content, sent.new_group.strip())
+    match form.action:
+        case "add_group" if form.new_group.strip():
+            return edits.add_group(content, form.new_group.strip())
         case "drop_group":
-            return edits.drop_group(content, _number(sent.argument))
+            return edits.drop_group(content, _number(form.argument))
         case "cite":
-            return edits.cite(content, _link(sent.argument))
+            return edits.cite(content, _link(form.argument))
         case "drop_evidence":
-            return edits.drop_evidence(content, _number(sent.argument))
+            return edits.drop_evidence(content, _number(form.argument))
         case "accept":
-            return edits.put_into_groups(content, sent.suggested or {}, suggested=True)
+            return edits.put_into_groups(content, form.suggested or {}, suggested=True)
         case "propose":
-            return edits.put_into_groups(content, sent.suggested or {}, suggested=False)
+            return edits.put_into_groups(content, form.suggested or {}, suggested=False)
         case _:
             return content
 
 
-def _step(context: AtlasContext, head: HeadRef, sent: SubmittedForm, now: datetime) -> Revision | None:
+def _step(context: AtlasContext, head: HeadRef, form: SubmittedForm, now: datetime) -> Revision | None:
     subject = saving.subject_of(context.run, head)
     versions = store.versions(context.session, context.atlas_id, subject, context.viewer.annotator_id)
-    target = (edits.undo_target if sent.action == "undo" else edits.redo_target)(versions)
+    target = (edits.undo_target if form.action == "undo" else edits.redo_target)(versions)
     if target is None:
         return own_record(context, head)
-    key = sent.key or f"{sent.action} {sent.base_version}"
-    request = Restore(head, target, sent.base_version, key)
+    key = form.key or f"{form.action} {form.base_version}"
+    request = Restore(head, target, form.base_version, key)
     return saving.restore(context, request, now).revision
 
 

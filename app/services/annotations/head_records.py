@@ -119,17 +119,17 @@ def others_of(context: AtlasContext, head: HeadRef) -> tuple[AnnotationRecord, .
 def record_state(context: AtlasContext, head: HeadRef, content: HeadAnnotation | None = None) -> RecordState:
     """The state of the viewer's record of the head, or of `content` in its place."""
     record = own_record(context, head)
-    said = content or (on_this_sae(context.run, record) if record else HeadAnnotation())
+    annotation = content or (on_this_sae(context.run, record) if record else HeadAnnotation())
     versions = store.versions(context.session, context.atlas_id, Subject(head), context.viewer.annotator_id)
-    computed = said.computed
+    computed = annotation.computed
     return RecordState(
         saved_at=saved_at(record) if record else None,
         computed=computed.head_type,
         counts=counts_in_words(computed),
-        changes=changes_in_words([label.label for label in said.labels], said.k),
+        changes=changes_in_words([label.label for label in annotation.labels], annotation.k),
         n_grouped=computed.n_features - computed.n_unlabelled,
         n_counted=computed.n_features,
-        novel=novel_group_names(context, head, said),
+        novel=novel_group_names(context, head, annotation),
         can_undo=undo_target(versions) is not None,
         can_redo=redo_target(versions) is not None,
         following=next_head(context, head),

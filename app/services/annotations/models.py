@@ -193,7 +193,7 @@ class Panel:
     @property
     def suggestions_sent(self) -> str:
         """The suggestions as the form sends them back when all are accepted."""
-        return ";".join(f"{feature} {found.group}" for feature, found in self.suggestions.items())
+        return ";".join(f"{feature} {each.group}" for feature, each in self.suggestions.items())
 
     def slot_of(self, feature: FeatureRef) -> GroupSlot | None:
         value = self.labels.get(feature, "")

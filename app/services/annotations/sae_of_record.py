@@ -32,14 +32,14 @@ def speaks_of_features(content: HeadAnnotation) -> bool:
 
 def with_features_of(content: HeadAnnotation, record: Revision) -> HeadAnnotation:
     """An edit that says nothing of features, with all that the record says of those of its own SAE."""
-    said = record.head
-    cited = tuple(link for link in said.evidence if _of_feature(link))
+    annotation = record.head
+    cited = tuple(link for link in annotation.evidence if _of_feature(link))
     return replace(
         content,
-        groups=said.groups,
-        labels=said.labels,
-        ranking=said.ranking,
-        k=said.k,
+        groups=annotation.groups,
+        labels=annotation.labels,
+        ranking=annotation.ranking,
+        k=annotation.k,
         evidence=(*cited, *content.evidence),
     )
 

@@ -170,8 +170,8 @@ def _add(terms: _Terms, match: re.Match[str], score_names: Sequence[str]) -> Non
         terms.words.extend(_words(value))
     elif name:
         close = get_close_matches(name, FIELDS, 1)
-        meant = f"Did you mean {close[0]}:?" if close else f"It knows {', '.join(FIELDS)}."
-        raise InvalidQuery(f"Search does not know {name}:. {meant}")
+        hint = f"Did you mean {close[0]}:?" if close else f"It knows {', '.join(FIELDS)}."
+        raise InvalidQuery(f"Search does not know {name}:. {hint}")
     else:
         _add_bare(terms, value)
 
@@ -204,19 +204,19 @@ def _compared(value: str, example: str) -> re.Match[str]:
     return match
 
 
-def _known(name: str, names: Sequence[str], what: str) -> str:
+def _check_name(name: str, names: Sequence[str], what: str) -> str:
     plain = name.lower().replace("-", "_")
     plain = plain if plain in names else _OTHER_NAMES.get(plain, plain)
     if plain not in names:
         close = get_close_matches(plain, names, 1)
-        meant = f"Did you mean {close[0]}?" if close else f"There are {', '.join(names)}."
-        raise InvalidQuery(f"There is no {what} {name[:30]}. {meant}")
+        hint = f"Did you mean {close[0]}?" if close else f"There are {', '.join(names)}."
+        raise InvalidQuery(f"There is no {what} {name[:30]}. {hint}")
     return plain
 
 
 def _evidence(value: str) -> ScoreComparison:
     match = _compared(value, "evidence:induction>=0.8")
-    kind = _known(match["name"], KINDS, "evidence")
+    kind = _check_name(match["name"], KINDS, "evidence")
     sign, number = match["sign"] or ">=", float(match["number"] or HALF)
     if sign not in (">", ">=") or not 0 <= number <= 1 or (number == 0 and sign == ">="):
         raise InvalidQuery(
@@ -235,18 +235,18 @@ def _label(name: str, value: str) -> LabelTerm:
         except UnknownRole as error:
             names = [role.name for role in ROLES]
             close = get_close_matches(plain, names, 1)
-            meant = f"Did you mean {close[0]}?" if close else f"There are {', '.join(names)}."
-            raise InvalidQuery(f"There is no role {value[:30]}. {meant}") from error
+            hint = f"Did you mean {close[0]}?" if close else f"There are {', '.join(names)}."
+            raise InvalidQuery(f"There is no role {value[:30]}. {hint}") from error
     if name == "type":
-        return LabelTerm(name, _TYPES[_known(plain.replace(" ", "_"), tuple(_TYPES), "type of head")])
+        return LabelTerm(name, _TYPES[_check_name(plain.replace(" ", "_"), tuple(_TYPES), "type of head")])
     if name == "status":
-        return LabelTerm(name, _known(plain, SEARCHED_STATUSES, "status"))
+        return LabelTerm(name, _check_name(plain, SEARCHED_STATUSES, "status"))
     return LabelTerm(name, plain)
 
 
 def _score(value: str, names: Sequence[str]) -> ScoreComparison:
     match = _compared(value, "score:induction>0.3")
-    name = _known(match["name"], names, "score")
+    name = _check_name(match["name"], names, "score")
     if match["sign"] is None:
         raise InvalidQuery(f"score:{name} needs a comparison, such as score:{name}>0.3.")
     return ScoreComparison(name, match["sign"], float(match["number"]))

@@ -83,7 +83,7 @@ def _values(context: AtlasContext, name: str, typed: str) -> list[Suggestion]:
         return _tokens(context, name, typed)
     if name == "text":
         return [Suggestion(f"text:{each.query}", each.help) for each in _words(context, typed)]
-    candidates: Sequence[tuple[str, str]] = _KNOWN[name](context)
+    candidates: Sequence[tuple[str, str]] = _CANDIDATES[name](context)
     needle = typed.lower().replace("_", " ").replace("-", " ")
     fitting = [
         Suggestion(f"{name}:{value}", help_text)
@@ -127,7 +127,7 @@ def _groups(context: AtlasContext) -> list[tuple[str, str]]:
     return [(quoted_if_needed(name), "a group of features") for name in names]
 
 
-_KNOWN: dict[str, Callable[[AtlasContext], list[tuple[str, str]]]] = {
+_CANDIDATES: dict[str, Callable[[AtlasContext], list[tuple[str, str]]]] = {
     "evidence": lambda _context: [(kind + _HALF, "in half of the examples") for kind in KINDS],
     "role": lambda _context: [(quoted_if_needed(role.name), role.meaning) for role in ROLES],
     "type": lambda _context: [(name, "a head type") for name in HEAD_TYPES],

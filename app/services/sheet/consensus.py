@@ -39,7 +39,7 @@ def consensus_page(
     context: AtlasContext,
     head: HeadRef,
     key: str,
-    sent: ConsensusForm | None = None,
+    submission: ConsensusForm | None = None,
     message: str = "",
 ) -> ConsensusPage:
     """The consensus form, filled from the stored consensus, or with a submission that was rejected.
@@ -49,7 +49,7 @@ def consensus_page(
     check_may_write(context.viewer, CONSENSUS)
     records = _records(context, head)
     current = next((record for record in records if record.annotator == CONSENSUS), None)
-    form = sent or _fill(current, records, key)
+    form = submission or _fill(current, records, key)
     return ConsensusPage(
         model=context.run.slug,
         run=summarise_run(context.run.record),

@@ -126,6 +126,6 @@ def _text(window: TextWindow) -> str:
     """The window as one line, with single spaces; the token that it is about stands between angle marks."""
     if not window.before:
         return ""
-    *before, token = [cell.view.shown for cell in window.before]
-    after = [cell.view.shown for cell in window.after[:_AFTER]]
+    *before, token = [cell.view.visible_text for cell in window.before]
+    after = [cell.view.visible_text for cell in window.after[:_AFTER]]
     return re.sub("  +", " ", f"{''.join(before)}«{token}»{''.join(after)}").strip()

@@ -61,7 +61,7 @@ def type_in_words(entry: HeadEntry) -> str:
 
 def tokens_in_words(feature: EntryFeature) -> str:
     """The promoted tokens between quotes, since a space at the start of one is part of it; no line ends in a token."""
-    return " ".join(f"“{token.view.shown}”".replace(" ", "\u00a0") for token in feature.promoted)
+    return " ".join(f"“{token.view.visible_text}”".replace(" ", "\u00a0") for token in feature.promoted)
 
 
 def feature_in_words(feature: EntryFeature) -> str:
@@ -171,8 +171,8 @@ def layers_table(whole: Publication) -> PublishedTable:
             row.n_heads,
             ", ".join(f"{name} {count}" for name, count in row.groups),
             ", ".join(
-                f"{found.head}{'*' if found.all_alike else ''} {', '.join(found.roles) or found.group}".strip()
-                for found in row.notable
+                f"{each.head}{'*' if each.all_alike else ''} {', '.join(each.roles) or each.group}".strip()
+                for each in row.notable
             ),
             row.abstraction,
             sum(head.layer == row.layer for head in whole.added.novel),

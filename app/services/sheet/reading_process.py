@@ -38,19 +38,19 @@ def read_upload(data: bytes, file_name: str, watch: Watch = lambda: None) -> tup
     check_size(data)
     if file_format in READ_HERE and len(data) <= MAX_READ_HERE:
         return read_sheet(data, file_format)  # pyright: ignore[reportArgumentType] - one of them
-    with tempfile.TemporaryFile() as sent, tempfile.TemporaryFile() as reply:
-        sent.write(data)
-        sent.seek(0)
-        if _run((*WORKER, file_format), sent, reply, watch) != 0:  # it was ended before it could say why
+    with tempfile.TemporaryFile() as request, tempfile.TemporaryFile() as reply:
+        request.write(data)
+        request.seek(0)
+        if _run((*WORKER, file_format), request, reply, watch) != 0:  # it was ended before it could say why
             raise InvalidSheet("the file needs more time or memory to read than a sheet may take")
         reply.seek(0)
         return _rows(reply)
 
 
-def _run(command: Sequence[str], sent: IO[bytes], reply: IO[bytes], watch: Watch) -> int:
+def _run(command: Sequence[str], request: IO[bytes], reply: IO[bytes], watch: Watch) -> int:
     """Run the command to its end and return its exit status; it does not outlive this call."""
     # The command is this interpreter, a module of ours and the name of a format: nothing that anyone typed is in it.
-    child = subprocess.Popen(command, stdin=sent, stdout=reply)  # noqa: S603
+    child = subprocess.Popen(command, stdin=request, stdout=reply)  # noqa: S603
     deadline = time.monotonic() + MAX_WAIT_S
     try:
         while child.poll() is None:

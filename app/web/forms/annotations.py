@@ -11,6 +11,7 @@ from app.domain.annotations.names import normalised
 from app.domain.annotations.records import (
     DEFAULT_K,
     MAX_LABELS,
+    EvidenceKind,
     EvidenceLink,
     FeatureLabel,
     Group,
@@ -33,7 +34,7 @@ MAX_FIELDS = 1000
 T = TypeVar("T")
 _LABEL, _TAKE = "label:", "take:"
 # The form's fields beside those of one feature and of one conflict.
-_KNOWN = frozenset(
+_FIELD_NAMES = frozenset(
     (
         *field_specs(HeadAnnotation),
         *("action", "base_version", "status", "new_group", "key", "accepted", "suggestion", "from_label"),
@@ -57,7 +58,7 @@ Fields = Annotated[FormData, Depends(read_fields)]
 
 def read_head_form(form: FormData) -> SubmittedForm:
     """The submitted form. Raises InvalidAnnotation for fields that the page would not send."""
-    if not any(name in _KNOWN or name.startswith((_LABEL, _TAKE)) for name in form):
+    if not any(name in _FIELD_NAMES or name.startswith((_LABEL, _TAKE)) for name in form):
         raise UnreadableForm("the form has none of the fields of this page; nothing was saved")
     action, _, argument = _text(form, "action", "save").partition(":")
     if action in FINISHING and not _text(form, "base_version").strip():
@@ -203,7 +204,7 @@ def _evidence(form: FormData) -> tuple[EvidenceLink, ...]:
     if not len(kinds) == len(targets) == len(notes):
         raise UnreadableForm("the evidence of the form is incomplete")
     return tuple(
-        EvidenceLink(cast(Any, kind), target, note)
+        EvidenceLink(cast(EvidenceKind, kind), target, note)
         for kind, target, note in zip(kinds, targets, notes, strict=True)
     )
 

@@ -26,5 +26,5 @@ def content_disposition(file_name: str) -> str:
 
 
 def download(data: bytes, file_name: str, file_format: str, headers: dict[str, str]) -> Response:
-    sent = {**headers, "Content-Disposition": content_disposition(file_name)}
-    return Response(data, media_type=MEDIA_TYPES[file_format], headers=sent)
+    all_headers = {**headers, "Content-Disposition": content_disposition(file_name)}
+    return Response(data, media_type=MEDIA_TYPES[file_format], headers=all_headers)

@@ -4,7 +4,6 @@ import logging
 import re
 import time
 import uuid
-from typing import Any
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -13,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.web.metrics import Metrics
 
 HEADER = "X-Request-ID"
-_GIVEN = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
 _log = logging.getLogger(__name__)
 
 
@@ -54,14 +53,13 @@ class RequestLog:
 
 def request_id_of(headers: Headers) -> str:
     """The id that a proxy gave the request, if it is one, else a new one."""
-    given = headers.get(HEADER, "")
-    return given if _GIVEN.fullmatch(given) else uuid.uuid4().hex
+    request_id = headers.get(HEADER, "")
+    return request_id if _REQUEST_ID.fullmatch(request_id) else uuid.uuid4().hex
 
 
 def route_of(scope: Scope) -> str:
     """The route's pattern, such as /{model}/heads/{head}: the same for all of its addresses."""
-    route: Any = scope.get("route")
-    path = getattr(route, "path", None)
+    path = getattr(scope.get("route"), "path", None)
     if isinstance(path, str):
         return path
     return "/static" if scope["path"].startswith("/static/") else "none"

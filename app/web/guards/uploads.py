@@ -28,7 +28,7 @@ class TooManyUploads(AppError):
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _StoredUpload:
     token: str
     upload: Upload
     since: float
@@ -40,7 +40,7 @@ class Uploads:
     def __init__(self, max_bytes: int = MAX_BYTES, max_age_s: float = MAX_AGE_S) -> None:
         self._max_bytes = max_bytes
         self._max_age_s = max_age_s
-        self._kept: dict[tuple[str, int], _Kept] = {}
+        self._uploads: dict[tuple[str, int], _StoredUpload] = {}
         self._lock = threading.Lock()
         self._turns = threading.BoundedSemaphore(AT_ONCE)
 
@@ -58,8 +58,8 @@ class Uploads:
         """Store the sheet in place of the annotator's earlier one, and return a token for it."""
         token = secrets.token_urlsafe(16)
         with self._lock:
-            self._kept.pop((atlas, annotator_id), None)
-            self._kept[atlas, annotator_id] = _Kept(token, upload, time.monotonic())
+            self._uploads.pop((atlas, annotator_id), None)
+            self._uploads[atlas, annotator_id] = _StoredUpload(token, upload, time.monotonic())
             self._forget()
         return token
 
@@ -67,7 +67,7 @@ class Uploads:
         """The uploaded sheet of this token. Raises UploadGone."""
         with self._lock:
             self._forget()
-            entry = self._kept.get((atlas, annotator_id))
+            entry = self._uploads.get((atlas, annotator_id))
         if entry is None or not secrets.compare_digest(
             entry.token.encode(), token.encode("utf-8", "replace")
         ):
@@ -76,12 +76,12 @@ class Uploads:
 
     def drop(self, atlas: str, annotator_id: int) -> None:
         with self._lock:
-            self._kept.pop((atlas, annotator_id), None)
+            self._uploads.pop((atlas, annotator_id), None)
 
     def _forget(self) -> None:
         oldest_allowed = time.monotonic() - self._max_age_s
         total = 0
-        for key, entry in reversed(list(self._kept.items())):
+        for key, entry in reversed(list(self._uploads.items())):
             total += len(entry.upload.data)
             if entry.since < oldest_allowed or total > self._max_bytes:
-                del self._kept[key]
+                del self._uploads[key]

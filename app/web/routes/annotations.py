@@ -84,20 +84,20 @@ def annotate(
 
     Both keep the query string of the page. Scripts get the new state as JSON instead.
     """
-    ref, sent = parse_head(head), read_head_form(fields)
+    ref, form = parse_head(head), read_head_form(fields)
     scripted = "application/json" in request.headers.get("Accept", "")
     try:
         with app_context.change_atlas(model, viewer) as context:
-            record = apply_action(context, ref, sent, app_context.now())
+            record = apply_action(context, ref, form, app_context.now())
     except AppError as error:
         if isinstance(error, Conflict) or error.status_code in (413, 422):
             if scripted:
                 return script_response({"error": refusal(error)}, error.status_code)
-            return _not_saved(app_context, viewer, model, view.question(ref), sent, error)
+            return _not_saved(app_context, viewer, model, view.question(ref), form, error)
         raise
     if scripted:
         return _state(app_context, viewer, model, ref, record, view)
-    address = _after(app_context, viewer, model, ref, view, sent.action)
+    address = _after(app_context, viewer, model, ref, view, form.action)
     return see_other(address)
 
 
@@ -143,12 +143,12 @@ def _not_saved(
     viewer: Viewer,
     model: str,
     question: HeadQuestion,
-    sent: SubmittedForm,
+    form: SubmittedForm,
     error: AppError,
 ) -> Response:
     """The page with the text as it was typed, and for a conflict with both texts merged."""
     message = refusal(error)
-    attempt = Attempt(sent.content, sent.base_version, message)
+    attempt = Attempt(form.content, form.base_version, message)
     if isinstance(error, Conflict):
         merged = propose_merge(error)
         content = merged.content

@@ -47,7 +47,7 @@ def cite(
             return script_response({"message": refusal(error)}, error.status_code)
         raise
     if scripted:
-        return script_response(_said(change, ref, through, cited))
+        return script_response(_reply(change, ref, through, cited))
     address = feature_url(model, ref, head=through, align="token" if align == "token" else None)
     return see_other(f"{address}#cited")
 
@@ -67,7 +67,7 @@ def cite_an_experiment(
     return see_other(f"{experiment_url(model, experiment)}#cite")
 
 
-def _said(change: CitationChange, feature: FeatureRef, head: HeadRef, cited: Citations) -> dict[str, object]:
+def _reply(change: CitationChange, feature: FeatureRef, head: HeadRef, cited: Citations) -> dict[str, object]:
     what = "the example" if change.place and change.action != "undo" else f"F{feature.index}"
     number = cited.numbers.get(change.place)
     match change.action:

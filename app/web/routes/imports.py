@@ -52,14 +52,14 @@ def _page(
 def _watch(request: Request) -> Watch:
     """A function that raises once the client has left or a minute is over; it asks ten times a second at most."""
     deadline = time.monotonic() + MAX_WAIT_S
-    asked = time.monotonic()
+    asked_at = time.monotonic()
 
     def watch() -> None:
-        nonlocal asked
+        nonlocal asked_at
         now = time.monotonic()
-        if now < asked + ASK_S:
+        if now < asked_at + ASK_S:
             return
-        asked = now
+        asked_at = now
         if now > deadline:
             raise InvalidSheet(f"the sheet was not read through within {MAX_WAIT_S:g} seconds")
         if from_thread.run(request.is_disconnected):

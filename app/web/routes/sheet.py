@@ -135,16 +135,16 @@ def _form(
     viewer: Viewer,
     model: str,
     head: HeadRef,
-    sent: ConsensusForm | None = None,
+    submission: ConsensusForm | None = None,
     error: AppError | None = None,
 ) -> Response:
     """The consensus form; after an error, with what was submitted and the reason."""
     message = str(error or "")
-    if sent and isinstance(error, Conflict):
+    if submission and isinstance(error, Conflict):
         # Sent again, it is a change of the record that was in the way.
-        message, sent = conflict_message(error), replace(sent, base_version=error.theirs.version)
+        message, submission = conflict_message(error), replace(submission, base_version=error.theirs.version)
     with app_context.open_atlas(model, viewer) as context:
-        page = consensus_page(context, head, str(uuid.uuid4()), sent, message)
+        page = consensus_page(context, head, str(uuid.uuid4()), submission, message)
     return uncached_page(app_context, page, "pages/consensus.html", error.status_code if error else 200)
 
 

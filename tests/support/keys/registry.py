@@ -49,7 +49,7 @@ def align(tab: Visit, page: Page, path: str) -> None:
 
 def values(tab: Visit, page: Page, path: str) -> None:
     tab.go(path)
-    shown = "getComputedStyle(document.querySelector('.peak[data-v]'), '::after').content"
-    assert page.evaluate(shown) in ("none", "normal")
+    is_on = "getComputedStyle(document.querySelector('.peak[data-v]'), '::after').content"
+    assert page.evaluate(is_on) in ("none", "normal")
     press(page, "v")
-    assert page.evaluate(shown) not in ("none", "normal")
+    assert page.evaluate(is_on) not in ("none", "normal")
