@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Float32, Float64, Int64
+from jaxtyping import Bool, Float, Float32, Float64, Int64
 from torch import Tensor, einsum
 
 # Logits held at once: 64 MB in float32, whatever the vocabulary.
 CHUNK_LOGITS = 2**24
 N_HISTOGRAM_BINS = 40
+NO_TOKEN = -1
 _UNITS_AT_ONCE = 64
 _PIECE = 256
 
@@ -87,22 +88,28 @@ def head_slice_tops(
     final_norm_weight: Float[Tensor, " d_model"],
     centre_residual: bool,
     k: int,
+    wanted: Bool[Tensor, "feature n_heads"],
 ) -> tuple[TopLogits, TopLogits]:
-    """Top and bottom k tokens of every head's slice of every feature, as [feature n_heads k].
+    """Top and bottom k tokens of the wanted heads' slices of each feature, as [feature n_heads k].
 
-    Each head's path to the logits is multiplied out once, [d_head d_vocab], so that a slice costs d_head and
-    not d_model products a token: many times less over a dictionary.
+    Of others the token is NO_TOKEN and the logit 0. Each head's path to the logits is multiplied out once, [d_head
+    d_vocab], so that a slice costs d_head and not d_model products a token: many times less over a dictionary.
     """
-    step = max(1, CHUNK_LOGITS // w_u.shape[1])
-    tops: list[TopLogits] = []
-    bottoms: list[TopLogits] = []
+    step, k = max(1, CHUNK_LOGITS // w_u.shape[1]), min(k, w_u.shape[1])
+    shape = (*w_dec.shape[:2], k)
+    token_ids = torch.full((2, *shape), NO_TOKEN, device=w_dec.device)
+    logits = torch.zeros((2, *shape), device=w_dec.device)
     for head in range(w_dec.shape[1]):
+        features = wanted[:, head].nonzero()[:, 0]
+        if not len(features):
+            continue
         path = logit_effect(w_o[head], w_u, final_norm_weight, centre_residual)
-        slices = w_dec[:, head].to(path.dtype)
+        slices = w_dec[features, head].to(path.dtype)
         ends = [top_and_bottom(product.float(), k) for product in _products(slices, path, step)]
-        tops.append(_joined([top for top, _ in ends]))
-        bottoms.append(_joined([bottom for _, bottom in ends]))
-    return _stacked(tops), _stacked(bottoms)
+        for side in (0, 1):
+            joined = _joined([end[side] for end in ends])
+            token_ids[side, features, head], logits[side, features, head] = joined.token_id, joined.logit
+    return TopLogits(token_ids[0], logits[0]), TopLogits(token_ids[1], logits[1])
 
 
 def token_logit_by_head(
@@ -213,9 +220,3 @@ def _largest_of_all(logits: Float32[Tensor, "unit d_vocab"], k: int) -> TopLogit
 
 def _joined(parts: list[TopLogits]) -> TopLogits:
     return TopLogits(torch.cat([p.token_id for p in parts]), torch.cat([p.logit for p in parts]))
-
-
-def _stacked(heads: list[TopLogits]) -> TopLogits:
-    return TopLogits(
-        torch.stack([h.token_id for h in heads], dim=1), torch.stack([h.logit for h in heads], dim=1)
-    )

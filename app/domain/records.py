@@ -134,7 +134,7 @@ class FeatureRecord(FeatureNumbers, HeadPartNumbers[ByHead]):
     fve_all: FveByHead | None  # None too where the SAE scales its input per token
     promoted: Annotated[TokenLogits, Axes("top")]
     suppressed: Annotated[TokenLogits, Axes("top")]
-    head_promoted: Annotated[TokenLogits, Axes("heads top_of_head")]
+    head_promoted: Annotated[TokenLogits, Axes("heads top_of_head")]  # token -1: not stored of this head
     head_suppressed: Annotated[TokenLogits, Axes("heads top_of_head")]
     logit_histogram: Histogram
     activation_histogram: Histogram

@@ -31,8 +31,13 @@ class FeatureLogits:
     first_by_head: torch.Tensor | None  # [feature n_heads]; None where nothing is said of logits
 
 
-def feature_logits(sae: LayerSae, features: NDArray[np.int64], model: LanguageModel) -> FeatureLogits:
-    """Logit effects of these features; empty where nothing is said of the layer's path to the logits."""
+def feature_logits(
+    sae: LayerSae, features: NDArray[np.int64], model: LanguageModel, wanted: NDArray[np.bool_]
+) -> FeatureLogits:
+    """Logit effects of these features; empty where nothing is said of the layer's path to the logits.
+
+    wanted: [feature n_heads], the heads whose slices have their own tokens stored.
+    """
     if model.logits_withheld(sae.layer) is not None:
         return _no_logits(len(features), sae.coder.n_heads)
     w_o, unembed = model.head_weights(sae.layer).w_write, model.unembed_weights()
@@ -40,7 +45,9 @@ def feature_logits(sae: LayerSae, features: NDArray[np.int64], model: LanguageMo
     read_out = (unembed.w_u, unembed.final_norm_weight, unembed.centre_residual)
     direction = feature_directions(write, w_o)
     whole = summarise_logits(direction.sum(1), *read_out, k=N_LOGITS)
-    top, bottom = head_slice_tops(write, w_o, *read_out, k=N_SLICE_LOGITS)
+    top, bottom = head_slice_tops(
+        write, w_o, *read_out, k=N_SLICE_LOGITS, wanted=torch.from_numpy(wanted).to(write.device)
+    )
     first = token_logit_by_head(direction, whole.promoted.token_id[:, 0], *read_out)
     return FeatureLogits(whole, top, bottom, first)
 

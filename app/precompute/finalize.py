@@ -77,7 +77,7 @@ class Finalizer:
     def features(self, result: LayerResult, features: NDArray[np.int64]) -> Iterator[FeatureRecord]:
         """The records of these features, in the same order."""
         model = self._run.model(_processing_of(self._run, result.sae.layer))
-        logits = feature_logits(result.sae, features, model)
+        logits = feature_logits(result.sae, features, model, result.rankings.shown_heads[features])
         similar = similar_features(result.sae, features)
         for place, feature in enumerate(features.tolist()):
             yield replace(self._feature(result, feature, logits, place), similar=similar[place])

@@ -41,6 +41,17 @@ class LayerRankings:
         chosen = np.unique(np.concatenate([best.ravel() for best in self.best.values()]))
         return chosen[chosen >= 0]
 
+    @property
+    def shown_heads(self) -> NDArray[np.bool_]:
+        """[d_sae n_heads] The heads in whose lists each feature is, and its largest, through which pages show it."""
+        shown = np.zeros(self.share.shape, dtype=np.bool_)
+        # In the precision that is stored, which decides which of two equals is the largest.
+        shown[np.arange(len(shown)), self.share.astype(np.float32).argmax(axis=1)] = True
+        for best in self.best.values():
+            head, place = np.nonzero(best >= 0)
+            shown[best[head, place], head] = True
+        return shown
+
     def value(self, ranking: Ranking) -> NDArray[np.float64]:
         """The values that a ranking sorts by: [d_sae n_heads]."""
         return self.share if ranking == "decoder_weight" else self.fve_active.covariance_share

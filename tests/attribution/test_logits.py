@@ -10,6 +10,7 @@ from torch.testing import assert_close
 
 from app.attribution import logits as module
 from app.attribution.logits import (
+    NO_TOKEN,
     feature_directions,
     head_slice_tops,
     logit_effect,
@@ -118,7 +119,9 @@ def test_without_the_mean_they_would_not() -> None:
 def test_head_slices_are_the_effects_of_their_directions() -> None:
     model = RandomGpt2()
     directions = feature_directions(model.w_dec, model.w_o)
-    top, bottom = head_slice_tops(model.w_dec, model.w_o, model.w_u, model.norm_weight, True, 6)
+    weights = (model.w_dec, model.w_o, model.w_u, model.norm_weight, True, 6)
+    every = torch.ones(N_FEATURES, N_HEADS, dtype=torch.bool)
+    top, bottom = head_slice_tops(*weights, wanted=every)
     assert top.token_id.shape == (N_FEATURES, N_HEADS, 6)
     for h in range(N_HEADS):
         effect = logit_effect(directions[:, h], model.w_u, model.norm_weight, True)
@@ -127,6 +130,22 @@ def test_head_slices_are_the_effects_of_their_directions() -> None:
         assert torch.equal(bottom.token_id[:, h], slow_bottom.token_id)
         assert_close(top.logit[:, h], slow_top.logit, rtol=1e-5, atol=1e-5)
         assert_close(bottom.logit[:, h], slow_bottom.logit, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_wanted", [0, 1, 5])
+def test_slices_that_are_not_wanted_change_no_other(n_wanted: int) -> None:
+    model = RandomGpt2()
+    weights = (model.w_dec, model.w_o, model.w_u, model.norm_weight, True, 6)
+    every = torch.ones(N_FEATURES, N_HEADS, dtype=torch.bool)
+    chosen = torch.randperm(every.numel(), generator=torch.Generator().manual_seed(1))[:n_wanted]
+    wanted = torch.zeros_like(every).flatten().index_fill_(0, chosen, True).view_as(every)
+    for all_ends, ends in zip(
+        head_slice_tops(*weights, wanted=every), head_slice_tops(*weights, wanted=wanted), strict=True
+    ):
+        assert torch.equal(ends.token_id[wanted], all_ends.token_id[wanted])
+        assert torch.equal(ends.logit[wanted], all_ends.logit[wanted])
+        assert (ends.token_id[~wanted] == NO_TOKEN).all()
+        assert not ends.logit[~wanted].any()
 
 
 @pytest.mark.parametrize("centre", [False, True])

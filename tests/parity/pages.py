@@ -137,7 +137,8 @@ def _check_feature(pairs: Pairs, page: dict[str, Any], truth: Truth, head: int) 
             share = np.cov(c[chosen], whole[chosen])[0, 1] / whole[chosen].var(ddof=1)
             pairs.add(f"FVE over {over} tokens", each["fve"][over]["covariance_share"], share)
     _check_logits(pairs, page["promoted"], page["suppressed"], truth, index, None)
-    _check_logits(pairs, page["head_promoted"], page["head_suppressed"], truth, index, head)
+    if page["head_promoted"] or truth.logits is None:  # stored of the heads that show the feature
+        _check_logits(pairs, page["head_promoted"], page["head_suppressed"], truth, index, head)
 
 
 def _check_example(pairs: Pairs, example: dict[str, Any], truth: Truth, head: int, index: int) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from app.adapters.sae_sources import LocalSae
-from app.domain.records import FeatureRecord
+from app.domain.records import RANKINGS, FeatureRecord
+from app.domain.refs import HeadRef
 from app.store.atlas.reads import get_sequences
 from app.store.database.engine import read_session
 from tests.support.slow_truth import SlowSae, logit_weights, run_model
@@ -119,7 +120,18 @@ def check_against_files(
         check_examples(feature, sae, attention, p, acts, contributions)
         check_all_heads(feature, sae, attention, tokens, published.run.record.model.bos_token_id)
     for feature in features[:6]:
-        check_logits(feature, sae, tiny.model, layer)
+        check_logits(feature, sae, tiny.model, layer, shown_heads(published, feature))
+
+
+def shown_heads(published: Published, feature: FeatureRecord) -> set[int]:
+    """The heads through which pages show the feature: those that list it, and its largest."""
+    lists = {
+        (head, ranking): published.ranking(HeadRef(feature.ref.layer, head), ranking)
+        for head in range(len(feature.decoder_weight_share))
+        for ranking in RANKINGS
+    }
+    listed = {key[0] for key, each in lists.items() if feature.ref in [place.ref for place in each.features]}
+    return {*listed, feature.largest_head.head}
 
 
 def check_examples(feature: FeatureRecord, sae: SlowSae, attention: Any, p: Any, acts: Any, c: Any) -> None:
@@ -170,7 +182,7 @@ def prefix_length(row: Any, dest: int, source: int, bos: int) -> int:
     return n
 
 
-def check_logits(feature: FeatureRecord, sae: SlowSae, model: Path, layer: int) -> None:
+def check_logits(feature: FeatureRecord, sae: SlowSae, model: Path, layer: int, shown: set[int]) -> None:
     w_o, norm, w_u, centres = logit_weights(model, layer)
     slices = sae.directions()[feature.ref.index].reshape(w_o.shape[:2])
     by_head = np.einsum("hd,hdm->hm", slices, w_o)
@@ -191,7 +203,10 @@ def check_logits(feature: FeatureRecord, sae: SlowSae, model: Path, layer: int) 
     first = [logits(part)[feature.promoted.token_id[0]] for part in by_head]
     np.testing.assert_allclose(feature.top_logit, first, **close)
     np.testing.assert_allclose(feature.top_logit.sum(), feature.promoted.logit[0], **close)
-    for head in range(len(by_head)):
+    for head in set(range(len(by_head))) - shown:
+        assert (feature.head_promoted.token_id[head] == -1).all()
+        assert (feature.head_suppressed.token_id[head] == -1).all()
+    for head in shown:
         ends = np.sort(logits(by_head[head]))[::-1]
         k = feature.head_promoted.logit.shape[1]
         np.testing.assert_allclose(feature.head_promoted.logit[head], ends[:k], **close)

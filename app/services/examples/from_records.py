@@ -98,7 +98,9 @@ def whole_logits(logits: TokenLogits, vocabulary: Vocabulary) -> tuple[TokenLogi
 
 
 def head_logits(logits: TokenLogits, head: int, vocabulary: Vocabulary) -> tuple[TokenLogit, ...]:
-    return make_logits(logits.token_id[head], logits.logit[head], vocabulary)
+    """Logit effects of one head's slice; none where the run did not store them for this head."""
+    stored = logits.token_id[head] >= 0
+    return make_logits(logits.token_id[head][stored], logits.logit[head][stored], vocabulary)
 
 
 def slice_logits(logits: TokenLogits, head: int | None, vocabulary: Vocabulary) -> tuple[TokenLogit, ...]:

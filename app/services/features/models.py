@@ -46,10 +46,12 @@ class FeaturePage(FeatureNumbers):
     promoted: Annotated[tuple[TokenLogit, ...], "Tokens the feature promotes"]
     suppressed: Annotated[tuple[TokenLogit, ...], "Tokens the feature suppresses"]
     head_promoted: Annotated[
-        tuple[TokenLogit, ...], "Tokens promoted by the chosen head's slice alone; none for all heads"
+        tuple[TokenLogit, ...],
+        "Tokens promoted by the chosen head's slice alone; none for all heads, nor where they are not stored: a run "
+        "stores them of the heads in whose lists the feature is, and of its largest",
     ]
     head_suppressed: Annotated[
-        tuple[TokenLogit, ...], "Tokens suppressed by the chosen head's slice alone; none for all heads"
+        tuple[TokenLogit, ...], "Tokens suppressed by the chosen head's slice alone; stored as those promoted"
     ]
     logit_histogram: Annotated[Bins, "Logit effects over the vocabulary"]
     activation_histogram: Annotated[Bins, "Activations over active tokens"]

@@ -84,3 +84,22 @@ def test_the_feature_page_reads_through_any_head(client: TestClient, run: Stored
         assert f"DFA of L0H{head}" in page.text
         assert len(page.select("ol.examples")) == 6
     assert client.get(f"/tiny/features/{ref}?head=L2H0").status_code == 404
+
+
+def test_a_slice_whose_tokens_are_not_stored_says_so(make_sqlite_store: Callable[..., str]) -> None:
+    run, ref, head = make_run(), FeatureRef(0, 3), 2
+    record, store = run.features[ref], make_sqlite_store()
+    ends = (record.head_promoted, record.head_suppressed)
+    for end in ends:
+        end.token_id[head], end.logit[head] = -1, 0
+    engine = open_store(store)
+    publish(engine, run)
+    engine.dispose()
+    with TestClient(served(store)) as client:
+        for asked, n_tokens in ((head, 0), (1, 10)):
+            address = f"/tiny/features/{ref}"
+            text = " ".join(soup(client.get(f"{address}?head=L0H{asked}").text).text.split())
+            assert f"Through L0H{asked} alone" in text
+            assert ("Tokens are stored for the heads that list this feature" in text) == (asked == head)
+            twin = client.get(f"{address}.json?head=L0H{asked}").json()
+            assert (len(twin["head_promoted"]), len(twin["head_suppressed"])) == (n_tokens, n_tokens)
