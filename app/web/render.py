@@ -15,7 +15,7 @@ from app.domain.annotations.head_types import HEAD_TYPE_NAMES
 from app.domain.annotations.records import CONFIDENCES
 from app.domain.annotations.roles import ABSTRACTIONS, FAMILY_NAMES
 from app.services.annotations.panel import N_KEYS
-from app.services.annotations.record_words import NO_LABEL, NOTHING, evidence_view
+from app.services.annotations.record_words import NO_LABEL, NOTHING, evidence_view, score_target
 from app.web import urls
 from app.web.drawing import alt_texts, atlas_choices, charts, display_names, numbers, plots, script_rules
 from app.web.drawing import atlas as atlas_drawing
@@ -67,6 +67,7 @@ GLOBALS: dict[str, object] = {
     "annotation_rules": script_rules.annotation_rules,
     "annotation_words": script_rules.WORDS,
     "type_in_words": script_rules.type_in_words,
+    "score_target": score_target,
     "confidences": CONFIDENCES,
     "n_group_keys": N_KEYS,
     "stage_words": display_names.STAGE_WORDS,

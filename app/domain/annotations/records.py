@@ -58,7 +58,10 @@ class FeatureLabel:
 
 @dataclass(frozen=True)
 class EvidenceLink:
-    """What a claim rests on: an example (L5F7:sequence:position), a feature, a score's name, an experiment's id."""
+    """What a claim rests on: an example (L5F7:sequence:position), a feature, a score, or an experiment's id.
+
+    A score is its name, with the number and the beginning of its run's fingerprint (name:value:run) since it has them.
+    """
 
     kind: EvidenceKind
     target: str

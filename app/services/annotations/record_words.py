@@ -22,6 +22,7 @@ NOTHING, NO_LABEL = "nothing", "no label"  # how changes() says what is not ther
 EVIDENCE_WORDS = {
     "cited_example": "F{index}, text {sequence} at {position}",
     "cited_feature": "F{index}",
+    "cited_score": "{name} score {value} of run {run}",
     "cited_other": "{kind} {target}",
 }
 Parts = tuple[object, ...]
@@ -57,14 +58,17 @@ def note_view(revision: Revision) -> NoteView:
 
 
 def evidence_view(link: EvidenceLink) -> EvidenceView:
-    """An evidence link as pages show it: `L5F7:sequence:position` in words, any other target unchanged."""
+    """An evidence link as pages show it: `L5F7:sequence:position` and `score:value:run` in words, others unchanged."""
     name, *place = link.target.split(":")
     try:
         feature = FeatureRef.parse(name) if link.kind in ("example", "feature") else None
     except InvalidReference:
         feature = None
     if feature is None:
-        words = EVIDENCE_WORDS["cited_other"].format(kind=link.kind, target=link.target)
+        if link.kind == "score" and len(place) == 2:
+            words = EVIDENCE_WORDS["cited_score"].format(name=name, value=place[0], run=place[1])
+        else:
+            words = EVIDENCE_WORDS["cited_other"].format(kind=link.kind, target=link.target)
         return EvidenceView(link.kind, link.target, link.note, words, None)
     if len(place) == 2:
         sequence, position = place
@@ -74,6 +78,11 @@ def evidence_view(link: EvidenceLink) -> EvidenceView:
     else:
         words = EVIDENCE_WORDS["cited_feature"].format(index=feature.index)
     return EvidenceView(link.kind, link.target, link.note, words, feature)
+
+
+def score_target(name: str, value: float, run: str) -> str:
+    """The target of a citation of a score: its name, the number, and the beginning of the run's fingerprint."""
+    return f"{name}:{value:.3g}:{run[:8]}"
 
 
 def clash_view(clash: Clash) -> ClashView:

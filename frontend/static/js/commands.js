@@ -97,9 +97,12 @@ function citing(kind, target) {
   note.focus();
 }
 
-// What was looked at: the example that has the focus, else the row that was labelled last or has the cursor.
+// What was looked at: the example or score that has the focus, else the row that was labelled last or has the cursor.
 function citeLooked() {
-  const example = $(".cite-example", document.activeElement.closest(".example-row") ?? document.createElement("p"));
+  const example = $(
+    ".cite-example",
+    document.activeElement.closest(".example-row, .scores > div") ?? document.createElement("p"),
+  );
   const target = document.getElementById(cursor.looked) ?? currentRow();
   if (example) press(example.value);
   else if (target?.dataset.strongest) citing("example", `${target.id}:${target.dataset.strongest}`);

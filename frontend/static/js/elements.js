@@ -5,6 +5,8 @@ export const $ = (selector, from = document) => from.querySelector(selector);
 export const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
 export const form = () => $("#annotation");
 export const address = () => form().getAttribute("action"); // form.action would be the buttons of that name
+// What names the record: the address without what the page shows beside it. A second look is a record of its own.
+export const recordPath = () => address().match(/^[^?]*(\?look=second)?/)[0];
 export const label = (feature) => form().elements[`label:${feature}`];
 export const labels = () => [...form().elements].filter((control) => control.name.startsWith("label:"));
 export const rows = () => $$("article.feature-entry").filter((row) => label(row.id));

@@ -1,5 +1,19 @@
 // The groups of the form, their numbers, and what a typed beginning of a name may mean.
-import { $, $$, address, form, groups, hidden, label, labels, part, plain, rows, stored } from "./elements.js";
+import {
+  $,
+  $$,
+  address,
+  form,
+  groups,
+  hidden,
+  label,
+  labels,
+  part,
+  plain,
+  recordPath,
+  rows,
+  stored,
+} from "./elements.js";
 
 const members = (number) => labels().filter(({ value }) => value === `${number}`);
 
@@ -47,7 +61,7 @@ function arrange(items) {
 const memory = () => {
   const [, model] = address().split("/");
   const who = `numbers ${form().dataset.annotator}`;
-  return [`${who} ${address().split("?")[0]}`, `${who} ${model}`];
+  return [`${who} ${recordPath()}`, `${who} ${model}`];
 };
 
 // Gives each group the number that it had on this head, else on the last; a group in use goes before an offered one.

@@ -1,11 +1,10 @@
 // Asks the server: saves, steps and pages of the form; and the drafts of what is not stored yet, kept in this browser.
-import { address, form, stored } from "./elements.js";
+import { address, form, recordPath, stored } from "./elements.js";
 
 const SENT_AFTER = 30000; // a page that still tries renews its draft every second
 const page = `${Date.now()} ${Math.random()}`;
 const whose = () => `draft ${form().dataset.annotator} `;
-const path = () => address().split("?")[0];
-const mine = () => `${whose()}${path()} ${page}`;
+const mine = () => `${whose()}${recordPath()} ${page}`;
 
 export function keep(version, status, requests, left = false) {
   if (!requests.length) return stored((place) => place.removeItem(mine()));
@@ -25,7 +24,7 @@ export function abandoned() {
     const to = key.slice(whose().length).split(" ")[0];
     if (!to.startsWith("/")) return []; // of somebody whose name begins alike
     const live = draft.requests && !draft.left && Date.now() - draft.at < SENT_AFTER;
-    return live ? [] : [{ key, to, here: to === path(), draft: { ...draft, requests } }];
+    return live ? [] : [{ key, to, here: to === recordPath(), draft: { ...draft, requests } }];
   });
 }
 

@@ -64,7 +64,7 @@ def test_groups_are_added_renamed_given_a_family_and_removed(local):
 
 
 def test_evidence_is_cited_once_with_a_claim_and_removed(local):
-    cite = page_of(local).select_one(".cite-example")["value"]
+    cite = page_of(local).select_one(".example-row .cite-example")["value"]
     press(local, cite, {})
     press(local, cite, {})
     press(local, "cite:score:induction", {})
