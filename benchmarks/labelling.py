@@ -1,15 +1,19 @@
 """What a fast hand means against what is stored: heads labelled by keys alone, in Chromium, over slow connections.
 
-    python benchmarks/labelling.py 20
+    python benchmarks/labelling.py 20 --together 3
 
 For every pace of the hand and every delay of the connection so many heads are labelled: ten features, groups of the
 last head or new ones, a role, a confidence, a claim, often a note, then submitted. The hand waits for nothing but the
-next head. Prints a table of heads, of differences between what was intended and what is stored, and of seconds a head.
+next head. Cells run side by side, each in a process with a store, a server and a browser of its own; those that take
+longest begin first. Prints a table of heads, of differences between what was intended and what is stored, and of
+seconds a head.
 """
 
 import argparse
 import json
+import multiprocessing
 import random
+import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass, field
@@ -51,6 +55,7 @@ class Cell:
     n_heads: int
     differences: tuple[str, ...]
     seconds_a_head: float
+    slowest_s: float
 
 
 class Hand:
@@ -128,45 +133,65 @@ def label_heads(browser: Browser, pace_ms: int, delay_ms: int, n_heads: int, see
             page = browser.new_context(viewport={"width": 1440, "height": 1000}).new_page()
             connection.delay_s = delay_ms / 1000
             page.goto(f"{base}/tiny/heads/L0H0")
-            hand, intended, started = Hand(page, pace_ms, random.Random(seed)), {}, time.monotonic()
+            hand, intended, seconds = Hand(page, pace_ms, random.Random(seed)), {}, []
             for _ in range(n_heads):
+                started = time.monotonic()
                 head = page.locator("h1").inner_text()
                 intended[head] = hand.label()
                 expect(page.locator("h1")).not_to_have_text(head, timeout=60000)
-            seconds = (time.monotonic() - started) / n_heads
+                seconds.append(time.monotonic() - started)
             connection.delay_s = 0
             stored = {head: stored_record(page, base, head) for head in intended}
             page.context.close()
     different = [
         f"{head}: {intended[head]} is {stored[head]}" for head in intended if intended[head] != stored[head]
     ]
-    return Cell(pace_ms, delay_ms, n_heads, tuple(different), round(seconds, 2))
+    return Cell(
+        pace_ms, delay_ms, n_heads, tuple(different), round(sum(seconds) / n_heads, 2), round(max(seconds), 2)
+    )
+
+
+def label_cell(cell: tuple[int, int, int]) -> Cell:
+    """One cell with a browser of its own: pace, delay, and the number of heads."""
+    pace_ms, delay_ms, n_heads = cell
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        labelled = label_heads(browser, pace_ms, delay_ms, n_heads, seed=pace_ms + delay_ms)
+        browser.close()
+    return labelled
+
+
+def print_table(cells: list[Cell]) -> None:
+    print("key ms  delay ms  heads  differences  s a head  slowest s")
+    for cell in sorted(cells, key=lambda cell: (cell.pace_ms, cell.delay_ms)):
+        row = f"{cell.pace_ms:6}  {cell.delay_ms:8}  {cell.n_heads:5}  {len(cell.differences):11}"
+        print(f"{row}  {cell.seconds_a_head:8}  {cell.slowest_s:9}")
+        for difference in cell.differences:
+            print(f"  {difference}")
+    n_different = sum(len(cell.differences) for cell in cells)
+    print(f"{n_different} differences in {sum(cell.n_heads for cell in cells)} heads", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("n_heads", type=int, nargs="?", default=84, help="heads of each pace and delay")
-    n_heads = parser.parse_args().n_heads
+    parser.add_argument("--together", type=int, default=1, help="cells that run at the same time")
+    given = parser.parse_args()
+    wanted = [(pace, delay, given.n_heads) for pace in PACES_MS for delay in DELAYS_MS]
     cells: list[Cell] = []
-    print("key ms  delay ms  heads  differences  s a head")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        for pace in PACES_MS:
-            for delay in DELAYS_MS:
-                cell = label_heads(browser, pace, delay, n_heads, seed=pace + delay)
-                cells.append(cell)
-                print(
-                    f"{pace:6}  {delay:8}  {n_heads:5}  {len(cell.differences):11}  {cell.seconds_a_head:8}",
-                    flush=True,
-                )
-                for difference in cell.differences:
-                    print(f"  {difference}")
-        browser.close()
-    total = sum(cell.n_heads for cell in cells)
-    print(f"{sum(len(cell.differences) for cell in cells)} differences in {total} heads")
-    line = {"benchmark": "labelling", "at": datetime.now(UTC).isoformat(timespec="seconds")}
+    with multiprocessing.get_context("spawn").Pool(given.together, maxtasksperchild=1) as pool:
+        for cell in pool.imap_unordered(label_cell, sorted(wanted, reverse=True), chunksize=1):
+            cells.append(cell)
+            print(f"{datetime.now(UTC):%H:%M:%S} {asdict(cell)}", file=sys.stderr, flush=True)
+    print_table(cells)
+    line = {
+        "benchmark": "labelling",
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "together": given.together,
+        "cells": [asdict(cell) for cell in sorted(cells, key=lambda cell: (cell.pace_ms, cell.delay_ms))],
+    }
     with RESULTS.open("a") as results:
-        results.write(json.dumps({**line, "cells": [asdict(cell) for cell in cells]}) + "\n")
+        results.write(json.dumps(line) + "\n")
 
 
 if __name__ == "__main__":
