@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.domain.evidence import LONG_PREFIX
 from app.domain.refs import FeatureRef
@@ -57,6 +57,7 @@ def suggest(
     """
     if blind:
         return Suggestions()
+    features = without_sinks(features)
     kinds = [(row, kind) for row, kind in zip(features, _one_kind_each(features), strict=True) if kind]
     long = _is_long([row for row, kind in kinds if kind == "induction"], usual_long_share)
     suggestions = tuple(_suggestion(row, kind, long) for row, kind in kinds)
@@ -69,6 +70,33 @@ def suggest(
             if count / len(features) >= MIN_SHARE
         ),
     )
+
+
+def without_sinks(features: Sequence[FeatureThroughHead]) -> list[FeatureThroughHead]:
+    """The features with counts that leave out sources at a place where the head looks whatever there is to read.
+
+    Such a place is one position of the text that holds the strongest source in half or more of all their top examples.
+    Sources there show no other kind; how many of them copy or repeat a token is not stored, so these counts are at most
+    the number of the other sources.
+    """
+    examples = [example for row in features for example in row.examples[: row.evidence_n]]
+    places = Counter(example.source_position for example in examples if example.source_position is not None)
+    sinks = {place for place, count in places.items() if count >= MIN_SHARE * len(examples)}
+    return [_apart_from(row, sinks) for row in features] if sinks else list(features)
+
+
+def _apart_from(row: FeatureThroughHead, sinks: set[int]) -> FeatureThroughHead:
+    at_sink = [example for example in row.examples[: row.evidence_n] if example.source_position in sinks]
+    shown = {
+        "previous_token": sum(example.source_position == example.position - 1 for example in at_sink),
+        "induction": sum(example.prefix_length >= 1 for example in at_sink),
+    }
+    most = row.evidence_n - len(at_sink)
+    counts = {
+        kind: count if kind == "bos" else min(most, count - shown.get(kind, 0))
+        for kind, count in row.evidence_counts.items()
+    }
+    return replace(row, evidence_counts=counts)
 
 
 def _one_kind_each(features: Sequence[FeatureThroughHead]) -> list[str | None]:

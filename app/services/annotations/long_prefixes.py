@@ -13,6 +13,10 @@ from app.store.atlas.rankings import get_all_rankings
 from app.store.atlas.reads import get_sequences
 
 MIN_SOURCES = 20  # of other heads, for their share to say anything
+# Of attention on random tokens that are repeated, where nearly every prefix is long: a head that looks for long
+# prefixes looks there. One that does not reads repeats of the texts for another reason.
+MIN_ATTENTION = 0.1
+NOTHING_EXCEEDS = 1.0
 
 
 def usual_long_share(
@@ -20,13 +24,30 @@ def usual_long_share(
 ) -> float:
     """The share of sources with a prefix that have a long one by themselves: what a head must exceed to be about them.
 
-    It is the larger of two shares: that of all repeated tokens in the texts of the features' top examples, and that
-    of what the layer's other heads read in the top examples of their own induction features.
+    It is the largest of three shares: that of all repeated tokens in the texts of the features' top examples, that of
+    what the layer's other heads read in the same examples, and that of what they read in the top examples of their own
+    induction features. All of it where the head's induction score is below MIN_ATTENTION.
     """
+    if not _attends_to_copies(context, head):
+        return NOTHING_EXCEEDS
     examples = [example for row in features for example in row.examples[: row.evidence_n]]
     texts = get_sequences(context.session, context.run, {example.sequence for example in examples})
     of_texts = long_prefix_share(list(texts.values()), context.run.record.model.bos_token_id)
-    return max(of_texts, _share_of_others(context, head, rank, len(features)))
+    in_same = _share_in_same_examples(context, head, [row.feature for row in features])
+    return max(of_texts, in_same, _share_of_others(context, head, rank, len(features)))
+
+
+def _attends_to_copies(context: AtlasContext, head: HeadRef) -> bool:
+    record = next(record for record in context.heads if record.ref == head)
+    return record.scores.get("induction", 0.0) >= MIN_ATTENTION
+
+
+def _share_in_same_examples(context: AtlasContext, head: HeadRef, features: Sequence[FeatureRef]) -> float:
+    """The share through the layer's other heads in the top examples of these features; 0 for too few sources."""
+    records = stored_features(context.session, context.run, features, with_examples=True)
+    others = [other for other in range(context.run.record.model.n_heads) if other != head.head]
+    pairs = [(HeadRef(head.layer, other), feature) for other in others for feature in features]
+    return _long_share(pairs, records)
 
 
 def _share_of_others(context: AtlasContext, head: HeadRef, rank: Ranking, k: int) -> float:
@@ -55,10 +76,10 @@ def _shows_induction(record: FeatureRecord, head: HeadRef) -> bool:
 
 
 def _long_share(
-    induction: Sequence[tuple[HeadRef, FeatureRef]], records: Mapping[FeatureRef, FeatureRecord]
+    pairs: Sequence[tuple[HeadRef, FeatureRef]], records: Mapping[FeatureRef, FeatureRecord]
 ) -> float:
     n_sources = n_long = 0
-    for head, feature in induction:
+    for head, feature in pairs:
         record = records[feature]
         if record.examples is not None:
             prefixes = record.examples.prefix_length[: record.evidence.n_examples, head.head]

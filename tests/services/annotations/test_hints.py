@@ -181,9 +181,48 @@ def test_bos_is_no_previous_token(engine):
     assert page.annotation.suggestions == {}
 
 
+def with_induction_score(run, score):
+    """The run with that induction score of HEAD."""
+    heads = [
+        replace(head, scores=head.scores | {"induction": score}) if head.ref == HEAD else head
+        for head in run.heads
+    ]
+    return replace(run, heads=heads)
+
+
+@pytest.mark.parametrize(("score", "exceeded"), [(0.01, False), (0.099, False), (0.1, True), (0.6, True)])
+def test_no_long_prefixes_are_proposed_where_attention_does_not_go_to_copies(engine, score, exceeded):
+    team = Team(engine, with_induction_score(make_run(), score), ada={})
+    with read_session(team.engine) as session:
+        context = AtlasContext(session, get_live_run(session, "tiny"))
+        rows = head_page(context, HeadQuestion(HEAD)).features
+        features = [showing(row, long=20, induction=20) for row in rows]
+        found = suggest(features, False, lambda: usual_long_share(context, HEAD, "decoder_weight", features))
+    expected = "long-prefix induction" if exceeded else "induction"
+    assert {one.group for one in found.features} == {expected}
+
+
+def at_place(row, place, n):
+    """The row with the strongest source of so many top examples at one place, the others at places of their own."""
+    examples = tuple(
+        replace(example, source_position=place if i < n else 100 + i, position=place + 1)
+        for i, example in enumerate(row.examples[:20])
+    )
+    return replace(row, examples=examples)
+
+
+def test_a_place_that_the_head_reads_whatever_stands_there_shows_nothing(rows):
+    previous = [showing(row, previous_token=16) for row in rows]
+    read_elsewhere = [at_place(row, 4, 9) for row in previous]
+    assert named(read_elsewhere) == ["previous token"] * 10
+    assert named([at_place(row, 4, 11) for row in previous]) == []  # five or fewer are left of each
+    copies = [at_place(showing(row, copying=15), 4, 10) for row in rows]
+    assert [one.count for one in suggest(copies, False, lambda: 0.3).features] == [10] * 10
+
+
 @pytest.mark.parametrize("rank", ["decoder_weight", "fve"])
 def test_what_is_usual_is_the_slow_loop(engine, rank):
-    run = make_run()
+    run = with_induction_score(make_run(), 0.5)
     team = Team(engine, run, ada={})
     bos = run.record.model.bos_token_id
     with read_session(team.engine) as session:
@@ -206,7 +245,12 @@ def test_what_is_usual_is_the_slow_loop(engine, rank):
                 sources += [n for n in feature.examples.prefix_length[:20, head.head].tolist() if n >= 1]
     others = np.mean([n >= LONG_PREFIX for n in sources])
     assert len(sources) > 20
-    assert found == pytest.approx(max(np.mean(shares), others))
+    same = []
+    for place in run.rankings[HEAD, rank].features[:10]:
+        prefixes = run.features[place.ref].examples.prefix_length[:20]
+        same += [n for other in (0, 2, 3) for n in prefixes[:, other].tolist() if n >= 1]
+    assert len(same) > 20
+    assert found == pytest.approx(max(np.mean(shares), np.mean([n >= LONG_PREFIX for n in same]), others))
     assert 0 < np.mean(shares) < 1
 
 
