@@ -80,6 +80,15 @@ def results() -> dict[str, Any]:
     }
 
 
+def kinds_about(head: HeadRef, needs_roles: bool) -> set[str]:
+    """The experiments whose result says something of the head: those that rest on annotators' roles, or the others."""
+    return {
+        name
+        for name, result in results().items()
+        if KINDS[name].needs_roles == needs_roles and head in KINDS[name].by_head(result)
+    }
+
+
 def request(name: str, **changes: object) -> ExperimentRequest:
     made = ExperimentRequest(
         atlas="tiny",
