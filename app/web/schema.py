@@ -130,7 +130,11 @@ def described_types() -> tuple[type, ...]:
 
 
 def documents(page: type) -> dict[int | str, dict[str, object]]:
-    """The OpenAPI description of a route's response."""
+    """The OpenAPI description of a route's response. Raises ValueError for a page that has no schema yet."""
+    if page not in PATHS:
+        raise ValueError(
+            f"{page.__name__} has no schema: add it, with the address of its JSON, to PATHS of {__name__}"
+        )
     reference = {"$ref": f"#/components/schemas/{page.__name__}"}
     return {200: {"description": page.__name__, "content": {"application/json": {"schema": reference}}}}
 

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.reading.fields import DRAWN, described_fields
 from app.services.reading.page_json import page_json
-from app.web.schema import described_types, page_schemas
+from app.web.schema import described_types, documents, page_schemas
 from tests.support.json_schema import check, refuse
 from tests.support.run_data import StoredRun
 
@@ -50,6 +50,11 @@ def test_twins_are_strict_and_match_their_schema(client: TestClient, path: str, 
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
     assert check(value, {"$ref": f"#/components/schemas/{name}"}, schemas) == []
     assert check({**value, "surplus": 1}, {"$ref": f"#/components/schemas/{name}"}, schemas) != []
+
+
+def test_a_page_without_a_schema_is_refused_with_what_to_do() -> None:
+    with pytest.raises(ValueError, match=r"Axis has no schema: add it, .* to PATHS of app\.web\.schema"):
+        documents(type("Axis", (), {}))
 
 
 def test_the_core_of_a_head(client: TestClient, run: StoredRun) -> None:
