@@ -27,6 +27,7 @@ class FieldSpec:
     choice_name: str = ""  # what one of the choices is, in an error
     merged_by_part: bool = False  # a merge decides part by part; else it is one value
     part_words: str = ""  # what one part is called in the history
+    personal: bool = False  # of the annotator, not of the head: a consensus does not take it over
 
 
 @cache
@@ -34,6 +35,11 @@ def field_specs(content_type: type) -> dict[str, FieldSpec]:
     """The specification of each field of an annotation's type, in the order of the fields."""
     hints = get_type_hints(content_type, include_extras=True)
     return {part.name: hints[part.name].__metadata__[0] for part in fields(content_type)}
+
+
+def personal_fields(content_type: type) -> tuple[str, ...]:
+    """The fields that say something of the annotator, which a consensus does not take over."""
+    return tuple(name for name, spec in field_specs(content_type).items() if spec.personal)
 
 
 @cache

@@ -92,12 +92,12 @@ class HeadAnnotation:
     override_reason: Annotated[
         str, FieldSpec("text", 5, "reason for the override", "Judgement", "override reason")
     ] = ""
-    confidence: Annotated[int | None, FieldSpec("optional_number", 6, "confidence", "About it", "conf.")] = (
-        None
-    )
+    confidence: Annotated[
+        int | None, FieldSpec("optional_number", 6, "confidence", "About it", "conf.", personal=True)
+    ] = None
     knew_before: Annotated[
         KnewBefore | None,
-        FieldSpec("choice", 7, "knew it before", "About it", "knew", KNEW_BEFORE, "answer"),
+        FieldSpec("choice", 7, "knew it before", "About it", "knew", KNEW_BEFORE, "answer", personal=True),
     ] = None
     surprising: Annotated[bool, FieldSpec("flag", 8, "surprising", "About it")] = False
     notes: Annotated[str, FieldSpec("text", 9, "notes", "About it")] = ""

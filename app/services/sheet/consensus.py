@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from app.domain.annotations.fields import personal_fields
 from app.domain.annotations.head_types import HEAD_TYPES, HeadType
 from app.domain.annotations.records import HeadAnnotation, InvalidAnnotation, Revision
 from app.domain.annotations.roles import find_role
@@ -119,8 +120,7 @@ def save_consensus(context: AtlasContext, head: HeadRef, form: ConsensusForm, no
         override=_head_type(form.head_type),
         override_reason=form.reason if form.head_type else "",
         notes=form.notes,
-        confidence=None,
-        knew_before=None,
+        **{name: getattr(HeadAnnotation(), name) for name in personal_fields(HeadAnnotation)},
     )
     request = Save(head, content, form.base_version, form.key, "submitted", for_consensus=True)
     return save(context, request, now)

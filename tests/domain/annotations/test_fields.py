@@ -3,7 +3,7 @@
 from dataclasses import fields
 
 from app.domain.annotations.edits import take_theirs
-from app.domain.annotations.fields import field_specs, sheet_columns
+from app.domain.annotations.fields import field_specs, personal_fields, sheet_columns
 from app.domain.annotations.records import FeatureLabel, FeatureNote, Group, HeadAnnotation
 from app.domain.refs import FeatureRef
 
@@ -24,6 +24,11 @@ def test_columns_of_a_sheet_stay_where_files_out_there_have_them():
         "k",
     )
     assert sheet_columns(FeatureNote) == ("label", "note")
+
+
+def test_a_consensus_takes_over_what_is_not_personal():
+    assert {"confidence", "knew_before"} <= set(personal_fields(HeadAnnotation))
+    assert not {"groups", "labels", "roles", "override", "notes"} & set(personal_fields(HeadAnnotation))
 
 
 def test_every_field_has_words_and_a_position_of_its_own():
