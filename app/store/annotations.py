@@ -4,14 +4,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, and_, func, select, tuple_
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, and_, func, select, tuple_
+from sqlalchemy.orm import Session
 
-from app.domain.annotations.json_form import content_to_json, head_from_json, note_from_json
+from app.domain.annotations.json_form import content_to_json
 from app.domain.annotations.records import (
     Against,
     Content,
-    HeadAnnotation,
     Revision,
     Status,
     Subject,
@@ -20,6 +19,7 @@ from app.domain.annotations.records import (
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import AppError, NotFound, StoreBusy
 from app.store.database.inserts import insert_unless_there
+from app.store.revisions import REVISIONS, read_revisions, subject_of
 from app.store.tables.annotations import AnnotatorRow, RevealedHintRow, RevisionRow
 from app.store.tables.atlas import AtlasRow
 
@@ -108,7 +108,7 @@ def save(session: Session, atlas_id: int, draft: Draft, now: datetime) -> Saved:
     if theirs is None:
         raise NotFound(f"there is no version {draft.base_version} of {draft.subject.ref} to change")
     base = (_of_subject(atlas_id, draft.subject), RevisionRow.annotator_id == draft.annotator_id)
-    rows = _read(session, _SELECT.where(*base, RevisionRow.version == draft.base_version))
+    rows = read_revisions(session, REVISIONS.where(*base, RevisionRow.version == draft.base_version))
     raise Conflict(draft.content, theirs, rows[0] if rows else None)
 
 
@@ -173,12 +173,6 @@ def _replay(session: Session, values: dict[str, object]) -> Saved | None:
     return Saved(_read_one(session, RevisionRow.id == row.id), replayed=True)
 
 
-_AUTHOR = aliased(AnnotatorRow)
-_SELECT = (
-    select(RevisionRow, AnnotatorRow.name, _AUTHOR.name)
-    .join(AnnotatorRow, AnnotatorRow.id == RevisionRow.annotator_id)
-    .join(_AUTHOR, _AUTHOR.id == RevisionRow.author_id)
-)
 _KEY = (
     RevisionRow.atlas_id,
     RevisionRow.kind,
@@ -211,8 +205,8 @@ def current_records(
     if only is not None:
         units = {(s.ref.layer, s.ref.head if isinstance(s.ref, HeadRef) else s.ref.index) for s in only}
         newest = newest.where(tuple_(RevisionRow.layer, RevisionRow.unit).in_(units))
-    query = _SELECT.where(tuple_(*_KEY, RevisionRow.version).in_(newest.group_by(*_KEY)))
-    records = [record for record in _read(session, query) if only is None or record.subject in only]
+    query = REVISIONS.where(tuple_(*_KEY, RevisionRow.version).in_(newest.group_by(*_KEY)))
+    records = [record for record in read_revisions(session, query) if only is None or record.subject in only]
     records.sort(
         key=lambda r: (isinstance(r.subject.ref, FeatureRef), r.subject.ref, r.subject.sae, r.annotator)
     )
@@ -222,7 +216,7 @@ def current_records(
 def history(session: Session, atlas_id: int, subject: Subject, annotator_id: int) -> list[Revision]:
     """Every revision of one record, newest first."""
     of = (_of_subject(atlas_id, subject), RevisionRow.annotator_id == annotator_id)
-    return _read(session, _SELECT.where(*of).order_by(RevisionRow.version.desc()))
+    return read_revisions(session, REVISIONS.where(*of).order_by(RevisionRow.version.desc()))
 
 
 def versions(session: Session, atlas_id: int, subject: Subject, annotator_id: int) -> dict[int, int | None]:
@@ -241,7 +235,7 @@ def ever_submitted(session: Session, atlas_id: int, annotator_id: int) -> set[Su
         RevisionRow.status == "submitted",
     )
     rows = session.execute(query.distinct())
-    return {_subject(kind, layer, unit, sae) for kind, layer, unit, sae in rows}
+    return {subject_of(kind, layer, unit, sae) for kind, layer, unit, sae in rows}
 
 
 def annotation_state(
@@ -262,37 +256,9 @@ def annotation_state(
 
 def _newest(session: Session, atlas_id: int, subject: Subject, annotator_id: int) -> Revision | None:
     of = (_of_subject(atlas_id, subject), RevisionRow.annotator_id == annotator_id)
-    rows = _read(session, _SELECT.where(*of).order_by(RevisionRow.version.desc()).limit(1))
+    rows = read_revisions(session, REVISIONS.where(*of).order_by(RevisionRow.version.desc()).limit(1))
     return rows[0] if rows else None
 
 
 def _read_one(session: Session, condition: ColumnElement[bool]) -> Revision:
-    return _read(session, _SELECT.where(condition))[0]
-
-
-def _read(session: Session, query: Select[RevisionRow, str, str]) -> list[Revision]:
-    rows = session.execute(query).all()
-    return [_revision(row, annotator, author) for row, annotator, author in rows]
-
-
-def _subject(kind: str, layer: int, unit: int, sae: str) -> Subject:
-    return Subject(HeadRef(layer, unit) if kind == "head" else FeatureRef(layer, unit), sae)
-
-
-def _revision(row: RevisionRow, annotator: str, author: str) -> Revision:
-    content: HeadAnnotation | Content
-    content = head_from_json(row.content) if row.kind == "head" else note_from_json(row.content)
-    return Revision(
-        subject=_subject(row.kind, row.layer, row.unit, row.sae),
-        annotator=annotator,
-        author=author,
-        version=row.version,
-        status=row.status,  # pyright: ignore[reportArgumentType] - the table's constraint
-        content=content,
-        against=Against(row.against_run, row.against_sae, row.software),
-        created_at=row.created_at,
-        blind=row.blind,
-        restored_from=row.restored_from,
-        imported_at=row.imported_at,
-        given_by_sheet=row.imported_at is not None and row.base_version == 0,
-    )
+    return read_revisions(session, REVISIONS.where(condition))[0]

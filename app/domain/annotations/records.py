@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Annotated, Literal, get_args
 
 from app.domain.annotations.fields import FieldSpec
@@ -106,9 +107,9 @@ class HeadAnnotation:
         FieldSpec("json", 10, "evidence", "Evidence", merged_by_part=True, part_words="evidence"),
     ] = ()
 
-    @property
+    @cached_property
     def computed(self) -> TypeFromGroups:
-        """The head type that the groups of the top k give."""
+        """The head type that the groups of the top k give. Worked out once: pages ask many times."""
         return classify([label.label for label in self.labels], self.k)
 
     @property

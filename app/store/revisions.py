@@ -1,0 +1,68 @@
+"""Revisions of annotations as they are stored: the query for them, and rows made into revisions."""
+
+import json
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Row, Select, Text, cast, select
+from sqlalchemy.orm import Session, aliased
+
+from app.domain.annotations.json_form import head_from_json, note_from_json
+from app.domain.annotations.records import Against, Content, Revision, Subject
+from app.domain.refs import FeatureRef, HeadRef
+from app.store.tables.annotations import AnnotatorRow, RevisionRow
+
+# Pages read every record of an atlas, and a revision never changes: the content of so many texts is kept
+# in memory, unless it is longer than this (a record has some 1,200 characters).
+_TEXTS_IN_MEMORY, _LONGEST_IN_MEMORY = 4096, 8192
+
+_AUTHOR = aliased(AnnotatorRow)
+_COLUMNS = tuple(column for column in RevisionRow.__table__.columns if column.key != "content")
+# To be narrowed by `where` and put in order by the caller.
+REVISIONS: Select[*tuple[Any, ...]] = (
+    select(
+        *_COLUMNS,
+        cast(RevisionRow.content, Text).label("text"),
+        AnnotatorRow.name.label("annotator"),
+        _AUTHOR.name.label("author"),
+    )
+    .join(AnnotatorRow, AnnotatorRow.id == RevisionRow.annotator_id)
+    .join(_AUTHOR, _AUTHOR.id == RevisionRow.author_id)
+)
+
+
+def read_revisions(session: Session, query: Select[*tuple[Any, ...]]) -> list[Revision]:
+    """The revisions that the query, which is made from REVISIONS, selects."""
+    return [_revision(row) for row in session.execute(query)]
+
+
+def subject_of(kind: str, layer: int, unit: int, sae: str) -> Subject:
+    """The head or feature that the columns of a revision name."""
+    return Subject(HeadRef(layer, unit) if kind == "head" else FeatureRef(layer, unit), sae)
+
+
+def _revision(row: Row[*tuple[Any, ...]]) -> Revision:
+    parse = _parsed_once if len(row.text) <= _LONGEST_IN_MEMORY else _parsed
+    return Revision(
+        subject=subject_of(row.kind, row.layer, row.unit, row.sae),
+        annotator=row.annotator,
+        author=row.author,
+        version=row.version,
+        status=row.status,
+        content=parse(row.kind, row.text),
+        against=Against(row.against_run, row.against_sae, row.software),
+        created_at=row.created_at,
+        blind=row.blind,
+        restored_from=row.restored_from,
+        imported_at=row.imported_at,
+        given_by_sheet=row.imported_at is not None and row.base_version == 0,
+    )
+
+
+def _parsed(kind: str, text: str) -> Content:
+    """The content that the stored JSON says, for a head or a feature."""
+    value = json.loads(text)
+    return head_from_json(value) if kind == "head" else note_from_json(value)
+
+
+_parsed_once = lru_cache(_TEXTS_IN_MEMORY)(_parsed)
