@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, select, tuple_
+from sqlalchemy import ColumnElement, and_, bindparam, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from app.domain.annotations.json_form import content_to_json
@@ -238,17 +238,22 @@ def ever_submitted(session: Session, atlas_id: int, annotator_id: int) -> set[Su
     return {subject_of(kind, layer, unit, sae) for kind, layer, unit, sae in rows}
 
 
+_ATLAS_ID = select(AtlasRow.id).where(AtlasRow.slug == bindparam("slug")).scalar_subquery()
+# Every request asks this: it is put together once.
+_STATE = select(
+    select(func.max(RevisionRow.id)).where(RevisionRow.atlas_id == _ATLAS_ID).scalar_subquery(),
+    select(func.count())
+    .where(RevealedHintRow.atlas_id == _ATLAS_ID, RevealedHintRow.annotator_id == bindparam("annotator_id"))
+    .scalar_subquery(),
+    *(AnnotatorRow.id, AnnotatorRow.name, AnnotatorRow.role, AnnotatorRow.removed_at),
+).order_by(AnnotatorRow.id)
+
+
 def annotation_state(
     session: Session, slug: str, annotator_id: int
 ) -> tuple[int, int, list[tuple[object, ...]]]:
     """The id of the atlas's newest revision, the annotator's revealed hints, and the annotators as they are."""
-    atlas_id = select(AtlasRow.id).where(AtlasRow.slug == slug).scalar_subquery()
-    newest = select(func.max(RevisionRow.id)).where(RevisionRow.atlas_id == atlas_id).scalar_subquery()
-    hints = select(func.count()).where(
-        RevealedHintRow.atlas_id == atlas_id, RevealedHintRow.annotator_id == annotator_id
-    )
-    person = (AnnotatorRow.id, AnnotatorRow.name, AnnotatorRow.role, AnnotatorRow.removed_at)
-    rows = session.execute(select(newest, hints.scalar_subquery(), *person).order_by(AnnotatorRow.id)).all()
+    rows = session.execute(_STATE, {"slug": slug, "annotator_id": annotator_id}).all()
     if not rows:  # nobody has written anything yet
         return 0, 0, []
     return rows[0][0] or 0, rows[0][1], [tuple(row[2:]) for row in rows]

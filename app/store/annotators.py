@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, cast, get_args
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from app.domain.annotations.note_text import check_name
@@ -80,10 +80,13 @@ def list_annotators(session: Session) -> list[Annotator]:
     return [_annotator(row) for row in session.scalars(select(AnnotatorRow).order_by(AnnotatorRow.name))]
 
 
+_OF_NAME = select(AnnotatorRow).where(AnnotatorRow.name == bindparam("name"))
+
+
 def find_annotator(session: Session, name: str) -> Annotator | None:
     """The annotator of this name; nobody has a name that cannot be stored."""
     try:
-        row = session.scalar(select(AnnotatorRow).where(AnnotatorRow.name == name))
+        row = session.scalar(_OF_NAME, {"name": name})
     except UnstorableText:
         return None
     return None if row is None else _annotator(row)

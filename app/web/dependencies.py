@@ -16,12 +16,13 @@ from app.services.features.page import HeadOrSum
 from app.services.reading.cache import RunCache
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import NO_VIEWER, Viewer
-from app.store.atlas.reads import LiveRun, get_live_run, list_atlases
+from app.store.atlas.reads import LiveRun, get_live_state, list_atlases
 from app.store.database.engine import Engine, Session, is_read_only, read_session, write_session
 from app.store.database.schema_versions import check_current
 from app.web.guards.login_limits import LoginLimits
 from app.web.guards.uploads import Uploads
 from app.web.metrics import Metrics
+from app.web.page_cache import PageCache
 from app.web.render import Renderer
 
 _BARE_FEATURE = re.compile(r"F?(0|[1-9][0-9]{0,9})", re.ASCII | re.IGNORECASE)
@@ -53,6 +54,7 @@ class AppContext:
         self.logins = LoginLimits()
         self.uploads = Uploads()
         self.metrics = Metrics()
+        self.pages = PageCache()
         self._cache = RunCache()
 
     def session(self) -> AbstractContextManager[Session]:
@@ -84,7 +86,8 @@ class AppContext:
         Raises PageNotFound; a malformed name is rejected without a query.
         """
         try:
-            return get_live_run(session, check_slug(model))
+            state = get_live_state(session, check_slug(model))
+            return self._cache.live_run(session, state)
         except (NotFound, InvalidSlug) as error:
             raise PageNotFound("The store has no published atlas of that name.") from error
 
@@ -101,8 +104,13 @@ class AppContext:
             yield AtlasContext(session, self.live_run(session, model), viewer, self._cache)
 
 
-def get_app_context(request: Request) -> AppContext:
+def app_context_of(request: Request) -> AppContext:
     return request.app.state.app_context
+
+
+async def get_app_context(request: Request) -> AppContext:
+    """The dependency of that name; async, because what waits for nothing needs no thread."""
+    return app_context_of(request)
 
 
 def parse_head(text: str) -> HeadRef:

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, Response
 
 from app.errors import AppError, InvalidStore
 from app.services.examples.through_head import SumNotStored
-from app.web.dependencies import PageNotFound, get_app_context
+from app.web.dependencies import PageNotFound, app_context_of
 from app.web.error_models import ErrorPage
 from app.web.guards.headers import SECURITY_HEADERS
 from app.web.guards.request_log import HEADER
@@ -41,7 +41,7 @@ def error_response(
         return Response(json.dumps(problem), status, headers, media_type="application/problem+json")
     template = "partials/error.html" if is_fragment(request) else "pages/error.html"
     page = ErrorPage(status, title, message)
-    return HTMLResponse(get_app_context(request).renderer.html(template, page), status, headers)
+    return HTMLResponse(app_context_of(request).renderer.html(template, page), status, headers)
 
 
 def _login_page(request: Request) -> str:

@@ -1,5 +1,6 @@
 """Responses made from page dataclasses: HTML, htmx fragments, JSON, redirects, and their caching headers."""
 
+import gzip
 import hashlib
 import json
 from collections.abc import Callable
@@ -30,13 +31,13 @@ def wants_json(request: Request) -> bool:
     return request.url.path.endswith(".json")
 
 
-def page_tag(app_context: AppContext, request: Request, context: AtlasContext) -> str:
-    """The page's ETag, from all that the page depends on: run, templates, URL and visible annotations."""
+def page_tag(app_context: AppContext, request: Request, context: AtlasContext, also: str = "") -> str:
+    """The page's ETag, from all that the page depends on: run, templates, URL, visible annotations, and `also`."""
     run, viewer = context.run, context.viewer
     seen = "" if viewer == NO_VIEWER else seen_by(context.session, run.slug, viewer)
     address = f"{request.url.path}?{request.url.query}"
     state = (app_context.renderer.build, run.slug, run.record.fingerprint, run.experiments)
-    parts = "\n".join((*state, address, seen))
+    parts = "\n".join((*state, address, seen, also))
     return f'W/"{hashlib.sha256(parts.encode()).hexdigest()[:32]}"'
 
 
@@ -75,18 +76,32 @@ def run_page(
     build: Callable[[AtlasContext], Page],
     template: str,
     viewer: Viewer = NO_VIEWER,
+    also: Callable[[AtlasContext], str] = lambda _: "",
 ) -> Response:
     """A page or its JSON that depends on the live run and, with a viewer, on the annotations they may see.
 
-    Pages that show annotations must pass the viewer, or browsers would show cached pages that are out of
-    date.
+    Pages that show annotations must pass the viewer, or browsers and the cache would show pages that are out of
+    date. also: a text that changes with whatever else the page shows.
     """
     with app_context.open_atlas(model, viewer) as context:
-        tag = page_tag(app_context, request, context)
+        tag = page_tag(app_context, request, context, also(context))
         if holds(request, tag):
             return Response(status_code=304, headers=caching(tag))
+        if (compressed := app_context.pages.get(template, tag)) is not None:
+            return _respond_compressed(request, compressed, caching(tag))
         page = build(context)
-    return _respond(request, draw(app_context, request, page, template), caching(tag))
+    content = draw(app_context, request, page, template).encode("utf-8", "replace")
+    return _respond_compressed(request, app_context.pages.add(template, tag, content), caching(tag))
+
+
+def _respond_compressed(request: Request, compressed: bytes, headers: dict[str, str]) -> Response:
+    """The response for a compressed page, which is unpacked for a client that does not take it so."""
+    media_type = "application/json" if wants_json(request) else "text/html"
+    headers["Vary"] += ", Accept-Encoding"
+    if "gzip" in request.headers.get("Accept-Encoding", ""):
+        headers["Content-Encoding"] = "gzip"
+        return Response(compressed, media_type=media_type, headers=headers)
+    return Response(gzip.decompress(compressed), media_type=media_type, headers=headers)
 
 
 def run_file(

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Annotated
 
 from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from app.errors import AppError
@@ -94,10 +95,10 @@ def _logged_in(request: Request, app_context: AppContext) -> Viewer:
 ViewerDependency = Annotated[Viewer, Depends(get_viewer)]
 
 
-def require_login(request: Request, app_context: AppContextDependency) -> None:
+async def require_login(request: Request, app_context: AppContextDependency) -> None:
     """Dependency of every route: in team mode pages need a login, because they may show others' labels."""
     if app_context.access.team and request.url.path not in OPEN_PATHS:
-        get_viewer(request, app_context)
+        await run_in_threadpool(get_viewer, request, app_context)
 
 
 def cookie_name(request: Request, app_context: AppContext) -> str:

@@ -9,7 +9,11 @@ from app.store import annotations
 from app.store.database.engine import read_session
 from tests.support.annotated_atlas import draft, later, make_atlas, save
 
-SHORT, OTHER, LONG = HeadAnnotation(notes="one"), HeadAnnotation(notes="two"), HeadAnnotation(notes="n" * 9000)
+SHORT, OTHER, LONG = (
+    HeadAnnotation(notes="one"),
+    HeadAnnotation(notes="two"),
+    HeadAnnotation(notes="n" * 9000),
+)
 
 
 def contents(engine, atlas_id):

@@ -4,8 +4,11 @@ import re
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from fastapi import FastAPI
 from sqlalchemy import Engine, event
 from starlette.testclient import TestClient
+
+from app.web.page_cache import PageCache
 
 
 @contextmanager
@@ -25,6 +28,10 @@ def counted(engine: Engine) -> Generator[list[str]]:
 
 
 def count_queries(engine: Engine, client: TestClient, path: str) -> int:
+    """The queries of a page that is not in memory yet."""
+    app = client.app
+    assert isinstance(app, FastAPI)
+    app.state.app_context.pages = PageCache()
     with counted(engine) as seen:
         assert client.get(path).status_code == 200
     return len(seen)

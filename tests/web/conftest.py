@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
 from app.store.database.engine import open_store
+from app.web.page_cache import PageCache
 from tests.support.run_data import StoredRun, make_run, publish
 from tests.support.serving import served
 
@@ -48,6 +49,7 @@ def app(published: Path) -> FastAPI:
 
 @pytest.fixture
 def client(app: FastAPI) -> Iterator[TestClient]:
+    app.state.app_context.pages = PageCache()  # no test sees a page that another has had built
     with TestClient(app, follow_redirects=False, raise_server_exceptions=False) as opened:
         yield opened
 

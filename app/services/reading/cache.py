@@ -1,6 +1,7 @@
-"""A cache of what does not change while a run is live and is slow to read: vocabulary and heads."""
+"""A cache of what does not change while a run is live and is slow to read: the run itself, vocabulary and heads."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,16 +11,21 @@ from app.domain.evidence import normalised_ids
 from app.domain.records import HeadRecord
 from app.domain.tokens import Vocabulary
 from app.services.reading.token_index import TokenIndex
-from app.store.atlas.reads import LiveRun, get_heads, get_vocabulary
+from app.store.atlas.reads import LiveRun, LiveState, get_heads, get_vocabulary, load_run
 from app.store.database.engine import Session
 
 
 class RunCache:
     """A cache for the newest few runs. Two threads may load a value twice at first; they get equal values."""
 
-    def __init__(self, size: int = 12) -> None:
+    def __init__(self, size: int = 15) -> None:
         self._size = size
         self._kept: dict[tuple[str, int, str], Any] = {}
+
+    def live_run(self, session: Session, state: LiveState) -> LiveRun:
+        """The run in this state. A run is immutable once it is live; which experiments it has is not."""
+        run = self._get("run", state, lambda: load_run(session, state))
+        return run if run.experiments == state.experiments else replace(run, experiments=state.experiments)
 
     def vocabulary(self, session: Session, run: LiveRun) -> Vocabulary:
         return self._get("vocabulary", run, lambda: Vocabulary.from_blob(get_vocabulary(session, run).blob))
@@ -36,8 +42,8 @@ class RunCache:
         """The index from a text to the tokens that have it."""
         return self._get("token_index", run, lambda: TokenIndex.of(self.vocabulary(session, run)))
 
-    def _get(self, kind: str, run: LiveRun, load: Callable[[], Any]) -> Any:
-        key = (kind, run.id, run.record.fingerprint)
+    def _get(self, kind: str, run: LiveRun | LiveState, load: Callable[[], Any]) -> Any:
+        key = (kind, run.id, run.fingerprint)
         value = self._kept.get(key)
         if value is None:
             value = load()

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from app.domain.numbers import HeadNumbers, values_of
@@ -32,6 +32,30 @@ _WITH_LIVE_RUN = select(tables.AtlasRow.slug, tables.RunRow).join(
 )
 
 
+_DONE = (ExperimentRow.atlas_id == tables.AtlasRow.id, ExperimentRow.state == "done")
+# Every request asks this: it is put together once.
+_LIVE_STATE = (
+    select(
+        tables.RunRow.id,
+        tables.RunRow.fingerprint,
+        select(func.count()).where(*_DONE).scalar_subquery(),
+        select(func.max(ExperimentRow.created_at)).where(*_DONE).scalar_subquery(),
+    )
+    .join(tables.AtlasRow, tables.AtlasRow.live_run_id == tables.RunRow.id)
+    .where(tables.AtlasRow.slug == bindparam("slug"))
+)
+
+
+@dataclass(frozen=True)
+class LiveState:
+    """What tells one live run, and the experiments it has, from another."""
+
+    id: int
+    slug: str
+    fingerprint: str
+    experiments: str  # differs whenever the atlas's finished experiments do
+
+
 @dataclass(frozen=True)
 class LiveRun:
     """The run that an atlas shows. Every other reader takes one, so that a page cannot mix two runs."""
@@ -39,7 +63,11 @@ class LiveRun:
     id: int
     slug: str
     record: RunRecord
-    experiments: str = ""  # differs whenever the atlas's finished experiments do
+    experiments: str = ""  # as in LiveState
+
+    @property
+    def fingerprint(self) -> str:
+        return self.record.fingerprint
 
 
 @dataclass(frozen=True)
@@ -82,20 +110,27 @@ def find_live_plan(session: Session, slug: str) -> LivePlan | None:
     return None if row is None else LivePlan(row.fingerprint, row.plan)
 
 
-def get_live_run(session: Session, slug: str) -> LiveRun:
-    """The atlas's live run. Raises NotFound when there is no such atlas or it has no live run yet."""
-    done = (ExperimentRow.atlas_id == tables.AtlasRow.id, ExperimentRow.state == "done")
-    counted = select(func.count()).where(*done).scalar_subquery()
-    newest = select(func.max(ExperimentRow.created_at)).where(*done).scalar_subquery()
-    row = session.execute(
-        select(tables.RunRow, counted, newest)
-        .join(tables.AtlasRow, tables.AtlasRow.live_run_id == tables.RunRow.id)
-        .where(tables.AtlasRow.slug == slug)
-    ).one_or_none()
+def get_live_state(session: Session, slug: str) -> LiveState:
+    """Which run is live, in one query. Raises NotFound when there is no such atlas or it has no live run yet."""
+    row = session.execute(_LIVE_STATE, {"slug": slug}).one_or_none()
     if row is None:
         raise NotFound(f"no atlas {slug[:60]!r} in this store, or nothing of it is published yet")
-    run, n_done, last = row
-    return LiveRun(run.id, slug, _run_record(run, _saes(session, [run.id])[run.id]), f"{n_done} {last}")
+    run_id, fingerprint, n_done, last = row
+    return LiveState(run_id, slug, fingerprint, f"{n_done} {last}")
+
+
+def load_run(session: Session, state: LiveState) -> LiveRun:
+    """The run in this state. Raises NotFound if it has been removed since."""
+    run = session.get(tables.RunRow, state.id)
+    if run is None:
+        raise NotFound(f"the run of {state.slug!r} has just been removed")
+    record = _run_record(run, _saes(session, [run.id])[run.id])
+    return LiveRun(run.id, state.slug, record, state.experiments)
+
+
+def get_live_run(session: Session, slug: str) -> LiveRun:
+    """The atlas's live run. Raises NotFound as get_live_state does."""
+    return load_run(session, get_live_state(session, slug))
 
 
 def get_report(session: Session, run: LiveRun) -> RunReport:

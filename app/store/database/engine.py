@@ -118,13 +118,10 @@ def backup(engine: Engine, destination: Path) -> None:
 def read_session(engine: Engine) -> Generator[Session]:
     """One consistent view of the store, however many statements are read from it. Writing fails."""
     # SQLite's read transactions are such a view already; its dialect has no names for these two.
-    options = (
-        {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        if engine.dialect.name == "postgresql"
-        else {}
-    )
-    where = store_name(engine)
-    with translated(where), Session(engine.execution_options(**options), autoflush=False) as session:
+    bind = engine
+    if engine.dialect.name == "postgresql":
+        bind = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    with translated(store_name(engine)), Session(bind, autoflush=False) as session:
         yield session
 
 

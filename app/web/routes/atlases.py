@@ -10,10 +10,11 @@ from app.errors import AppError
 from app.services.atlas.annotation_models import Colouring, Order
 from app.services.atlas.cards import head_card
 from app.services.atlas.models import AtlasFilter, AtlasPage, IndexPage
-from app.services.atlas.page import AtlasView, atlas_page, index_page
+from app.services.atlas.page import AtlasView, atlas_page, index_page, jobs_under_way
+from app.services.reading.context import AtlasContext
 from app.services.reading.layer_ranges import InvalidQuery
 from app.web.dependencies import AppContextDependency, parse_head
-from app.web.responses import NO_STORE, changing_page, fragment, is_fragment, redirect_to
+from app.web.responses import NO_STORE, changing_page, fragment, is_fragment, redirect_to, run_page
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
 from app.web.urls import atlas_url
@@ -67,7 +68,7 @@ def _number(text: str) -> float | None:
     return value
 
 
-def _filter(
+async def _filter(
     layers: LayersQuery = "",
     low: RangeQuery = "",
     high: RangeQuery = "",
@@ -78,7 +79,7 @@ def _filter(
     return AtlasFilter(layers.strip(), _number(low), _number(high), role.strip(), head_type, status)
 
 
-def _view(
+async def _view(
     colour: Annotated[Colouring | None, Query(description="What the cells are coloured by")] = None,
     order: Annotated[Order, Query(description="Order of heads within a layer")] = "index",
     annotator: Annotated[str, Query(max_length=120, description="Whose labels are shown")] = "",
@@ -114,12 +115,16 @@ def show_atlas(
     view: ViewDependency,
     score: str | None = None,
 ) -> Response:
-    with app_context.open_atlas(model, viewer) as context:
+    def build(context: AtlasContext) -> AtlasPage:
         try:
-            page = atlas_page(context, score, atlas_filter, view)
+            return atlas_page(context, score, atlas_filter, view)
         except InvalidQuery as error:
             raise InvalidFilter(str(error)) from error
-    return changing_page(app_context, request, page, "pages/atlas.html")
+
+    def jobs(context: AtlasContext) -> str:
+        return repr(jobs_under_way(context.session))
+
+    return run_page(app_context, request, model, build, "pages/atlas.html", viewer, also=jobs)
 
 
 @pages.get("/{model}/heads/{head}/card", name="head_card")

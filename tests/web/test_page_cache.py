@@ -1,0 +1,84 @@
+"""Pages kept in memory: built once for all who may see the same of them, and never shown to anyone else."""
+
+import gzip
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.domain.records import JobProgress
+from app.domain.refs import HeadRef
+from app.store.atlas.progress import report_progress
+from app.store.database.engine import open_store, write_session
+from app.web.page_cache import PageCache
+from tests.support.annotated_atlas import NOW, labelled
+from tests.support.annotated_site import SECRET, annotate, team_of
+from tests.support.logins import logged_in
+from tests.support.queries import counted
+from tests.support.run_data import make_run, publish
+from tests.support.serving import served
+
+PATHS = (
+    "/tiny",
+    "/tiny.json",
+    "/tiny/heads/L0H0",
+    "/tiny/heads/L0H0.json",
+    "/tiny/layers",
+    "/tiny/features/L0F3",
+)
+
+
+@pytest.fixture
+def team(store):
+    return team_of(store)
+
+
+def test_the_last_used_pages_stay_and_a_page_larger_than_all_is_not_kept():
+    size = len(gzip.compress(b"0", 9, mtime=0))
+    cache = PageCache(2 * size)
+    for name in "012":
+        assert gzip.decompress(cache.add("page", name, name.encode())) == name.encode()
+        cache.get("page", "0")
+    assert [cache.get("page", name) is not None for name in "012"] == [True, False, True]
+    large = bytes(range(256))
+    assert gzip.decompress(cache.add("page", "large", large)) == large
+    assert cache.get("page", "large") is None
+    assert cache.get("other page", "2") is None
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_the_second_request_reads_only_what_its_tag_is_made_of(store, path):
+    with TestClient(served(store)) as client:
+        first = client.get(path)
+        with counted(client.app.state.app_context.engine) as statements:
+            second = client.get(path)
+        plain = client.get(path, headers={"Accept-Encoding": "identity"})
+    assert len(statements) <= 4
+    assert first.status_code == second.status_code == 200
+    assert first.text == second.text == plain.text
+    names = ("ETag", "Content-Type", "Cache-Control", "Vary", "Content-Encoding")
+    assert {name: first.headers[name] for name in names} == {name: second.headers[name] for name in names}
+    assert "Content-Encoding" not in plain.headers
+    assert {"HX-Request", "Accept-Encoding"} <= {part.strip() for part in plain.headers["Vary"].split(",")}
+
+
+def test_a_save_a_run_and_a_job_are_on_the_next_page(store):
+    with TestClient(served(store)) as client:
+        before = {path: client.get(path).text for path in ("/tiny", "/tiny/heads/L0H0")}
+        engine = open_store(store)
+        publish(engine, make_run(seed=2))
+        after = {path: client.get(path).text for path in before}
+        assert all(before[path] != after[path] for path in before)
+        with write_session(engine) as session:
+            report_progress(session, JobProgress("ab" * 32, "shards", 3, 12, "shards", 0.5, NOW))
+        engine.dispose()
+        assert client.get("/tiny").text != after["/tiny"]
+
+
+def test_a_blind_annotator_never_gets_the_page_that_another_had_built(store, team):
+    ada, ben = logged_in(team, "ada"), logged_in(team, "ben")
+    for path in (*PATHS, "/tiny/annotations", "/tiny/heads/L0H0/annotation.json"):
+        ada.get(path)
+        assert SECRET not in ben.get(path).text, path
+    assert SECRET in ada.get("/tiny/heads/L0H0").text
+    annotate(store, "ben", labelled(0, *"ab" * 5), HeadRef(0, 0))
+    assert SECRET in ben.get("/tiny/heads/L0H0").text
