@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 from fastapi import Depends, FastAPI
+from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -46,7 +47,7 @@ from app.web.routes import (
 )
 from app.web.schema import install_openapi
 from app.web.scripts import is_own_script, sent_content
-from app.web.sessions import require_login
+from app.web.sessions import may_send_files, require_login
 
 # A name of ours before the names of atlases, JSON versions before the pages whose pattern they fit.
 JSON_ROUTES = (
@@ -157,7 +158,7 @@ def create_app(settings: Settings, allow_anonymous: bool = False) -> FastAPI:
     # The last one added is the outermost. Compression is inside HeadAsGet, so that HEAD tells the size GET would send.
     app.add_middleware(Compression)
     app.add_middleware(HeadAsGet)
-    app.add_middleware(BodyLimits)
+    app.add_middleware(BodyLimits, may_send_files=lambda scope: may_send_files(Request(scope), app_context))
     app.add_middleware(FormBodies)
     app.add_middleware(SameOrigin, public_url=settings.public_url)
     app.add_middleware(AllowedHosts, hosts=(*settings.allowed_hosts, *_own_name(settings.public_url)))

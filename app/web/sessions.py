@@ -92,6 +92,16 @@ def _logged_in(request: Request, app_context: AppContext) -> Viewer:
     raise LoginNeeded("Log in to see this atlas; your login is missing or has ended.")
 
 
+def may_send_files(request: Request, app_context: AppContext) -> bool:
+    """Whether the viewer may write, and so may send a file; True where the store cannot say."""
+    try:
+        return get_viewer(request, app_context).may_write
+    except LoginNeeded:
+        return False
+    except AppError:
+        return True
+
+
 ViewerDependency = Annotated[Viewer, Depends(get_viewer)]
 
 

@@ -37,12 +37,16 @@ class PromptService:
 
 @dataclass(frozen=True)
 class PromptRequest:
-    """A text, with the head, feature and destination token to look at; None for a default."""
+    """A text, with the head, feature and destination token to look at; None for a default.
+
+    asker: the account, or the address where there are none, whose texts in the queue are counted.
+    """
 
     text: str = ""
     head: HeadRef | None = None
     feature: FeatureRef | None = None
     dest: int | None = None
+    asker: str = ""
 
 
 def prompt_page(
@@ -62,7 +66,7 @@ def prompt_page(
     if question is None:
         return _page(context, service, request, "ready")
     try:
-        outcome = queue.ask(_job(context, service, question), wait_s)
+        outcome = queue.ask(_job(context, service, question, request.asker), wait_s)
     except QueueFull as full:
         return _page(context, service, request, "failed", problem=str(full))
     if isinstance(outcome, Waiting):
@@ -112,13 +116,12 @@ def _first_head(context: AtlasContext) -> HeadRef:
     return max(heads, key=lambda head: head.scores.get("induction", 0.0)).ref
 
 
-def _job(context: AtlasContext, service: PromptService, question: PromptQuestion) -> PromptJob:
+def _job(context: AtlasContext, service: PromptService, question: PromptQuestion, asker: str) -> PromptJob:
     run = context.run
     details = get_report(context.session, run).details
     sources = cast(dict[str, Any] | None, details.get("sources"))
-    return PromptJob(
-        run.record.fingerprint, question, PromptOpening(run.record.plan, sources, service.cache_dir)
-    )
+    opening = PromptOpening(run.record.plan, sources, service.cache_dir)
+    return PromptJob(run.record.fingerprint, question, opening, asker)
 
 
 def _page(

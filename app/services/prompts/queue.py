@@ -22,6 +22,12 @@ class QueueFull(AppError):
     status_code = 503
 
 
+class TooManyOfOne(QueueFull):
+    """Whoever asks has prompts enough in the queue."""
+
+    status_code = 429
+
+
 class Answerer(Protocol):
     """A process that answers questions about the run that it has opened."""
 
@@ -38,6 +44,10 @@ class Answerer(Protocol):
 class PromptLimits:
     job_s: float = 60.0
     n_waiting: int = 8
+    n_of_one: int = 4  # that one account or address has in the queue
+    n_watching: int = (
+        8  # requests that wait for an answer, each in one of the server's threads; others ask again
+    )
     idle_s: float = 600.0  # then the process ends, and with it the memory it takes
 
 
@@ -48,6 +58,7 @@ class PromptJob:
     run: str  # fingerprint
     question: PromptQuestion
     opening: PromptOpening = field(compare=False)
+    asker: str = field(default="", compare=False)  # an account or an address; an empty one is not counted
 
 
 @dataclass(frozen=True)
@@ -81,17 +92,17 @@ class PromptQueue:
         self._process: Answerer | None = None
         self._loaded: str | None = None  # the run that the process has opened
         self._closed = False
+        self._n_watching = 0
 
     def ask(self, job: PromptJob, wait_s: float) -> Outcome:
         """The answer, the failure, or Waiting if there is neither within wait_s. Raises QueueFull.
 
         A failure is returned once: asking again tries again.
         """
-        deadline = time.monotonic() + wait_s
         with self._changed:
             self._enqueue(job)
-            while job not in self._done and (left := deadline - time.monotonic()) > 0 and not self._closed:
-                self._changed.wait(left)
+            if self._n_watching < self.limits.n_watching:
+                self._watch(job, time.monotonic() + wait_s)
             outcome = self._done.get(job)
             if isinstance(outcome, PromptFailed):
                 del self._done[job]
@@ -99,6 +110,14 @@ class PromptQueue:
                 return outcome
             ahead = list(self._jobs).index(job) if job in self._jobs else 0
             return Waiting(ahead, self._loaded != job.run)
+
+    def _watch(self, job: PromptJob, deadline: float) -> None:
+        self._n_watching += 1
+        try:
+            while job not in self._done and (left := deadline - time.monotonic()) > 0 and not self._closed:
+                self._changed.wait(left)
+        finally:
+            self._n_watching -= 1
 
     def close(self) -> None:
         """End the process at once; waiting jobs stay unanswered."""
@@ -120,6 +139,10 @@ class PromptQueue:
         if len(self._jobs) > self.limits.n_waiting:
             raise QueueFull(
                 f"{self.limits.n_waiting} texts wait for the model already; try again in a moment"
+            )
+        if job.asker and sum(each.asker == job.asker for each in self._jobs) >= self.limits.n_of_one:
+            raise TooManyOfOne(
+                f"{self.limits.n_of_one} of your texts wait for the model already; try again in a moment"
             )
         self._jobs[job] = None
         if self._thread is None:

@@ -1,7 +1,8 @@
 """Limits on the size of requests: 1 MiB, or more for the paths that accept files."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware.body_limit import RequestBodyLimitResponder
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -12,14 +13,21 @@ FILE_PATHS: Mapping[str, int] = {"/annotations/import": MAX_FILE}
 
 
 class BodyLimits:
-    """Middleware that answers 413 to a larger body, by its declared length or once that much has arrived."""
+    """Middleware that answers 413 to a larger body, by its declared length or once that much has arrived.
 
-    def __init__(self, app: ASGIApp) -> None:
+    may_send_files: whether a request's viewer may send a file; others have the small limit everywhere, so that nobody
+    fills the disk without an account. It may read the store.
+    """
+
+    def __init__(self, app: ASGIApp, may_send_files: Callable[[Scope], bool] = lambda _: True) -> None:
         self.app = app
+        self.may_send_files = may_send_files
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         limit = next((n for end, n in FILE_PATHS.items() if scope["path"].endswith(end)), MAX_BODY)
+        if limit > MAX_BODY and not await run_in_threadpool(self.may_send_files, scope):
+            limit = MAX_BODY
         await RequestBodyLimitResponder(self.app, limit)(scope, receive, send)

@@ -3,6 +3,7 @@
 import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from app.services.sheet.import_page import Upload
 MAX_AGE_S = 30 * 60.0
 MAX_BYTES = 100 * 2**20
 AT_ONCE, TURN_WAIT_S = 2, 10.0
+# Sheets that are read or wait for it: each takes one of the server's threads, which are forty.
+OF_ONE_ACCOUNT, ALTOGETHER = 8, 16
 
 
 class UploadGone(AppError):
@@ -22,7 +25,7 @@ class UploadGone(AppError):
 
 
 class TooManyUploads(AppError):
-    """Others' sheets are being read, and this one waited long enough for its turn."""
+    """Sheets enough are being read, or this one waited long enough for its turn."""
 
     status_code = 429
 
@@ -43,16 +46,34 @@ class Uploads:
         self._uploads: dict[tuple[str, int], _StoredUpload] = {}
         self._lock = threading.Lock()
         self._turns = threading.BoundedSemaphore(AT_ONCE)
+        self._inside = Counter[int]()  # by annotator
 
     @contextmanager
-    def turn(self) -> Generator[None]:
-        """Let two uploads at a time be read, so that many at once leave the server answering. Raises TooManyUploads."""
-        if not self._turns.acquire(timeout=TURN_WAIT_S):
-            raise TooManyUploads("other sheets are being read; try again in a moment")
+    def turn(self, annotator_id: int) -> Generator[None]:
+        """Let two uploads at a time be read, and few wait: many at once leave the server answering.
+
+        Raises TooManyUploads.
+        """
+        with self._place(annotator_id):
+            if not self._turns.acquire(timeout=TURN_WAIT_S):
+                raise TooManyUploads("other sheets are being read; try again in a moment")
+            try:
+                yield
+            finally:
+                self._turns.release()
+
+    @contextmanager
+    def _place(self, annotator_id: int) -> Generator[None]:
+        with self._lock:
+            if self._inside[annotator_id] >= OF_ONE_ACCOUNT or self._inside.total() >= ALTOGETHER:
+                raise TooManyUploads("sheets enough wait to be read already; try again in a moment")
+            self._inside[annotator_id] += 1
         try:
             yield
         finally:
-            self._turns.release()
+            with self._lock:
+                self._inside[annotator_id] -= 1
+                self._inside += Counter()  # drops those at zero
 
     def keep(self, atlas: str, annotator_id: int, upload: Upload) -> str:
         """Store the sheet in place of the annotator's earlier one, and return a token for it."""

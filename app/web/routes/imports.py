@@ -100,7 +100,7 @@ def take_import(
     """Show a preview of the sheet, again if its columns are mapped otherwise, or import it."""
     mapping = dict(zip(column or (), ours or (), strict=False))
     try:
-        with app_context.uploads.turn():
+        with app_context.uploads.turn(viewer.annotator_id):
             if file is not None and file.filename:
                 upload = Upload(file.filename, file.file.read(MAX_IMPORT_BYTES + 1), mapping)
             else:

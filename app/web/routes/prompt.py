@@ -1,5 +1,6 @@
 """The prompt page: a form for a text, and the model's activations once the model's process has answered."""
 
+from dataclasses import replace
 from typing import Annotated
 from urllib.parse import parse_qsl, urlsplit
 
@@ -12,10 +13,12 @@ from app.extras import missing
 from app.services.prompts.models import PromptPage
 from app.services.prompts.page import PromptRequest, PromptService, prompt_page
 from app.services.prompts.queue import PromptLimits, PromptQueue
+from app.services.reading.visibility import Viewer
 from app.settings import Settings
 from app.web.dependencies import AppContextDependency, PageNotFound, parse_feature, parse_head
 from app.web.responses import NO_STORE, changing_page, redirect_to
 from app.web.schema import documents
+from app.web.sessions import ViewerDependency
 from app.web.urls import prompt_url
 
 OFF = "This server does not run texts through the model. To enable it, start it with head-atlas serve --prompts."
@@ -66,6 +69,7 @@ class StrangeRequest(AppError):
 def prompt_json(
     request: Request,
     app_context: AppContextDependency,
+    viewer: ViewerDependency,
     service: PromptServiceDependency,
     model: str,
     text: TextQuery = "",
@@ -75,13 +79,15 @@ def prompt_json(
     dest: DestQuery = "",
 ) -> Response:
     """The model's activations on a text. State `waiting` (202) means that the client should ask again."""
-    return _answer(request, app_context, service, model, parse_request(text, at, head, feature, dest))
+    prompt_request = parse_request(text, at, head, feature, dest)
+    return _answer(request, app_context, service, model, _asked_by(request, viewer, prompt_request))
 
 
 @pages.get("/{model}/prompt", name="prompt")
 def show_prompt(
     request: Request,
     app_context: AppContextDependency,
+    viewer: ViewerDependency,
     service: PromptServiceDependency,
     model: str,
     text: TextQuery = "",
@@ -101,7 +107,13 @@ def show_prompt(
     # A form sends what it has, empty and twice; the address says it once.
     if parse_qsl(request.url.query, True) != parse_qsl(urlsplit(address).query, True):
         return redirect_to(address)
-    return _answer(request, app_context, service, model, prompt_request)
+    return _answer(request, app_context, service, model, _asked_by(request, viewer, prompt_request))
+
+
+def _asked_by(request: Request, viewer: Viewer, prompt_request: PromptRequest) -> PromptRequest:
+    """The request with its account, or with its address where nobody has one."""
+    address = request.client.host if request.client else ""
+    return replace(prompt_request, asker=str(viewer.annotator_id or address))
 
 
 def parse_request(text: str, at: str, head: str, feature: str, dest: str) -> PromptRequest:

@@ -282,8 +282,8 @@ def test_a_sheet_is_given_up_when_its_sender_has_left(own, monkeypatch):
 def test_of_three_uploads_one_waits_its_turn(monkeypatch):
     monkeypatch.setattr(uploads, "TURN_WAIT_S", 0.01)
     kept = Uploads()
-    with kept.turn():
-        with kept.turn(), pytest.raises(TooManyUploads, match="try again in a moment"), kept.turn():
+    with kept.turn(1):
+        with kept.turn(2), pytest.raises(TooManyUploads, match="try again in a moment"), kept.turn(3):
             pass
-        with kept.turn():
+        with kept.turn(2):
             pass

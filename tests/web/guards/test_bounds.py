@@ -1,0 +1,175 @@
+"""What one account, or somebody without one, may ask of the server at a time: files, searches and long lists."""
+
+import http.client
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from urllib.parse import quote
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.services.sheet.xlsx import write_xlsx
+from app.web.guards.body_limits import MAX_BODY
+from app.web.guards.uploads import ALTOGETHER, OF_ONE_ACCOUNT, TooManyUploads, Uploads
+from tests.services.sheet.test_fidelity import sheet_of
+from tests.support.annotated_site import team_of
+from tests.support.generated_notes import make_notes
+from tests.support.logins import logged_in, visitor
+from tests.web.test_server import free_port, start
+
+PATH = "/tiny/annotations/import"
+
+
+def test_one_account_waits_with_few_files_and_all_with_not_many_more() -> None:
+    uploads, busy = Uploads(), ExitStack()
+    with busy:
+        for number in range(ALTOGETHER):
+            busy.enter_context(uploads._place(number // OF_ONE_ACCOUNT))
+            if number + 1 == OF_ONE_ACCOUNT:
+                with pytest.raises(TooManyUploads, match="try again"), uploads._place(0):
+                    pass
+        with pytest.raises(TooManyUploads, match="try again"), uploads._place(99):
+            pass
+    assert not uploads._inside
+    with uploads.turn(0), uploads.turn(0):
+        pass
+
+
+@pytest.mark.parametrize(("name", "status"), [(None, 413), ("vera", 413), ("ada", 200)])
+def test_a_large_file_is_taken_only_from_who_may_annotate(store: str, name: str | None, status: int) -> None:
+    app = team_of(store)
+    data = b"head,notes\nL0H1," + b"x" * 200 + b"\n" + b"L9H9,\n" * (MAX_BODY // 6)
+    with logged_in(app, name) if name else visitor(app) as client:
+        answer = client.post(PATH, files={"file": ("s.csv", data)}, data={"action": "show"})
+        assert answer.status_code in (status, 400, 422) if name == "ada" else answer.status_code == status
+        assert client.post(PATH, files={"file": ("s.csv", b"head,notes\n")}).status_code != 413
+
+
+QUERIES = (
+    "a " * 150,
+    '"' + "a" * 298 + '"',
+    "\\" * 300,
+    '"' + '\\"' * 149 + '"',
+    "%" * 300,
+    "_%" * 150,
+    "*" * 300,
+    "(" * 300,
+    "a* b* c* d* e* f* g* h*",
+    "NEAR(" * 60,
+    "layer:0-999999999999",
+    "layer:" + ",".join(["0-9"] * 70),
+    "score:induction>" + "9" * 280,
+    "score:induction>-" + "0." * 140,
+    "evidence:induction>=0." + "1" * 270,
+    "group:" + "%" * 280,
+    "promotes:" + '"' + " " * 280 + '"',
+    "\u0301" * 300,
+    "\U0001f469\u200d" * 140,
+    "by:" + "\u202e" * 200,
+    *(f"{'role:induction ' * n}" for n in (8, 9, 19)),
+)
+
+
+@pytest.mark.parametrize("kind", ["search.json?q=", "search?q=", "search?typing=true&q="])
+def test_e21_e22_no_search_is_slow_or_an_error(client: TestClient, kind: str) -> None:
+    headers = {"HX-Request": "true"} if "typing" in kind else {}
+    for query in QUERIES:
+        began = time.monotonic()
+        answer = client.get(f"/tiny/{kind}{quote(query)}", headers=headers)
+        assert answer.status_code in (200, 422), query
+        assert time.monotonic() - began < 2, query
+    assert client.get(f"/tiny/{kind}{'a' * 301}").status_code == 422
+
+
+LISTS = (
+    "/tiny/compare?heads=" + ",".join(["L0H1"] * 60),
+    "/tiny/compare?heads=" + ",".join(f"L0H{i}" for i in range(40)),
+    "/tiny/compare.json?heads=" + "L0H1," * 1000,
+    "/tiny/annotations?columns=" + "notes," * 2000,
+    "/tiny/annotations?layers=" + "0-2," * 2000,
+    "/tiny/annotations?sort=" + "-notes," * 2000,
+    "/tiny/annotations.csv?columns=" + "notes," * 5000,
+    "/tiny/heads/L0H1?k=100000000",
+    "/tiny/search?q=a&page=100000000",
+    "/tiny/layers/0?after=99999999999999",
+    "/tiny/heads/L0H1/history.json?annotator=" + "a" * 20000,
+    "/tiny/prompt.json?text=" + "a" * 20000,
+)
+
+
+@pytest.mark.parametrize("address", LISTS, ids=range(len(LISTS)))
+def test_long_lists_in_an_address_are_bounded(client: TestClient, address: str) -> None:
+    began = time.monotonic()
+    assert client.get(address).status_code in (200, 303, 307, 404, 422)
+    assert time.monotonic() - began < 3
+
+
+@pytest.fixture
+def port(store: str) -> Iterator[int]:
+    number = free_port()
+    process = start(store, number)
+    deadline = time.monotonic() + 60
+    while status(number, "/healthz") != 200:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    yield number
+    process.kill()
+    process.wait()
+
+
+def status(port: int, path: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        answer.read()
+    except OSError:
+        return 0
+    finally:
+        connection.close()
+    return answer.status
+
+
+def send(port: int, name: str, data: bytes) -> tuple[int, bytes]:
+    line = b'--x\r\nContent-Disposition: form-data; name="file"; filename="' + name.encode() + b'"\r\n\r\n'
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    headers = {
+        "Content-Type": "multipart/form-data; boundary=x",
+        "Origin": f"http://127.0.0.1:{port}",
+    }
+    connection.request("POST", PATH, line + data + b"\r\n--x--\r\n", headers)
+    answer = connection.getresponse()
+    text = answer.read()
+    connection.close()
+    return answer.status, text
+
+
+@pytest.mark.slow
+def test_eight_uploads_at_once_leave_the_server_answering(
+    port: int, record_property: Callable[[str, object], None]
+) -> None:
+    data = write_xlsx(sheet_of(make_notes(120)), [])
+    assert status(port, "/tiny") == 200
+    answers: list[tuple[int, bytes]] = []
+    senders = [
+        threading.Thread(target=lambda: answers.append(send(port, "many.xlsx", data))) for _ in range(8)
+    ]
+    for sender in senders:
+        sender.start()
+    times: list[float] = []
+    while any(sender.is_alive() for sender in senders):
+        for path in ("/healthz", "/tiny", "/tiny/heads/L0H1"):
+            began = time.monotonic()
+            assert status(port, path) == 200
+            times.append(time.monotonic() - began)
+    times.sort()
+    record_property("n_pages", len(times))
+    record_property("p90_s", round(times[len(times) * 9 // 10], 3))
+    record_property("slowest_s", round(times[-1], 3))
+    assert len(answers) == 8
+    assert {code for code, _ in answers} <= {200, 422, 429}
+    assert all(b"try again in a moment" in text for code, text in answers if code == 429)
+    assert times[len(times) * 9 // 10] < 2
