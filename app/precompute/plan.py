@@ -192,11 +192,14 @@ class RunPlan(RowOptions, LoadedChecksums):
     def save(self, path: Path) -> None:
         """Write the plan for a later resume to check against."""
         scratch = path.with_name(f"{path.name}.tmp{os.getpid()}")
-        with naming(scratch):
-            scratch.write_text(
-                json.dumps({**asdict(self), _SELF: self.fingerprint}, indent=1, sort_keys=True)
-            )
-        scratch.replace(path)
+        try:
+            with naming(scratch):
+                scratch.write_text(
+                    json.dumps({**asdict(self), _SELF: self.fingerprint}, indent=1, sort_keys=True)
+                )
+            scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: Path) -> "RunPlan":

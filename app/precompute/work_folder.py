@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.errors import AppError, StoreBusy
-from app.paths import remove
+from app.paths import naming, remove
 from app.precompute.partial_files import CorruptPartial, open_sealed, sweep_temporary
 from app.precompute.plan import DamagedPlan, RunPlan, Unit
 
@@ -84,7 +84,7 @@ class WorkFolder:
             self.clear()
         self.sealed.mkdir(parents=True, exist_ok=True)
         self.activations.mkdir(exist_ok=True)
-        for folder in (self.sealed, self.activations):
+        for folder in (self.root, self.sealed, self.activations):
             sweep_temporary(folder)
         plan.save(self.plan_file)
 
@@ -129,9 +129,10 @@ class WorkFolder:
 
         Raises StoreBusy naming the holder; the lock of a dead process is released at once.
         """
+        path = self.root / "lock"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            file = (self.root / "lock").open("a+", errors="replace")
+            file = path.open("a+", errors="replace")
         except OSError as error:
             raise AppError(f"the work folder {self.root} cannot be written: {error.strerror}") from error
         with file:
@@ -140,11 +141,12 @@ class WorkFolder:
             except BlockingIOError as error:
                 file.seek(0)
                 raise StoreBusy(f"{self.root} is in use by {file.read().strip() or 'another job'}") from error
-            file.seek(0)
-            file.truncate()
             since = datetime.now(UTC).isoformat(timespec="seconds")
-            file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}))
-            file.flush()
+            with naming(path):
+                file.seek(0)
+                file.truncate()
+                file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}))
+                file.flush()
             self._clear_the_way()
             yield
 

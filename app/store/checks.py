@@ -6,10 +6,11 @@ from sqlalchemy import Engine, func, inspect, select
 from sqlalchemy.orm import Session
 
 from app.errors import InvalidStore
-from app.store.database.engine import read_session, store_name
+from app.store.database.engine import read_session
 from app.store.database.errors import translated
 from app.store.database.schema_versions import check_current, check_schema
 from app.store.database.sqlite import check_content
+from app.store.database.store_names import store_name
 from app.store.tables import annotations, experiments, search
 from app.store.tables.atlas import AtlasRow, Base, RunRow
 

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Engine, text
 
 from app.errors import InvalidStore
 from app.paths import migrations_dir
-from app.store.database.engine import store_name
 from app.store.database.errors import translated
+from app.store.database.store_names import store_name
 from app.store.tables import annotations as annotation_tables
 from app.store.tables import atlas as tables
 from app.store.tables import experiments as experiment_tables

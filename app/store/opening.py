@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 
 from app.store.atlas.reads import LivePlan, find_live_fingerprint, find_live_plan
-from app.store.database.engine import check_place, is_read_only, open_store, read_session, store_name
+from app.store.database.engine import check_place, is_read_only, open_store, read_session
 from app.store.database.schema_versions import check_current, revision_of_code, revision_of_store
+from app.store.database.store_names import store_name
 
 
 def open_migrated(store: str, must_exist: bool = False, to_read: bool = False) -> Engine:

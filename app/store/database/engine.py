@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import InvalidStore
 from app.store.database.errors import READ_ONLY, translated
-from app.store.database.postgres import display, postgres_engine
+from app.store.database.postgres import postgres_engine
 from app.store.database.schema_versions import check_schema, revision_of_store
 from app.store.database.sqlite import (
     backup_to,
@@ -21,6 +21,7 @@ from app.store.database.sqlite import (
     set_journal_mode,
     sqlite_engine,
 )
+from app.store.database.store_names import name_of_url, store_name
 
 
 def open_store(target: str | Path, must_exist: bool = False, to_read: bool = False) -> Engine:
@@ -31,7 +32,7 @@ def open_store(target: str | Path, must_exist: bool = False, to_read: bool = Fal
     Raises InvalidStore or StoreBusy; what is refused is left as it was.
     """
     url = _parse(target)
-    with translated(_display(url)):
+    with translated(name_of_url(url)):
         if url.get_backend_name() == "postgresql":
             engine = postgres_engine(url)
         else:
@@ -93,17 +94,6 @@ def _parse(target: str | Path) -> URL:
 def is_read_only(engine: Engine) -> bool:
     """Whether the store could not be written when it was opened."""
     return bool(engine.get_execution_options().get("head_atlas_read_only", False))
-
-
-def store_name(engine: Engine) -> str:
-    """The store's path or address, without a password."""
-    return _display(engine.url)
-
-
-def _display(url: URL) -> str:
-    if url.get_backend_name() == "sqlite":
-        return str(url.database)
-    return display(url.set(drivername="postgresql"))
 
 
 def backup(engine: Engine, destination: Path) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import Engine, inspect, text
 from app.errors import InvalidStore
 from app.paths import migrations_dir
 from app.store.database.errors import translated
+from app.store.database.store_names import store_name
 
 _VERSION_TABLE = "alembic_version"  # Alembic's own: one row
 
@@ -27,7 +28,7 @@ def revision_of_code() -> str:
 
 def revision_of_store(engine: Engine) -> str | None:
     """The store's revision; None where there are no tables yet."""
-    with translated(), engine.connect() as connection:
+    with translated(store_name(engine)), engine.connect() as connection:
         if not inspect(connection).has_table(_VERSION_TABLE):
             return None
         return connection.scalar(text(f"SELECT version_num FROM {_VERSION_TABLE}"))  # noqa: S608
@@ -37,7 +38,7 @@ def check_schema(engine: Engine, name: str) -> None:
     """Check the store's version. Raises InvalidStore when it was made by a newer version, or is not a store of ours."""
     revision = revision_of_store(engine)
     if revision is None:
-        with engine.connect() as connection:
+        with translated(name), engine.connect() as connection:
             # Alembic's own empty table is what a downgrade to nothing leaves.
             foreign = sorted(set(inspect(connection).get_table_names()) - {_VERSION_TABLE})
         if foreign:

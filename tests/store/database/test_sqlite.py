@@ -13,7 +13,8 @@ from sqlalchemy import select
 from app.errors import InvalidStore
 from app.store.checks import check_store
 from app.store.database import sqlite
-from app.store.database.engine import open_store, read_session, store_name
+from app.store.database.engine import open_store, read_session
+from app.store.database.store_names import store_name
 from app.store.migrate import upgrade
 from app.store.tables import atlas as tables
 from tests.support import stored_runs

@@ -1,0 +1,132 @@
+"""F9, F17: mixed load on a real server: file descriptors and memory stay flat, and the log beside the store small.
+
+The whole run takes ten minutes (make sweep); the sample shows that the load works. SOAK_OUT names a file for figures.
+"""
+
+import http.client
+import itertools
+import json
+import os
+import random
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.web.test_server import free_port, save, start
+
+PAGES = (
+    "/",
+    "/about",
+    "/tiny",
+    "/tiny?colour=groups&order=value",
+    "/tiny.json",
+    "/tiny/heads/L0H1",
+    "/tiny/heads/L2H3?rank=fve&k=50",
+    "/tiny/heads/L0H0/history",
+    "/tiny/features/L0F3",
+    "/tiny/layers/2",
+    "/tiny/compare?heads=L0H1,L0H3,L1H0,L2H0",
+    "/tiny/search?q=the",
+    "/tiny/search.json?q=score:induction%3E0.01",
+    "/tiny/annotations",
+    "/tiny/annotations.csv",
+    "/tiny/annotations.xlsx",
+    "/tiny/annotations.json",
+    "/tiny/layers",
+    "/tiny/published",
+    "/tiny/experiments",
+    "/nothing",
+    "/static/css/atlas.css",
+    "/healthz",
+)
+MIB = 2**20
+
+
+@pytest.fixture
+def served(store: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    port = free_port()
+    process = start(store, port)
+    deadline = time.monotonic() + 60
+    while get(port, "/healthz") != 200:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    yield process, port
+    process.kill()
+    process.wait()
+
+
+def get(port: int, path: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        answer.read()
+    except OSError:
+        return 0
+    else:
+        return answer.status
+    finally:
+        connection.close()
+
+
+def sample(pid: int, store: Path) -> dict[str, float]:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    log = store.with_name(f"{store.name}-wal")
+    return {
+        "fds": len(list(Path(f"/proc/{pid}/fd").iterdir())),
+        "rss": pages * os.sysconf("SC_PAGE_SIZE") / MIB,
+        "wal": log.stat().st_size / MIB if log.exists() else 0.0,
+    }
+
+
+def load(port: int, number: int, done: threading.Event, answers: list[int], pause_s: float) -> None:
+    chosen = random.Random(number)
+    version = 0
+    for n in itertools.count():
+        if done.is_set():
+            return
+        if n % 5 == 4:
+            stored = save(port, f"L{number}H0", version, f"note {n} " * 20, timeout=30)
+            answers.append(200 if stored is not None else 409)
+            version = version if stored is None else stored
+        else:
+            answers.append(get(port, chosen.choice(PAGES)))
+        time.sleep(pause_s)
+
+
+@pytest.mark.parametrize(
+    "seconds",
+    [pytest.param(6, marks=pytest.mark.slow), pytest.param(600, marks=pytest.mark.sweep)],
+)
+def test_f09_f17_descriptors_and_memory_stay_flat(
+    served: tuple[subprocess.Popen[bytes], int], store: str, seconds: float
+) -> None:
+    process, port = served
+    done, answers = threading.Event(), list[int]()
+    clients = [threading.Thread(target=load, args=(port, i, done, answers, 0.15)) for i in range(3)]
+    for client in clients:
+        client.start()
+    samples: list[dict[str, float]] = []
+    for _ in range(12):
+        time.sleep(seconds / 12)
+        samples.append(sample(process.pid, Path(store)))
+    done.set()
+    for client in clients:
+        client.join(60)
+    Path(os.environ.get("SOAK_OUT", os.devnull)).write_text(
+        json.dumps({"seconds": seconds, "answers": len(answers), "samples": samples})
+    )
+    assert {0, 500, 503} & set(answers) == set()
+    assert len(answers) > seconds
+    # The first half warms up: caches of runs and templates, threads of the pool.
+    late = samples[6:]
+    assert max(each["fds"] for each in late) - min(each["fds"] for each in late) <= 12
+    assert max(each["wal"] for each in samples) < 64
+    if seconds >= 600:
+        per_ten_minutes = (late[-1]["rss"] - late[0]["rss"]) * 600 / (seconds * 5 / 12)
+        assert per_ten_minutes < 10
