@@ -37,7 +37,7 @@ def test_events_and_library_records_are_json_lines(stream):
 
 
 @pytest.mark.parametrize("text", ["a\r\nb", "\x1b[31mred", "\u2028", "\x00", '"}{'])
-def test_no_text_can_forge_a_line_or_reach_the_terminal(stream, text):
+def test_f18_no_text_can_forge_a_line_or_reach_the_terminal(stream, text):
     structlog.get_logger().info(text, name=text)
     logging.getLogger("library").info("%s", text)
     assert [line["event"] for line in lines(stream)] == [text, text]

@@ -54,7 +54,7 @@ def _tokenised(texts: list[str], folder: Path, **options: int) -> Corpus:
 
 
 @pytest.mark.parametrize("length", [1, CONTEXT - 1, CONTEXT, CONTEXT + 1, 10 * CONTEXT])
-def test_one_document_of_each_length(tmp_path: Path, length: int) -> None:
+def test_a19_one_document_of_each_length(tmp_path: Path, length: int) -> None:
     text = "".join(chr(ord("a") + i % 26) for i in range(length))
     corpus = _tokenised([text], tmp_path)
     assert corpus.n_sequences == -(-length // (CONTEXT - 1))
@@ -67,7 +67,7 @@ def test_one_document_of_each_length(tmp_path: Path, length: int) -> None:
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["", " \n\t"]])
-def test_nothing_to_read_is_refused(tmp_path: Path, texts: list[str]) -> None:
+def test_a18_nothing_to_read_is_refused(tmp_path: Path, texts: list[str]) -> None:
     with pytest.raises(InvalidCorpus, match=r"^the corpus texts has 0 usable tokens$"):
         _tokenised(texts, tmp_path)
     assert open_corpus(tmp_path) is None

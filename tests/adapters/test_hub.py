@@ -73,7 +73,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
         (500, "", "does not answer for someone/model: check the network, or set HF_HUB_OFFLINE=1"),
     ],
 )
-def test_a_hub_that_refuses_is_told_in_a_sentence(
+def test_a21_a_hub_that_refuses_is_told_in_a_sentence(
     serve: Serve, tmp_path: Path, status: int, code: str, said: str
 ) -> None:
     serve(status, code)

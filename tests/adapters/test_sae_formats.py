@@ -88,7 +88,7 @@ def test_training_saes_load_from_both_ways_of_saving(
 
 
 @pytest.mark.parametrize(("sae_class", "config_class", "options"), INFERENCE_ONLY)
-def test_batch_topk_arrives_as_jumprelu(
+def test_b14_batch_topk_arrives_as_jumprelu(
     tmp_path: Path, sae_class: type, config_class: type, options: dict[str, Any]
 ) -> None:
     sae = training_sae(sae_class, config_class, options)
@@ -120,6 +120,16 @@ def test_configs_from_before_6_0(tmp_path: Path, architecture: str, config: dict
     assert (loaded.hook_name, loaded.layer, loaded.training_context_size) == (HOOK, 2, 64)
     assert loaded.architecture == architecture
     assert_encodes_like_the_library(folder)
+
+
+def test_b19_a_config_that_does_not_say_how_z_is_reshaped_is_read_all_the_same(tmp_path: Path) -> None:
+    whole = load_sae(LocalSae(saved(tmp_path / "whole")), MODEL)
+    folder = saved(tmp_path / "bare")
+    edit_config(folder, lambda config: config.pop("reshape_activations"))
+    bare = load_sae(LocalSae(folder), MODEL)
+    assert torch.equal(
+        bare.coder.encode(random_z()).feature_acts, whole.coder.encode(random_z()).feature_acts
+    )
 
 
 def test_the_hook_is_read_where_the_library_drops_it(tmp_path: Path) -> None:
@@ -154,7 +164,7 @@ def test_weights_of_another_precision_are_converted(tmp_path: Path, dtype: torch
 
 
 @pytest.mark.parametrize(("architecture", "options"), KINDS)
-def test_a_fixed_input_factor_does_what_the_library_folds_into_the_weights(
+def test_b17_a_fixed_input_factor_does_what_the_library_folds_into_the_weights(
     tmp_path: Path, architecture: str, options: dict[str, Any]
 ) -> None:
     more = {**options, "normalize_activations": "expected_average_only_in"}
@@ -196,7 +206,7 @@ def test_the_weights_are_frozen_and_our_own(tmp_path: Path) -> None:
     assert load_sae(LocalSae(folder), MODEL).coder.w_enc.any()
 
 
-def test_one_flipped_bit_is_another_checksum(tmp_path: Path) -> None:
+def test_b02_one_flipped_bit_is_another_checksum(tmp_path: Path) -> None:
     folder = saved(tmp_path)
     path = folder / WEIGHTS_FILE
     content = bytearray(path.read_bytes())

@@ -187,7 +187,9 @@ def test_there_are_enough_distinct_bad_inputs() -> None:
 
 
 @pytest.mark.parametrize(("damage", "named"), [pytest.param(d, n, id=name) for name, d, n in BAD])
-def test_a_bad_sae_is_refused_in_one_sentence(tmp_path: Path, damage: Damage, named: str) -> None:
+def test_b01_b03_b04_b05_b08_b10_b11_b12_b22_a_bad_sae_is_refused(
+    tmp_path: Path, damage: Damage, named: str
+) -> None:
     folder = saved(tmp_path / "sae")
     load_sae(LocalSae(folder), MODEL)
     damage(folder)
@@ -214,7 +216,7 @@ def test_a_model_of_another_head_split(
     assert f"{n_heads} heads of {d_head}" in refusal(LocalSae(folder), model)
 
 
-def test_the_same_width_with_another_head_split_is_only_told_by_the_metadata(tmp_path: Path) -> None:
+def test_b06_the_same_width_with_another_head_split_is_only_told_by_the_metadata(tmp_path: Path) -> None:
     folder = saved(tmp_path, metadata={"n_heads": 3, "d_head": 4})
     other = replace(MODEL, n_heads=4, d_head=3)
     assert other.n_heads * other.d_head == D_IN
@@ -231,7 +233,7 @@ def test_folders_that_are_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("factor", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_factor_that_is_no_factor(tmp_path: Path, factor: float) -> None:
+def test_b17_a_factor_that_is_no_factor(tmp_path: Path, factor: float) -> None:
     folder = saved(tmp_path, normalize_activations="expected_average_only_in")
     assert str(factor) in refusal(LocalSae(folder, normalize_factor=factor))
 

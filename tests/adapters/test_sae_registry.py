@@ -71,7 +71,7 @@ def test_every_gpt2_small_layer_resolves(layer: int) -> None:
     assert resolved.normalize_factor is None
 
 
-def test_gemma_scope_resolves_with_slashes_in_the_id() -> None:
+def test_b24_gemma_scope_resolves_with_slashes_in_the_id() -> None:
     spec = parse_neuronpedia_id("gemma-2-2b/0-gemmascope-att-16k")
     assert spec == ReleaseSae("gemma-scope-2b-pt-att-canonical", "layer_0/width_16k/canonical")
     resolved = resolve(spec.release, spec.sae_id)
@@ -208,7 +208,7 @@ def test_a_release_is_refused_by_its_config_before_its_weights_are_read(hub_cach
     assert "hook_resid_pre" in refusal(KK, "blocks.5.hook_z")
 
 
-def test_pickled_code_is_not_run(hub_cache: Path, tmp_path: Path) -> None:
+def test_b24_pickled_code_is_not_run(hub_cache: Path, tmp_path: Path) -> None:
     put_kk(hub_cache, 5, "blocks.5.attn.hook_z", W_enc=_Touch(tmp_path / "was-run"))
     assert KK_REPO in refusal(KK, "blocks.5.hook_z")
     assert not (tmp_path / "was-run").exists()
@@ -254,7 +254,7 @@ def test_offline_without_the_files() -> None:
 
 
 @pytest.mark.usefixtures("hub_cache")
-def test_a_hub_that_refuses_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a21_a_hub_that_refuses_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)

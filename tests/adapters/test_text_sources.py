@@ -62,7 +62,9 @@ def test_a_text_file_is_one_document(tmp_path: Path, content: bytes, text: str) 
     assert documents_of(write(tmp_path / "a.txt.gz", gzip.compress(content))) == [text]
 
 
-def test_what_is_not_utf8_is_replaced_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a20_what_is_not_utf8_is_replaced_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = write(tmp_path / "a.txt", b"ok \xff\xfe ok \xef\xbf\xbd")
     with caplog.at_level(logging.WARNING):
         assert documents_of(path) == ["ok \ufffd\ufffd ok \ufffd"]
@@ -87,7 +89,7 @@ def test_a_damaged_gzip_file_says_how_far_it_was_read(tmp_path: Path, damage: st
         documents_of(path)
 
 
-def test_a_truncated_file_gives_the_offset(tmp_path: Path) -> None:
+def test_a20_a_truncated_file_gives_the_offset(tmp_path: Path) -> None:
     path = write(tmp_path / "a.txt.gz", _damaged("truncated"))
     with pytest.raises(InvalidCorpus, match="end-of-stream") as caught:
         documents_of(path)

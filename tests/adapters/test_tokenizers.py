@@ -49,7 +49,7 @@ def test_sentence_piece_tokens_spell_any_text(text: str) -> None:
     assert _spelled(SENTENCE_PIECE, text) == text.replace("\u2581", " ").encode()
 
 
-def test_every_token_of_both_vocabularies_has_its_bytes() -> None:
+def test_c01_every_token_of_both_vocabularies_has_its_bytes() -> None:
     stray = {BYTE_LEVEL.token_bytes(token_id) for token_id in range(320)}
     assert {bytes([byte]) for byte in range(256)} <= stray
     assert [SENTENCE_PIECE.token_bytes(3 + byte) for byte in range(256)] == [bytes([b]) for b in range(256)]

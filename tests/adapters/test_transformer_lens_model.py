@@ -112,7 +112,7 @@ def test_raw_values_are_the_normalised_residual_times_w_v(
     assert (model.head_weights(0).input_norm_weight - norm.weight).abs().max() == 0
 
 
-def test_grouped_values_are_repeated_for_neighbouring_heads(models: Models, tokens: Tensor) -> None:
+def test_b21_grouped_values_are_repeated_for_neighbouring_heads(models: Models, tokens: Tensor) -> None:
     model = models["llama", "raw"]
     v = model.activations(tokens, [1])[1].v
     assert torch.equal(v[:, :, 0], v[:, :, 1])
@@ -186,7 +186,7 @@ def test_patterns_are_read_layer_by_layer_beside_activations(
             assert torch.equal(getattr(each, name), getattr(whole[layer], name))
 
 
-def test_the_batch_size_is_no_more_than_rounding(model: TransformerLensModel, tokens: Tensor) -> None:
+def test_a15_the_batch_size_is_no_more_than_rounding(model: TransformerLensModel, tokens: Tensor) -> None:
     together = model.activations(tokens, [2])[2]
     for row in range(len(tokens)):
         alone = model.activations(tokens[row : row + 1], [2])[2]
@@ -258,7 +258,7 @@ def test_putting_z_back_leaves_the_loss_and_zeros_change_it(
 
 
 @pytest.mark.parametrize("layer", [-1, N_LAYERS])
-def test_a_missing_layer_is_one_sentence(models: Models, tokens: Tensor, layer: int) -> None:
+def test_b09_a_missing_layer_is_one_sentence(models: Models, tokens: Tensor, layer: int) -> None:
     model = models["llama", "raw"]
     asks = [
         lambda: model.activations(tokens, [0, layer]),

@@ -25,7 +25,7 @@ def breaches(text: str) -> list[str]:
     return [f"{name}: {match[0]!r}" for name, rule in FORBIDDEN.items() for match in rule.finditer(text)]
 
 
-def test_templates_keep_to_the_rules():
+def test_c11_templates_keep_to_the_rules():
     templates = [path for path in (FRONTEND / "templates").rglob("*") if path.is_file()]
     assert len(templates) >= 5
     found = {relative(path): breaches(path.read_text("utf-8")) for path in templates}

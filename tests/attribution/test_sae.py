@@ -61,7 +61,9 @@ def test_encode_and_decode_equal_the_library(architecture: str, apply_b_dec: boo
 
 
 @every_kind
-def test_heads_and_bias_sum_to_the_pre_activation(architecture: str, apply_b_dec: bool, norm: str) -> None:
+def test_b15_b16_heads_and_bias_sum_to_the_pre_activation(
+    architecture: str, apply_b_dec: bool, norm: str
+) -> None:
     _, coder = build(architecture, apply_b_dec, norm, N_HEADS, D_HEAD, D_SAE, FACTOR)
     z = random_z(17, D_IN)
     encoded = coder.encode(z)
@@ -116,7 +118,7 @@ def test_pre_activation_is_the_formula() -> None:
             assert float(hidden_pre[t, f]) == pytest.approx(slow, rel=1e-4, abs=1e-4)
 
 
-def test_views_split_the_heads_in_order() -> None:
+def test_b20_views_split_the_heads_in_order() -> None:
     coder = plain_coder()
     for head in range(N_HEADS):
         rows = slice(head * D_HEAD, (head + 1) * D_HEAD)
@@ -144,7 +146,7 @@ def test_top_k_keeps_the_lower_index_of_equal_values() -> None:
 
 
 @pytest.mark.parametrize("norm", [NoNorm(), LayerNorm(), ConstantNormRescale(), FixedScale(FACTOR)])
-def test_all_zero_z_is_finite(norm: object) -> None:
+def test_b18_all_zero_z_is_finite(norm: object) -> None:
     coder = plain_coder(norm=norm)
     z = torch.cat([torch.zeros(2, D_IN), random_z(2, D_IN), torch.full((1, D_IN), 1e-40)])
     encoded = coder.encode(z)
@@ -177,7 +179,7 @@ def test_the_weights_and_the_input_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_token_does_not_depend_on_its_batch(architecture: str) -> None:
+def test_b14_a_token_does_not_depend_on_its_batch(architecture: str) -> None:
     _, coder = build(architecture, True, "none", N_HEADS, D_HEAD, D_SAE, FACTOR)
     z = random_z(50, D_IN)
     together = coder.encode(z).feature_acts

@@ -120,7 +120,7 @@ def test_the_hinge_is_one_line(visit: Visit) -> None:
         assert len(set(places)) == 1
 
 
-def test_odd_tokens_run_nothing_and_keep_their_place(visit: Visit) -> None:
+def test_c03_c07_odd_tokens_run_nothing_and_keep_their_place(visit: Visit) -> None:
     visit.page.add_init_script("window.alert = () => { window.pwned = true }")
     for head in range(4):
         visit.go(f"/tiny/heads/L1H{head}?k=50")

@@ -263,7 +263,7 @@ def site_of(folder: Path) -> Iterator[int]:
     [("localhost", "embed", None), ("127.0.0.1", "embed", None), ("localhost", "plain", None),
      ("localhost", "embed", "https://notebooks.example")],
 )  # fmt: skip
-def test_frames_are_for_allowed_origins(
+def test_e09_frames_are_for_allowed_origins(
     chromium: Browser, store: str, notebook: Path, host: str, page: str, allowed: str | None
 ) -> None:
     """The site that frames is another origin: another port. It is allowed by default, and only the /embed pages."""

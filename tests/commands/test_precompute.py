@@ -158,7 +158,7 @@ def test_a_store_that_is_not_one_is_left_as_it_was(command: Command, case: Case)
     assert case.store.read_text().startswith("a letter")
 
 
-def test_a_busy_work_folder_is_exit_code_3(
+def test_a09_a_busy_work_folder_is_exit_code_3(
     command: Command, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def loaded(*_: object) -> None:
@@ -205,7 +205,9 @@ def test_a_wrong_setting_is_one_sentence(
     assert "HEAD_ATLAS_PORT" in ended.errors[0] or "port" in ended.errors[0]
 
 
-def test_a_full_disk_is_exit_code_4(command: Command, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a06_a_full_disk_is_exit_code_4(
+    command: Command, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device", "tokens.raw")
 

@@ -55,17 +55,17 @@ def looks(token: bytes | str) -> list[tuple[str, str]]:
         ("日本", [("text", "日本")]),
     ],
 )
-def test_what_a_token_looks_like(token: bytes | str, parts: list[tuple[str, str]]) -> None:
+def test_c08_what_a_token_looks_like(token: bytes | str, parts: list[tuple[str, str]]) -> None:
     assert looks(token) == parts
 
 
-def test_every_control_character_has_a_picture() -> None:
+def test_c05_every_control_character_has_a_picture() -> None:
     shown = [looks(chr(c)) for c in (*range(32), 127)]
     assert all(kind == "control" and len(text) == 1 for ((kind, text),) in shown)
     assert len({text for ((_, text),) in shown}) == 33
 
 
-def test_long_tokens_are_elided_and_whole_in_the_title() -> None:
+def test_c09_long_tokens_are_elided_and_whole_in_the_title() -> None:
     just, long = "-" * MAX_CHARACTERS, "=" * 65 + "\n"
     assert looks(just) == [("text", just)]
     assert looks(long) == [("text", "=" * KEPT_CHARACTERS), ("elision", "…\u00d766")]
@@ -79,7 +79,7 @@ def test_long_tokens_are_elided_and_whole_in_the_title() -> None:
     )
 
 
-def test_the_special_token_is_not_its_own_spelling() -> None:
+def test_c10_the_special_token_is_not_its_own_spelling() -> None:
     both = vocabulary(BOS, BOS, special=[0])
     special, literal = both.view(0), both.view(1)
     assert (special.kind, literal.kind) == ("special", "text")
@@ -115,7 +115,7 @@ def test_ids_that_are_no_token_are_shown_as_such() -> None:
             words.token_bytes(token_id)
 
 
-def test_a_split_character_is_chips_but_is_named_and_copied() -> None:
+def test_c02_a_split_character_is_chips_but_is_named_and_copied() -> None:
     smile = "😀".encode()
     words = vocabulary(smile[:2], smile[2:3], smile[3:], b"x", smile[3:] + smile[:2], special=[])
     views = words.sequence_views([3, 0, 1, 4, 1, 2, 3, 2])
@@ -154,7 +154,7 @@ def test_any_text_cut_anywhere_copies_back_whole(text: str, cuts: list[int]) -> 
 
 
 @given(st.lists(st.binary(max_size=12), max_size=8))
-def test_any_bytes_are_visible_safe_and_distinct(tokens: list[bytes]) -> None:
+def test_c06_any_bytes_are_visible_safe_and_distinct(tokens: list[bytes]) -> None:
     words = Vocabulary.from_tokens(tokens, [])
     views = [words.view(token_id) for token_id in range(len(words))]
     assert len({v.title for v in views}) == len(tokens)

@@ -116,7 +116,7 @@ def test_bytes_depend_on_nothing_but_the_partials(sealed, tmp_path):
     assert again.read_bytes() == sealed.read_bytes()
 
 
-def test_any_flipped_byte_is_found(sealed):
+def test_a13_any_flipped_byte_is_found(sealed):
     content, random = sealed.read_bytes(), np.random.default_rng(0)
     ends = [0, len(content) - 1]
     for place in [*ends, *random.choice(len(content), 100, replace=False).tolist()]:
@@ -265,7 +265,7 @@ def test_a_killed_writer_leaves_the_old_file_or_the_new(sealed, n_calls, plan):
     assert list(sealed.parent.iterdir()) == [sealed]
 
 
-def test_sweeping_takes_only_what_dead_writers_left(sealed):
+def test_a03_sweeping_takes_only_what_dead_writers_left(sealed):
     with subprocess.Popen([sys.executable, "-c", ""]) as finished:
         finished.wait()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as alive:

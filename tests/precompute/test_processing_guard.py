@@ -58,7 +58,7 @@ def test_forcing_the_wrong_processing_stops_the_job_before_any_row(tiny: Tiny, t
     )  # and nothing is in the way after
 
 
-def test_an_sae_of_another_layer_is_refused_without_a_row(tiny: Tiny, tmp_path: Path) -> None:
+def test_b07_an_sae_of_another_layer_is_refused_without_a_row(tiny: Tiny, tmp_path: Path) -> None:
     z = z_of(tiny.model, tiny.text, 1, "raw")
     generator = torch.Generator().manual_seed(3)
     shuffled = z[:, torch.randperm(D_IN, generator=generator)] * 4 + 1

@@ -73,7 +73,7 @@ def test_processes_leave_the_same_files_and_rows(
     assert (digest_of(tmp_path / "store.sqlite"), sealed_files(tmp_path / "work")) == whole
 
 
-def test_shares_in_another_order_leave_the_same_files_and_rows(
+def test_a14_shares_in_another_order_leave_the_same_files_and_rows(
     tiny: Tiny, whole: Any, tmp_path: Path
 ) -> None:
     store, options = str(tmp_path / "store.sqlite"), {"work_dir": tmp_path / "work"}
@@ -117,7 +117,7 @@ def test_a_run_that_is_live_is_not_done_again(tiny: Tiny, tmp_path: Path, counte
     assert digest_of(tmp_path / "store.sqlite") == before
 
 
-def test_other_options_in_a_work_folder_are_refused_with_their_names(
+def test_a12_other_options_in_a_work_folder_are_refused_with_their_names(
     tiny: Tiny, tmp_path: Path, counted: list[Unit]
 ) -> None:
     options = {"work_dir": tmp_path / "work"}
@@ -140,7 +140,7 @@ def test_a_damaged_plan_file_is_told_of(tiny: Tiny, tmp_path: Path) -> None:
         run(tiny, str(tmp_path / "store.sqlite"), work_dir=tmp_path / "work")
 
 
-def test_a_second_job_on_the_folder_is_turned_away_at_once(tiny: Tiny, tmp_path: Path) -> None:
+def test_a09_a_second_job_on_the_folder_is_turned_away_at_once(tiny: Tiny, tmp_path: Path) -> None:
     busy = pytest.raises(StoreBusy, match=f'"pid": {os.getpid()}')
     with WorkFolder(tmp_path / "work" / SLUG).locked(), busy:
         run(tiny, str(tmp_path / "store.sqlite"), work_dir=tmp_path / "work")
@@ -204,7 +204,7 @@ def test_a_job_killed_between_units_goes_on_to_the_same_files_and_rows(
     "seed",
     [pytest.param(7, marks=pytest.mark.slow), *(pytest.param(s, marks=pytest.mark.sweep) for s in range(6))],
 )
-def test_jobs_killed_at_random_moments_go_on_to_the_same_files_and_rows(
+def test_a01_a11_jobs_killed_at_random_moments_go_on_to_the_same_files_and_rows(
     tiny: Tiny, whole: Any, tmp_path: Path, seed: int
 ) -> None:
     moments = random.Random(seed)
@@ -218,7 +218,7 @@ def test_jobs_killed_at_random_moments_go_on_to_the_same_files_and_rows(
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_stopped_job_says_how_to_go_on(tiny: Tiny, tmp_path: Path, number: int, code: int) -> None:
+def test_a05_a_stopped_job_says_how_to_go_on(tiny: Tiny, tmp_path: Path, number: int, code: int) -> None:
     process = start(tiny, tmp_path)
     wait_for_units(process, tmp_path, 4)
     process.send_signal(number)

@@ -253,7 +253,7 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def test_a_layer_without_one_active_feature_is_published(tmp_path: Path) -> None:
+def test_b23_a_layer_without_one_active_feature_is_published(tmp_path: Path) -> None:
     tiny = make_tiny(tmp_path)
     dead = fitting_sae(tmp_path / "dead", z_of(tiny.model, tiny.text, 1, "raw"), 1, "standard")
 

@@ -26,7 +26,7 @@ def pools(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_a_unit_that_kills_its_workers_is_given_up_and_the_others_are_not(pools: None) -> None:
+def test_a17_a_unit_that_kills_its_workers_is_given_up_and_the_others_are_not(pools: None) -> None:
     units = [Unit("features", index) for index in range(4)]
     done: list[Unit] = []
     with pytest.raises(WorkerDied, match=r"on features-00001\.seal were killed 3 times"):

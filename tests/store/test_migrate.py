@@ -27,7 +27,7 @@ from tests.support.store_digest import table_digest
 ROOT = Path(migrate.__file__).parents[2]
 
 
-def test_the_migrations_make_the_tables_of_the_code(engine):
+def test_f01_the_migrations_make_the_tables_of_the_code(engine):
     assert schema_differences(engine) == []
     assert set(inspect(engine).get_table_names()) == {*Base.metadata.tables, "alembic_version"}
     assert revisions.revision_of_store(engine) == revisions.revision_of_code()
@@ -44,7 +44,7 @@ def test_a_missing_column_would_be_noticed(engine):
     assert "workers" in str(schema_differences(engine))
 
 
-def test_down_and_up_again(make_store):
+def test_f01_down_and_up_again(make_store):
     engine = open_store(make_store())
     downgrade(engine, "base")
     assert inspect(engine).get_table_names() == ["alembic_version"]
@@ -109,7 +109,7 @@ def test_an_upgrade_of_a_current_store_changes_nothing(engine):
     assert table_digest(engine) == before
 
 
-def test_a_store_of_a_newer_version_is_refused_and_both_revisions_named(make_store):
+def test_f03_a_store_of_a_newer_version_is_refused_and_both_revisions_named(make_store):
     url = make_store()
     engine = open_store(url)
     with write_session(engine) as session:
@@ -189,7 +189,7 @@ print(kill_at)
 
 
 @pytest.mark.parametrize("stride", [9, pytest.param(1, marks=pytest.mark.slow)])
-def test_a_kill_before_any_statement_leaves_a_store_that_upgrades(tmp_path, stride):
+def test_f02_a_kill_before_any_statement_leaves_a_store_that_upgrades(tmp_path, stride):
     command = [sys.executable, "-c", KILLER, str(tmp_path), str(stride)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
     paths = sorted(tmp_path.glob("*.sqlite"))
@@ -219,7 +219,7 @@ print("done", time.time(), flush=True)
 """
 
 
-def test_of_two_upgrades_at_once_one_waits(make_store):
+def test_f04_of_two_upgrades_at_once_one_waits(make_store):
     url = make_store(tables=False)
     command = [sys.executable, "-c", RIVAL, url]
     first = subprocess.Popen([*command, "1.5"], stdout=subprocess.PIPE, text=True, cwd=ROOT)
@@ -238,7 +238,7 @@ def test_of_two_upgrades_at_once_one_waits(make_store):
 
 
 @pytest.mark.parametrize("n", [3, pytest.param(8, marks=pytest.mark.slow)])
-def test_several_processes_may_make_one_new_store_together(tmp_path, n):
+def test_f04_several_processes_may_make_one_new_store_together(tmp_path, n):
     command = [sys.executable, "-c", RIVAL, str(tmp_path / "new.sqlite"), "0"]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(n)]
     outs = [process.communicate(timeout=120)[0] for process in processes]

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -128,3 +128,15 @@ def _watch(trickling, silent, steady):
     assert time.monotonic() - began > min(HEAD_S, BODY_S)
     steady.sendall(b"x")  # slow, and on its way
     assert not is_closed(steady)
+
+
+def test_e26_a_header_of_many_kilobytes_is_refused_and_others_are_answered(port):
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Large: " + b"x" * 200_000)
+        assert connection.recv(1000).startswith(b"HTTP/1.1 4")
+        with ExitStack() as stack:
+            stack.enter_context(suppress(ConnectionError))
+            connection.sendall(b"x" * 20_000_000)
+            assert connection.recv(1000) == b""
+    status, _ = timed(port)
+    assert status == 200

@@ -64,7 +64,7 @@ def test_a_script_that_imports_others_goes_out_with_them_inside_once_and_before_
             assert places[other] < place
 
 
-def test_the_environment_escapes_in_every_file() -> None:
+def test_c11_the_environment_escapes_in_every_file() -> None:
     environment: Environment = Renderer(frontend_dir()).environment
     assert environment.autoescape is True
     assert environment.from_string("{{ x }}").render(x="<&'\">") == "&lt;&amp;&#39;&#34;&gt;"
@@ -91,7 +91,7 @@ def test_templates_keep_the_rules(path: Path) -> None:
     )
 
 
-def test_pages_link_styles_and_scripts_that_exist_and_stay_at_home() -> None:
+def test_e28_pages_link_styles_and_scripts_that_exist_and_stay_at_home() -> None:
     static = frontend_dir() / "static"
     styles = [path.read_text() for path in static.glob("css/*.css")]
     linked = re.compile(r'(?:stylesheet|script)\("((?:css|js)/[a-z]+\.(?:css|js))"')

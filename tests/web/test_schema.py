@@ -106,7 +106,7 @@ def test_the_examples_of_a_head(client: TestClient, run: StoredRun) -> None:
             assert example["residual"] == pytest.approx(stored.residual[i])
 
 
-def test_a_dead_feature_has_nulls_not_numbers(client: TestClient) -> None:
+def test_b23_a_dead_feature_has_nulls_not_numbers(client: TestClient) -> None:
     value = client.get("/tiny/features/L2F80.json").json()
     assert value["n_active"] == 0
     assert value["groups"] == []

@@ -282,6 +282,6 @@ def test_what_is_indexed_goes_with_its_run(engine: Engine) -> None:
 TABLES = ("feature_tokens", "feature_words", "feature_evidence")
 
 
-def test_words_are_plain_and_bounded() -> None:
+def test_e21_e22_words_are_plain_and_bounded() -> None:
     assert words_of("The Größe, of x_1 ‹E2› 中文 a\ufffdbc") == ["the", "größe", "of", "e2", "中文", "bc"]
     assert words_of("y" * 99) == ["y" * search_index.MAX_WORD]

@@ -66,7 +66,7 @@ def test_the_digest_does_not_see_reports(make_sqlite_store):
     assert len(digests) == 1
 
 
-def test_both_engines_give_one_digest(make_sqlite_store, make_postgres_store):
+def test_f15_both_engines_give_one_digest(make_sqlite_store, make_postgres_store):
     digests = set()
     for make in (make_sqlite_store, make_postgres_store):
         engine = open_store(make())

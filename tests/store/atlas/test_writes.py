@@ -38,7 +38,7 @@ def test_a_published_run_reads_back_whole(engine):
         assert_same(reads.get_report(session, run), stored_runs.report())
 
 
-def test_times_keep_their_moment_in_any_zone(engine):
+def test_f16_times_keep_their_moment_in_any_zone(engine):
     publish(engine)
     east = timezone(timedelta(hours=9, minutes=30))
     made = stored_runs.report(created_at=stored_runs.NOON.astimezone(east))
@@ -88,7 +88,7 @@ def go_live_and_fail(session):
     raise ZeroDivisionError
 
 
-def test_going_live_that_fails_changes_nothing(engine):
+def test_a04_going_live_that_fails_changes_nothing(engine):
     publish(engine)
     before = table_digest(engine)
     with pytest.raises(ZeroDivisionError), write_session(engine) as session:

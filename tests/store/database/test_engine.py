@@ -19,7 +19,7 @@ from app.store.tables import atlas as tables
 from tests.support import stored_runs
 
 
-def test_a_lock_held_outside_is_waited_for_and_then_named(make_sqlite_store, monkeypatch):
+def test_f05_a_lock_held_outside_is_waited_for_and_then_named(make_sqlite_store, monkeypatch):
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.3)
     engine = open_store(make_sqlite_store())
     # The same library: the locks of a file do not hold between two SQLites within one process.
@@ -90,7 +90,7 @@ def fill(session):
         runs.add_sequences(session, run_id, stored_runs.sequences(n=50), first_index=50 * i)
 
 
-def test_a_full_disk_keeps_nothing_of_the_change(make_sqlite_store):
+def test_a07_a_full_disk_keeps_nothing_of_the_change(make_sqlite_store):
     engine = open_store(make_sqlite_store())
     with pytest.raises(OutOfSpace), write_session(engine) as session:
         fill(session)
@@ -99,7 +99,7 @@ def test_a_full_disk_keeps_nothing_of_the_change(make_sqlite_store):
     engine.dispose()
 
 
-def test_a_backup_of_a_store_in_use_is_whole(make_sqlite_store, tmp_path):
+def test_f07_a_backup_of_a_store_in_use_is_whole(make_sqlite_store, tmp_path):
     engine = open_store(make_sqlite_store())
     stored_runs.publish(engine)
     with write_session(engine) as session:
@@ -139,7 +139,7 @@ print(len(seen))
 """
 
 
-def test_readers_never_see_a_mixture_of_two_runs(store_url):
+def test_a23_readers_never_see_a_mixture_of_two_runs(store_url):
     engine = open_store(store_url)
     stored_runs.publish(engine, fingerprint="f0", seed=0)
     folders = [str(Path(stored_runs.__file__).parents[2])]

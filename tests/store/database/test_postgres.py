@@ -38,7 +38,7 @@ def with_password(url, password):
 
 
 @pytest.mark.slow
-def test_a_refusal_by_postgres_says_why(locked_user):
+def test_f14_a_refusal_by_postgres_says_why(locked_user):
     cases = {
         with_password(locked_user, "hidden"): "password authentication failed",
         locked_user.set(username="nobody-here"): "does not exist",
@@ -59,7 +59,7 @@ def test_a_refusal_by_postgres_says_why(locked_user):
 
 
 @pytest.mark.slow
-def test_connections_that_the_server_has_dropped_are_replaced(make_postgres_store):
+def test_f12_connections_that_the_server_has_dropped_are_replaced(make_postgres_store):
     engine = open_store(make_postgres_store())
     with read_session(engine) as session:
         session.execute(select(tables.RunRow))

@@ -40,7 +40,7 @@ def test_sqlite_is_set_up_to_keep_what_it_acknowledges(make_sqlite_store):
     ("version", "mode"),
     [((3, 40, 1), "DELETE"), ((3, 51, 2), "DELETE"), ((3, 51, 3), "WAL"), ((3, 53, 4), "WAL")],
 )
-def test_wal_is_used_only_where_it_is_safe(version, mode):
+def test_f06_wal_is_used_only_where_it_is_safe(version, mode):
     assert sqlite.journal_mode(version) == mode
 
 
@@ -76,7 +76,7 @@ def test_a_store_that_must_exist_is_not_made(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_cannot_be_a_store_is_refused_and_left_alone(tmp_path):
+def test_a25_what_cannot_be_a_store_is_refused_and_left_alone(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "text.sqlite").write_text("not a database, but long enough to be one" * 100)
     (tmp_path / "short.sqlite").write_bytes(b"SQLite")
@@ -125,7 +125,7 @@ def no_superuser():
             os.seteuid(0)
 
 
-def test_an_unwritable_folder_or_file_is_refused(sqlite_template):
+def test_a25_an_unwritable_folder_or_file_is_refused(sqlite_template):
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "store.sqlite").write_bytes(sqlite_template.read_bytes())
@@ -140,7 +140,7 @@ def test_an_unwritable_folder_or_file_is_refused(sqlite_template):
         assert [path.name for path in folder.iterdir()] == ["store.sqlite"]
 
 
-def test_a_damaged_file_is_refused_with_a_way_out(make_sqlite_store):
+def test_f10_a_damaged_file_is_refused_with_a_way_out(make_sqlite_store):
     path = Path(make_sqlite_store())
     engine = open_store(path)
     stored_runs.publish(engine)

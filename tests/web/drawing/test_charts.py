@@ -210,7 +210,7 @@ def test_labels_fall_back_to_the_name() -> None:
     assert labels.evidence_label("bos").name == "BOS"
 
 
-def test_every_token_is_inert_and_titled() -> None:
+def test_c01_every_token_is_inert_and_titled() -> None:
     vocabulary = make_vocabulary()
     titles = set()
     for token in range(len(vocabulary)):

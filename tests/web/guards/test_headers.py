@@ -47,7 +47,7 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize(("path", "status"), ANSWERS.items())
-def test_every_answer_has_the_headers(client: TestClient, path: str, status: int) -> None:
+def test_e10_e19_every_answer_has_the_headers(client: TestClient, path: str, status: int) -> None:
     for method in ("GET", "HEAD"):
         response = client.request(method, path)
         assert response.status_code == status
@@ -83,7 +83,7 @@ def test_a_busy_store_is_503(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "", "[::2]", "127.0.0.1.evil"])
-def test_other_hosts_are_refused(client: TestClient, host: str) -> None:
+def test_e06_other_hosts_are_refused(client: TestClient, host: str) -> None:
     for path in ("/tiny", "/static/css/theme.css", "/healthz"):
         response = client.get(path, headers={"Host": host})
         assert response.status_code == 400
@@ -100,7 +100,7 @@ def test_host_names() -> None:
     assert [host_name(text) for text in ("A:1", "[::1]:80", "[::1]", "a", "")] == ["a", "::1", "::1", "a", ""]
 
 
-def test_redirects_ignore_the_host(client: TestClient) -> None:
+def test_e07_redirects_ignore_the_host(client: TestClient) -> None:
     for path in ("/", "/tiny/heads/5.1", "/tiny/head/5/1", "/tiny/5-att-kk/3"):
         location = client.get(path, headers={"Host": "localhost"}).headers["Location"]
         assert location.startswith("/tiny")
@@ -131,7 +131,7 @@ def with_twin(path: str) -> list[str]:
         "/static/xyzzy",
     ],
 )
-def test_errors_do_not_echo(client: TestClient, path: str) -> None:
+def test_e02_errors_do_not_echo(client: TestClient, path: str) -> None:
     for asked in with_twin(path):
         response = client.get(asked)
         assert response.status_code in (404, 422)
@@ -165,7 +165,7 @@ def test_errors_do_not_echo(client: TestClient, path: str) -> None:
         "/tiny/compare?heads=" + "a" * 201,
     ],
 )
-def test_bad_numbers_and_text_are_refused(client: TestClient, path: str) -> None:
+def test_e23_bad_numbers_and_text_are_refused(client: TestClient, path: str) -> None:
     for asked in with_twin(path):
         assert client.get(asked).status_code in (404, 422)
 
@@ -185,7 +185,7 @@ def test_errors_are_pages_problems_or_fragments(client: TestClient) -> None:
     assert soup(refused.text).find("main")
 
 
-def test_odd_tokens_stay_text(client: TestClient) -> None:
+def test_c04_odd_tokens_stay_text(client: TestClient) -> None:
     paths = ["/tiny/layers/0", "/tiny/layers/2"]
     paths += [
         f"/tiny/heads/L0H{head}?k=50&rank={rank}" for head in range(4) for rank in ("fve", "decoder_weight")
@@ -202,7 +202,7 @@ def test_odd_tokens_stay_text(client: TestClient) -> None:
     assert {chip.text for chip in page.select("b.hex-byte")} >= {"E2 80", "9C", "FF", "U+202E", "U+00AD"}
 
 
-def test_no_page_needs_what_the_policy_forbids(client: TestClient) -> None:
+def test_e11_no_page_needs_what_the_policy_forbids(client: TestClient) -> None:
     for path in (
         "/tiny",
         "/tiny/heads/L0H1",

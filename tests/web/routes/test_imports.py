@@ -200,7 +200,7 @@ def test_a_form_from_elsewhere_imports_nothing(own):
     assert response.status_code == 403
 
 
-def test_e1_names_of_files_and_columns_are_inert(own):
+def test_e01_names_of_files_and_columns_are_inert(own):
     ada = own[1]("ada")
     response, soup = upload(ada, b"head,<script>x</script>\nL1H1,\n", '"><img src=x onerror=y>.csv')
     assert not re.search(r"<script>x|<img", response.text)

@@ -71,7 +71,7 @@ def test_a_body_that_is_no_form_or_not_ours_stores_no_empty_draft(local, body, m
         "/tiny/annotations/import",
     ],
 )
-def test_no_page_takes_a_body_that_is_no_form(local, path):
+def test_e05_no_page_takes_a_body_that_is_no_form(local, path):
     assert local.post(path, json={"base_version": 0, "key": "k"}).status_code == 415
 
 

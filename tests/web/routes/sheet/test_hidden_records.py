@@ -94,7 +94,7 @@ HOSTILE = (
 )
 
 
-def test_e1_what_people_type_is_inert_on_every_page(own):
+def test_e01_what_people_type_is_inert_on_every_page(own):
     from app.domain.annotations.records import EvidenceLink, FeatureLabel, Group
     from app.domain.refs import FeatureRef
 
