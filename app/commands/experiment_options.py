@@ -3,7 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -29,13 +29,6 @@ Layer = Annotated[int | None, typer.Option(min=0, help="all heads of this layer"
 Sequences = Annotated[
     int, typer.Option("--n-sequences", min=1, help="sequences of the atlas's corpus to read, evenly spaced")
 ]
-Seed = Annotated[int, typer.Option(help="the same seed gives the same result")]
-BatchSize = Annotated[
-    int, typer.Option(min=1, help="sequences in a forward pass; changes results by rounding only")
-]
-Device = Annotated[str, typer.Option(help="cpu, cuda or mps")]
-Dtype = Annotated[Literal["float32", "bfloat16", "float16"], typer.Option(help="number format of the model")]
-Again = Annotated[bool, typer.Option("--again", help="compute the result again even if the store has it")]
 Tasks = Annotated[
     list[str] | None,
     typer.Option(
@@ -44,28 +37,23 @@ Tasks = Annotated[
         "(induction, long-induction, duplicate-token, noun-digit, url) or regular expression; repeatable",
     ),
 ]
-Modes = Annotated[str, typer.Option(help="kinds of ablation between commas")]
 Prompts = Annotated[int, typer.Option("--n-prompts", min=2, help="prompts, or sequences of text, a task")]
-Examples = Annotated[int, typer.Option("--n-examples", min=2, help="random sequences at each prefix length")]
-MaxPrefix = Annotated[int, typer.Option(min=1, help="longest repeated span, in tokens")]
-Length = Annotated[int, typer.Option(min=4, help="tokens of a random sequence, BOS included")]
-OneShare = Annotated[
-    float,
-    typer.Option(
-        help="a head is long-prefix if its gain at one token, as a share of its gain at longer prefixes, is below this"
-    ),
-]
-MinGain = Annotated[
-    float, typer.Option(help="attention that a repeated span must add; below it the verdict is neither")
-]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AtlasOptions:
-    """An atlas by its store and its name there."""
+    """An atlas by its model, its store and its name there."""
 
+    model: Model
     store: Store = None
     name: Name = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelledAtlasOptions(AtlasOptions):
+    """An atlas whose model is loaded too."""
+
+    revision: Revision = None
 
 
 def parse_heads(heads: str | None, layer: int | None, atlas: "OpenAtlas") -> "list[HeadRef]":
@@ -82,11 +70,11 @@ def parse_heads(heads: str | None, layer: int | None, atlas: "OpenAtlas") -> "li
 
 
 @contextmanager
-def opened_atlas(model: str, source: AtlasOptions) -> "Generator[OpenAtlas]":
-    """The atlas of a model. Raises AppError where there is no store or no such atlas in it."""
+def opened_atlas(source: AtlasOptions) -> "Generator[OpenAtlas]":
+    """The atlas that the options name. Raises AppError where there is no store or no such atlas in it."""
     from app.domain.slugs import check_slug, slugify
 
-    slug = check_slug(source.name) if source.name else slugify(model)
+    slug = check_slug(source.name) if source.name else slugify(source.model)
     settings = settings_of(store=source.store)
     check_atlas("experiment", settings, slug)
     from app.studies.atlas import open_atlas
@@ -96,7 +84,7 @@ def opened_atlas(model: str, source: AtlasOptions) -> "Generator[OpenAtlas]":
 
 
 def load_setup(
-    atlas: "OpenAtlas", model: str, revision: str | None, compute: ComputeOptions, n_sequences: int = 1
+    atlas: "OpenAtlas", source: ModelledAtlasOptions, compute: ComputeOptions, n_sequences: int = 1
 ) -> "ExperimentSetup":
     """The atlas with its model, loaded as `compute` says. Raises InvalidExperiment for another model."""
     import torch
@@ -107,9 +95,9 @@ def load_setup(
     if compute.threads is not None:
         torch.set_num_threads(compute.threads)
     chosen = ModelOptions(
-        model,
+        source.model,
         settings_of().cache_dir,
-        revision,
+        source.revision,
         processing=None if compute.processing == "auto" else compute.processing,
         device=compute.device,
         dtype=compute.dtype,

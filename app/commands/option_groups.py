@@ -2,9 +2,9 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import MISSING, Field, fields, is_dataclass
-from typing import TYPE_CHECKING, Annotated, TypeGuard, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, TypeGuard, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
     """The command with each parameter that is a dataclass replaced by the options which that declares.
 
-    Required options come first, the others in the order of the signature. A field with a default factory is an
-    option without a default: the factory has the say where it is not given.
+    Required options come first, the others in the order of the signature. A field is an option if its type says so;
+    a field that is a dataclass stands for the options of that; others keep their defaults. A tuple is typed as text
+    between commas. A field with a default factory is an option without a default: the factory has the say where it is
+    not given.
     """
     hints = get_type_hints(command, include_extras=True)
     groups = {name: declared for name, declared in hints.items() if _is_group(declared)}
@@ -44,35 +46,61 @@ def _is_group(declared: object) -> "TypeGuard[type[DataclassInstance]]":
     return isinstance(declared, type) and is_dataclass(declared)
 
 
-def _options_of(group: "type[DataclassInstance]") -> list[inspect.Parameter]:
+def _option_fields(group: "type[DataclassInstance]") -> "Iterator[tuple[Field[object], object]]":
+    """The fields that are options or have options, each with its type as declared."""
     hints = get_type_hints(group, include_extras=True)
-    return [_parameter(field, hints[field.name]) for field in fields(group)]
+    for field in fields(group):
+        declared = hints[field.name]
+        if hasattr(declared, "__metadata__") or (_is_group(declared) and any(_option_fields(declared))):
+            yield field, declared
+
+
+def _options_of(group: "type[DataclassInstance]") -> list[inspect.Parameter]:
+    options: list[inspect.Parameter] = []
+    for field, declared in _option_fields(group):
+        options += _options_of(declared) if _is_group(declared) else [_parameter(field, declared)]
+    return options
 
 
 def _parameter(field: "Field[object]", declared: object) -> inspect.Parameter:
-    option, default = option_of(declared), field.default
+    option, default, typed = option_of(declared), field.default, declared
     if option is not None:
         base = get_args(declared)[0]
         # A flag of its own, or one without a --no- twin; else typer makes it of the name.
         flags = [option_name(field.name, option)] if base is bool or option.flag else []
+        if isinstance(default, tuple):
+            base, default = str, ",".join(map(str, default))
         if field.default_factory is not MISSING:
             base, default = base | None, None
-        declared = Annotated[base, typer.Option(*flags, help=option.help, min=option.min)]
+        typed = Annotated[base, typer.Option(*flags, help=option.help, min=option.min)]
     return inspect.Parameter(
-        field.name,
+        _parameter_name(field, declared),
         inspect.Parameter.KEYWORD_ONLY,
         default=inspect.Parameter.empty if default is MISSING else default,
-        annotation=declared,
+        annotation=typed,
     )
+
+
+def _parameter_name(field: "Field[object]", declared: object) -> str:
+    """The name of a field among the parameters of the command, where another dataclass may have a field of its name."""
+    option = option_of(declared)
+    return field.name if option is None else option_name(field.name, option).strip("-").replace("-", "_")
 
 
 def _instance(group: "type[DataclassInstance]", values: dict[str, object]) -> object:
     """An instance of the dataclass, whose values are taken out of `values`."""
-    mine = {field: values.pop(field.name) for field in fields(group)}
-    return group(
-        **{
-            field.name: value
-            for field, value in mine.items()
-            if value is not None or field.default_factory is MISSING
-        }
-    )
+    mine: dict[str, object] = {}
+    for field, declared in _option_fields(group):
+        if _is_group(declared):
+            mine[field.name] = _instance(declared, values)
+            continue
+        value = values.pop(_parameter_name(field, declared))
+        if value is None and field.default_factory is not MISSING:
+            continue
+        is_listed = option_of(declared) is not None and get_origin(get_args(declared)[0]) is tuple
+        mine[field.name] = _parts(value) if is_listed else value
+    return group(**mine)
+
+
+def _parts(text: object) -> tuple[str, ...]:
+    return tuple(part.strip() for part in str(text).split(",") if part.strip())

@@ -3,23 +3,28 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from app.domain.experiments.options import Examples, Seed
 from app.domain.options import Option
-from app.precompute.plan import THREADS_HELP
+from app.precompute.plan import THREADS_HELP, Dtype
 
 
 @dataclass(frozen=True, kw_only=True)
-class PassOptions:
+class ResultOptions:
+    """Whether a result that the store has is computed again."""
+
+    again: Annotated[bool, Option("compute the result again even if the store has it")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassOptions(ResultOptions):
     """How forward passes are made. Batch size and threads change results by rounding only."""
 
     batch_size: Annotated[
         int, Option("sequences in a forward pass; changes results by rounding only", min=1)
     ] = 16
     device: Annotated[str, Option("cpu, cuda or mps")] = "cpu"
-    dtype: Annotated[Literal["float32", "bfloat16", "float16"], Option("number format of the model")] = (
-        "float32"
-    )
+    dtype: Annotated[Dtype, Option("number format of the model")] = "float32"
     threads: Annotated[int | None, Option("threads of a forward pass", min=1)] = None
-    again: Annotated[bool, Option("compute the result again even if the store has it")] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +43,7 @@ class ReproductionOptions(PassOptions):
     n_prompts: Annotated[int, Option("sequences of text for the atlas", min=1)] = 2000
     context_size: Annotated[int, Option("positions in a sequence, BOS included", min=4)] = 128
     n_task_prompts: Annotated[int, Option("prompts of each ablation task", min=2)] = 100
-    n_examples: Annotated[int, Option("random sequences at each prefix length", min=2)] = 60
+    n_examples: Examples = 60
     n_sequences: Annotated[int, Option("sequences of text for the experiments", min=1)] = 256
-    seed: Annotated[int, Option("the same seed gives the same result")] = 0
+    seed: Seed = 0
     threads: Annotated[int | None, Option(THREADS_HELP)] = None

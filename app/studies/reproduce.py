@@ -95,8 +95,7 @@ def _from_experiments(atlas: OpenAtlas, reproduction: Reproduction) -> list[Anch
     ablation = run_ablation(
         setup, anchors.TWO_JOBS.layer, tasks, AblationParameters(modes=("zero",), seed=job.seed)
     )
-    n = reproduction.options.n_examples
-    long = LongPrefixParameters(n_examples=n, n_logit_examples=min(16, n), seed=job.seed)
+    long = LongPrefixParameters(n_examples=reproduction.options.n_examples, seed=job.seed)
     induction = run_long_prefix(setup, (anchors.LONG, anchors.STANDARD), long)
     length = min(KnownHeadParameters().length, (setup.model.context_limit - 1) // 2)
     detection = run_known_heads(setup, KnownHeadParameters(length=length, seed=job.seed))

@@ -62,3 +62,39 @@ def test_too_little_and_a_missing_one_are_refused(words: list[str]):
 def test_the_sentence_about_a_minimum_names_the_option():
     with pytest.raises(AppError, match="--batch-size must be at least 1, not 0"):
         check_minimums(Sizes(dataset="b", batch_size=0))
+
+
+@dataclass(frozen=True)
+class Rule:
+    least: Annotated[float, Option("least gain")] = 0.1
+    n_needed: int = 20
+
+
+@dataclass(frozen=True)
+class Parameters:
+    batch_size: Annotated[int, Option("sequences that repeat", flag="--n-repeated")] = 4
+    modes: Annotated[tuple[str, ...], Option("kinds between commas")] = ("zero", "mean")
+    n_shuffles: int = 3
+    rule: Rule = field(default_factory=Rule)
+
+
+def _run_nested(*words: str) -> tuple[str, list[Any]]:
+    app, calls = typer.Typer(), []
+
+    @app.command()
+    @with_options
+    def command(*, parameters: Parameters, sizes: Sizes) -> None:
+        calls.append((parameters, sizes.batch_size))
+
+    command_line = ["--dataset", "a", *words]
+    return CliRunner().invoke(app, command_line, env={"COLUMNS": "200", "TERM": "dumb"}).output, calls
+
+
+def test_a_dataclass_in_a_dataclass_has_its_options_too_and_other_fields_keep_their_defaults():
+    assert _run_nested()[1] == [(Parameters(), 16)]
+    output, calls = _run_nested("--least", "0.5", "--n-repeated", "2", "--modes", " mean, resample,")
+    assert calls == [(Parameters(2, ("mean", "resample"), rule=Rule(0.5)), 16)], output
+    text = _run_nested("--help")[0]
+    assert "[default: zero,mean]" in text
+    assert "--n-shuffles" not in text
+    assert "--n-needed" not in text

@@ -1,12 +1,14 @@
 """Ablation of heads, on tasks and on the roles that annotations claim."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 from app.domain.experiments.errors import InvalidExperiment
 from app.domain.experiments.intervals import Interval, Resampling
 from app.domain.experiments.kind import ExperimentKind
+from app.domain.experiments.options import Seed
 from app.domain.experiments.wording import listed
+from app.domain.options import Option
 from app.domain.refs import HeadRef
 
 # zero: z is 0 at every position, BOS included. mean: the mean over the prompts' own positions. resample: z of
@@ -22,11 +24,13 @@ class AblationParameters:
     """A head stands out if its change is min_spreads spreads above the layer's median, at least min_change nats,
     and its interval lies above 0. The spread is 1.4826 times the median absolute deviation over the heads."""
 
-    modes: tuple[Mode, ...] = MODES
-    n_draws: int = 3  # of resampling
-    min_spreads: float = 3.5
-    min_change: float = 0.05
-    seed: int = 0
+    modes: Annotated[tuple[Mode, ...], Option("kinds of ablation between commas")] = MODES
+    n_draws: Annotated[int, Option("draws of resample ablation", min=1)] = 3
+    min_spreads: Annotated[
+        float, Option("spreads above the layer's median that a head's change needs to stand out")
+    ] = 3.5
+    min_change: Annotated[float, Option("nats that a head's change needs to stand out")] = 0.05
+    seed: Seed = 0
     resampling: Resampling = field(default_factory=Resampling)
 
     def __post_init__(self) -> None:

@@ -1,9 +1,12 @@
 """A feature against a proxy: the records of the comparison."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from app.domain.experiments.intervals import Interval
 from app.domain.experiments.kind import ExperimentKind
+from app.domain.experiments.options import Seed
+from app.domain.options import Option
 from app.domain.refs import FeatureRef, HeadRef
 
 
@@ -11,8 +14,8 @@ from app.domain.refs import FeatureRef, HeadRef
 class FeatureCheckParameters:
     """How many intervals of activation the tokens are sorted into."""
 
-    n_intervals: int = 10
-    seed: int = 0
+    n_intervals: Annotated[int, Option("intervals of activation", min=1)] = 10
+    seed: Seed = 0
 
 
 @dataclass(frozen=True)

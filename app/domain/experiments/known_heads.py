@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from app.domain.experiments.errors import InvalidExperiment
 from app.domain.experiments.kind import ExperimentKind
+from app.domain.experiments.options import Seed
 from app.domain.experiments.wording import listed
+from app.domain.options import Option
 from app.domain.refs import HeadRef
 
 ROLES = ("previous_token", "duplicate_token", "induction", "copy_suppression", "successor")
@@ -15,8 +18,10 @@ ROLES = ("previous_token", "duplicate_token", "induction", "copy_suppression", "
 class KnownHeadParameters:
     """A head has a role when its score reaches the role's threshold."""
 
-    n_sequences: int = 64
-    length: int = 64  # random tokens, seen twice
+    n_sequences: Annotated[int, Option("sequences of repeated random tokens", min=1, flag="--n-repeated")] = (
+        64
+    )
+    length: Annotated[int, Option("random tokens in a sequence, before their repetition", min=2)] = 64
     thresholds: Mapping[str, float] = field(
         default_factory=lambda: {
             "previous_token": 0.4,
@@ -26,7 +31,7 @@ class KnownHeadParameters:
             "successor": 0.5,
         }
     )
-    seed: int = 0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         """Raises InvalidExperiment where a role has no threshold."""

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 from app.domain.experiments.errors import InvalidExperiment
 from app.domain.experiments.intervals import Interval, Resampling
 from app.domain.experiments.kind import ExperimentKind
+from app.domain.experiments.options import Examples, MaxPrefix, RandomLength, Seed
 from app.domain.experiments.wording import listed
+from app.domain.options import Option
 from app.domain.refs import HeadRef
 
 Kind = Literal["long-prefix", "standard", "neither"]
@@ -17,8 +19,15 @@ Kind = Literal["long-prefix", "standard", "neither"]
 class VerdictRule:
     """The thresholds of the rule."""
 
-    min_gain: float = 0.1
-    max_one_share: float = 0.5
+    min_gain: Annotated[
+        float, Option("attention that a repeated span must add; below it the verdict is neither")
+    ] = 0.1
+    max_one_share: Annotated[
+        float,
+        Option(
+            "a head is long-prefix if its gain at one token, as a share of its gain at longer prefixes, is below this"
+        ),
+    ] = 0.5
     min_examples: int = 20
 
 
@@ -52,23 +61,24 @@ class PrefixDistribution:
 class LongPrefixParameters:
     """Every number of the experiment; the defaults of the thresholds are the published ones."""
 
-    max_prefix: int = 9
-    n_examples: int = 60  # random sequences, each at every prefix length
-    n_logit_examples: int = 16  # of them, for logit attribution, which runs the whole model
-    length: int = 48  # of a random sequence, BOS included
-    threshold: float = 0.3  # attention that counts as not trivial
+    max_prefix: MaxPrefix = 9
+    n_examples: Examples = 60
+    n_logit_examples: int = 16  # at most so many of them, for logit attribution, which runs the whole model
+    length: RandomLength = 48
+    threshold: Annotated[float, Option("attention that counts in natural text")] = 0.3
     sweep: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-    max_corrupted: int = 100
+    max_corrupted: Annotated[int, Option("natural examples to corrupt", min=1, flag="--n-corrupted")] = 100
     n_draws: int = 3
     n_shuffles: int = 20
-    seed: int = 0
+    seed: Seed = 0
     rule: VerdictRule = field(default_factory=VerdictRule)
     resampling: Resampling = field(default_factory=Resampling)
 
     def __post_init__(self) -> None:
         """Raises InvalidExperiment where a number cannot be used."""
+        object.__setattr__(self, "n_logit_examples", min(self.n_logit_examples, self.n_examples))
         counts = (self.n_logit_examples, self.max_corrupted, self.n_draws)
-        if min(counts) < 1 or self.n_shuffles < 0 or self.n_logit_examples > self.n_examples:
+        if min(counts) < 1 or self.n_shuffles < 0:
             raise InvalidExperiment(f"counts {counts} of examples and draws cannot be used")
         if not all(0 < threshold < 1 for threshold in (self.threshold, *self.sweep)):
             raise InvalidExperiment("attention thresholds lie between 0 and 1")

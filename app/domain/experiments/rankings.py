@@ -1,10 +1,11 @@
 """Decoder weight share against FVE, per head: the records of the comparison."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 from app.domain.experiments.kind import ExperimentKind
 from app.domain.experiments.wording import listed
+from app.domain.options import Option
 from app.domain.refs import FeatureRef, HeadRef
 
 Definition = Literal["covariance_share", "residual", "r_squared"]
@@ -23,9 +24,9 @@ TOKEN_SETS: tuple[TokenSet, ...] = ("active", "all")
 class RankingParameters:
     """The ranking matters for a head whose rank correlation or top-k overlap falls below its threshold."""
 
-    k: int = 10
-    min_correlation: float = 0.5
-    min_overlap: int = 6
+    k: Annotated[int, Option("features in each head's lists", min=1)] = 10
+    min_correlation: Annotated[float, Option("the ranking matters below this correlation")] = 0.5
+    min_overlap: Annotated[int, Option("and below so many features in both lists")] = 6
 
 
 @dataclass(frozen=True)

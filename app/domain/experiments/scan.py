@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from app.domain.experiments.intervals import Resampling
 from app.domain.experiments.kind import ExperimentKind
 from app.domain.experiments.long_prefix import Kind, Verdict, VerdictRule, verdicts_in_words
+from app.domain.experiments.options import Examples, MaxPrefix, RandomLength, Seed
 from app.domain.refs import HeadRef
 
 
@@ -12,10 +13,10 @@ from app.domain.refs import HeadRef
 class ScanParameters:
     """As in the long-prefix experiment, on random tokens alone."""
 
-    max_prefix: int = 4
-    n_examples: int = 60
-    length: int = 32
-    seed: int = 0
+    max_prefix: MaxPrefix = 4
+    n_examples: Examples = 60
+    length: RandomLength = 32
+    seed: Seed = 0
     rule: VerdictRule = field(default_factory=VerdictRule)
     resampling: Resampling = field(default_factory=Resampling)
 
