@@ -66,7 +66,7 @@ GLOBALS: dict[str, object] = {
     "abstractions": ABSTRACTIONS,
     "annotation_rules": script_rules.annotation_rules,
     "annotation_words": script_rules.WORDS,
-    "type_in_words": script_rules.type_in_words,
+    "type_in_words": script_rules.form_type_in_words,
     "score_target": score_target,
     "confidences": CONFIDENCES,
     "n_group_keys": N_KEYS,

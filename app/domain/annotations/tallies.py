@@ -43,6 +43,13 @@ class LeftOut:
     n_open: int
     n_features: int
 
+    @property
+    def words(self) -> str:
+        """The head with the reason why it is left out."""
+        if not self.n_features:
+            return f"{self.head} (no features, no type chosen)"
+        return f"{self.head} ({self.n_open} of {self.n_features} features open)"
+
 
 @dataclass(frozen=True)
 class SensitivityRow:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.domain.annotations.head_types import HEAD_TYPE_NAMES
+from app.domain.annotations.type_words import type_in_words
 from app.services.sheet.publication import Publication
 from app.services.sheet.publication_models import EntryFeature, HeadEntry
 
@@ -50,13 +51,11 @@ def novelty_in_words(entry: HeadEntry) -> str:
     return "; ".join([*new, *(["surprising"] if entry.surprising else [])])
 
 
-def type_in_words(entry: HeadEntry) -> str:
-    if entry.head_type is None:
-        return "not labelled"
-    name = HEAD_TYPE_NAMES[entry.head_type]
+def entry_type_in_words(entry: HeadEntry) -> str:
+    """The type in words; of one that an annotator chose against the groups, with the reason."""
     if entry.override_reason:
-        return f"{name} (by judgement: {entry.override_reason})"
-    return f"{name} (so far: {entry.n_open} open)" if entry.n_open else name
+        return f"{type_in_words(entry.head_type, 0, 0)} (by judgement: {entry.override_reason})"
+    return type_in_words(entry.head_type, len(entry.groups), entry.n_open)
 
 
 def tokens_in_words(feature: EntryFeature) -> str:
@@ -81,7 +80,7 @@ def examples_in_words(entry: HeadEntry) -> str:
 
 ENTRY_COLUMNS: tuple[tuple[TableColumn, Callable[[HeadEntry], Cell]], ...] = (
     (TableColumn("Head", 8), lambda entry: str(entry.head)),
-    (TableColumn("Type", 16), type_in_words),
+    (TableColumn("Type", 16), entry_type_in_words),
     (TableColumn("Roles", 12), lambda entry: ", ".join(entry.roles)),
     (TableColumn("Groups", 22), groups_in_words),
     (TableColumn("Level", 6, "number"), lambda entry: entry.abstraction),
@@ -150,8 +149,7 @@ def types_table(whole: Publication) -> PublishedTable:
     ]
     rows.append(("all with a settled type", tally.total, 1.0 if tally.total else None))
     if out := whole.added.left_out:
-        heads = ", ".join(f"{each.head} ({each.n_open} of {each.n_features})" for each in out)
-        rows.append((f"left out, with open features: {heads}", len(out), None))
+        rows.append((f"left out: {', '.join(each.words for each in out)}", len(out), None))
     return PublishedTable("Head types", columns, rows)
 
 

@@ -60,14 +60,9 @@ def _plain(name: str) -> Label:
 
 def left_out_words(heads: Sequence[LeftOut]) -> str:
     """Heads that the tally leaves out, each with the reason; the first few, where they are many."""
-    reasons = [
-        f"{each.head} ({each.n_open} of {each.n_features} features open)"
-        if each.n_features
-        else f"{each.head} (no features, no type chosen)"
-        for each in heads
-    ]
-    more = len(reasons) - MOST_LEFT_OUT
-    return ", ".join(reasons[:MOST_LEFT_OUT]) + (f" and {more} more" if more > 0 else "")
+    more = len(heads) - MOST_LEFT_OUT
+    first = ", ".join(each.words for each in heads[:MOST_LEFT_OUT])
+    return f"{first} and {more} more" if more > 0 else first
 
 
 def score_label(name: str) -> Label:

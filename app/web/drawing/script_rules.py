@@ -4,9 +4,10 @@ import json
 from dataclasses import asdict
 from functools import cache
 
-from app.domain.annotations.head_types import HEAD_TYPE_NAMES, TYPE_RULES
+from app.domain.annotations.head_types import TYPE_RULES
 from app.domain.annotations.names import name_rule
 from app.domain.annotations.records import HeadAnnotation
+from app.domain.annotations.type_words import TYPE_WORDS, type_in_words
 from app.services.annotations.edits import FINISHING
 from app.services.annotations.panel import N_KEYS
 from app.services.annotations.record_words import EVIDENCE_WORDS
@@ -14,9 +15,7 @@ from app.web.drawing.charts import FILL_STEPS
 
 # Sentences that the form begins with and its script renews.
 WORDS = {
-    "no_type": "no type yet",
-    "so_far_one": "so far one group, {open} open",
-    "so_far": "so far {n} groups, {open} open",
+    **TYPE_WORDS,
     "grouped": "{n} of {total} grouped",
     "novel": "new from the first layer up: {names}",
     "into": "into “{name}”, key {n}",
@@ -34,13 +33,10 @@ WORDS = {
 }
 
 
-def type_in_words(content: HeadAnnotation) -> str:
-    """The head's type; how far its groups have come while features are open; that there is none yet."""
-    computed = content.computed
-    if content.override is None and computed.n_unlabelled and computed.head_type:
-        name = "so_far_one" if len(computed.groups) == 1 else "so_far"
-        return WORDS[name].format(n=len(computed.groups), open=computed.n_unlabelled)
-    return HEAD_TYPE_NAMES[content.head_type] if content.head_type else WORDS["no_type"]
+def form_type_in_words(content: HeadAnnotation) -> str:
+    """The type that a form's content gives the head, as its script says it too."""
+    n_open = content.computed.n_unlabelled if content.override is None else 0
+    return type_in_words(content.head_type, len(content.computed.groups), n_open)
 
 
 @cache

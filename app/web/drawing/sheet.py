@@ -9,7 +9,7 @@ from app.domain.annotations.head_types import HEAD_TYPE_NAMES, HEAD_TYPES, HeadT
 from app.domain.annotations.records import HeadAnnotation
 from app.services.rollups.agreement import TypePair
 from app.services.sheet.models import LayerLine
-from app.services.sheet.publication_tables import groups_in_words, novelty_in_words, type_in_words
+from app.services.sheet.publication_tables import entry_type_in_words, groups_in_words, novelty_in_words
 from app.services.sheet.rows import PROVENANCE, STATE
 from app.services.sheet.selection import DEFAULT_COLUMNS, SheetView
 from app.web.drawing.axes import short
@@ -182,7 +182,7 @@ GLOBALS = {
     "sorted_by": sorted_by,
     "next_column": next_column,
     "head_types": HEAD_TYPES,
-    "entry_type": type_in_words,
+    "entry_type": entry_type_in_words,
     "entry_groups": groups_in_words,
     "entry_novelty": novelty_in_words,
 }

@@ -167,7 +167,7 @@ def test_the_workbook_is_made_to_print(team):
     assert [cell.value for cell in features["A"][1:11]] == ["L0H0"] * 10
     types = {row[0].value: (row[1].value, row[2].value) for row in book["Head types"].iter_rows(min_row=2)}
     assert types["plausibly bisemantic"] == (1, 0.5)
-    assert types["left out, with open features: L2H0 (2 of 10)"] == (1, None)
+    assert types["left out: L2H0 (2 of 10 features open)"] == (1, None)
 
 
 def test_without_a_site_nothing_is_linked_and_csv_has_the_path(team):
