@@ -24,7 +24,7 @@ _NOT_OF_THE_MODEL = frozenset({"_name_or_path", "name_or_path", "_commit_hash", 
 
 
 class CheckpointLoader:
-    """Stands for the class by which a bridge loads its weights, and checks what that class reports.
+    """A stand-in for the class by which a bridge loads its weights, which checks what that class reports.
 
     The library itself warns, and goes on with random numbers for what is missing. `checksum` is, once the model is
     loaded, that of its configuration and weights, before a bridge edits them.
@@ -100,7 +100,7 @@ def _weights(model: Any) -> Iterator[tuple[str, Tensor]]:
 
 
 def _is_finite(tensor: Tensor) -> bool:
-    """By the extremes, which NaN takes over: a tenth of the time of asking every number."""
+    """Whether all numbers are finite, by the extremes, which NaN takes over: a tenth of the time of testing each."""
     if not tensor.is_floating_point() or not tensor.numel():
         return True
     return bool(torch.stack(torch.aminmax(tensor)).isfinite().all())

@@ -13,10 +13,13 @@ _ROWS = 1024  # of a Parquet file, read at a time
 
 @dataclass(frozen=True)
 class ColumnFile(FieldFile):
-    """One document a row: the text column. Rows without text are left out."""
+    """A column of text whose rows are documents. Rows without text are left out."""
 
     def documents(self) -> Iterator[str]:
-        """Read in batches of rows. Raises InvalidCorpus for a damaged file or a column that is not there or no text."""
+        """The documents, read in batches of rows.
+
+        Raises InvalidCorpus for a damaged file, or a column that is missing or no text.
+        """
         import pyarrow
 
         try:

@@ -39,12 +39,12 @@ class Corpus:
 
     @property
     def n_sequences(self) -> int:
-        """How many sequences."""
+        """The number of sequences."""
         return int(self.tokens.shape[0])
 
     @property
     def context_size(self) -> int:
-        """Positions in a sequence, BOS included."""
+        """The number of positions in a sequence, BOS included."""
         return int(self.tokens.shape[1])
 
     def counted(self, start: int, stop: int) -> NDArray[np.bool_]:
@@ -170,7 +170,7 @@ def _empty(folder: Path) -> None:
 
 
 def _save(folder: Path, tokens: NDArray[Any], lengths: NDArray[np.int32]) -> None:
-    """Written a block at a time, and not through a map: a full disk would end the process without a word."""
+    """Write an array in blocks, not through a memory map: there a full disk would end the process without a word."""
     path = folder / "tokens.npy"
     header = {
         "descr": np.lib.format.dtype_to_descr(np.dtype(np.int32)),

@@ -41,7 +41,7 @@ class ResidualDecomposition:
 
     @property
     def total(self) -> Float[Tensor, "n d_model"]:
-        """All parts together."""
+        """The sum of all parts."""
         parts = self.heads.sum(dim=(1, 2)) + self.mlp.sum(dim=1) + self.attention_bias.sum(dim=1)
         return self.embedding + parts
 
@@ -93,7 +93,7 @@ class InterventionModel(TransformerLensModel):
 
     @classmethod
     def of(cls, model: TransformerLensModel) -> "InterventionModel":
-        """The same loaded weights, with interventions."""
+        """A model with the same loaded weights that can be intervened on."""
         return cls(model._bridge, model.record.name, model.record.revision, model.processing)
 
     def logits(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_vocab"]:

@@ -8,7 +8,7 @@ from typing import Any
 
 @contextmanager
 def nothing_installed() -> Iterator[None]:
-    """No installer is run inside the `with`.
+    """Keep every installer from running inside the `with`.
 
     TransformerLens runs `pip install torchvision` where a model that also reads images has no image processor at
     hand, which may bring another torch into the environment. Head Atlas gives models text alone: without the

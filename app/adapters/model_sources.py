@@ -63,7 +63,7 @@ class ModelSource:
 
 @dataclass(frozen=True)
 class ModelChecksums:
-    """Of what was loaded, whatever the files it came from are called: the model itself, and its tokenizer."""
+    """Checksums of the model and the tokenizer as they were loaded, whatever their files are called."""
 
     model: str
     tokenizer: str

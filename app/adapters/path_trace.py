@@ -101,7 +101,7 @@ def _keep_flat(calls: BlockCalls, name: str, n_pos: int) -> Callable[..., None]:
 
 
 def _rows(value: Any, n_pos: int, width: int) -> Tensor | None:
-    """[pos d_model] of a tensor that holds as many numbers; some modules flatten their batch."""
+    """A tensor as [pos d_model], if it holds as many numbers; some modules flatten their batch."""
     if not isinstance(value, Tensor) or not value.is_floating_point() or value.numel() != n_pos * width:
         return None
     return value.detach().reshape(n_pos, width).clone() if value.shape[-1] == width else None

@@ -63,7 +63,7 @@ def describe_hook(hook_name: str) -> str:
 
 
 def check_model(config: SaeConfig, model: ModelRecord) -> None:
-    """Raises InvalidSae where the SAE was made for another model or another way to split d_in into heads.
+    """Check that the SAE was made for this model, and this way to split d_in into heads. Raises InvalidSae.
 
     The width alone does not tell: 4 heads of 16 and 8 heads of 8 have the same one.
     """
@@ -109,8 +109,8 @@ def _name_parts(name: str) -> tuple[str, str, str | None] | None:
 def check_tensors(
     config: SaeConfig, tensors: Mapping[str, Tensor], dtype: torch.dtype
 ) -> Mapping[str, Tensor]:
-    """The weights in dtype, complete, of the shapes the config promises, and finite. Raises InvalidSae."""
-    weights = _without_unused(config, tensors)
+    """The weights in dtype, if they are complete, of the shapes that the config says, and finite. Raises InvalidSae."""
+    weights = _as_of_today(config, tensors)
     expected = TENSORS[config.architecture]
     if missing := [name for name in expected if name not in weights]:
         raise _error(
@@ -139,8 +139,8 @@ def check_tensors(
     return converted
 
 
-def _without_unused(config: SaeConfig, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Former checkpoints hold log_threshold for threshold, and a scaling_factor that does nothing at 1."""
+def _as_of_today(config: SaeConfig, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of former checkpoints as today's: log_threshold becomes threshold, a scaling_factor of 1 goes."""
     weights = dict(tensors)
     if config.architecture == "jumprelu" and "log_threshold" in weights and "threshold" not in weights:
         weights["threshold"] = weights.pop("log_threshold").exp()

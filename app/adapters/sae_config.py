@@ -60,7 +60,7 @@ class SaeConfig:
 
 
 def parse_config(name: str, config: Mapping[str, Json]) -> SaeConfig:
-    """Raises InvalidSae where the config is incomplete, contradicts itself or asks for the unsupported."""
+    """What a config says. Raises InvalidSae where it is incomplete, contradicts itself or asks for the unsupported."""
     fields = _Fields(name, config)
     architecture, k = _architecture(fields)
     hook_name = fields.text("hook_name")
@@ -164,7 +164,7 @@ class _Fields:
         raise self.error(f"{key} is {_quoted(value)}, not a positive number")
 
     def _is_legacy(self) -> bool:
-        """The library, and so this module, takes a config without a version for one from before 6.0."""
+        """Whether the config is from before 6.0, as the library takes one without a version to be."""
         version = self.text("sae_lens_version")
         if version is None:
             return True

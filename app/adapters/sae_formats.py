@@ -108,7 +108,7 @@ def load_sae(
 
 
 def resolve(release: str, sae_id: str) -> ResolvedSae:
-    """Where a published SAE is, from the registry alone. Raises InvalidSae for a name that is not there."""
+    """The place of a published SAE, from the registry alone. Raises InvalidSae for a name that is not there."""
     return resolve_in(get_pretrained_saes_directory(), release, sae_id)
 
 
@@ -118,7 +118,7 @@ def parse_neuronpedia_id(text: str) -> ReleaseSae:
 
 
 def _download(resolved: ResolvedSae, model: ModelRecord) -> RawSae:
-    """Config first, so that a wrong SAE is refused before its weights are fetched."""
+    """Download an SAE, its config first, so that a wrong one is refused before its weights are fetched."""
     with shapes_from_cache(pretrained_sae_loaders):
         return _fetch(resolved, model)
 

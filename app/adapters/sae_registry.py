@@ -65,7 +65,7 @@ class ResolvedSae:
 
 
 def resolve_in(registry: Mapping[str, RegistryEntry], release: str, sae_id: str) -> ResolvedSae:
-    """Raises InvalidSae where the registry has no such SAE, or it can be seen not to be on hook_z."""
+    """The place of a published SAE. Raises InvalidSae where the registry has none or says it is not on hook_z."""
     entry = registry.get(release)
     if entry is None:
         return _unregistered(registry, release, sae_id)
@@ -87,7 +87,7 @@ def resolve_in(registry: Mapping[str, RegistryEntry], release: str, sae_id: str)
 
 
 def find_neuronpedia_id(registry: Mapping[str, RegistryEntry], neuronpedia_id: str) -> ReleaseSae:
-    """Raises InvalidSae where no registered SAE has that id."""
+    """The SAE with that Neuronpedia id. Raises InvalidSae where no registered SAE has it."""
     saes_by_id = {
         neuronpedia: ReleaseSae(release, sae_id)
         for release, entry in registry.items()
@@ -104,7 +104,7 @@ def find_neuronpedia_id(registry: Mapping[str, RegistryEntry], neuronpedia_id: s
 
 
 def _unregistered(registry: Mapping[str, RegistryEntry], release: str, sae_id: str) -> ResolvedSae:
-    """Any hub repository in the library's own layout may be named directly, with a folder as id."""
+    """The place of an SAE in a hub repository of the library's own layout, named directly with a folder as id."""
     owner, slash, repo = release.partition("/")
     if not slash:
         raise InvalidSae(
@@ -119,7 +119,7 @@ def _unregistered(registry: Mapping[str, RegistryEntry], release: str, sae_id: s
 
 
 def _refuse_other_sites(resolved: ResolvedSae) -> None:
-    """Where the registry already tells that an SAE is not on hook_z, nothing has to be downloaded.
+    """Refuse an SAE that the registry says is not on hook_z, before anything is downloaded.
 
     This only ever refuses: the hook of an accepted SAE is read from its config, since ids are not hook names.
     """
@@ -138,7 +138,7 @@ def _refuse_other_sites(resolved: ResolvedSae) -> None:
 
 
 def _number(value: int | float | None) -> float | None:
-    """The registry writes 0 where it does not know."""
+    """A number of the registry, which writes 0 where it does not know."""
     return float(value) if value else None
 
 

@@ -56,7 +56,7 @@ class SaeFacts:
 
 
 def one_line(value: object, limit: int = 200) -> str:
-    """Outside text made fit for a one-sentence message."""
+    """Text from outside on one line, fit for a message of one sentence."""
     text = " ".join(str(value).split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
@@ -112,7 +112,7 @@ def _read_config(path: Path) -> Mapping[str, Json]:
 
 
 def _compare_with_recorded(folder: Path, checksum: str) -> None:
-    """A checksum file is optional; one that is there has to be right."""
+    """Compare the weights with the folder's checksum file, which is optional but has to be right if it is there."""
     path = folder / CHECKSUM_FILE
     if not path.exists():
         return

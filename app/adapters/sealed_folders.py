@@ -32,7 +32,7 @@ def seal_folder(folder: Path, manifest: str, facts: Mapping[str, Json]) -> None:
 
 
 def read_sealed_folder(folder: Path, manifest: str) -> dict[str, Any]:
-    """The manifest, once every file has been checked. Raises DamagedFolder with the first thing that is wrong."""
+    """Check every file, and return the manifest. Raises DamagedFolder with the first thing that is wrong."""
     content = _read_manifest(folder / manifest)
     for name, checksum in content["files"].items():
         try:

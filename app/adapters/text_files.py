@@ -66,7 +66,7 @@ def reading(path: Path) -> "Iterator[Readable]":
 
 
 def _open(path: Path) -> "Readable":
-    """Opened by the suffix, or by what the file begins with where its name does not say."""
+    """Open a file by its suffix, or by what it begins with where its name does not say."""
     with path.open("rb") as file:
         head = file.read(_HEAD)
     packing = path.suffix.lower()
@@ -101,7 +101,7 @@ def _zstd(path: Path) -> Any:
 
 
 def refuse_other_files(head: bytes, path: Path) -> None:
-    """Raises InvalidCorpus for a file whose first bytes are not those of UTF-8 text, saying what is read."""
+    """Raise InvalidCorpus, saying what is read, for a file whose first bytes are not those of UTF-8 text."""
     kind = next((name for name, magic in _OTHER_MAGIC.items() if head.startswith(magic)), None)
     if kind is None and head[257:262] == b"ustar":
         kind = "a tar archive"
@@ -126,7 +126,7 @@ def read_text(path: Path) -> str:
 
 
 def decode(data: bytes, where: str) -> str:
-    """UTF-8 without its byte order mark; what is not UTF-8 becomes U+FFFD, with a warning that counts it."""
+    """The text of UTF-8 bytes without a byte order mark; other bytes become U+FFFD, and a warning counts them."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:

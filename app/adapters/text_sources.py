@@ -76,7 +76,7 @@ class PythonDocs:
     name: str = PYTHON_DOCS
 
     def documents(self) -> Iterator[str]:
-        """Each topic of pydoc, in the order of a hash, so that a prefix is a mixture of them all."""
+        """The topics of pydoc in the order of a hash, so that the first few are a mixture of them all."""
         from pydoc_data.topics import topics
 
         for _, text in sorted(topics.items(), key=lambda item: hashlib.sha256(item[0].encode()).digest()):
@@ -94,7 +94,7 @@ class InstalledDocs:
     name: str = INSTALLED_DOCS
 
     def documents(self) -> Iterator[str]:
-        """The longer docstrings of each module, one document a module; a cap a package; nothing twice."""
+        """The longer docstrings of each module as one document; at most so many of a package, and none twice."""
         library, site = Path(sysconfig.get_path("stdlib")), Path(sysconfig.get_path("purelib"))
         seen: set[bytes] = set()
         for package in sorted([*_packages(library), *_packages(site)], key=lambda path: path.name):
@@ -148,7 +148,7 @@ def _docstrings(path: Path, seen: set[bytes]) -> str:
 
 @dataclass(frozen=True)
 class TextFile:
-    """One document: a text file, packed or plain.
+    """A text file, packed or plain, that is one document.
 
     Bytes that are not UTF-8 become U+FFFD with a warning; a byte order mark is dropped; line ends stay.
     """
@@ -172,7 +172,7 @@ class TextFile:
 
 @dataclass(frozen=True)
 class TextFolder:
-    """Every text file below a folder, one document a file."""
+    """A folder whose text files, at any depth, are documents."""
 
     path: Path
 
@@ -189,7 +189,7 @@ class TextFolder:
         return files
 
     def documents(self) -> Iterator[str]:
-        """Files by name. Raises InvalidCorpus for a folder without text."""
+        """The texts of the files, by name. Raises InvalidCorpus for a folder without text."""
         for file in self._files():
             yield from file.documents()
 
@@ -201,10 +201,10 @@ class TextFolder:
 
 @dataclass(frozen=True)
 class JsonLines(FieldFile):
-    """One document a line: the text field of a JSON object."""
+    """A file of JSON lines whose text fields are documents."""
 
     def documents(self) -> Iterator[str]:
-        """Read line by line. Raises InvalidCorpus with the number of a line that is no object with the field."""
+        """The texts, line by line. Raises InvalidCorpus with the number of a line that is no object with the field."""
         with reading(self.path) as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():

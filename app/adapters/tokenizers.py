@@ -18,7 +18,7 @@ _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 @cache
 def _byte_of_character() -> dict[str, int]:
-    """GPT-2's byte-level alphabet: printable bytes stand for themselves, the others for U+0100 onwards."""
+    """The byte of each character in GPT-2's byte-level alphabet: its own if printable, else from U+0100 on."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     table = {chr(byte): byte for byte in printable}
     shifted = (byte for byte in range(256) if byte not in set(printable))
@@ -27,10 +27,10 @@ def _byte_of_character() -> dict[str, int]:
 
 
 class HuggingFaceTokenizer:
-    """Wraps a fast tokenizer. BOS is never added here: the corpus prepends it exactly once."""
+    """A fast tokenizer of transformers. BOS is never added here: the corpus prepends it exactly once."""
 
     def __init__(self, tokenizer: Any, model_name: str) -> None:
-        """Raises InvalidModel where the tokenizer has neither a BOS nor an end-of-text token."""
+        """Take a tokenizer. Raises InvalidModel where it has neither a BOS nor an end-of-text token."""
         self._tokenizer = tokenizer
         bos = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
         if bos is None:

@@ -35,7 +35,7 @@ class TransformerLensModel(ModelWithPath):
     checksums: ModelChecksums | None = None  # of one that was loaded, before its weights were processed
 
     def __init__(self, bridge: Any, name: str, revision: str, processing: Processing) -> None:
-        """Raises InvalidModel where the model has no BOS token or no readable attention heads."""
+        """Take a loaded bridge. Raises InvalidModel where it has no BOS token or no readable attention heads."""
         cfg = bridge.cfg
         self.processing: Processing = processing
         self._bridge = bridge
@@ -97,7 +97,7 @@ class TransformerLensModel(ModelWithPath):
     def hook_z(
         self, tokens: Int[Tensor, "batch pos"], layers: Sequence[int]
     ) -> dict[int, Float[Tensor, "batch pos n_heads d_head"]]:
-        """Only z of the given layers: what SAE training needs."""
+        """z of the given layers alone, which is what SAE training needs."""
         self._check_layers(layers)
         names = [_hook_name(layer, "hook_z") for layer in layers]
         cache = self._run(tokens, names, last_layer=max(layers))
@@ -161,7 +161,7 @@ class TransformerLensModel(ModelWithPath):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return self._bridge.W_E.device
 
     @property
@@ -176,7 +176,7 @@ class TransformerLensModel(ModelWithPath):
         last_layer: int,
         hooks: Sequence[tuple[str | Callable[[str], bool], Any]] = (),
     ) -> Any:
-        """Up to the attention of the last layer: neither its MLP nor, in the model's last, the unembedding."""
+        """Run the model up to the attention of a layer: neither its MLP nor, in the model's last, the unembedding."""
         # Once the whole attention has run: some architectures give the pattern after the output.
         block = self._bridge.blocks[last_layer]
         stop = (block.attn if last_layer in self.attention_layers else block).register_forward_hook(_stop)
@@ -211,7 +211,7 @@ class TransformerLensModel(ModelWithPath):
         )
 
     def _split_heads(self, z: Tensor) -> Float[Tensor, "batch pos n_heads d_head"]:
-        """z as the bridge gives it: flat, by head, or split by the width of keys where values have another."""
+        """z by head, if the bridge gives it flat, by head, or split by the width of keys where values have another."""
         return z.flatten(2).unflatten(-1, (self.record.n_heads, self.record.d_head)).float()
 
 

@@ -43,7 +43,7 @@ def rank_features(
 def feature_ranks(
     value: Float[Tensor, "d_sae n_heads"], eligible: Bool[Tensor, " d_sae"]
 ) -> Int64[Tensor, "d_sae n_heads"]:
-    """Every feature's place in every head's ranking (as rank_features), from 1; 0 where it is not ranked."""
+    """The place of every feature in every head's ranking (by rank_features), from 1; 0 where it is not ranked."""
     order, rankable = _full_order(value, eligible)
     place = torch.arange(1, len(order) + 1, device=order.device)[:, None].expand_as(order)
     return torch.zeros_like(order).scatter_(0, order, torch.where(rankable, place, 0))

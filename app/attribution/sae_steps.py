@@ -105,7 +105,7 @@ class Activation(Protocol):
     """From the SAE's input x to (hidden_pre, feature_acts), and the per-feature factors around it."""
 
     def check(self, d_sae: int) -> None:
-        """Raises ValueError where the parameters do not fit d_sae features."""
+        """Check the parameters. Raises ValueError where they do not fit d_sae features."""
         ...
 
     def encode(

@@ -183,7 +183,7 @@ def _importing_viewer(session: "Session", by: str | None, apply: bool, now: date
 
 
 def plan_lines(plan: "Plan") -> list[str]:
-    """A dry run in words: what each row would change, then what is wrong with which row, then the sums."""
+    """The lines of a dry run: what each row would change, then what is wrong with which row, then the sums."""
     lines = [
         f"row {change.row}\t{change.kind}\t{change.subject.ref}\t{change.annotator}"
         + "".join(f"\n\t{name}: {_short(before)} -> {_short(after)}" for name, before, after in change.fields)
@@ -200,7 +200,7 @@ def _short(text: str) -> str:
 
 
 def parse_mapping(pairs: list[str]) -> dict[str, str]:
-    """column=ours as a mapping. Raises AppError."""
+    """The mapping of columns that the words COLUMN=NAME give. Raises AppError for other words."""
     mapping: dict[str, str] = {}
     for pair in pairs:
         column, equals, ours = pair.rpartition("=")

@@ -26,7 +26,7 @@ SaeIds = Annotated[
 
 
 def parse_layers(text: str | None) -> tuple[int, ...] | None:
-    """5,6 or 5-7, as layers in order. Raises AppError for anything else."""
+    """The layers, in order, of a text such as 5,6 or 5-7. Raises AppError for anything else."""
     if text is None:
         return None
     layers: set[int] = set()
@@ -39,7 +39,7 @@ def parse_layers(text: str | None) -> tuple[int, ...] | None:
 
 
 def parse_share(text: str | None) -> tuple[int, int] | None:
-    """i/N with 0 <= i < N. Raises AppError for anything else."""
+    """The share (i, N) of a text i/N with 0 <= i < N. Raises AppError for anything else."""
     if text is None:
         return None
     index, slash, count = text.partition("/")

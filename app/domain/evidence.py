@@ -15,7 +15,7 @@ LONG_PREFIX = 2  # a source whose prefix is so long, or longer, is not found by 
 
 
 class PrefixLengths(NamedTuple):
-    """Of the same examples and sources: over token ids, and over normalised_ids."""
+    """Prefix lengths of the same examples and sources: exact ones over token ids, fuzzy ones over normalised_ids."""
 
     exact: NDArray[np.integer]
     fuzzy: NDArray[np.integer]

@@ -33,7 +33,7 @@ def option_name(field: str, option: Option | None = None) -> str:
 
 
 def check_minimums(options: Any, but: str | None = None, error: type[AppError] = AppError) -> None:
-    """Raises an error, naming the option, where a field (`but` one) is less than its Option allows."""
+    """Raise an error that names the option where a field, `but` one, is less than its Option allows."""
     hints: dict[str, Any] = get_type_hints(options.__class__, include_extras=True)
     for field in fields(options):
         if field.name == but:

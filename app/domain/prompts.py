@@ -70,7 +70,7 @@ class PromptAnswer:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "PromptAnswer":
-        """Raises KeyError or TypeError for what is no answer."""
+        """The answer that JSON holds. Raises KeyError or TypeError for anything else."""
         feature = value["feature"]
         return cls(
             tokens=value["tokens"],

@@ -45,7 +45,7 @@ class HeadRef:
 
     @classmethod
     def parse(cls, text: str) -> "HeadRef":
-        """Raises InvalidReference when the text names no head."""
+        """The head that the text names. Raises InvalidReference when it names none."""
         return cls(*_parse(text, _HEAD_FORMS, "head", "L5H1"))
 
     def __str__(self) -> str:
@@ -61,7 +61,7 @@ class FeatureRef:
 
     @classmethod
     def parse(cls, text: str) -> "FeatureRef":
-        """Raises InvalidReference when the text names no feature."""
+        """The feature that the text names. Raises InvalidReference when it names none."""
         return cls(*_parse(text, _FEATURE_FORMS, "feature", "L5F35744"))
 
     def __str__(self) -> str:

@@ -80,7 +80,7 @@ class Vocabulary:
 
     @classmethod
     def from_tokens(cls, token_bytes: Sequence[bytes], special_ids: Iterable[int]) -> "Vocabulary":
-        """Raises ValueError for a special id that is no token."""
+        """The vocabulary of a list of tokens. Raises ValueError for a special id that is no token."""
         special = frozenset(int(token_id) for token_id in special_ids)
         if any(not 0 <= token_id < len(token_bytes) for token_id in special):
             raise ValueError(f"special ids reach beyond the {len(token_bytes)} tokens")
@@ -119,7 +119,7 @@ class Vocabulary:
         return len(self.offsets) - 1
 
     def token_bytes(self, token_id: int) -> bytes:
-        """Raises IndexError for an id that is no token."""
+        """The bytes of a token. Raises IndexError for an id that is no token."""
         if not 0 <= token_id < len(self):
             raise IndexError(f"token {token_id} of a vocabulary of {len(self)}")
         return self.blob[self.offsets[token_id] : self.offsets[token_id + 1]]
@@ -132,7 +132,7 @@ class Vocabulary:
         return self._views[token_id]
 
     def sequence_views(self, token_ids: Iterable[int]) -> tuple[TokenView, ...]:
-        """Tokens in context.
+        """The views of the tokens of a sequence, in their context.
 
         A character split over several tokens stays a byte chip in each of them, but their titles name it, and
         the token it begins in has it as `raw`, so copied text is right.
@@ -167,7 +167,7 @@ class Vocabulary:
 
 
 def _decoded(data: bytes) -> Iterator[tuple[int, int, str]]:
-    """(start, end, character) of each character; each byte that belongs to none has the character ''."""
+    """The characters that the bytes spell, as (start, end, character); a byte that belongs to none has ''."""
     start = 0
     while start < len(data):
         try:

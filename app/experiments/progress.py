@@ -29,7 +29,7 @@ class Batching:
             self.progress(stage, stop, n)
 
     def as_one(self, stage: str, total: int) -> "Batching":
-        """The same batches, reported as one stage of `total` rows."""
+        """A batching whose batches are reported as one stage of `total` rows."""
         return replace(self, progress=_OneStage(self.progress, stage, total))
 
 

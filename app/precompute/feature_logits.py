@@ -53,7 +53,7 @@ def feature_logits(
 
 
 def _no_logits(n_features: int, n_heads: int) -> FeatureLogits:
-    """Of a layer whose path to the logits is not known: no tokens, and a histogram of none."""
+    """The logit effects of a layer whose path to the logits is not known: no tokens, and a histogram of none."""
     whole, by_head = (
         TopLogits(torch.zeros(shape, dtype=torch.int64), torch.zeros(shape))
         for shape in ((n_features, 0), (n_features, n_heads, 0))

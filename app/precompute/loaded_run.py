@@ -56,7 +56,7 @@ class ModelCopies:
 
     @property
     def checksums(self) -> ModelChecksums:
-        """Of the model that was loaded, the same for every copy."""
+        """The checksums of the model that was loaded, the same for every copy."""
         if self._checksums is None:
             raise ValueError("no copy has been loaded yet")
         return self._checksums

@@ -27,7 +27,7 @@ BIN_EDGES = _bin_edges()  # bin b is [BIN_EDGES[b], BIN_EDGES[b + 1])
 
 
 def activation_bin(activation: Floats32) -> Ints:
-    """Raises ValueError unless every activation is positive and finite."""
+    """The bin of each activation. Raises ValueError unless every one is positive and finite."""
     return activation_rank(activation) >> BIN_SHIFT
 
 
@@ -93,7 +93,7 @@ class BinCounts(Record):
         return self.unit[start:stop] & ((1 << UNIT_BITS) - 1), self.n[start:stop]
 
     def histogram(self, feature: int) -> Histogram:
-        """From the feature's lowest non-empty bin to its highest; no bins for a dead feature."""
+        """Counts of the feature's bins, from the lowest non-empty one to the highest; none for a dead feature."""
         bins, n = self.of_feature(feature)
         if not len(bins):
             return Histogram(np.zeros(1), np.empty(0, dtype=np.int64))

@@ -31,7 +31,7 @@ class ActivationSample(Record):
         return cls(np.zeros(d_sae, dtype=np.float32), TopTokens.empty(k), seed)
 
     def add(self, feature: Ints, activation: Floats32, token_index: Ints) -> "ActivationSample":
-        """One entry per active token and feature. Raises ValueError on an activation that is not positive."""
+        """Add pairs of an active token and a feature. Raises ValueError on an activation that is not positive."""
         slot = activation_bin(activation) + 1
         max_activation = self.max_activation.copy()
         np.maximum.at(max_activation, feature, activation)

@@ -80,7 +80,7 @@ def distinct(values: Ints) -> Ints:
 
 
 def places(values: Ints, ascending: Ints) -> Ints:
-    """Where each value is in an ascending array; -1 for those that are not in it."""
+    """The place of each value in an ascending array; -1 for those that are not in it."""
     place = np.searchsorted(ascending, values)
     is_member = place < len(ascending)
     is_member[is_member] = ascending[place[is_member]] == values[is_member]
@@ -88,7 +88,7 @@ def places(values: Ints, ascending: Ints) -> Ints:
 
 
 def require_same(what: str, mine: object, theirs: object) -> None:
-    """Raises ValueError: leaves of different shapes or settings would broadcast or mix in silence."""
+    """Raise ValueError unless both are equal: leaves of other shapes or settings would broadcast or mix in silence."""
     if mine != theirs:
         raise ValueError(f"cannot merge {what} {mine} with {what} {theirs}")
 

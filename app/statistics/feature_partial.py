@@ -129,7 +129,7 @@ class FeaturePartial(Partial):
         ).normalise()
 
     def _pair_order(self, batch: FeatureBatch) -> AnyArray:
-        """By feature, then token: sums are then the same however the caller found the pairs."""
+        """The order of pairs by feature, then token: in it sums are the same however the caller found the pairs."""
         n_pairs, n_heads = len(batch.feature), self.active.mean_c.shape[1]
         columns = (batch.token_index, batch.activation, batch.pre_activation, batch.contribution)
         if any(len(column) != n_pairs for column in columns) or len(batch.z) != batch.n_tokens:
@@ -145,7 +145,7 @@ class FeaturePartial(Partial):
         return order
 
     def normalise(self) -> "FeaturePartial":
-        """Keep payloads of tokens that are still kept."""
+        """Drop the payloads of tokens that are no longer kept."""
         if not len(self.payloads):
             return self
         return replace(self, payloads=self.payloads.restrict(self._kept_keys()))
@@ -166,13 +166,13 @@ class FeaturePartial(Partial):
         return feature[is_chosen], token_index[is_chosen]
 
     def winners_without_payload(self, features: AnyArray | None = None) -> tuple[Ints, Ints]:
-        """The winners that still need one. Asked after each update, they are all of the last batch."""
+        """The kept tokens that still need a payload. Asked after each update, they are all of the last batch."""
         feature, token_index = self.winners(features)
         missing = places(payload_key(feature, token_index), self.payloads.key) < 0
         return feature[missing], token_index[missing]
 
     def with_payloads(self, payloads: Payloads) -> "FeaturePartial":
-        """These added to the payloads at hand; those of tokens not kept are dropped."""
+        """A partial that has these payloads too; those of tokens that are not kept are dropped."""
         return replace(self, payloads=self.payloads.merge(payloads)).normalise()
 
     @property

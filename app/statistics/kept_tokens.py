@@ -36,7 +36,7 @@ def sampling_rank(token_index: Ints, seed: int) -> Ints:
 
 
 def token_key(rank: Ints, token_index: Ints) -> Ints:
-    """rank in the high half, the token in the low half so that of equal ranks the earlier token is larger."""
+    """The key by which tokens are kept: rank in the high half, and in the low one the token, the earlier the larger."""
     if len(token_index) and not 0 <= token_index.min() <= token_index.max() <= MAX_TOKEN_INDEX:
         raise ValueError(f"token indices must be in 0..{MAX_TOKEN_INDEX}")
     return rank << INDEX_BITS | (MAX_TOKEN_INDEX - token_index)
@@ -77,7 +77,7 @@ class TopTokens(Record):
         return TopTokens.of(np.concatenate([self.unit, unit]), np.concatenate([self.key, key]), self.k)
 
     def _may_enter(self, unit: Ints, key: Ints) -> AnyArray:
-        """All but those that cannot pass the last of k tokens which their unit has already: they need no sorting."""
+        """Which tokens may be among the k best of their unit; those below the last of its k need no sorting."""
         if not len(self.unit):
             return np.ones(len(unit), dtype=np.bool_)
         stop = np.searchsorted(self.unit, unit, side="right")

@@ -21,7 +21,7 @@ class Count(Record):
 
     @classmethod
     def of(cls, values: ArrayLike) -> "Count":
-        """Raises TypeError when the values are not whole numbers."""
+        """A count of these values. Raises TypeError when they are not whole numbers."""
         return cls(np.asarray(np.asarray(values).astype(np.int64, casting="safe")))
 
     @classmethod
@@ -41,7 +41,7 @@ class Total(Record):
 
     @classmethod
     def of(cls, values: ArrayLike) -> "Total":
-        """Raises ValueError on NaN or infinity, which would spread to every later total."""
+        """A total of these values. Raises ValueError on NaN or infinity, which would spread to every later total."""
         total = np.asarray(values, dtype=np.float64)
         if not np.isfinite(total).all():
             raise ValueError("a total must be finite")
@@ -71,7 +71,7 @@ class Mean(Record):
         return Mean(self.total.merge(other.total), self.n.merge(other.n))
 
     def value(self) -> Floats:
-        """Raises ValueError when nothing was counted: such a mean does not exist."""
+        """The mean. Raises ValueError when nothing was counted, for then there is none."""
         if not self.n.total:
             raise ValueError("the mean of nothing")
         return np.asarray(self.total.total / self.n.total)

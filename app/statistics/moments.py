@@ -33,7 +33,7 @@ class CoMoments(Record):
 
     @classmethod
     def of(cls, x: AnyArray) -> "CoMoments":
-        """x: [tokens d]. Two passes in float64. Raises ValueError on a value that is not finite."""
+        """Moments of x, [tokens d], by two passes in float64. Raises ValueError on a value that is not finite."""
         if not len(x):
             return cls.empty(x.shape[1])
         values = _finite_float64(x, "a second moment's input")
@@ -75,7 +75,7 @@ class GroupedCoMoments(Record):
 
     @classmethod
     def of(cls, group: Ints, c: AnyArray, p: AnyArray, n_groups: int) -> "GroupedCoMoments":
-        """group: [pairs], ascending; c: [pairs heads]; p: [pairs]. Raises ValueError on NaN or infinity."""
+        """Moments of c [pairs heads] and p [pairs] by ascending group [pairs]. Raises ValueError on NaN or infinity."""
         moments = cls.empty(n_groups, c.shape[1])
         if not len(group):
             return moments

@@ -24,7 +24,10 @@ class Partial(Record):
     shards: Shards
 
     def merge(self: PartialT, other: PartialT) -> PartialT:
-        """Raises IncompatiblePartials, OverlappingShards, or ValueError on leaves of another shape."""
+        """The partial over the shards of both.
+
+        Raises IncompatiblePartials, OverlappingShards, or ValueError on leaves of another shape.
+        """
         if type(self) is not type(other):
             raise IncompatiblePartials(f"a {type(self).__name__} and a {type(other).__name__}")
         if self.plan != other.plan:

@@ -38,7 +38,7 @@ class Payloads(Record):
 
     @classmethod
     def of(cls, feature: Ints, token_index: Ints, columns: dict[str, AnyArray]) -> "Payloads":
-        """Rows in any order. Raises ValueError on a repeated key or on columns of another length."""
+        """A table of rows in any order. Raises ValueError on a repeated key or on columns of another length."""
         key, first = np.unique(payload_key(feature, token_index), return_index=True)
         if len(key) != len(feature):
             raise ValueError("a (feature, token) has two payloads")

@@ -84,7 +84,7 @@ _OF_NAME = select(AnnotatorRow).where(AnnotatorRow.name == bindparam("name"))
 
 
 def find_annotator(session: Session, name: str) -> Annotator | None:
-    """The annotator of this name; nobody has a name that cannot be stored."""
+    """The annotator of this name; None where there is none, as for a name that cannot be stored."""
     try:
         row = session.scalar(_OF_NAME, {"name": name})
     except UnstorableText:

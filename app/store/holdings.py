@@ -17,7 +17,7 @@ from app.store.tables.experiments import ExperimentRow
 
 
 class StillLabelled(AppError):
-    """People have labelled the atlas, and nobody has said that this should go, too."""
+    """The atlas is labelled, and the removal of its labels was not asked for."""
 
     exit_code = 3
 
@@ -55,7 +55,7 @@ class HeldAtlas:
     n_experiments: int
 
     def run_of(self, prefix: str) -> HeldRun:
-        """The run whose fingerprint begins so. Raises NotFound where it is none, or not the only one."""
+        """The run whose fingerprint begins with the prefix. Raises NotFound where there is none, or more than one."""
         matching = [run for run in self.runs if prefix and run.fingerprint.startswith(prefix)]
         if len(matching) != 1:
             number = "no run" if not matching else f"{len(matching)} runs"
@@ -64,13 +64,13 @@ class HeldAtlas:
 
 
 def list_held(session: Session) -> list[HeldAtlas]:
-    """All atlases by slug."""
+    """All atlases with what they hold, by slug."""
     slugs = session.scalars(select(AtlasRow.slug).order_by(AtlasRow.slug)).all()
     return [get_held(session, slug) for slug in slugs]
 
 
 def get_held(session: Session, slug: str) -> HeldAtlas:
-    """One atlas. Raises NotFound."""
+    """One atlas with what it holds. Raises NotFound."""
     atlas_id = get_atlas_id(session, slug)
     runs = (
         select(RunRow, RunReportRow.finished_at, _count(SaeRow), _count(FeatureRow))

@@ -78,7 +78,7 @@ def find_features(
 
 
 def _stretches(condition: Condition) -> Sequence[Condition]:
-    """Parts of an index that are in the order of the results: a token each, and a number of examples each."""
+    """The parts of an index with rows in the order of the results: one for each token or number of examples."""
     match condition:
         case MovesToken():
             return [MovesToken((token_id,), condition.sign) for token_id in condition.token_ids]
@@ -121,7 +121,7 @@ def _best(
 
 
 def words_like(session: Session, run: LiveRun, beginning: str, limit: int) -> list[str]:
-    """Words in the index that begin with a prefix, in order; one look at the index a word, however frequent."""
+    """Words in the index that begin with a prefix, in order. Each takes one look-up, however frequent it is."""
     words: list[str] = []
     after = beginning
     while len(words) < limit:

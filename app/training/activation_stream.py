@@ -21,7 +21,7 @@ HookBatch = dict[str, Float[Tensor, "token d_in"]]
 
 
 def hook_name(layer: int) -> str:
-    """The name that SAE configs and TransformerLens use."""
+    """The name of a layer's hook_z in SAE configs and in TransformerLens."""
     return f"blocks.{layer}.attn.hook_z"
 
 
@@ -29,7 +29,7 @@ class Sequences:
     """All sequences of several corpora behind one index, split into training and held-out parts."""
 
     def __init__(self, corpora: list[Corpus], held_out: int, seed: int) -> None:
-        """Raises InvalidRecipe when nothing is left to train on."""
+        """Split the sequences of the corpora. Raises InvalidRecipe when none is left to train on."""
         self.corpora = corpora
         starts = np.cumsum([0, *(corpus.n_sequences for corpus in corpora)])
         self._starts = starts
@@ -56,7 +56,7 @@ class Sequences:
 
 
 class ActivationStream:
-    """Iterates over batches {hook name: [batch_tokens, d_in]}. Excludes BOS and padding."""
+    """An iterator of batches {hook name: [batch_tokens, d_in]}, without BOS and padding."""
 
     def __init__(self, model: TransformerLensModel, sequences: Sequences, recipe: Recipe) -> None:
         self._model, self._sequences, self._recipe = model, sequences, recipe

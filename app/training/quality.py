@@ -51,7 +51,7 @@ class LayerQuality:
 
 @dataclass
 class _Sums:
-    """What one layer has added up so far."""
+    """The sums of one layer over the batches counted so far."""
 
     moments: CoMoments
     n_active: NDArray[np.int64]

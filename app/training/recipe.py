@@ -33,7 +33,7 @@ class Recipe(TrainingOptions):
     forward_sequences: int = 16
 
     def __post_init__(self) -> None:
-        """Raises InvalidRecipe with the option that is wrong."""
+        """Check the options. Raises InvalidRecipe that names the one that is wrong."""
         if not self.layers or len(set(self.layers)) != len(self.layers):
             raise InvalidRecipe(f"--layers needs distinct layers, not {list(self.layers)}")
         if self.kind == "topk" and not 0 < self.k <= self.d_sae:
@@ -65,7 +65,7 @@ class Recipe(TrainingOptions):
 
     @property
     def batches_per_buffer(self) -> int:
-        """Fixed, so that a position means the same batch in every run; the tokens left over are dropped."""
+        """Batches served from a buffer: a fixed number, so that a position means the same batch in every run."""
         n_positions = self.buffer_sequences * (self.context_size - 1)
         return int(n_positions * FILLED_SHARE) // self.batch_tokens
 
@@ -92,7 +92,7 @@ class Recipe(TrainingOptions):
             raise InvalidRecipe(f"{path} is not a recipe that this version can read: {error}") from error
 
     def require_same(self, other: "Recipe") -> None:
-        """Raises InvalidRecipe naming the first option in which a resumed run differs."""
+        """Raise InvalidRecipe that names the first option in which a resumed run differs."""
         mine, theirs = asdict(self.portable()), asdict(other.portable())
         for name, value in mine.items():
             if value != theirs[name]:
@@ -103,7 +103,7 @@ class Recipe(TrainingOptions):
 
 
 def write_json(path: Path, value: object) -> None:
-    """The file is there whole or not at all."""
+    """Write JSON to a file, which is there whole or not at all."""
     scratch = path.with_name(f"{path.name}.tmp{os.getpid()}")
     with naming(scratch):
         scratch.write_text(json.dumps(value, indent=2) + "\n")

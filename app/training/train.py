@@ -156,7 +156,7 @@ def _new_sae(recipe: Recipe, model: ModelRecord, layer: int) -> Any:
 
 
 def _flat_input(sae: Any) -> Any:
-    """The stream is flat already: [token, d_in], not [token, n_heads, d_head]."""
+    """Keep sae_lens from flattening the heads: the stream is [token, d_in] already, not [token, n_heads, d_head]."""
     sae.turn_off_forward_pass_hook_z_reshaping()
     return sae
 

@@ -15,14 +15,14 @@ def group_named(content: HeadAnnotation, name: str) -> Group | None:
 
 
 def add_group(content: HeadAnnotation, name: str) -> HeadAnnotation:
-    """With a group of that name; it may be there already under another spelling."""
+    """The annotation with a group of that name, unless it has one already, under this spelling or another."""
     if group_named(content, name):
         return content
     return replace(content, groups=(*content.groups, Group(name, suggested_family(name))))
 
 
 def drop_group(content: HeadAnnotation, number: int) -> HeadAnnotation:
-    """Without the group of that number, from 1; its features have no label then."""
+    """The annotation without the group of that number, from 1; its features have no label then."""
     if not 1 <= number <= len(content.groups):
         return content
     gone = content.groups[number - 1]
@@ -36,7 +36,7 @@ def drop_group(content: HeadAnnotation, number: int) -> HeadAnnotation:
 def put_into_groups(
     content: HeadAnnotation, groups: Mapping[FeatureRef, str], suggested: bool
 ) -> HeadAnnotation:
-    """Unlabelled features into the groups named for them, which are made on need."""
+    """The annotation with its unlabelled features in the groups named for them; groups that are missing are added."""
     for name in groups.values():
         content = add_group(content, name)
     labels: list[FeatureLabel] = []
@@ -50,7 +50,7 @@ def put_into_groups(
 
 
 def cite(content: HeadAnnotation, link: EvidenceLink) -> HeadAnnotation:
-    """What is cited already is not cited twice."""
+    """The annotation with the link among its evidence; what is cited already is not cited twice."""
     if any((old.kind, old.target) == (link.kind, link.target) for old in content.evidence):
         return content
     return replace(content, evidence=(*content.evidence, link))
@@ -62,7 +62,7 @@ def drop_evidence(content: HeadAnnotation, number: int) -> HeadAnnotation:
 
 
 def take_theirs(mine: HeadAnnotation, theirs: HeadAnnotation, names: Sequence[str]) -> HeadAnnotation:
-    """Mine, with theirs of the named fields, features and groups: as the clashes of a merge name them."""
+    """My content with their values of some fields, features and groups, named as the clashes of a merge name them."""
     specs = field_specs(HeadAnnotation)
     for name in names:
         if name.startswith("group "):
@@ -96,13 +96,13 @@ Line = Mapping[int, int | None]
 
 
 def undo_target(versions: Line) -> int | None:
-    """The version that the newest one grew from, restorations seen through; None at the first."""
+    """The version that undo restores: what the newest grew from, seen through restorations; None at the first."""
     line, place = _line(versions)
     return line[place + 1] if place + 1 < len(line) else None
 
 
 def redo_target(versions: Line) -> int | None:
-    """The version that the last undo left; None where the newest is no restoration."""
+    """The version that redo restores: the one that the last undo left; None where the newest is no restoration."""
     line, place = _line(versions)
     return line[place - 1] if place > 0 else None
 

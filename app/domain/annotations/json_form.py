@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 def content_to_json(content: Content) -> dict[str, Json]:
-    """Every field; a feature's label is [feature, group, unclear, suggested] under those names."""
+    """The JSON of an annotation: every field; a label is [feature, group, unclear, suggested] under those names."""
     if isinstance(content, FeatureNote):
         return {"label": content.label, "note": content.note}
     values: dict[str, Json] = {field.name: getattr(content, field.name) for field in fields(content)}
@@ -47,12 +47,12 @@ def content_to_json(content: Content) -> dict[str, Json]:
 
 
 def note_from_json(value: object) -> FeatureNote:
-    """Raises InvalidAnnotation."""
+    """The note that JSON holds. Raises InvalidAnnotation."""
     return FeatureNote(**_fields(FeatureNote, value))
 
 
 def head_from_json(value: object) -> HeadAnnotation:
-    """Missing fields have their defaults. Raises InvalidAnnotation or InvalidReference; checks types alone."""
+    """The annotation in JSON; missing fields have their defaults. Raises InvalidAnnotation or InvalidReference."""
     values = _fields(HeadAnnotation, value)
     readers: dict[str, Callable[[Any], Any]] = {
         "groups": lambda item: Group(**_fields(Group, item)),

@@ -12,7 +12,7 @@ from app.domain.refs import HeadRef
 
 @dataclass(frozen=True)
 class NotableHead:
-    """A head worth a line. all_alike is the asterisk: all its top features in one group."""
+    """A head that stands out in its layer. all_alike, shown as an asterisk: all its top features are in one group."""
 
     head: HeadRef
     all_alike: bool

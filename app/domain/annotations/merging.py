@@ -22,7 +22,7 @@ class Clash:
 
 @dataclass(frozen=True)
 class Merged:
-    """The merged state: where both sides changed, mine, with theirs among the clashes to choose from."""
+    """The merged content and the clashes: a field that both sides changed has my value, and theirs is in the clash."""
 
     content: Content
     clashes: tuple[Clash, ...]

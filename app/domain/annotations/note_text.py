@@ -23,7 +23,7 @@ class TextTooLong(AppError):
 
 
 def check_text(text: str, name: str, limit: int = MAX_NOTE_BYTES) -> str:
-    """The text as it is. Raises InvalidText or TextTooLong; limits are bytes of UTF-8."""
+    """Return the text as it is if it can be stored; limits are bytes of UTF-8. Raises InvalidText or TextTooLong."""
     if match := _REFUSED.search(text):
         code = f"U+{ord(match[0]):04X}"
         raise InvalidText(
@@ -36,14 +36,14 @@ def check_text(text: str, name: str, limit: int = MAX_NOTE_BYTES) -> str:
 
 
 def check_name(text: str, name: str) -> str:
-    """A short text on one line that is not only spaces. Raises InvalidText or TextTooLong."""
+    """Return the text if it is short, on one line and not only spaces. Raises InvalidText or TextTooLong."""
     if not check_line(text, name).strip():
         raise InvalidText(f"{name} is empty")
     return text
 
 
 def check_line(text: str, name: str) -> str:
-    """A short text on one line, or an empty one. Raises InvalidText or TextTooLong."""
+    """Return the text if it is short and on one line, or empty. Raises InvalidText or TextTooLong."""
     check_text(text, name, MAX_NAME_BYTES)
     if match := re.search(r"[\t\n\r]", text):
         raise InvalidText(f"{name} has a tab or line break at position {match.start()}; it is one line")

@@ -45,7 +45,7 @@ class Group:
 
 @dataclass(frozen=True)
 class FeatureLabel:
-    """Where a feature was put: a group's name, unclear, or neither yet. `suggested`: accepted from a suggestion."""
+    """A feature's label: the name of its group, unclear, or neither yet. `suggested`: accepted from a suggestion."""
 
     feature: FeatureRef
     group: str | None = None
@@ -180,7 +180,7 @@ class Revision:
 
 
 def check_content(content: Content, subject: Subject) -> None:
-    """Raises InvalidAnnotation, InvalidText, TextTooLong or UnknownRole."""
+    """Check what an annotator says. Raises InvalidAnnotation, InvalidText, TextTooLong or UnknownRole."""
     if isinstance(content, HeadAnnotation) != isinstance(subject.ref, HeadRef):
         raise InvalidAnnotation(f"{subject.ref} cannot have a {type(content).__name__}")
     if isinstance(content, FeatureNote):

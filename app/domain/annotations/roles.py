@@ -100,7 +100,7 @@ _FAMILY_WORDS: tuple[tuple[Family, tuple[str, ...]], ...] = (
 
 
 def suggested_family(group: str) -> Family:
-    """The family that a new group starts with: its role's, or that of the first word that tells."""
+    """The family that a new group starts with: that of the role of its name, or of the first word that tells one."""
     name = normalised(group)
     if role := _BY_NAME.get(name):
         return role.family

@@ -9,7 +9,7 @@ MOST_NAMED = 2
 
 
 def counts_in_words(result: TypeFromGroups) -> str:
-    """9 in “induction”, 1 open."""
+    """The counts that a type rests on, such as: 9 in “induction”, 1 open."""
     parts = [f"{n} in “{name}”" for name, n in result.groups]
     if result.n_unclear:
         parts.append(f"{result.n_unclear} unclear")
@@ -19,7 +19,7 @@ def counts_in_words(result: TypeFromGroups) -> str:
 
 
 def changes_in_words(labels: Sequence[Label], k: int) -> tuple[str, ...]:
-    """At most two: what the open features would make of it, or the least number of labels that would change it.
+    """At most two sentences: which type the open features could make, or the fewest labels that would give another.
 
     One or two features that are open, or alone outside the largest group, are named by their place.
     """
@@ -46,7 +46,7 @@ def _if_open(top: tuple[Label, ...], k: int, largest: str | None) -> tuple[str, 
 
 
 def _if_moved(top: tuple[Label, ...], k: int, largest: str, now: TypeFromGroups) -> tuple[str, ...]:
-    """Moves into the largest group, and out of it into another."""
+    """The types if features moved into the largest group, and out of it into another."""
     own = normalised(largest)
     outside = [i for i, label in enumerate(top) if isinstance(label, Mark) or normalised(label) != own]
     inside = [i for i in range(len(top)) if i not in outside]
@@ -67,7 +67,7 @@ def _moved(top: tuple[Label, ...], places: Sequence[int], to: Label) -> list[Lab
 
 
 def _named(places: Sequence[int]) -> str:
-    """9 and 10, as the page numbers them; a number where they are many."""
+    """Features by their places on the page, such as 9 and 10; how many they are, where they are many."""
     return " and ".join(str(i + 1) for i in places) if len(places) <= MOST_NAMED else f"all {len(places)}"
 
 

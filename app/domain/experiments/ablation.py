@@ -21,8 +21,10 @@ MODES: tuple[Mode, ...] = ("zero", "mean", "resample")
 
 @dataclass(frozen=True)
 class AblationParameters:
-    """A head stands out if its change is min_spreads spreads above the layer's median, at least min_change nats,
-    and its interval lies above 0. The spread is 1.4826 times the median absolute deviation over the heads."""
+    """Which kinds of ablation, and when a head stands out from its layer.
+
+    It does if its change is min_spreads spreads above the layer's median, at least min_change nats, and its interval
+    lies above 0. The spread is 1.4826 times the median absolute deviation over the heads."""
 
     modes: Annotated[tuple[Mode, ...], Option("kinds of ablation between commas")] = MODES
     n_draws: Annotated[int, Option("draws of resample ablation", min=1)] = 3
@@ -34,7 +36,7 @@ class AblationParameters:
     resampling: Resampling = field(default_factory=Resampling)
 
     def __post_init__(self) -> None:
-        """Raises InvalidExperiment where a parameter cannot be used."""
+        """Check the parameters. Raises InvalidExperiment where one cannot be used."""
         unknown = [mode for mode in self.modes if mode not in MODES]
         if unknown or not self.modes:
             raise InvalidExperiment(
@@ -121,7 +123,7 @@ class PolysemanticityResult:
 
 
 def _kinds_by_task(result: HeadAblationResult) -> dict[HeadRef, dict[str, list[str]]]:
-    """Head -> task -> kinds of ablation under which it stands out."""
+    """The kinds of ablation under which a head stands out, by head and task."""
     by_head: dict[HeadRef, dict[str, list[str]]] = {}
     for task in result.tasks:
         for mode in task.modes:

@@ -20,7 +20,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Resampling:
-    """How to bootstrap. The same seed gives the same resamples, so estimates of one n are paired."""
+    """Settings of the bootstrap. The same seed gives the same resamples, so estimates of one n are paired."""
 
     n_resamples: int = 2000
     confidence: float = 0.95

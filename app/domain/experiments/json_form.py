@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def to_json(value: Any) -> Json:
-    """Raises ValueError for a number that JSON does not know, TypeError for what has no form."""
+    """The JSON of a record. Raises ValueError for a number that JSON does not know, TypeError for what has no form."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):

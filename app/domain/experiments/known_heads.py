@@ -16,7 +16,7 @@ ROLES = ("previous_token", "duplicate_token", "induction", "copy_suppression", "
 
 @dataclass(frozen=True)
 class KnownHeadParameters:
-    """A head has a role when its score reaches the role's threshold."""
+    """Sizes of the test, and the score from which a head counts as having each role."""
 
     n_sequences: Annotated[int, Option("sequences of repeated random tokens", min=1, flag="--n-repeated")] = (
         64
@@ -34,7 +34,7 @@ class KnownHeadParameters:
     seed: Seed = 0
 
     def __post_init__(self) -> None:
-        """Raises InvalidExperiment where a role has no threshold."""
+        """Check the thresholds. Raises InvalidExperiment where a role has none."""
         if set(self.thresholds) != set(ROLES):
             raise InvalidExperiment(f"thresholds are needed for {', '.join(ROLES)}")
 

@@ -59,7 +59,7 @@ class PrefixDistribution:
 
 @dataclass(frozen=True)
 class LongPrefixParameters:
-    """Every number of the experiment; the defaults of the thresholds are the published ones."""
+    """Sizes and thresholds of the experiment; the defaults of the thresholds are the published ones."""
 
     max_prefix: MaxPrefix = 9
     n_examples: Examples = 60
@@ -75,7 +75,7 @@ class LongPrefixParameters:
     resampling: Resampling = field(default_factory=Resampling)
 
     def __post_init__(self) -> None:
-        """Raises InvalidExperiment where a number cannot be used."""
+        """Check the numbers. Raises InvalidExperiment where one cannot be used."""
         object.__setattr__(self, "n_logit_examples", min(self.n_logit_examples, self.n_examples))
         counts = (self.n_logit_examples, self.max_corrupted, self.n_draws)
         if min(counts) < 1 or self.n_shuffles < 0:
@@ -110,7 +110,7 @@ class LongPrefixResult:
 
 
 def verdicts_in_words(verdicts: Mapping[HeadRef, Kind]) -> str:
-    """The heads with each verdict that says something, and how many have none."""
+    """The names of the long-prefix and of the standard induction heads, and how many heads are neither."""
     parts = [
         f"{kind}: {listed(head for head, verdict in verdicts.items() if verdict == kind)}"
         for kind in ("long-prefix", "standard")

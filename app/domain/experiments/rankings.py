@@ -22,7 +22,7 @@ TOKEN_SETS: tuple[TokenSet, ...] = ("active", "all")
 
 @dataclass(frozen=True)
 class RankingParameters:
-    """The ranking matters for a head whose rank correlation or top-k overlap falls below its threshold."""
+    """Thresholds of rank correlation and top-k overlap; below either, the choice of ranking matters for a head."""
 
     k: Annotated[int, Option("features in each head's lists", min=1)] = 10
     min_correlation: Annotated[float, Option("the ranking matters below this correlation")] = 0.5
@@ -61,7 +61,7 @@ class RankingAgreement:
     ranking_matters: bool
 
     def over_all_features(self, correlation: float | None, p: RankingParameters) -> "RankingAgreement":
-        """The same with the correlation over every live feature of the head, and judged by that."""
+        """This agreement with the correlation over every live feature of the head, by which it is then judged."""
         matters = ranking_matters(correlation, self.overlap, self.n_listed, p)
         return replace(self, correlation=correlation, over_all=True, ranking_matters=matters)
 

@@ -11,7 +11,7 @@ from app.domain.refs import HeadRef
 
 @dataclass(frozen=True)
 class ScanParameters:
-    """As in the long-prefix experiment, on random tokens alone."""
+    """Sizes and thresholds of the scan: as in the long-prefix experiment, on random tokens alone."""
 
     max_prefix: MaxPrefix = 4
     n_examples: Examples = 60

@@ -129,7 +129,7 @@ class AtlasNotes:
 
     @property
     def whose(self) -> str:
-        """Whose labels these are, within a sentence."""
+        """The owner of these labels, for the middle of a sentence."""
         return "you" if self.by_viewer else "the consensus" if self.by == "consensus" else self.by or ""
 
 

@@ -30,12 +30,12 @@ class CheckedText(TypeDecorator[str]):
         self.max_bytes = max_bytes
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
-        """Byte order on both engines: a database's own collation would sort pages differently from SQLite."""
+        """Sort by bytes on both engines: a database's own collation would sort pages differently from SQLite."""
         collation = "C" if dialect.name == "postgresql" else None
         return dialect.type_descriptor(String(collation=collation))
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        """The text as it is. Raises UnstorableText."""
+        """Return the text as it is if it can be stored. Raises UnstorableText."""
         if value is None or (len(value) * 4 <= self.max_bytes and value.isprintable()):
             return value
         try:
@@ -50,7 +50,7 @@ NameText = CheckedText(MAX_NAME_BYTES)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """Aware in, aware UTC out. SQLite alone would drop the zone together with its offset."""
+    """A time with a zone, stored and read in UTC. SQLite alone would drop the zone together with its offset."""
 
     impl = DateTime(timezone=True)
     cache_ok = True

@@ -1,4 +1,4 @@
-"""In whose turn the threads of one process write to a file."""
+"""A lock by which the threads of one process write to a file in the order in which they asked."""
 
 import threading
 from collections import deque

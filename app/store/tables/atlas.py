@@ -73,7 +73,7 @@ class RunRow(Base):
 
 
 class RunReportRow(Base):
-    """What a run cost, on whose clock."""
+    """What a run cost in time and memory, and when it ran."""
 
     __tablename__ = "run_reports"
 
