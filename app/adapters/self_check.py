@@ -51,7 +51,7 @@ class SelfCheck:
 
 
 @runtime_checkable
-class Checked(Protocol):
+class CheckedModel(Protocol):
     """What the check reads of a model."""
 
     record: ModelRecord
@@ -75,7 +75,7 @@ _last_plain: dict[tuple[object, ...], PlainActivations] = {}  # for both process
 
 
 def check_against_plain(
-    model: Checked, source: ModelSource, places: ModulePlaces, tokens: Int[Tensor, "batch pos"]
+    model: CheckedModel, source: ModelSource, places: ModulePlaces, tokens: Int[Tensor, "batch pos"]
 ) -> SelfCheck:
     """How far a model is from plain transformers. Raises InvalidModel where that is beyond rounding."""
     began = time.monotonic()
@@ -93,7 +93,7 @@ def check_against_plain(
     return replace(check, seconds=time.monotonic() - began)
 
 
-def compare(model: Checked, plain: PlainActivations, tokens: Int[Tensor, "batch pos"]) -> SelfCheck:
+def compare(model: CheckedModel, plain: PlainActivations, tokens: Int[Tensor, "batch pos"]) -> SelfCheck:
     """How far a model is from plain transformers.
 
     `processed` may shift all logits of a token alike, and z of a head by a constant: its value bias, folded elsewhere.

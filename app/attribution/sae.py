@@ -14,7 +14,7 @@ _SPARSE_SHARE = 0.1  # of active entries, up to which gathering rows is faster t
 
 
 @dataclass(frozen=True, eq=False)
-class Encoded:
+class EncodedTokens:
     """One batch of tokens through the encoder.
 
     hidden_pre is p, the pre-activation (for a gated SAE the magnitude path; for a TopK SAE that weighs
@@ -61,16 +61,16 @@ class SparseCoder:
         return self.w_enc.shape[1]
 
     @torch.no_grad()
-    def encode(self, z_cat: Float[Tensor, "token d_in"]) -> Encoded:
+    def encode(self, z_cat: Float[Tensor, "token d_in"]) -> EncodedTokens:
         """Feature activations and pre-activations, in the dtype of the weights."""
         normed = self.input_norm.apply(z_cat.to(self.w_enc.dtype))
         x = normed.x - self.b_dec if self.apply_b_dec_to_input else normed.x
         hidden_pre, feature_acts = self.activation.encode(x, self.w_enc, self.b_enc)
-        return Encoded(feature_acts, hidden_pre, normed.scale, normed.shift, normed.unscale)
+        return EncodedTokens(feature_acts, hidden_pre, normed.scale, normed.shift, normed.unscale)
 
     @torch.no_grad()
     def decode(
-        self, feature_acts: Float[Tensor, "token d_sae"], encoded: Encoded
+        self, feature_acts: Float[Tensor, "token d_sae"], encoded: EncodedTokens
     ) -> Float[Tensor, "token d_in"]:
         """z_hat from (possibly edited) activations; `encoded` holds each token's input steps to undo."""
         gain = self.activation.write_gain()
@@ -120,7 +120,7 @@ class SparseCoder:
         return self.w_write.view(self.d_sae, self.n_heads, self.d_head)
 
     def bias(
-        self, encoded: Encoded, token_index: Int[Tensor, " pair"], feature_index: Int[Tensor, " pair"]
+        self, encoded: EncodedTokens, token_index: Int[Tensor, " pair"], feature_index: Int[Tensor, " pair"]
     ) -> Float[Tensor, " pair"]:
         """The part of p that no head adds: p = scale * (z @ w_read[:, feature]) + bias, pair by pair."""
         offset = encoded.scale[token_index] * encoded.shift[token_index]

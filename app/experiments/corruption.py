@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from app.adapters.interventions import ExperimentModel
 from app.domain.evidence import normalised_ids, prefix_lengths
 from app.domain.refs import HeadRef
-from app.experiments.natural_text import Attended, Text
+from app.experiments.natural_text import AttendedPairs, Text
 from app.experiments.progress import PLAIN, Batching
 
 LONG = 2  # the shortest long prefix
@@ -37,7 +37,7 @@ class LongExamples:
 
 
 @dataclass(frozen=True, eq=False)
-class Corrupted:
+class CorruptedExamples:
     """Attention from dest to source before and after corruption: [head, n], after is the mean over draws."""
 
     examples: LongExamples
@@ -46,7 +46,7 @@ class Corrupted:
 
 
 def long_examples(
-    text: Text, attended: Sequence[Attended], threshold: float, max_examples: int, seed: int, bos_id: int
+    text: Text, attended: Sequence[AttendedPairs], threshold: float, max_examples: int, seed: int, bos_id: int
 ) -> LongExamples:
     """Up to max_examples examples, sampled if there are more, in which any head attends above the threshold.
 
@@ -77,7 +77,7 @@ def corrupted_attention(
     heads: Sequence[HeadRef],
     draws: Draws,
     batching: Batching = PLAIN,
-) -> Corrupted:
+) -> CorruptedExamples:
     """Attention before and after corruption, which leaves a prefix of one token.
 
     The token at source-2 is replaced by one that does not match the token at dest-1, once for each draw.
@@ -93,7 +93,7 @@ def corrupted_attention(
         stage = "natural examples" if draw == 0 else f"corrupted examples, draw {draw} of {draws.n}"
         for part in batching.slices(len(examples), stage):
             attention[draw, :, part] = _attention(model, tokens[part], examples, part, heads)
-    return Corrupted(examples, attention[0], attention[1:].mean(axis=0))
+    return CorruptedExamples(examples, attention[0], attention[1:].mean(axis=0))
 
 
 def _attention(

@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Observed:
+class ObservedFeature:
     """A feature's activation, the proxy's selection, and which tokens are counted, each [sequence pos]."""
 
     activation: Floats
@@ -51,7 +51,7 @@ def feature_activations(
 
 def feature_check(
     feature: FeatureRef,
-    observed: Observed,
+    observed: ObservedFeature,
     proxy_name: str,
     n_intervals: int = 10,
     resampling: Resampling | None = None,

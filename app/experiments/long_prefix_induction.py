@@ -14,10 +14,10 @@ from app.domain.experiments.long_prefix import (
 )
 from app.domain.refs import HeadRef
 from app.experiments.checks import check_heads
-from app.experiments.corruption import Corrupted, Draws, corrupted_attention, long_examples
+from app.experiments.corruption import CorruptedExamples, Draws, corrupted_attention, long_examples
 from app.experiments.logit_attribution import LogitParts
 from app.experiments.natural_text import (
-    Attended,
+    AttendedPairs,
     Text,
     attended_pairs,
     prefix_distribution,
@@ -51,8 +51,8 @@ def long_prefix_induction(
     few = RepeatedPrefixes(*(part[: p.n_logit_examples] for part in (data.tokens, data.source, data.dest)))
     attention = attention_by_prefix(model, data, heads, batching)
     parts = logit_parts_by_prefix(model, few, batching)
-    attended: dict[HeadRef, Attended] = {}
-    corrupted: Corrupted | None = None
+    attended: dict[HeadRef, AttendedPairs] = {}
+    corrupted: CorruptedExamples | None = None
     if text is not None:
         attended = attended_pairs(model, text, heads, min(p.threshold, *p.sweep), batching)
         corrupted = _corrupt(model, text, heads, attended, p, batching)
@@ -81,17 +81,19 @@ def _corrupt(
     model: ExperimentModel,
     text: Text,
     heads: Sequence[HeadRef],
-    attended: dict[HeadRef, Attended],
+    attended: dict[HeadRef, AttendedPairs],
     p: LongPrefixParameters,
     batching: Batching,
-) -> Corrupted:
+) -> CorruptedExamples:
     pairs = [attended[head] for head in heads]
     bos = model.record.bos_token_id
     examples = long_examples(text, pairs, p.threshold, p.max_corrupted, p.seed, bos)
     return corrupted_attention(model, text, examples, heads, Draws(p.n_draws, p.seed), batching)
 
 
-def _evidence(attention: NDArray[np.float64], corrupted: Corrupted | None, index: int) -> HeadEvidence:
+def _evidence(
+    attention: NDArray[np.float64], corrupted: CorruptedExamples | None, index: int
+) -> HeadEvidence:
     if corrupted is None:
         nothing = np.zeros(0)
         return HeadEvidence(attention[index], nothing, nothing, np.zeros(0, np.int64))
@@ -106,7 +108,7 @@ def _head_logits(parts: LogitParts, head: HeadRef, n_lengths: int) -> NDArray[np
 def _study(
     head: HeadRef,
     logits: NDArray[np.float64],
-    attended: Attended | None,
+    attended: AttendedPairs | None,
     p: LongPrefixParameters,
     evidence: HeadEvidence,
 ) -> LongPrefixHead:

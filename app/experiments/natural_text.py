@@ -37,7 +37,7 @@ class Text:
 
 
 @dataclass(frozen=True, eq=False)
-class Attended:
+class AttendedPairs:
     """Every pair of positions to which one head gives enough attention: columns over the pairs."""
 
     sequence: NDArray[np.int64]
@@ -54,7 +54,7 @@ def attended_pairs(
     heads: Sequence[HeadRef],
     threshold: float,
     batching: Batching = PLAIN,
-) -> dict[HeadRef, Attended]:
+) -> dict[HeadRef, AttendedPairs]:
     """All pairs of positions with attention above the threshold, by head; neither end is BOS or padding."""
     text.check(model)
     layers = sorted({head.layer for head in heads})
@@ -77,10 +77,10 @@ def attended_pairs(
 
 def _matched(
     columns: NDArray[np.float64], text: Text, fuzzy_ids: NDArray[np.int64], model: ExperimentModel
-) -> Attended:
+) -> AttendedPairs:
     sequence, dest, source = (column.astype(np.int64) for column in columns[:3])
     bos = model.record.bos_token_id
-    return Attended(
+    return AttendedPairs(
         sequence=sequence,
         dest=dest,
         source=source,
@@ -91,7 +91,7 @@ def _matched(
 
 
 def prefix_distribution(
-    pairs: Attended, threshold: float, max_prefix: int, resampling: Resampling
+    pairs: AttendedPairs, threshold: float, max_prefix: int, resampling: Resampling
 ) -> PrefixDistribution:
     """The distribution of prefix lengths over pairs with attention above a threshold.
 

@@ -18,7 +18,7 @@ from app.attribution.dfa import (
     residual,
     sequence_dfa,
 )
-from app.attribution.sae import Encoded
+from app.attribution.sae import EncodedTokens
 from app.errors import InvalidModel
 from app.precompute.loaded_run import LayerSae
 from app.statistics.feature_partial import FeatureBatch
@@ -39,7 +39,7 @@ class LayerBatch:
     pattern: Float[Tensor, "batch n_heads dest src"]
     first_sequence: int
     z: Float[Tensor, "token n_heads d_head"]  # counted tokens only
-    encoded: Encoded
+    encoded: EncodedTokens
     counted: Bool[Tensor, "batch pos"]
     row: Int64[Tensor, "batch pos"]  # where a counted token is in z; -1 elsewhere
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from app.attribution.sae import Encoded
+from app.attribution.sae import EncodedTokens
 from app.precompute.layer_batch import LayerBatch, token_rows
 from app.precompute.loaded_run import LayerSae
 from app.statistics.arrays import AnyArray
@@ -54,7 +54,7 @@ def unpack_batch(
     v, pattern = _values(tensors["v"], sae.coder.n_heads), _whole(tensors["pattern"], counted.shape[1])
     z = tensors["z"] if "z" in tensors else _mixed(pattern, v)[counted]
     acts = tensors["feature_acts"]
-    encoded = Encoded(
+    encoded = EncodedTokens(
         feature_acts=_dense(token, feature, acts, (n_tokens, sae.coder.d_sae)),
         hidden_pre=_dense(token, feature, tensors.get("hidden_pre", acts), (n_tokens, sae.coder.d_sae)),
         **{name: tensors[name].expand(n_tokens) for name in ("scale", "shift", "unscale")},

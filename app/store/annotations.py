@@ -66,7 +66,7 @@ class Draft:
 
 
 @dataclass(frozen=True)
-class Saved:
+class SavedRevision:
     """The stored revision; replayed where an earlier delivery of the same save had stored it."""
 
     revision: Revision
@@ -81,7 +81,7 @@ def get_atlas_id(session: Session, slug: str) -> int:
     return atlas_id
 
 
-def save(session: Session, atlas_id: int, draft: Draft, now: datetime) -> Saved:
+def save(session: Session, atlas_id: int, draft: Draft, now: datetime) -> SavedRevision:
     """Append a revision. Raises Conflict, KeyReused, or what check_content does.
 
     A key that the record already has with this very save gives the revision stored then. Each record has keys of
@@ -100,7 +100,7 @@ def save(session: Session, atlas_id: int, draft: Draft, now: datetime) -> Saved:
         statement = insert_unless_there(session, RevisionRow, values).returning(RevisionRow.id)
         row_id = session.scalar(statement)
         if row_id is not None:
-            return Saved(_read_one(session, RevisionRow.id == row_id), replayed=False)
+            return SavedRevision(_read_one(session, RevisionRow.id == row_id), replayed=False)
         # A rival was first: with this key, or with this version.
         if replay := _replay(session, values):
             return replay
@@ -162,7 +162,7 @@ def _values(atlas_id: int, draft: Draft, now: datetime) -> dict[str, object]:
 _SAME = ("author_id", "base_version", "status", "content")
 
 
-def _replay(session: Session, values: dict[str, object]) -> Saved | None:
+def _replay(session: Session, values: dict[str, object]) -> SavedRevision | None:
     record = (column == values[column.key] for column in _KEY)
     query = select(RevisionRow).where(*record, RevisionRow.idempotency_key == values["idempotency_key"])
     row = session.scalar(query.execution_options(populate_existing=True))
@@ -170,7 +170,7 @@ def _replay(session: Session, values: dict[str, object]) -> Saved | None:
         return None
     if any(getattr(row, name) != values[name] for name in _SAME):
         raise KeyReused("this idempotency key belongs to another save of this record; reload the form")
-    return Saved(_read_one(session, RevisionRow.id == row.id), replayed=True)
+    return SavedRevision(_read_one(session, RevisionRow.id == row.id), replayed=True)
 
 
 _KEY = (

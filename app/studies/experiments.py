@@ -28,7 +28,7 @@ from app.domain.experiments.scan import UNIVERSALITY, ScanParameters, Universali
 from app.domain.refs import FeatureRef, HeadRef
 from app.domain.tokens import Vocabulary
 from app.experiments.checks import check_heads, check_length
-from app.experiments.feature_check import Observed, feature_activations, feature_check
+from app.experiments.feature_check import ObservedFeature, feature_activations, feature_check
 from app.experiments.head_ablation import head_ablation
 from app.experiments.known_heads import known_heads
 from app.experiments.long_prefix_induction import long_prefix_induction
@@ -176,7 +176,7 @@ def run_feature_check(
 
     def compute(batching: Batching) -> FeatureCheckResult:
         activation = feature_activations(model, sae.coder, feature, text, batching)
-        observed = Observed(activation, predicate(text.tokens, vocabulary), text.counted)
+        observed = ObservedFeature(activation, predicate(text.tokens, vocabulary), text.counted)
         return feature_check(
             feature, observed, proxy, parameters.n_intervals, Resampling(seed=parameters.seed)
         )

@@ -12,7 +12,7 @@ from app.domain.experiments.errors import InvalidExperiment
 from app.domain.experiments.intervals import Resampling, mean_interval, ratio_interval
 from app.domain.records import FeatureRecord, FveByHead
 from app.domain.refs import FeatureRef, HeadRef
-from app.experiments.feature_check import Observed, feature_activations, feature_check
+from app.experiments.feature_check import ObservedFeature, feature_activations, feature_check
 from app.experiments.natural_text import Text
 from app.experiments.progress import Batching
 from app.experiments.weight_vs_fve import RankingParameters, weight_vs_fve
@@ -74,7 +74,7 @@ def test_intervals_of_activation_are_those_of_a_slow_count() -> None:
     proxy = activation + generator.normal(0, 0.5, activation.shape) > 1
     counted = np.ones(activation.shape, np.bool_)
     counted[:, 0] = False
-    result = feature_check(REF, Observed(activation, proxy, counted), "noise", 4, Resampling(100))
+    result = feature_check(REF, ObservedFeature(activation, proxy, counted), "noise", 4, Resampling(100))
     acts, wanted = activation[counted].tolist(), proxy[counted].tolist()
     top = max(acts)
     for place, found in enumerate(result.intervals):
@@ -95,10 +95,10 @@ def test_a_feature_or_proxy_with_nothing_to_compare_is_refused() -> None:
     some = np.array([[True, False, True], [False, False, True]])
     everywhere = np.ones((2, 3), np.bool_)
     with pytest.raises(InvalidExperiment, match="active on none of 6"):
-        feature_check(REF, Observed(silent, some, everywhere), "some", 4)
+        feature_check(REF, ObservedFeature(silent, some, everywhere), "some", 4)
     for proxy in (everywhere, ~everywhere):
         with pytest.raises(InvalidExperiment, match="selects"):
-            feature_check(REF, Observed(loud, proxy, everywhere), "all", 4)
+            feature_check(REF, ObservedFeature(loud, proxy, everywhere), "all", 4)
 
 
 def test_activations_are_the_coders_own() -> None:

@@ -9,7 +9,7 @@ from app.attribution.sae_steps import NoNorm, ReLU
 from app.domain.experiments.ablation import AblationParameters, PolysemanticityResult
 from app.domain.experiments.intervals import Interval, Resampling
 from app.domain.refs import FeatureRef
-from app.experiments.feature_check import Observed, feature_activations, feature_check
+from app.experiments.feature_check import ObservedFeature, feature_activations, feature_check
 from app.experiments.natural_text import Text
 from app.experiments.polysemanticity import polysemanticity
 from app.experiments.progress import Batching
@@ -76,7 +76,7 @@ def test_a_feature_against_a_proxy() -> None:
     np.testing.assert_allclose(found[0], found[2], atol=1e-4)
     proxy = generator.random(tokens.shape) < 0.2
     results = [
-        feature_check(FeatureRef(1, 2), Observed(acts, proxy, text.counted), "noise", 4, QUICK)
+        feature_check(FeatureRef(1, 2), ObservedFeature(acts, proxy, text.counted), "noise", 4, QUICK)
         for acts in found[:2]
     ]
     assert results[0] == results[1]

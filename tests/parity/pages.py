@@ -23,7 +23,7 @@ from app.store.database.engine import read_session
 from tests.parity.frozen import FrozenPaths
 from tests.parity.plain import PlainModel
 from tests.support.slow_truth import Attention, SlowSae
-from tests.support.tiny_jobs import Published, Tiny, fitting_sae, run, write_text
+from tests.support.tiny_jobs import PublishedAtlas, Tiny, fitting_sae, run, write_text
 
 Array = NDArray[np.float64]
 N_SEQUENCES, N_FEATURES = 6, 4
@@ -88,7 +88,7 @@ def measure_pages(
         run(tiny, str(root / "store.sqlite"), saes=(LocalSae(sae),), **options)
     except InvalidModel as error:
         return str(error)
-    published = Published.open(str(root / "store.sqlite"))
+    published = PublishedAtlas.open(str(root / "store.sqlite"))
     with read_session(published.engine) as session:
         context = AtlasContext(session, published.run)
         stored = get_sequences(session, published.run, range(published.run.record.n_sequences))

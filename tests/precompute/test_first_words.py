@@ -7,7 +7,7 @@ import pytest
 
 from app.errors import AppError
 from app.precompute.request import RunOptions
-from tests.support.tiny_jobs import Published, Tiny, make_tiny, run
+from tests.support.tiny_jobs import PublishedAtlas, Tiny, make_tiny, run
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_a_corpus_smaller_than_asked_is_named_before_the_first_unit(
     store = str(tiny.root / "store.sqlite")
     run(tiny, store, n_prompts=5000)
     text = said(capsys)
-    n = Published.open(store).run.record.n_sequences
+    n = PublishedAtlas.open(store).run.record.n_sequences
     line = f"corpus.txt has {n} sequences of 24 tokens, and --n-prompts asks for 5,000: all of it is read"
     assert text.index(line) < text.index("compute: ")
 
@@ -50,10 +50,10 @@ def test_an_atlas_of_another_run_is_named_before_it_is_replaced(
 ) -> None:
     store = str(tiny.root / "store.sqlite")
     run(tiny, store)
-    old = Published.open(store).run.record.fingerprint
+    old = PublishedAtlas.open(store).run.record.fingerprint
     said(capsys)
     run(tiny, store, RunOptions(new_run=True), k=2)
     text = said(capsys)
-    new = Published.open(store).run.record.fingerprint
+    new = PublishedAtlas.open(store).run.record.fingerprint
     line = f"atlas tiny shows run {old}; run {new} takes its place when it is done, and labels stay (another --name"
     assert text.index(line) < text.index("compute: ")

@@ -18,7 +18,7 @@ from app.store.atlas.reads import get_sequences
 from app.store.database.engine import read_session
 from tests.parity.plain import PlainModel
 from tests.support.model_families import FAMILIES, save_family
-from tests.support.tiny_jobs import Published, Tiny, run, write_text, z_of
+from tests.support.tiny_jobs import PublishedAtlas, Tiny, run, write_text, z_of
 
 LAYER, N_SEQUENCES, N_DIRECTIONS, WIDTH, THRESHOLD = 1, 4, 60, 16384, 0.03
 
@@ -132,7 +132,7 @@ def test_a_scope_of_the_real_shape_makes_an_atlas(
     tiny = Tiny(tmp_path, folder, (), text)
     store = str(tmp_path / "store.sqlite")
     run(tiny, store, saes=(ReleaseSae(scope.release, scope.sae_id),), n_prompts=N_SEQUENCES)
-    published = Published.open(store)
+    published = PublishedAtlas.open(store)
     (sae,) = published.run.record.saes
     assert (sae.architecture, sae.d_sae, sae.processing) == ("jumprelu", WIDTH, "raw")
     features = published.features(LAYER)
@@ -141,7 +141,7 @@ def test_a_scope_of_the_real_shape_makes_an_atlas(
 
 
 def check_examples(
-    published: Published, features: Any, folder: Path, weights: dict[str, torch.Tensor]
+    published: PublishedAtlas, features: Any, folder: Path, weights: dict[str, torch.Tensor]
 ) -> None:
     """Activations, contributions and DFA of stored examples, from the plain model and the SAE's own numbers."""
     with read_session(published.engine) as session:

@@ -15,7 +15,7 @@ from app.precompute.packed_batch import pack_batch
 from app.precompute.prepare import prepare
 from app.precompute.publish import Publisher
 from app.precompute.shard import corpus_batches, layer_batches
-from tests.support.tiny_jobs import SLUG, Published, Tiny, digest_of, make_tiny, run
+from tests.support.tiny_jobs import SLUG, PublishedAtlas, Tiny, digest_of, make_tiny, run
 
 Before = Callable[[Path], None]
 
@@ -56,7 +56,7 @@ def run_again(tiny: Tiny, folder: Path) -> int:
 
 def n_examples(store: Path) -> int:
     """Tokens shown, once for each feature."""
-    shown = Published.open(str(store))
+    shown = PublishedAtlas.open(str(store))
     return sum(
         len({*zip(each.examples.sequence.tolist(), each.examples.position.tolist(), strict=True)})
         for layer in shown.layers

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from app.attribution.sae import Encoded
+from app.attribution.sae import EncodedTokens
 from app.precompute.layer_batch import LayerBatch
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.packed_batch import pack_batch, unpack_batch
@@ -76,7 +76,7 @@ def test_what_does_not_follow_is_kept(batch: tuple[LayerBatch, int]) -> None:
 def test_a_batch_without_tokens_or_pairs_is_packed_too(batch: tuple[LayerBatch, int]) -> None:
     whole, n_key_value_heads = batch
     none = torch.zeros_like(whole.counted)
-    encoded = Encoded(**{name: value[:0] for name, value in vars(whole.encoded).items()})
+    encoded = EncodedTokens(**{name: value[:0] for name, value in vars(whole.encoded).items()})
     empty = replace(whole, z=whole.z[:0], encoded=encoded, counted=none, row=torch.full_like(whole.row, -1))
     again = unpack_batch(whole.sae, pack_batch(empty, n_key_value_heads), none, 0)
     assert again.z.shape == empty.z.shape

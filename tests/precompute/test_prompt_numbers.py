@@ -22,7 +22,7 @@ from app.precompute.sources import SourcesNotRecorded, _sae_json, _sae_spec, reo
 from app.services.prompts.process import PromptFailed, PromptProcess
 from app.store.atlas.reads import get_report, get_sequences
 from app.store.database.engine import read_session
-from tests.support.tiny_jobs import CONTEXT, N_HEADS, TEXT, Published, Tiny, edit_weights, make_tiny, run
+from tests.support.tiny_jobs import CONTEXT, N_HEADS, TEXT, PublishedAtlas, Tiny, edit_weights, make_tiny, run
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
 
@@ -33,18 +33,18 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
 
 
 @pytest.fixture(scope="module")
-def published(tiny: Tiny) -> Published:
+def published(tiny: Tiny) -> PublishedAtlas:
     store = str(tiny.root / "store.sqlite")
     run(tiny, store, processing="processed", layers=(1,))
-    return Published.open(store)
+    return PublishedAtlas.open(store)
 
 
 @pytest.fixture(scope="module")
-def opening(tiny: Tiny, published: Published) -> PromptOpening:
+def opening(tiny: Tiny, published: PublishedAtlas) -> PromptOpening:
     return PromptOpening(published.run.record.plan, sources(published.engine, published), str(tiny.root))
 
 
-def sources(engine: Engine, published: Published) -> Any:
+def sources(engine: Engine, published: PublishedAtlas) -> Any:
     with read_session(engine) as session:
         return get_report(session, published.run).details["sources"]
 
@@ -65,7 +65,7 @@ def identity_holds(found: PromptAnswer) -> None:
     assert 0 <= feature.residual <= 1e-4
 
 
-def test_the_numbers_are_those_of_the_store(loaded_run: LoadedRun, published: Published) -> None:
+def test_the_numbers_are_those_of_the_store(loaded_run: LoadedRun, published: PublishedAtlas) -> None:
     features = published.features(1)
     assert len(features) > 10
     n = 0
@@ -179,7 +179,7 @@ def test_sources_survive_the_store(spec: LocalSae | ReleaseSae) -> None:
     assert _sae_spec(json.loads(json.dumps(_sae_json(spec)))) == spec
 
 
-def test_the_plan_survives_the_store(opening: PromptOpening, published: Published) -> None:
+def test_the_plan_survives_the_store(opening: PromptOpening, published: PublishedAtlas) -> None:
     assert RunPlan.from_json(opening.plan).fingerprint == published.run.record.fingerprint
 
 

@@ -15,7 +15,7 @@ from app.store.atlas.reads import get_heads
 from app.store.database.engine import read_session
 from tests.support.model_families import save_family
 from tests.support.serving import served
-from tests.support.tiny_jobs import Published, Tiny, fitting_sae, run, write_text, z_of
+from tests.support.tiny_jobs import PublishedAtlas, Tiny, fitting_sae, run, write_text, z_of
 
 
 def test_the_error_is_relative_to_z() -> None:
@@ -56,7 +56,7 @@ def test_a_gate_between_values_and_z_stops_the_run(tmp_path: Path) -> None:
 def test_checks_stand_in_the_record_and_what_is_not_known_is_withheld(family: str, tmp_path: Path) -> None:
     store = tmp_path / "store.sqlite"
     run(_tiny(family, tmp_path), str(store), processing="raw")
-    published = Published.open(str(store))
+    published = PublishedAtlas.open(str(store))
     checks = published.run.record.plan["checks"]
     assert isinstance(checks, dict)
     assert float(str(checks["dfa"])) < 1e-6
@@ -75,7 +75,7 @@ def test_checks_stand_in_the_record_and_what_is_not_known_is_withheld(family: st
 def test_pages_say_why_logit_effects_are_withheld(tmp_path: Path) -> None:
     store = tmp_path / "store.sqlite"
     run(_tiny("openai-gpt", tmp_path), str(store), processing="raw", n_prompts=4)
-    feature = Published.open(str(store)).features(1)[0].ref
+    feature = PublishedAtlas.open(str(store)).features(1)[0].ref
     reason = "its blocks are not a chain from embedding to final norm"
     with TestClient(served(str(store))) as client:
         for page in (f"/tiny/features/{feature}", "/tiny/heads/L1H1"):

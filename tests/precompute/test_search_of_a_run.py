@@ -9,13 +9,13 @@ from app.store.atlas.reads import get_sequences, get_vocabulary
 from app.store.database.engine import read_session
 from app.store.search import Condition, FiresNear, MovesToken, find_features
 from app.store.search_index import TOKENS_AFTER, TOKENS_BEFORE, words_of
-from tests.support.tiny_jobs import Published, make_tiny, run
+from tests.support.tiny_jobs import PublishedAtlas, make_tiny, run
 
 
 def test_features_of_a_job_are_found_by_word_and_by_token(tmp_path: Path) -> None:
     store = str(tmp_path / "store.sqlite")
     run(make_tiny(tmp_path), store)
-    published = Published.open(store)
+    published = PublishedAtlas.open(store)
     words = {
         record.ref: (record, words_of(text_where_it_fires(published, record)))
         for record in published.features(published.layers[0])
@@ -28,7 +28,7 @@ def test_features_of_a_job_are_found_by_word_and_by_token(tmp_path: Path) -> Non
     published.engine.dispose()
 
 
-def text_where_it_fires(published: Published, feature: FeatureRecord) -> str:
+def text_where_it_fires(published: PublishedAtlas, feature: FeatureRecord) -> str:
     """The text around the token of the strongest example, as far as search looks."""
     assert feature.examples is not None
     sequence, position = int(feature.examples.sequence[0]), int(feature.examples.position[0])
@@ -40,7 +40,7 @@ def text_where_it_fires(published: Published, feature: FeatureRecord) -> str:
     return vocabulary.plain_text(shown)
 
 
-def found(published: Published, condition: Condition) -> list[FeatureRef]:
+def found(published: PublishedAtlas, condition: Condition) -> list[FeatureRef]:
     with read_session(published.engine) as session:
         return [
             each.feature for each in find_features(session, published.run, [condition], None, None, 10_000)

@@ -13,7 +13,7 @@ from app.domain.refs import HeadRef
 from app.store.atlas.reads import get_sequences
 from app.store.database.engine import read_session
 from tests.support.slow_truth import SlowSae, logit_weights, run_model
-from tests.support.tiny_jobs import Published, Tiny, make_tiny, run
+from tests.support.tiny_jobs import PublishedAtlas, Tiny, make_tiny, run
 
 ARCHITECTURES = ("standard", "topk", "topk_rescaled", "jumprelu", "gated")
 NORMS = ("none", "layer_norm", "constant_norm_rescale", "expected_average_only_in")
@@ -68,7 +68,7 @@ def test_stored_examples_add_up_and_agree_with_the_model_itself(
     factor = FACTOR if norm == "expected_average_only_in" else None
     store = str(tmp_path / "store.sqlite")
     run(tiny, store, processing=processing, saes=tuple(LocalSae(path, factor) for path in tiny.saes))
-    published = Published.open(store)
+    published = PublishedAtlas.open(store)
     for layer in published.layers:
         features = published.features(layer)
         assert features
@@ -100,7 +100,7 @@ def check_identities(feature: FeatureRecord) -> None:
 
 
 def check_against_files(
-    published: Published,
+    published: PublishedAtlas,
     tiny: Tiny,
     layer: int,
     features: list[FeatureRecord],

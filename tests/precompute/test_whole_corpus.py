@@ -20,7 +20,7 @@ from tests.support.slow_truth import SlowSae
 from tests.support.tiny_jobs import (
     D_SAE,
     N_HEADS,
-    Published,
+    PublishedAtlas,
     Tiny,
     edit_weights,
     fitting_sae,
@@ -59,12 +59,12 @@ def dense_layers(tiny: Tiny, **options: Any) -> dict[int, Dense]:
 
 
 @pytest.fixture(scope="module")
-def everything(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tiny, Published, dict[int, Dense]]:
+def everything(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tiny, PublishedAtlas, dict[int, Dense]]:
     """A run with a dashboard for every feature, dead ones included."""
     root = tmp_path_factory.mktemp("everything")
     tiny = make_tiny(root, k=6)
     run(tiny, str(root / "store.sqlite"), features="all")
-    return tiny, Published.open(str(root / "store.sqlite")), dense_layers(tiny)
+    return tiny, PublishedAtlas.open(str(root / "store.sqlite")), dense_layers(tiny)
 
 
 def test_counts_and_moments_are_those_of_the_dense_activations(everything: Any) -> None:
@@ -223,10 +223,10 @@ def test_evidence_counts_the_top_examples(everything: Any) -> None:
 def test_top_features_have_the_rows_that_all_features_have(everything: Any, tmp_path: Path) -> None:
     tiny, published, _ = everything
     run(tiny, str(tmp_path / "top.sqlite"), features="top", work_dir=tmp_path / "work")
-    check_same_features(Published.open(str(tmp_path / "top.sqlite")), published)
+    check_same_features(PublishedAtlas.open(str(tmp_path / "top.sqlite")), published)
 
 
-def check_same_features(some: Published, others: Published) -> None:
+def check_same_features(some: PublishedAtlas, others: PublishedAtlas) -> None:
     for layer in some.layers:
         by_ref = {feature.ref: feature for feature in others.features(layer)}
         mine = some.features(layer)
@@ -266,10 +266,10 @@ def test_b23_a_layer_without_one_active_feature_is_published(tmp_path: Path) -> 
         patch.setattr(app.precompute.calibration, "MAX_FVU", 2.0)
         run(tiny, str(tmp_path / "store.sqlite"), RunOptions(), saes=saes, features="all")
         run(tiny, str(tmp_path / "top.sqlite"), RunOptions(new_run=True), saes=saes)
-    published = Published.open(str(tmp_path / "store.sqlite"))
+    published = PublishedAtlas.open(str(tmp_path / "store.sqlite"))
     assert published.run.record.saes[1].n_dead == D_SAE
     assert [len(feature.examples or ()) for feature in published.features(1)] == [0] * D_SAE
-    top = Published.open(str(tmp_path / "top.sqlite"))
+    top = PublishedAtlas.open(str(tmp_path / "top.sqlite"))
     assert top.features(1) == []
     assert top.ranking(HeadRef(1, 0), "fve").features == ()
 
@@ -277,7 +277,7 @@ def test_b23_a_layer_without_one_active_feature_is_published(tmp_path: Path) -> 
 def test_heads_with_fewer_live_features_than_k_have_shorter_lists(tmp_path: Path) -> None:
     tiny = make_tiny(tmp_path, k=6)
     run(tiny, str(tmp_path / "store.sqlite"), k=1000)
-    published = Published.open(str(tmp_path / "store.sqlite"))
+    published = PublishedAtlas.open(str(tmp_path / "store.sqlite"))
     for layer in published.layers:
         n_live = len(published.features(layer))
         assert 0 < n_live < D_SAE

@@ -14,7 +14,7 @@ from app.domain.experiments.records import ExperimentRequest
 from app.domain.experiments.registry import KINDS
 from app.domain.records import JobProgress
 from app.domain.refs import FeatureRef, HeadRef
-from app.experiments.feature_check import Observed, feature_check
+from app.experiments.feature_check import ObservedFeature, feature_check
 from app.experiments.head_ablation import AblationParameters, head_ablation
 from app.experiments.known_heads import known_heads
 from app.experiments.long_prefix_induction import LongPrefixParameters, long_prefix_induction
@@ -54,7 +54,7 @@ def results() -> dict[str, Any]:
     run = make_run()
     features = [record for ref, record in run.features.items() if ref.layer == 0]
     activation = np.maximum(np.random.default_rng(0).normal(0, 1, tokens.shape), 0)
-    observed = Observed(activation, activation > 1, tokens != BOS)
+    observed = ObservedFeature(activation, activation > 1, tokens != BOS)
     return {
         "long-prefix-induction": long_prefix_induction(
             model,

@@ -211,14 +211,14 @@ def edit_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], None]
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedAtlas:
     """What a store shows of the tiny atlas, read through the store's own calls."""
 
     engine: Engine
     run: LiveRun
 
     @classmethod
-    def open(cls, store: str) -> "Published":
+    def open(cls, store: str) -> "PublishedAtlas":
         engine = open_store(store, must_exist=True)
         with read_session(engine) as session:
             return cls(engine, get_live_run(session, SLUG))

@@ -21,14 +21,14 @@ class Clash:
 
 
 @dataclass(frozen=True)
-class Merged:
+class MergeResult:
     """The merged content and the clashes: a field that both sides changed has my value, and theirs is in the clash."""
 
     content: Content
     clashes: tuple[Clash, ...]
 
 
-def merge(base: Content, mine: Content, theirs: Content) -> Merged:
+def merge(base: Content, mine: Content, theirs: Content) -> MergeResult:
     """Three-way merge. `base` is what mine started from. Raises ValueError for contents of two kinds."""
     clashes: list[Clash] = []
     values: dict[str, Any] = {}
@@ -38,10 +38,10 @@ def merge(base: Content, mine: Content, theirs: Content) -> Merged:
             values[name] = _choose(name, old, ours, other, clashes)
     match base, mine, theirs:
         case FeatureNote(), FeatureNote(), FeatureNote():
-            return Merged(FeatureNote(**values), tuple(clashes))
+            return MergeResult(FeatureNote(**values), tuple(clashes))
         case HeadAnnotation(), HeadAnnotation(), HeadAnnotation():
             merged = _merge_parts(base, mine, theirs, values, clashes)
-            return Merged(merged, tuple(clashes))
+            return MergeResult(merged, tuple(clashes))
         case _:
             raise ValueError("a head and a feature cannot be merged")
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import app
-from app.domain.annotations.merging import Merged, merge
+from app.domain.annotations.merging import MergeResult, merge
 from app.domain.annotations.records import (
     Against,
     Content,
@@ -22,7 +22,7 @@ from app.services.reading.context import AtlasContext, check_head
 from app.services.reading.visibility import check_may_write, is_blind_to, visible_history
 from app.store import annotations as store
 from app.store import revealed_hints
-from app.store.annotations import Conflict, Draft, Saved
+from app.store.annotations import Conflict, Draft, SavedRevision
 from app.store.annotators import CONSENSUS, ensure_annotator
 from app.store.atlas.reads import LiveRun
 
@@ -62,7 +62,7 @@ def against_of(run: LiveRun, layer: int) -> Against:
     return Against(run.record.fingerprint, sae, app.__version__)
 
 
-def save(context: AtlasContext, request: Save, now: datetime) -> Saved:
+def save(context: AtlasContext, request: Save, now: datetime) -> SavedRevision:
     """Append a revision to the viewer's record, or to the consensus if an admin asks for it.
 
     Raises Conflict with both texts, Forbidden, NotFound, KeyReused, or what makes the content unacceptable.
@@ -127,7 +127,7 @@ class Restore:
     for_consensus: bool = False
 
 
-def restore(context: AtlasContext, request: Restore, now: datetime) -> Saved:
+def restore(context: AtlasContext, request: Restore, now: datetime) -> SavedRevision:
     """Append the old version's content as a new revision, with the run and SAE that it was made against.
 
     Raises NotFound for a version that does not exist, and whatever `save` raises.
@@ -159,7 +159,7 @@ def restore(context: AtlasContext, request: Restore, now: datetime) -> Saved:
     return store.save(context.session, context.atlas_id, draft, now)
 
 
-def propose_merge(conflict: Conflict) -> Merged:
+def propose_merge(conflict: Conflict) -> MergeResult:
     """The three-way merge that fills the conflict form.
 
     To save it, use the version of `conflict.theirs` as the base version.

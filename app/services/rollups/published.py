@@ -32,7 +32,7 @@ class PublishedHead:
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedFacts:
     """A published source: its facts by head, the totals that it states, and its contradictions."""
 
     source: str
@@ -74,10 +74,10 @@ class Comparison:
 
 
 @cache
-def _load(name: str) -> tuple[frozenset[str], tuple[int, int], Published]:
+def _load(name: str) -> tuple[frozenset[str], tuple[int, int], PublishedFacts]:
     whole: dict[str, Any] = json.loads((files("app") / "embedded" / "published" / name).read_text("utf-8"))
     heads = {HeadRef.parse(item["head"]): item for item in whole["heads"]}
-    published = Published(
+    published = PublishedFacts(
         source=whole["source"],
         heads={
             head: PublishedHead(head, _annotation(item), item["known"], item["caveat"])
@@ -98,7 +98,7 @@ def _annotation(item: Mapping[str, Any]) -> HeadAnnotation:
     )
 
 
-def published_for(model: ModelRecord) -> Published | None:
+def published_for(model: ModelRecord) -> PublishedFacts | None:
     """All published facts about the model, ignoring blind mode; None without any. Pages use `visible_published`."""
     names, shape, published = _load("gpt2-small.json")
     fits = model.name.lower() in names and (model.n_layers, model.n_heads) == shape

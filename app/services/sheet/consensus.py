@@ -16,7 +16,7 @@ from app.services.reading.visibility import check_may_write, visible_records
 from app.services.rollups.agreement import Opinion, final_type
 from app.services.rollups.overview import group_counts
 from app.services.sheet.models import ConsensusPage, ConsensusSource
-from app.store.annotations import Conflict, Saved
+from app.store.annotations import Conflict, SavedRevision
 from app.store.annotators import CONSENSUS
 
 
@@ -99,7 +99,7 @@ def _source(record: Revision) -> ConsensusSource:
     )
 
 
-def save_consensus(context: AtlasContext, head: HeadRef, form: ConsensusForm, now: datetime) -> Saved:
+def save_consensus(context: AtlasContext, head: HeadRef, form: ConsensusForm, now: datetime) -> SavedRevision:
     """Save the consensus of one head.
 
     Raises Forbidden, Conflict if someone else has saved it in the meantime, or what makes the content

@@ -21,7 +21,7 @@ MAX_READ_HERE, READ_HERE = 2**20, ("csv", "json")
 _POLL_S = 0.02
 
 
-class Abandoned(AppError):
+class UploadAbandoned(AppError):
     """Whoever sent the file has left."""
 
     status_code = 499

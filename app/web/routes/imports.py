@@ -21,7 +21,7 @@ from app.services.sheet.import_page import (
 )
 from app.services.sheet.imports import Plan, Watch
 from app.services.sheet.models import ImportDiff, MappedColumn
-from app.services.sheet.reading_process import MAX_WAIT_S, Abandoned
+from app.services.sheet.reading_process import MAX_WAIT_S, UploadAbandoned
 from app.web.dependencies import AppContext, AppContextDependency
 from app.web.responses import see_other, uncached_page
 from app.web.sessions import ViewerDependency
@@ -63,7 +63,7 @@ def _watch(request: Request) -> Watch:
         if now > deadline:
             raise InvalidSheet(f"the sheet was not read through within {MAX_WAIT_S:g} seconds")
         if from_thread.run(request.is_disconnected):
-            raise Abandoned("the browser has left")
+            raise UploadAbandoned("the browser has left")
 
     return watch
 

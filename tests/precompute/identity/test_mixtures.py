@@ -10,7 +10,7 @@ from app.precompute.prepare import prepare
 from app.precompute.request import RunOptions
 from tests.support.changed_inputs import CHANGES, RAW
 from tests.support.serving import served
-from tests.support.tiny_jobs import SLUG, Published, Tiny, digest_of, edit_config, run
+from tests.support.tiny_jobs import SLUG, PublishedAtlas, Tiny, digest_of, edit_config, run
 
 OTHER_CONFIG = "sae-1 has the same weights and another config or factor"
 
@@ -22,7 +22,7 @@ def test_with_another_k_the_same_command_computes_another_run(tiny: Tiny) -> Non
     store = tiny.root / "store.sqlite"
     first = run(tiny, str(store))
     rows = digest_of(store)
-    labels = {sae.layer: sae.checksum for sae in Published.open(str(store)).run.record.saes}
+    labels = {sae.layer: sae.checksum for sae in PublishedAtlas.open(str(store)).run.record.saes}
     edit_config(tiny.saes[1], k=5)
     with pytest.raises(
         RunPlanChanged,
@@ -33,7 +33,7 @@ def test_with_another_k_the_same_command_computes_another_run(tiny: Tiny) -> Non
     assert "up to date" not in second
     assert first.splitlines()[0] != second.splitlines()[0]
     assert digest_of(store) != rows
-    assert {sae.layer: sae.checksum for sae in Published.open(str(store)).run.record.saes} == labels
+    assert {sae.layer: sae.checksum for sae in PublishedAtlas.open(str(store)).run.record.saes} == labels
     assert run(tiny, str(store)).startswith("up to date")
 
 

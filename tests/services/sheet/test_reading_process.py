@@ -15,7 +15,7 @@ from pyarrow import parquet
 from app.services.sheet import reading_process, reading_worker
 from app.services.sheet.csv_json_parquet import MAX_COLUMNS, MAX_ROWS, InvalidSheet
 from app.services.sheet.files import SHEET_FORMATS, read_sheet
-from app.services.sheet.reading_process import MAX_READ_HERE, Abandoned, read_upload
+from app.services.sheet.reading_process import MAX_READ_HERE, UploadAbandoned, read_upload
 from app.services.sheet.rows import NumberCell
 
 HEADS = {"format": "head-atlas annotations", "version": 1}
@@ -111,7 +111,7 @@ def children():
     return Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
 
 
-@pytest.mark.parametrize("ends", [Abandoned("left"), InvalidSheet("late")])
+@pytest.mark.parametrize("ends", [UploadAbandoned("left"), InvalidSheet("late")])
 def test_reading_ends_with_the_wait_for_it_and_leaves_no_process(ends):
     data = b"[" + b"[]," * MAX_READ_HERE + b"[]]"
     began, before = time.monotonic(), children()

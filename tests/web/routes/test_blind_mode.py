@@ -77,11 +77,11 @@ def test_known_roles_are_hidden_until_submitted_or_revealed_which_is_recorded(st
     from app.domain.annotations.records import HeadAnnotation
     from app.domain.refs import HeadRef
     from app.services.annotations import panel as annotation_panel
-    from app.services.rollups.published import Published, PublishedHead
+    from app.services.rollups.published import PublishedFacts, PublishedHead
 
     ref = HeadRef(0, 1)
     known = PublishedHead(ref, HeadAnnotation(roles=("copying",), notes="told by others"), True, "")
-    facts = Published("a source", {ref: known}, {}, ())
+    facts = PublishedFacts("a source", {ref: known}, {}, ())
     monkeypatch.setattr(annotation_panel, "published_for", lambda _model: facts)
     add_people(store, NOW, ada={}, ben={"blind": True})
     app = team_app(store)
