@@ -22,7 +22,7 @@ TOP = 10
 
 
 @dataclass(frozen=True)
-class HeadEvidence:
+class HeadExampleCounts:
     """Of the head's top features under one ranking, how many show each kind in half of their examples or more."""
 
     head: HeadRecord
@@ -33,7 +33,7 @@ class HeadEvidence:
     examples: dict[str, int]  # of all top examples of these features
 
 
-def head_evidence(session: Session, run: LiveRun, head: HeadRecord, ranking: Ranking) -> HeadEvidence:
+def head_evidence(session: Session, run: LiveRun, head: HeadRecord, ranking: Ranking) -> HeadExampleCounts:
     """One row of the table."""
     refs = [place.ref for place in get_ranking(session, run, head.ref, ranking, TOP).features]
     showing, examples = dict.fromkeys(KINDS, 0), dict.fromkeys(KINDS, 0)
@@ -44,10 +44,10 @@ def head_evidence(session: Session, run: LiveRun, head: HeadRecord, ranking: Ran
             count = int(feature.evidence.counts[kind][head.ref.head])
             examples[kind] += count
             showing[kind] += 2 * count >= feature.evidence.n_examples > 0
-    return HeadEvidence(head, ranking, len(refs), showing, n_examples, examples)
+    return HeadExampleCounts(head, ranking, len(refs), showing, n_examples, examples)
 
 
-def rows(session: Session, run: LiveRun) -> list[HeadEvidence]:
+def rows(session: Session, run: LiveRun) -> list[HeadExampleCounts]:
     """Every head that has an SAE, under both rankings, by induction score."""
     heads = [head for head in get_heads(session, run) if head.concentration is not None]
     heads.sort(key=lambda head: -head.scores["induction"])
@@ -56,7 +56,7 @@ def rows(session: Session, run: LiveRun) -> list[HeadEvidence]:
     ]
 
 
-def pooled(found: list[HeadEvidence], kind: str) -> list[str]:
+def pooled(found: list[HeadExampleCounts], kind: str) -> list[str]:
     """One line a ranking for the induction heads and for all others together."""
     lines: list[str] = []
     for ranking in ("decoder_weight", "fve"):

@@ -26,7 +26,7 @@ from app.domain.annotations.roles import ROLES
 from app.store.database.engine import open_store
 from app.store.migrate import upgrade
 from tests.support.browsing import CHROMIUM, FLAGS
-from tests.support.run_data import Shape, make_run, publish
+from tests.support.run_data import RunShape, make_run, publish
 from tests.support.slow_connections import serving_slowly
 
 PACES_MS = (60, 150, 300)
@@ -47,7 +47,7 @@ class IntendedRecord:
 
 
 @dataclass(frozen=True)
-class Cell:
+class PaceResult:
     """One pace over one connection."""
 
     pace_ms: int
@@ -119,7 +119,7 @@ def stored_record(page: Page, base: str, head: str) -> IntendedRecord | None:
     )
 
 
-def label_heads(browser: Browser, pace_ms: int, delay_ms: int, n_heads: int, seed: int) -> Cell:
+def label_heads(browser: Browser, pace_ms: int, delay_ms: int, n_heads: int, seed: int) -> PaceResult:
     """Labels heads of a fresh store at one pace over one connection, and compares."""
     with tempfile.TemporaryDirectory() as folder:
         store = str(Path(folder) / "store.sqlite")
@@ -127,7 +127,7 @@ def label_heads(browser: Browser, pace_ms: int, delay_ms: int, n_heads: int, see
         upgrade(engine)
         per_layer = min(40, n_heads + 1)
         n_layers = -(-(n_heads + 1) // per_layer)
-        publish(engine, make_run("tiny", 1, Shape(n_layers, per_layer, sae_layers=tuple(range(n_layers)))))
+        publish(engine, make_run("tiny", 1, RunShape(n_layers, per_layer, sae_layers=tuple(range(n_layers)))))
         engine.dispose()
         with serving_slowly(store) as (base, connection):
             page = browser.new_context(viewport={"width": 1440, "height": 1000}).new_page()
@@ -146,12 +146,12 @@ def label_heads(browser: Browser, pace_ms: int, delay_ms: int, n_heads: int, see
     different = [
         f"{head}: {intended[head]} is {stored[head]}" for head in intended if intended[head] != stored[head]
     ]
-    return Cell(
+    return PaceResult(
         pace_ms, delay_ms, n_heads, tuple(different), round(sum(seconds) / n_heads, 2), round(max(seconds), 2)
     )
 
 
-def label_cell(cell: tuple[int, int, int]) -> Cell:
+def label_cell(cell: tuple[int, int, int]) -> PaceResult:
     """One cell with a browser of its own: pace, delay, and the number of heads."""
     pace_ms, delay_ms, n_heads = cell
     with sync_playwright() as playwright:
@@ -161,7 +161,7 @@ def label_cell(cell: tuple[int, int, int]) -> Cell:
     return labelled
 
 
-def print_table(cells: list[Cell]) -> None:
+def print_table(cells: list[PaceResult]) -> None:
     print("key ms  delay ms  heads  differences  s a head  slowest s")
     for cell in sorted(cells, key=lambda cell: (cell.pace_ms, cell.delay_ms)):
         row = f"{cell.pace_ms:6}  {cell.delay_ms:8}  {cell.n_heads:5}  {len(cell.differences):11}"
@@ -178,7 +178,7 @@ def main() -> None:
     parser.add_argument("--together", type=int, default=1, help="cells that run at the same time")
     given = parser.parse_args()
     wanted = [(pace, delay, given.n_heads) for pace in PACES_MS for delay in DELAYS_MS]
-    cells: list[Cell] = []
+    cells: list[PaceResult] = []
     with multiprocessing.get_context("spawn").Pool(given.together, maxtasksperchild=1) as pool:
         for cell in pool.imap_unordered(label_cell, sorted(wanted, reverse=True), chunksize=1):
             cells.append(cell)

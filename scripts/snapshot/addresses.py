@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from running import Server
+from running import RunningServer
 
 # A leading HX asks for the part that htmx puts into a page.
 HX = "HX "
@@ -75,7 +75,7 @@ def twin_of(address: str, patterns: list[re.Pattern[str]]) -> str | None:
     return f"{twin}{mark}{query}" if known and not path.endswith("/") else None
 
 
-def seeds(server: Server) -> list[str]:
+def seeds(server: RunningServer) -> list[str]:
     """The addresses that are asked for whatever pages lead to."""
     listed = json.loads(server.get("/atlases.json").body)["atlases"]
     addresses = [*_GENERAL]
@@ -85,7 +85,7 @@ def seeds(server: Server) -> list[str]:
     return list(dict.fromkeys(addresses))
 
 
-def _of_atlas(server: Server, slug: str) -> list[str]:
+def _of_atlas(server: RunningServer, slug: str) -> list[str]:
     atlas = f"/{slug}"
     page = json.loads(server.get(f"{atlas}.json").body)
     heads = _named(page, re.compile(r"L\d+H\d+"))

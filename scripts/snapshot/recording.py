@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from addresses import HX, first_of_each_kind, links_of, seeds, twin_of, twin_patterns
 from names import Names
-from running import Response, Server, Tree
+from running import Response, RunningServer, Tree
 from store_tables import table_contents
 from terminal import record_commands
 from visible import visible_text
@@ -65,7 +65,7 @@ def _copied(store: Path) -> Iterator[Path]:
 class _Pages:
     """The answers of one server, in folders by kind, and a list of how each address was answered."""
 
-    def __init__(self, server: Server, names: Names, out: Path) -> None:
+    def __init__(self, server: RunningServer, names: Names, out: Path) -> None:
         self._server = server
         self._names = names
         self._out = out

@@ -81,7 +81,7 @@ class Tree:
             sys.exit(f"{shlex.join(arguments)} ended with {code}:\n{output}")
 
     @contextmanager
-    def served(self, store: str, folder: Path, *options: str) -> Iterator["Server"]:
+    def served(self, store: str, folder: Path, *options: str) -> Iterator["RunningServer"]:
         """A server of the store on a free port."""
         port = _free_port()
         words = [*self.words(), "serve", "--store", store, "--port", str(port), *options]
@@ -91,7 +91,7 @@ class Tree:
                 words, cwd=folder, env=self.environment(), stdout=output, stderr=output
             )
             try:
-                server = Server(port)
+                server = RunningServer(port)
                 server.wait(process, log)
                 yield server
             finally:
@@ -100,7 +100,7 @@ class Tree:
 
 
 @dataclass(frozen=True)
-class Server:
+class RunningServer:
     port: int
 
     def get(self, address: str, headers: dict[str, str] | None = None) -> Response:

@@ -12,7 +12,7 @@ from app import cli
 from app.store.database.engine import open_store
 from tests.support.browser_stores import annotate, fill
 from tests.support.browsing import CHROMIUM, FLAGS, Visit, open_tab, serving
-from tests.support.run_data import Shape, StoredRun, make_run, publish
+from tests.support.run_data import RunShape, StoredRun, make_run, publish
 
 pytest.register_assert_rewrite("tests.support.keys")
 
@@ -20,7 +20,7 @@ pytest.register_assert_rewrite("tests.support.keys")
 @pytest.fixture(scope="session")
 def run() -> StoredRun:
     """As many heads as a small model has, with text as odd as it gets."""
-    return make_run("tiny", 3, Shape(n_layers=6, n_heads=9, sae_layers=(1, 4), context=96, n_sequences=40))
+    return make_run("tiny", 3, RunShape(n_layers=6, n_heads=9, sae_layers=(1, 4), context=96, n_sequences=40))
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ for line in sys.stdin:
 
 
 @dataclass(frozen=True)
-class Ended:
+class EndedCommand:
     code: int
     out: str
     err: str
@@ -48,7 +48,7 @@ def ended(commands, absent=()):
     command = [sys.executable, "-c", RUNNER, "", " ".join(absent)]
     done = subprocess.run(command, input=lines, capture_output=True, text=True, cwd=ROOT, timeout=300)
     assert done.returncode == 0, done.stderr
-    return [Ended(*json.loads(line)) for line in done.stdout.splitlines()]
+    return [EndedCommand(*json.loads(line)) for line in done.stdout.splitlines()]
 
 
 @pytest.fixture

@@ -123,7 +123,7 @@ def check_against_files(
         check_logits(feature, sae, tiny.model, layer, shown_heads(published, feature))
 
 
-def shown_heads(published: Published, feature: FeatureRecord) -> set[int]:
+def shown_heads(published: PublishedAtlas, feature: FeatureRecord) -> set[int]:
     """The heads through which pages show the feature: those that list it, and its largest."""
     lists = {
         (head, ranking): published.ranking(HeadRef(feature.ref.layer, head), ranking)

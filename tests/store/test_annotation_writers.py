@@ -16,7 +16,7 @@ from tests.support.annotated_atlas import NOW, draft, make_atlas, save
 from tests.support.stored_annotations import n_rows, read
 
 
-class Writer(threading.Thread):
+class RecordWriter(threading.Thread):
     """Adds its own lines to records that all share, merging on every conflict; delivers some saves twice."""
 
     def __init__(self, url, atlas_id, record_of, author, heads, n_saves):
@@ -72,7 +72,7 @@ def test_d01_sixteen_writers_on_four_heads_lose_and_double_nothing(store_url, en
     with write_session(engine) as session:
         shared = ensure_annotator(session, CONSENSUS, NOW, "system")
     heads = [Subject(HeadRef(1, head)) for head in range(4)]
-    writers = [Writer(store_url, atlas_id, shared, author, heads, n_saves) for author in people]
+    writers = [RecordWriter(store_url, atlas_id, shared, author, heads, n_saves) for author in people]
     for writer in writers:
         writer.start()
     for writer in writers:

@@ -4,10 +4,10 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.support.run_data import Shape, make_run
+from tests.support.run_data import RunShape, make_run
 
 HEAD, NEXT = "/tiny/heads/L0H0", "/tiny/heads/L0H1"
-RUN = make_run("tiny", 1, Shape(n_layers=2, n_heads=3, sae_layers=(0, 1)))
+RUN = make_run("tiny", 1, RunShape(n_layers=2, n_heads=3, sae_layers=(0, 1)))
 
 
 def press(page, *keys):

@@ -15,7 +15,7 @@ from app.store.annotators import add_annotator, ensure_annotator
 from app.store.atlas.progress import report_progress
 from app.store.atlas.reads import get_live_run
 from app.store.database.engine import write_session
-from tests.support.run_data import Shape, StoredRun, make_run, publish
+from tests.support.run_data import RunShape, StoredRun, make_run, publish
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -26,7 +26,7 @@ def wide_run() -> StoredRun:
     It has so many features that a search of all of them takes two pages.
     """
     run = make_run(
-        "wide", 5, Shape(4, 48, sae_layers=(1,), features_per_layer=36, context=64, n_sequences=30)
+        "wide", 5, RunShape(4, 48, sae_layers=(1,), features_per_layer=36, context=64, n_sequences=30)
     )
     first = min(run.features)
     return replace(run, features={**run.features, first: with_one_example(run.features[first])})

@@ -23,7 +23,7 @@ def plan_of(tiny: Tiny, **options: Any) -> RunPlan:
 
 
 @dataclass(frozen=True)
-class Change:
+class InputChange:
     """Something done to a file, and the part of the plan that must tell of it."""
 
     part: str
@@ -64,23 +64,23 @@ def longer_text(tiny: Tiny) -> None:
     tiny.text.write_text(tiny.text.read_text().replace("dog", "cat", 1))
 
 
-CHANGES: dict[str, Change] = {
-    "k": Change("saes", lambda tiny: edit_config(tiny.saes[1], k=5)),
-    "b_dec subtracted": Change("saes", lambda tiny: edit_config(tiny.saes[1], apply_b_dec_to_input=False)),
-    "rescaled": Change("saes", lambda tiny: edit_config(tiny.saes[1], rescale_acts_by_decoder_norm=True)),
-    "normalisation": Change(
+CHANGES: dict[str, InputChange] = {
+    "k": InputChange("saes", lambda tiny: edit_config(tiny.saes[1], k=5)),
+    "b_dec subtracted": InputChange("saes", lambda tiny: edit_config(tiny.saes[1], apply_b_dec_to_input=False)),
+    "rescaled": InputChange("saes", lambda tiny: edit_config(tiny.saes[1], rescale_acts_by_decoder_norm=True)),
+    "normalisation": InputChange(
         "saes", lambda tiny: edit_config(tiny.saes[1], normalize_activations="layer_norm")
     ),
-    "published l0": Change(
+    "published l0": InputChange(
         "saes", lambda tiny: edit_config(tiny.saes[1], metadata={"head_atlas_l0": 6.0})
     ),
     **{
-        f"SAE {name}": Change("saes", sae_weight(name), labels_stay=False)
+        f"SAE {name}": InputChange("saes", sae_weight(name), labels_stay=False)
         for name in ("W_enc", "W_dec", "b_enc", "b_dec")
     },
-    "model configuration": Change("model_checksum", json_of("config.json", layer_norm_epsilon=2e-5)),
-    "model weight": Change("model_checksum", model_weights),
-    "tokenizer rules": Change("tokenizer_checksum", tokenizer_words),
-    "tokenizer roles": Change("tokenizer_checksum", json_of("tokenizer_config.json", eos_token="<bos>")),
-    "text": Change("corpus_checksum", longer_text),
+    "model configuration": InputChange("model_checksum", json_of("config.json", layer_norm_epsilon=2e-5)),
+    "model weight": InputChange("model_checksum", model_weights),
+    "tokenizer rules": InputChange("tokenizer_checksum", tokenizer_words),
+    "tokenizer roles": InputChange("tokenizer_checksum", json_of("tokenizer_config.json", eos_token="<bos>")),
+    "text": InputChange("corpus_checksum", longer_text),
 }  # fmt: skip

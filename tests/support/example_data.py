@@ -10,7 +10,7 @@ from tests.support.odd_text import prefix_length
 
 
 @dataclass(frozen=True)
-class Shape:
+class RunShape:
     """How large a run to make."""
 
     n_layers: int = 3
@@ -27,7 +27,7 @@ def _source(rng: np.random.Generator, tokens: NDArray[np.int32], position: int) 
 
 
 def make_examples(
-    rng: np.random.Generator, shape: Shape, sequences: NDArray[np.int32], activation: NDArray[np.float32]
+    rng: np.random.Generator, shape: RunShape, sequences: NDArray[np.int32], activation: NDArray[np.float32]
 ) -> Examples:
     """One example for each activation, strongest first within its group."""
     n = len(activation)

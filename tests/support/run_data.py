@@ -37,7 +37,7 @@ from app.domain.refs import FeatureRef, HeadRef
 from app.domain.tokens import Vocabulary
 from app.store.atlas import writes as runs
 from app.store.database.engine import write_session
-from tests.support.example_data import Shape, make_examples
+from tests.support.example_data import RunShape, make_examples
 from tests.support.odd_text import make_sequences, make_vocabulary
 from tests.support.record_data import random_record
 
@@ -80,7 +80,7 @@ def _logits(rng: np.random.Generator, n_tokens: int, shape: tuple[int, ...], sig
 
 
 def make_feature(
-    rng: np.random.Generator, shape: Shape, ref: FeatureRef, sequences: NDArray[np.int32], n_tokens: int
+    rng: np.random.Generator, shape: RunShape, ref: FeatureRef, sequences: NDArray[np.int32], n_tokens: int
 ) -> FeatureRecord:
     largest = float(rng.uniform(2, 9))
     groups = _groups(largest)
@@ -189,9 +189,9 @@ def _sae(layer: int) -> SaeRecord:
     )
 
 
-def make_run(slug: str = "tiny", seed: int = 1, shape: Shape | None = None) -> StoredRun:
+def make_run(slug: str = "tiny", seed: int = 1, shape: RunShape | None = None) -> StoredRun:
     """Deterministic in its arguments. The last feature of the last SAE layer is dead and not ranked."""
-    shape, rng, vocabulary = shape or Shape(), np.random.default_rng(seed), make_vocabulary()
+    shape, rng, vocabulary = shape or RunShape(), np.random.default_rng(seed), make_vocabulary()
     sequences = make_sequences(rng, shape.n_sequences, shape.context, len(vocabulary))
     record = RunRecord(
         fingerprint=f"{seed:08x}" + "5eed" * 14,

@@ -15,7 +15,7 @@ from tests.support.annotated_atlas import NOW
 from tests.support.annotated_site import annotate
 from tests.support.logins import add_people, logged_in, team_app
 from tests.support.response_sizes import MAX_HTML, MAX_SCRIPTS, MAX_STYLES, sent_bytes
-from tests.support.run_data import Shape, make_run, publish
+from tests.support.run_data import RunShape, make_run, publish
 from tests.support.soups import soup as parsed
 
 FAMILIES = ("IN", "MT", "LX", "CX", "GR", "CO", "unclear", "IN", "LX")
@@ -34,7 +34,7 @@ def annotated(store):
     """A browser of ada's on an atlas of twenty features a head, all annotated by her and by ben."""
     add_people(store, NOW, ada={}, ben={})
     engine = open_store(store)
-    publish(engine, make_run(seed=3, shape=Shape(features_per_layer=24)))
+    publish(engine, make_run(seed=3, shape=RunShape(features_per_layer=24)))
     with read_session(engine) as session:
         run = get_live_run(session, "tiny")
         context = AtlasContext(session, run)
@@ -59,7 +59,7 @@ def test_atlas_pages_stay_light(annotated, store):
     client, _ = annotated
     engine = open_store(store)
     publish(
-        engine, make_run("wide", 4, Shape(n_layers=30, n_heads=12, sae_layers=(1,), features_per_layer=24))
+        engine, make_run("wide", 4, RunShape(n_layers=30, n_heads=12, sae_layers=(1,), features_per_layer=24))
     )
     engine.dispose()
     for page in ("/tiny", "/tiny?colour=groups", "/wide", "/wide?colour=type&order=value"):

@@ -51,7 +51,7 @@ def history(port, head):
     return [entry["record"]["content"]["notes"] for entry in entries][::-1]
 
 
-class Writer(threading.Thread):
+class HeadWriter(threading.Thread):
     """Saves one head over and over. A save without an answer is sent again as it was, as the page does."""
 
     def __init__(self, port, head):
@@ -95,7 +95,7 @@ def restarted(store, port):
 def test_d10_twenty_kills_lose_no_acknowledged_save(store):
     port = free_port()
     process = restarted(store, port)
-    writers = [Writer(port, f"L0H{head}") for head in range(N_CLIENTS)]
+    writers = [HeadWriter(port, f"L0H{head}") for head in range(N_CLIENTS)]
     for writer in writers:
         writer.start()
     for round_ in range(N_KILLS):

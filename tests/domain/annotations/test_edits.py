@@ -59,7 +59,7 @@ def test_theirs_is_taken_field_by_field():
     assert {group.name for group in taken.groups} == {"a", "b", "c"}
 
 
-class Record:
+class RecordHistory:
     """A record of edits and restorations, beside a plain list of states with a place in it."""
 
     def __init__(self):
@@ -84,7 +84,7 @@ class Record:
 
 @given(st.lists(st.sampled_from(["edit", "undo", "redo"]), max_size=40))
 def test_undo_and_redo_are_those_of_an_editor(actions):
-    record = Record()
+    record = RecordHistory()
     for action in actions:
         if action == "edit":
             record.edit()

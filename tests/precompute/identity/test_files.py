@@ -14,12 +14,12 @@ from app.adapters.transformer_lens_model import load_model
 from app.errors import InvalidCorpus
 from app.precompute.plan import RunPlan
 from app.precompute.prepare import prepare
-from tests.support.changed_inputs import CHANGES, RAW, Change, json_of, plan_of, tokenizer_words
+from tests.support.changed_inputs import CHANGES, RAW, InputChange, json_of, plan_of, tokenizer_words
 from tests.support.tiny_jobs import Tiny, make_tiny
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_every_input_counts(tiny: Tiny, plan: RunPlan, change: Change) -> None:
+def test_every_input_counts(tiny: Tiny, plan: RunPlan, change: InputChange) -> None:
     assert plan_of(tiny) == plan  # where the files are does not count
     change.do(tiny)
     after = plan_of(tiny)

@@ -21,7 +21,7 @@ from app.services.reading.cache import RunCache
 from app.services.reading.context import AtlasContext
 from app.store.atlas.reads import get_live_run
 from app.store.database.engine import read_session
-from tests.support.run_data import Shape, StoredRun, make_run, publish
+from tests.support.run_data import RunShape, StoredRun, make_run, publish
 
 
 @pytest.fixture
@@ -209,7 +209,7 @@ def test_pages_hold_plain_numbers(context: AtlasContext) -> None:
 def test_the_cache_follows_the_run(engine: Engine) -> None:
     cache = RunCache(size=2)
     for seed in (1, 2, 3):
-        made = publish(engine, make_run(seed=seed, shape=Shape(features_per_layer=2)))
+        made = publish(engine, make_run(seed=seed, shape=RunShape(features_per_layer=2)))
         with read_session(engine) as session:
             live = get_live_run(session, "tiny")
             assert list(cache.heads(session, live)) == made.heads

@@ -9,7 +9,7 @@ from app.domain.refs import HeadRef
 from app.services.rollups.overview import GroupCount, summarise_atlas
 from tests.support.annotated_atlas import labelled
 from tests.support.annotating import Team
-from tests.support.run_data import Shape, make_run
+from tests.support.run_data import RunShape, make_run
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_d16_a_blind_annotator_gets_no_count_of_what_is_hidden(team):
 
 
 def test_d16_published_totals_are_shown_once_nothing_published_is_hidden(engine):
-    run = make_run(shape=Shape(12, 12, (0,), 4))
+    run = make_run(shape=RunShape(12, 12, (0,), 4))
     run = replace(run, record=replace(run.record, model=replace(run.record.model, name="gpt2")))
     team = Team(engine, run, ada={}, ben={"blind": True})
     totals = seen(team, "ada").published

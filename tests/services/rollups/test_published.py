@@ -14,7 +14,7 @@ from app.store.database.engine import write_session
 from tests.support.annotated_atlas import NOW
 from tests.support.annotating import Team
 from tests.support.rollups import compare_with_published
-from tests.support.run_data import Shape, make_run
+from tests.support.run_data import RunShape, make_run
 
 GPT2 = ModelRecord("gpt2", "main", 12, 12, 12, 64, 768, 50257, 50256)
 FACTS = published_for(GPT2)
@@ -88,7 +88,7 @@ def test_a_comparison_by_hand():
 
 
 def test_d16_a_blind_annotator_sees_published_facts_of_heads_they_submitted_or_revealed(engine):
-    run = make_run(shape=Shape(12, 12, (0,), 4))
+    run = make_run(shape=RunShape(12, 12, (0,), 4))
     run = replace(run, record=replace(run.record, model=replace(run.record.model, name="gpt2")))
     team = Team(engine, run, ada={}, ben={"blind": True})
     assert len(team.view(visible_published, team["ada"])) == len(FACTS.heads)

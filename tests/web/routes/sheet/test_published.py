@@ -11,7 +11,7 @@ from app.store.database.engine import open_store
 from tests.support.annotated_atlas import NOW
 from tests.support.annotated_site import annotate
 from tests.support.logins import add_people, logged_in, team_app
-from tests.support.run_data import Shape, make_run, publish
+from tests.support.run_data import RunShape, make_run, publish
 from tests.support.sheet_pages import soup_of
 
 
@@ -19,7 +19,7 @@ from tests.support.sheet_pages import soup_of
 def gpt2(make_sqlite_store):
     """An atlas of the model that the reference is about."""
     store = make_sqlite_store()
-    run = make_run(shape=Shape(12, 12, (0,), 4))
+    run = make_run(shape=RunShape(12, 12, (0,), 4))
     engine = open_store(store)
     publish(engine, replace(run, record=replace(run.record, model=replace(run.record.model, name="gpt2"))))
     engine.dispose()
