@@ -12,14 +12,17 @@ from app.paths import migrations_dir
 ROOT = migrations_dir().parent
 # A sample of each in every run; each number of a call on nights.
 SAMPLE = [
-    ("write,pwrite64", "KILL", 60),
+    ("pwrite64", "KILL", 60),
     ("fsync", "KILL", 7),
     ("fsync", "EIO", 7),
-    ("write,pwrite64", "ENOSPC", 60),
+    ("pwrite64", "ENOSPC", 60),
+    ("write", "EIO", 3),
     ("rename", "EIO", 3),
 ]
 EVERY = [
-    (call, fault, 1) for call in ("write,pwrite64", "fsync", "rename") for fault in ("KILL", "ENOSPC", "EIO")
+    (call, fault, 1)
+    for call in ("write", "pwrite64", "fsync", "rename")
+    for fault in ("KILL", "ENOSPC", "EIO")
 ] + [("openat", "EIO", 1), ("unlink", "KILL", 1), ("ftruncate", "EIO", 1)]
 
 
