@@ -16,8 +16,6 @@ SAMPLE = [
     ("fsync", "KILL", 7),
     ("fsync", "EIO", 7),
     ("pwrite64", "ENOSPC", 60),
-    ("write", "EIO", 3),
-    ("rename", "EIO", 3),
 ]
 EVERY = [
     (call, fault, 1)

@@ -152,8 +152,8 @@ def test_a09_a_second_job_on_the_folder_is_turned_away_at_once(tiny: Tiny, tmp_p
 _JOB = "import sys; from app.cli import main; sys.argv[0] = 'head-atlas'; main()"
 
 
-def start(tiny: Tiny, folder: Path) -> subprocess.Popen[str]:
-    words = tiny.arguments(str(folder / "store.sqlite"), "--work-dir", str(folder / "work"))
+def start(tiny: Tiny, folder: Path, *more: str) -> subprocess.Popen[str]:
+    words = tiny.arguments(str(folder / "store.sqlite"), "--work-dir", str(folder / "work"), *more)
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, "-c", _JOB, *words],
@@ -181,8 +181,8 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.communicate(timeout=30)
 
 
-def finish(tiny: Tiny, folder: Path) -> None:
-    process = start(tiny, folder)
+def finish(tiny: Tiny, folder: Path, *more: str) -> None:
+    process = start(tiny, folder, *more)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
 
