@@ -29,7 +29,7 @@ from app.store.annotators import ensure_annotator
 from app.store.atlas.reads import get_live_run
 from app.store.database.engine import write_session
 from tests.support.annotated_atlas import NOW
-from tests.support.example_data import Shape
+from tests.support.example_data import RunShape
 from tests.support.hostile_text import HOSTILE
 from tests.support.run_data import StoredRun, make_run, publish
 
@@ -52,7 +52,7 @@ def hostile_run() -> StoredRun:
     plain = [f" {word}".encode() for word in ["the", "of", "and", "to", "in", "a", "is", "that", "for", "it"]]
     vocabulary = Vocabulary.from_tokens([b"<|endoftext|>", *(text.encode() for text in HOSTILE), *plain], [0])
     with patch("tests.support.run_data.make_vocabulary", lambda: vocabulary):
-        run = make_run("tiny", 1, Shape(n_layers=2, n_heads=6, sae_layers=(0, 1), features_per_layer=14))
+        run = make_run("tiny", 1, RunShape(n_layers=2, n_heads=6, sae_layers=(0, 1), features_per_layer=14))
     model = replace(run.record.model, name=f"org/{HOSTILE[3]}")
     saes = tuple(replace(sae, name=f"{sae.name} {HOSTILE[5]}") for sae in run.record.saes)
     return replace(run, record=replace(run.record, model=model, saes=saes, corpus=HOSTILE[0]))

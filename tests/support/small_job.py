@@ -18,7 +18,7 @@ from app.store.atlas.reads import find_live_fingerprint
 from app.store.checks import check_store
 from app.store.database.engine import Engine, open_store, read_session, write_session
 from app.store.opening import migrated_store
-from tests.support.example_data import Shape
+from tests.support.example_data import RunShape
 from tests.support.run_data import NOON, StoredRun, make_run
 from tests.support.store_digest import table_digest
 
@@ -30,7 +30,7 @@ PLAN = RunPlan(
     model_checksum="m", tokenizer_checksum="t", corpus_checksum="k",
 )  # fmt: skip
 UNITS = PLAN.units(6)  # two shards and one batch of scores
-RUN = make_run(SLUG, 1, Shape(N_LAYERS, N_HEADS, (0,), features_per_layer=2, context=24, n_sequences=6))
+RUN = make_run(SLUG, 1, RunShape(N_LAYERS, N_HEADS, (0,), features_per_layer=2, context=24, n_sequences=6))
 
 
 def run_small_job(folder: Path, plan: RunPlan = PLAN) -> None:
