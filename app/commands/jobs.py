@@ -22,7 +22,7 @@ from app.commands.options import (
 from app.commands.store_access import check_ready, run_server, settings_of
 from app.errors import AppError
 from app.extras import need
-from app.precompute.plan import NO_SAE, RowOptions
+from app.precompute.plan import RowOptions
 from app.precompute.request import ExecutorOptions, JobRequest, RunOptions, slug_of
 from app.training.options import TrainingOptions
 
@@ -101,7 +101,7 @@ def precompute(
         bool, typer.Option("--new-run", help="drop another run's sealed partials from the work folder")
     ] = False,
 ) -> None:
-    """Run a model and its SAEs over a corpus, and fill a store. A stopped job resumes where it was."""
+    """Run a model over a corpus, with SAEs or without, and fill a store. A stopped job resumes where it was."""
     settings = settings_of(store=store, work_dir=work_dir)
     check_ready("precompute", settings, slug_of(model, name))
     from app.precompute.job import run_job
@@ -119,7 +119,7 @@ def precompute(
 def _sae_specs(
     paths: list[Path] | None, release: str | None, ids: list[str] | None, normalize_factor: float | None
 ) -> "tuple[SaeSpec, ...]":
-    """The SAEs that the options name. Raises AppError where they name none."""
+    """The SAEs that the options name; none is an atlas of heads without features."""
     from app.adapters.sae_formats import parse_neuronpedia_id
     from app.adapters.sae_sources import LocalSae, ReleaseSae
 
@@ -127,8 +127,6 @@ def _sae_specs(
         raise AppError(f"--release {release} needs --sae-id, once for each SAE")
     local: list[SaeSpec] = [LocalSae(path, normalize_factor) for path in paths or []]
     named = [ReleaseSae(release, each) if release else parse_neuronpedia_id(each) for each in ids or []]
-    if not local and not named:
-        raise AppError(NO_SAE)
     return (*local, *named)
 
 

@@ -46,7 +46,8 @@ from app.precompute.feature_logits import FeatureLogits, feature_logits
 from app.precompute.loaded_run import LayerSae, LoadedRun
 from app.precompute.ranking import LayerRankings
 from app.statistics.arrays import Floats, Ints
-from app.statistics.feature_partial import FeaturePartial, TokenGroup
+from app.statistics.feature_partial import FeaturePartial
+from app.statistics.token_groups import TokenGroup
 
 N_SIMILAR = 8
 

@@ -1,13 +1,14 @@
 """What a job says before it starts to compute."""
 
 from app.precompute.loaded_run import LoadedRun
+from app.precompute.plan import NO_SAE
 from app.store.atlas.reads import find_live_plan
 from app.store.database.engine import Engine, read_session
 
 
 def first_words(run: LoadedRun, slug: str, engine: Engine) -> list[str]:
     """What is not as it was asked for, or as it was: said before hours of work."""
-    lines: list[str] = []
+    lines: list[str] = [] if run.plan.saes else [NO_SAE]
     corpus, n_prompts = run.corpus, run.plan.n_prompts
     if n_prompts is not None and corpus.n_sequences < n_prompts:
         lines.append(

@@ -14,7 +14,7 @@ from app.precompute.calibration import calibrate, load_calibration, save_calibra
 from app.precompute.executors import Executor, ProcessExecutor, SerialExecutor
 from app.precompute.first_words import first_words
 from app.precompute.loaded_run import LoadedRun
-from app.precompute.plan import Unit
+from app.precompute.plan import NO_SAE, Unit
 from app.precompute.prepare import prepare
 from app.precompute.progress import JobMonitor, preparation, rows_into
 from app.precompute.publish import Outcome, Publisher
@@ -160,9 +160,9 @@ def report_text(slug: str, fingerprint: str, report: RunReport) -> str:
         f"peak memory {report.peak_memory_bytes / 2**20:,.0f} MiB",
         f"{details['n_features']} features with examples, {details['n_run_again']} examples run again, "
         f"worst residual {details['worst_residual']:.1e}",
-        "layer  SAE                   d_sae   L0     FVU    dead  rare",
     ]
     saes = details["saes"]
+    lines.append("layer  SAE                   d_sae   L0     FVU    dead  rare" if saes else NO_SAE)
     for sae in saes if isinstance(saes, list) else []:
         if isinstance(sae, dict):
             lines.append(

@@ -37,7 +37,7 @@ def n_kept(run: LoadedRun) -> int:
 
 def _n_that_fit(run: LoadedRun, bytes_a_sequence: float) -> int:
     free = shutil.disk_usage(run.folder.root).free
-    return int(min(KEPT_BYTES, _SHARE_OF_FREE * free) // (len(run.saes) * bytes_a_sequence))
+    return int(min(KEPT_BYTES, _SHARE_OF_FREE * free) // (max(len(run.saes), 1) * bytes_a_sequence))
 
 
 def keep(run: LoadedRun, batch: LayerBatch) -> None:

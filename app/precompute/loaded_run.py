@@ -105,7 +105,7 @@ class LoadedRun:
             if parts
             else ModelCopies(spec.model, plan.device, plan.dtype, expected_checksums(plan))
         )
-        self._models.keep_only({sae.processing for sae in plan.saes})
+        self._models.keep_only(plan.processings)
         self._loaded = parts.saes if parts else ()
         self.checks: dict[str, Json] = {}  # run_checks.check_run's, where they were made
         torch.set_num_threads(spec.plan.threads)
@@ -117,7 +117,7 @@ class LoadedRun:
     @property
     def any_model(self) -> LanguageModel:
         """A model that the plan needs in any case, to read patterns, which no processing changes."""
-        return self.model(self.plan.saes[0].processing)
+        return self.model(self.plan.saes[0].processing if self.plan.saes else "raw")
 
     @property
     def record(self) -> ModelRecord:

@@ -22,6 +22,7 @@ from app.domain.records import Json
 from app.errors import AppError, OutOfSpace
 from app.paths import naming, remove
 from app.statistics.arrays import AnyArray
+from app.statistics.attention_partial import AttentionPartial
 from app.statistics.feature_partial import FeaturePartial
 from app.statistics.head_partial import HeadScorePartial
 from app.statistics.partial import Partial
@@ -31,7 +32,9 @@ _MAGIC = b"head-atlas\x00seal\x1a"  # 16 bytes; the NUL and ^Z keep tools from t
 _ALIGNMENT = 64
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _CHUNK_BYTES = 1 << 20
-_CLASSES: dict[str, type[Partial]] = {cls.__name__: cls for cls in (FeaturePartial, HeadScorePartial)}
+_CLASSES: dict[str, type[Partial]] = {
+    cls.__name__: cls for cls in (AttentionPartial, FeaturePartial, HeadScorePartial)
+}
 _TEMPORARY = re.compile(r".+\.tmp(\d+)", re.ASCII)
 
 

@@ -14,9 +14,9 @@ from app.domain.records import N_INTERVAL_EXAMPLES, N_TOP_EXAMPLES, Json, Proces
 from app.errors import AppError
 from app.paths import naming
 
-FORMAT = 5  # raise it when the same plan would give other numbers, or its fields change their names
-# Formats of stored plans that mean the same numbers, and the names that their fields had. None of them has checksums
-# of what was loaded, nor identities of SAEs.
+FORMAT = 6  # raise it when the same plan would give other numbers, or its fields change their names
+# Formats of stored plans that mean the same numbers, and the names that their fields had. Before 5, they have neither
+# checksums of what was loaded nor identities of SAEs; before 6, their runs lack what heads attend to.
 _EARLIER_NAMES: Mapping[int, Mapping[str, str]] = {
     3: {  # version 0.1
         "corpus": "dataset",
@@ -28,6 +28,7 @@ _EARLIER_NAMES: Mapping[int, Mapping[str, str]] = {
         "score_sequences": "n_score_sequences",
     },
     4: {},  # version 0.2
+    5: {},
 }
 _SELF = "fingerprint"  # beside the fields of a plan in a work folder: its checksum
 _LIBRARIES = ("torch", "transformers", "tokenizers", "transformer-lens", "sae-lens", "numpy", "gguf")
@@ -39,7 +40,7 @@ DATASET_HELP = (
     "text, JSONL, Parquet or Arrow file, folder, .npy of token ids, hub dataset, python-docs, installed-docs"
 )
 THREADS_HELP = "threads of a forward pass; part of the run's fingerprint"
-NO_SAE = "no SAE was given: use --sae-path, or --release with --sae-id"
+NO_SAE = "no SAE was given, so heads have scores and attention, but no features"
 
 
 class RunPlanChanged(AppError):
@@ -141,8 +142,6 @@ class RunPlan(RowOptions, LoadedChecksums):
     def __post_init__(self) -> None:
         """Check the options. Raises AppError if they contradict each other or are too small."""
         layers = [sae.layer for sae in self.saes]
-        if not layers:
-            raise AppError(NO_SAE)
         if len(set(layers)) != len(layers):
             raise AppError(f"an atlas has at most one SAE a layer; layer {_repeated(layers)} has two")
         check_minimums(self, but="context_size")  # an array of token ids brings its own
@@ -151,6 +150,11 @@ class RunPlan(RowOptions, LoadedChecksums):
     def fingerprint(self) -> str:
         """16 hex digits, equal for two plans exactly if every field is."""
         return _fingerprint_of(asdict(self))
+
+    @property
+    def processings(self) -> set[Processing]:
+        """The weight processings that the run's SAEs need; without any, of the weights as released."""
+        return {sae.processing for sae in self.saes} or {"raw"}
 
     @property
     def without_checksums(self) -> "RunPlan":
@@ -176,8 +180,8 @@ class RunPlan(RowOptions, LoadedChecksums):
         """
         value = {name: each for name, each in value.items() if name != "checks"}  # stored beside it
         if (names := _EARLIER_NAMES.get(value.get("format", 0))) is not None:
-            value = {names.get(name, name): each for name, each in value.items()} | asdict(NOT_LOADED)
-            value |= {"format": FORMAT, "saes": [{**sae, "identity": ""} for sae in value["saes"]]}
+            value = asdict(NOT_LOADED) | {names.get(name, name): each for name, each in value.items()}
+            value |= {"format": FORMAT, "saes": [{"identity": "", **sae} for sae in value["saes"]]}
         names = {part.name for part in fields(cls)}
         if set(value) != names or value.get("format") != FORMAT:
             raise RunPlanChanged("the run was made by another version of Head Atlas; precompute it again")

@@ -64,6 +64,8 @@ def _kept_layers(request: JobRequest, loaded: list[LoadedSae]) -> set[int]:
     layers = {sae.layer for sae in loaded}
     if request.layers is None:
         return layers
+    if not layers:
+        raise AppError("--layers chooses among the layers of SAEs, and no SAE was given")
     missing = sorted(set(request.layers) - layers)
     if missing:
         had = ",".join(str(layer) for layer in sorted(layers))

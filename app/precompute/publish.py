@@ -16,6 +16,8 @@ from app.precompute.attach_payloads import (
     make_missing_payloads,
     missing_payloads,
 )
+from app.precompute.attention_reader import attention_name, empty_attention
+from app.precompute.attention_records import head_attention
 from app.precompute.finalize import Finalizer, LayerResult, head_records, sae_record
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.merge import SealedRun
@@ -27,6 +29,7 @@ from app.statistics.feature_partial import FeaturePartial
 from app.statistics.head_partial import HeadScorePartial
 from app.statistics.leaves import Shards
 from app.store.atlas import writes
+from app.store.atlas.attention import add_attention
 from app.store.database.engine import Engine, write_session
 
 _FEATURES_A_TRANSACTION = 128
@@ -147,6 +150,11 @@ class Publisher:
             writes.add_heads(session, run_id, head_records(run, scores, rankings))
             for layer in sorted(rankings):
                 writes.add_rankings(session, run_id, rankings[layer].head_rankings())
+        empty_attention_partial = empty_attention(run, Shards.of())
+        for layer in run.any_model.attention_layers:
+            attention = self._sealed.fold("features", attention_name(layer), empty_attention_partial)
+            with write_session(engine) as session:
+                add_attention(session, run_id, head_attention(attention, layer))
 
 
 def _batches(records: Iterator[FeatureRecord]) -> Iterator[list[FeatureRecord]]:

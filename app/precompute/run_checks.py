@@ -25,7 +25,7 @@ def check_run(run: LoadedRun) -> dict[str, Json]:
 
     Raises InvalidModel where the DFA identity fails in a layer of the run.
     """
-    worst = 0.0
+    worst: float | None = None  # without SAEs nothing is attributed
     withheld: dict[str, Json] = {}
     tokens = torch.from_numpy(np.asarray(run.corpus.tokens[:N_SEQUENCES]).astype(np.int64))
     for processing, layers in run.layers_by_processing.items():
@@ -38,11 +38,11 @@ def check_run(run: LoadedRun) -> dict[str, Json]:
                     f"{missed:.0%}, so something is between them, such as a gate or a norm, which direct feature "
                     "attribution does not follow"
                 )
-            worst = max(worst, missed)
+            worst = max(worst or 0.0, missed)
             if (reason := model.logits_withheld(layer)) is not None:
                 withheld[f"L{layer}"] = reason
-    checks: dict[str, Json] = {"dfa": _short(worst), "withheld": withheld}
-    for processing in run.layers_by_processing:
+    checks: dict[str, Json] = {"dfa": None if worst is None else _short(worst), "withheld": withheld}
+    for processing in sorted(run.plan.processings):
         check = getattr(run.model(processing), "self_check", None)
         if check is not None:
             pattern = None if check.pattern is None else _short(check.pattern)

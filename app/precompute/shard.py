@@ -9,8 +9,8 @@ A shard of the corpus (`features_of_shard`), for every layer with an SAE:
    interval.
 4. The batch's activations are written to disk while there is room; with `--features all`, the examples that
    lead at this point get their payloads at once instead.
-5. Sequences that count for head scores also give attention to BOS, entropy and distance, from the same
-   forward pass.
+5. The patterns of every layer with heads, SAE or not, are folded into statistics of what its heads attend to
+   (`attention_reader`), and on sequences that count for head scores into those scores, in the same forward pass.
 6. All partials are sealed in one file, which is either complete or absent (`partial_files`).
 
 A score batch (`random_scores`) runs repeated random tokens, and reads previous-token, duplicate-token and
@@ -35,6 +35,7 @@ from app.attribution.head_scores import (
     random_repeated_tokens,
     repeated_sequence_scores,
 )
+from app.precompute.attention_reader import AttentionReader, attention_name
 from app.precompute.kept_activations import keep, n_kept
 from app.precompute.layer_batch import LayerBatch
 from app.precompute.loaded_run import LoadedRun
@@ -65,22 +66,35 @@ def run_unit(run: LoadedRun, unit: Unit) -> Path:
 def features_of_shard(run: LoadedRun, shard: int) -> dict[str, Partial]:
     """Every layer's statistics over one shard, with payloads if every feature is to be published.
 
-    If the shard has score sequences, their text scores are included: for those the forward pass continues to
-    the last layer, so that reading their attention patterns needs no second pass.
+    Attention of every layer with heads is included, so the forward pass continues to the last of them.
     """
     plan = run.plan
     first = shard * plan.shard_size
     last = min(first + plan.shard_size, run.corpus.n_sequences)
     partials = {layer: empty_partial(run, layer, Shards.of(shard)) for layer in run.saes}
-    scores = _empty_scores(run, shard)
+    scores, attention = _empty_scores(run, shard), AttentionReader(run, shard)
     for start, stop in batches(plan, first, last):
         by_layer: dict[int, Scores] = {}
-        read = _text_reader(run, start, min(stop, plan.n_score_sequences), by_layer)
-        for batch in layer_batches(run, start, stop, read=read):
+        readers = [attention.of_batch(start, stop)]
+        if start < plan.n_score_sequences:
+            readers.append(_text_reader(run, start, min(stop, plan.n_score_sequences), by_layer))
+        for batch in layer_batches(run, start, stop, read=_all_of(readers)):
             partials[batch.sae.layer] = _fold(run, partials[batch.sae.layer], batch)
         if by_layer:
             scores = scores.update(_score_batch(by_layer, run.record.n_layers))
-    return {SCORES: scores, **{layer_name(layer): partial for layer, partial in partials.items()}}
+    return {
+        SCORES: scores,
+        **{layer_name(layer): partial for layer, partial in partials.items()},
+        **{attention_name(layer): partial for layer, partial in attention.partials.items()},
+    }
+
+
+def _all_of(readers: Sequence[ReadPattern]) -> ReadPattern:
+    def read(layer: int, pattern: Tensor) -> None:
+        for each in readers:
+            each(layer, pattern)
+
+    return read
 
 
 def batches(plan: RunPlan, first: int, last: int) -> Iterator[tuple[int, int]]:
@@ -143,6 +157,8 @@ def token_batches(
             read = None  # patterns do not depend on the processing
         for layer in layers:
             yield LayerBatch.of(run.saes[layer], activations.pop(layer), counted, start)
+    if read is not None:  # no layer has an SAE
+        run.any_model.read_patterns(tokens, read)
 
 
 def _fold(run: LoadedRun, partial: FeaturePartial, batch: LayerBatch) -> FeaturePartial:
@@ -175,13 +191,8 @@ def random_scores(run: LoadedRun, index: int) -> dict[str, Partial]:
     return {SCORES: _empty_scores(run, index).update(_score_batch(by_layer, record.n_layers))}
 
 
-def _text_reader(run: LoadedRun, start: int, stop: int, by_layer: dict[int, Scores]) -> ReadPattern | None:
-    """A function that keeps each layer's scores on sequences start:stop; None if that range is empty.
-
-    The sequences must be the first of their batch.
-    """
-    if start >= stop:
-        return None
+def _text_reader(run: LoadedRun, start: int, stop: int, by_layer: dict[int, Scores]) -> ReadPattern:
+    """A function that keeps each layer's scores on sequences start:stop, which must be the first of their batch."""
     counted = torch.from_numpy(run.corpus.counted(start, stop))
 
     def read(layer: int, pattern: Tensor) -> None:

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from app.domain.records import N_INTERVAL_EXAMPLES, N_INTERVALS, N_TOP_EXAMPLES
-from app.statistics.activation_bins import MAX_FEATURES, BinCounts, interval_edges
+from app.domain.records import N_INTERVAL_EXAMPLES, N_TOP_EXAMPLES
+from app.statistics.activation_bins import MAX_FEATURES, BinCounts
 from app.statistics.activation_sample import ActivationSample
 from app.statistics.arrays import AnyArray, Floats, Floats32, Ints, distinct, places
 from app.statistics.kept_tokens import TopTokens, activation_rank, token_key
@@ -13,6 +13,7 @@ from app.statistics.leaves import Count, Shards, Total
 from app.statistics.moments import CoMoments, GroupedCoMoments
 from app.statistics.partial import Partial
 from app.statistics.payloads import Payloads, payload_key, split_key
+from app.statistics.token_groups import TokenGroup, token_groups
 
 
 @dataclass(frozen=True)
@@ -39,21 +40,6 @@ class FeatureBatch:
     contribution: Floats32  # [pairs n_heads] their sum over heads + bias = pre_activation
     z: AnyArray  # [tokens d_in]
     squared_error: float  # sum over tokens of |z - reconstruction|^2
-
-
-@dataclass(frozen=True)
-class TokenGroup:
-    """The top tokens of a feature, best first, or a uniform sample of one interval of its activation.
-
-    Of `n_tokens` active tokens with an activation in [lower, upper), these were kept; the last interval and
-    the top include their upper end.
-    """
-
-    name: str
-    lower: float
-    upper: float
-    n_tokens: int
-    token_index: Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,15 +181,4 @@ class FeaturePartial(Partial):
 
     def activation_groups(self, feature: int) -> tuple[TokenGroup, ...]:
         """The top tokens, then the intervals from the highest down. None for a dead feature."""
-        top = self.top.of_unit(feature)
-        if not len(top.key):
-            return ()
-        maximum = float(self.max_activation[feature])
-        edges, counts = interval_edges(maximum), self.histogram.interval_counts(feature, maximum)
-        samples = self.sample.samples(feature)
-        best = TokenGroup("top", float(top.activation[-1]), maximum, len(top.key), top.token_index)
-        intervals = [
-            TokenGroup(f"interval {i + 1}", float(edges[i]), float(edges[i + 1]), int(counts[i]), samples[i])
-            for i in reversed(range(N_INTERVALS))
-        ]
-        return (best, *intervals)
+        return token_groups(feature, self.top, self.sample, self.histogram)

@@ -19,6 +19,7 @@ from app.services.annotations.record_words import NO_LABEL, NOTHING, evidence_vi
 from app.web import urls
 from app.web.drawing import alt_texts, atlas_choices, charts, display_names, numbers, plots, script_rules
 from app.web.drawing import atlas as atlas_drawing
+from app.web.drawing import attention as attention_drawing
 from app.web.drawing import sheet as sheet_drawing
 from app.web.drawing import tokens as token_html
 from app.web.links import Links, StaticFiles
@@ -86,6 +87,7 @@ GLOBALS: dict[str, object] = {
     "miniature": charts.miniature,
     "split_bar": charts.split_bar,
     "steps": charts.steps,
+    "pattern_paths": attention_drawing.pattern_paths,
     "share_of": numbers.share_of,
     "bar_length": charts.bar_length,
     "columns": charts.columns,

@@ -18,6 +18,7 @@ from app.services.atlas.models import AtlasPage, IndexPage
 from app.services.compare.models import ComparePage
 from app.services.experiments.models import ExperimentPage, ExperimentsPage
 from app.services.features.models import FeaturePage, LayerPage
+from app.services.heads.attention_models import AttentionPage
 from app.services.heads.models import HeadPage
 from app.services.prompts.models import PromptPage
 from app.services.reading.fields import FieldHelp, described_fields
@@ -54,6 +55,7 @@ PATHS: dict[type, str] = {
     IndexPage: "/atlases.json",
     AtlasPage: "/{model}.json?score=",
     HeadPage: "/{model}/heads/L5H1.json?rank=&k=",
+    AttentionPage: "/{model}/heads/L5H1/attention.json?group=&example=",
     FeaturePage: "/{model}/features/L5F35744.json?head=",
     LayerPage: "/{model}/layers/5.json?after=",
     ComparePage: "/{model}/compare.json?heads=L5H1,L5H5&rank=",

@@ -11,6 +11,7 @@ PAGES = (
     "/tiny",
     "/tiny/heads/L1H3",
     "/tiny/heads/L0H0",
+    "/tiny/heads/L1H3/attention",
     "/tiny/heads/L1H3/history",
     "/tiny/features/L1F3",
     "/tiny/layers/1",
@@ -42,6 +43,20 @@ def test_no_page_scrolls_sideways_or_covers_words(visit: Visit, path: str, width
         visit.errors.clear()  # the browser reports the status itself
     assert overflow(visit.page) <= 0
     assert covered(visit.page) == []
+
+
+def test_what_a_head_attends_to_opens_in_place(visit: Visit) -> None:
+    visit.go("/tiny/heads/L1H3")
+    before = visit.page.url
+    visit.page.locator(".attention a.in-place").click()
+    expect(visit.page.locator(".attention ol.examples li")).to_have_count(10)
+    visit.page.locator(".groups-of-attention a").nth(2).click()
+    expect(visit.page.locator(".groups-of-attention a").nth(2)).to_have_attribute("aria-current", "true")
+    visit.page.locator(".groups-of-attention a").first.click()
+    visit.page.locator(".attention li a.in-place").nth(3).click()
+    expect(visit.page.locator("#pattern figcaption b")).to_have_text("Attention pattern of example 4")
+    expect(visit.page.locator("main")).to_have_count(1)
+    assert visit.page.url == before
 
 
 def test_a_row_opens_in_place(visit: Visit) -> None:

@@ -103,7 +103,7 @@ def two_on_a_layer(case: Case) -> list[str]:
 
 BAD: list[tuple[str, Spoil, str]] = [
     ("no SAE folder", lambda c: c.words(sae_path="/no/such"), "SAE folder /no/such does not exist"),
-    ("no SAE", lambda c: c.words(sae_path=""), "no SAE was given: use --sae-path, or --release with --sae-id"),
+    ("layers of no SAE", lambda c: c.words(sae_path="", layers="0"), "no SAE was given"),
     ("release alone", lambda c: c.words(release="gpt2-small-hook-z-kk", sae_path=""), "needs --sae-id"),
     ("unknown release", lambda c: c.words(release="none-such", sae_id="x", sae_path=""), "none-such"),
     ("residual SAE", lambda c: c.words(sae_path=str(c.sae(hook_name="blocks.0.hook_resid_pre"))), "residual stream"),

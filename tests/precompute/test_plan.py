@@ -46,6 +46,7 @@ def test_a_plan_survives_json_and_plans_of_earlier_versions_are_read():
     assert RunPlan.from_json(PLAN.as_json()) == PLAN
     assert RunPlan.from_json(_of_version_0_1()) == EARLIER
     assert RunPlan.from_json(_of_version_0_2()) == EARLIER
+    assert RunPlan.from_json({**PLAN.as_json(), "format": 5}) == PLAN
 
 
 @pytest.mark.parametrize("change", [{"format": FORMAT + 1}, {"format": 2}, {"surplus": 1}])

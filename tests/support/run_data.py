@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
+from app.domain.attention import HeadAttention
 from app.domain.evidence import KINDS
 from app.domain.records import (
     N_INTERVAL_EXAMPLES,
@@ -36,7 +37,9 @@ from app.domain.records import (
 from app.domain.refs import FeatureRef, HeadRef
 from app.domain.tokens import Vocabulary
 from app.store.atlas import writes as runs
+from app.store.atlas.attention import add_attention
 from app.store.database.engine import write_session
+from tests.support.attention_data import make_attention
 from tests.support.example_data import RunShape, make_examples
 from tests.support.odd_text import make_sequences, make_vocabulary
 from tests.support.record_data import random_record
@@ -56,6 +59,7 @@ class StoredRun:
     heads: list[HeadRecord]
     features: dict[FeatureRef, FeatureRecord]
     rankings: dict[tuple[HeadRef, Ranking], HeadRanking]
+    attention: dict[HeadRef, HeadAttention]
 
 
 def _groups(largest: float) -> tuple[ExampleGroup, ...]:
@@ -218,7 +222,8 @@ def make_run(slug: str = "tiny", seed: int = 1, shape: RunShape | None = None) -
     }
     scored = [_head(rng, head, head.layer in shape.sae_layers) for head in heads]
     by_ref = {feature.ref: feature for feature in features}
-    return StoredRun(slug, record, vocabulary, sequences, scored, by_ref, rankings)
+    attention = {head: make_attention(head, seed, sequences, len(vocabulary)) for head in heads}
+    return StoredRun(slug, record, vocabulary, sequences, scored, by_ref, rankings, attention)
 
 
 def _head(rng: np.random.Generator, head: HeadRef, has_sae: bool) -> HeadRecord:
@@ -239,6 +244,7 @@ def publish(engine: Engine, run: StoredRun) -> StoredRun:
         runs.add_vocabulary(session, run_id, run.vocabulary.checksum, run.vocabulary.to_blob())
         runs.add_sequences(session, run_id, run.sequences)
         runs.add_heads(session, run_id, run.heads)
+        add_attention(session, run_id, list(run.attention.values()))
         runs.add_rankings(session, run_id, list(run.rankings.values()))
         runs.add_features(session, run_id, list(run.features.values()), run.vocabulary)
         runs.go_live(session, run_id, RunReport(NOON, NOON, 1.0, "serial", 1, 2**30))

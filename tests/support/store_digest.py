@@ -28,6 +28,7 @@ def table_digest(engine: Engine) -> str:
 
 
 def _content(session: Session) -> Iterator[object]:
+    present = inspect(session.connection()).get_table_names()  # a store of an older schema lacks some
     atlases = session.execute(
         select(tables.AtlasRow.id, tables.AtlasRow.slug).order_by(tables.AtlasRow.slug)
     ).all()
@@ -39,7 +40,8 @@ def _content(session: Session) -> Iterator[object]:
             yield from (getattr(run, name) for name in names)
             for table in tables.RUN_TABLES:
                 yield table.__tablename__
-                yield from _rows(session, table, run.id)
+                if table.__tablename__ in present:
+                    yield from _rows(session, table, run.id)
     vocabularies = select(tables.VocabularyRow.checksum, tables.VocabularyRow.data)
     for row in session.execute(vocabularies.order_by(tables.VocabularyRow.checksum)):
         yield from row

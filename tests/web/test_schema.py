@@ -22,6 +22,7 @@ TWINS = {
     "/tiny/heads/L0H1.json": "HeadPage",
     "/tiny/heads/L0H1.json?rank=fve&k=2": "HeadPage",
     "/tiny/heads/L1H2.json": "HeadPage",
+    "/tiny/heads/L0H1/attention.json": "AttentionPage",
     "/tiny/features/L0F3.json": "FeaturePage",
     "/tiny/features/L2F80.json": "FeaturePage",
     "/tiny/layers/0.json": "LayerPage",

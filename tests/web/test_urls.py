@@ -12,6 +12,7 @@ def test_templates_write_the_addresses_of_routes(app: FastAPI) -> None:
     head, feature = HeadRef(5, 1), FeatureRef(5, 35744)
     assert urls.atlas_url("tiny") == app.url_path_for("atlas", model="tiny")
     assert urls.head_url("tiny", head) == app.url_path_for("head", model="tiny", head=str(head))
+    assert urls.attention_url("tiny", head) == app.url_path_for("attention", model="tiny", head=str(head))
     assert urls.feature_url("tiny", feature) == app.url_path_for(
         "feature", model="tiny", feature=str(feature)
     )

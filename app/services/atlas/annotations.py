@@ -18,7 +18,7 @@ from app.services.atlas.annotation_models import (
     StrongScore,
     TypeRow,
 )
-from app.services.reading.context import AtlasContext
+from app.services.reading.context import AtlasContext, layers_to_annotate
 from app.services.reading.scores import CONCENTRATION, strongest_telling
 from app.services.reading.visibility import NO_VIEWER
 from app.services.rollups.agreement import Agreement, agreement
@@ -78,7 +78,7 @@ def _done(overview: Overview) -> dict[HeadRef, Completion]:
 def _atlas_notes(
     context: AtlasContext, overview: Overview, agreed: Agreement, done: Mapping[HeadRef, Completion]
 ) -> AtlasNotes:
-    layers = {sae.layer for sae in context.run.record.saes}
+    layers = set(layers_to_annotate(context))
     counted = [how for ref, how in done.items() if ref.layer in layers]
     summaries = overview.heads.values()
     published = overview.published
@@ -163,7 +163,7 @@ def _notable(head: NotableHead) -> NotableLine:
 
 
 def _nothing(context: AtlasContext) -> AtlasNotes:
-    layers = {sae.layer for sae in context.run.record.saes}
+    layers = set(layers_to_annotate(context))
     return AtlasNotes(
         by=None,
         by_viewer=False,

@@ -64,7 +64,8 @@ def checks_in_words(checks: object) -> str | None:
     ]
     model = f"model as in transformers to {max(differences):.0e}, " if differences else ""
     withheld = ", logit effects withheld" if record.get("withheld") else ""
-    return f"{model}z = A·v to {record['dfa']:.0e}{withheld}"
+    identity = "" if record["dfa"] is None else f"z = A·v to {record['dfa']:.0e}{withheld}"
+    return f"{model}{identity}".removesuffix(", ") or None
 
 
 def withheld_layers(checks: object) -> dict[str, str]:

@@ -13,6 +13,7 @@ from app.services.examples.models import (
     HeadFinding,
     RunSummary,
 )
+from app.services.heads.attention_models import AttentionEvidence
 from app.services.reading.fields import DRAWN
 from app.services.reading.scores import ScoreRank
 
@@ -36,6 +37,12 @@ class HeadPage(HeadNumbers):
     sae: Annotated[SaeRecord | None, "The layer's SAE; null where the atlas has none"]
     standings: Annotated[tuple[ScoreRank, ...], "Each score among all heads", DRAWN]
     experiments: Annotated[tuple[HeadFinding, ...], "What experiments found of the head, newest first"] = ()
+    has_attention: Annotated[bool, "Whether the run keeps what heads attend to, at /attention.json"] = False
+    attention: Annotated[
+        AttentionEvidence | None,
+        "What it attends to, in place of the features of a layer without an SAE",
+        DRAWN,
+    ] = None
     annotation: Annotated[Panel | None, "The form beside it; null where nobody annotates", DRAWN] = None
 
 

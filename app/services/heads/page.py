@@ -8,12 +8,14 @@ from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
 from app.services.examples import from_records as parts
 from app.services.examples.models import Align, FeatureThroughHead, Pair, PairGroup
+from app.services.heads.attention import AttentionQuestion, attention_evidence
 from app.services.heads.experiments import experiments_of
 from app.services.heads.models import HeadFeatureRow, HeadPage
+from app.services.heads.neighbours import neighbour
 from app.services.reading.context import AtlasContext, check_head, sae_of
 from app.services.reading.scores import score_ranks
 from app.store.atlas.features import get_features
-from app.store.atlas.reads import LiveRun, get_ranking, get_sequences
+from app.store.atlas.reads import get_ranking, get_sequences
 
 N_SHOWN = 10  # examples of one group in an opened row
 
@@ -31,14 +33,6 @@ class HeadQuestion:
     align: Align = "prefix"
 
 
-def _neighbour(run: LiveRun, head: HeadRef, step: int) -> HeadRef | None:
-    model = run.record.model
-    index = head.layer * model.n_heads + head.head + step
-    if not 0 <= index < model.n_layers * model.n_heads:
-        return None
-    return HeadRef(*divmod(index, model.n_heads))
-
-
 def head_page(context: AtlasContext, question: HeadQuestion) -> HeadPage:
     """The page of one head. Raises NotFound for a head that the model does not have."""
     run, ref = context.run, question.head
@@ -47,6 +41,7 @@ def head_page(context: AtlasContext, question: HeadQuestion) -> HeadPage:
     head = next((record for record in heads if record.ref == ref), None)
     if head is None:
         raise NotFound(f"no scores of {ref} in the atlas {run.slug!r}")
+    sae = sae_of(run, ref.layer)
     return HeadPage(
         model=run.slug,
         head=ref,
@@ -58,13 +53,15 @@ def head_page(context: AtlasContext, question: HeadQuestion) -> HeadPage:
         open_group=question.open_group,
         features=head_rows(context, question),
         k=question.k,
-        previous=_neighbour(run, ref, -1),
-        next=_neighbour(run, ref, 1),
+        previous=neighbour(run, ref, -1),
+        next=neighbour(run, ref, 1),
         n_layers=run.record.model.n_layers,
         n_heads=run.record.model.n_heads,
-        sae=sae_of(run, ref.layer),
+        sae=sae,
         standings=score_ranks(heads, ref),
         experiments=experiments_of(context, ref),
+        has_attention=context.has_attention,
+        attention=None if sae else attention_evidence(context, AttentionQuestion(ref)),
         **values_of(HeadNumbers, head),
     )
 

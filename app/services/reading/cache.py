@@ -11,6 +11,7 @@ from app.domain.evidence import normalised_ids
 from app.domain.records import HeadRecord
 from app.domain.tokens import Vocabulary
 from app.services.reading.token_index import TokenIndex
+from app.store.atlas.attention import has_attention
 from app.store.atlas.reads import LiveRun, LiveState, get_heads, get_vocabulary, load_run
 from app.store.database.engine import Session
 
@@ -33,6 +34,10 @@ class RunCache:
     def heads(self, session: Session, run: LiveRun) -> tuple[HeadRecord, ...]:
         """Every head, in order of layer and head."""
         return self._get("heads", run, lambda: tuple(get_heads(session, run)))
+
+    def has_attention(self, session: Session, run: LiveRun) -> bool:
+        """Whether the run keeps what its heads attend to."""
+        return self._get("has_attention", run, lambda: has_attention(session, run))
 
     def normalised_ids(self, session: Session, run: LiveRun) -> NDArray[np.int64]:
         """For each token id, the id of its text without leading space and in lower case: [d_vocab]."""

@@ -47,6 +47,11 @@ class AtlasContext:
     def heads(self) -> tuple[HeadRecord, ...]:
         return self.cache.heads(self.session, self.run)
 
+    @property
+    def has_attention(self) -> bool:
+        """Whether the run keeps what its heads attend to."""
+        return self.cache.has_attention(self.session, self.run)
+
     @cached_property
     def atlas_id(self) -> int:
         """The key of the atlas in the store. Raises NotFound if there is no such atlas."""
@@ -60,6 +65,12 @@ class AtlasContext:
 
 def sae_of(run: LiveRun, layer: int) -> SaeRecord | None:
     return next((sae for sae in run.record.saes if sae.layer == layer), None)
+
+
+def layers_to_annotate(context: AtlasContext) -> tuple[int, ...]:
+    """The layers with an SAE; in an atlas without any, all that have heads."""
+    saes = context.run.record.saes
+    return tuple(sorted({sae.layer for sae in saes} or {head.ref.layer for head in context.heads}))
 
 
 def check_head(run: LiveRun, head: HeadRef) -> None:

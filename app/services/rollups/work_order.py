@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from app.domain.annotations.records import HeadAnnotation
 from app.domain.refs import HeadRef
-from app.services.reading.context import AtlasContext
+from app.services.reading.context import AtlasContext, layers_to_annotate
 from app.services.reading.scores import strongest_telling
 from app.services.rollups.agreement import final_type
 from app.services.rollups.rollup import submitted_heads
@@ -13,15 +13,16 @@ from app.store.annotators import CONSENSUS
 
 
 def in_work_order(context: AtlasContext) -> list[HeadRef]:
-    """The heads with features, in the viewer's order of work; heads that are equal in it by layer.
+    """The heads with features, or all of an atlas without SAEs, in the viewer's order of work; equals by layer.
 
     By layer, from the first up. By score: those with the strongest score of attention that names a behaviour first.
     By disagreement: those first to which others gave most different types, then those with most records of others, as
     far as the viewer may see them.
     """
     run = context.run.record
-    layers = sorted(sae.layer for sae in run.saes)
-    heads = [HeadRef(layer, head) for layer in layers for head in range(run.model.n_heads)]
+    heads = [
+        HeadRef(layer, head) for layer in layers_to_annotate(context) for head in range(run.model.n_heads)
+    ]
     if context.viewer.order == "score":
         strongest = {head.ref: best[0] for head in context.heads if (best := strongest_telling(head))}
         return sorted(heads, key=lambda head: -strongest.get(head, -math.inf))

@@ -45,13 +45,13 @@ def begin_run(session: Session, slug: str, run: RunRecord) -> int:
 
 def add_saes(session: Session, run_id: int, saes: Sequence[SaeRecord]) -> None:
     """Add SAEs whose fit to the corpus was not known yet when the run began."""
-    _require_publishing(session, run_id)
+    require_publishing(session, run_id)
     insert_rows(session, tables.SaeRow, ({"run_id": run_id, **asdict(sae)} for sae in saes))
 
 
 def add_vocabulary(session: Session, run_id: int, checksum: str, blob: bytes) -> None:
     """Add the bytes of the run's tokenizer, stored once however many runs use them."""
-    _require_publishing(session, run_id)
+    require_publishing(session, run_id)
     # Two jobs may add the same one at one moment: the second must find it, not fail.
     session.execute(insert_unless_there(session, tables.VocabularyRow, {"checksum": checksum, "data": blob}))
     session.execute(update(tables.RunRow).where(tables.RunRow.id == run_id).values(vocabulary=checksum))
@@ -61,7 +61,7 @@ def add_sequences(
     session: Session, run_id: int, token_ids: NDArray[np.integer], first_index: int = 0
 ) -> None:
     """Add corpus sequences [n, context], BOS included, the first of them at `first_index`."""
-    _require_publishing(session, run_id)
+    require_publishing(session, run_id)
     rows = np.ascontiguousarray(token_ids, "<i4")
     insert_rows(
         session,
@@ -75,7 +75,7 @@ def add_sequences(
 
 def add_heads(session: Session, run_id: int, heads: Sequence[HeadRecord]) -> None:
     """Add every head of the model with its scores. Raises ValueError for a score that is not a number."""
-    _require_publishing(session, run_id)
+    require_publishing(session, run_id)
     insert_rows(
         session,
         tables.HeadRow,
@@ -102,7 +102,7 @@ def add_heads(session: Session, run_id: int, heads: Sequence[HeadRecord]) -> Non
 
 def add_rankings(session: Session, run_id: int, rankings: Sequence[HeadRanking]) -> None:
     """Add the rankings of heads that `add_heads` has stored."""
-    _require_publishing(session, run_id)
+    require_publishing(session, run_id)
     insert_rows(
         session,
         tables.RankedFeatureRow,
@@ -130,7 +130,7 @@ def add_features(
 
     With the vocabulary, they are found by words as well; their sequences must then be in the store already.
     """
-    _require_publishing(session, run_id)
+    require_publishing(session, run_id)
     insert_rows(
         session,
         tables.FeatureRow,
@@ -157,7 +157,7 @@ def add_features(
 
 def go_live(session: Session, run_id: int, report: RunReport) -> None:
     """Make the run the one that its atlas shows, and remove the runs it supersedes, in this transaction."""
-    atlas_id = _require_publishing(session, run_id)
+    atlas_id = require_publishing(session, run_id)
     values = {part.name: getattr(report, part.name) for part in fields(report)}
     session.execute(insert(tables.RunReportRow).values(run_id=run_id, **values))
     session.execute(update(tables.RunRow).where(tables.RunRow.id == run_id).values(state="live"))
@@ -188,7 +188,7 @@ def _lock_atlas(session: Session, slug: str) -> int:
     ).one()
 
 
-def _require_publishing(session: Session, run_id: int) -> int:
+def require_publishing(session: Session, run_id: int) -> int:
     """The id of the run's atlas. Raises StoreBusy when the run has been removed, or is live already."""
     publishing = (tables.RunRow.id == run_id, tables.RunRow.state == "publishing")
     atlas_id = session.scalar(select(tables.RunRow.atlas_id).where(*publishing).with_for_update())

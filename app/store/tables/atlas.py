@@ -162,6 +162,22 @@ class HeadScoreRow(Base):
     value: Mapped[float]
 
 
+class HeadAttentionRow(Base):
+    """What one head attends to, as one block; its run may be older than that."""
+
+    __tablename__ = "head_attention"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["run_id", "layer", "head"], ["heads.run_id", "heads.layer", "heads.head"], ondelete="CASCADE"
+        ),
+    )
+
+    run_id: Mapped[int] = _key()
+    layer: Mapped[int] = _key()
+    head: Mapped[int] = _key()
+    data: Mapped[bytes]
+
+
 class FeatureRow(Base):
     """One feature: the numbers of the whole feature as columns, the rest as one block."""
 
@@ -233,4 +249,13 @@ class JobProgressRow(Base):
 
 
 # What a run consists of, in an order in which rows can be written.
-RUN_TABLES = (SaeRow, SequenceRow, HeadRow, HeadScoreRow, FeatureRow, FeatureExamplesRow, RankedFeatureRow)
+RUN_TABLES = (
+    SaeRow,
+    SequenceRow,
+    HeadRow,
+    HeadScoreRow,
+    HeadAttentionRow,
+    FeatureRow,
+    FeatureExamplesRow,
+    RankedFeatureRow,
+)

@@ -17,6 +17,7 @@ from app.services.experiments.page import experiment_page, experiments_page, fig
 from app.services.features.models import FeaturePage
 from app.services.features.page import N_LISTED, feature_page, layer_page
 from app.services.heads.annotated import annotated_head
+from app.services.heads.attention import AttentionQuestion, attention_page
 from app.services.heads.models import HeadPage
 from app.services.heads.page import HeadQuestion, head_page
 from app.services.reading.context import AtlasContext
@@ -102,6 +103,14 @@ class Bundle:
                 address = urls.head_url(self._model, head.ref, rank=None if usual else rank)
                 question = HeadQuestion(head.ref, rank, N_FEATURES, open_all=True)
                 yield BundleFile(name, address, partial(self._head_page, question), "pages/head.html")
+            if not self._context.has_attention:
+                continue
+            yield BundleFile(
+                f"heads/{head.ref}.attention.html",
+                urls.attention_url(self._model, head.ref),
+                partial(attention_page, self._context, AttentionQuestion(head.ref)),
+                "pages/attention.html",
+            )
 
     def _head_page(self, question: HeadQuestion) -> HeadPage:
         return annotated_head(self._context, question) if self._labels else head_page(self._context, question)

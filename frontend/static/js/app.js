@@ -115,8 +115,8 @@ document.addEventListener("keydown", (event) => {
 
 // Features of a head and examples of a feature open in place of their rows, and take the focus of the link.
 document.addEventListener("click", (event) => {
-  const link = event.target.closest("a.whole-link, .feature-entry .open-link, .intervals a");
-  const row = link?.closest("li:not(.intervals *), article");
+  const link = event.target.closest("a.whole-link, .feature-entry .open-link, .intervals a, .attention .in-place");
+  const row = link?.closest(link.matches(".in-place") ? "article" : "li:not(.intervals *), article");
   if (!row || row.matches(".whole-example") || !window.htmx || event.metaKey || event.ctrlKey || event.shiftKey) return;
   event.preventDefault();
   const list = row.parentElement;

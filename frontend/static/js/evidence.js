@@ -35,7 +35,7 @@ function words(kind, target) {
   const [feature, sequence, position] = target.split(":");
   const index = feature.split("F")[1];
   const { words: said } = rules();
-  if (kind === "example" || kind === "feature")
+  if (index && (kind === "example" || kind === "feature"))
     return fillIn(position ? said.cited_example : said.cited_feature, { index, sequence, position });
   if (kind === "score" && position) return fillIn(said.cited_score, { name: feature, value: sequence, run: position });
   return fillIn(said.cited_other, { kind, target });

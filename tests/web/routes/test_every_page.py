@@ -16,6 +16,7 @@ from app.services.atlas.models import AtlasPage, IndexPage
 from app.services.compare.models import ComparePage
 from app.services.features.figure_models import WholeExample
 from app.services.features.models import FeaturePage, LayerPage
+from app.services.heads.attention_models import AttentionPage
 from app.services.heads.models import HeadFeatureRow, HeadPage
 from app.services.search.models import SearchPage
 from app.web.error_models import ErrorPage
@@ -35,6 +36,7 @@ PAGES = {
     "/tiny/heads/L0H1": "HeadPage",
     "/tiny/heads/L0H1?rank=fve&k=3&open=L0F3": "HeadPage",
     "/tiny/heads/L1H2": "HeadPage",
+    "/tiny/heads/L0H1/attention": "AttentionPage",
     "/tiny/features/L0F3": "FeaturePage",
     "/tiny/features/L0F3?head=L0H2": "FeaturePage",
     "/tiny/features/L2F80": "FeaturePage",
@@ -57,6 +59,7 @@ TEMPLATES = {
     "pages/index.html": IndexPage,
     "pages/atlas.html": AtlasPage,
     "pages/head.html": HeadPage,
+    "pages/attention.html": AttentionPage,
     "pages/feature.html": FeaturePage,
     "pages/layer.html": LayerPage,
     "pages/compare.html": ComparePage,
@@ -66,6 +69,7 @@ TEMPLATES = {
     "pages/about.html": AboutPage,
     "pages/error.html": ErrorPage,
     "pages/docs.html": DocsPage,
+    "partials/attention.html": AttentionPage,
     "partials/error.html": ErrorPage,
     "partials/feature_row.html": HeadFeatureRow,
     "partials/head_card.html": HeadCard,
@@ -74,7 +78,9 @@ TEMPLATES = {
 
 
 @pytest.mark.parametrize("headers", [{}, HTMX], ids=["plain", "htmx"])
-@pytest.mark.parametrize("path", [path for path in PAGES if "open=" not in path and "/card" not in path])
+@pytest.mark.parametrize(
+    "path", [path for path in PAGES if not any(part in path for part in ("open=", "/card", "/attention"))]
+)
 def test_pages_are_whole(client: TestClient, path: str, headers: dict[str, str]) -> None:
     response = client.get(path, headers=headers)
     assert response.status_code == 200, response.text

@@ -1,0 +1,196 @@
+"""What a head attends to, read from the store in two queries beyond those of every page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.attention import (
+    SINK_ATTENTION,
+    HeadAttention,
+    SinkTokens,
+    TokenShares,
+    fewest_destinations,
+)
+from app.domain.evidence import prefix_lengths
+from app.domain.refs import HeadRef
+from app.domain.tokens import Vocabulary
+from app.errors import NotFound
+from app.services.examples.from_records import make_group, summarise_run
+from app.services.examples.models import ShownToken
+from app.services.examples.texts import make_window
+from app.services.heads.attention_models import (
+    AttentionEvidence,
+    AttentionExample,
+    AttentionPage,
+    AttentionPair,
+    AttentionPicture,
+    DistanceShare,
+    SinkToken,
+    SourceWeight,
+    TokenShare,
+)
+from app.services.heads.neighbours import neighbour
+from app.services.reading.context import AtlasContext, check_head
+from app.store.atlas.attention import get_attention
+from app.store.atlas.reads import get_sequences
+
+N_SHOWN = 10
+N_TOKENS = 10
+
+
+@dataclass(frozen=True)
+class AttentionQuestion:
+    """Parameters of the page: the group of examples shown, and the example whose pattern is drawn."""
+
+    head: HeadRef
+    group: int = 0
+    example: int = 0
+
+
+def attention_page(context: AtlasContext, question: AttentionQuestion) -> AttentionPage:
+    """The page of what a head attends to. Raises NotFound for a head, group or picture that is not there."""
+    check_head(context.run, question.head)
+    return AttentionPage(
+        model=context.run.slug,
+        head=question.head,
+        run=summarise_run(context.run.record),
+        evidence=attention_evidence(context, question),
+        previous=neighbour(context.run, question.head, -1),
+        next=neighbour(context.run, question.head, 1),
+    )
+
+
+def attention_evidence(context: AtlasContext, question: AttentionQuestion) -> AttentionEvidence | None:
+    """What the head attends to; None where its run does not keep it."""
+    kept = get_attention(context.session, context.run, question.head)
+    if kept is None:
+        return None
+    if question.group >= max(len(kept.groups), 1):
+        raise NotFound(f"{question.head} has no group of examples {question.group}")
+    if question.example >= max(len(kept.pictures), 1):
+        raise NotFound(f"no pattern is stored of example {question.example} of {question.head}")
+    shown = _shown(kept, question.group)
+    drawn = [question.example] if len(kept.pictures) else []
+    wanted = {int(kept.examples.sequence[index]) for index in (*shown, *drawn)}
+    texts = get_sequences(context.session, context.run, wanted)
+    vocabulary, context_size = context.vocabulary, context.run.record.context_size
+    bos = context.run.record.model.bos_token_id
+    return AttentionEvidence(
+        n_destinations=kept.n_destinations,
+        sink_share=kept.sink_share,
+        first_sink_share=kept.first_sink_share,
+        sink_attention=SINK_ATTENTION,
+        fewest_destinations=fewest_destinations(context_size),
+        sinks=_sinks(kept.sinks, vocabulary),
+        distances=distance_shares(kept.distance),
+        read=_tokens(kept.read, vocabulary),
+        read_from=_tokens(kept.read_from, vocabulary),
+        groups=tuple(make_group(group) for group in kept.groups),
+        examples=tuple(
+            _example(kept, index, group.name)
+            for group in kept.groups
+            for index in range(group.start, group.stop)
+        ),
+        group=question.group,
+        pairs=tuple(
+            _pair(kept, index, kept.groups[question.group].name, texts, vocabulary, bos) for index in shown
+        ),
+        largest=float(kept.examples.weight.max(initial=0)),
+        picture=_picture(kept, question.example, texts, vocabulary) if drawn else None,
+    )
+
+
+def _shown(kept: HeadAttention, group: int) -> Sequence[int]:
+    if not kept.groups:
+        return ()
+    part = kept.groups[group]
+    return range(part.start, min(part.stop, part.start + N_SHOWN))
+
+
+def distance_shares(distance: NDArray[np.float64]) -> tuple[DistanceShare, ...]:
+    """Shares by how far back a source is: itself, the one before, then octaves (2, 3 to 4, 5 to 8, ...)."""
+    shares: list[DistanceShare] = []
+    lower, upper = 0, 0
+    while lower < len(distance):
+        last = min(upper, len(distance) - 1)
+        shares.append(DistanceShare(lower, last, float(distance[lower : last + 1].sum())))
+        lower, upper = upper + 1, max(1, 2 * upper)
+    return tuple(shares)
+
+
+def _token(token_id: int, vocabulary: Vocabulary) -> ShownToken:
+    view = vocabulary.view(token_id)
+    return ShownToken(view.token_id, view.text, view)
+
+
+def _tokens(shares: TokenShares, vocabulary: Vocabulary) -> tuple[TokenShare, ...]:
+    columns = zip(shares.token_id.tolist(), shares.share.tolist(), shares.base_rate.tolist(), strict=True)
+    return tuple(
+        TokenShare(**vars(_token(token_id, vocabulary)), share=share, base_rate=base_rate)
+        for token_id, share, base_rate in columns
+    )[:N_TOKENS]
+
+
+def _sinks(sinks: SinkTokens, vocabulary: Vocabulary) -> tuple[SinkToken, ...]:
+    columns = zip(sinks.token_id.tolist(), sinks.n.tolist(), sinks.share.tolist(), strict=True)
+    return tuple(
+        SinkToken(**vars(_token(token_id, vocabulary)), n=n, share=share) for token_id, n, share in columns
+    )
+
+
+def _example(kept: HeadAttention, index: int, group: str) -> AttentionExample:
+    columns = kept.examples
+    slots = zip(columns.source[index].tolist(), columns.weight[index].tolist(), strict=True)
+    return AttentionExample(
+        group=group,
+        sequence=int(columns.sequence[index]),
+        position=int(columns.position[index]),
+        sources=tuple(SourceWeight(source, weight) for source, weight in slots if source >= 0),
+        rest=float(columns.rest[index]),
+        sink=float(columns.sink[index]),
+    )
+
+
+def _pair(
+    kept: HeadAttention,
+    index: int,
+    group: str,
+    texts: dict[int, NDArray[np.int32]],
+    vocabulary: Vocabulary,
+    bos: int,
+) -> AttentionPair:
+    """One example as two aligned windows: around its strongest source, and around the destination."""
+    example = _example(kept, index, group)
+    tokens = texts[example.sequence]
+    views = vocabulary.sequence_views(tokens)
+    source = example.sources[0].position
+    row, dest, start = np.zeros(1, np.int64), np.asarray([example.position]), np.asarray([source])
+    n_matched = int(prefix_lengths(tokens[None], row, dest, start, bos)[0])
+    weights = {each.position: each.weight for each in example.sources}
+    return AttentionPair(
+        number=index,
+        example=example,
+        reads=make_window(views, source, weights, n_matched),
+        attends=make_window(views, example.position + 1, {}, n_matched),
+        prefix_length=n_matched,
+        has_picture=index < len(kept.pictures),
+    )
+
+
+def _picture(
+    kept: HeadAttention, index: int, texts: dict[int, NDArray[np.int32]], vocabulary: Vocabulary
+) -> AttentionPicture:
+    levels = kept.pictures[index]
+    position = int(kept.examples.position[index])
+    tokens = texts[int(kept.examples.sequence[index])]
+    n_rows, n_columns = (min(size, position + 1) for size in levels.shape)
+    shown = [_token(int(token), vocabulary) for token in tokens[position + 1 - n_columns : position + 1]]
+    return AttentionPicture(
+        number=index,
+        levels=tuple(tuple(row) for row in levels[-n_rows:, -n_columns:].tolist()),
+        destinations=tuple(shown[-n_rows:]),
+        sources=tuple(shown),
+        position=position,
+    )

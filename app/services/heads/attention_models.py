@@ -1,0 +1,105 @@
+"""Page dataclasses of what a head attends to: every field with its help, for HTML and JSON alike."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from app.domain.refs import HeadRef
+from app.services.examples.models import ActivationGroup, RunSummary, ShownToken, TextWindow
+from app.services.reading.fields import DRAWN
+
+
+@dataclass(frozen=True)
+class SourceWeight:
+    position: Annotated[int, "Position of the source token"]
+    weight: Annotated[float, "Attention that the destination gives it"]
+
+
+@dataclass(frozen=True)
+class AttentionExample:
+    group: Annotated[str, "`top`, or the interval of weight the example was sampled from"]
+    sequence: Annotated[int, "Sequence of the corpus as tokenised, from 0"]
+    position: Annotated[int, "Position of the destination, the beginning-of-sequence token being 0"]
+    sources: Annotated[tuple[SourceWeight, ...], "The sources it attends to most, sinks left out"]
+    rest: Annotated[float, "Attention on all other sources that are no sinks"]
+    sink: Annotated[float, "Attention on sinks"]
+
+
+@dataclass(frozen=True)
+class AttentionPair:
+    number: Annotated[int, "Place among the head's stored examples, from 0"]
+    example: Annotated[AttentionExample, "The example's numbers"]
+    reads: Annotated[TextWindow, "Text around the strongest source, the first token after the anchor"]
+    attends: Annotated[TextWindow, "Text around the destination, the last token before the anchor"]
+    prefix_length: Annotated[
+        int, "Tokens before the source equal to the tokens up to the destination, exactly"
+    ]
+    has_picture: Annotated[bool, "Whether the pattern before it is stored"]
+
+
+@dataclass(frozen=True)
+class TokenShare(ShownToken):
+    share: Annotated[float, "Share of the head's attention on what is no sink"]
+    base_rate: Annotated[float, "Share of the corpus that is this token"]
+
+
+@dataclass(frozen=True)
+class SinkToken(ShownToken):
+    n: Annotated[int, "Sequences and positions where the token is a sink of the head"]
+    share: Annotated[float, "Share of all of the head's attention"]
+
+
+@dataclass(frozen=True)
+class DistanceShare:
+    lower: Annotated[int, "Tokens back, from"]
+    upper: Annotated[int, "Tokens back, to and with"]
+    share: Annotated[float, "Share of the head's attention on what is no sink"]
+
+
+@dataclass(frozen=True)
+class AttentionPicture:
+    """The attention pattern before one example: its last row and column are the destination's."""
+
+    number: Annotated[int, "The example"]
+    levels: Annotated[tuple[tuple[int, ...], ...], "Weights by destination and source; 255 is a weight of 1"]
+    destinations: Annotated[tuple[ShownToken, ...], "Tokens of the rows"]
+    sources: Annotated[tuple[ShownToken, ...], "Tokens of the columns"]
+    position: Annotated[int, "Position of the destination"]
+
+
+@dataclass(frozen=True)
+class AttentionEvidence:
+    """What a head attends to over the corpus, sinks left out and told apart."""
+
+    n_destinations: Annotated[int, "Tokens counted: beginning-of-sequence tokens and padding are not"]
+    sink_share: Annotated[float, "Share of the head's attention on sinks"]
+    first_sink_share: Annotated[float, "The part of it on position 0"]
+    sink_attention: Annotated[
+        float, "A source is a sink where later destinations of its text give it more than this on average"
+    ]
+    fewest_destinations: Annotated[
+        int, "Later destinations that a sink needs, and earlier positions that an example needs"
+    ]
+    sinks: Annotated[tuple[SinkToken, ...], "Tokens that are sinks, most attended first"]
+    distances: Annotated[tuple[DistanceShare, ...], "How far back it attends"]
+    read: Annotated[tuple[TokenShare, ...], "Tokens it attends to most beyond their base rate"]
+    read_from: Annotated[tuple[TokenShare, ...], "Tokens it attends from most beyond their base rate"]
+    groups: Annotated[tuple[ActivationGroup, ...], "Strongest examples, then intervals of the largest weight"]
+    examples: Annotated[tuple[AttentionExample, ...], "The stored examples, in the order of the groups"]
+    group: Annotated[int, "Which group is shown in full", DRAWN]
+    pairs: Annotated[tuple[AttentionPair, ...], "Its examples with their text", DRAWN]
+    largest: Annotated[float, "Largest weight of the stored examples: full colour on the page", DRAWN]
+    picture: Annotated[
+        AttentionPicture | None, "The pattern of the chosen example; null where none is stored"
+    ]
+
+
+@dataclass(frozen=True)
+class AttentionPage:
+    model: Annotated[str, "The atlas"]
+    head: Annotated[HeadRef, "The head"]
+    run: Annotated[RunSummary, "The run the numbers come from"]
+    evidence: Annotated[
+        AttentionEvidence | None, "What the head attends to; null in runs from before this was kept"
+    ]
+    previous: Annotated[HeadRef | None, "The head before this one"]
+    next: Annotated[HeadRef | None, "The head after this one"]

@@ -1,0 +1,35 @@
+"""An attention pattern as the paths of an SVG: one a step of colour, cells of a unit, runs of a row in one stroke."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+N_STEPS = 8  # of blue, as cells of the atlas have
+_FULL = 255
+
+
+@dataclass(frozen=True)
+class PatternPaths:
+    """Columns and rows, and by step of colour the path of its cells; the faintest have none."""
+
+    width: int
+    height: int
+    paths: dict[int, str]
+
+
+def pattern_paths(levels: Sequence[Sequence[int]]) -> PatternPaths:
+    """Steps run with the square root of the weight, so that a tenth is seen beside a whole."""
+    parts: dict[int, list[str]] = {}
+    for y, row in enumerate(levels):
+        x = 0
+        for step, run in groupby(_step(level) for level in row):
+            length = len(list(run))
+            if step:
+                parts.setdefault(step, []).append(f"M{x} {y}h{length}v1h-{length}z")
+            x += length
+    width = max((len(row) for row in levels), default=0)
+    return PatternPaths(width, len(levels), {step: "".join(parts[step]) for step in sorted(parts)})
+
+
+def _step(level: int) -> int:
+    return round(N_STEPS * (level / _FULL) ** 0.5)
