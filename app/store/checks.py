@@ -12,7 +12,7 @@ from app.store.database.schema_versions import check_current, check_schema
 from app.store.database.sqlite import check_content
 from app.store.database.store_names import store_name
 from app.store.tables import annotations, experiments, search
-from app.store.tables.atlas import AtlasRow, Base, RunRow
+from app.store.tables.atlas import AtlasRow, Base, HeadRow, RunRow, SequenceRow
 
 # What they add to the metadata of tables is looked at below.
 _ = annotations, experiments, search
@@ -55,3 +55,17 @@ def _check_rows(session: Session, name: str) -> None:
         raise InvalidStore(
             f"{name} is damaged: the atlas {slug!r} shows a run that is not there; restore it from a backup"
         )
+    _check_runs(session, name)
+
+
+def _check_runs(session: Session, name: str) -> None:
+    """Count what each live run says that it holds. Raises InvalidStore for one that holds less or more."""
+    for run in session.scalars(select(RunRow).where(RunRow.state == "live")):
+        expected = {SequenceRow: run.n_sequences, HeadRow: run.n_layers * run.n_heads}
+        for table, n_expected in expected.items():
+            n = session.scalar(select(func.count()).where(table.run_id == run.id))
+            if n != n_expected:
+                raise InvalidStore(
+                    f"{name} is damaged: run {run.fingerprint} has {n} rows of {table.__tablename__!r} "
+                    f"in place of {n_expected}; restore it from a backup, or precompute the run again"
+                )

@@ -109,3 +109,14 @@ def test_rows_without_what_they_refer_to(make_sqlite_store):
     with pytest.raises(InvalidStore, match="1 rows of 'runs' refer to nothing"):
         check_store(engine)
     engine.dispose()
+
+
+@pytest.mark.parametrize("table", ["sequences", "heads"])
+def test_a_run_that_lacks_rows_it_says_it_has(engine, table):
+    publish(engine, make_run())
+    check_store(engine)
+    with write_session(engine) as session:
+        session.execute(text("DELETE FROM rankings"))
+        session.execute(text(f"DELETE FROM {table}"))  # noqa: S608
+    with pytest.raises(InvalidStore, match=rf"run 0{{7}}15eed.* has 0 rows of '{table}' in place of \d+;"):
+        check_store(engine)
