@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ EVERY = [
     + [pytest.param(*each, marks=pytest.mark.sweep) for each in EVERY],
 )
 def test_a02_a06_a08_a_fault_at_any_call_leaves_a_job_that_goes_on(
-    tmp_path: Path, call: str, fault: str, stride: int
+    tmp_path: Path, call: str, fault: str, stride: int, record_property: Callable[[str, object], None]
 ) -> None:
     command = [
         sys.executable, "-m", "tests.support.injected_faults", str(tmp_path), call, fault, str(stride),
@@ -38,5 +39,7 @@ def test_a02_a06_a08_a_fault_at_any_call_leaves_a_job_that_goes_on(
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     counted = json.loads(done.stdout)
+    n_faults = sum(counted[how] for how in ("killed", "refused", "went on"))
+    record_property("kills" if fault == "KILL" else "disk_errors", n_faults)
     assert counted["calls"] >= 3
     assert counted["killed" if fault == "KILL" else "refused"] > 0

@@ -2,6 +2,7 @@
 
 import threading
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ def versions(engine: Engine) -> dict[HeadRef, int]:
 
 @pytest.mark.parametrize("n", [4, pytest.param(50, marks=pytest.mark.sweep)])
 def test_f07_f08_backups_while_people_save_miss_nothing_that_was_acknowledged(
-    make_sqlite_store, tmp_path: Path, n: int
+    make_sqlite_store, tmp_path: Path, n: int, record_property: Callable[[str, object], None]
 ) -> None:
     engine = open_store(make_sqlite_store())
     publish(engine, make_run())
@@ -74,6 +75,7 @@ def test_f07_f08_backups_while_people_save_miss_nothing_that_was_acknowledged(
             ensure_annotator(session, "ben", NOW, "annotator")
         restored.dispose()
         copy.unlink()
+    record_property("backups", n)
     stop.set()
     for saver in savers:
         saver.join(30)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -65,7 +66,11 @@ print(kills)
 )
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
 def test_f01_f02_killed_at_any_statement_an_upgrade_is_not_done_or_done_again(
-    request: pytest.FixtureRequest, database: str, before: str, stride: int
+    request: pytest.FixtureRequest,
+    database: str,
+    before: str,
+    stride: int,
+    record_property: Callable[[str, object], None],
 ) -> None:
     url = request.getfixturevalue(f"make_{database}_store")()
     engine = open_store(url)
@@ -76,6 +81,7 @@ def test_f01_f02_killed_at_any_statement_an_upgrade_is_not_done_or_done_again(
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert int(done.stdout) >= 1
+    record_property("kills", int(done.stdout))
     engine = open_store(url)
     assert revisions.revision_of_store(engine) == revisions.revision_of_code()
     assert schema_differences(engine) == []
