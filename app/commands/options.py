@@ -7,6 +7,7 @@ import typer
 
 from app.errors import AppError
 from app.precompute.plan import DATASET_HELP, THREADS_HELP
+from app.services.reading.layer_ranges import listed_layers
 
 Model = Annotated[str, typer.Option(help="hub name, local folder, or smollm2-135m (embedded)")]
 Dataset = Annotated[str, typer.Option(help=DATASET_HELP)]
@@ -29,12 +30,9 @@ def parse_layers(text: str | None) -> tuple[int, ...] | None:
     """The layers, in order, of a text such as 5,6 or 5-7. Raises AppError for anything else."""
     if text is None:
         return None
-    layers: set[int] = set()
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
-            raise AppError(f"--layers {text!r} is not a list such as 5,6 or 5-7")
-        layers.update(range(int(first), int(last or first) + 1))
+    layers = listed_layers(",".join(part.strip() for part in text.split(",")))
+    if layers is None:
+        raise AppError(f"--layers {text!r} is not a list such as 5,6 or 5-7")
     return tuple(sorted(layers))
 
 
