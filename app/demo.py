@@ -5,7 +5,7 @@ Imports no model library, so that a demo which is up to date starts at once.
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from app.adapters.sae_config import parse_config, sae_identity
 from app.adapters.sae_sources import LocalSae, folder_facts
 from app.adapters.text_sources import PYTHON_DOCS, open_text_source
 from app.errors import AppError, InvalidSae
-from app.precompute.plan import DamagedPlan, RunPlan, RunPlanChanged, SaePlan
+from app.precompute.plan import AUTO, DamagedPlan, RunPlan, RunPlanChanged, SaePlan
 from app.precompute.request import JobRequest, make_plan
 
 N_SEQUENCES = 256  # 32,512 counted tokens at a context of 128
@@ -89,16 +89,22 @@ def demo_plan(
 def is_of(stored: Mapping[str, Any], plan: RunPlan) -> bool:
     """Whether a stored plan is this one, apart from what only loading tells."""
     try:
-        return RunPlan.from_json(stored).without_checksums == plan
+        return _same(RunPlan.from_json(stored), plan)
     except RunPlanChanged:
         return False
+
+
+def _same(stored: RunPlan, plan: RunPlan) -> bool:
+    """Whether a stored plan is this one; which device `auto` stands for only torch knows."""
+    asked = replace(plan, device=stored.device) if plan.device == AUTO else plan
+    return stored.without_checksums == asked
 
 
 def holds_another_run(folders: DemoFolders, plan: RunPlan) -> bool:
     """Whether the work folder holds parts of a run of some other plan, such as an older version's."""
     path = folders.work_dir / plan.model / "plan.json"
     try:
-        return RunPlan.load(path).without_checksums != plan
+        return not _same(RunPlan.load(path), plan)
     except FileNotFoundError:
         return False
     except DamagedPlan:

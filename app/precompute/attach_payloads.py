@@ -1,15 +1,16 @@
 """Payloads of the examples that a run stores, made after the merge has shown which examples these are."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from app.precompute.kept_activations import kept_batch
 from app.precompute.layer_batch import LayerBatch
 from app.precompute.loaded_run import LoadedRun
-from app.precompute.shard import corpus_batches, layer_batches
+from app.precompute.shard import batches, corpus_batches, layer_batches
 from app.statistics.feature_partial import FeaturePartial
 from app.statistics.payloads import Payloads, payload_key, split_key
 
@@ -47,17 +48,37 @@ def make_missing_payloads(
     payloads: dict[int, list[Payloads]] = {layer: [] for layer in missing}
     n_run_again = 0
     parts = {layer: split_key(keys) for layer, keys in missing.items()}
-    for start, stop in corpus_batches(run.plan, run.corpus.n_sequences):
-        first, last = start * run.corpus.context_size, stop * run.corpus.context_size
-        here = {layer: (token >= first) & (token < last) for layer, (_, token) in parts.items()}
-        layers = [layer for layer, inside in here.items() if inside.any()]
-        for batch, is_kept in _again(run, start, stop, layers):
-            layer = batch.sae.layer
-            feature, token_index = (part[here[layer]] for part in parts[layer])
-            payloads[layer].append(batch.payloads(feature, token_index))
-            n_run_again += 0 if is_kept else len(feature)
+    waiting = list(corpus_batches(run.plan, run.corpus.n_sequences, run.batch_size))[::-1]
+    while waiting:
+        start, stop = waiting.pop()
+        made = _batch_payloads(run, start, stop, parts)
+        if made is None:  # out of memory
+            if stop - start <= run.batch_size:  # else it was cut before the batch size was
+                run.halve_batch()
+            waiting += list(batches(run.batch_size, start, stop))[::-1]
+            continue
+        for layer, part, is_kept in made:
+            payloads[layer].append(part)
+            n_run_again += 0 if is_kept else len(part)
         advance(stop - start)
     return MissingPayloads({layer: Payloads.joined(each) for layer, each in payloads.items()}, n_run_again)
+
+
+def _batch_payloads(
+    run: LoadedRun, start: int, stop: int, parts: Mapping[int, tuple[Keys, Keys]]
+) -> list[tuple[int, Payloads, bool]] | None:
+    """Layer, payloads and whether its activations were kept, of each layer; None where memory ran out."""
+    first, last = start * run.corpus.context_size, stop * run.corpus.context_size
+    here = {layer: (token >= first) & (token < last) for layer, (_, token) in parts.items()}
+    layers = [layer for layer, inside in here.items() if inside.any()]
+    made: list[tuple[int, Payloads, bool]] = []
+    try:
+        for batch, is_kept in _again(run, start, stop, layers):
+            layer = batch.sae.layer
+            made.append((layer, batch.payloads(*(part[here[layer]] for part in parts[layer])), is_kept))
+    except torch.OutOfMemoryError:
+        return None
+    return made
 
 
 def _again(run: LoadedRun, start: int, stop: int, layers: Sequence[int]) -> Iterator[tuple[LayerBatch, bool]]:

@@ -20,7 +20,8 @@ from app.errors import InvalidCorpus, InvalidSae
 from app.precompute.layer_batch import LayerBatch
 from app.precompute.loaded_run import LayerSae, LoadedRun
 from app.precompute.partial_files import CorruptPartial, SealedHeader, open_sealed, write_sealed
-from app.precompute.shard import empty_partial, layer_batches, layer_name
+from app.precompute.shard import batches, empty_partial, layer_batches, layer_name
+from app.precompute.smaller_batches import with_smaller_batches
 from app.precompute.work_folder import CALIBRATION, WorkFolder
 from app.statistics.feature_partial import FeaturePartial, FeatureShape
 from app.statistics.leaves import Shards
@@ -97,16 +98,20 @@ def calibrate(run: LoadedRun) -> Calibration:
 
     Raises InvalidSae for an SAE that does not fit the model.
     """
-    plan = run.plan
-    partials = {layer: empty_partial(run, layer, Shards.of()) for layer in run.saes}
-    stop = min(plan.n_calibration, run.corpus.n_sequences)
-    for start in range(0, stop, plan.batch_size):
-        for batch in layer_batches(run, start, min(start + plan.batch_size, stop)):
-            layer = batch.sae.layer
-            partials[layer] = partials[layer].update(batch.feature_batch())
-    for sae in plan.saes:
+    partials = with_smaller_batches(run, lambda: _first_statistics(run))
+    for sae in run.plan.saes:
         partial = partials[sae.layer]
         check_fit(run.saes[sae.layer].loaded, Fit(sae.processing, partial.fvu(), partial.l0()))
+    return partials
+
+
+def _first_statistics(run: LoadedRun) -> Calibration:
+    partials = {layer: empty_partial(run, layer, Shards.of()) for layer in run.saes}
+    stop = min(run.plan.n_calibration, run.corpus.n_sequences)
+    for start, end in batches(run.batch_size, 0, stop):
+        for batch in layer_batches(run, start, end):
+            layer = batch.sae.layer
+            partials[layer] = partials[layer].update(batch.feature_batch())
     return partials
 
 

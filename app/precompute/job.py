@@ -12,9 +12,9 @@ from app.domain.records import COMPUTE, Json, RunReport
 from app.errors import AppError
 from app.precompute.calibration import calibrate, load_calibration, save_calibration
 from app.precompute.executors import Executor, ProcessExecutor, SerialExecutor
-from app.precompute.first_words import first_words
+from app.precompute.first_words import described, first_words
 from app.precompute.loaded_run import LoadedRun
-from app.precompute.plan import NO_SAE, Unit
+from app.precompute.plan import NO_SAE, RunPlan, Unit
 from app.precompute.prepare import prepare
 from app.precompute.progress import JobMonitor, preparation, rows_into
 from app.precompute.publish import Outcome, Publisher
@@ -83,7 +83,7 @@ class _Job:
         report = self._report(executor, outcome, monitor)
         publisher.go_live(self._engine, run_id, report)  # the last thing that can fail
         run.folder.drop_activations()
-        return report_text(self._slug, run.plan.fingerprint, report)
+        return report_text(self._slug, run.plan, report)
 
     def _compute(self, run: LoadedRun, executor: Executor, units: list[Unit], monitor: JobMonitor) -> None:
         mine = (
@@ -111,6 +111,8 @@ class _Job:
             "n_features": outcome.n_features,
             "n_run_again": outcome.n_run_again,
             "worst_residual": outcome.worst_residual,
+            "device": described(self._run),
+            "batch_size": outcome.batch_size,
             "checks": self._run.checks,
             "sources": sources_json(self._run.spec),
             "stage_seconds": {name: round(seconds, 2) for name, seconds in monitor.seconds.items()},
@@ -151,13 +153,19 @@ def peak_memory_bytes() -> int:
     return max(resource.getrusage(each).ru_maxrss for each in who) * unit
 
 
-def report_text(slug: str, fingerprint: str, report: RunReport) -> str:
+def report_text(slug: str, plan: RunPlan, report: RunReport) -> str:
     """The final report, one fact per line."""
     details = report.details
+    halved = f"memory ran out: the batch of {plan.batch_size} sequences was cut to {details['batch_size']}; last bits "
     lines = [
-        f"atlas {slug}, run {fingerprint}",
+        f"atlas {slug}, run {plan.fingerprint}",
         f"{report.seconds:.1f} s, {report.executor} x {report.workers}, "
-        f"peak memory {report.peak_memory_bytes / 2**20:,.0f} MiB",
+        f"peak memory {report.peak_memory_bytes / 2**20:,.0f} MiB, on {details['device']}",
+        *(
+            [f"{halved}may differ from a run in whole batches"]
+            if details["batch_size"] != plan.batch_size
+            else []
+        ),
         f"{details['n_features']} features with examples, {details['n_run_again']} examples run again, "
         f"worst residual {details['worst_residual']:.1e}",
     ]

@@ -78,6 +78,8 @@ def kept_batch(run: LoadedRun, layer: int, start: int, stop: int) -> LayerBatch 
         cause = f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"
         _log.warning("%s is damaged, and its sequences are run again (%s)", path, cause)
         return None
+    if len(arrays["v"]) != stop - start:  # of a pass that memory cut otherwise
+        return None
     counted = torch.from_numpy(run.corpus.counted(start, stop))
     return unpack_batch(run.saes[layer], arrays, counted, start)
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
+from app.domain.records import Json
 from app.precompute.partial_files import SealedFile, open_sealed
 from app.precompute.plan import Unit
 from app.precompute.work_folder import WorkFolder
@@ -18,6 +19,10 @@ class SealedRun:
         self._files: dict[Unit, SealedFile] = {
             unit: open_sealed(folder.sealed_path(unit)) for unit in sorted(units)
         }
+
+    def facts(self, name: str) -> list[Json]:
+        """A fact of all files that have it."""
+        return [file.header.facts[name] for file in self._files.values() if name in file.header.facts]
 
     def fold(self, kind: str, name: str, empty: P) -> P:
         """Merge the partials of this name over all units of a kind, in shard order for reproducible sums."""

@@ -39,6 +39,8 @@ UnitKind = Literal["features", "scores"]
 DATASET_HELP = (
     "text, JSONL, Parquet or Arrow file, folder, .npy of token ids, hub dataset, python-docs, installed-docs"
 )
+AUTO = "auto"
+DEVICE_HELP = "auto (CUDA where torch has it, else the CPU), cpu, cuda, cuda:1, ..."
 THREADS_HELP = "threads of a forward pass; part of the run's fingerprint"
 NO_SAE = "no SAE was given, so heads have scores and attention, but no features"
 
@@ -100,7 +102,7 @@ class RowOptions:
     batch_size: Annotated[int, Option("sequences in a forward pass", min=1)] = 16
     shard_size: Annotated[int, Option("sequences in a shard, the unit of resuming", min=1)] = 64
     dtype: Annotated[Dtype, Option()] = "float32"
-    device: Annotated[str, Option()] = "cpu"
+    device: Annotated[str, Option(DEVICE_HELP)] = AUTO
     seed: Annotated[int, Option()] = 0
     threads: Annotated[int, Option(THREADS_HELP, min=1)] = field(default_factory=default_threads)
 

@@ -6,8 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from app.adapters.corpora import Corpus, load_pretokenised, tokenise
+from app.adapters.devices import choose_device
 from app.adapters.language_model import LanguageModel, Processing
 from app.adapters.model_sources import find_model
 from app.adapters.sae_formats import LoadedSae, load_sae
@@ -20,12 +23,14 @@ from app.precompute.loaded_run import JobSpec, LayerSae, ModelCopies, Parts
 from app.precompute.plan import FORMAT, LoadedChecksums, RunPlan, SaePlan, library_versions
 from app.precompute.request import JobRequest, make_plan
 from app.precompute.work_folder import WorkFolder
+from app.statistics.feature_partial import FeaturePartial
 
 
 def prepare(request: JobRequest) -> tuple[JobSpec, Parts]:
     """The plan of a request and its loaded models and SAEs; no row is written yet. Raises AppError."""
     if request.dtype not in DTYPES:
         raise AppError(f"--dtype must be one of {', '.join(DTYPES)}, not {request.dtype!r}")
+    request = replace(request, device=choose_device(request.device))
     folder = WorkFolder(request.work_dir / request.slug)
     source = find_model(request.model, request.cache_dir, request.revision)
     models = ModelCopies(source, request.device, request.dtype)
@@ -153,9 +158,27 @@ def _processing(request: JobRequest, sae: LoadedSae, models: ModelCopies, corpus
             if processing == "raw":
                 raise
             continue  # the library cannot process this family, so the SAE was not trained on it
-        partial = measure(LayerSae.of(sae), model, tokens, counted, request.batch_size)
+        partial = _measured(LayerSae.of(sae), model, tokens, counted, request.batch_size)
         fits.append(Fit(processing, partial.fvu(), partial.l0()))
     return choose_processing(sae, fits).processing
+
+
+def _measured(
+    sae: LayerSae,
+    model: LanguageModel,
+    tokens: NDArray[np.int64],
+    counted: NDArray[np.bool_],
+    batch_size: int,
+) -> FeaturePartial:
+    """The statistics of the SAE on the sequences, in half the batch while memory runs out."""
+    try:
+        return measure(sae, model, tokens, counted, batch_size)
+    except torch.OutOfMemoryError:
+        if batch_size == 1:
+            raise AppError(
+                "out of memory with one sequence; give a smaller --context-size or --dtype bfloat16"
+            ) from None
+    return _measured(sae, model, tokens, counted, batch_size // 2)
 
 
 def _with_fitting_score_length(plan: RunPlan, model: LanguageModel) -> RunPlan:

@@ -24,7 +24,7 @@ from app.precompute.merge import SealedRun
 from app.precompute.plan import Unit
 from app.precompute.progress import JobMonitor, Stage
 from app.precompute.ranking import LayerRankings, rank_layer
-from app.precompute.shard import SCORES, empty_partial, layer_name
+from app.precompute.shard import BATCH_SIZE, SCORES, empty_partial, layer_name
 from app.statistics.feature_partial import FeaturePartial
 from app.statistics.head_partial import HeadScorePartial
 from app.statistics.leaves import Shards
@@ -44,6 +44,7 @@ class Outcome:
     worst_residual: float
     n_run_again: int  # examples whose activations were not kept
     saes: tuple[SaeRecord, ...]
+    batch_size: int  # of the smallest forward pass
 
 
 class Publisher:
@@ -80,7 +81,7 @@ class Publisher:
         stage.finish()
         self._finish(engine, run_id, rankings, saes)
         n_features = sum(len(self._chosen(ranking)) for ranking in rankings.values())
-        return run_id, Outcome(n_features, worst, payloads.n_run_again, tuple(saes))
+        return run_id, Outcome(n_features, worst, payloads.n_run_again, tuple(saes), self._batch_size())
 
     def _rank(self, layers: Sequence[int], stage: Stage) -> tuple[dict[int, LayerRankings], MissingPayloads]:
         """The rankings of every layer, and the payloads of the features that they choose.
@@ -101,6 +102,10 @@ class Publisher:
         """Make this the run that its atlas shows, in one transaction."""
         with write_session(engine) as session:
             writes.go_live(session, run_id, report)
+
+    def _batch_size(self) -> int:
+        cut = [size for size in self._sealed.facts(BATCH_SIZE) if isinstance(size, int)]
+        return min(self._run.batch_size, *cut, self._run.plan.batch_size)
 
     def _folded(self, layer: int) -> FeaturePartial:
         empty = empty_partial(self._run, layer, Shards.of())

@@ -35,18 +35,21 @@ from app.attribution.head_scores import (
     random_repeated_tokens,
     repeated_sequence_scores,
 )
+from app.domain.records import Json
 from app.precompute.attention_reader import AttentionReader, attention_name
 from app.precompute.kept_activations import keep, n_kept
 from app.precompute.layer_batch import LayerBatch
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.partial_files import SealedHeader, write_sealed
 from app.precompute.plan import RunPlan, Unit
+from app.precompute.smaller_batches import with_smaller_batches
 from app.statistics.feature_partial import FeaturePartial, FeatureShape
 from app.statistics.head_partial import HeadScoreBatch, HeadScorePartial, ScoreSums
 from app.statistics.leaves import Shards
 from app.statistics.partial import Partial
 
 SCORES = "scores"
+BATCH_SIZE = "batch_size"  # among a sealed file's facts where memory ran out: of its smallest forward pass
 Scores = dict[str, SequenceScores]
 
 
@@ -59,7 +62,9 @@ def run_unit(run: LoadedRun, unit: Unit) -> Path:
     """Compute a unit and seal it. Raises AppError for wrong data; nothing is left half-written."""
     path = run.folder.sealed_path(unit)
     make = features_of_shard if unit.kind == "features" else random_scores
-    write_sealed(path, SealedHeader(plan=run.plan.fingerprint, shards=(unit.index,)), make(run, unit.index))
+    partials = with_smaller_batches(run, lambda: make(run, unit.index))
+    facts: dict[str, Json] = {} if run.batch_size == run.plan.batch_size else {BATCH_SIZE: run.batch_size}
+    write_sealed(path, SealedHeader(run.plan.fingerprint, (unit.index,), facts), partials)
     return path
 
 
@@ -73,7 +78,7 @@ def features_of_shard(run: LoadedRun, shard: int) -> dict[str, Partial]:
     last = min(first + plan.shard_size, run.corpus.n_sequences)
     partials = {layer: empty_partial(run, layer, Shards.of(shard)) for layer in run.saes}
     scores, attention = _empty_scores(run, shard), AttentionReader(run, shard)
-    for start, stop in batches(plan, first, last):
+    for start, stop in batches(run.batch_size, first, last):
         by_layer: dict[int, Scores] = {}
         readers = [attention.of_batch(start, stop)]
         if start < plan.n_score_sequences:
@@ -97,19 +102,22 @@ def _all_of(readers: Sequence[ReadPattern]) -> ReadPattern:
     return read
 
 
-def batches(plan: RunPlan, first: int, last: int) -> Iterator[tuple[int, int]]:
-    """(start, stop) of each forward pass over the sequences first:last.
+def batches(size: int, first: int, last: int) -> Iterator[tuple[int, int]]:
+    """(start, stop) of each forward pass of `size` sequences over the sequences first:last.
 
     No pass spans two shards, because the other rows of a batch change the last bits of a row.
     """
-    for start in range(first, last, plan.batch_size):
-        yield start, min(start + plan.batch_size, last)
+    for start in range(first, last, size):
+        yield start, min(start + size, last)
 
 
-def corpus_batches(plan: RunPlan, n_sequences: int) -> Iterator[tuple[int, int]]:
-    """(start, stop) of each forward pass of the run over the corpus."""
+def corpus_batches(
+    plan: RunPlan, n_sequences: int, batch_size: int | None = None
+) -> Iterator[tuple[int, int]]:
+    """(start, stop) of each forward pass of the run over the corpus; batch_size: the plan's, unless memory ran out."""
     for first in range(0, n_sequences, plan.shard_size):
-        yield from batches(plan, first, min(first + plan.shard_size, n_sequences))
+        last = min(first + plan.shard_size, n_sequences)
+        yield from batches(plan.batch_size if batch_size is None else batch_size, first, last)
 
 
 def empty_partial(run: LoadedRun, layer: int, shards: Shards) -> FeaturePartial:
@@ -182,13 +190,19 @@ def random_scores(run: LoadedRun, index: int) -> dict[str, Partial]:
         record.bos_token_id,
         plan.seed,
     )[index * plan.batch_size : (index + 1) * plan.batch_size]
-    by_layer: dict[int, Scores] = {}
+    scores = _empty_scores(run, index)
+    for part in repeated.split(run.batch_size):
+        by_layer: dict[int, Scores] = {}
+        model.read_patterns(part, _repeated_reader(by_layer, plan.score_length))
+        scores = scores.update(_score_batch(by_layer, record.n_layers))
+    return {SCORES: scores}
 
+
+def _repeated_reader(by_layer: dict[int, Scores], score_length: int) -> ReadPattern:
     def read(layer: int, pattern: Tensor) -> None:
-        by_layer[layer] = repeated_sequence_scores(pattern, plan.score_length)
+        by_layer[layer] = repeated_sequence_scores(pattern, score_length)
 
-    model.read_patterns(repeated, read)
-    return {SCORES: _empty_scores(run, index).update(_score_batch(by_layer, record.n_layers))}
+    return read
 
 
 def _text_reader(run: LoadedRun, start: int, stop: int, by_layer: dict[int, Scores]) -> ReadPattern:

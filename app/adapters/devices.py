@@ -1,0 +1,25 @@
+"""The device that a model runs on: the one asked for, or the best that torch can use here."""
+
+import torch
+
+from app.errors import AppError
+
+AUTO = "auto"
+
+
+def choose_device(asked: str) -> str:
+    """The device to run on. Raises AppError for one that torch does not know or that this machine lacks."""
+    if asked == AUTO:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=torch.device(asked))
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        cause = " ".join(str(error).split(".")[0].split())[:120]
+        raise AppError(f"--device {asked} cannot be used on this machine: {cause}") from error
+    return asked
+
+
+def describe_device(device: str) -> str:
+    """The device with the name of the accelerator that it is."""
+    is_cuda = torch.device(device).type == "cuda"
+    return f"{device} ({torch.cuda.get_device_name(device)})" if is_cuda else device
