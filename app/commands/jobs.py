@@ -100,6 +100,9 @@ def precompute(
     new_run: Annotated[
         bool, typer.Option("--new-run", help="drop another run's sealed partials from the work folder")
     ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="say what memory, disk and time it will take, and do nothing")
+    ] = False,
 ) -> None:
     """Run a model over a corpus, with SAEs or without, and fill a store. A stopped job resumes where it was."""
     settings = settings_of(store=store, work_dir=work_dir)
@@ -112,6 +115,11 @@ def precompute(
         text_field=text_field, pad_token=pad_token, processing=None if processing == "auto" else processing,
         **vars(options),
     )  # fmt: skip
+    if plan:
+        from app.precompute.planner import plan_text
+
+        typer.echo(plan_text(request))
+        return
     run_options = RunOptions(**vars(execution), new_run=new_run, shard=parse_share(shard))
     typer.echo(run_job(request, settings.store, run_options))
 

@@ -1,0 +1,153 @@
+"""What a job costs, counted from sizes before anything runs: operations, bytes of memory and of disk.
+
+Operations are multiplications and additions of the products that no implementation can spare: the forward pass to the
+last layer (attention of every head is read), the encoding of all features, what each active feature reads and writes,
+and the published features through W_O and W_U. Formulas are in docs/scale.md.
+"""
+
+from dataclasses import dataclass
+
+from app.domain.records import N_INTERVAL_EXAMPLES, N_INTERVALS, N_SOURCES, N_TOP_EXAMPLES
+
+FLOAT32, FLOAT64, KEY = 4, 8, 16
+KEPT_LIMIT = 4 * 2**30  # of activations on disk, as in kept_activations
+PACKED = 0.38  # bytes of a stored block over those of arrays that are full: 8,395 features of SmolLM2-135M
+ROWS = (
+    6_000  # bytes of a feature's rows that search reads, their indexes, and pages that are not full: likewise
+)
+N_RANDOM_SEQUENCES = 64
+RANDOM_LENGTH = 129
+
+
+@dataclass(frozen=True)
+class ModelSizes:
+    """Sizes of a model. n_block_parameters: of all its blocks, without embedding and unembedding."""
+
+    n_layers: int
+    n_heads: int
+    n_key_value_heads: int
+    d_head: int
+    d_model: int
+    d_vocab: int
+    n_parameters: int
+    n_block_parameters: int
+
+
+@dataclass(frozen=True)
+class SaeSizes:
+    """Sizes of one layer's SAE. l0: active features a token."""
+
+    layer: int
+    d_in: int
+    d_sae: int
+    l0: float
+
+
+@dataclass(frozen=True)
+class Work:
+    """A job: a model, its SAEs, and how much text."""
+
+    model: ModelSizes
+    saes: tuple[SaeSizes, ...]
+    n_sequences: int
+    context_size: int
+    batch_size: int
+    shard_size: int
+    bytes_a_weight: int
+    is_whole: bool  # every feature is published, not the lists of heads alone
+    k: int
+
+    @property
+    def n_tokens(self) -> int:
+        """Positions of the corpus."""
+        return self.n_sequences * self.context_size
+
+    @property
+    def n_published(self) -> int:
+        """Features with a page: all, or at most k by two rankings of each head."""
+        lists = 2 * self.k * self.model.n_heads
+        return sum(sae.d_sae if self.is_whole else min(sae.d_sae, lists) for sae in self.saes)
+
+
+def operations(work: Work) -> dict[str, float]:
+    """Operations of each part; `head scores` has a budget of its own and is not of the limit."""
+    model, tokens = work.model, work.n_tokens
+    pairs = sum(sae.l0 * sae.d_in for sae in work.saes) * tokens
+    per_feature = model.n_heads * model.d_head * model.d_model + model.d_model * model.d_vocab
+    return {
+        "forward": forward_operations(model, tokens, work.context_size, model.n_layers),
+        "encode": 2.0 * tokens * sum(sae.d_in * sae.d_sae for sae in work.saes),
+        "logits": 2.0 * work.n_published * per_feature,
+        "pairs": 2 * 2.0 * pairs,
+        "head scores": forward_operations(
+            model, N_RANDOM_SEQUENCES * RANDOM_LENGTH, RANDOM_LENGTH, model.n_layers
+        ),
+    }
+
+
+LIMIT = ("forward", "encode", "logits")  # what the targets of docs/scale.md are ratios of
+
+
+def forward_operations(model: ModelSizes, n_tokens: int, context_size: int, n_layers: int) -> float:
+    """Two a weight and token, and four a head dimension and pair of positions: q times k, and pattern times v."""
+    weights = 2.0 * model.n_block_parameters / model.n_layers * n_layers
+    attention = 4.0 * context_size * model.n_heads * model.d_head * n_layers
+    return n_tokens * (weights + attention)
+
+
+def memory(work: Work) -> dict[str, float]:
+    """Bytes of memory of each part at its peak."""
+    model = work.model
+    positions = work.batch_size * work.context_size
+    wide = max(sae.d_sae for sae in work.saes)
+    values = 2 * model.n_heads * model.d_head + model.n_heads * work.context_size  # z, v and the pattern
+    return {
+        "model": float(model.n_parameters * work.bytes_a_weight),
+        # Encoder, decoder, and the encoder once more with its columns as rows.
+        "SAEs": FLOAT32 * sum(3.0 * sae.d_in * sae.d_sae for sae in work.saes),
+        "activations of a batch": FLOAT32 * positions * values * float(len(work.saes)),
+        "encoding a batch": FLOAT32 * positions * wide * 4.0,
+        "statistics": statistics_bytes(work),
+    }
+
+
+def statistics_bytes(work: Work) -> float:
+    """Bytes of one shard's statistics of all layers; a sealed shard is as large.
+
+    Where every feature is published its examples' payloads are among them, of a shard's own top and samples.
+    """
+    n_heads = work.model.n_heads
+    per_feature = FLOAT64 * (3 + 3 + 3 * n_heads) + KEY * (N_TOP_EXAMPLES + 6 * N_INTERVAL_EXAMPLES)
+    if work.is_whole:
+        per_feature += example_bytes(work) * (N_TOP_EXAMPLES + 2 * N_INTERVAL_EXAMPLES)
+    return sum(FLOAT64 * (sae.d_in**2 + sae.d_in) + per_feature * sae.d_sae for sae in work.saes)
+
+
+def disk(work: Work) -> dict[str, float]:
+    """Bytes of the work folder when the pass is over, and of the published store."""
+    n_shards = -(-work.n_sequences // work.shard_size)
+    return {
+        "sealed shards": n_shards * statistics_bytes(work),
+        "kept activations": 0.0 if work.is_whole else min(KEPT_LIMIT, kept_bytes(work)),
+        "store": store_bytes(work),
+    }
+
+
+def kept_bytes(work: Work) -> float:
+    """Bytes of the activations that payloads are made from, were all kept."""
+    model = work.model
+    values = model.n_key_value_heads * model.d_head + model.n_heads * (work.context_size + 1) / 2
+    return sum(work.n_tokens * (FLOAT32 * values + 6 * sae.l0) for sae in work.saes)
+
+
+def store_bytes(work: Work) -> float:
+    """Bytes of the store, by the records of its features: as packed as the demo's are."""
+    n_examples = N_TOP_EXAMPLES + N_INTERVALS * N_INTERVAL_EXAMPLES
+    feature = n_examples * example_bytes(work) + work.model.n_heads * (10 * 2 * 8 + 60) + 2_000
+    return work.n_published * (PACKED * feature + ROWS) + FLOAT32 * work.n_tokens
+
+
+def example_bytes(work: Work) -> int:
+    """Bytes of an example: the kept sources of each head and of their sum, and the feature over the sequence."""
+    by_head = N_SOURCES * 6 + 4 + 4 + 2 + 2
+    return work.model.n_heads * by_head + N_SOURCES * 6 + 2 * work.context_size + 36

@@ -1,0 +1,101 @@
+"""A plan says what a job takes, from sizes alone: counted here by hand, and held against a job that ran."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import app.precompute.planner
+from app.adapters.model_sizes import model_sizes
+from app.adapters.model_sources import find_model
+from app.adapters.sae_sources import ReleaseSae
+from app.errors import AppError, InvalidModel
+from app.precompute.costs import ModelSizes, SaeSizes, Work, disk, kept_bytes, operations, store_bytes
+from app.precompute.planner import plan_text
+from tests.support.tiny_jobs import SLUG, Tiny, make_tiny, run, tiny_model
+
+ROOT = Path(__file__).parents[2]
+TINY = ModelSizes(2, 4, 2, 8, 32, 100, 10_000, 6_000)
+WORK = Work(TINY, (SaeSizes(0, 32, 68, 4), SaeSizes(1, 32, 50, 4)), 10, 24, 3, 4, 4, is_whole=True, k=3)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    return make_tiny(tmp_path_factory.mktemp("planner"), "llama")
+
+
+def test_operations_are_those_of_the_products() -> None:
+    counted = operations(WORK)
+    tokens = 10 * 24
+    assert counted["forward"] == tokens * (2 * 6_000 + 2 * 4 * 24 * 32)
+    assert counted["encode"] == 2 * tokens * 32 * (68 + 50)
+    assert counted["logits"] == 2 * (68 + 50) * (32 * 32 + 32 * 100)
+    assert counted["head scores"] == 64 * 129 * (2 * 6_000 + 2 * 4 * 129 * 32)
+
+
+def test_lists_publish_no_more_than_their_places() -> None:
+    lists = Work(TINY, (SaeSizes(1, 32, 68, 4), SaeSizes(0, 32, 20, 4)), 10, 24, 3, 4, 4, is_whole=False, k=3)
+    assert lists.n_published == 2 * 3 * 4 + 20
+    assert disk(lists)["kept activations"] == kept_bytes(lists)
+    assert store_bytes(lists) < store_bytes(WORK)
+
+
+def test_the_demos_store_is_as_large_as_reckoned() -> None:
+    """258,289,664 bytes for 8,395 features of nine heads, and 3,229.9 MB of activations, as measured."""
+    model = ModelSizes(30, 9, 3, 64, 576, 49_152, 134_515_008, 106_203_456)
+    saes = tuple(SaeSizes(layer, 576, 280, 32) for layer in range(30))
+    work = Work(model, saes, 256, 128, 16, 64, 4, is_whole=True, k=20)
+    assert store_bytes(work) == pytest.approx(258_289_664 * 8_400 / 8_395, rel=0.1)
+    assert kept_bytes(work) == pytest.approx(3_229.9e6, rel=0.03)
+
+
+def test_sizes_of_a_model_are_read_without_its_weights(tiny: Tiny, tmp_path: Path) -> None:
+    sizes = model_sizes(find_model(str(tiny.model), tmp_path))
+    record = tiny_model(tiny.model).record
+    for name in ("n_layers", "n_heads", "n_key_value_heads", "d_head", "d_model", "d_vocab"):
+        assert sizes[name] == getattr(record, name), name
+    assert 0 < sizes["n_block_parameters"] < sizes["n_parameters"]
+    (tmp_path / "config.json").write_text("{}")
+    source = find_model(str(tmp_path), tmp_path)
+    with pytest.raises(InvalidModel):
+        model_sizes(source)
+
+
+def test_a_plan_does_nothing_else(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app.precompute.planner, "product_rate", lambda *_: 1e9)
+    text = plan_text(tiny.request(work_dir=tmp_path / "work"))
+    assert "2 layers with an SAE, 10 sequences of 24 tokens" in text
+    assert "on cpu in float32" in text
+    assert [line.split()[0] for line in text.splitlines()[3:]] == ["memory"] * 6 + ["disk"] * 3 + ["time"] * 6
+    assert not (tmp_path / "work").exists()
+
+
+def test_sealed_shards_are_no_larger_than_reckoned(tiny: Tiny, tmp_path: Path) -> None:
+    run(tiny, str(tmp_path / "store.sqlite"), work_dir=tmp_path)
+    sealed = sum(path.stat().st_size for path in (tmp_path / SLUG / "sealed").glob("features-*.seal"))
+    saes = tuple(SaeSizes(layer, 32, 68, 32) for layer in (0, 1))
+    reckoned = disk(Work(TINY, saes, 10, 24, 3, 4, 4, is_whole=False, k=3))["sealed shards"]
+    assert 0.3 * reckoned < sealed < 1.5 * reckoned
+
+
+def test_without_a_number_of_sequences_it_says_for_how_many(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.precompute.planner, "product_rate", lambda *_: 1e9)
+    assert "--n-prompts is not given: for 1,000" in plan_text(tiny.request(n_prompts=None))
+
+
+def test_a_release_is_not_read(tiny: Tiny) -> None:
+    saes: Any = (ReleaseSae("a-release", "an-id"),)
+    with pytest.raises(AppError, match="--plan reads the sizes of SAEs in folders"):
+        plan_text(tiny.request(saes=saes))
+
+
+def test_the_page_has_the_tables_that_the_script_counts() -> None:
+    spec = importlib.util.spec_from_file_location("scale_counts", ROOT / "scripts" / "scale_counts.py")
+    assert spec is not None
+    assert spec.loader is not None
+    counts = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(counts)
+    assert counts.tables() in (ROOT / "docs" / "scale.md").read_text()
