@@ -48,7 +48,7 @@ TARGETS = {"atlas": 0.15, "head": 0.09, "unchanged head": 0.5}
 
 
 @dataclass(frozen=True)
-class Row:
+class PageLoad:
     """One kind of request under load."""
 
     name: str
@@ -65,7 +65,7 @@ class Result:
 
     bare_per_second: tuple[float, float]
     cold_ms: dict[str, dict[str, float]]
-    rows: list[Row]
+    rows: list[PageLoad]
 
 
 def free_port() -> int:
@@ -198,7 +198,7 @@ async def measure(port: int, bare: int, pages: dict[str, list[str]], n: int, sec
     reference = len(await under_load(bare, n, seconds, [("/",)])) / seconds
     saving = asyncio.create_task(save_every_second(port, pages["saved"][0]))
     rows = [
-        row(name, await under_load(port, n, seconds, asked), seconds, reference)
+        page_load(name, await under_load(port, n, seconds, asked), seconds, reference)
         for name, asked in kinds.items()
     ]
     saving.cancel()
@@ -210,12 +210,12 @@ async def measure(port: int, bare: int, pages: dict[str, list[str]], n: int, sec
     return Result((reference, reference_after), milliseconds, rows)
 
 
-def row(name: str, taken: list[float], seconds: float, reference: float) -> Row:
-    """The row of one kind of request, from the seconds that each took."""
+def page_load(name: str, taken: list[float], seconds: float, reference: float) -> PageLoad:
+    """What one kind of request took, from the seconds that each took."""
     p99 = statistics.quantiles(taken, n=100)[98]
     per_second = len(taken) / seconds
     mean = statistics.fmean(taken)
-    return Row(name, per_second, per_second / reference, 1000 * mean, 1000 * p99, TARGETS.get(name))
+    return PageLoad(name, per_second, per_second / reference, 1000 * mean, 1000 * p99, TARGETS.get(name))
 
 
 def print_table(result: Result) -> None:

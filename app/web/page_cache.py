@@ -1,7 +1,8 @@
-"""Pages kept in memory under their ETag, so that a page is built once for all who may see the same of it."""
+"""Pages kept in memory with their ETag, so that a page is built once for each viewer and state of the store."""
 
 import gzip
 from threading import Lock
+from typing import NamedTuple
 
 from cachetools import LRUCache
 
@@ -10,26 +11,39 @@ from app.web.guards.compression import LEVEL
 MAX_BYTES = 64 * 1024 * 1024  # of compressed pages: some 4,000 head pages
 
 
+class Place(NamedTuple):
+    """Where a page is asked for, and by whom: in one place one version of a page is kept."""
+
+    template: str
+    address: str
+    annotator_id: int
+
+
 class PageCache:
-    """Compressed pages, the last used ones up to `max_bytes`.
+    """Compressed pages, each with its ETag, the last used ones up to `max_bytes`.
 
     An ETag is made of everything that its page depends on, the viewer included (responses.page_tag): what is kept
-    under one never has to be dropped because it changed.
+    under one is what would be built again. A page of another ETag takes the place of the one before.
     """
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
-        self._pages: LRUCache[tuple[str, str], bytes] = LRUCache(max_bytes, getsizeof=len)
+        self._pages: LRUCache[Place, tuple[str, bytes]] = LRUCache(max_bytes, getsizeof=_size)
         self._lock = Lock()
 
-    def get(self, template: str, tag: str) -> bytes | None:
-        """The page of this template under this ETag, compressed; None if it has to be built."""
+    def get(self, place: Place, tag: str) -> bytes | None:
+        """The page of this place under this ETag, compressed; None if it has to be built."""
         with self._lock:
-            return self._pages.get((template, tag))
+            kept = self._pages.get(place)
+        return kept[1] if kept is not None and kept[0] == tag else None
 
-    def add(self, template: str, tag: str, content: bytes) -> bytes:
+    def add(self, place: Place, tag: str, content: bytes) -> bytes:
         """Keep the page, and return it compressed. A page that is larger than the whole cache is not kept."""
         compressed = gzip.compress(content, LEVEL, mtime=0)
         with self._lock:
             if len(compressed) <= self._pages.maxsize:
-                self._pages[template, tag] = compressed
+                self._pages[place] = tag, compressed
         return compressed
+
+
+def _size(page: tuple[str, bytes]) -> int:
+    return len(page[1])

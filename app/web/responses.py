@@ -15,6 +15,7 @@ from app.services.reading.visibility import NO_VIEWER, Viewer, seen_by
 from app.services.sheet.files import Export
 from app.web.dependencies import AppContext
 from app.web.forms.downloads import download
+from app.web.page_cache import Place
 from app.web.render import Page
 
 NO_STORE = {"Cache-Control": "no-store"}
@@ -87,11 +88,12 @@ def run_page(
         tag = page_tag(app_context, request, context, also(context))
         if holds(request, tag):
             return Response(status_code=304, headers=caching(tag))
-        if (compressed := app_context.pages.get(template, tag)) is not None:
+        place = Place(template, str(request.url), viewer.annotator_id)
+        if (compressed := app_context.pages.get(place, tag)) is not None:
             return _respond_compressed(request, compressed, caching(tag))
         page = build(context)
     content = draw(app_context, request, page, template).encode("utf-8", "replace")
-    return _respond_compressed(request, app_context.pages.add(template, tag, content), caching(tag))
+    return _respond_compressed(request, app_context.pages.add(place, tag, content), caching(tag))
 
 
 def _respond_compressed(request: Request, compressed: bytes, headers: dict[str, str]) -> Response:

@@ -9,7 +9,7 @@ from app.domain.records import JobProgress
 from app.domain.refs import HeadRef
 from app.store.atlas.progress import report_progress
 from app.store.database.engine import open_store, write_session
-from app.web.page_cache import PageCache
+from app.web.page_cache import PageCache, Place
 from tests.support.annotated_atlas import NOW, labelled
 from tests.support.annotated_site import SECRET, annotate, team_of
 from tests.support.logins import logged_in
@@ -35,14 +35,25 @@ def team(store):
 def test_the_last_used_pages_stay_and_a_page_larger_than_all_is_not_kept():
     size = len(gzip.compress(b"0", 9, mtime=0))
     cache = PageCache(2 * size)
+    places = {name: Place("page", name, 1) for name in ("0", "1", "2", "large")}
     for name in "012":
-        assert gzip.decompress(cache.add("page", name, name.encode())) == name.encode()
-        cache.get("page", "0")
-    assert [cache.get("page", name) is not None for name in "012"] == [True, False, True]
+        assert gzip.decompress(cache.add(places[name], "tag", name.encode())) == name.encode()
+        cache.get(places["0"], "tag")
+    assert [cache.get(places[name], "tag") is not None for name in "012"] == [True, False, True]
     large = bytes(range(256))
-    assert gzip.decompress(cache.add("page", "large", large)) == large
-    assert cache.get("page", "large") is None
-    assert cache.get("other page", "2") is None
+    assert gzip.decompress(cache.add(places["large"], "tag", large)) == large
+    assert cache.get(places["large"], "tag") is None
+
+
+def test_one_version_of_a_page_is_kept_and_never_given_under_another_tag():
+    cache = PageCache()
+    place = Place("page", "/tiny", 1)
+    for version in range(50):
+        cache.add(place, f"tag {version}", b"page %d" % version)
+    assert cache.get(place, "tag 48") is None
+    assert gzip.decompress(cache.get(place, "tag 49") or b"") == b"page 49"
+    assert cache.get(place._replace(annotator_id=2), "tag 49") is None
+    assert cache.get(place._replace(template="other"), "tag 49") is None
 
 
 @pytest.mark.parametrize("path", PATHS)
