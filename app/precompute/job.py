@@ -91,7 +91,7 @@ class _Job:
         )
         done, damaged = run.folder.finished(run.plan, mine)
         for name in damaged:
-            monitor.say(f"{name} is damaged or of another run, and is computed again")
+            monitor.say(f"{name} is damaged, or of another run or version, and is computed again")
         tokens = {unit: unit_tokens(run.corpus, run, unit) for unit in mine}
         stage = monitor.stage(COMPUTE, sum(tokens.values()), "tokens")
         stage.resume(sum(tokens[unit] for unit in done))

@@ -119,7 +119,7 @@ def write_sealed(path: Path, header: SealedHeader, partials: Mapping[str, Partia
 
 
 def open_sealed(path: Path) -> SealedFile:
-    """Check the whole file against its checksum, without loading partials.
+    """Check the whole file against its checksum, and its arrays against this version's statistics; loads no partial.
 
     Raises CorruptPartial, or FileNotFoundError.
     """
@@ -134,6 +134,9 @@ def open_sealed(path: Path) -> SealedFile:
         raw = json.loads(file.read(header_bytes))
     if raw["schema"] != SCHEMA_VERSION:
         raise CorruptPartial(f"{path} was made by another version (format {raw['schema']})")
+    for name, entry in raw["partials"].items():
+        if not (known := _CLASSES.get(entry["class"])) or not known.has_arrays(entry["arrays"]):
+            raise CorruptPartial(f"{path} holds {name} in a form unknown to this version")
     return SealedFile(
         path=path,
         header=SealedHeader(raw["plan"], tuple(raw["shards"]), raw["facts"]),

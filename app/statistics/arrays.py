@@ -1,6 +1,6 @@
 """Records of arrays: saving, loading and comparing are derived from the dataclass fields."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
@@ -14,6 +14,7 @@ Floats32 = NDArray[np.float32]
 AnyArray = NDArray[Any]
 
 RecordT = TypeVar("RecordT", bound="Record")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +49,18 @@ class Record:
     @classmethod
     def from_arrays(cls: type[RecordT], arrays: Mapping[str, AnyArray]) -> RecordT:
         """The inverse of to_arrays. Raises ValueError on an array too many or too few."""
-        by_field: dict[str, dict[str, AnyArray]] = {}
-        for name, array in arrays.items():
-            field_name, _, rest = name.partition(".")
-            by_field.setdefault(field_name, {})[rest] = array
-        types = _field_types(cls)
+        types, by_field = _field_types(cls), _by_field(arrays)
         if unknown := sorted(by_field.keys() - types.keys()):
             raise ValueError(f"{cls.__name__} has no field {', '.join(unknown)}")
         return cls(**{name: _from_arrays(name, hint, by_field.get(name, {})) for name, hint in types.items()})
+
+    @classmethod
+    def has_arrays(cls, names: Iterable[str]) -> bool:
+        """Whether arrays of these names, no more and no fewer, make a record: they do not after a field was added."""
+        types, by_field = _field_types(cls), _by_field(dict.fromkeys(names))
+        return by_field.keys() <= types.keys() and all(
+            _takes(hint, by_field.get(name, {}).keys()) for name, hint in types.items()
+        )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Record) or type(other) is not type(self):
@@ -101,6 +106,21 @@ def _field_types(cls: type[Record]) -> dict[str, Any]:
 
 def _declared_dtype(hint: Any) -> np.dtype[Any]:
     return np.dtype(get_args(get_args(hint)[1])[0])
+
+
+def _by_field(arrays: Mapping[str, T]) -> dict[str, dict[str, T]]:
+    """The arrays of each field, by what follows its name."""
+    by_field: dict[str, dict[str, T]] = {}
+    for name, array in arrays.items():
+        field_name, _, rest = name.partition(".")
+        by_field.setdefault(field_name, {})[rest] = array
+    return by_field
+
+
+def _takes(hint: Any, names: Collection[str]) -> bool:
+    if isinstance(hint, type) and issubclass(hint, Record):
+        return hint.has_arrays(names)
+    return get_origin(hint) is dict or set(names) == {""}
 
 
 def _to_array(value: Any) -> AnyArray:

@@ -97,7 +97,10 @@ def test_a_resume_computes_only_what_is_missing_or_damaged(
     (sealed / "features-00002.seal.tmp999999999").write_bytes(b"left by a killed job")
     run(tiny, str(tmp_path / "second.sqlite"), **options)
     assert counted == [Unit("features", 1), Unit("scores", 0)]
-    assert "scores-00000.seal is damaged or of another run, and is computed again" in capsys.readouterr().err
+    assert (
+        "scores-00000.seal is damaged, or of another run or version, and is computed again"
+        in capsys.readouterr().err
+    )
     assert (digest_of(tmp_path / "second.sqlite"), sealed_files(tmp_path / "work")) == whole
 
 
