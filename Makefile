@@ -30,7 +30,7 @@ TEST_ENVIRONMENT := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: $(RUNTIME) ## install, precompute the embedded model, serve on PORT (8000)
@@ -59,6 +59,19 @@ sweep: $(DEVELOPMENT) ## run the long sweeps: every combination, not a sample of
 .PHONY: parity
 parity: $(DEVELOPMENT) ## measure every model family against plain transformers and print the table
 	$(TEST_ENVIRONMENT) $(BIN)/python -m tests.parity --workers $(WORKERS)
+
+.PHONY: figures
+figures: $(DEVELOPMENT) ## run the quick tests of reliability and print its table of goals
+	$(TEST_ENVIRONMENT) $(BIN)/python -m tests.figures --workers $(WORKERS)
+
+.PHONY: figures-full
+figures-full: $(DEVELOPMENT) chromium libreoffice ## run the long ones too and renew docs/figures.md
+	$(TEST_ENVIRONMENT) $(BIN)/python -m tests.figures --full --workers $(WORKERS)
+
+# Runs nothing: continuous integration has the tests of `make test` and `make test-slow` recorded.
+.PHONY: figures-recorded
+figures-recorded: $(DEVELOPMENT)
+	$(BIN)/python -m tests.figures --from "$(HEAD_ATLAS_FIGURES)"
 
 .PHONY: check
 check: $(DEVELOPMENT) $(FRONTEND) ## run the linters, the type checker and the import contracts

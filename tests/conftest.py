@@ -13,6 +13,9 @@ from sqlalchemy.engine import make_url
 from app.store.database.engine import open_store
 from app.store.migrate import upgrade
 
+# Writes what tests did, where HEAD_ATLAS_FIGURES names a file.
+pytest_plugins = ["tests.figures.recorder"]
+
 ENGINES = [pytest.param("sqlite"), pytest.param("postgres", marks=pytest.mark.slow)]
 TEMPLATE = "head_atlas_template"
 # Makes the address of a new store, with its tables unless told otherwise.

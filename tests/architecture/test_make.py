@@ -18,6 +18,8 @@ TARGETS = [
     "test-slow",
     "sweep",
     "parity",
+    "figures",
+    "figures-full",
     "check",
     "format",
     "lock",
@@ -100,6 +102,14 @@ def test_the_parity_matrix_is_measured_offline():
     assert last.endswith("-m tests.parity --workers 2")
 
 
+def test_figures_are_measured_offline_and_printed_from_what_was_recorded():
+    for target, last in (("figures", "-m tests.figures --workers 2"), ("figures-full", "--full --workers 2")):
+        command = planned(target).rstrip().splitlines()[-1]
+        assert "HF_HUB_OFFLINE=1" in command
+        assert command.endswith(last)
+    assert planned("figures-recorded", HEAD_ATLAS_FIGURES="x.jsonl").rstrip().endswith('--from "x.jsonl"')
+
+
 def test_slow_tests_install_the_programs_that_they_open_files_with():
     plan = planned("test-slow")
     for program, package in (
@@ -167,7 +177,8 @@ def test_continuous_integration_runs_everything_and_stops_at_the_first_failure()
     assert os.access(script, os.X_OK)
     assert text.startswith("#!/usr/bin/env bash\n")
     assert "set -euo pipefail" in text
-    assert re.findall(r"^step (.+)$", text, re.MULTILINE) == ["make check", "make test", "make test-slow"]
+    steps = ["make check", "make test", "make test-slow", "make figures-recorded"]
+    assert re.findall(r"^step (.+)$", text, re.MULTILINE) == steps
     assert subprocess.run(["bash", "-n", str(script)], capture_output=True, timeout=20).returncode == 0
 
 

@@ -13,6 +13,7 @@ import pytest
 
 import app.cli
 from app.store.database.engine import open_store
+from tests.support.counts import count
 from tests.support.run_data import make_run, publish
 from tests.support.store_digest import table_digest
 from tests.support.tiny_jobs import Tiny, make_tiny
@@ -106,6 +107,7 @@ def test_a06_a08_an_error_of_the_disk_is_a_sentence_and_the_job_goes_on(
             assert str(folder / "work") in told[0], (where, err)
             assert ended(job(tiny, folder))[0] == 0, where
         assert digest(folder) == expected, where
+        count("disk errors")
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from app.precompute.work_folder import WorkFolder
 from app.store.atlas.progress import list_progress
 from app.store.database.engine import read_session
 from app.store.opening import migrated_store, open_migrated
+from tests.support.counts import count
 from tests.support.tiny_jobs import SLUG, Tiny, digest_of, make_tiny, run
 
 N_UNITS = 3 + 22  # shards of the corpus, batches of the 64 score sequences
@@ -182,6 +183,7 @@ def wait_for_units(process: subprocess.Popen[str], folder: Path, n: int) -> None
 def kill(process: subprocess.Popen[str]) -> None:
     process.kill()
     process.communicate(timeout=30)
+    count("job kills", process.returncode == -signal.SIGKILL)
 
 
 def finish(tiny: Tiny, folder: Path, *more: str) -> None:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def test_a10_of_two_publishers_one_is_shown_and_the_other_ends_in_a_sentence(
     "rounds", [pytest.param(2, marks=pytest.mark.slow), pytest.param(20, marks=pytest.mark.sweep)]
 )
 def test_a09_a11_a_second_start_is_refused_at_once_and_a_killed_holders_lock_is_free(
-    tmp_path: Path, rounds: int
+    tmp_path: Path, rounds: int, record_property: Callable[[str, object], None]
 ) -> None:
     for _ in range(rounds):
         holder = start(HOLDER, str(tmp_path / "work"))
@@ -99,3 +100,5 @@ def test_a09_a11_a_second_start_is_refused_at_once_and_a_killed_holders_lock_is_
         began = time.monotonic()
         with WorkFolder(tmp_path / "work").locked():
             assert time.monotonic() - began < 1
+    record_property("second starts refused", rounds)
+    record_property("locks free", rounds)

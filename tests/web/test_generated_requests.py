@@ -9,6 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.support.annotated_site import team_of
+from tests.support.counts import count
 from tests.support.json_schema import check, refuse
 from tests.support.logins import logged_in, visitor
 
@@ -174,6 +175,7 @@ def sweep(clients, n, seed):
         path, operation, address, headers = generator.request()
         response = clients[number % len(clients)].get(address, headers=headers)
         statuses[response.status_code] += 1
+        count("generated requests")
         asked.add(path)
         if fault := faults(response, operation, schemas):
             found.append(f"{path}: {fault}: {address} {headers}")

@@ -12,6 +12,8 @@ import urllib.parse
 
 import pytest
 
+from tests.support.counts import count
+
 pytestmark = pytest.mark.slow
 N_KILLS, N_CLIENTS = 20, 4
 HEADERS = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
@@ -102,6 +104,7 @@ def test_d10_twenty_kills_lose_no_acknowledged_save(store):
         time.sleep(0.15 + 0.05 * (round_ % 5))
         process.send_signal(signal.SIGKILL)
         process.wait()
+        count("server kills")
         process = restarted(store, port)
     time.sleep(0.5)
     for writer in writers:

@@ -1,0 +1,27 @@
+"""What the tests of a run did, as the recorder wrote it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Result:
+    """One test: its id, whether it passed, and what it counted."""
+
+    test: str
+    passed: bool
+    counts: dict[str, int]
+
+    def is_of(self, reference: str) -> bool:
+        """Whether a reference of a goal, path::part of the name or a folder, means this test."""
+        path, _, part = reference.partition("::")
+        own_path, _, name = self.test.partition("::")
+        in_place = own_path.startswith(path) if path.endswith("/") else own_path == path
+        return in_place and part in name.partition("[")[0]
+
+
+def read_results(path: Path) -> list[Result]:
+    """The last result of each test in a file of the recorder."""
+    results = [Result(**json.loads(line)) for line in path.read_text("utf-8").splitlines()]
+    return list({result.test: result for result in results}.values())
