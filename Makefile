@@ -57,7 +57,8 @@ sweep: $(DEVELOPMENT) ## run the long sweeps: every combination, not a sample of
 	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m sweep -n $(WORKERS) --no-loadscope-reorder
 
 .PHONY: parity
-parity: $(DEVELOPMENT) ## measure every model family against plain transformers and print the table
+parity: $(DEVELOPMENT) ## measure every model family against plain transformers, and plant faults in each; print the tables
+	$(TEST_ENVIRONMENT) $(BIN)/python -m tests.parity.rounding
 	$(TEST_ENVIRONMENT) $(BIN)/python -m tests.parity --workers $(WORKERS)
 
 .PHONY: figures

@@ -182,6 +182,7 @@ class InterventionModel(TransformerLensModel):
     def _run_hooked(
         self, tokens: Int[Tensor, "batch pos"], hooks: list[tuple[str, Callable[..., Any]]]
     ) -> Float[Tensor, "batch pos d_vocab"]:
+        self._check_length(tokens.shape[1])
         with torch.inference_mode():
             logits = self._bridge.run_with_hooks(
                 tokens.to(self.device), fwd_hooks=hooks, return_type="logits"

@@ -50,6 +50,19 @@ class ModelSource:
         why = hub_cause(error, self.location, self.requested_revision)
         return f"the model {self.name} could not be loaded from the Hugging Face hub: {why}"
 
+    def n_layers(self) -> int | None:
+        """How many layers a model on this machine has by its configuration; None where that is not to be told."""
+        if not self.identity:
+            return None
+        from transformers import AutoConfig
+
+        try:
+            config = AutoConfig.from_pretrained(self.location)
+            layers = getattr(config.get_text_config(), "num_hidden_layers", None)
+        except Exception:
+            return None
+        return layers if isinstance(layers, int) else None
+
     def ask_hub(self) -> None:
         """Ask the hub for a model that is not whole on this machine. Raises InvalidModel where it cannot be had."""
         if not self.identity:

@@ -12,14 +12,19 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from app.adapters.model_sources import ModelSource
+from app.errors import InvalidModel
 
 
 @dataclass(frozen=True)
 class ModulePlaces:
-    """The names in the plain model of each layer's attention and of its output projection."""
+    """The names in the plain model of each layer's attention and of its output projection, and the plain class.
+
+    The class is that of models of more than text. Others are what transformers makes of their configuration.
+    """
 
     attention: dict[int, str]
     projection: dict[int, str]
+    library_class: Any = None
 
     @classmethod
     def of(cls, bridge: Any, layers: tuple[int, ...]) -> "ModulePlaces":
@@ -30,7 +35,9 @@ class ModulePlaces:
             block = bridge.blocks[layer]
             attention[layer] = f"{mapping.name}.{layer}.{block.attn.name}"
             projection[layer] = f"{attention[layer]}.{block.attn.o.name}"
-        return cls(attention, projection)
+        original = bridge.original_model
+        is_of_text = original.config.get_text_config() is original.config
+        return cls(attention, projection, None if is_of_text else type(original))
 
 
 @dataclass
@@ -61,9 +68,18 @@ def plain_activations(
     logging.getLogger("transformers").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            source.location, revision=source.requested_revision, attn_implementation="eager", dtype=dtype
-        )
+        try:
+            model: Any = (places.library_class or AutoModelForCausalLM).from_pretrained(
+                source.location, revision=source.requested_revision, attn_implementation="eager", dtype=dtype
+            )
+        except (
+            ValueError,
+            ImportError,
+        ) as error:  # no such configuration, or a library that is not installed
+            cause = " ".join(str(error).split())[:200]
+            raise InvalidModel(
+                f"transformers does not load {source.name} as a decoder of text, with which it is compared: {cause}"
+            ) from error
     model = model.to(device).eval()
     found = _run(model, tokens.to(device), places)
     if dtype != torch.float32:

@@ -39,20 +39,30 @@ _SIZE = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?[mb])(?![a-z0-9])|(?<![a-z])(small|
 
 
 def check_site(config: SaeConfig, model: ModelRecord) -> int:
-    """The layer whose hook_z the SAE reads. Raises InvalidSae unless it reads all heads of one layer."""
+    """The layer whose hook_z the SAE reads. Raises InvalidSae unless it reads all heads of one layer of the model."""
+    layer = layer_of(config)
+    check_depth(config, layer, model.name, model.n_layers)
+    return layer
+
+
+def layer_of(config: SaeConfig) -> int:
+    """The layer that the config names. Raises InvalidSae unless it reads all heads of one layer."""
     match = _HOOK_Z.fullmatch(config.hook_name)
     if match is None:
         raise _error(config, f"it reads {describe_hook(config.hook_name)}, not blocks.LAYER.attn.hook_z")
     if config.hook_head_index is not None:
         raise _error(config, f"it reads only head {config.hook_head_index}, not all heads of the layer")
-    layer = int(match[1])
-    if layer >= model.n_layers:
-        last = model.n_layers - 1
+    return int(match[1])
+
+
+def check_depth(config: SaeConfig, layer: int, model: str, n_layers: int) -> None:
+    """Raises InvalidSae where the model has no such layer."""
+    if layer >= n_layers:
+        last = n_layers - 1
         raise _error(
             config,
-            f"it reads {match[0]}, but {model.name} has layers 0 to {last} (blocks.{last}.attn.hook_z)",
+            f"it reads {config.hook_name}, but {model} has layers 0 to {last} (blocks.{last}.attn.hook_z)",
         )
-    return layer
 
 
 def describe_hook(hook_name: str) -> str:
@@ -67,10 +77,7 @@ def check_model(config: SaeConfig, model: ModelRecord) -> None:
 
     The width alone does not tell: 4 heads of 16 and 8 heads of 8 have the same one.
     """
-    if config.model_name is not None and names_differ(config.model_name, model.name):
-        raise _error(
-            config, f"it was trained on {one_line(config.model_name, 80)}, and the model is {model.name}"
-        )
+    check_name(config, model.name)
     split = f"{model.n_heads} heads of {model.d_head}"
     if config.n_heads not in (None, model.n_heads) or config.d_head not in (None, model.d_head):
         recorded = f"{config.n_heads or '?'} heads of {config.d_head or '?'}"
@@ -78,6 +85,12 @@ def check_model(config: SaeConfig, model: ModelRecord) -> None:
     if config.d_in != model.n_heads * model.d_head:
         width = model.n_heads * model.d_head
         raise _error(config, f"its d_in is {config.d_in}, and hook_z of {model.name} has {width} ({split})")
+
+
+def check_name(config: SaeConfig, model: str) -> None:
+    """Raises InvalidSae where the config names a model that is clearly another one."""
+    if config.model_name is not None and names_differ(config.model_name, model):
+        raise _error(config, f"it was trained on {one_line(config.model_name, 80)}, and the model is {model}")
 
 
 def names_differ(left: str, right: str) -> bool:

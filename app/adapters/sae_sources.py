@@ -61,12 +61,17 @@ def one_line(value: object, limit: int = 200) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def folder_config(folder: Path) -> Mapping[str, Json]:
+    """The config of a folder's SAE alone, without a look at its weights. Raises InvalidSae."""
+    if not _is_folder(folder):
+        raise InvalidSae(f"SAE folder {one_line(folder)} does not exist or is not a folder")
+    return _read_config(folder / CONFIG_FILE)
+
+
 def folder_facts(spec: LocalSae) -> SaeFacts:
     """What a folder says. Raises InvalidSae where it, its config or the recorded checksum of its weights is bad."""
     folder = spec.path
-    if not _is_folder(folder):
-        raise InvalidSae(f"SAE folder {one_line(folder)} does not exist or is not a folder")
-    config = _read_config(folder / CONFIG_FILE)
+    config = folder_config(folder)
     weights = folder / WEIGHTS_FILE
     if not weights.is_file():
         raise InvalidSae(f"SAE folder {one_line(folder)} has no {WEIGHTS_FILE}")

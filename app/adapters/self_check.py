@@ -7,7 +7,7 @@ for a family, every number would be, without a word.
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int
@@ -35,7 +35,10 @@ _NAMES = {"logits": "logits", "pattern": "the attention pattern", "z": "hook_z"}
 
 @dataclass(frozen=True)
 class SelfCheck:
-    """Largest differences of a layer between bridge and plain transformers, relative to the size of the values."""
+    """Differences between bridge and plain transformers, relative to the size of the values.
+
+    Of hook_z and the pattern in the layer that is nearest to its limit: layers differ in their rounding.
+    """
 
     logits: float
     z: float
@@ -99,50 +102,53 @@ def compare(model: CheckedModel, plain: PlainActivations, tokens: Int[Tensor, "b
     `processed` may shift all logits of a token alike, and z of a head by a constant: its value bias, folded elsewhere.
     """
     logits, z, patterns = model.all_activations(tokens)
+    layers = model.attention_layers
     found = PlainActivations(logits, z, patterns)
-    off = differences(found, plain, model.processing == "processed", model.attention_layers)
+    off = differences(found, plain, model.processing == "processed", layers)
+    allowed = limits_of(plain, model.dtype, layers)
+    nearest = {
+        name: max(
+            zip(off[name], allowed[name], strict=True), key=lambda pair: pair[0] / pair[1], default=None
+        )
+        for name in _NAMES
+    }
+    values = {name: pair[0] if pair else None for name, pair in nearest.items()}
     return SelfCheck(
-        **off._asdict(),
+        logits=values["logits"] or 0.0,
+        z=values["z"] or 0.0,
+        pattern=values["pattern"],
         n_tokens=tokens.numel(),
-        limits=limits_of(plain, model.dtype, model.attention_layers),
+        limits={name: pair[1] for name, pair in nearest.items() if pair},
     )
-
-
-class Differences(NamedTuple):
-    """The largest relative differences over the layers; no pattern where transformers gives none."""
-
-    logits: float
-    z: float
-    pattern: float | None
 
 
 def differences(
     found: PlainActivations, expected: PlainActivations, processed: bool, layers: Iterable[int]
-) -> Differences:
-    """How far two runs of a model are apart. processed: logits and z may be shifted as processing shifts them."""
-    return Differences(
-        logits=_difference(found.logits, expected.logits, -1 if processed else None),
-        z=max(
-            _difference(
-                found.z[layer].flatten(2), expected.z[layer].flatten(2), (0, 1) if processed else None
-            )
-            for layer in layers
-        ),
-        pattern=max(
-            (_difference(found.pattern[i], expected.pattern[i], None) for i in sorted(expected.pattern)),
-            default=None,
-        ),
-    )
+) -> dict[str, list[float]]:
+    """How far two runs of a model are apart: in logits, and by layer; no pattern where transformers gives none.
+
+    processed: logits and z may be shifted as processing shifts them.
+    """
+    return {
+        "logits": [_difference(found.logits, expected.logits, -1 if processed else None)],
+        "pattern": [
+            _difference(found.pattern[i], expected.pattern[i], None) for i in sorted(expected.pattern)
+        ],
+        "z": [
+            _difference(found.z[i].flatten(2), expected.z[i].flatten(2), (0, 1) if processed else None)
+            for i in layers
+        ],
+    }
 
 
-def limits_of(plain: PlainActivations, dtype: torch.dtype, layers: Iterable[int]) -> dict[str, float]:
-    """Up to where a difference is rounding, by what is compared."""
+def limits_of(plain: PlainActivations, dtype: torch.dtype, layers: Iterable[int]) -> dict[str, list[float]]:
+    """Up to where a difference is rounding, by what is compared and by layer."""
+    own = differences(plain, plain.exact or plain, True, layers)
     if dtype == torch.float32:
-        return dict.fromkeys(_NAMES, TOLERANCE)
+        return {name: [TOLERANCE] * len(each) for name, each in own.items()}
     if plain.exact is None:
-        return dict.fromkeys(_NAMES, UNMEASURED[dtype])
-    own = differences(plain, plain.exact, True, layers)._asdict()
-    return {name: max(ROUNDINGS * (own[name] or 0.0), LEAST[dtype]) for name in _NAMES}
+        return {name: [UNMEASURED[dtype]] * len(each) for name, each in own.items()}
+    return {name: [max(ROUNDINGS * value, LEAST[dtype]) for value in each] for name, each in own.items()}
 
 
 def _difference(found: Tensor, expected: Tensor, centre: int | tuple[int, int] | None) -> float:
@@ -164,7 +170,7 @@ def relative_difference(found: Tensor, expected: Tensor) -> float:
 def require_same(check: SelfCheck, name: str, processing: str) -> None:
     """Raises InvalidModel in one sentence where the difference is beyond the rounding of the number format."""
     for part, words in _NAMES.items():
-        difference, limit = getattr(check, part), check.limits[part]
+        difference, limit = getattr(check, part), check.limits.get(part, TOLERANCE)
         if difference is not None and not difference <= limit:
             other = "raw" if processing == "processed" else "processed"
             raise InvalidModel(

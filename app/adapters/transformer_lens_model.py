@@ -69,7 +69,6 @@ class TransformerLensModel(ModelWithPath):
 
     @property
     def context_limit(self) -> int:
-        """The most positions the model can read, BOS included."""
         return context_limit(self._bridge.original_model.config, default=self._bridge.cfg.n_ctx)
 
     def activations(
@@ -143,12 +142,12 @@ class TransformerLensModel(ModelWithPath):
         replacement: Float[Tensor, "batch pos n_heads d_head"] | None = None,
     ) -> Float[Tensor, "batch pos_minus_one"]:
         """Cross-entropy of each next token in nats; with z of one layer replaced, where given."""
+        self._check_length(tokens.shape[1])
         hooks = []
         if layer is not None and replacement is not None:
             self._check_layers([layer])
 
-            def put_in(z: Tensor, hook: Any) -> Tensor:
-                del hook
+            def put_in(z: Tensor, hook: Any) -> Tensor:  # noqa: ARG001
                 return replacement.reshape(z.shape).to(z)
 
             hooks = [(f"blocks.{layer}.attn.hook_z", put_in)]
@@ -177,6 +176,7 @@ class TransformerLensModel(ModelWithPath):
         hooks: Sequence[tuple[str | Callable[[str], bool], Any]] = (),
     ) -> Any:
         """Run the model up to the attention of a layer: neither its MLP nor, in the model's last, the unembedding."""
+        self._check_length(tokens.shape[1])
         # Once the whole attention has run: some architectures give the pattern after the output.
         block = self._bridge.blocks[last_layer]
         stop = (block.attn if last_layer in self.attention_layers else block).register_forward_hook(_stop)

@@ -23,17 +23,27 @@ def opened_store(store: str | None, to_read: bool = False) -> "Engine":
     """An existing store, brought up to date. to_read: it may be read-only."""
     from app.store.opening import open_migrated
 
-    return open_migrated(settings_of(store=store).store, must_exist=True, to_read=to_read)
+    place = settings_of(store=store).store
+    say_upgrade(place, to_read)
+    return open_migrated(place, must_exist=True, to_read=to_read)
+
+
+def say_upgrade(store: str, to_read: bool = False) -> None:
+    """Say what will be done to a store of an older version, before it is: nothing else tells."""
+    from app.store.opening import upgrade_notice
+
+    notice = upgrade_notice(store, to_read)
+    if notice is not None:
+        typer.echo(notice, err=True)
 
 
 def check_ready(command: str, settings: Settings, slug: str) -> None:
     """Check, before the model libraries are imported, what would refuse the job later. Raises AppError."""
     need("precompute", command)
     from app.precompute.work_folder import WorkFolder
-    from app.store.database.engine import check_place
 
     WorkFolder(settings.work_dir / slug).check_free()
-    check_place(settings.store)
+    say_upgrade(settings.store)
 
 
 def check_atlas(command: str, settings: Settings, slug: str) -> None:
@@ -43,6 +53,7 @@ def check_atlas(command: str, settings: Settings, slug: str) -> None:
     from app.store.database.engine import read_session
     from app.store.opening import migrated_store
 
+    say_upgrade(settings.store)
     with migrated_store(settings.store, must_exist=True) as engine, read_session(engine) as session:
         get_live_run(session, slug)
 

@@ -19,6 +19,7 @@ from app.adapters.transformer_lens_model import DTYPES
 from app.errors import AppError, InvalidCorpus, InvalidModel
 from app.paths import file_sha256
 from app.precompute.calibration import Fit, choose_processing, measure
+from app.precompute.early_checks import check_configs, check_layers
 from app.precompute.loaded_run import JobSpec, LayerSae, ModelCopies, Parts
 from app.precompute.plan import FORMAT, LoadedChecksums, RunPlan, SaePlan, library_versions
 from app.precompute.request import JobRequest, make_plan
@@ -33,6 +34,7 @@ def prepare(request: JobRequest) -> tuple[JobSpec, Parts]:
     request = replace(request, device=choose_device(request.device))
     folder = WorkFolder(request.work_dir / request.slug)
     source = find_model(request.model, request.cache_dir, request.revision)
+    check_configs(request, source)
     models = ModelCopies(source, request.device, request.dtype)
     model = models.get(request.processing or "raw")
     loaded = [load_sae(spec, model.record, request.device) for spec in request.saes]
@@ -67,17 +69,8 @@ def prepare(request: JobRequest) -> tuple[JobSpec, Parts]:
 
 def _kept_layers(request: JobRequest, loaded: list[LoadedSae]) -> set[int]:
     layers = {sae.layer for sae in loaded}
-    if request.layers is None:
-        return layers
-    if not layers:
-        raise AppError("--layers chooses among the layers of SAEs, and no SAE was given")
-    missing = sorted(set(request.layers) - layers)
-    if missing:
-        had = ",".join(str(layer) for layer in sorted(layers))
-        raise AppError(
-            f"--layers asks for layer {missing[0]}, for which no SAE was given; those given are of --layers {had}"
-        )
-    return set(request.layers)
+    check_layers(request.layers, layers)
+    return layers if request.layers is None else set(request.layers)
 
 
 def _open_corpus(

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import einsum
 
+from app.adapters.interventions import InterventionModel
 from app.adapters.model_sources import find_model
 from app.adapters.transformer_lens_model import load_model
 from app.errors import InvalidModel
@@ -46,3 +47,14 @@ def test_the_longest_context_is_the_models_own(family: str, tmp_path: Path) -> N
     changes = {"bloom": {"seq_length": 48}}.get(family, {})
     model = load_model(find_model(str(save_family(family, tmp_path / family, **changes)), tmp_path))
     assert model.context_limit == (48 if family == "bloom" else 64)
+    tokens = torch.ones(1, model.context_limit + 1, dtype=torch.long)
+    more = f"^a sequence of {model.context_limit + 1} tokens is more than {family} can read"
+    for run in (
+        lambda: model.activations(tokens, [1]),
+        lambda: model.hook_z(tokens, [1]),
+        lambda: model.patterns(tokens),
+        lambda: model.loss(tokens),
+        lambda: InterventionModel.of(model).run_with_z(tokens, []),
+    ):
+        with pytest.raises(InvalidModel, match=more):
+            run()

@@ -14,7 +14,7 @@ from app.adapters.transformer_lens_model import load_model
 from app.errors import InvalidModel
 from tests.parity.matrix import COMBINATIONS, name_of
 from tests.parity.rounding import SOUND, measure_family
-from tests.support.model_families import save_family
+from tests.support.model_families import FAMILIES, save_family
 from tests.support.planted_faults import PLANTED
 
 PROCESSINGS: tuple[Processing, ...] = ("raw", "processed")
@@ -82,11 +82,19 @@ def test_without_memory_for_float32_a_wider_limit_holds(
 )
 def test_planted_faults_are_found_and_rounding_is_not(family: str, tmp_path: Path) -> None:
     found = measure_family(family, tmp_path / family)
-    assert list(found) == [name_of(*each) for each in COMBINATIONS]
-    faults = [fault for fault in PLANTED if "rotary" not in fault or family in ROTARY]
-    for by_fault in found.values():
+    assert list(found.off) == [name_of(*each) for each in COMBINATIONS]
+    assert set(found.not_there) == {fault for fault in PLANTED if "rotary" in fault and family not in ROTARY}
+    for by_fault in found.off.values():
         assert by_fault[SOUND] < 1
-        assert {fault for fault in faults if by_fault[fault] <= 1} == set()
+        assert {fault: off for fault, off in by_fault.items() if fault != SOUND and off <= 1} == {}
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_no_planted_fault_is_missed_in_any_family(family: str, tmp_path: Path) -> None:
+    found = measure_family(family, tmp_path / family)
+    assert all(by_fault[SOUND] < 1 for by_fault in found.off.values())
+    assert [fault for fault in PLANTED if "MISSED" in found.verdict(fault)] == []
 
 
 def test_what_is_beyond_rounding_is_refused_in_one_sentence(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import multiprocessing
 import sys
 from concurrent.futures import ProcessPoolExecutor
 
-from tests.parity.matrix import Row, make_row, quiet
+from tests.parity.matrix import COMBINATIONS, Row, make_row, name_of, quiet
 from tests.parity.table import BUILT, HEAD, PAGE, UNBUILT, committed, drawn, unbuilt, with_table
 from tests.support.model_families import FAMILIES
 
@@ -27,6 +27,7 @@ def main() -> int:
             rows.append(row)
             _tell(_printed(row))
     _tell(f"\n{drawn(HEAD, [row.cells for row in rows])}\n\n{drawn(('architecture', 'why'), unbuilt())}")
+    _tell(f"\n{_worst_by_kind(rows)}")
     if chosen.write:
         measured = {row.cells[0]: row.cells for row in rows}
         cells = {**{each[0]: each for each in committed(BUILT)}, **measured}
@@ -50,9 +51,20 @@ def _printed(row: Row) -> str:
     lines = [f"{row.family}: {row.reasons or 'nothing withheld'}"]
     for name, verdict in row.verdicts.items():
         off = row.off.get(name, {})
-        worst = sorted(off, key=lambda kind: -off[kind])[:3]
+        worst = sorted(off, key=lambda kind: -off[kind])
         lines.append(f"  {name}: {verdict} {', '.join(f'{kind} {off[kind]:.0e}' for kind in worst)}".rstrip())
     return "\n".join([*lines, *(f"  WRONG {each}" for each in row.wrong)])
+
+
+def _worst_by_kind(rows: list[Row]) -> str:
+    """For each kind of number the largest difference of all families, by combination, and whose it is."""
+    names = [name_of(*each) for each in COMBINATIONS]
+    kinds = sorted({kind for row in rows for off in row.off.values() for kind in off})
+    cells = []
+    for kind in kinds:
+        by_name = [max((row.off.get(name, {}).get(kind, -1.0), row.family) for row in rows) for name in names]
+        cells.append((kind, *(f"{off:.1e} {family}" if off >= 0 else "" for off, family in by_name)))
+    return drawn(("number", *names), cells)
 
 
 def _verdict(rows: list[Row]) -> int:

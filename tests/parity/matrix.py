@@ -33,6 +33,7 @@ REASONS = {
     r"no layer has a hook_z": "TransformerLens gives no heads",
     r"does not compute .* as transformers does": "TransformerLens computes another model",
     r"cannot process the weights": "TransformerLens cannot process its weights",
+    r"needs the optional torchvision": "TransformerLens needs torchvision for it",
     r"TransformerLens cannot run": "TransformerLens cannot run it",
     r"is not its pattern times its values": "z is not A·v",
 }

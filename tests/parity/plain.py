@@ -12,9 +12,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig
 
 from tests.parity.hooks import after, at_scale, before, is_norm
+from tests.support.model_families import model_class
 
 N_BLOCKS = 3  # of every family in tests/support/model_families.py
 OUTPUT_NAMES = ("o_proj", "out_proj", "dense", "c_proj", "Wo")
@@ -42,7 +43,7 @@ class PlainModel:
 
     def __init__(self, folder: Path, dtype: torch.dtype = torch.float32, rounded: bool = False) -> None:
         """`rounded`: with weights that went through bfloat16."""
-        self.model: Any = AutoModelForCausalLM.from_pretrained(
+        self.model: Any = model_class(AutoConfig.from_pretrained(folder).model_type).from_pretrained(
             folder, attn_implementation="eager", dtype=torch.bfloat16 if rounded else dtype
         )
         self.model = self.model.to(dtype).eval()
@@ -93,7 +94,7 @@ class PlainModel:
     @contextmanager
     def _eager_attention_kept(self, seen: Seen) -> Iterator[None]:
         """Values and patterns of the function that computes attention, in families that have one."""
-        module = sys.modules[type(self.model).__module__]
+        module = sys.modules[type(self.blocks[-1]).__module__]  # of the text model, where there is more
         eager = getattr(module, "eager_attention_forward", None)
         layers = iter(self.projections)
 

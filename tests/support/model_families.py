@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM
+import transformers
+from transformers import AutoConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from tests.support.family_arguments import (
     BASE,
@@ -24,11 +26,11 @@ from tests.support.family_arguments import (
     ROUTED,
     SHARED_EXPERT,
     SLIDING,
-    VISION,
     WIDE,
     WINDOW,
     Arguments,
 )
+from tests.support.multimodal_families import MULTIMODAL, MULTIMODAL_ARGUMENTS
 from tests.support.tiny_models import byte_level_tokenizer
 
 FAMILIES: dict[str, Arguments] = {
@@ -78,11 +80,6 @@ FAMILIES: dict[str, Arguments] = {
     "gemma": WIDE,
     "gemma2": {**WINDOW, "query_pre_attn_scalar": 8},
     "gemma3_text": {**WINDOW, "query_pre_attn_scalar": 8},
-    "gemma3": {
-        "text_config": {**WINDOW, "query_pre_attn_scalar": 8},
-        "vision_config": VISION,
-        "mm_tokens_per_image": 4,
-    },
     "gemma4_text": {
         **WINDOW,
         "global_head_dim": 8,
@@ -253,7 +250,14 @@ FAMILIES: dict[str, Arguments] = {
         "use_shared_attention_adapter": False,
         "use_mem_rope": True,
     },
+    **MULTIMODAL_ARGUMENTS,
 }
+
+
+def model_class(family: str) -> Any:
+    """The class of transformers that a family's models are: of more than text for those of MULTIMODAL."""
+    names = {**MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, **MULTIMODAL}
+    return getattr(transformers, names[family])
 
 
 def save_family(family: str, folder: Path, seed: int = 1, **changes: Any) -> Path:
@@ -261,7 +265,7 @@ def save_family(family: str, folder: Path, seed: int = 1, **changes: Any) -> Pat
     config = CONFIG_MAPPING[family](**{**FAMILIES[family], **changes})
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = AutoModelForCausalLM.from_config(config)
+        model = model_class(family)._from_config(config)
         with torch.no_grad():
             for parameter in model.parameters():
                 if parameter.ndim > 1:
@@ -275,4 +279,5 @@ def save_family(family: str, folder: Path, seed: int = 1, **changes: Any) -> Pat
 
 def plain_model(folder: Path, dtype: torch.dtype = torch.float32) -> Any:
     """The same model through transformers alone, with eager attention."""
-    return AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager", dtype=dtype).eval()
+    family = AutoConfig.from_pretrained(folder).model_type
+    return model_class(family).from_pretrained(folder, attn_implementation="eager", dtype=dtype).eval()

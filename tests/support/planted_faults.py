@@ -12,25 +12,45 @@ Plant = Callable[[TransformerLensModel], None]
 LAYER = 1
 
 
+class NotThere(Exception):
+    """The model has no part that the fault is about."""
+
+
 def _attention(model: TransformerLensModel) -> Any:
-    return model._bridge.blocks[LAYER].attn
+    layer = LAYER if LAYER in model.attention_layers else model.attention_layers[0]
+    return model._bridge.blocks[layer].attn
 
 
 def _of_queries(attention: Any, name: str = "q") -> Any:
     """What gives queries (or keys) to the rotation: their norm, where there is one."""
-    return getattr(attention, f"{name}_norm", None) or getattr(attention, name)
+    found = getattr(attention, f"{name}_norm", None) or getattr(attention, name, None)
+    if found is None:
+        raise NotThere("queries and keys are no modules of their own")
+    return found
+
+
+def _before_rotation(attention: Any, name: str) -> Any:
+    """The same, but for norms without weights, which may come after the rotation and keep any order."""
+    found = _of_queries(attention, name)
+    return found if any(True for _ in found.parameters()) else getattr(attention, name)
 
 
 def drop_a_scale(model: TransformerLensModel) -> None:
     """Scores that are not divided by the root of d_head."""
-    factor = model.record.d_head**0.5
-    _of_queries(_attention(model)).register_forward_hook(lambda _module, _args, out: out * factor)
+    attention, factor = _attention(model), model.record.d_head**0.5
+    shared = getattr(getattr(attention, "original_component", None), "qk_norm", None)
+    if shared is not None:  # Llama 4 norms both after their rotation, by one module that is called twice
+        shared.register_forward_hook(lambda _module, _args, out: out * factor**0.5)
+    else:
+        _of_queries(attention).register_forward_hook(lambda _module, _args, out: out * factor)
 
 
 def skip_a_norm(model: TransformerLensModel) -> None:
     """The norm before the MLP, or in parallel blocks the only one, gives what it reads."""
     block = model._bridge.blocks[LAYER]
-    norm = getattr(block, "ln2", None) or block.ln1
+    norm = getattr(block, "ln2", None) or getattr(block, "ln1", None)
+    if norm is None:
+        raise NotThere("the block has no norm")
 
     def give_back(_module: Any, args: Any, named: Any, _out: Tensor) -> Tensor:
         return args[0] if args else named["hidden_states"]
@@ -41,6 +61,8 @@ def skip_a_norm(model: TransformerLensModel) -> None:
 def move_a_hook(model: TransformerLensModel) -> None:
     """hook_z of the next layer in place of a layer's own."""
     found = model.all_activations
+    if len(model.attention_layers) == 1:
+        raise NotThere("one layer has heads")
 
     def moved(tokens: Tensor) -> Any:
         logits, z, pattern = found(tokens)
@@ -54,15 +76,18 @@ def move_a_hook(model: TransformerLensModel) -> None:
 
 
 def swap_rotary_pairs(model: TransformerLensModel) -> None:
-    """Rotate neighbours where the model rotates halves, or halves where it rotates neighbours."""
-    attention, width = _attention(model), model.record.d_head
+    """Rotate neighbours where the model rotates halves, or halves where it rotates neighbours, in every layer."""
+    width, config = model.record.d_head, model._bridge.original_model.config.get_text_config()
+    if not any(word in name for name in vars(config) for word in ("rope", "rotary")):
+        raise NotThere("no rotary positions, so the order of dimensions is of no account")
 
     def swap(_module: Any, _args: Any, out: Tensor) -> Tensor:
         order = torch.arange(width).view(2, width // 2).T.flatten()
         return out.reshape(*out.shape[:-1], -1, width)[..., order].reshape(out.shape)
 
-    for part in ("q", "k"):
-        _of_queries(attention, part).register_forward_hook(swap)
+    for layer in model.attention_layers:
+        for part in ("q", "k"):
+            _before_rotation(model._bridge.blocks[layer].attn, part).register_forward_hook(swap)
 
 
 PLANTED: dict[str, Plant] = {

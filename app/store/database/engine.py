@@ -51,13 +51,21 @@ def open_store(target: str | Path, must_exist: bool = False, to_read: bool = Fal
 
 def check_place(target: str | Path) -> bool:
     """Whether there is a store at the path or address. Raises what open_store would, but makes nothing."""
+    engine = open_existing(target)
+    if engine is None:
+        return False
+    engine.dispose()
+    return True
+
+
+def open_existing(target: str | Path, to_read: bool = False) -> Engine | None:
+    """Like open_store, but makes nothing: None where there is no store yet."""
     url = _parse(target)
     path = Path(str(url.database))
     if url.get_backend_name() == "sqlite" and not path.exists():
         check_file(path)
-        return False
-    open_store(target).dispose()
-    return True
+        return None
+    return open_store(target, to_read=to_read)
 
 
 def _open_file(path: Path, must_exist: bool, to_read: bool) -> Engine:

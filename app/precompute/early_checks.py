@@ -1,0 +1,41 @@
+"""What is wrong with a request's SAEs by their configs and the model's, before any weights are read."""
+
+from app.adapters.model_sources import ModelSource
+from app.adapters.sae_checks import check_depth, check_name, layer_of
+from app.adapters.sae_config import parse_config
+from app.adapters.sae_sources import LocalSae, folder_config
+from app.errors import AppError
+from app.precompute.request import JobRequest
+
+
+def check_configs(request: JobRequest, source: ModelSource) -> None:
+    """Check SAEs in folders against the model's name and depth, and --layers against them all. Raises AppError.
+
+    Those of releases are known once they are fetched, which needs the model.
+    """
+    layers: set[int] = set()
+    n_layers = source.n_layers()
+    for spec in request.saes:
+        if not isinstance(spec, LocalSae):
+            continue
+        name = spec.path.resolve().name
+        config = parse_config(name, folder_config(spec.path))
+        layer = layer_of(config)
+        check_name(config, source.name)
+        if n_layers is not None:
+            check_depth(config, layer, source.name, n_layers)
+        layers.add(layer)
+    if all(isinstance(spec, LocalSae) for spec in request.saes):
+        check_layers(request.layers, layers)
+
+
+def check_layers(asked: tuple[int, ...] | None, had: set[int]) -> None:
+    """Raises AppError where --layers asks for one without an SAE."""
+    if asked is not None and not had:
+        raise AppError("--layers chooses among the layers of SAEs, and no SAE was given")
+    missing = sorted(set(asked or ()) - had)
+    if missing:
+        those = ",".join(str(layer) for layer in sorted(had))
+        raise AppError(
+            f"--layers asks for layer {missing[0]}, for which no SAE was given; those given are of --layers {those}"
+        )
