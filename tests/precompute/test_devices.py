@@ -15,7 +15,7 @@ from app.demo import DemoFolders, demo_plan, is_of
 from app.errors import AppError
 from app.precompute.partial_files import open_sealed
 from app.precompute.publish import Publisher
-from tests.support.tiny_jobs import SLUG, Published, Tiny, make_tiny, run
+from tests.support.tiny_jobs import SLUG, PublishedAtlas, Tiny, make_tiny, run
 
 Limit = Callable[[int], None]
 
@@ -26,10 +26,10 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
 
 
 @pytest.fixture(scope="module")
-def whole(tiny: Tiny) -> Published:
+def whole(tiny: Tiny) -> PublishedAtlas:
     """A run in whole batches."""
     run(tiny, str(tiny.root / "whole.sqlite"), work_dir=tiny.root / "whole")
-    return Published.open(str(tiny.root / "whole.sqlite"))
+    return PublishedAtlas.open(str(tiny.root / "whole.sqlite"))
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_auto_is_the_cpu_where_there_is_no_device(
     store = str(tmp_path / "store.sqlite")
     report = run(tiny, store, work_dir=tmp_path / "work", n_prompts=4)
     assert tiny.request().device == "auto"
-    assert Published.open(store).run.record.plan["device"] == "cpu"
+    assert PublishedAtlas.open(store).run.record.plan["device"] == "cpu"
     said = [line for line in capsys.readouterr().err.splitlines() if line and "Loading weights" not in line]
     assert said[0] == "computing on cpu, float32, 1 thread"
     assert "on cpu, float32, 1 thread" in report
@@ -86,8 +86,8 @@ def test_a_demo_of_any_device_is_up_to_date(tmp_path: Path, device: str, same: b
 
 
 @pytest.mark.parametrize("features", ["top", "all"])
-def test_out_of_memory_halves_the_batch_and_says_so(
-    tiny: Tiny, whole: Published, tmp_path: Path, memory_for: Limit, features: str
+def test_a16_out_of_memory_halves_the_batch_and_says_so(
+    tiny: Tiny, whole: PublishedAtlas, tmp_path: Path, memory_for: Limit, features: str
 ) -> None:
     memory_for(1)
     store = str(tmp_path / "store.sqlite")
@@ -96,14 +96,14 @@ def test_out_of_memory_halves_the_batch_and_says_so(
     assert " 0 examples run again" in report
     for path in (tmp_path / SLUG / "sealed").glob("features-*.seal"):
         assert open_sealed(path).header.facts == {"batch_size": 1}
-    cut = Published.open(store)
+    cut = PublishedAtlas.open(store)
     for layer in whole.layers:
         counts = {each.ref: (each.n_active, each.density) for each in cut.features(layer)}
         assert all(counts[each.ref] == (each.n_active, each.density) for each in whole.features(layer))
 
 
-def test_memory_that_runs_out_while_payloads_are_made_loses_none(
-    tiny: Tiny, whole: Published, tmp_path: Path, memory_for: Limit, monkeypatch: pytest.MonkeyPatch
+def test_a16_memory_that_runs_out_while_payloads_are_made_loses_none(
+    tiny: Tiny, whole: PublishedAtlas, tmp_path: Path, memory_for: Limit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app.precompute.shard, "n_kept", lambda _: 0)
     real = Publisher.write
@@ -115,7 +115,7 @@ def test_memory_that_runs_out_while_payloads_are_made_loses_none(
     monkeypatch.setattr(Publisher, "write", in_less_memory)
     report = run(tiny, str(tmp_path / "store.sqlite"), work_dir=tmp_path)
     assert "the batch of 3 sequences was cut to 1" in report
-    cut = Published.open(str(tmp_path / "store.sqlite"))
+    cut = PublishedAtlas.open(str(tmp_path / "store.sqlite"))
     for layer in whole.layers:
         before, after = whole.features(layer), cut.features(layer)
         assert [each.ref for each in before] == [each.ref for each in after]
@@ -125,7 +125,7 @@ def test_memory_that_runs_out_while_payloads_are_made_loses_none(
             assert one.examples.position.tolist() == other.examples.position.tolist()
 
 
-def test_one_sequence_that_is_too_much_ends_the_job_in_one_sentence(
+def test_a16_one_sequence_that_is_too_much_ends_the_job_in_one_sentence(
     tiny: Tiny, tmp_path: Path, memory_for: Limit
 ) -> None:
     memory_for(0)

@@ -12,7 +12,7 @@ from app.domain.refs import HeadRef
 from app.store.atlas.attention import get_attention
 from app.store.atlas.reads import get_sequences
 from app.store.database.engine import read_session
-from tests.support.tiny_jobs import CONTEXT, N_HEADS, Published, Tiny, make_tiny, run, tiny_model
+from tests.support.tiny_jobs import CONTEXT, N_HEADS, PublishedAtlas, Tiny, make_tiny, run, tiny_model
 
 FEWEST = fewest_destinations(CONTEXT)
 
@@ -23,19 +23,19 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
 
 
 @pytest.fixture(scope="module")
-def published(tiny: Tiny) -> Published:
+def published(tiny: Tiny) -> PublishedAtlas:
     run(tiny, str(tiny.root / "store.sqlite"))
-    return Published.open(str(tiny.root / "store.sqlite"))
+    return PublishedAtlas.open(str(tiny.root / "store.sqlite"))
 
 
 @pytest.fixture(scope="module")
-def text(published: Published) -> np.ndarray:
+def text(published: PublishedAtlas) -> np.ndarray:
     with read_session(published.engine) as session:
         sequences = get_sequences(session, published.run, set(range(10)))
     return np.stack([sequences[i] for i in range(10)]).astype(np.int64)
 
 
-def stored(published: Published, head: HeadRef) -> HeadAttention:
+def stored(published: PublishedAtlas, head: HeadRef) -> HeadAttention:
     with read_session(published.engine) as session:
         attention = get_attention(session, published.run, head)
     assert attention is not None
@@ -80,7 +80,7 @@ class SlowHead:
 
 
 @pytest.mark.parametrize("layer", [0, 1])
-def test_every_head_equals_a_slow_loop(published: Published, tiny: Tiny, text: np.ndarray, layer: int):
+def test_every_head_equals_a_slow_loop(published: PublishedAtlas, tiny: Tiny, text: np.ndarray, layer: int):
     model = tiny_model(tiny.model)
     patterns = model.patterns(torch.from_numpy(text))[layer].numpy()
     for head in range(N_HEADS):
@@ -122,7 +122,7 @@ def check_examples(kept: HeadAttention, pattern: np.ndarray, slow: SlowHead) -> 
         assert np.abs(picture[-1, CONTEXT - d - 1 :] - expected).max() <= 1
 
 
-def test_base_rates_are_shares_of_the_text(published: Published, text: np.ndarray):
+def test_base_rates_are_shares_of_the_text(published: PublishedAtlas, text: np.ndarray):
     kept = stored(published, HeadRef(0, 1))
     counted = text[:, 1:].ravel()
     for token, base in zip(kept.read_from.token_id.tolist(), kept.read_from.base_rate.tolist(), strict=True):
@@ -134,5 +134,5 @@ def test_base_rates_are_shares_of_the_text(published: Published, text: np.ndarra
 
 def test_a_run_in_bfloat16_has_attention_too(tiny: Tiny, tmp_path: Path):
     run(tiny, str(tmp_path / "half.sqlite"), work_dir=tmp_path / "work", dtype="bfloat16", n_prompts=4)
-    kept = stored(Published.open(str(tmp_path / "half.sqlite")), HeadRef(1, 0))
+    kept = stored(PublishedAtlas.open(str(tmp_path / "half.sqlite")), HeadRef(1, 0))
     assert kept.distance.sum() == pytest.approx(1)

@@ -67,7 +67,8 @@ def test_each_reader_takes_a_fixed_small_number_of_queries(engine):
     few, many = [FeatureRef(2, 1)], [f.ref for f in stored_runs.features()]
     readers = {
         "list_atlases": (2, lambda s: reads.list_atlases(s)),
-        "get_live_run": (2, lambda s: reads.get_live_run(s, "one")),
+        "get_live_state": (1, lambda s: reads.get_live_state(s, "one")),
+        "get_live_run": (3, lambda s: reads.get_live_run(s, "one")),
         "get_heads": (2, lambda s: reads.get_heads(s, run)),
         "get_ranking": (1, lambda s: reads.get_ranking(s, run, HeadRef(2, 1), "fve", 10)),
         "few features": (1, lambda s: features.get_features(s, run, few, with_examples=True)),

@@ -47,7 +47,7 @@ def test_a_command_tells_the_path_and_a_page_does_not(make_sqlite_store, monkeyp
         raise sqlite_error("disk I/O error")
 
     with TestClient(served(store), raise_server_exceptions=False) as client:
-        monkeypatch.setattr("app.web.dependencies.get_live_run", broken)
+        monkeypatch.setattr("app.web.dependencies.get_live_state", broken)
         page = client.get("/tiny")
         assert page.status_code == 503
         assert "input/output error" in page.text
