@@ -13,8 +13,9 @@ from app.adapters.model_sources import EMBEDDED, embedded_checksum
 from app.adapters.sae_config import parse_config, sae_identity
 from app.adapters.sae_sources import LocalSae, folder_facts
 from app.adapters.text_sources import PYTHON_DOCS, open_text_source
+from app.domain.options import AUTO
 from app.errors import AppError, InvalidSae
-from app.precompute.plan import AUTO, DamagedPlan, RunPlan, RunPlanChanged, SaePlan
+from app.precompute.plan import DamagedPlan, RunPlan, RunPlanChanged, SaePlan
 from app.precompute.request import JobRequest, make_plan
 
 N_SEQUENCES = 256  # 32,512 counted tokens at a context of 128

@@ -2,9 +2,8 @@
 
 import torch
 
+from app.domain.options import AUTO
 from app.errors import AppError
-
-AUTO = "auto"
 
 
 def choose_device(asked: str) -> str:
@@ -13,7 +12,10 @@ def choose_device(asked: str) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.empty(0, device=torch.device(asked))
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (
+        RuntimeError,
+        AssertionError,
+    ) as error:  # AssertionError: torch was built without the device's library
         cause = " ".join(str(error).split(".")[0].split())[:120]
         raise AppError(f"--device {asked} cannot be used on this machine: {cause}") from error
     return asked

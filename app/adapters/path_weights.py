@@ -115,11 +115,6 @@ class ModelWithPath:
     attention_layers: tuple[int, ...]
 
     @property
-    def context_limit(self) -> int:
-        """The most positions the model can read, BOS included."""
-        raise NotImplementedError
-
-    @property
     def path(self) -> ModelPath:
         """The way from heads to logits, as the model itself has it."""
         return self.weights.path
@@ -150,13 +145,6 @@ class ModelWithPath:
     def embedding(self) -> Float[Tensor, "d_vocab d_model"]:
         """W_E in float32; through the norm of the embedding at scale 1, where there is one."""
         return self.weights.embedding()
-
-    def _check_length(self, n_positions: int) -> None:
-        """The library ends in an error of shapes, or computes what the model was never made for."""
-        if n_positions > self.context_limit:
-            raise InvalidModel(
-                f"a sequence of {n_positions} tokens is more than {self.record.name} can read ({self.context_limit})"
-            )
 
     def _check_layers(self, layers: Sequence[int]) -> None:
         if not layers:

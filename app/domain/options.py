@@ -8,6 +8,8 @@ from typing import Any, get_type_hints
 
 from app.errors import AppError
 
+AUTO = "auto"  # a device: the best that torch can use where the job runs
+
 
 @dataclass(frozen=True)
 class Option:

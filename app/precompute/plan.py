@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from app.domain.options import Option, check_minimums, option_name
+from app.domain.options import AUTO, Option, check_minimums, option_name
 from app.domain.records import N_INTERVAL_EXAMPLES, N_TOP_EXAMPLES, Json, Processing
 from app.errors import AppError
 from app.paths import naming
@@ -39,7 +39,6 @@ UnitKind = Literal["features", "scores"]
 DATASET_HELP = (
     "text, JSONL, Parquet or Arrow file, folder, .npy of token ids, hub dataset, python-docs, installed-docs"
 )
-AUTO = "auto"
 DEVICE_HELP = "auto (CUDA where torch has it, else the CPU), cpu, cuda, cuda:1, ..."
 THREADS_HELP = "threads of a forward pass; part of the run's fingerprint"
 NO_SAE = "no SAE was given, so heads have scores and attention, but no features"
