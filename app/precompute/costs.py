@@ -8,15 +8,14 @@ and the published features through W_O and W_U. Formulas are in docs/scale.md.
 from dataclasses import dataclass
 
 from app.domain.records import N_INTERVAL_EXAMPLES, N_INTERVALS, N_SOURCES, N_TOP_EXAMPLES
+from app.precompute.kept_activations import KEPT_BYTES
+from app.precompute.plan import RunPlan
 
 FLOAT32, FLOAT64, KEY = 4, 8, 16
-KEPT_LIMIT = 4 * 2**30  # of activations on disk, as in kept_activations
 PACKED = 0.38  # bytes of a stored block over those of arrays that are full: 8,395 features of SmolLM2-135M
-ROWS = (
-    6_000  # bytes of a feature's rows that search reads, their indexes, and pages that are not full: likewise
-)
-N_RANDOM_SEQUENCES = 64
-RANDOM_LENGTH = 129
+# Bytes of a feature's rows that search reads, their indexes, and pages that are not full: likewise.
+ROWS = 6_000
+RANDOM_LENGTH = 2 * RunPlan.score_length + 1  # BOS, and the random tokens twice
 
 
 @dataclass(frozen=True)
@@ -75,31 +74,28 @@ def operations(work: Work) -> dict[str, float]:
     pairs = sum(sae.l0 * sae.d_in for sae in work.saes) * tokens
     per_feature = model.n_heads * model.d_head * model.d_model + model.d_model * model.d_vocab
     return {
-        "forward": forward_operations(model, tokens, work.context_size, model.n_layers),
+        "forward": forward_operations(model, tokens, work.context_size),
         "encode": 2.0 * tokens * sum(sae.d_in * sae.d_sae for sae in work.saes),
         "logits": 2.0 * work.n_published * per_feature,
         "pairs": 2 * 2.0 * pairs,
-        "head scores": forward_operations(
-            model, N_RANDOM_SEQUENCES * RANDOM_LENGTH, RANDOM_LENGTH, model.n_layers
-        ),
+        "head scores": forward_operations(model, RunPlan.n_score_sequences * RANDOM_LENGTH, RANDOM_LENGTH),
     }
 
 
 LIMIT = ("forward", "encode", "logits")  # what the targets of docs/scale.md are ratios of
 
 
-def forward_operations(model: ModelSizes, n_tokens: int, context_size: int, n_layers: int) -> float:
+def forward_operations(model: ModelSizes, n_tokens: int, context_size: int) -> float:
     """Two a weight and token, and four a head dimension and pair of positions: q times k, and pattern times v."""
-    weights = 2.0 * model.n_block_parameters / model.n_layers * n_layers
-    attention = 4.0 * context_size * model.n_heads * model.d_head * n_layers
-    return n_tokens * (weights + attention)
+    attention = 4.0 * context_size * model.n_heads * model.d_head * model.n_layers
+    return n_tokens * (2.0 * model.n_block_parameters + attention)
 
 
 def memory(work: Work) -> dict[str, float]:
     """Bytes of memory of each part at its peak."""
     model = work.model
     positions = work.batch_size * work.context_size
-    wide = max(sae.d_sae for sae in work.saes)
+    wide = max((sae.d_sae for sae in work.saes), default=0)
     values = 2 * model.n_heads * model.d_head + model.n_heads * work.context_size  # z, v and the pattern
     return {
         "model": float(model.n_parameters * work.bytes_a_weight),
@@ -128,7 +124,7 @@ def disk(work: Work) -> dict[str, float]:
     n_shards = -(-work.n_sequences // work.shard_size)
     return {
         "sealed shards": n_shards * statistics_bytes(work),
-        "kept activations": 0.0 if work.is_whole else min(KEPT_LIMIT, kept_bytes(work)),
+        "kept activations": 0.0 if work.is_whole else min(KEPT_BYTES, kept_bytes(work)),
         "store": store_bytes(work),
     }
 

@@ -2,8 +2,8 @@
 
 from app.adapters.model_sources import ModelSource
 from app.adapters.sae_checks import check_depth, check_name, layer_of
-from app.adapters.sae_config import parse_config
-from app.adapters.sae_sources import LocalSae, folder_config
+from app.adapters.sae_config import SaeConfig, parse_config
+from app.adapters.sae_sources import LocalSae, folder_config, one_line
 from app.errors import AppError
 from app.precompute.request import JobRequest
 
@@ -18,8 +18,7 @@ def check_configs(request: JobRequest, source: ModelSource) -> None:
     for spec in request.saes:
         if not isinstance(spec, LocalSae):
             continue
-        name = spec.path.resolve().name
-        config = parse_config(name, folder_config(spec.path))
+        config = config_of(spec)
         layer = layer_of(config)
         check_name(config, source.name)
         if n_layers is not None:
@@ -27,6 +26,11 @@ def check_configs(request: JobRequest, source: ModelSource) -> None:
         layers.add(layer)
     if all(isinstance(spec, LocalSae) for spec in request.saes):
         check_layers(request.layers, layers)
+
+
+def config_of(spec: LocalSae) -> SaeConfig:
+    """The config of an SAE in a folder, without a look at its weights. Raises InvalidSae."""
+    return parse_config(one_line(spec.path.resolve().name), folder_config(spec.path))
 
 
 def check_layers(asked: tuple[int, ...] | None, had: set[int]) -> None:

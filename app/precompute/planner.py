@@ -7,11 +7,12 @@ import torch
 from app.adapters.devices import choose_device, describe_device
 from app.adapters.model_sizes import model_sizes
 from app.adapters.model_sources import find_model
-from app.adapters.sae_config import parse_config
-from app.adapters.sae_sources import LocalSae, folder_facts
+from app.adapters.sae_checks import layer_of
+from app.adapters.sae_sources import LocalSae
 from app.adapters.transformer_lens_model import DTYPES
 from app.errors import AppError
 from app.precompute.costs import LIMIT, ModelSizes, SaeSizes, Work, disk, memory, operations
+from app.precompute.early_checks import config_of
 from app.precompute.request import JobRequest
 
 _UNKNOWN_TEXT = 1000  # sequences, where nobody says how many
@@ -66,10 +67,10 @@ def _sae_sizes(request: JobRequest) -> list[SaeSizes]:
             raise AppError(
                 "--plan reads the sizes of SAEs in folders (--sae-path); those of a release are not read"
             )
-        facts = folder_facts(spec)
-        config = parse_config(facts.name, facts.config)
-        layer = int(config.hook_name.split(".")[1])
-        sizes.append(SaeSizes(layer, config.d_in, config.d_sae, config.k or config.l0 or _UNKNOWN_L0))
+        config = config_of(spec)
+        sizes.append(
+            SaeSizes(layer_of(config), config.d_in, config.d_sae, config.k or config.l0 or _UNKNOWN_L0)
+        )
     return sizes
 
 

@@ -9,10 +9,11 @@ import pytest
 import app.precompute.planner
 from app.adapters.model_sizes import model_sizes
 from app.adapters.model_sources import find_model
-from app.adapters.sae_sources import ReleaseSae
-from app.errors import AppError, InvalidModel
+from app.adapters.sae_sources import LocalSae, ReleaseSae
+from app.errors import AppError, InvalidModel, InvalidSae
 from app.precompute.costs import ModelSizes, SaeSizes, Work, disk, kept_bytes, operations, store_bytes
 from app.precompute.planner import plan_text
+from tests.support.saved_saes import saved
 from tests.support.tiny_jobs import SLUG, Tiny, make_tiny, run, tiny_model
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +70,18 @@ def test_a_plan_does_nothing_else(tiny: Tiny, tmp_path: Path, monkeypatch: pytes
     assert "on cpu in float32" in text
     assert [line.split()[0] for line in text.splitlines()[3:]] == ["memory"] * 6 + ["disk"] * 3 + ["time"] * 6
     assert not (tmp_path / "work").exists()
+
+
+def test_a_job_without_saes_has_a_plan_and_one_with_a_wrong_hook_has_none(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.precompute.planner, "product_rate", lambda *_: 1e9)
+    text = plan_text(tiny.request(saes=()))
+    assert "0 layers with an SAE, 10 sequences of 24 tokens" in text
+    assert "0 features at most" in text
+    folder = saved(tmp_path / "sae", metadata={"hook_name": "blocks.1.hook_resid_pre"})
+    with pytest.raises(InvalidSae, match="hook_resid_pre"):
+        plan_text(tiny.request(saes=(LocalSae(folder),)))
 
 
 def test_sealed_shards_are_no_larger_than_reckoned(tiny: Tiny, tmp_path: Path) -> None:
