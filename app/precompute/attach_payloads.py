@@ -48,14 +48,14 @@ def make_missing_payloads(
     payloads: dict[int, list[Payloads]] = {layer: [] for layer in missing}
     n_run_again = 0
     parts = {layer: split_key(keys) for layer, keys in missing.items()}
-    waiting = list(corpus_batches(run.plan, run.corpus.n_sequences, run.batch_size))[::-1]
+    waiting = list(corpus_batches(run))[::-1]
     while waiting:
         start, stop = waiting.pop()
         made = _batch_payloads(run, start, stop, parts)
         if made is None:  # out of memory
-            if stop - start <= run.batch_size:  # else it was cut before the batch size was
-                run.halve_batch()
-            waiting += list(batches(run.batch_size, start, stop))[::-1]
+            if stop - start <= run.batch.sequences:  # else it was cut before the batch size was
+                run.batch.halve()
+            waiting += list(batches(run.batch.sequences, start, stop))[::-1]
             continue
         for layer, part, is_kept in made:
             payloads[layer].append(part)

@@ -21,7 +21,7 @@ from app.precompute.layer_batch import LayerBatch
 from app.precompute.loaded_run import LayerSae, LoadedRun
 from app.precompute.partial_files import CorruptPartial, SealedHeader, open_sealed, write_sealed
 from app.precompute.shard import batches, empty_partial, layer_batches, layer_name
-from app.precompute.smaller_batches import with_smaller_batches
+from app.precompute.smaller_batches import BatchSize, with_smaller_batches
 from app.precompute.work_folder import CALIBRATION, WorkFolder
 from app.statistics.feature_partial import FeaturePartial, FeatureShape
 from app.statistics.leaves import Shards
@@ -48,15 +48,15 @@ def measure(
     model: LanguageModel,
     tokens: NDArray[np.int64],
     counted: NDArray[np.bool_],
-    batch_size: int,
+    size: BatchSize,
 ) -> FeaturePartial:
     """The SAE's statistics on a few sequences [batch pos], without payloads."""
     coder = sae.coder
     partial = FeaturePartial.empty(
         "calibration", FeatureShape(coder.d_sae, coder.n_heads, coder.d_in), seed=0
     )
-    for start in range(0, len(tokens), batch_size):
-        part = slice(start, start + batch_size)
+    for start, stop in batches(size.sequences, 0, len(tokens)):
+        part = slice(start, stop)
         activations = model.activations(torch.from_numpy(tokens[part]), [sae.layer])[sae.layer]
         batch = LayerBatch.of(sae, activations, torch.from_numpy(counted[part]), start)
         partial = partial.update(batch.feature_batch())
@@ -98,7 +98,7 @@ def calibrate(run: LoadedRun) -> Calibration:
 
     Raises InvalidSae for an SAE that does not fit the model.
     """
-    partials = with_smaller_batches(run, lambda: _first_statistics(run))
+    partials = with_smaller_batches(run.batch, lambda: _first_statistics(run))
     for sae in run.plan.saes:
         partial = partials[sae.layer]
         check_fit(run.saes[sae.layer].loaded, Fit(sae.processing, partial.fvu(), partial.l0()))
@@ -108,7 +108,7 @@ def calibrate(run: LoadedRun) -> Calibration:
 def _first_statistics(run: LoadedRun) -> Calibration:
     partials = {layer: empty_partial(run, layer, Shards.of()) for layer in run.saes}
     stop = min(run.plan.n_calibration, run.corpus.n_sequences)
-    for start, end in batches(run.batch_size, 0, stop):
+    for start, end in batches(run.batch.sequences, 0, stop):
         for batch in layer_batches(run, start, end):
             layer = batch.sae.layer
             partials[layer] = partials[layer].update(batch.feature_batch())

@@ -15,8 +15,9 @@ from app.adapters.sae_formats import LoadedSae, SaeSpec, load_sae
 from app.adapters.transformer_lens_model import DTYPES, load_model
 from app.attribution.sae import SparseCoder
 from app.domain.records import Json, ModelRecord
-from app.errors import AppError, InvalidCorpus, InvalidModel, InvalidSae
+from app.errors import InvalidCorpus, InvalidModel, InvalidSae
 from app.precompute.plan import RunPlan
+from app.precompute.smaller_batches import BatchSize
 from app.precompute.work_folder import WorkFolder
 
 
@@ -107,24 +108,13 @@ class LoadedRun:
         )
         self._models.keep_only(plan.processings)
         self._loaded = parts.saes if parts else ()
-        self.batch_size = plan.batch_size  # less where the device ran out of memory
+        self.batch = BatchSize(plan.batch_size, plan.context_size, plan.device)
         self.checks: dict[str, Json] = {}  # run_checks.check_run's, where they were made
         torch.set_num_threads(spec.plan.threads)
 
     def model(self, processing: Processing = "raw") -> LanguageModel:
         """The model with this weight processing."""
         return self._models.get(processing)
-
-    def halve_batch(self) -> None:
-        """Use half as many sequences in a forward pass from now on. Raises AppError where that is none."""
-        if self.batch_size == 1:
-            raise AppError(
-                f"out of memory on {self.plan.device} with one sequence of {self.corpus.context_size} tokens; give a "
-                "smaller --context-size, fewer --layers, or --dtype bfloat16"
-            )
-        self.batch_size //= 2
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
 
     @property
     def any_model(self) -> LanguageModel:

@@ -3,11 +3,10 @@
 import hashlib
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from app.adapters.corpora import Corpus, load_pretokenised, tokenise
 from app.adapters.devices import choose_device
@@ -23,8 +22,8 @@ from app.precompute.early_checks import check_configs, check_layers
 from app.precompute.loaded_run import JobSpec, LayerSae, ModelCopies, Parts
 from app.precompute.plan import FORMAT, LoadedChecksums, RunPlan, SaePlan, library_versions
 from app.precompute.request import JobRequest, make_plan
+from app.precompute.smaller_batches import BatchSize, with_smaller_batches
 from app.precompute.work_folder import WorkFolder
-from app.statistics.feature_partial import FeaturePartial
 
 
 def prepare(request: JobRequest) -> tuple[JobSpec, Parts]:
@@ -143,6 +142,7 @@ def _processing(request: JobRequest, sae: LoadedSae, models: ModelCopies, corpus
         return "raw"
     n = min(16, corpus.n_sequences)
     tokens, counted = np.asarray(corpus.tokens[:n]).astype(np.int64), corpus.counted(0, n)
+    size = BatchSize(request.batch_size, corpus.context_size, request.device)
     fits: list[Fit] = []
     for processing in ("raw", "processed"):
         try:
@@ -151,27 +151,11 @@ def _processing(request: JobRequest, sae: LoadedSae, models: ModelCopies, corpus
             if processing == "raw":
                 raise
             continue  # the library cannot process this family, so the SAE was not trained on it
-        partial = _measured(LayerSae.of(sae), model, tokens, counted, request.batch_size)
-        fits.append(Fit(processing, partial.fvu(), partial.l0()))
+        statistics = with_smaller_batches(
+            size, partial(measure, LayerSae.of(sae), model, tokens, counted, size)
+        )
+        fits.append(Fit(processing, statistics.fvu(), statistics.l0()))
     return choose_processing(sae, fits).processing
-
-
-def _measured(
-    sae: LayerSae,
-    model: LanguageModel,
-    tokens: NDArray[np.int64],
-    counted: NDArray[np.bool_],
-    batch_size: int,
-) -> FeaturePartial:
-    """The statistics of the SAE on the sequences, in half the batch while memory runs out."""
-    try:
-        return measure(sae, model, tokens, counted, batch_size)
-    except torch.OutOfMemoryError:
-        if batch_size == 1:
-            raise AppError(
-                "out of memory with one sequence; give a smaller --context-size or --dtype bfloat16"
-            ) from None
-    return _measured(sae, model, tokens, counted, batch_size // 2)
 
 
 def _with_fitting_score_length(plan: RunPlan, model: LanguageModel) -> RunPlan:

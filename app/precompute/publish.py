@@ -105,7 +105,7 @@ class Publisher:
 
     def _batch_size(self) -> int:
         cut = [size for size in self._sealed.facts(BATCH_SIZE) if isinstance(size, int)]
-        return min([self._run.batch_size, *cut])
+        return min([self._run.batch.sequences, *cut])
 
     def _folded(self, layer: int) -> FeaturePartial:
         empty = empty_partial(self._run, layer, Shards.of())

@@ -26,14 +26,14 @@ def check_run(run: LoadedRun) -> dict[str, Json]:
 
     Raises InvalidModel where the DFA identity fails in a layer of the run.
     """
-    return with_smaller_batches(run, lambda: _check(run))
+    return with_smaller_batches(run.batch, lambda: _check(run))
 
 
 def _check(run: LoadedRun) -> dict[str, Json]:
     worst: float | None = None  # without SAEs nothing is attributed
     withheld: dict[str, Json] = {}
     tokens = torch.from_numpy(
-        np.asarray(run.corpus.tokens[: min(N_SEQUENCES, run.batch_size)]).astype(np.int64)
+        np.asarray(run.corpus.tokens[: min(N_SEQUENCES, run.batch.sequences)]).astype(np.int64)
     )
     for processing, layers in run.layers_by_processing.items():
         model = run.model(processing)

@@ -41,7 +41,7 @@ from app.precompute.kept_activations import keep, n_kept
 from app.precompute.layer_batch import LayerBatch
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.partial_files import SealedHeader, write_sealed
-from app.precompute.plan import RunPlan, Unit
+from app.precompute.plan import Unit
 from app.precompute.smaller_batches import with_smaller_batches
 from app.statistics.feature_partial import FeaturePartial, FeatureShape
 from app.statistics.head_partial import HeadScoreBatch, HeadScorePartial, ScoreSums
@@ -62,8 +62,10 @@ def run_unit(run: LoadedRun, unit: Unit) -> Path:
     """Compute a unit and seal it. Raises AppError for wrong data; nothing is left half-written."""
     path = run.folder.sealed_path(unit)
     make = features_of_shard if unit.kind == "features" else random_scores
-    partials = with_smaller_batches(run, lambda: make(run, unit.index))
-    facts: dict[str, Json] = {} if run.batch_size == run.plan.batch_size else {BATCH_SIZE: run.batch_size}
+    partials = with_smaller_batches(run.batch, lambda: make(run, unit.index))
+    facts: dict[str, Json] = (
+        {} if run.batch.sequences == run.plan.batch_size else {BATCH_SIZE: run.batch.sequences}
+    )
     write_sealed(path, SealedHeader(run.plan.fingerprint, (unit.index,), facts), partials)
     return path
 
@@ -78,7 +80,7 @@ def features_of_shard(run: LoadedRun, shard: int) -> dict[str, Partial]:
     last = min(first + plan.shard_size, run.corpus.n_sequences)
     partials = {layer: empty_partial(run, layer, Shards.of(shard)) for layer in run.saes}
     scores, attention = _empty_scores(run, shard), AttentionReader(run, shard)
-    for start, stop in batches(run.batch_size, first, last):
+    for start, stop in batches(run.batch.sequences, first, last):
         by_layer: dict[int, Scores] = {}
         readers = [attention.of_batch(start, stop)]
         if start < plan.n_score_sequences:
@@ -111,13 +113,12 @@ def batches(size: int, first: int, last: int) -> Iterator[tuple[int, int]]:
         yield start, min(start + size, last)
 
 
-def corpus_batches(
-    plan: RunPlan, n_sequences: int, batch_size: int | None = None
-) -> Iterator[tuple[int, int]]:
-    """(start, stop) of each forward pass of the run over the corpus; batch_size: the plan's, unless memory ran out."""
-    for first in range(0, n_sequences, plan.shard_size):
-        last = min(first + plan.shard_size, n_sequences)
-        yield from batches(plan.batch_size if batch_size is None else batch_size, first, last)
+def corpus_batches(run: LoadedRun) -> Iterator[tuple[int, int]]:
+    """(start, stop) of each forward pass of the run over the corpus."""
+    for first in range(0, run.corpus.n_sequences, run.plan.shard_size):
+        yield from batches(
+            run.batch.sequences, first, min(first + run.plan.shard_size, run.corpus.n_sequences)
+        )
 
 
 def empty_partial(run: LoadedRun, layer: int, shards: Shards) -> FeaturePartial:
@@ -191,7 +192,7 @@ def random_scores(run: LoadedRun, index: int) -> dict[str, Partial]:
         plan.seed,
     )[index * plan.batch_size : (index + 1) * plan.batch_size]
     scores = _empty_scores(run, index)
-    for part in repeated.split(run.batch_size):
+    for part in repeated.split(run.batch.sequences):
         by_layer: dict[int, Scores] = {}
         model.read_patterns(part, _repeated_reader(by_layer, plan.score_length))
         scores = scores.update(_score_batch(by_layer, record.n_layers))

@@ -5,17 +5,38 @@ whole batches. It says so in its report.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 
-from app.precompute.loaded_run import LoadedRun
+from app.errors import AppError
 
 T = TypeVar("T")
 
 
-def with_smaller_batches(run: LoadedRun, compute: Callable[[], T]) -> T:
-    """What `compute` returns; it is called again with half the run's batch size while memory runs out.
+@dataclass
+class BatchSize:
+    """How many sequences, of `context_size` tokens, go through the model at once: fewer once memory ran out."""
+
+    sequences: int
+    context_size: int
+    device: str
+
+    def halve(self) -> None:
+        """Use half as many from now on. Raises AppError where that is none."""
+        if self.sequences == 1:
+            raise AppError(
+                f"out of memory on {self.device} with one sequence of {self.context_size} tokens; give a "
+                "smaller --context-size, fewer --layers, or --dtype bfloat16"
+            )
+        self.sequences //= 2
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def with_smaller_batches(size: BatchSize, compute: Callable[[], T]) -> T:
+    """What `compute`, which reads the size, returns; it is called again with half the size while memory runs out.
 
     Raises AppError where one sequence is too much.
     """
@@ -24,4 +45,4 @@ def with_smaller_batches(run: LoadedRun, compute: Callable[[], T]) -> T:
             return compute()
         except torch.OutOfMemoryError:
             pass  # what the failed call holds is free once its error is gone
-        run.halve_batch()
+        size.halve()

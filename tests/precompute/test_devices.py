@@ -14,6 +14,7 @@ from app.adapters.transformer_lens_model import TransformerLensModel
 from app.demo import DemoFolders, demo_plan, is_of
 from app.errors import AppError
 from app.precompute.partial_files import open_sealed
+from app.precompute.prepare import prepare
 from app.precompute.publish import Publisher
 from tests.support.tiny_jobs import SLUG, PublishedAtlas, Tiny, make_tiny, run
 
@@ -131,3 +132,19 @@ def test_a16_one_sequence_that_is_too_much_ends_the_job_in_one_sentence(
     memory_for(0)
     with pytest.raises(AppError, match="out of memory on cpu with one sequence of 24 tokens; give a smaller"):
         run(tiny, str(tmp_path / "store.sqlite"), work_dir=tmp_path, processing="raw")
+
+
+@pytest.mark.parametrize("n", [1, 0])
+def test_a16_memory_that_runs_out_while_processings_are_tried_is_met_in_the_same_way(
+    tiny: Tiny, memory_for: Limit, n: int
+) -> None:
+    request = tiny.request(processing=None)
+    chosen = prepare(request)[0].plan.saes
+    memory_for(n)
+    if n:
+        assert [sae.processing for sae in prepare(request)[0].plan.saes] == [sae.processing for sae in chosen]
+    else:
+        with pytest.raises(
+            AppError, match="out of memory on cpu with one sequence of 24 tokens; give a smaller"
+        ):
+            prepare(request)

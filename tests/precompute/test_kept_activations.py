@@ -135,7 +135,7 @@ def test_the_kept_sequences_fit_in_what_is_given(tiny: Tiny, monkeypatch: pytest
     spec, parts = prepare(tiny.request())
     spec.folder.root.mkdir(parents=True, exist_ok=True)
     loaded_run = LoadedRun(spec, parts)
-    start, stop = next(corpus_batches(loaded_run.plan, loaded_run.corpus.n_sequences))
+    start, stop = next(corpus_batches(loaded_run))
     n_bytes = 0
     for batch in layer_batches(loaded_run, start, stop):
         arrays = pack_batch(batch, loaded_run.record.n_key_value_heads)
@@ -156,7 +156,7 @@ def test_a_batch_beyond_what_fits_is_not_written(
     spec, parts = prepare(tiny.request(work_dir=tmp_path))
     spec.folder.root.mkdir(parents=True, exist_ok=True)
     loaded_run = LoadedRun(spec, parts)
-    for start, stop in corpus_batches(loaded_run.plan, loaded_run.corpus.n_sequences):
+    for start, stop in corpus_batches(loaded_run):
         for batch in layer_batches(loaded_run, start, stop):
             arrays = pack_batch(batch, loaded_run.record.n_key_value_heads)
             size = sum(array.nbytes for array in arrays.values()) / (stop - start)

@@ -47,7 +47,7 @@ def dense_layers(tiny: Tiny, **options: Any) -> dict[int, Dense]:
     spec, parts = prepare(tiny.request(**options))
     loaded_run = LoadedRun(spec, parts)
     rows: dict[int, list[Any]] = {layer: [] for layer in loaded_run.saes}
-    for start, stop in corpus_batches(loaded_run.plan, loaded_run.corpus.n_sequences):
+    for start, stop in corpus_batches(loaded_run):
         for batch in layer_batches(loaded_run, start, stop):
             place = batch.counted.flatten().nonzero()[:, 0].numpy() + start * batch.context_size
             acts, pre = batch.encoded.feature_acts, batch.encoded.hidden_pre
