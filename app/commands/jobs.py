@@ -19,7 +19,7 @@ from app.commands.options import (
     parse_layers,
     parse_share,
 )
-from app.commands.store_access import check_ready, run_server, say_upgrade, settings_of
+from app.commands.store_access import check_ready, run_server, settings_of, tell
 from app.errors import AppError
 from app.extras import need
 from app.precompute.plan import RowOptions
@@ -47,8 +47,7 @@ def demo(
     settings = settings_of(store=store, work_dir=work_dir, port=port)
     folders, chosen = DemoFolders(settings.work_dir, settings.cache_dir), parse_layers(layers)
     plan = demo_plan(folders, threads, chosen)
-    say_upgrade(settings.store)
-    live = live_plan(settings.store, plan.model)  # makes the store where there is none
+    live = live_plan(settings.store, plan.model, tell)  # makes the store where there is none
     if live is not None and is_of(live.plan, plan):
         typer.echo(f"up to date: atlas {plan.model} shows run {live.fingerprint}")
         if serve:

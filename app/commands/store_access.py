@@ -23,27 +23,24 @@ def opened_store(store: str | None, to_read: bool = False) -> "Engine":
     """An existing store, brought up to date. to_read: it may be read-only."""
     from app.store.opening import open_migrated
 
-    place = settings_of(store=store).store
-    say_upgrade(place, to_read)
-    return open_migrated(place, must_exist=True, to_read=to_read)
+    return open_migrated(settings_of(store=store).store, must_exist=True, to_read=to_read, say=tell)
 
 
-def say_upgrade(store: str, to_read: bool = False) -> None:
-    """Say what will be done to a store of an older version, before it is: nothing else tells."""
-    from app.store.opening import upgrade_notice
-
-    notice = upgrade_notice(store, to_read)
-    if notice is not None:
-        typer.echo(notice, err=True)
+def tell(words: str) -> None:
+    """Say something beside the command's own output."""
+    typer.echo(words, err=True)
 
 
 def check_ready(command: str, settings: Settings, slug: str) -> None:
     """Check, before the model libraries are imported, what would refuse the job later. Raises AppError."""
     need("precompute", command)
     from app.precompute.work_folder import WorkFolder
+    from app.store.opening import upgrade_notice
 
     WorkFolder(settings.work_dir / slug).check_free()
-    say_upgrade(settings.store)
+    notice = upgrade_notice(settings.store)
+    if notice is not None:
+        tell(notice)
 
 
 def check_atlas(command: str, settings: Settings, slug: str) -> None:
@@ -53,8 +50,7 @@ def check_atlas(command: str, settings: Settings, slug: str) -> None:
     from app.store.database.engine import read_session
     from app.store.opening import migrated_store
 
-    say_upgrade(settings.store)
-    with migrated_store(settings.store, must_exist=True) as engine, read_session(engine) as session:
+    with migrated_store(settings.store, must_exist=True, say=tell) as engine, read_session(engine) as session:
         get_live_run(session, slug)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.commands.options import Port, Store
-from app.commands.store_access import run_server, say_upgrade, settings_of
+from app.commands.store_access import run_server, settings_of, tell
 
 if TYPE_CHECKING:
     from app.store.holdings import HeldAtlas
@@ -98,8 +98,7 @@ def db_runs(
     from app.store.opening import migrated_store
 
     place = settings_of(store=store).store
-    say_upgrade(place, to_read=not apply)
-    with migrated_store(place, must_exist=True, to_read=not apply) as engine:
+    with migrated_store(place, must_exist=True, to_read=not apply, say=tell) as engine:
         if remove is None:
             with read_session(engine) as session:
                 for held in list_held(session):

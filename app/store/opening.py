@@ -2,21 +2,26 @@
 
 import logging
 import shlex
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from sqlalchemy import Engine
 
 from app.store.atlas.reads import LivePlan, find_live_fingerprint, find_live_plan
-from app.store.database.engine import check_place, is_read_only, open_existing, open_store, read_session
+from app.store.database.engine import is_read_only, open_existing, open_store, read_session
 from app.store.database.schema_versions import check_current, revision_of_code, revision_of_store
 from app.store.database.store_names import store_name
 
 _log = logging.getLogger(__name__)
 
 
-def open_migrated(store: str, must_exist: bool = False, to_read: bool = False) -> Engine:
-    """Open a store and bring its schema up to date. Raises InvalidStore."""
+def open_migrated(
+    store: str, must_exist: bool = False, to_read: bool = False, say: Callable[[str], None] = _log.info
+) -> Engine:
+    """Open a store and bring its schema up to date. Raises InvalidStore.
+
+    say: told what is done to a store of an older version, before it is.
+    """
     engine = open_store(store, must_exist, to_read)
     revision = revision_of_store(engine)
     if revision != revision_of_code():
@@ -26,7 +31,7 @@ def open_migrated(store: str, must_exist: bool = False, to_read: bool = False) -
             if is_read_only(engine):
                 check_current(engine, store_name(engine))
             if revision is not None:
-                _log.info(_upgrade_words(engine, revision))
+                say(_upgrade_words(engine, revision))
             upgrade(engine)
         except BaseException:
             engine.dispose()
@@ -35,9 +40,11 @@ def open_migrated(store: str, must_exist: bool = False, to_read: bool = False) -
 
 
 @contextmanager
-def migrated_store(store: str, must_exist: bool = False, to_read: bool = False) -> Generator[Engine]:
+def migrated_store(
+    store: str, must_exist: bool = False, to_read: bool = False, say: Callable[[str], None] = _log.info
+) -> Generator[Engine]:
     """Like open_migrated, for a while: the engine is disposed of at the end."""
-    engine = open_migrated(store, must_exist, to_read)
+    engine = open_migrated(store, must_exist, to_read, say)
     try:
         yield engine
     finally:
@@ -49,21 +56,21 @@ def open_if_current(store: str) -> Engine | None:
 
     Raises InvalidStore for a file that is no store.
     """
-    if not check_place(store):
+    engine = open_existing(store)
+    if engine is None:
         return None
-    engine = open_store(store)
     if revision_of_store(engine) == revision_of_code():
         return engine
     engine.dispose()
     return None
 
 
-def upgrade_notice(store: str, to_read: bool = False) -> str | None:
+def upgrade_notice(store: str) -> str | None:
     """What opening a store of an older version will change, and the command that keeps a copy; None for others.
 
-    Changes nothing. Raises what opening it would.
+    For those who open it much later. Changes nothing. Raises what opening it would.
     """
-    engine = open_existing(store, to_read)
+    engine = open_existing(store)
     if engine is None:
         return None
     try:
@@ -94,7 +101,7 @@ def live_fingerprint(store: str, slug: str) -> str | None:
         return find_live_fingerprint(session, slug)
 
 
-def live_plan(store: str, slug: str) -> LivePlan | None:
+def live_plan(store: str, slug: str, say: Callable[[str], None] = _log.info) -> LivePlan | None:
     """The plan of the run that an atlas of a store shows; None where there is none."""
-    with migrated_store(store) as engine, read_session(engine) as session:
+    with migrated_store(store, say=say) as engine, read_session(engine) as session:
         return find_live_plan(session, slug)

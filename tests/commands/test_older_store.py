@@ -4,7 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
+import app.store.database.engine
 from app.store.database.engine import open_store
 from app.store.database.schema_versions import known_revisions, revision_of_store
 from app.store.opening import upgrade_notice
@@ -79,3 +81,19 @@ def test_the_command_that_the_notice_names_makes_the_copy(
     listed = command("db", "runs", "--remove", "none", "--apply", "--store", store)
     assert f"brought from revision {OLD} to {NEW}" in listed.err
     assert _revision(store) == NEW
+
+
+@pytest.mark.parametrize("words", [["db", "runs"], ["annotators", "list"], ["db", "check"]])
+def test_a_command_opens_the_store_once(
+    command: Command, make_sqlite_store: Callable[..., str], monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    store, opened = make_sqlite_store(), list[Path]()
+    whole = app.store.database.engine.check_content
+
+    def counted(engine: Engine, path: Path, **options: int | None) -> None:
+        opened.append(path)
+        whole(engine, path, **options)
+
+    monkeypatch.setattr(app.store.database.engine, "check_content", counted)
+    command(*words, "--store", store)
+    assert len(opened) == 1

@@ -58,14 +58,14 @@ def check_place(target: str | Path) -> bool:
     return True
 
 
-def open_existing(target: str | Path, to_read: bool = False) -> Engine | None:
+def open_existing(target: str | Path) -> Engine | None:
     """Like open_store, but makes nothing: None where there is no store yet."""
     url = _parse(target)
     path = Path(str(url.database))
     if url.get_backend_name() == "sqlite" and not path.exists():
         check_file(path)
         return None
-    return open_store(target, to_read=to_read)
+    return open_store(target)
 
 
 def _open_file(path: Path, must_exist: bool, to_read: bool) -> Engine:
