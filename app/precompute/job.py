@@ -156,16 +156,15 @@ def peak_memory_bytes() -> int:
 def report_text(slug: str, plan: RunPlan, report: RunReport) -> str:
     """The final report, one fact per line."""
     details = report.details
-    halved = f"memory ran out: the batch of {plan.batch_size} sequences was cut to {details['batch_size']}; last bits "
+    halved = (
+        f"memory ran out: the batch of {plan.batch_size} sequences was cut to {details['batch_size']}; "
+        "last bits may differ from a run in whole batches"
+    )
     lines = [
         f"atlas {slug}, run {plan.fingerprint}",
         f"{report.seconds:.1f} s, {report.executor} x {report.workers}, "
         f"peak memory {report.peak_memory_bytes / 2**20:,.0f} MiB, on {details['device']}",
-        *(
-            [f"{halved}may differ from a run in whole batches"]
-            if details["batch_size"] != plan.batch_size
-            else []
-        ),
+        *([halved] if details["batch_size"] != plan.batch_size else []),
         f"{details['n_features']} features with examples, {details['n_run_again']} examples run again, "
         f"worst residual {details['worst_residual']:.1e}",
     ]

@@ -32,13 +32,17 @@ def wants_json(request: Request) -> bool:
     return request.url.path.endswith(".json")
 
 
+def _address(request: Request) -> str:
+    """What was asked for, whatever name the server was called by."""
+    return f"{request.url.path}?{request.url.query}"
+
+
 def page_tag(app_context: AppContext, request: Request, context: AtlasContext, also: str = "") -> str:
     """The page's ETag, from all that the page depends on: run, templates, URL, visible annotations, and `also`."""
     run, viewer = context.run, context.viewer
     seen = "" if viewer == NO_VIEWER else seen_by(context.session, run.slug, viewer)
-    address = f"{request.url.path}?{request.url.query}"
     state = (app_context.renderer.build, run.slug, run.record.fingerprint, run.experiments)
-    parts = "\n".join((*state, address, seen, also))
+    parts = "\n".join((*state, _address(request), seen, also))
     return f'W/"{hashlib.sha256(parts.encode()).hexdigest()[:32]}"'
 
 
@@ -88,7 +92,7 @@ def run_page(
         tag = page_tag(app_context, request, context, also(context))
         if holds(request, tag):
             return Response(status_code=304, headers=caching(tag))
-        place = Place(template, str(request.url), viewer.annotator_id)
+        place = Place(template, _address(request), viewer.annotator_id)
         if (compressed := app_context.pages.get(place, tag)) is not None:
             return _respond_compressed(request, compressed, caching(tag))
         page = build(context)

@@ -14,7 +14,7 @@ from app.store.atlas.reads import get_sequences
 
 MIN_SOURCES = 20  # of other heads, for their share to say anything
 # Of attention on random tokens that are repeated, where nearly every prefix is long: a head that looks for long
-# prefixes looks there. One that does not reads repeats of the texts for another reason.
+# prefixes looks there. Chosen on the demo: L18H7 and L20H6 have .60 and .43, L6H0, of which all would be long, .01.
 MIN_ATTENTION = 0.1
 NOTHING_EXCEEDS = 1.0
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+from app.domain.attention import PICTURE_LEVELS
 from app.domain.refs import HeadRef
 from app.services.examples.models import ActivationGroup, RunSummary, ShownToken, TextWindow
 from app.services.reading.fields import DRAWN
@@ -60,7 +61,9 @@ class AttentionPicture:
     """The attention pattern before one example: its last row and column are the destination's."""
 
     number: Annotated[int, "The example"]
-    levels: Annotated[tuple[tuple[int, ...], ...], "Weights by destination and source; 255 is a weight of 1"]
+    levels: Annotated[
+        tuple[tuple[int, ...], ...], f"Weights by destination and source; {PICTURE_LEVELS} is a weight of 1"
+    ]
     destinations: Annotated[tuple[ShownToken, ...], "Tokens of the rows"]
     sources: Annotated[tuple[ShownToken, ...], "Tokens of the columns"]
     position: Annotated[int, "Position of the destination"]

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from app.domain.attention import PICTURE_LEVELS
+
 N_STEPS = 8  # of blue, as cells of the atlas have
-_FULL = 255
 
 
 @dataclass(frozen=True)
@@ -32,4 +33,4 @@ def pattern_paths(levels: Sequence[Sequence[int]]) -> PatternPaths:
 
 
 def _step(level: int) -> int:
-    return round(N_STEPS * (level / _FULL) ** 0.5)
+    return round(N_STEPS * (level / PICTURE_LEVELS) ** 0.5)
