@@ -21,7 +21,7 @@ from app.store.tables.annotations import RevisionRow
 from app.store.tables.atlas import Base
 from tests.support import stored_runs
 from tests.support.annotated_atlas import FEATURE, draft, make_atlas, save
-from tests.support.migrations import downgrade, schema_differences
+from tests.support.migrations import UPGRADE_KILLED_AT, downgrade, schema_differences
 from tests.support.store_digest import table_digest
 
 ROOT = Path(migrate.__file__).parents[2]
@@ -154,25 +154,9 @@ def test_rebuilding_a_table_keeps_the_rows_that_refer_to_it(make_sqlite_store, t
 
 
 # In a process of its own, without threads: forks one child a kill point, until a child gets through.
-KILLER = """
-import os, signal, sys
-from sqlalchemy import event
-from app.store.database.engine import open_store
-from app.store.migrate import upgrade
-
-def run(path, kill_at):
-    seen = 0
-    def count(*_):
-        nonlocal seen
-        seen += 1
-        if seen == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-    engine = open_store(path)
-    event.listen(engine, "before_cursor_execute", count)
-    event.listen(engine, "commit", count)
-    upgrade(engine)
-    engine.dispose()
-
+KILLER = (
+    UPGRADE_KILLED_AT
+    + """
 kill_at, stride = 0, int(sys.argv[2])
 while True:
     kill_at += stride
@@ -186,6 +170,7 @@ while True:
     assert os.WTERMSIG(status) == signal.SIGKILL
 print(kill_at)
 """
+)
 
 
 @pytest.mark.parametrize("stride", [9, pytest.param(1, marks=pytest.mark.slow)])

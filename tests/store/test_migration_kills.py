@@ -11,31 +11,16 @@ from app.store import migrate
 from app.store.database import schema_versions as revisions
 from app.store.database.engine import open_store
 from tests.support import stored_runs
-from tests.support.migrations import downgrade, schema_differences
+from tests.support.migrations import UPGRADE_KILLED_AT, downgrade, schema_differences
 from tests.support.store_digest import table_digest
 
 ROOT = migrations_dir().parent
 EARLIER = revisions.known_revisions()[:-1]
 # One fork a kill point, on one store: a kill rolls back, so the next one finds it as it was.
-KILLER = """
-import os, signal, sys
-from sqlalchemy import event
-from app.store.database.engine import open_store
+KILLER = (
+    UPGRADE_KILLED_AT
+    + """
 from app.store.database.schema_versions import revision_of_store
-from app.store.migrate import upgrade
-
-def run(url, kill_at):
-    seen = 0
-    def count(*_):
-        nonlocal seen
-        seen += 1
-        if seen == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-    engine = open_store(url)
-    event.listen(engine, "before_cursor_execute", count)
-    event.listen(engine, "commit", count)
-    upgrade(engine)
-    engine.dispose()
 
 url, stride, before = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 kill_at = kills = 0
@@ -57,6 +42,7 @@ while True:
     assert os.waitpid(child, 0)[1] == 0, f"killed at statement {kill_at}"
 print(kills)
 """
+)
 
 
 @pytest.mark.parametrize(

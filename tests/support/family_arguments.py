@@ -65,3 +65,12 @@ VISION = {
     "patch_size": 14,
 }
 SHARED_EXPERT = {"shared_expert_intermediate_size": 24}
+LLAMA4 = {
+    **WIDE,
+    "intermediate_size_mlp": 48,
+    "num_local_experts": 4,
+    "num_experts_per_tok": 1,
+    "no_rope_layers": [1, 1, 0],
+    "attention_chunk_size": 16,
+    "interleave_moe_layer_step": 2,
+}

@@ -10,6 +10,27 @@ from app.store.database.errors import translated
 from app.store.database.schema_versions import revision_of_code, revision_of_store
 from app.store.migrate import TABLE_MODULES, run_migration
 
+# The beginning of a program without threads, which forks a child for each place to be killed at.
+UPGRADE_KILLED_AT = """
+import os, signal, sys
+from sqlalchemy import event
+from app.store.database.engine import open_store
+from app.store.migrate import upgrade
+
+def run(store, kill_at):
+    seen = 0
+    def count(*_):
+        nonlocal seen
+        seen += 1
+        if seen == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+    engine = open_store(store)
+    event.listen(engine, "before_cursor_execute", count)
+    event.listen(engine, "commit", count)
+    upgrade(engine)
+    engine.dispose()
+"""
+
 
 def downgrade(engine: Engine, revision: str) -> None:
     """Back to an older revision, or to "base": data of what the newer ones added is lost."""

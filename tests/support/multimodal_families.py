@@ -5,6 +5,7 @@ from tests.support.family_arguments import (
     DELTA,
     EXPERTS,
     IDS,
+    LLAMA4,
     SHARED_EXPERT,
     VISION,
     WIDE,
@@ -104,15 +105,7 @@ MULTIMODAL_ARGUMENTS: dict[str, Arguments] = {
     },
     "llama4": {
         **IDS,
-        "text_config": {
-            **WIDE,
-            "intermediate_size_mlp": 48,
-            "num_local_experts": 4,
-            "num_experts_per_tok": 1,
-            "no_rope_layers": [1, 1, 0],
-            "attention_chunk_size": 16,
-            "interleave_moe_layer_step": 2,
-        },
+        "text_config": LLAMA4,
         "vision_config": {
             **VISION,
             "vision_output_dim": 16,

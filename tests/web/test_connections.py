@@ -3,8 +3,6 @@
 import http.client
 import signal
 import socket
-import subprocess
-import sys
 import time
 from contextlib import ExitStack, suppress
 
@@ -12,7 +10,7 @@ import pytest
 
 from app.web.connections import BODY_S, HEAD_S, MAX_CONNECTIONS
 from app.web.server import GRACE_S
-from tests.web.test_server import PROGRAM, free_port
+from tests.support.server_processes import running
 
 IDLE = b""
 SLOW_HEAD = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "
@@ -30,21 +28,8 @@ def port(served_process):
 
 @pytest.fixture
 def served_process(store):
-    number = free_port()
-    arguments = [sys.executable, "-c", PROGRAM, "serve", "--store", store, "--port", str(number)]
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", number), 1).close()
-            break
-        except OSError:
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-    yield process, number
-    process.kill()
-    process.wait()
+    with running(store) as server:
+        yield server
 
 
 def opened(port, start):

@@ -13,7 +13,7 @@ import pytest
 from app.store.database.engine import open_store
 from app.store.migrate import upgrade
 from tests.support.run_data import make_run, publish
-from tests.web.test_server import free_port, history, save, start
+from tests.support.server_processes import free_port, history, save, start
 
 
 @pytest.fixture

@@ -1,56 +1,18 @@
 """The server killed while people save: what was acknowledged is there. How fast it is back: benchmarks/restarts.py."""
 
 import http.client
-import json
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-import urllib.parse
 
 import pytest
 
 from tests.support.counts import count
+from tests.support.server_processes import free_port, history, save, start
 
 pytestmark = pytest.mark.slow
 N_KILLS, N_CLIENTS = 20, 4
-HEADERS = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
-PROGRAM = "from app.cli import main; main()"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def start(store, port):
-    arguments = [sys.executable, "-c", PROGRAM, "serve", "--store", store, "--port", str(port)]
-    return subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def save(port, head, version, note, timeout=5.0):
-    """The new version. Raises OSError or HTTPException where there was no answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
-    try:
-        body = urllib.parse.urlencode({"action": "save", "base_version": version, "notes": note})
-        connection.request("POST", f"/tiny/heads/{head}/annotation", body, HEADERS)
-        answer = connection.getresponse()
-        text = answer.read()
-    finally:
-        connection.close()
-    assert answer.status in (200, 409, 503), text
-    return json.loads(text)["version"] if answer.status == 200 else None
-
-
-def history(port, head):
-    with_timeout = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    with_timeout.request("GET", f"/tiny/heads/{head}/history.json")
-    entries = json.loads(with_timeout.getresponse().read())["entries"]
-    with_timeout.close()
-    return [entry["record"]["content"]["notes"] for entry in entries][::-1]
 
 
 class HeadWriter(threading.Thread):

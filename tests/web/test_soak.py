@@ -3,7 +3,6 @@
 The whole run takes ten minutes (make sweep); the sample shows that the load works. SOAK_OUT names a file for figures.
 """
 
-import http.client
 import itertools
 import json
 import os
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.test_server import free_port, save, start
+from tests.support.server_processes import running, save, status_of
 
 PAGES = (
     "/",
@@ -48,30 +47,8 @@ MIB = 2**20
 
 @pytest.fixture
 def served(store: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    port = free_port()
-    process = start(store, port)
-    deadline = time.monotonic() + 60
-    while get(port, "/healthz") != 200:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    yield process, port
-    process.kill()
-    process.wait()
-
-
-def get(port: int, path: str) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        answer.read()
-    except OSError:
-        return 0
-    else:
-        return answer.status
-    finally:
-        connection.close()
+    with running(store) as server:
+        yield server
 
 
 def sample(pid: int, store: Path) -> dict[str, float]:
@@ -95,7 +72,7 @@ def load(port: int, number: int, done: threading.Event, answers: list[int], paus
             answers.append(200 if stored is not None else 409)
             version = version if stored is None else stored
         else:
-            answers.append(get(port, chosen.choice(PAGES)))
+            answers.append(status_of(port, chosen.choice(PAGES)))
         time.sleep(pause_s)
 
 

@@ -1,9 +1,6 @@
 """Heads side by side, against the stored records by slow loops."""
 
-from collections.abc import Iterator
-
 import pytest
-from sqlalchemy import Engine
 
 from app.domain.records import Ranking
 from app.domain.refs import FeatureRef, HeadRef
@@ -11,22 +8,9 @@ from app.errors import NotFound
 from app.services.compare.nearest import N_NEAREST, nearest_heads
 from app.services.compare.page import N_FEATURES_SHOWN, N_PAIRS, compare_page
 from app.services.reading.context import AtlasContext
-from app.store.atlas.reads import get_live_run
-from app.store.database.engine import read_session
-from tests.support.run_data import StoredRun, make_run, publish
+from tests.support.run_data import StoredRun
 
 HEADS = (HeadRef(0, 1), HeadRef(0, 3))
-
-
-@pytest.fixture
-def run(engine: Engine) -> StoredRun:
-    return publish(engine, make_run())
-
-
-@pytest.fixture
-def context(engine: Engine, run: StoredRun) -> Iterator[AtlasContext]:
-    with read_session(engine) as session:
-        yield AtlasContext(session, get_live_run(session, run.slug))
 
 
 def top_ten(run: StoredRun, head: HeadRef, ranking: Ranking) -> list[FeatureRef]:

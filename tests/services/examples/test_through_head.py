@@ -1,6 +1,5 @@
 """A feature seen through all heads: their summed DFA as it was stored, against slow loops."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -19,17 +18,6 @@ from app.store.database.engine import read_session
 from tests.support.run_data import StoredRun, make_run, publish
 
 REF = FeatureRef(0, 3)
-
-
-@pytest.fixture
-def run(engine: Engine) -> StoredRun:
-    return publish(engine, make_run())
-
-
-@pytest.fixture
-def context(engine: Engine, run: StoredRun) -> Iterator[AtlasContext]:
-    with read_session(engine) as session:
-        yield AtlasContext(session, get_live_run(session, run.slug))
 
 
 def stored_examples(run: StoredRun) -> Examples:

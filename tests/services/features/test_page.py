@@ -1,9 +1,6 @@
 """A feature's examples: aligned by token, in full, and counted, against the stored columns by slow loops."""
 
-from collections.abc import Iterator
-
 import pytest
-from sqlalchemy import Engine
 
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
@@ -12,22 +9,9 @@ from app.services.features.figures import example_figures
 from app.services.features.page import ExamplePosition, feature_page, whole_example
 from app.services.heads.page import HeadQuestion, head_page
 from app.services.reading.context import AtlasContext
-from app.store.atlas.reads import get_live_run
-from app.store.database.engine import read_session
-from tests.support.run_data import StoredRun, make_run, publish
+from tests.support.run_data import StoredRun
 
 REF, HEAD = FeatureRef(0, 3), HeadRef(0, 2)
-
-
-@pytest.fixture
-def run(engine: Engine) -> StoredRun:
-    return publish(engine, make_run())
-
-
-@pytest.fixture
-def context(engine: Engine, run: StoredRun) -> Iterator[AtlasContext]:
-    with read_session(engine) as session:
-        yield AtlasContext(session, get_live_run(session, run.slug))
 
 
 def test_aligned_by_token_the_source_ends_at_the_hinge(context: AtlasContext, run: StoredRun) -> None:

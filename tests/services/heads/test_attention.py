@@ -1,10 +1,7 @@
 """What the page of a head's attention says, against what was stored."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
-from sqlalchemy import Engine
 
 from app.domain.refs import HeadRef
 from app.errors import NotFound
@@ -17,22 +14,9 @@ from app.services.heads.attention import (
 from app.services.heads.attention_models import AttentionEvidence
 from app.services.heads.page import HeadQuestion, head_page
 from app.services.reading.context import AtlasContext
-from app.store.atlas.reads import get_live_run
-from app.store.database.engine import read_session
-from tests.support.run_data import StoredRun, make_run, publish
+from tests.support.run_data import StoredRun
 
 HEAD = HeadRef(1, 2)
-
-
-@pytest.fixture
-def run(engine: Engine) -> StoredRun:
-    return publish(engine, make_run())
-
-
-@pytest.fixture
-def context(engine: Engine, run: StoredRun) -> Iterator[AtlasContext]:
-    with read_session(engine) as session:
-        yield AtlasContext(session, get_live_run(session, run.slug))
 
 
 def evidence(context: AtlasContext, **question: int) -> AttentionEvidence:

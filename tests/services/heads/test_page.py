@@ -1,6 +1,5 @@
 """Pages as the services make them: against the stored records, by slow loops, and by identities that hold."""
 
-from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -22,17 +21,6 @@ from app.services.reading.context import AtlasContext
 from app.store.atlas.reads import get_live_run
 from app.store.database.engine import read_session
 from tests.support.run_data import RunShape, StoredRun, make_run, publish
-
-
-@pytest.fixture
-def run(engine: Engine) -> StoredRun:
-    return publish(engine, make_run())
-
-
-@pytest.fixture
-def context(engine: Engine, run: StoredRun) -> Iterator[AtlasContext]:
-    with read_session(engine) as session:
-        yield AtlasContext(session, get_live_run(session, run.slug))
 
 
 def test_what_a_row_says_is_what_was_stored(context: AtlasContext, run: StoredRun) -> None:

@@ -1,7 +1,6 @@
 """Search against slow loops over the stored records, and what it answers when nothing is found."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Engine, event, text
@@ -20,15 +19,9 @@ from tests.support.run_data import StoredRun, make_run, publish
 
 
 @pytest.fixture
-def run(engine: Engine) -> StoredRun:
-    return publish(engine, make_run())
-
-
-@pytest.fixture
-def context(engine: Engine, run: StoredRun, monkeypatch: pytest.MonkeyPatch) -> Iterator[AtlasContext]:
+def context(context: AtlasContext, monkeypatch: pytest.MonkeyPatch) -> AtlasContext:
     monkeypatch.setattr(search_pages, "N_HITS", 100)
-    with read_session(engine) as session:
-        yield AtlasContext(session, get_live_run(session, run.slug))
+    return context
 
 
 def token_text(run: StoredRun, token: int) -> str:

@@ -17,7 +17,7 @@ from tests.services.sheet.test_fidelity import sheet_of
 from tests.support.annotated_site import team_of
 from tests.support.generated_notes import make_notes
 from tests.support.logins import logged_in, visitor
-from tests.web.test_server import free_port, start
+from tests.support.server_processes import running, status_of
 
 PATH = "/tiny/annotations/import"
 
@@ -108,29 +108,8 @@ def test_long_lists_in_an_address_are_bounded(client: TestClient, address: str) 
 
 @pytest.fixture
 def port(store: str) -> Iterator[int]:
-    number = free_port()
-    process = start(store, number)
-    deadline = time.monotonic() + 60
-    while status(number, "/healthz") != 200:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    yield number
-    process.kill()
-    process.wait()
-
-
-def status(port: int, path: str) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        answer.read()
-    except OSError:
-        return 0
-    finally:
-        connection.close()
-    return answer.status
+    with running(store) as (_, number):
+        yield number
 
 
 def send(port: int, name: str, data: bytes) -> tuple[int, bytes]:
@@ -152,7 +131,7 @@ def test_eight_uploads_at_once_leave_the_server_answering(
     port: int, record_property: Callable[[str, object], None]
 ) -> None:
     data = write_xlsx(sheet_of(make_notes(120)), [])
-    assert status(port, "/tiny") == 200
+    assert status_of(port, "/tiny") == 200
     answers: list[tuple[int, bytes]] = []
     senders = [
         threading.Thread(target=lambda: answers.append(send(port, "many.xlsx", data))) for _ in range(8)
@@ -163,7 +142,7 @@ def test_eight_uploads_at_once_leave_the_server_answering(
     while any(sender.is_alive() for sender in senders):
         for path in ("/healthz", "/tiny", "/tiny/heads/L0H1"):
             began = time.monotonic()
-            assert status(port, path) == 200
+            assert status_of(port, path) == 200
             times.append(time.monotonic() - began)
     times.sort()
     record_property("n_pages", len(times))
