@@ -15,7 +15,9 @@ PAGE = ROOT / "docs" / "models.md"
 HEAD = ("family", *(name_of(*each) for each in COMBINATIONS), "withheld, and why")
 BUILT, UNBUILT = "families", "architectures"  # the marks about the tables
 NO_CLASS = "transformers has no such class: its code comes with the checkpoint, and is not run"
-NO_TEXT_DECODER = "transformers' AutoModelForCausalLM does not build it: it is no decoder of text alone"
+NOT_MEASURED = (
+    "not measured: transformers' AutoModelForCausalLM does not build it, and no tiny model of it is made here"
+)
 OTHER_NAME = "another name of a family above, that no configuration of transformers has"
 
 
@@ -27,7 +29,7 @@ def unbuilt() -> list[tuple[str, str]]:
     rows = []
     for name in sorted(set(SUPPORTED_ARCHITECTURES) - built):
         if hasattr(transformers, name):
-            reason = "no tiny model of it is made here" if name in decoders else NO_TEXT_DECODER
+            reason = "no tiny model of it is made here" if name in decoders else NOT_MEASURED
         else:
             reason = OTHER_NAME if SUPPORTED_ARCHITECTURES[name] in adapters else NO_CLASS
         rows.append((f"`{name}`", reason))
