@@ -78,11 +78,11 @@ def test_a_device_that_is_not_there_is_refused_in_one_sentence(device: str) -> N
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("device", "same"), [("cpu", True), ("cuda", True)])
-def test_a_demo_of_any_device_is_up_to_date(tmp_path: Path, device: str, same: bool) -> None:
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_demo_of_any_device_is_up_to_date(tmp_path: Path, device: str) -> None:
     plan = demo_plan(DemoFolders(tmp_path, tmp_path), threads=1)
     assert plan.device == "auto"
-    assert is_of(replace(plan, device=device).as_json(), plan) == same
+    assert is_of(replace(plan, device=device).as_json(), plan)
     assert not is_of(replace(plan, device=device, k=7).as_json(), plan)
 
 

@@ -10,7 +10,7 @@ import random
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -81,7 +81,10 @@ def load(port: int, number: int, done: threading.Event, answers: list[int], paus
     [pytest.param(6, marks=pytest.mark.slow), pytest.param(600, marks=pytest.mark.sweep)],
 )
 def test_f09_f17_descriptors_and_memory_stay_flat(
-    served: tuple[subprocess.Popen[bytes], int], store: str, seconds: float
+    served: tuple[subprocess.Popen[bytes], int],
+    store: str,
+    seconds: int,
+    record_property: Callable[[str, object], None],
 ) -> None:
     process, port = served
     done, answers = threading.Event(), list[int]()
@@ -108,3 +111,4 @@ def test_f09_f17_descriptors_and_memory_stay_flat(
     if seconds >= 600:
         per_ten_minutes = (late[-1]["rss"] - late[0]["rss"]) * 600 / (seconds * 5 / 12)
         assert per_ten_minutes < 10
+    record_property("seconds", seconds)
