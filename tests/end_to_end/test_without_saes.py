@@ -1,5 +1,6 @@
 """An atlas of a tiny GPT-2 without any SAE: computed, read, annotated, compared, searched and exported."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from starlette.testclient import TestClient
 from app.domain.refs import HeadRef
 from app.precompute.request import RunOptions
 from app.store.database.engine import open_store
+from app.web.factory import JSON_ROUTES, PAGES
 from app.web.static_site.writer import export_site
 from tests.support.serving import served
 from tests.support.soups import only, soup
@@ -58,6 +60,22 @@ def test_every_page_is_there(store: str) -> None:
             assert article.select("#pattern path")
         found = client.get(f"/{SLUG}/search.json?q=score:entropy>0").json()
         assert sorted(each["head"] for each in found["heads"]) == sorted(str(head) for head in HEADS)
+
+
+PLACES = {"model": SLUG, "head": "L1H2", "layer": "1", "feature": "L1F0"}
+
+
+def test_no_address_of_it_fails(store: str) -> None:
+    """Whatever asks for features that are not there: an answer, or a 404 that says so."""
+    routers = [each.router for each in JSON_ROUTES] + [each.pages for each in PAGES]
+    paths = {route.path for router in routers for route in router.routes if "GET" in route.methods}
+    with TestClient(served(store)) as client:
+        statuses = {
+            path: client.get(re.sub(r"{(\w+)[^}]*}", lambda name: PLACES.get(name[1], "0"), path)).status_code
+            for path in paths
+        }
+    assert {path: status for path, status in statuses.items() if status >= 500} == {}
+    assert sum(status == 200 for status in statuses.values()) > len(statuses) / 2
 
 
 def test_a_head_is_annotated_and_exported(store: str, tmp_path: Path) -> None:
