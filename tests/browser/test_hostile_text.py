@@ -149,9 +149,13 @@ def test_there_are_two_hundred() -> None:
 def test_e01_every_page_shows_all_of_them_and_runs_none(tab: Visit, part: int) -> None:
     too_wide: dict[str, int] = {}
     for path in PAGES[part::2]:
+        tab.page.set_viewport_size({"width": 1280, "height": 900})
         tab.go(path)
         assert_inert(tab.page, path)
         too_wide[path] = overflow(tab.page)
+        tab.page.set_viewport_size({"width": 390, "height": 844})
+        if not path.endswith("/card"):  # a finger gets the head and no card
+            too_wide[f"{path}, on a phone"] = overflow(tab.page)
     assert {path: width for path, width in too_wide.items() if width > 0} == {}
 
 
