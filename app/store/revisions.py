@@ -1,9 +1,10 @@
 """Revisions of annotations as they are stored: the query for them, and rows made into revisions."""
 
 import json
-from functools import lru_cache
+from threading import Lock
 from typing import Any
 
+from cachetools import LRUCache
 from sqlalchemy import Row, Select, Text, cast, select
 from sqlalchemy.orm import Session, aliased
 
@@ -12,9 +13,9 @@ from app.domain.annotations.records import Against, Content, Revision, Subject
 from app.domain.refs import FeatureRef, HeadRef
 from app.store.tables.annotations import AnnotatorRow, RevisionRow
 
-# Pages read every record of an atlas, and a revision never changes: the content of so many texts is kept
-# in memory, unless it is longer than this (a record has some 1,200 characters).
-_TEXTS_IN_MEMORY, _LONGEST_IN_MEMORY = 4096, 8192
+# Pages read every record of an atlas: the content of so many is in memory, each with the text that it was parsed from,
+# unless that is longer than this (a record has some 1,200 characters).
+_RECORDS_IN_MEMORY, _LONGEST_IN_MEMORY = 4096, 8192
 
 _AUTHOR = aliased(AnnotatorRow)
 _COLUMNS = tuple(column for column in RevisionRow.__table__.columns if column.key != "content")
@@ -42,14 +43,13 @@ def subject_of(kind: str, layer: int, unit: int, sae: str) -> Subject:
 
 
 def _revision(row: Row[*tuple[Any, ...]]) -> Revision:
-    parse = _parsed_once if len(row.text) <= _LONGEST_IN_MEMORY else _parsed
     return Revision(
         subject=subject_of(row.kind, row.layer, row.unit, row.sae),
         annotator=row.annotator,
         author=row.author,
         version=row.version,
         status=row.status,
-        content=parse(row.kind, row.text),
+        content=_content(row),
         against=Against(row.against_run, row.against_sae, row.software),
         created_at=row.created_at,
         blind=row.blind,
@@ -59,10 +59,21 @@ def _revision(row: Row[*tuple[Any, ...]]) -> Revision:
     )
 
 
-def _parsed(kind: str, text: str) -> Content:
-    """The content that the stored JSON says, for a head or a feature."""
-    value = json.loads(text)
-    return head_from_json(value) if kind == "head" else note_from_json(value)
+# By record, so that a text that nobody reads again makes way for the next version.
+_in_memory: LRUCache[tuple[object, ...], tuple[str, Content]] = LRUCache(_RECORDS_IN_MEMORY)
+_lock = Lock()
 
 
-_parsed_once = lru_cache(_TEXTS_IN_MEMORY)(_parsed)
+def _content(row: Row[*tuple[Any, ...]]) -> Content:
+    """What the stored JSON says of a head or a feature."""
+    record = (row.atlas_id, row.kind, row.layer, row.unit, row.sae, row.annotator_id)
+    with _lock:
+        text, content = _in_memory.get(record, ("", None))
+    if content is not None and text == row.text:
+        return content
+    value = json.loads(row.text)
+    content = head_from_json(value) if row.kind == "head" else note_from_json(value)
+    if len(row.text) <= _LONGEST_IN_MEMORY:
+        with _lock:
+            _in_memory[record] = row.text, content
+    return content

@@ -5,15 +5,17 @@ from dataclasses import replace
 import pytest
 
 from app.domain.annotations.records import HeadAnnotation
-from app.store import annotations
+from app.store import annotations, revisions
 from app.store.database.engine import read_session
-from tests.support.annotated_atlas import draft, later, make_atlas, save
+from tests.support.annotated_atlas import HEAD, draft, later, make_atlas, save
 
 SHORT, OTHER, LONG = (
     HeadAnnotation(notes="one"),
     HeadAnnotation(notes="two"),
     HeadAnnotation(notes="n" * 9000),
 )
+
+NOTES = tuple(HeadAnnotation(notes=f"note {version}") for version in range(5))
 
 
 def contents(engine, atlas_id):
@@ -36,3 +38,15 @@ def test_the_next_version_is_read_and_not_the_one_in_memory(engine):
     assert contents(engine, atlas_id) == [SHORT]
     save(engine, atlas_id, replace(draft(ada, OTHER), base_version=1), later(3))
     assert contents(engine, atlas_id) == [OTHER]
+
+
+def test_versions_that_are_read_no_more_take_no_room(engine):
+    atlas_id, (ada,) = make_atlas(engine, "ada")
+    before = len(revisions._in_memory)
+    for version in range(5):
+        save(engine, atlas_id, replace(draft(ada, NOTES[version]), base_version=version), later(version))
+        contents(engine, atlas_id)
+    assert len(revisions._in_memory) <= before + 1
+    with read_session(engine) as session:
+        past = annotations.history(session, atlas_id, HEAD, ada.id)
+    assert [record.content for record in past] == list(reversed(NOTES))
