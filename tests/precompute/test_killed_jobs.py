@@ -3,6 +3,7 @@
 import os
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def alive_below(folder: Path) -> list[str]:
 @pytest.mark.sweep
 @pytest.mark.parametrize("executor", EXECUTORS)
 def test_a01_a_dozen_kills_under_each_executor_leave_the_same_files_and_rows(
-    tiny: Tiny, whole: Any, tmp_path: Path, executor: str
+    tiny: Tiny, whole: Any, tmp_path: Path, executor: str, record_property: Callable[[str, object], None]
 ) -> None:
     moments = random.Random(executor)
     for number in range(N_KILLS):
@@ -55,3 +56,4 @@ def test_a01_a_dozen_kills_under_each_executor_leave_the_same_files_and_rows(
         assert alive_below(tmp_path) == []
     finish(tiny, tmp_path, *EXECUTORS[executor])
     assert (digest_of(tmp_path / "store.sqlite"), sealed_files(tmp_path / "work")) == whole
+    record_property("job kills", N_KILLS)
