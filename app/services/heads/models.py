@@ -14,6 +14,7 @@ from app.services.examples.models import (
     RunSummary,
 )
 from app.services.heads.attention_models import AttentionEvidence
+from app.services.heads.summary import HeadSummary
 from app.services.reading.fields import DRAWN
 from app.services.reading.scores import ScoreRank
 
@@ -23,6 +24,7 @@ class HeadPage(HeadNumbers):
     model: Annotated[str, "The atlas"]
     head: Annotated[HeadRef, "The head"]
     run: Annotated[RunSummary, "The run the numbers come from"]
+    summary: Annotated[HeadSummary, "What these numbers say, in one sentence by rule"]
     scores: Annotated[dict[str, float], "The head's scores by name"]
     rank: Annotated[Ranking, "What the features are ranked by"]
     align: Annotated[Align, "What stands at the anchor: the end of the matched prefix, or the tokens", DRAWN]

@@ -12,6 +12,7 @@ from app.services.heads.attention import AttentionQuestion, attention_evidence
 from app.services.heads.experiments import experiments_of
 from app.services.heads.models import HeadFeatureRow, HeadPage
 from app.services.heads.neighbours import neighbour
+from app.services.heads.summary import summarise_head
 from app.services.reading.context import AtlasContext, check_head, sae_of
 from app.services.reading.scores import score_ranks
 from app.store.atlas.features import get_features
@@ -42,26 +43,29 @@ def head_page(context: AtlasContext, question: HeadQuestion) -> HeadPage:
     if head is None:
         raise NotFound(f"no scores of {ref} in the atlas {run.slug!r}")
     sae = sae_of(run, ref.layer)
+    rows, standings = head_rows(context, question), score_ranks(heads, ref)
+    attention = None if sae else attention_evidence(context, AttentionQuestion(ref))
     return HeadPage(
         model=run.slug,
         head=ref,
         run=parts.summarise_run(run.record),
+        summary=summarise_head(ref, standings, rows, question.rank, attention),
         scores=head.scores,
         rank=question.rank,
         align=question.align,
         open=question.open_feature,
         open_group=question.open_group,
-        features=head_rows(context, question),
+        features=rows,
         k=question.k,
         previous=neighbour(run, ref, -1),
         next=neighbour(run, ref, 1),
         n_layers=run.record.model.n_layers,
         n_heads=run.record.model.n_heads,
         sae=sae,
-        standings=score_ranks(heads, ref),
+        standings=standings,
         experiments=experiments_of(context, ref),
         has_attention=context.has_attention,
-        attention=None if sae else attention_evidence(context, AttentionQuestion(ref)),
+        attention=attention,
         **values_of(HeadNumbers, head),
     )
 
