@@ -50,9 +50,14 @@ def doctor(store: Store = None) -> None:
 def db_upgrade(store: Store = None) -> None:
     """Create the store, or bring its schema up to date."""
     settings = settings_of(store=store)
-    from app.store.opening import open_migrated
+    from app.store.database.engine import read_session
+    from app.store.holdings import list_held
+    from app.store.opening import migrated_store
 
-    open_migrated(settings.store).dispose()
+    with migrated_store(settings.store, say=tell) as engine, read_session(engine) as session:
+        for held in list_held(session):
+            for what in dict.fromkeys(what for run in held.runs for what in run.additions):
+                typer.echo(f"{held.slug}: a new run would add {what}")
     typer.echo("the store is up to date")
 
 
@@ -129,6 +134,7 @@ def held_lines(held: "HeldAtlas") -> list[str]:
             f"  run {run.fingerprint[:16]} ({state}{when}): {run.n_saes} SAEs, {run.n_features} features, "
             f"{run.n_sequences} sequences"
         )
+        lines += [f"    a new run would add {what}" for what in run.additions]
     for each in held.labels:
         lines.append(
             f"  labelled by {each.annotator}: {each.n_heads} heads, {each.n_features} features; "

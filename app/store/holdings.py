@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import AppError, NotFound
 from app.store.annotations import current_records, get_atlas_id
+from app.store.atlas.additions import additions_of
 from app.store.atlas.progress import clear_progress
 from app.store.atlas.writes import drop_unused_vocabularies
 from app.store.tables.annotations import RevealedHintRow, RevisionRow
@@ -24,7 +25,10 @@ class StillLabelled(AppError):
 
 @dataclass(frozen=True)
 class HeldRun:
-    """A run of an atlas. finished_at is None for one that a job has not finished."""
+    """A run of an atlas. finished_at is None for one that a job has not finished.
+
+    additions: what precomputing it again with this version would add, in words.
+    """
 
     fingerprint: str
     live: bool
@@ -32,6 +36,7 @@ class HeldRun:
     n_saes: int
     n_sequences: int
     n_features: int
+    additions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ def get_held(session: Session, slug: str) -> HeldAtlas:
     experiments = select(func.count()).where(ExperimentRow.atlas_id == atlas_id)
     return HeldAtlas(
         slug=slug,
-        runs=tuple(_held_run(*row) for row in session.execute(runs)),
+        runs=tuple(_held_run(session, *row) for row in session.execute(runs).all()),
         labels=_labels(session, atlas_id),
         n_revisions=session.scalar(revisions) or 0,
         n_experiments=session.scalar(experiments) or 0,
@@ -124,8 +129,12 @@ def _count(table: type[SaeRow] | type[FeatureRow]) -> ScalarSelect[int]:
     return select(func.count()).where(table.run_id == RunRow.id).scalar_subquery()
 
 
-def _held_run(row: RunRow, finished_at: datetime | None, n_saes: int, n_features: int) -> HeldRun:
-    return HeldRun(row.fingerprint, row.state == "live", finished_at, n_saes, row.n_sequences, n_features)
+def _held_run(
+    session: Session, row: RunRow, finished_at: datetime | None, n_saes: int, n_features: int
+) -> HeldRun:
+    live = row.state == "live"
+    additions = additions_of(session, row) if live else ()
+    return HeldRun(row.fingerprint, live, finished_at, n_saes, row.n_sequences, n_features, additions)
 
 
 def _labels(session: Session, atlas_id: int) -> tuple[HeldLabels, ...]:

@@ -41,7 +41,7 @@ def stored_features(
         return {}
     query = select(FeatureRow, FeatureExamplesRow.data if with_examples else null())
     if with_examples:
-        query = query.join(FeatureExamplesRow, _same_feature(), isouter=True)
+        query = query.join(FeatureExamplesRow, same_feature(), isouter=True)
     records: dict[FeatureRef, FeatureRecord] = {}
     for row, blob in session.execute(query.where(FeatureRow.run_id == run.id, _among(refs))):
         examples = None if blob is None else unpack_examples(blob)
@@ -76,7 +76,8 @@ def list_features(
     ]
 
 
-def _same_feature() -> ColumnElement[bool]:
+def same_feature() -> ColumnElement[bool]:
+    """Joins the rows of features to their examples."""
     return and_(
         FeatureExamplesRow.run_id == FeatureRow.run_id,
         FeatureExamplesRow.layer == FeatureRow.layer,

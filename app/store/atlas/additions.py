@@ -1,0 +1,69 @@
+"""What a run of an earlier version lacks that precomputing it again would add."""
+
+from dataclasses import dataclass, fields
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from app.domain.evidence import KINDS
+from app.domain.records import Examples, FeatureRecord
+from app.store.atlas.feature_blobs import unpack_examples, unpack_feature
+from app.store.atlas.features import same_feature
+from app.store.tables.atlas import FeatureExamplesRow, FeatureRow, HeadAttentionRow, RunRow
+
+# Fields that are None in a run from before they were kept, in words.
+KEPT_SINCE = {
+    "top_logit": "the logit of a feature's first promoted token through each head",
+    "similar": "the features with the most similar decoder rows",
+    "summed": "the sources of examples with the heads summed",
+}
+# None for a reason of the feature's own, or not read here.
+NONE_OTHERWISE = frozenset({"fve_active", "fve_all", "examples"})
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """One feature of a run with its examples."""
+
+    feature: FeatureRecord
+    examples: Examples
+
+    @property
+    def missing(self) -> list[str]:
+        """Names of the fields that it does not have."""
+        return [
+            part.name
+            for record in (self.feature, self.examples)
+            for part in fields(record)
+            if part.name not in NONE_OTHERWISE and getattr(record, part.name) is None
+        ]
+
+
+def additions_of(session: Session, run: RunRow) -> tuple[str, ...]:
+    """What a new run would add to this one, in words; empty for a run of this version."""
+    added: list[str] = []
+    if not session.scalar(select(exists().where(HeadAttentionRow.run_id == run.id))):
+        added.append("what each head attends to")
+    if "checks" not in run.plan:
+        added.append("the self-check of model and attributions")
+    sample = _sample(session, run.id)
+    if sample is not None:
+        added += [KEPT_SINCE[name] for name in sample.missing]
+        kinds = [kind for kind in KINDS if kind not in sample.feature.evidence.counts]
+        added += [f"evidence of {kind.replace('_', ' ')}" for kind in kinds]
+    return tuple(added)
+
+
+def _sample(session: Session, run_id: int) -> _Sample | None:
+    query = (
+        select(FeatureRow, FeatureExamplesRow.data)
+        .join(FeatureExamplesRow, same_feature())
+        .where(FeatureRow.run_id == run_id)
+        .order_by(FeatureRow.layer, FeatureRow.feature_index)
+        .limit(1)
+    )
+    row = session.execute(query).first()
+    if row is None:
+        return None
+    examples = unpack_examples(row.data)
+    return _Sample(unpack_feature(row.FeatureRow, examples), examples)
