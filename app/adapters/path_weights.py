@@ -1,6 +1,7 @@
 """The weights along the path from the residual stream through heads to logits, in float32."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from app.adapters.float32_weights import float32_weights
 from app.adapters.language_model import HeadWeights, UnembedWeights
 from app.adapters.norm_probe import describe_norm
 from app.adapters.path_trace import probe_tokens, trace_forward
@@ -100,6 +102,10 @@ class PathWeights:
         module = getattr(self._bridge, "embed_ln", None)
         norm = None if module is None else describe_norm(module, self._record.d_model, w_e.dtype, w_e.device)
         return w_e.float() if norm is None else norm.linear(w_e.float())
+
+    def in_float32(self) -> AbstractContextManager[None]:
+        """Let the bridge compute in float32 meanwhile, with the weights that it has."""
+        return float32_weights(self._bridge)
 
     def or_zeros(self, value: Tensor | None, size: int) -> Float[Tensor, " size"]:
         """A bias, or zeros where there is none."""

@@ -26,7 +26,8 @@ COMBINATIONS: tuple[tuple[Processing, torch.dtype], ...] = (
 )
 HOLDS = "holds"
 # How far a number may be from the plain model's, relative to its size. In bfloat16 a token more or less is active, and
-# a router may send a token to other experts: then all that follows it moves.
+# a router may send a token to other experts: then all that follows it moves. The largest that `make parity` prints of
+# 100 families in bfloat16: zero ablation 0.18 and DFA 0.11 (both routed), FVE over active tokens 0.45, density 0.06.
 LIMITS = {torch.float32: 1e-4, torch.bfloat16: 0.25}
 UNSTEADY = {"FVE over active tokens": 0.5, "FVE over all tokens": 0.5, "density": 0.2, "copying": 0.1}
 REASONS = {

@@ -46,9 +46,10 @@ class Faults:
 
 
 def of_allowed(check: SelfCheck) -> float:
-    """The largest difference as a multiple of its limit."""
+    """The largest difference as a multiple of its limit, in the model's own format and in float32."""
     parts = {"logits": check.logits, "z": check.z, "pattern": check.pattern or 0.0}
-    return max(parts[name] / limit for name, limit in check.limits.items())
+    here = max(parts[name] / limit for name, limit in check.limits.items())
+    return here if check.in_float32 is None else max(here, of_allowed(check.in_float32))
 
 
 def measure_family(family: str, folder: Path) -> Faults:

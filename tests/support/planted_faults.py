@@ -1,6 +1,7 @@
 """Faults planted in a loaded model, as a library may have them: the self-check must find each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -96,3 +97,18 @@ PLANTED: dict[str, Plant] = {
     "a hook moved by one layer": move_a_hook,
     "rotary pairs in another order": swap_rotary_pairs,
 }
+
+
+@contextmanager
+def planted(model: TransformerLensModel, fault: str) -> Iterator[None]:
+    """Plant a fault for a while, in a model that is costly to load again."""
+    hooks = [module._forward_hooks for module in model._bridge.modules()]
+    before = [set(each) for each in hooks]
+    try:
+        PLANTED[fault](model)
+        yield
+    finally:
+        for each, kept in zip(hooks, before, strict=True):
+            for handle in set(each) - kept:
+                del each[handle]
+        vars(model).pop("all_activations", None)
