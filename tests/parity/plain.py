@@ -132,8 +132,11 @@ class PlainModel:
             output = output[None]
         if name in ("v_proj", "value"):
             return output.unflatten(-1, (-1, width))
-        if family in ("bloom", "gpt_neox"):
+        config = self.model.config
+        if family in ("bloom", "gpt_neox") or (family == "falcon" and _has_values_by_head(config)):
             return output.unflatten(-1, (self.n_heads, 3, width))[..., 2, :]
+        if family == "falcon" and config.new_decoder_architecture:  # after the queries of those that share it
+            return output.unflatten(-1, (config.num_kv_heads, -1, width))[..., -1, :]
         if family == "codegen":  # four parts, each with queries, values and keys of a quarter of the heads
             return output.unflatten(-1, (4, 3, -1))[..., 1, :].flatten(-2).unflatten(-1, (-1, width))
         if family in ("falcon", "gpt_bigcode"):  # one key and one value for all heads, last
@@ -156,7 +159,7 @@ class PlainModel:
         """The value that each head gets where the norm gives its bias alone [heads d_head]; 0 in latent attention."""
         if self.value_projection(layer) is None:
             return torch.zeros(self.n_heads, self.d_head)
-        x = self.model.get_input_embeddings().weight[:1] * 0
+        x = torch.zeros(1, self.model.config.get_text_config().hidden_size, dtype=self.model.dtype)
         with torch.no_grad():
             for norm in self._norms_before(layer, tokens)[-1:]:
                 x = norm.forward(x)
@@ -197,6 +200,11 @@ class PlainModel:
 
         with before(self.projections[layer], replace), torch.no_grad():
             return self.model(tokens, use_cache=False).logits
+
+
+def _has_values_by_head(falcon: Any) -> bool:
+    """Whether each head of a Falcon has its own query, key and value, one after the other."""
+    return not falcon.new_decoder_architecture and not falcon.multi_query
 
 
 def _keep_call(
