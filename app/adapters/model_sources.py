@@ -43,6 +43,8 @@ class ModelSource:
     def explain(self, error: Exception) -> str:
         """One sentence for a model that did not load."""
         cause = " ".join(str(error).split())[:200]
+        if cause.startswith("Could not determine supported architecture"):
+            return f"TransformerLens, by which Head Atlas reads models, has no {self._architecture()} ({self.name})"
         if self.identity:
             return f"the model in {self.location} could not be loaded: {type(error).__name__}: {cause}"
         from app.adapters.hub import hub_cause
@@ -62,6 +64,16 @@ class ModelSource:
         except Exception:
             return None
         return layers if isinstance(layers, int) else None
+
+    def _architecture(self) -> str:
+        """The class that the configuration names."""
+        from transformers import AutoConfig
+
+        try:
+            config = AutoConfig.from_pretrained(self.location, revision=self.requested_revision)
+        except Exception:
+            return "such architecture"
+        return next(iter(config.architectures or ()), config.model_type)
 
     def ask_hub(self) -> None:
         """Ask the hub for a model that is not whole on this machine. Raises InvalidModel where it cannot be had."""

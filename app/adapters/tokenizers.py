@@ -30,7 +30,14 @@ class HuggingFaceTokenizer:
     """A fast tokenizer of transformers. BOS is never added here: the corpus prepends it exactly once."""
 
     def __init__(self, tokenizer: Any, model_name: str) -> None:
-        """Take a tokenizer. Raises InvalidModel where it has neither a BOS nor an end-of-text token."""
+        """Take a tokenizer. Raises InvalidModel where it has no token for text, and neither BOS nor end-of-text token.
+
+        None: TransformerLens gives none for models of images or sound alone.
+        """
+        if tokenizer is None:
+            raise InvalidModel(
+                f"{model_name} is no language model: it has no tokenizer, and Head Atlas reads text"
+            )
         self._tokenizer = tokenizer
         bos = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
         if bos is None:
@@ -45,6 +52,13 @@ class HuggingFaceTokenizer:
             {int(i) for i in tokenizer.all_special_ids}
             | {int(i) for i, token in tokenizer.added_tokens_decoder.items() if token.special}
         )
+        if (
+            not set(tokenizer.get_vocab().values()) - self.special_token_ids
+        ):  # as transformers makes up where it has none
+            raise InvalidModel(
+                f"the tokenizer of {model_name} has no token for text: its own files are not beside the weights, "
+                "such as tokenizer.json"
+            )
         self._byte_level = _is_byte_level(tokenizer)
         self._never_in_text = self.special_token_ids - {tokenizer.unk_token_id}
         self._special_spelling = re.compile(

@@ -271,12 +271,11 @@ def load_model(
         except Exception as error:  # the libraries raise many types for a wrong name; all mean one thing here
             raise InvalidModel(source.explain(error)) from error
         bridge.eval()
+        tokenizer = HuggingFaceTokenizer(bridge.tokenizer, source.name)  # none: no model of text, with no W_E
         if processing == "processed":
             _process(bridge, source.name)
     model = TransformerLensModel(bridge, source.name, source.revision(bridge), processing)
-    model.checksums = ModelChecksums(
-        checked.checksum, HuggingFaceTokenizer(bridge.tokenizer, source.name).checksum
-    )
+    model.checksums = ModelChecksums(checked.checksum, tokenizer.checksum)
     if check:
         tokens = probe_tokens(bridge, model.record.bos_token_id)
         places = ModulePlaces.of(bridge, model.attention_layers)
