@@ -1,5 +1,12 @@
 """Errors that a person can act on: one sentence, a process exit code and an HTTP status."""
 
+import re
+
+# What our messages begin with. Any other first word may be a name or a path.
+_OPENING_WORD = re.compile(
+    "(?:an?|another|column|experiment|layer|no|nobody|nothing|one|only|others?|row|sheets|text|the|there|this|too) "
+)
+
 
 class AppError(Exception):
     """Wrong data from outside. The message is one clear sentence that names the offending value."""
@@ -11,12 +18,10 @@ class AppError(Exception):
 
     @property
     def sentence(self) -> str:
-        """The message with a capital and a full stop. Names and paths keep their case, also at the beginning."""
+        """The message with a capital and a full stop. A name or path at its beginning keeps its case."""
         message = str(self)
-        first = message.partition(" ")[0]
-        return (
-            f"{first.capitalize() if first.isalpha() and first.islower() else first}{message[len(first) :]}."
-        )
+        opening = message[:1].upper() if _OPENING_WORD.match(message) else message[:1]
+        return f"{opening}{message[1:]}{'' if message.endswith('.') else '.'}"
 
 
 class NotFound(AppError):

@@ -19,6 +19,9 @@ from app.errors import InvalidStore
             "postgresql://Me@host/Atlas is of another version.",
         ),
         ("SQLite found no disk", "SQLite found no disk."),
+        ("annotations is a folder, not a store file", "annotations is a folder, not a store file."),
+        ("too many attempts to log in; try again in 9 s", "Too many attempts to log in; try again in 9 s."),
+        ("The store has no such atlas.", "The store has no such atlas."),
     ],
 )
 def test_a_sentence_keeps_the_case_of_names(message: str, sentence: str) -> None:

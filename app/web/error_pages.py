@@ -64,14 +64,15 @@ def on_login_needed(request: Request, error: Exception) -> Response:
 
 def on_app_error(request: Request, error: Exception) -> Response:
     """Show the error's own sentence, except for a 404 that might repeat the requested URL."""
+    if not isinstance(error, AppError):
+        raise error
     if isinstance(error, InvalidStore):
         logger.error("store unusable", extra={"detail": str(error)})
         return error_response(request, 503, error.sentence, {"Retry-After": "5"})
-    status = error.status_code if isinstance(error, AppError) else 500
-    if status == 404 and not isinstance(error, PageNotFound | SumNotStored):
+    if error.status_code == 404 and not isinstance(error, PageNotFound | SumNotStored):
         return error_response(request, 404, MESSAGES[404])
-    headers = {"Retry-After": "5"} if status == 503 else None
-    return error_response(request, status, str(error), headers)
+    headers = {"Retry-After": "5"} if error.status_code == 503 else None
+    return error_response(request, error.status_code, error.sentence, headers)
 
 
 def on_http_error(request: Request, error: Exception) -> Response:
