@@ -66,7 +66,7 @@ def test_the_account_page_and_what_it_says_of_a_wrong_password(visit: Visit) -> 
     log_in(visit)
     expect(visit.page.locator("main")).to_contain_text("blind")
     check(visit)
-    visit.page.get_by_label("Password now").fill("wrong")
+    visit.page.get_by_label("Current password").fill("wrong")
     visit.page.get_by_label("New password").fill("long enough")
     visit.page.get_by_role("button", name="Change it").click()
     expect(visit.page.get_by_role("alert")).to_be_visible()

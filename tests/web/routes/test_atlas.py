@@ -79,7 +79,7 @@ def test_filters_fade_what_does_not_match(client: TestClient, run: StoredRun) ->
 
 def test_filters_that_match_nothing_or_mean_nothing(client: TestClient) -> None:
     page = soup(client.get("/tiny?score=entropy&layers=1&low=99").text)
-    assert "0 of 12 heads: none fits all of these" in page.text
+    assert "0 of 12 heads: none matches all filters" in page.text
     assert only(page.select(".chips a.link"))["href"] == "/tiny?score=entropy"
     assert "off" not in str(
         soup(client.get("/tiny?score=entropy&layers=&low=&high=").text).select("td a.cell")

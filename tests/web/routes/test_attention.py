@@ -51,11 +51,11 @@ def test_a_run_from_before_says_what_a_new_one_adds(store: str) -> None:
         session.execute(delete(HeadAttentionRow))
     engine.dispose()
     with TestClient(served(store)) as client:
-        assert "Precomputing it again adds" in client.get(PATH).text
-        assert "Precomputing it again adds" in client.get(PATH, headers=HTMX).text
+        assert "Precompute the atlas again" in client.get(PATH).text
+        assert "Precompute the atlas again" in client.get(PATH, headers=HTMX).text
         assert client.get(f"{PATH}.json").json()["evidence"] is None
         assert not soup(client.get("/tiny/heads/L0H1").text).select("article.attention")
-        assert "A new run would add" in client.get("/tiny/heads/L1H2").text
+        assert "A new run would store" in client.get("/tiny/heads/L1H2").text
         assert client.get("/tiny/heads/L1H2.json").json()["has_attention"] is False
 
 

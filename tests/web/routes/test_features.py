@@ -70,7 +70,7 @@ def without_sums(run: StoredRun) -> StoredRun:
 
 def test_b23_a_dead_feature_has_a_page_without_examples(client: TestClient) -> None:
     text = client.get("/tiny/features/L2F80").text
-    assert "No activations in" in text
+    assert "Not active on any of" in text
     assert "Histogram of activations" not in text
     assert "nan" not in text.lower().replace("finance", "")
 

@@ -128,7 +128,7 @@ def test_the_type_can_be_counted_over_another_ranking_and_number(local):
     shown = [item["feature"] for item in local.get(f"{HEAD}.json?rank=fve&k=5").json()["features"]]
     assert [label["feature"] for label in content["labels"]][:5] == shown
     assert "of 5 grouped" in page_of(local).select_one("#grouped").text
-    assert "Places are those by FVE" in page_of(local).select_one("#type").text
+    assert "Ranks are those by FVE" in page_of(local).select_one("#type").text
     assert "Places are those" not in page_of(local, f"{HEAD}?rank=fve").select_one("#type").text
 
 

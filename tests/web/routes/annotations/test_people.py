@@ -53,7 +53,7 @@ def test_after_another_sae_the_form_begins_anew_and_says_whose_the_old_labels_ar
     engine.dispose()
     page = page_of(local)
     said = " ".join(page.select_one("#annotation").text.split())
-    assert "labels and groups of this head (previous token) are of another SAE of the layer" in said
+    assert "labels and groups of this head (previous token) belong to another SAE of the layer" in said
     assert {
         name: value for name, value in fields_of(local.get(HEAD).text).items() if "label:" in name and value
     } == {}
