@@ -107,7 +107,7 @@ def save(session: Session, atlas_id: int, draft: Draft, now: datetime) -> SavedR
     theirs = _newest(session, atlas_id, draft.subject, draft.annotator_id)
     if theirs is None:
         raise NotFound(f"there is no version {draft.base_version} of {draft.subject.ref} to change")
-    base = (_of_subject(atlas_id, draft.subject), RevisionRow.annotator_id == draft.annotator_id)
+    base = (is_about(atlas_id, draft.subject), RevisionRow.annotator_id == draft.annotator_id)
     rows = read_revisions(session, REVISIONS.where(*base, RevisionRow.version == draft.base_version))
     raise Conflict(draft.content, theirs, rows[0] if rows else None)
 
@@ -183,7 +183,7 @@ _KEY = (
 )
 
 
-def _of_subject(atlas_id: int, subject: Subject) -> ColumnElement[bool]:
+def is_about(atlas_id: int, subject: Subject) -> ColumnElement[bool]:
     """The condition that a row is about this head or feature."""
     ref = subject.ref
     kind, unit = ("head", ref.head) if isinstance(ref, HeadRef) else ("feature", ref.index)
@@ -213,16 +213,10 @@ def current_records(
     return records
 
 
-def history(session: Session, atlas_id: int, subject: Subject, annotator_id: int) -> list[Revision]:
-    """Every revision of one record, newest first."""
-    of = (_of_subject(atlas_id, subject), RevisionRow.annotator_id == annotator_id)
-    return read_revisions(session, REVISIONS.where(*of).order_by(RevisionRow.version.desc()))
-
-
 def versions(session: Session, atlas_id: int, subject: Subject, annotator_id: int) -> dict[int, int | None]:
     """The versions of one record, and the version that each restored."""
     query = select(RevisionRow.version, RevisionRow.restored_from).where(
-        _of_subject(atlas_id, subject), RevisionRow.annotator_id == annotator_id
+        is_about(atlas_id, subject), RevisionRow.annotator_id == annotator_id
     )
     return {row.version: row.restored_from for row in session.execute(query)}
 
@@ -260,7 +254,7 @@ def annotation_state(
 
 
 def _newest(session: Session, atlas_id: int, subject: Subject, annotator_id: int) -> Revision | None:
-    of = (_of_subject(atlas_id, subject), RevisionRow.annotator_id == annotator_id)
+    of = (is_about(atlas_id, subject), RevisionRow.annotator_id == annotator_id)
     rows = read_revisions(session, REVISIONS.where(*of).order_by(RevisionRow.version.desc()).limit(1))
     return rows[0] if rows else None
 

@@ -61,7 +61,7 @@ PATHS: dict[type, str] = {
     ComparePage: "/{model}/compare.json?heads=L5H1,L5H5&rank=",
     SearchPage: "/{model}/search.json?q=",
     HeadRecordsPage: "/{model}/heads/L5H1/annotation.json",
-    HistoryPage: "/{model}/heads/L5H1/history.json?annotator=",
+    HistoryPage: "/{model}/heads/L5H1/history.json?annotator=&below=",
     NotesPage: "/{model}/features/L5F35744/notes.json",
     ExperimentsPage: "/{model}/experiments.json",
     ExperimentPage: "/{model}/experiments/{id}.json?heads=&threshold=&mode=&definition=&tokens=",

@@ -14,6 +14,7 @@ from app.domain.annotations.records import HeadAnnotation
 from app.store import annotations
 from app.store.annotations import Conflict
 from app.store.database.engine import open_store, read_session, write_session
+from app.store.histories import WHOLE, read_history
 from tests.support.annotated_atlas import HEAD, NOW, draft, make_atlas
 
 TABS = st.integers(0, 2)
@@ -79,7 +80,9 @@ def machine_on(template: Path) -> type[RuleBasedStateMachine]:
         @invariant()
         def every_acknowledged_text_is_in_the_history(self):
             with read_session(self.engine) as session:
-                kept = annotations.history(session, self.atlas_id, HEAD, self.ada.id)
+                kept = read_history(
+                    session, self.atlas_id, HEAD, self.ada.id, WHOLE, with_drafts=True
+                ).revisions
                 current = annotations.current_records(session, self.atlas_id)
             assert [record.content.notes for record in kept] == self.stored[::-1]
             assert [record.content.notes for record in current] == self.stored[-1:]

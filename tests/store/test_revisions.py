@@ -7,6 +7,7 @@ import pytest
 from app.domain.annotations.records import HeadAnnotation
 from app.store import annotations, revisions
 from app.store.database.engine import read_session
+from app.store.histories import WHOLE, read_history
 from tests.support.annotated_atlas import HEAD, draft, later, make_atlas, save
 
 SHORT, OTHER, LONG = (
@@ -48,5 +49,5 @@ def test_versions_that_are_read_no_more_take_no_room(engine):
         contents(engine, atlas_id)
     assert len(revisions._in_memory) <= before + 1
     with read_session(engine) as session:
-        past = annotations.history(session, atlas_id, HEAD, ada.id)
+        past = read_history(session, atlas_id, HEAD, ada.id, WHOLE, with_drafts=True).revisions
     assert [record.content for record in past] == list(reversed(NOTES))

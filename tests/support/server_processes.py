@@ -73,7 +73,14 @@ def save(port: int, head: str, version: int, note: str, timeout: float = 5.0) ->
 def history(port: int, head: str) -> list[str]:
     """The notes of every version of a head's record, the first first."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request("GET", f"/tiny/heads/{head}/history.json")
-    entries = json.loads(connection.getresponse().read())["entries"]
+    entries, below = [], None
+    while True:
+        part = "" if below is None else f"?below={below}"
+        connection.request("GET", f"/tiny/heads/{head}/history.json{part}")
+        page = json.loads(connection.getresponse().read())
+        entries += page["entries"]
+        below = page["older"]
+        if below is None:
+            break
     connection.close()
     return [entry["record"]["content"]["notes"] for entry in entries][::-1]

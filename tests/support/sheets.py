@@ -48,4 +48,4 @@ def workbook(*rows, **cells):
 
 def history_of(team, head, name="ada"):
     """The revisions of one member's record, the newest first."""
-    return team.view(history, team[name], head, name)
+    return team.view(history, team[name], head, name).revisions

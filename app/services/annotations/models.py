@@ -233,7 +233,11 @@ class HistoryPage:
     head: Annotated[HeadRef, "The head"]
     annotator: Annotated[str, "Whose record it is"]
     own: Annotated[bool, "Whether it is the viewer's own, and versions of it can be restored"]
-    entries: Annotated[tuple[HistoryEntry, ...], "Its revisions, newest first"]
+    entries: Annotated[tuple[HistoryEntry, ...], "Its revisions, newest first; at most 25"]
+    n_revisions: Annotated[int, "How many there are altogether"]
+    newest: Annotated[int, "The newest version; 0 where there is none"]
+    newer: Annotated[int | None, "`below` of the revisions just above these; null at the newest"]
+    older: Annotated[int | None, "`below` of the revisions that go on from here; null at the end"]
     rank: Annotated[Ranking, "How the head's page is ranked that leads here", DRAWN] = "decoder_weight"
     k: Annotated[int, "How many features it shows", DRAWN] = 10
     align: Annotated[Align, "What it aligns by", DRAWN] = "prefix"

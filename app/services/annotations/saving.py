@@ -11,7 +11,6 @@ from app.domain.annotations.records import (
     FeatureNote,
     HeadAnnotation,
     InvalidAnnotation,
-    Revision,
     Status,
     Subject,
 )
@@ -25,6 +24,7 @@ from app.store import revealed_hints
 from app.store.annotations import Conflict, Draft, SavedRevision
 from app.store.annotators import CONSENSUS, ensure_annotator
 from app.store.atlas.reads import LiveRun
+from app.store.histories import WHOLE, HistoryPart, HistoryRange
 
 
 @dataclass(frozen=True)
@@ -135,9 +135,12 @@ def restore(context: AtlasContext, request: Restore, now: datetime) -> SavedRevi
     owner = CONSENSUS if request.for_consensus else context.viewer.name
     check_may_write(context.viewer, owner)
     subject = subject_of(context.run, request.ref)
-    revisions = visible_history(context.session, context.atlas_id, context.viewer, subject, owner)
-    old = next((revision for revision in revisions if revision.version == request.version), None)
-    if old is None:
+    down_from = HistoryRange(request.version + 1, 1)
+    found = visible_history(
+        context.session, context.atlas_id, context.viewer, subject, owner, down_from
+    ).revisions
+    old = found[0] if found else None
+    if old is None or old.version != request.version:
         raise NotFound(f"there is no version {request.version} of {request.ref} to restore")
     owner_id = (
         ensure_annotator(context.session, owner, now, "system").id
@@ -175,8 +178,9 @@ def reveal_hint(context: AtlasContext, head: HeadRef, now: datetime) -> None:
     revealed_hints.reveal_hint(context.session, context.atlas_id, head, context.viewer.annotator_id, now)
 
 
-def history(context: AtlasContext, ref: HeadRef | FeatureRef, annotator: str) -> list[Revision]:
+def history(
+    context: AtlasContext, ref: HeadRef | FeatureRef, annotator: str, part: HistoryRange = WHOLE
+) -> HistoryPart:
     """Revisions of a record, newest first. Raises NotFound if it is hidden or there is no such annotator."""
-    return visible_history(
-        context.session, context.atlas_id, context.viewer, subject_of(context.run, ref), annotator
-    )
+    subject = subject_of(context.run, ref)
+    return visible_history(context.session, context.atlas_id, context.viewer, subject, annotator, part)

@@ -11,6 +11,7 @@ from app.errors import AppError, NotFound
 from app.store import annotations as store
 from app.store.annotators import CONSENSUS, Annotator, AnnotatorRole, get_annotator
 from app.store.database.engine import Session
+from app.store.histories import WHOLE, HistoryPart, HistoryRange, read_history
 from app.store.revealed_hints import revealed_hints
 
 # How an annotator goes through the heads; pages say it in these words.
@@ -80,8 +81,13 @@ def _is_shown(record: Revision, viewer: Viewer) -> bool:
 
 
 def visible_history(
-    session: Session, atlas_id: int, viewer: Viewer, subject: Subject, annotator: str
-) -> list[Revision]:
+    session: Session,
+    atlas_id: int,
+    viewer: Viewer,
+    subject: Subject,
+    annotator: str,
+    part: HistoryRange = WHOLE,
+) -> HistoryPart:
     """Revisions of one record, newest first; drafts of others are left out, except for admins.
 
     Raises NotFound if the record is hidden from the viewer.
@@ -89,10 +95,8 @@ def visible_history(
     owner = get_annotator(session, annotator)
     if owner.name != viewer.name and not is_open(session, atlas_id, viewer, subject):
         raise NotFound(f"no record of {subject.ref} by {annotator[:60]!r} to show")
-    revisions = store.history(session, atlas_id, subject, owner.id)
-    if owner.name == viewer.name or viewer.role == "admin":
-        return revisions
-    return [revision for revision in revisions if revision.status != "draft"]
+    with_drafts = owner.name == viewer.name or viewer.role == "admin"
+    return read_history(session, atlas_id, subject, owner.id, part, with_drafts)
 
 
 def is_open(session: Session, atlas_id: int, viewer: Viewer, subject: Subject) -> bool:

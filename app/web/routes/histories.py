@@ -25,6 +25,10 @@ pages = APIRouter(include_in_schema=False)
 AnnotatorQuery = Annotated[
     str | None, Query(max_length=400, description="Whose record; one's own by default")
 ]
+Below = Annotated[
+    int | None,
+    Query(ge=1, le=MAX_VERSION + 1, description="Only versions below this one; `newer` and `older` give it"),
+]
 Version = Annotated[int, Form(ge=0, le=MAX_VERSION)]
 
 
@@ -36,9 +40,13 @@ def history_json(
     model: str,
     head: str,
     annotator: AnnotatorQuery = None,
+    below: Below = None,
 ) -> Response:
-    """Every revision of one record of a head, newest first, with its changes."""
-    return show_history(request, app_context, viewer, model, head, HeadQuery(), annotator)
+    """Revisions of one record of a head with their changes, newest first: the newest 25, or those below a version.
+
+    `older` is the `below` to ask for next, until it is null.
+    """
+    return show_history(request, app_context, viewer, model, head, HeadQuery(), annotator, below)
 
 
 @pages.get("/{model}/heads/{head}/history", name="history")
@@ -50,13 +58,14 @@ def show_history(
     head: str,
     view: HeadViewDependency,
     annotator: AnnotatorQuery = None,
+    below: Below = None,
 ) -> Response:
     ref = parse_head(head)
     if annotator is not None and not annotator.isprintable():
         raise PageNotFound("Nobody of that name has annotated here.")
 
     def build(context: AtlasContext) -> HistoryPage:
-        page = history_page(context, ref, annotator)
+        page = history_page(context, ref, annotator, below)
         return replace(page, rank=view.rank, k=view.k, align=view.align)
 
     return run_page(app_context, request, model, build, "pages/history.html", viewer)

@@ -152,9 +152,9 @@ def test_history_and_restore(team):
         request = Restore(HEAD, 1, 3, str(uuid.uuid4()))
         restored = saving.restore(AtlasContext(session, team.run, team["ada"]), request, later(9)).revision
     assert (restored.version, restored.restored_from, restored.content) == (4, 1, contents[0])
-    kept = team.view(saving.history, team["ada"], HEAD, "ada")
+    kept = team.view(saving.history, team["ada"], HEAD, "ada").revisions
     assert [record.content.notes for record in kept] == ["one", "three", "two", "one"]
-    others = team.read(visible_history, atlas_id, team["eve"], Subject(HEAD), "ada")
+    others = team.read(visible_history, atlas_id, team["eve"], Subject(HEAD), "ada").revisions
     assert [record.version for record in others] == [4, 3, 1]  # not the draft
     with pytest.raises(Conflict), write_session(team.engine) as session:
         saving.restore(
