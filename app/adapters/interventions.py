@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from app.adapters.context_limit import check_length
+from app.adapters.context_limit import check_tokens
 from app.adapters.language_model import LanguageModel
 from app.adapters.stream_reader import StreamReader
 from app.adapters.transformer_lens_model import TransformerLensModel
@@ -183,7 +183,7 @@ class InterventionModel(TransformerLensModel):
     def _run_hooked(
         self, tokens: Int[Tensor, "batch pos"], hooks: list[tuple[str, Callable[..., Any]]]
     ) -> Float[Tensor, "batch pos d_vocab"]:
-        check_length(self.record.name, tokens.shape[1], self.context_limit)
+        check_tokens(self.record.name, tokens, self.context_limit, self.record.d_vocab)
         with torch.inference_mode():
             logits = self._bridge.run_with_hooks(
                 tokens.to(self.device), fwd_hooks=hooks, return_type="logits"

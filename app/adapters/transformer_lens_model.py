@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from app.adapters.checkpoints import CheckpointLoader
-from app.adapters.context_limit import check_length, context_limit
+from app.adapters.context_limit import check_tokens, context_limit
 from app.adapters.language_model import LayerActivations, Processing, ReadPattern, Tokenizer
 from app.adapters.library_installs import nothing_installed
 from app.adapters.model_sources import ModelChecksums, ModelSource
@@ -142,7 +142,7 @@ class TransformerLensModel(ModelWithPath):
         replacement: Float[Tensor, "batch pos n_heads d_head"] | None = None,
     ) -> Float[Tensor, "batch pos_minus_one"]:
         """Cross-entropy of each next token in nats; with z of one layer replaced, where given."""
-        check_length(self.record.name, tokens.shape[1], self.context_limit)
+        check_tokens(self.record.name, tokens, self.context_limit, self.record.d_vocab)
         hooks = []
         if layer is not None and replacement is not None:
             self._check_layers([layer])
@@ -176,7 +176,7 @@ class TransformerLensModel(ModelWithPath):
         hooks: Sequence[tuple[str | Callable[[str], bool], Any]] = (),
     ) -> Any:
         """Run the model up to the attention of a layer: neither its MLP nor, in the model's last, the unembedding."""
-        check_length(self.record.name, tokens.shape[1], self.context_limit)
+        check_tokens(self.record.name, tokens, self.context_limit, self.record.d_vocab)
         # Once the whole attention has run: some architectures give the pattern after the output.
         block = self._bridge.blocks[last_layer]
         stop = (block.attn if last_layer in self.attention_layers else block).register_forward_hook(_stop)

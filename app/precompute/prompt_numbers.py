@@ -40,7 +40,7 @@ def answer(run: LoadedRun, question: PromptQuestion) -> PromptAnswer:
 def read_tokens(run: LoadedRun, text: str) -> Int64[Tensor, "1 pos"]:
     """BOS and the tokens of the text.
 
-    Raises UnfitText for one that is too long, since cutting it would mislead.
+    Raises UnfitText for one that is too long, since cutting it would mislead, and for tokens that the model lacks.
     """
     if not text.strip():
         raise UnfitText("there is no text to read")
@@ -51,6 +51,10 @@ def read_tokens(run: LoadedRun, text: str) -> Int64[Tensor, "1 pos"]:
     room = run.plan.context_size - 1
     if len(ids) > room:
         raise UnfitText(f"the text has {len(ids)} tokens, and this run's context holds {room} after BOS")
+    if max(ids, default=0) >= model.record.d_vocab:
+        raise UnfitText(
+            f"the text has token {max(ids)}, and the model has tokens 0 to {model.record.d_vocab - 1}"
+        )
     return torch.tensor([[model.record.bos_token_id, *ids]])
 
 
