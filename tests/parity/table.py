@@ -18,6 +18,11 @@ NO_CLASS = "transformers has no such class: its code comes with the checkpoint, 
 NOT_MEASURED = (
     "not measured: transformers' AutoModelForCausalLM does not build it, and no tiny model of it is made here"
 )
+NO_TEXT = "refused: no language model, it has no tokenizer"
+NO_TEXT_NAMES = re.compile(
+    "^(ViT|DeiT|Hubert|AST)[A-Z]"
+)  # as tests/adapters/test_other_models.py has them refused
+OTHER_CLASS = "another class of a family above, by the same adapter"
 OTHER_NAME = "another name of a family above, that no configuration of transformers has"
 
 
@@ -28,7 +33,11 @@ def unbuilt() -> list[tuple[str, str]]:
     decoders = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
     rows = []
     for name in sorted(set(SUPPORTED_ARCHITECTURES) - built):
-        if hasattr(transformers, name):
+        if NO_TEXT_NAMES.match(name):
+            reason = NO_TEXT
+        elif hasattr(transformers, name) and SUPPORTED_ARCHITECTURES[name] in adapters:
+            reason = OTHER_CLASS
+        elif hasattr(transformers, name):
             reason = "no tiny model of it is made here" if name in decoders else NOT_MEASURED
         else:
             reason = OTHER_NAME if SUPPORTED_ARCHITECTURES[name] in adapters else NO_CLASS

@@ -16,17 +16,22 @@ from tests.support.family_arguments import (
 MULTIMODAL = {
     family: f"{name}ForConditionalGeneration"
     for family, name in {
+        "audioflamingo3": "AudioFlamingo3",
         "emu3": "Emu3",
         "gemma3": "Gemma3",
         "gemma4": "Gemma4",
+        "gemma4_unified": "Gemma4Unified",
         "glm4v": "Glm4v",
+        "glmasr": "GlmAsr",
         "idefics3": "Idefics3",
         "llama4": "Llama4",
         "llava": "Llava",
         "llava_next": "LlavaNext",
         "llava_onevision": "LlavaOnevision",
         "mistral3": "Mistral3",
+        "musicflamingo": "MusicFlamingo",
         "qwen2_5_vl": "Qwen2_5_VL",
+        "qwen2_audio": "Qwen2Audio",
         "qwen3_5": "Qwen3_5",
         "qwen3_5_moe": "Qwen3_5Moe",
         "qwen3_vl": "Qwen3VL",
@@ -51,8 +56,29 @@ _DEEP = {
 }
 _STACKED = {**_DEEP, "deepstack_visual_indexes": [0]}
 _IMAGES = {**IDS, "vision_config": {"model_type": "clip_vision_model", **VISION}, "image_token_index": 300}
+_SOUND = {
+    "hidden_size": 16,
+    "intermediate_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "num_mel_bins": 8,
+}
+_FLAMINGO: Arguments = {
+    **IDS,
+    "text_config": {"model_type": "qwen2", **BASE},
+    "audio_config": {"model_type": "audioflamingo3_encoder", **_SOUND},
+    "audio_token_id": 300,
+}
+_GEMMA4: Arguments = {
+    **WINDOW,
+    "global_head_dim": 8,
+    "hidden_size_per_layer_input": 0,
+    "vocab_size_per_layer_input": 320,
+    "num_kv_shared_layers": 0,
+}
 _GRID = {"image_grid_pinpoints": [[28, 28]]}
 MULTIMODAL_ARGUMENTS: dict[str, Arguments] = {
+    "audioflamingo3": _FLAMINGO,
     "emu3": {
         **IDS,
         "text_config": BASE,
@@ -76,15 +102,10 @@ MULTIMODAL_ARGUMENTS: dict[str, Arguments] = {
     },
     "gemma4": {
         **IDS,
-        "text_config": {
-            **WINDOW,
-            "global_head_dim": 8,
-            "hidden_size_per_layer_input": 0,
-            "vocab_size_per_layer_input": 320,
-            "num_kv_shared_layers": 0,
-        },
+        "text_config": _GEMMA4,
         "vision_config": {**VISION, "num_key_value_heads": 2, "head_dim": 8, "global_head_dim": 8},
     },
+    "gemma4_unified": {**IDS, "text_config": _GEMMA4},
     "glm4v": {
         **IDS,
         "text_config": {**BASE, "rope_parameters": _WHOLE},
@@ -95,6 +116,12 @@ MULTIMODAL_ARGUMENTS: dict[str, Arguments] = {
         "image_end_token_id": 303,
         "video_start_token_id": 304,
         "video_end_token_id": 305,
+    },
+    "glmasr": {
+        **IDS,
+        "text_config": {"model_type": "llama", **BASE},
+        "audio_config": {"model_type": "glmasr_encoder", **_SOUND},
+        "audio_token_id": 300,
     },
     "idefics3": {
         **IDS,
@@ -129,11 +156,24 @@ MULTIMODAL_ARGUMENTS: dict[str, Arguments] = {
         "vision_config": {"model_type": "pixtral", **VISION, "head_dim": 8},
         "image_token_index": 300,
     },
+    "musicflamingo": _FLAMINGO,
     "qwen2_5_vl": {
         **IDS,
         **_PLACES,
         "text_config": {**BASE, "rope_parameters": _SECTIONS},
         "vision_config": _DEEP,
+    },
+    "qwen2_audio": {
+        **IDS,
+        "text_config": {"model_type": "qwen2", **BASE},
+        "audio_config": {
+            "d_model": 16,
+            "encoder_layers": 1,
+            "encoder_attention_heads": 2,
+            "encoder_ffn_dim": 16,
+            "num_mel_bins": 8,
+        },
+        "audio_token_index": 300,
     },
     "qwen3_5": {
         **IDS,
