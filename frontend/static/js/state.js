@@ -58,7 +58,8 @@ function putGroup(name, value) {
   const item = groups().find((each) => plain(part(each, "name")) === name);
   if (value === undefined) return item && release(item);
   const [text, family, level] = JSON.parse(value);
-  const place = groups()[numberOf(text, family, level) - 1];
+  const number = numberOf(text, family, level); // a new group changes the list
+  const place = groups()[number - 1];
   if (family) $("[name=group_family]", place).value = family;
   if (level) $("[name=group_abstraction]", place).value = level;
   $("[name=group_name]", place).value = text;
