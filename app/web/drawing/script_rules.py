@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 from functools import cache
 
+from app.domain.annotations.fields import field_specs
 from app.domain.annotations.head_types import TYPE_RULES
 from app.domain.annotations.names import name_rule
 from app.domain.annotations.records import HeadAnnotation
@@ -46,6 +47,7 @@ def annotation_rules() -> str:
         "types": [asdict(rule) for rule in TYPE_RULES],
         "names": asdict(name_rule()),
         "finishing": list(FINISHING),
+        "fields": [name for name, spec in field_specs(HeadAnnotation).items() if spec.kind != "json"],
         "n_keys": N_KEYS,
         "fill_steps": FILL_STEPS,
         "words": WORDS,

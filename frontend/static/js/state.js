@@ -1,13 +1,13 @@
 // What the form says, as a map of names and values; and changes of it, made on the form as it is now.
 import { draw } from "./drawing.js";
-import { $, $$, form, groups, hidden, label, part, plain } from "./elements.js";
+import { $, $$, form, groups, hidden, label, part, plain, rules } from "./elements.js";
 import { evidence, putEvidence } from "./evidence.js";
 import { numberOf, release, used } from "./groups.js";
 import { changes } from "./queue.js";
 
-const SINGLE = ["override", "override_reason", "k", "ranking", "notes"];
-const CHOSEN = ["confidence", "knew_before"];
-const MARKED = ["roles", "surprising", "accepted"];
+// A field of the record is read and written by the type of its inputs: each checkbox is one of its values, of radio
+// buttons the checked one says it, any other input says its own.
+const isField = (name) => rules().fields.includes(name);
 
 // A map of what is said. What is not said has no entry.
 export function read() {
@@ -17,9 +17,10 @@ export function read() {
     const group = items[value - 1];
     if (name.startsWith("label:")) {
       if (value) state.set(name, group ? `=${part(group, "name")}` : value);
-    } else if (SINGLE.includes(name)) state.set(name, value);
-    else if (CHOSEN.includes(name) && checked) state.set(name, value);
-    else if (MARKED.includes(name) && (checked || type === "hidden")) state.set(`${name} ${value}`, true);
+    } else if (name === "accepted") state.set(`accepted ${value}`, true);
+    else if (isField(name) && type === "checkbox") {
+      if (checked) state.set(`${name} ${value}`, true);
+    } else if (isField(name) && (checked || type !== "radio")) state.set(name, value);
   }
   for (const item of items.filter(used)) {
     // The server gives a family to a group that has no menu for it yet.
@@ -48,10 +49,13 @@ function put(key, value) {
   else if (name.startsWith("label:")) putLabel(name.slice(6), value);
   else if (name === "evidence") putEvidence(rest[0], rest.slice(1).join(" "), value);
   else if (name === "accepted") accept(what, value);
-  else if (MARKED.includes(name))
-    for (const box of $$(`[name=${name}][value="${CSS.escape(what)}"]`, form())) box.checked = Boolean(value);
-  else if (CHOSEN.includes(name)) for (const box of $$(`[name=${name}]`, form())) box.checked = box.value === value;
-  else if (SINGLE.includes(name)) form().elements[name].value = value ?? "";
+  else if (isField(name)) for (const control of $$(`[name=${name}]`, form())) putField(control, what, value);
+}
+
+function putField(control, what, value) {
+  if (control.type === "radio") control.checked = control.value === value;
+  else if (control.type !== "checkbox") control.value = value ?? "";
+  else if (control.value === what) control.checked = Boolean(value);
 }
 
 function putGroup(name, value) {
