@@ -10,7 +10,7 @@ from typing import Literal, get_type_hints
 
 # How a cell of the spreadsheet, and a field of the form, hold the value.
 #   text: as it is; number and optional_number: digits; flag: yes or no; choice: one of `choices`, or nothing;
-#   names: separated by semicolons; json: lists of objects (the form has several fields for them).
+#   names: of roles, separated by semicolons; json: lists of objects (the form has several fields for them).
 Kind = Literal["text", "number", "optional_number", "flag", "choice", "names", "json"]
 
 
@@ -40,6 +40,18 @@ def field_specs(content_type: type) -> dict[str, FieldSpec]:
 def personal_fields(content_type: type) -> tuple[str, ...]:
     """The fields that say something of the annotator, which a consensus does not take over."""
     return tuple(name for name, spec in field_specs(content_type).items() if spec.personal)
+
+
+def number_fields(content_type: type) -> tuple[str, ...]:
+    """The fields that hold a whole number, or none."""
+    specs = field_specs(content_type).items()
+    return tuple(name for name, spec in specs if spec.kind in ("number", "optional_number"))
+
+
+def yes_or_no_fields(content_type: type) -> tuple[str, ...]:
+    """The fields that may say no: flags, and choices with that answer."""
+    specs = field_specs(content_type).items()
+    return tuple(name for name, spec in specs if spec.kind == "flag" or "no" in spec.choices)
 
 
 @cache

@@ -6,7 +6,13 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
-from app.domain.annotations.fields import Kind, field_specs, sheet_columns
+from app.domain.annotations.fields import (
+    Kind,
+    field_specs,
+    number_fields,
+    sheet_columns,
+    yes_or_no_fields,
+)
 from app.domain.annotations.json_form import content_to_json, head_from_json
 from app.domain.annotations.records import Content, FeatureNote, HeadAnnotation, Revision
 from app.domain.annotations.roles import find_role
@@ -41,6 +47,8 @@ NOTE_CONTENT = sheet_columns(FeatureNote)
 CONTENT_COLUMNS = (*HEAD_KEY, "status", *HEAD_CONTENT)
 HEAD_COLUMNS = (*HEAD_KEY, *STATE, *DERIVED, *HEAD_CONTENT, *PROVENANCE)
 NOTE_COLUMNS = (*NOTE_KEY, *STATE, *NOTE_CONTENT, *PROVENANCE)
+NUMBER_COLUMNS = frozenset(("version", "n_groups", "n_evidence", *number_fields(HeadAnnotation)))
+YES_OR_NO_COLUMNS = frozenset(("blind", "provisional", *yes_or_no_fields(HeadAnnotation)))
 
 
 class InvalidSheet(AppError):

@@ -10,7 +10,7 @@ from app.domain.annotations.roles import find_role
 from app.domain.refs import HeadRef
 from app.errors import AppError
 from app.services.reading.layer_ranges import parse_layers
-from app.services.sheet.rows import AGREEMENTS, HEAD_COLUMNS, HEAD_KEY, Row
+from app.services.sheet.rows import AGREEMENTS, HEAD_COLUMNS, HEAD_KEY, NUMBER_COLUMNS, Row
 
 DEFAULT_COLUMNS = (
     *HEAD_KEY,
@@ -27,7 +27,6 @@ DEFAULT_COLUMNS = (
     "notes",
     "updated_at",
 )
-_NUMBERS = frozenset({"version", "n_groups", "n_evidence", "confidence", "k"})
 
 
 class InvalidView(AppError):
@@ -113,7 +112,7 @@ def _tests(view: SheetView) -> list[Callable[[Row], bool]]:
 def _sort_key(name: str) -> Callable[[Row], tuple[int, int, str]]:
     if name == "head":
         return lambda row: (HeadRef.parse(row["head"]).layer, HeadRef.parse(row["head"]).head, "")
-    if name in _NUMBERS:
+    if name in NUMBER_COLUMNS:
         return lambda row: (int(row[name]), 0, "")
     if name == "head_type":
         places = {head_type: place for place, head_type in enumerate(HEAD_TYPES)}

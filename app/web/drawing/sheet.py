@@ -10,7 +10,7 @@ from app.domain.annotations.records import HeadAnnotation
 from app.services.rollups.agreement import TypePair
 from app.services.sheet.models import LayerLine
 from app.services.sheet.publication_tables import entry_type_in_words, groups_in_words, novelty_in_words
-from app.services.sheet.rows import PROVENANCE, STATE
+from app.services.sheet.rows import NUMBER_COLUMNS, PROVENANCE, STATE, YES_OR_NO_COLUMNS
 from app.services.sheet.selection import DEFAULT_COLUMNS, SheetView
 from app.web.drawing.axes import short
 
@@ -172,6 +172,8 @@ GLOBALS = {
     "layer_blocks": layer_blocks,
     "column_name": column_name,
     "column_sets": COLUMN_SETS,
+    "number_columns": NUMBER_COLUMNS,
+    "yes_or_no_columns": YES_OR_NO_COLUMNS,
     "type_title": type_title,
     "interval_dot": interval_dot,
     "confusion_rows": confusion_rows,

@@ -72,8 +72,6 @@ def read_head_form(form: FormData) -> SubmittedForm:
         content=HeadAnnotation(
             groups=(*(group for group, offered in groups if not offered or group.name in used), *new),
             labels=labels,
-            ranking=_ranking(form, "ranking"),
-            k=_counted(form),
             roles=tuple(find_role(name).name for name in _texts(form, "roles")),
             evidence=_evidence(form),
             **_single_values(form),
@@ -94,15 +92,13 @@ def _single_values(form: FormData) -> dict[str, Any]:  # Any: each field has a t
     readers: dict[str, Callable[[str, FieldSpec], object]] = {
         "text": lambda name, _: _text(form, name),
         "flag": lambda name, _: bool(_text(form, name)),
+        "number": lambda name, _: _number(form, name, getattr(HeadAnnotation, name)),
         "optional_number": lambda name, _: _number(form, name, 0) or None,
         "choice": lambda name, spec: _one_of(_text(form, name), spec.choices, spec.choice_name),
     }
     specs = field_specs(HeadAnnotation)
-    return {
-        name: readers[spec.kind](name, spec)
-        for name, spec in specs.items()
-        if spec.kind in readers and name != "ranking"
-    }
+    values = {name: readers[spec.kind](name, spec) for name, spec in specs.items() if spec.kind in readers}
+    return values | {"ranking": _ranking(form, "ranking"), "k": _counted(form)}
 
 
 def _text(form: Mapping[str, object], name: str, default: str = "") -> str:

@@ -3,7 +3,13 @@
 from dataclasses import fields
 
 from app.domain.annotations.edits import take_theirs
-from app.domain.annotations.fields import field_specs, personal_fields, sheet_columns
+from app.domain.annotations.fields import (
+    field_specs,
+    number_fields,
+    personal_fields,
+    sheet_columns,
+    yes_or_no_fields,
+)
 from app.domain.annotations.records import FeatureLabel, FeatureNote, Group, HeadAnnotation
 from app.domain.refs import FeatureRef
 
@@ -29,6 +35,13 @@ def test_columns_of_a_sheet_stay_where_files_out_there_have_them():
 def test_a_consensus_takes_over_what_is_not_personal():
     assert {"confidence", "knew_before"} <= set(personal_fields(HeadAnnotation))
     assert not {"groups", "labels", "roles", "override", "notes"} & set(personal_fields(HeadAnnotation))
+
+
+def test_numbers_and_what_may_say_no_are_told_by_their_kind():
+    numbers, yes_or_no = number_fields(HeadAnnotation), yes_or_no_fields(HeadAnnotation)
+    assert {"k", "confidence"} <= set(numbers)
+    assert {"knew_before", "surprising"} <= set(yes_or_no)
+    assert not {*numbers, *yes_or_no} & {"roles", "override", "notes", "ranking", "evidence"}
 
 
 def test_every_field_has_words_and_a_position_of_its_own():
