@@ -22,7 +22,7 @@ from app.services.reading.context import AtlasContext, layers_to_annotate
 from app.services.reading.scores import CONCENTRATION, strongest_telling
 from app.services.reading.visibility import NO_VIEWER
 from app.services.rollups.agreement import Agreement, agreement
-from app.services.rollups.overview import HeadSummary, Overview, summarise_atlas
+from app.services.rollups.overview import Overview, RecordSummary, summarise_atlas
 from app.services.rollups.rollup import submitted_heads
 from app.store.annotators import CONSENSUS
 
@@ -57,7 +57,7 @@ def read_notes(context: AtlasContext, by: str | None) -> AtlasAnnotations:
     )
 
 
-def head_notes(summary: HeadSummary) -> HeadNotes:
+def head_notes(summary: RecordSummary) -> HeadNotes:
     return HeadNotes(
         annotator=summary.annotator,
         status=summary.status,

@@ -7,7 +7,7 @@ from app.services.atlas.annotations import head_notes
 from app.services.examples.from_records import summarise_run, whole_logits
 from app.services.reading.context import AtlasContext, check_head, sae_of
 from app.services.reading.scores import score_ranks
-from app.services.rollups.overview import default_annotator, summarise_head
+from app.services.rollups.overview import default_annotator, summarise_record
 from app.services.rollups.rollup import submitted_heads
 from app.store.atlas.features import get_features
 from app.store.atlas.reads import get_ranking
@@ -47,4 +47,4 @@ def _notes(context: AtlasContext, head: HeadRef, by: str | None) -> HeadNotes | 
     records = (
         record for record in context.records if record.annotator == chosen and record.subject == Subject(head)
     )
-    return next((head_notes(summarise_head(record, ())) for record in records), None)
+    return next((head_notes(summarise_record(record, ())) for record in records), None)

@@ -29,7 +29,7 @@ class GroupCount:
 
 
 @dataclass(frozen=True)
-class HeadSummary:
+class RecordSummary:
     """A summary of one annotator's record of a head, for a cell of the grid or a row of a table.
 
     groups: largest first, the unclear and unlabelled features last; their counts add up to n_features, the
@@ -90,7 +90,7 @@ class Overview:
     by: str | None
     annotators: tuple[str, ...]
     progress: Progress
-    heads: dict[HeadRef, HeadSummary]
+    heads: dict[HeadRef, RecordSummary]
     tally: Tally
     left_out: tuple[LeftOut, ...]
     layers: tuple[LayerRow, ...]
@@ -131,21 +131,21 @@ def default_annotator(submitted: Mapping[str, object], viewer: Viewer) -> str | 
     return next((name for name in candidates if name in submitted), None)
 
 
-def summaries(records: Sequence[Revision], added: RollUp) -> dict[HeadRef, HeadSummary]:
+def summaries(records: Sequence[Revision], added: RollUp) -> dict[HeadRef, RecordSummary]:
     """Summaries of all records of the roll-up's annotator, by head, including unfinished ones."""
     return {
-        record.subject.ref: summarise_head(record, added.novel.get(record.subject.ref, ()))
+        record.subject.ref: summarise_record(record, added.novel.get(record.subject.ref, ()))
         for record in records
         if record.annotator == added.annotator and isinstance(record.subject.ref, HeadRef)
     }
 
 
-def summarise_head(record: Revision, novel: tuple[str, ...]) -> HeadSummary:
+def summarise_record(record: Revision, novel: tuple[str, ...]) -> RecordSummary:
     """A summary of one head's record. Raises TypeError for a feature's record."""
     content, ref = record.head, record.subject.ref
     if not isinstance(ref, HeadRef):
         raise TypeError(f"{ref} is not a head")
-    return HeadSummary(
+    return RecordSummary(
         head=ref,
         annotator=record.annotator,
         status=record.status,

@@ -10,7 +10,7 @@ from app.services.examples.from_records import summarise_run
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import Viewer
 from app.services.rollups.agreement import agreement
-from app.services.rollups.overview import default_annotator, published_totals, summarise_head
+from app.services.rollups.overview import default_annotator, published_totals, summarise_record
 from app.services.rollups.published import PublishedHead, compare, published_for, visible_published
 from app.services.rollups.rollup import RollUp, add_up, agree, submitted_heads, with_sensitivity
 from app.services.sheet.models import (
@@ -78,7 +78,7 @@ def annotations_page(
 
 
 def _sheet_row(row: Row, record: Revision, view: SheetView) -> SheetRow:
-    summary = summarise_head(record, ())
+    summary = summarise_record(record, ())
     return SheetRow(
         head=summary.head,
         annotator=summary.annotator,
