@@ -137,7 +137,7 @@ def _values(atlas_id: int, draft: Draft, now: datetime) -> dict[str, object]:
     first = draft.first_version if draft.base_version == 0 else None
     return {
         "atlas_id": atlas_id,
-        "kind": "head" if isinstance(ref, HeadRef) else "feature",
+        "kind": _kind(draft.subject),
         "layer": ref.layer,
         "unit": ref.head if isinstance(ref, HeadRef) else ref.index,
         "sae": draft.subject.sae,
@@ -183,13 +183,19 @@ _KEY = (
 )
 
 
+def _kind(subject: Subject) -> str:
+    if isinstance(subject.ref, FeatureRef):
+        return "feature"
+    return "second" if subject.second else "head"
+
+
 def is_about(atlas_id: int, subject: Subject) -> ColumnElement[bool]:
     """The condition that a row is about this head or feature."""
     ref = subject.ref
-    kind, unit = ("head", ref.head) if isinstance(ref, HeadRef) else ("feature", ref.index)
+    unit = ref.head if isinstance(ref, HeadRef) else ref.index
     return and_(
         RevisionRow.atlas_id == atlas_id,
-        RevisionRow.kind == kind,
+        RevisionRow.kind == _kind(subject),
         RevisionRow.layer == ref.layer,
         RevisionRow.unit == unit,
         RevisionRow.sae == subject.sae,
@@ -199,7 +205,18 @@ def is_about(atlas_id: int, subject: Subject) -> ColumnElement[bool]:
 def current_records(
     session: Session, atlas_id: int, subjects: Iterable[Subject] | None = None
 ) -> list[Revision]:
-    """The newest revision of every record, or of those of the subjects: by layer, unit, then name in code points."""
+    """The newest revision of every record, or of those of the subjects: by layer, unit, then name in code points.
+
+    Second looks are among them only where the subjects name them.
+    """
+    records = current_records_and_second_looks(session, atlas_id, subjects)
+    return [record for record in records if subjects is not None or not record.subject.second]
+
+
+def current_records_and_second_looks(
+    session: Session, atlas_id: int, subjects: Iterable[Subject] | None = None
+) -> list[Revision]:
+    """The newest revision of every record and second look, or of those of the subjects, in the same order."""
     newest = select(*_KEY, func.max(RevisionRow.version)).where(RevisionRow.atlas_id == atlas_id)
     only = None if subjects is None else set(subjects)
     if only is not None:

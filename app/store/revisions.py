@@ -39,7 +39,8 @@ def read_revisions(session: Session, query: Select[*tuple[Any, ...]]) -> list[Re
 
 def subject_of(kind: str, layer: int, unit: int, sae: str) -> Subject:
     """The head or feature that the columns of a revision name."""
-    return Subject(HeadRef(layer, unit) if kind == "head" else FeatureRef(layer, unit), sae)
+    ref = FeatureRef(layer, unit) if kind == "feature" else HeadRef(layer, unit)
+    return Subject(ref, sae, kind == "second")
 
 
 def _revision(row: Row[*tuple[Any, ...]]) -> Revision:
@@ -72,7 +73,7 @@ def _content(row: Row[*tuple[Any, ...]]) -> Content:
     if content is not None and text == row.text:
         return content
     value = json.loads(row.text)
-    content = head_from_json(value) if row.kind == "head" else note_from_json(value)
+    content = note_from_json(value) if row.kind == "feature" else head_from_json(value)
     if len(row.text) <= _LONGEST_IN_MEMORY:
         with _lock:
             _in_memory[record] = row.text, content

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
@@ -19,8 +19,9 @@ from app.store.annotators import (
     session_annotator,
     start_login,
 )
-from app.web.dependencies import AppContext, AppContextDependency
+from app.web.dependencies import AppContext, AppContextDependency, parse_head
 from app.web.guards.origins import SESSION_COOKIES
+from app.web.urls import atlas_url
 
 LIFETIME = timedelta(days=14)
 # What team mode answers without a login; static files and the schema hold nothing of a store.
@@ -28,6 +29,7 @@ OPEN_PATHS = ("/login", "/healthz", "/readyz", "/metrics")
 # Reaches an open server without logins, or a store that cannot be written: reads, and has no record.
 ANONYMOUS = Viewer(0, "", "viewer")
 ORDER_COOKIE = "order_of_work"
+AGAIN_COOKIE = "second_looks"  # of one atlas, by its path
 _FIRST_USE = threading.Lock()
 
 
@@ -52,7 +54,8 @@ def _in_order(request: Request, viewer: Viewer) -> Viewer:
     """The viewer with the order of work that their browser was told; any other text is none."""
     cookie = request.cookies.get(ORDER_COOKIE)
     order = next((name for name in WORK_ORDERS if name == cookie), viewer.order)
-    return replace(viewer, order=order) if viewer.may_write else viewer
+    again = request.cookies.get(AGAIN_COOKIE) == "yes"
+    return replace(viewer, order=order, again=again) if viewer.may_write else viewer
 
 
 def remember_order(request: Request, app_context: AppContext, order: WorkOrder, response: Response) -> None:
@@ -61,6 +64,21 @@ def remember_order(request: Request, app_context: AppContext, order: WorkOrder, 
         ORDER_COOKIE,
         order,
         max_age=365 * 24 * 3600,
+        httponly=True,
+        samesite="lax",
+        secure=is_https(request, app_context),
+    )
+
+
+def remember_second_looks(
+    request: Request, app_context: AppContext, model: str, again: bool, response: Response
+) -> None:
+    """Have the browser keep, for this atlas, whether a tenth of the submitted heads comes a second time."""
+    response.set_cookie(
+        AGAIN_COOKIE,
+        "yes" if again else "no",
+        max_age=365 * 24 * 3600,
+        path=atlas_url(model),
         httponly=True,
         samesite="lax",
         secure=is_https(request, app_context),
@@ -102,7 +120,25 @@ def may_send_files(request: Request, app_context: AppContext) -> bool:
         return True
 
 
-ViewerDependency = Annotated[Viewer, Depends(get_viewer)]
+LookQuery = Annotated[
+    str | None,
+    Query(
+        max_length=30,
+        description="A head that the viewer looks at for the second time: nothing that was said of it is shown",
+    ),
+]
+
+
+def get_viewer_in_look(request: Request, app_context: AppContextDependency, look: LookQuery = None) -> Viewer:
+    """The viewer of the request, in a second look at the head that its address names.
+
+    Raises LoginNeeded in team mode, and PageNotFound for what is not a head.
+    """
+    viewer = get_viewer(request, app_context)
+    return replace(viewer, second_look=parse_head(look)) if look and viewer.may_write else viewer
+
+
+ViewerDependency = Annotated[Viewer, Depends(get_viewer_in_look)]
 
 
 async def require_login(request: Request, app_context: AppContextDependency) -> None:

@@ -52,12 +52,12 @@ def feature_url(model: str, feature: FeatureRef, **query: object) -> str:
     return _with_query(f"/{quote(model, safe='')}/features/{feature}", query)
 
 
-def notes_url(model: str, feature: FeatureRef) -> str:
-    return f"{feature_url(model, feature)}/notes"
+def notes_url(model: str, feature: FeatureRef, **query: object) -> str:
+    return _with_query(f"{feature_url(model, feature)}/notes", query)
 
 
-def cite_url(model: str, feature: FeatureRef) -> str:
-    return f"{feature_url(model, feature)}/cite"
+def cite_url(model: str, feature: FeatureRef, **query: object) -> str:
+    return _with_query(f"{feature_url(model, feature)}/cite", query)
 
 
 def layer_url(model: str, layer: int, **query: object) -> str:

@@ -229,3 +229,25 @@ def test_f04_several_processes_may_make_one_new_store_together(tmp_path, n):
     outs = [process.communicate(timeout=120)[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * n
     assert sum("inside" in out for out in outs) == 1
+
+
+def test_second_looks_get_a_kind_and_every_revision_is_carried_over(engine):
+    atlas_id, (ada,) = make_atlas(engine, "ada")
+    save(engine, atlas_id, draft(ada, HeadAnnotation(notes="first")))
+    save(engine, atlas_id, draft(ada, FeatureNote("é"), subject=FEATURE, status="submitted"))
+    before = all_revisions(engine)
+    downgrade(engine, "0008")
+    assert all_revisions(engine) == before
+    second = {**before[0]._mapping, "id": 9, "kind": "second"}
+    with pytest.raises(IntegrityError), write_session(engine) as session:
+        session.execute(insert(RevisionRow), second)
+    migrate.upgrade(engine)
+    assert all_revisions(engine) == before
+    assert schema_differences(engine) == []
+    with write_session(engine) as session:  # the same head, annotator, version and key as the first look
+        session.execute(insert(RevisionRow), second)
+    for wrong in ({"kind": "layer"}, {"status": "deleted"}, {"version": 1}):
+        with pytest.raises(IntegrityError), write_session(engine) as session:
+            session.execute(insert(RevisionRow), {**second, "id": 10, "idempotency_key": "other", **wrong})
+    downgrade(engine, "0008")
+    assert all_revisions(engine) == before

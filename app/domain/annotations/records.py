@@ -135,14 +135,20 @@ Content = HeadAnnotation | FeatureNote
 
 @dataclass(frozen=True)
 class Subject:
-    """What an annotation is about. Features belong to an SAE (its checksum), heads to the model alone."""
+    """What an annotation is about. Features belong to an SAE (its checksum), heads to the model alone.
+
+    second: of a head, the annotator's second look at it, blind to their first: a record of its own.
+    """
 
     ref: HeadRef | FeatureRef
     sae: str = ""
+    second: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.ref, FeatureRef) != bool(self.sae):
             raise ValueError(f"{self.ref}: a feature needs its SAE, and a head has none")
+        if self.second and isinstance(self.ref, FeatureRef):
+            raise ValueError(f"{self.ref}: only heads are looked at twice")
 
 
 @dataclass(frozen=True)

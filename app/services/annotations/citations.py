@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
-from app.domain.annotations.records import HeadAnnotation, InvalidAnnotation, Revision, Subject
+from app.domain.annotations.records import HeadAnnotation, InvalidAnnotation, Revision
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
+from app.services.annotations.citation_models import Citations
 from app.services.annotations.edits import SubmittedForm, apply_action
-from app.services.annotations.models import Citations
 from app.services.annotations.sae_of_record import on_this_sae
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import check_may_see_experiment, visible_records
@@ -51,7 +51,7 @@ def citations(context: AtlasContext, feature: FeatureRef, head: HeadRef | None) 
     if not context.viewer.may_write:
         return None
     if head is None:
-        return Citations(None, {})
+        return Citations(None, {}, look=context.viewer.second_look)
     return _of(context, _own(context, head), feature, head)
 
 
@@ -104,7 +104,9 @@ def _form(context: AtlasContext, record: Revision | None, action: str, argument:
 
 def _own(context: AtlasContext, head: HeadRef) -> Revision | None:
     # Read anew each time, for it is asked before a change and after it.
-    records = visible_records(context.session, context.atlas_id, context.viewer, [Subject(head)])
+    records = visible_records(
+        context.session, context.atlas_id, context.viewer, [context.viewer.subject_of(head)]
+    )
     return next((record for record in records if record.annotator == context.viewer.name), None)
 
 
@@ -121,14 +123,14 @@ def target(feature: FeatureRef, place: str) -> str:
 
 def _of(context: AtlasContext, record: Revision | None, feature: FeatureRef, head: HeadRef) -> Citations:
     if record is None:
-        return Citations(head, {})
+        return Citations(head, {}, look=context.viewer.second_look)
     numbers: dict[str, int] = {}
     for number, link in enumerate(on_this_sae(context.run, record).evidence, 1):
         name, _, place = link.target.partition(":")
         # Features were cited as examples without a place before they had a kind.
         if link.kind in ("example", "feature") and name == str(feature):
             numbers.setdefault(place, number)
-    return Citations(head, numbers, record.version)
+    return Citations(head, numbers, record.version, context.viewer.second_look)
 
 
 def _check(context: AtlasContext, feature: FeatureRef, head: HeadRef, change: CitationChange) -> None:

@@ -22,6 +22,7 @@ from app.services.annotations import saving
 from app.services.annotations.head_records import counted_features, own_record, with_labels
 from app.services.annotations.sae_of_record import is_of_other_sae, on_this_sae
 from app.services.annotations.saving import Restore, Save
+from app.services.annotations.second_looks import check_second_look
 from app.services.reading.context import AtlasContext
 from app.store import annotations as store
 
@@ -54,6 +55,7 @@ def apply_action(context: AtlasContext, head: HeadRef, form: SubmittedForm, now:
     Raises whatever `services.annotations.save` does.
     """
     saving.subject_of(context.run, head)
+    check_second_look(context)
     if form.action == "reveal":
         saving.check_may_write(context.viewer, context.viewer.name)
         saving.reveal_hint(context, head, now)
@@ -115,7 +117,7 @@ def with_action(context: AtlasContext, head: HeadRef, form: SubmittedForm) -> He
 
 
 def _step(context: AtlasContext, head: HeadRef, form: SubmittedForm, now: datetime) -> Revision | None:
-    subject = saving.subject_of(context.run, head)
+    subject = saving.record_subject(context, head)
     versions = store.versions(context.session, context.atlas_id, subject, context.viewer.annotator_id)
     target = (edits.undo_target if form.action == "undo" else edits.redo_target)(versions)
     if target is None:

@@ -120,7 +120,8 @@ def record_state(context: AtlasContext, head: HeadRef, content: HeadAnnotation |
     """The state of the viewer's record of the head, or of `content` in its place."""
     record = own_record(context, head)
     annotation = content or (on_this_sae(context.run, record) if record else HeadAnnotation())
-    versions = store.versions(context.session, context.atlas_id, Subject(head), context.viewer.annotator_id)
+    subject = context.viewer.subject_of(head)
+    versions = store.versions(context.session, context.atlas_id, subject, context.viewer.annotator_id)
     computed = annotation.computed
     return RecordState(
         saved_at=saved_at(record) if record else None,
@@ -132,7 +133,6 @@ def record_state(context: AtlasContext, head: HeadRef, content: HeadAnnotation |
         novel=novel_group_names(context, head, annotation),
         can_undo=undo_target(versions) is not None,
         can_redo=redo_target(versions) is not None,
-        following=next_head(context, head),
     )
 
 

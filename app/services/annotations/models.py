@@ -11,6 +11,7 @@ from app.domain.annotations.roles import Abstraction, Family
 from app.domain.records import Ranking
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.annotations.hints import FeatureSuggestion
+from app.services.annotations.next_heads import NextHead
 from app.services.examples.models import Align
 from app.services.reading.fields import DRAWN
 
@@ -131,7 +132,6 @@ class RecordState:
     novel: tuple[str, ...]
     can_undo: bool
     can_redo: bool
-    following: HeadRef | None
 
 
 @dataclass(frozen=True)
@@ -170,6 +170,8 @@ class Panel:
     hint_open: bool
     older_run: str | None  # the run it was made against, where it is not this one
     sae: str  # checksum of the layer's SAE; empty where it has none
+    following: NextHead | None
+    look: HeadRef | None  # the head, where it is looked at for the second time: nothing of the first is shown
     of_other_sae: AnnotationRecord | None  # the record, where it was made on another SAE of the layer
     message: str = ""
     clashes: tuple[ClashView, ...] | None = None  # of a conflict; empty where the merge needs no choice
@@ -241,6 +243,7 @@ class HistoryPage:
     rank: Annotated[Ranking, "How the head's page is ranked that leads here", DRAWN] = "decoder_weight"
     k: Annotated[int, "How many features it shows", DRAWN] = 10
     align: Annotated[Align, "What it aligns by", DRAWN] = "prefix"
+    look: Annotated[HeadRef | None, "The head, where it is of a second look", DRAWN] = None
 
 
 @dataclass(frozen=True)
@@ -285,16 +288,3 @@ class NotesPanel:
     version: int
     message: str = ""
     theirs: FeatureNote | None = None
-
-
-@dataclass(frozen=True)
-class Citations:
-    """Citations of one feature in the viewer's record of a head, by their number in the record's evidence.
-
-    Keys of `numbers`: `sequence:position` of an example, or an empty text for the feature itself. head: None
-    if the page shows no single head, so that there is no record to cite in.
-    """
-
-    head: HeadRef | None
-    numbers: dict[str, int]
-    version: int = 0  # of the record; 0 before the first save

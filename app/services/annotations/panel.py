@@ -24,6 +24,7 @@ from app.services.annotations.models import ClashView, GroupSlot, Hint, Panel, R
 from app.services.annotations.record_words import evidence_view, record_view
 from app.services.annotations.sae_of_record import is_of_other_sae, on_this_sae
 from app.services.annotations.saving import against_of
+from app.services.annotations.second_looks import check_second_look, next_look
 from app.services.examples.models import FeatureThroughHead
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import is_open
@@ -70,16 +71,19 @@ class ShownRows:
 
 
 def panel(context: AtlasContext, page: ShownRows, attempt: Attempt | None = None) -> Panel:
-    """The annotation form, filled from the stored record or from a failed save."""
+    """The annotation form, filled from the stored record or from a failed save.
+
+    A second look is a form of its own, without others' records and hints, and without groups from the viewer's notes.
+    """
+    check_second_look(context)
     record = own_record(context, page.head)
     content = attempt.content if attempt else _stored(context, record)
     content = with_labels(content, counted := _counted(context, page, content))
     others_open = is_open(context.session, context.atlas_id, context.viewer, Subject(page.head))
-    proposals = _proposals(context, page, blind=not others_open)
+    proposals = _proposals(context, page, others_open)
     vocabulary = group_names(context)
     slots = _slots(content, (*last_groups(context, page.head), *vocabulary))
     labels = _label_values(content, slots)
-    state = record_state(context, page.head, content)
     hint_open = _shows_hint(context, page.head)
     return Panel(
         annotator=context.viewer.name,
@@ -87,7 +91,7 @@ def panel(context: AtlasContext, page: ShownRows, attempt: Attempt | None = None
         content=content,
         version=attempt.base_version if attempt else record.version if record else 0,
         status=record.status if record else "draft",
-        state=state,
+        state=record_state(context, page.head, content),
         slots=slots,
         labels=labels,
         accepted=frozenset(label.feature for label in content.labels if label.suggested),
@@ -97,13 +101,15 @@ def panel(context: AtlasContext, page: ShownRows, attempt: Attempt | None = None
         evidence=tuple(map(evidence_view, content.evidence)),
         vocabulary=tuple(vocabulary[:60]),
         suggestions={s.feature: s for s in proposals.features if not labels.get(s.feature)},
-        from_labels=_from_labels(context, content),
+        from_labels=_from_labels(context, content, page.head),
         others=others_of(context, page.head),
         others_open=others_open,
         older_run=_older_run(context, record),
         sae=against_of(context.run, page.head.layer).sae,
         of_other_sae=record_view(record) if record and is_of_other_sae(context.run, record) else None,
-        has_hints=published_for(context.run.record.model) is not None,
+        following=next_look(context, page.head),
+        look=page.head if page.head == context.viewer.second_look else None,
+        has_hints=_has_hints(context, page.head),
         hint=_hint(context, page.head, record) if hint_open else None,
         hint_open=hint_open,
         message=attempt.message if attempt else "",
@@ -111,9 +117,13 @@ def panel(context: AtlasContext, page: ShownRows, attempt: Attempt | None = None
     )
 
 
-def _proposals(context: AtlasContext, page: ShownRows, blind: bool) -> Suggestions:
-    """The suggestions for the rows that are shown; what one feature is called depends on the head's others."""
+def _proposals(context: AtlasContext, page: ShownRows, others_open: bool) -> Suggestions:
+    """The suggestions for the rows that are shown; what one feature is called depends on the head's others.
+
+    The blind get none before others' records are open to them, and in a second look.
+    """
     rows = page.neighbours or page.features
+    blind = context.viewer.blind if page.head == context.viewer.second_look else not others_open
     return suggest(rows, blind, lambda: usual_long_share(context, page.head, page.rank, rows))
 
 
@@ -158,8 +168,10 @@ def _roles(content: HeadAnnotation, suggested: dict[str, tuple[int, int]]) -> tu
     )
 
 
-def _from_labels(context: AtlasContext, content: HeadAnnotation) -> dict[FeatureRef, str]:
-    """Short labels from the viewer's feature notes, for the features that have no group yet."""
+def _from_labels(context: AtlasContext, content: HeadAnnotation, head: HeadRef) -> dict[FeatureRef, str]:
+    """Short labels from the viewer's feature notes, for the features that have no group yet; none in a second look."""
+    if context.viewer.second_look == head:
+        return {}
     open_ = {label.feature for label in content.labels if label.group is None and not label.unclear}
     saes = {sae.layer: sae.checksum for sae in context.run.record.saes}
     return {
@@ -183,8 +195,14 @@ def _older_run(context: AtlasContext, record: Revision | None) -> str | None:
     return run if run is not None and run != context.run.record.fingerprint else None
 
 
+def _has_hints(context: AtlasContext, head: HeadRef) -> bool:
+    return head != context.viewer.second_look and published_for(context.run.record.model) is not None
+
+
 def _shows_hint(context: AtlasContext, head: HeadRef) -> bool:
     """Whether to show the published hint: yes for viewers, and for annotators after they submit or reveal it."""
+    if head == context.viewer.second_look:
+        return False
     if context.viewer.role == "viewer":
         return True
     annotator = context.viewer.annotator_id

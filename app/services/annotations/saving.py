@@ -53,6 +53,20 @@ def subject_of(run: LiveRun, ref: HeadRef | FeatureRef) -> Subject:
     return Subject(ref, sae.checksum)
 
 
+def record_subject(context: AtlasContext, ref: HeadRef | FeatureRef) -> Subject:
+    """What the viewer's record is about that is open to them now: the head, or their second look at it."""
+    subject = subject_of(context.run, ref)
+    return context.viewer.subject_of(ref) if isinstance(ref, HeadRef) else subject
+
+
+def _subject(context: AtlasContext, request: "Save | Restore") -> Subject:
+    return (
+        subject_of(context.run, request.ref)
+        if request.for_consensus
+        else record_subject(context, request.ref)
+    )
+
+
 def against_of(run: LiveRun, layer: int) -> Against:
     """The run, SAE and software version that an annotation made now refers to.
 
@@ -69,7 +83,7 @@ def save(context: AtlasContext, request: Save, now: datetime) -> SavedRevision:
     """
     owner_name = CONSENSUS if request.for_consensus else context.viewer.name
     check_may_write(context.viewer, owner_name)
-    subject = subject_of(context.run, request.ref)
+    subject = _subject(context, request)
     content, against = _of_its_sae(context, subject, owner_name, request.content)
     owner_id = context.viewer.annotator_id
     if request.for_consensus:
@@ -134,7 +148,7 @@ def restore(context: AtlasContext, request: Restore, now: datetime) -> SavedRevi
     """
     owner = CONSENSUS if request.for_consensus else context.viewer.name
     check_may_write(context.viewer, owner)
-    subject = subject_of(context.run, request.ref)
+    subject = _subject(context, request)
     down_from = HistoryRange(request.version + 1, 1)
     found = visible_history(
         context.session, context.atlas_id, context.viewer, subject, owner, down_from
@@ -182,5 +196,5 @@ def history(
     context: AtlasContext, ref: HeadRef | FeatureRef, annotator: str, part: HistoryRange = WHOLE
 ) -> HistoryPart:
     """Revisions of a record, newest first. Raises NotFound if it is hidden or there is no such annotator."""
-    subject = subject_of(context.run, ref)
+    subject = record_subject(context, ref)
     return visible_history(context.session, context.atlas_id, context.viewer, subject, annotator, part)

@@ -109,6 +109,7 @@ class AtlasNotes:
     n_both: Annotated[int, "Heads submitted by the viewer and by others"]
     next: Annotated[HeadRef | None, "The next head for the viewer to annotate"]
     order: Annotated[WorkOrder, "In which order the viewer is led through the heads"]
+    again: Annotated[bool, "Whether a tenth of the viewer's submitted heads comes a second time"]
     types: Annotated[tuple[TypeRow, ...], "Head types of the shown labels"]
     n_typed: Annotated[int, "Heads with a settled type"]
     n_provisional: Annotated[int, "Heads whose type could still change"]

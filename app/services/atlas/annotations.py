@@ -95,6 +95,7 @@ def _atlas_notes(
         n_both=counted.count("both"),
         next=overview.progress.next if may else None,
         order=context.viewer.order,
+        again=context.viewer.again,
         types=tuple(
             TypeRow(row.head_type, row.count, row.fraction, _of_type(published, row.head_type))
             for row in overview.tally.rows
@@ -176,6 +177,7 @@ def _nothing(context: AtlasContext) -> AtlasNotes:
         n_both=0,
         next=None,
         order="layer",
+        again=False,
         types=(),
         n_typed=0,
         n_provisional=0,

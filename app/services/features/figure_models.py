@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from app.domain.refs import FeatureRef, HeadRef
-from app.services.annotations.models import Citations
+from app.services.annotations.citation_models import Citations
 from app.services.examples.models import Align, Pair, RunSummary, TokenLogit
 from app.services.reading.fields import DRAWN
 

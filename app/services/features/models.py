@@ -6,7 +6,8 @@ from typing import Annotated
 from app.domain.numbers import FeatureNumbers, HeadPartNumbers
 from app.domain.records import SaeRecord
 from app.domain.refs import FeatureRef, HeadRef
-from app.services.annotations.models import Citations, NotesPanel
+from app.services.annotations.citation_models import Citations
+from app.services.annotations.models import NotesPanel
 from app.services.examples.models import (
     Align,
     Bins,

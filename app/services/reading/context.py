@@ -1,20 +1,20 @@
 """The context of a request: one live run as one viewer may see it, with look-ups that every page needs."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain.annotations.records import Revision
+from app.domain.annotations.records import Revision, Subject
 from app.domain.records import HeadRecord, SaeRecord
 from app.domain.refs import HeadRef
 from app.domain.tokens import Vocabulary
 from app.errors import NotFound
 from app.services.reading.cache import RunCache
 from app.services.reading.token_index import TokenIndex
-from app.services.reading.visibility import NO_VIEWER, Viewer, visible_records
-from app.store.annotations import get_atlas_id
+from app.services.reading.visibility import NO_VIEWER, Viewer, opened_subjects, visible_of
+from app.store.annotations import current_records_and_second_looks, get_atlas_id
 from app.store.atlas.reads import LiveRun
 from app.store.database.engine import Session
 
@@ -60,7 +60,35 @@ class AtlasContext:
     @cached_property
     def records(self) -> tuple[Revision, ...]:
         """Every current annotation that the viewer may see, read once: later saves are not included."""
-        return tuple(visible_records(self.session, self.atlas_id, self.viewer))
+        look = self.viewer.second_look
+        return tuple(r for r in self._visible if not r.subject.second or r.subject.ref == look)
+
+    @cached_property
+    def second_looks(self) -> tuple[Revision, ...]:
+        """Every second look that the viewer may see but the one that is open, which is among the records."""
+        look = self.viewer.second_look
+        return tuple(r for r in self._visible if r.subject.second and r.subject.ref != look)
+
+    @cached_property
+    def outside_of_second_look(self) -> "AtlasContext":
+        """The context of the same viewer where no second look is open; what was read of the store is shared."""
+        if self.viewer.second_look is None:
+            return self
+        other = replace(self, viewer=replace(self.viewer, second_look=None))
+        vars(other).update(atlas_id=self.atlas_id, _stored=self._stored, _opened=self._opened)
+        return other
+
+    @cached_property
+    def _visible(self) -> list[Revision]:
+        return visible_of(self._stored, self.viewer, self._opened)
+
+    @cached_property
+    def _stored(self) -> list[Revision]:
+        return current_records_and_second_looks(self.session, self.atlas_id)
+
+    @cached_property
+    def _opened(self) -> set[Subject] | None:
+        return opened_subjects(self.session, self.atlas_id, self.viewer)
 
 
 def sae_of(run: LiveRun, layer: int) -> SaeRecord | None:

@@ -1,7 +1,7 @@
 """Rules of who may see which annotation; every reader of annotations goes through `visible_records`."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from app.domain.annotations.records import Revision, Subject
@@ -31,7 +31,8 @@ class Viewer:
 
     blind: others' records of a head are hidden until the viewer has submitted their own. submitted_only:
     others' skipped and unsure records are hidden too, as in published files. order: of the heads that the viewer
-    is led through.
+    is led through. again: whether a tenth of submitted heads is among them a second time. second_look: the head that
+    the viewer looks at for the second time, of which nothing but that look is shown.
     """
 
     annotator_id: int
@@ -40,12 +41,18 @@ class Viewer:
     blind: bool = False
     submitted_only: bool = False
     order: WorkOrder = "layer"
+    again: bool = False
+    second_look: HeadRef | None = None
 
     @classmethod
     def of(cls, annotator: Annotator) -> "Viewer":
         # One who never annotates has nothing to be influenced in.
         blind = annotator.blind and annotator.role != "viewer"
         return cls(annotator.id, annotator.name, annotator.role, blind)
+
+    def subject_of(self, head: HeadRef) -> Subject:
+        """The subject of the viewer's record of the head that is open to them now."""
+        return Subject(head, second=head == self.second_look)
 
     @property
     def may_write(self) -> bool:
@@ -64,13 +71,26 @@ def visible_records(
 ) -> list[Revision]:
     """Current records that the viewer may see: their own, and others' that are neither drafts nor hidden."""
     records = store.current_records(session, atlas_id, subjects)
-    opened = _opened(session, atlas_id, viewer)
-    return [
-        record
-        for record in records
-        if record.annotator == viewer.name
-        or (_is_shown(record, viewer) and (opened is None or record.subject in opened))
-    ]
+    return visible_of(records, viewer, opened_subjects(session, atlas_id, viewer))
+
+
+def visible_of(records: Iterable[Revision], viewer: Viewer, opened: set[Subject] | None) -> list[Revision]:
+    """Those of the records, second looks among them, that the viewer may see; opened: as of opened_subjects.
+
+    Others' second looks are open where the head is. In a second look there is nothing else of its head.
+    """
+
+    def is_visible(record: Revision) -> bool:
+        own = record.annotator == viewer.name
+        if record.subject.ref == viewer.second_look:
+            return own and record.subject.second
+        return own or (_is_shown(record, viewer) and (opened is None or _first(record.subject) in opened))
+
+    return [record for record in records if is_visible(record)]
+
+
+def _first(subject: Subject) -> Subject:
+    return replace(subject, second=False) if subject.second else subject
 
 
 def _is_shown(record: Revision, viewer: Viewer) -> bool:
@@ -100,13 +120,17 @@ def visible_history(
 
 
 def is_open(session: Session, atlas_id: int, viewer: Viewer, subject: Subject) -> bool:
-    """Whether others' records of this subject are shown to the viewer."""
-    opened = _opened(session, atlas_id, viewer)
+    """Whether others' records of this subject are shown to the viewer: of a second look, nobody's ever are."""
+    if subject.ref == viewer.second_look:
+        return False
+    opened = opened_subjects(session, atlas_id, viewer)
     return opened is None or subject in opened
 
 
 def hints_are_open(session: Session, atlas_id: int, viewer: Viewer, head: HeadRef) -> bool:
     """Whether published facts about the head are shown: if others' records are, or if they were revealed."""
+    if head == viewer.second_look:
+        return False
     if is_open(session, atlas_id, viewer, Subject(head)):
         return True
     return head in revealed_hints(session, atlas_id, viewer.annotator_id)
@@ -114,7 +138,7 @@ def hints_are_open(session: Session, atlas_id: int, viewer: Viewer, head: HeadRe
 
 def is_blind_to(session: Session, atlas_id: int, viewer: Viewer, subject: Subject) -> bool:
     """Whether a save made now is independent of others' records and of published facts."""
-    if not viewer.blind:
+    if not viewer.blind or subject.second:  # they have been open since the first look
         return False
     if isinstance(subject.ref, HeadRef):
         return not hints_are_open(session, atlas_id, viewer, subject.ref)
@@ -150,6 +174,6 @@ def seen_by(session: Session, atlas: str, viewer: Viewer) -> str:
     return repr((viewer, newest, revealed, people))
 
 
-def _opened(session: Session, atlas_id: int, viewer: Viewer) -> set[Subject] | None:
+def opened_subjects(session: Session, atlas_id: int, viewer: Viewer) -> set[Subject] | None:
     """The subjects that are open to a blind viewer; None if all are."""
     return store.ever_submitted(session, atlas_id, viewer.annotator_id) if viewer.blind else None

@@ -106,18 +106,22 @@ def published_for(model: ModelRecord) -> PublishedFacts | None:
 
 
 def visible_published(context: AtlasContext) -> dict[HeadRef, PublishedHead]:
-    """Published facts that the viewer may see; in blind mode, those of submitted or revealed heads."""
+    """Published facts that the viewer may see; in blind mode, those of submitted or revealed heads.
+
+    Nothing of a head that they look at for the second time.
+    """
     published = published_for(context.run.record.model)
     if published is None:
         return {}
+    look = context.viewer.second_look
     if not context.viewer.blind:
-        return published.heads
+        return {head: facts for head, facts in published.heads.items() if head != look}
     submitted = ever_submitted(context.session, context.atlas_id, context.viewer.annotator_id)
     revealed = revealed_hints(context.session, context.atlas_id, context.viewer.annotator_id)
     return {
         head: published_head
         for head, published_head in published.heads.items()
-        if Subject(head) in submitted or head in revealed
+        if head != look and (Subject(head) in submitted or head in revealed)
     }
 
 

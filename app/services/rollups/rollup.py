@@ -18,6 +18,7 @@ from app.domain.annotations.tallies import (
 from app.domain.refs import HeadRef
 from app.services.reading.context import AtlasContext
 from app.services.rollups.agreement import Agreement, agreement
+from app.services.rollups.consistency import SelfConsistency, self_consistency
 from app.store.annotators import CONSENSUS
 from app.store.atlas.rankings import get_all_rankings
 
@@ -85,3 +86,8 @@ def agree(context: AtlasContext, seed: int = 0) -> Agreement:
     by_annotator = submitted_heads(context.records)
     by_annotator.pop(CONSENSUS, None)
     return agreement(by_annotator, seed)
+
+
+def consistency(context: AtlasContext) -> tuple[SelfConsistency, ...]:
+    """Everyone's consistency with themselves, as far as the viewer may see both of their looks."""
+    return self_consistency(submitted_heads(context.records), context.second_looks)

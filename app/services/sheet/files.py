@@ -46,8 +46,8 @@ def export_annotations(context: AtlasContext, file_format: SheetFormat, view: Sh
     A view restricts the rows and columns of heads and leaves out feature notes. The computed sheets of XLSX
     still cover all records, as their README says.
     """
-    records = context.records
-    rows = rows_of(records)
+    records = tuple(record for record in context.records if not record.subject.second)
+    rows = rows_of(records, _second_looks(context) if view.is_whole else ())
     if not view.is_whole:
         rows = Rows(view_rows(rows.heads, view), [], view.columns)
     writers = {
@@ -57,6 +57,11 @@ def export_annotations(context: AtlasContext, file_format: SheetFormat, view: Sh
         "xlsx": lambda: write_xlsx(rows, _tables(context.run, records, rows, view)),
     }
     return Export(writers[file_format](), f"{context.run.slug}-annotations.{file_format}")
+
+
+def _second_looks(context: AtlasContext) -> list[Revision]:
+    opened = [record for record in context.records if record.subject.second]
+    return sorted((*context.second_looks, *opened), key=lambda look: (look.subject.ref, look.annotator))
 
 
 def read_sheet(data: bytes, file_format: SheetFormat) -> tuple[Numbered, Numbered]:

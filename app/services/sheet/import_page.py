@@ -20,7 +20,7 @@ from app.services.sheet.imports import (
 )
 from app.services.sheet.models import CellChange, ImportDiff, ImportPage, MappedColumn, PlannedRow, WrongRow
 from app.services.sheet.reading_process import read_upload
-from app.services.sheet.rows import CONTENT_COLUMNS, HEAD_COLUMNS, NOTE_COLUMNS
+from app.services.sheet.rows import CONTENT_COLUMNS, NOTE_COLUMNS, READ_COLUMNS
 from app.store.annotations import Conflict
 
 MAX_LISTED = 100
@@ -58,7 +58,7 @@ def import_page(context: AtlasContext, diff: ImportDiff | None = None, message: 
 def check_may_import(context: AtlasContext) -> None:
     """Raise Forbidden for viewers who may not write, and read what plan_upload needs of the store."""
     check_may_write(context.viewer, context.viewer.name)
-    _ = context.atlas_id, context.records
+    _ = context.atlas_id, context.records, context.second_looks
 
 
 def plan_upload(
@@ -81,10 +81,10 @@ def plan_upload(
 def suggested_mapping(heads: Numbered) -> dict[str, str]:
     """A suggested column of the sheet for each column of another name: as own_name has it, or empty."""
     names = list(dict.fromkeys(name for _, row in heads for name in row))
-    taken = {name for name in names if name in HEAD_COLUMNS}
+    taken = {name for name in names if name in READ_COLUMNS}
     mapping: dict[str, str] = {}
     for name in names:
-        if name not in HEAD_COLUMNS:
+        if name not in READ_COLUMNS:
             ours = own_name(name)
             mapping[name] = ours if ours and ours not in taken else ""
             taken.add(mapping[name])

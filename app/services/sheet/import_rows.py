@@ -23,7 +23,9 @@ from app.services.annotations.saving import against_of, check_labels, subject_of
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import check_may_write
 from app.services.sheet.rows import (
+    LOOK,
     PROVENANCE,
+    SECOND,
     STATE,
     InvalidCell,
     NumberCell,
@@ -184,7 +186,11 @@ def _subject(context: AtlasContext, row: Row, columns: tuple[str, ...]) -> Subje
             raise InvalidCell("the row has no head")
         if isinstance(text, NumberCell):
             raise InvalidCell(f"{text} is not a head: 5.1 and 5.10 are one number; write L5H1")
-        return subject_of(run, HeadRef.parse(text))
+        subject = subject_of(run, HeadRef.parse(text))
+        look = row.get(LOOK, "").strip()
+        if look not in ("", SECOND):
+            raise InvalidCell(f"column {LOOK!r} is {look[:60]!r}, neither {SECOND!r} nor empty")
+        return replace(subject, second=look == SECOND)
     ref = FeatureRef.parse(row.get("feature", ""))
     sae = row.get("sae", "").strip()
     if not sae or any(sae == of_run.checksum for of_run in run.record.saes):

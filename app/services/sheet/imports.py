@@ -10,7 +10,7 @@ from app.domain.annotations.records import Subject
 from app.errors import AppError
 from app.services.reading.context import AtlasContext
 from app.services.sheet.import_rows import Importing, RowChange, read_row
-from app.services.sheet.rows import HEAD_COLUMNS, NOTE_COLUMNS, InvalidCell, Row
+from app.services.sheet.rows import HEAD_COLUMNS, NOTE_COLUMNS, READ_COLUMNS, InvalidCell, Row
 from app.store import annotations as store
 from app.store.annotators import CONSENSUS, ensure_annotator
 
@@ -88,9 +88,11 @@ def plan_import(
 ) -> Plan:
     """The changes that importing these rows would make, and the rows with errors; stores nothing.
 
-    Reads of the store only context.records. `watch` is called before each row: what it raises ends the work.
+    Reads of the store only context.records and context.second_looks. `watch` is called before each row: what it
+    raises ends the work.
     """
-    stored = {(record.subject, record.annotator): record for record in context.records}
+    records = (*context.records, *context.second_looks)
+    stored = {(record.subject, record.annotator): record for record in records}
     importing = Importing(context, stored, now)
     changes: list[RowChange] = []
     errors: list[RowError] = []
@@ -101,7 +103,7 @@ def plan_import(
         for number, row in rows:
             watch()
             try:
-                change = read_row(importing, number, row, HEAD_COLUMNS if sheet == "heads" else NOTE_COLUMNS)
+                change = read_row(importing, number, row, READ_COLUMNS if sheet == "heads" else NOTE_COLUMNS)
             except AppError as error:
                 errors.append(RowError(sheet, number, str(error)))
                 continue

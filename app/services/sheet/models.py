@@ -11,6 +11,7 @@ from app.domain.records import Ranking
 from app.domain.refs import HeadRef
 from app.services.examples.models import RunSummary
 from app.services.rollups.agreement import Agreement, Opinion
+from app.services.rollups.consistency import SelfConsistency
 from app.services.rollups.overview import GroupCount, PublishedTotals
 from app.services.rollups.published import Comparison
 from app.services.sheet.selection import SheetView
@@ -37,6 +38,7 @@ class AgreementPage:
     model: Annotated[str, "The atlas"]
     run: Annotated[RunSummary, "The run that is live"]
     agreement: Annotated[Agreement, "Numbers, confusions and heads to settle"]
+    consistency: Annotated[tuple[SelfConsistency, ...], "Of those who looked at heads twice, by name"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class AnnotationsPage:
     model: Annotated[str, "The atlas"]
     run: Annotated[RunSummary, "The run that is live"]
     agreement: Annotated[Agreement, "Numbers, confusions and heads to settle"]
+    consistency: Annotated[tuple[SelfConsistency, ...], "Of those who looked at heads twice, by name"]
     view: Annotated[SheetView, "Which rows and columns are shown"]
     rows: Annotated[tuple[SheetRow, ...], "The rows of this page of the view"]
     n_rows: Annotated[int, "Rows of the view"]

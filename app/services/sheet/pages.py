@@ -12,7 +12,7 @@ from app.services.reading.visibility import Viewer
 from app.services.rollups.agreement import agreement
 from app.services.rollups.overview import default_annotator, published_totals, summarise_record
 from app.services.rollups.published import PublishedHead, compare, published_for, visible_published
-from app.services.rollups.rollup import RollUp, add_up, agree, submitted_heads, with_sensitivity
+from app.services.rollups.rollup import RollUp, add_up, agree, consistency, submitted_heads, with_sensitivity
 from app.services.sheet.models import (
     AgreementPage,
     AnnotatedLayersPage,
@@ -60,6 +60,7 @@ def annotations_page(
         model=context.run.slug,
         run=summarise_run(context.run.record),
         agreement=agreement(by_annotator),
+        consistency=consistency(context),
         view=view,
         rows=tuple(_sheet_row(row, heads[row["head"], row["annotator"]], view) for row in page_rows),
         n_rows=len(rows),
@@ -92,7 +93,8 @@ def _sheet_row(row: Row, record: Revision, view: SheetView) -> SheetRow:
 
 
 def agreement_page(context: AtlasContext) -> AgreementPage:
-    return AgreementPage(context.run.slug, summarise_run(context.run.record), agree(context))
+    run = summarise_run(context.run.record)
+    return AgreementPage(context.run.slug, run, agree(context), consistency(context))
 
 
 def layers_page(context: AtlasContext, by: str | None = None) -> AnnotatedLayersPage:

@@ -46,6 +46,9 @@ NOTE_CONTENT = sheet_columns(FeatureNote)
 # What a column of a sheet made by hand may be read as.
 CONTENT_COLUMNS = (*HEAD_KEY, "status", *HEAD_CONTENT)
 HEAD_COLUMNS = (*HEAD_KEY, *STATE, *DERIVED, *HEAD_CONTENT, *PROVENANCE)
+# Part of the key too, and the last column of a whole file, where there are second looks: `second`, else empty.
+LOOK, SECOND = "look", "second"
+READ_COLUMNS = (*HEAD_COLUMNS, LOOK)
 NOTE_COLUMNS = (*NOTE_KEY, *STATE, *NOTE_CONTENT, *PROVENANCE)
 NUMBER_COLUMNS = frozenset(("version", "n_groups", "n_evidence", *number_fields(HeadAnnotation)))
 YES_OR_NO_COLUMNS = frozenset(("blind", "provisional", *yes_or_no_fields(HeadAnnotation)))
@@ -81,8 +84,11 @@ class Rows:
     columns: tuple[str, ...] = HEAD_COLUMNS
 
 
-def rows_of(records: Sequence[Revision]) -> Rows:
-    """The records as rows of text, which depend on nothing else: neither on time nor on machine."""
+def rows_of(records: Sequence[Revision], second_looks: Sequence[Revision] = ()) -> Rows:
+    """The records as rows of text, which depend on nothing else: neither on time nor on machine.
+
+    Second looks follow the records, in rows that others' types and names are not compared with.
+    """
     submitted = submitted_heads(records)
     new = {name: novel_heads(heads) for name, heads in submitted.items()}
     heads: list[Row] = []
@@ -92,7 +98,11 @@ def rows_of(records: Sequence[Revision]) -> Rows:
             among = {"new_groups": "; ".join(groups), "agreement": _agreement(record, submitted)}
             heads.append(_row(record) | among)
     notes = [_row(record) for record in records if not isinstance(record.subject.ref, HeadRef)]
-    return Rows(heads, notes)
+    if not second_looks:
+        return Rows(heads, notes)
+    heads = [row | {LOOK: ""} for row in heads]
+    heads += [_row(look) | {"new_groups": "", "agreement": "", LOOK: SECOND} for look in second_looks]
+    return Rows(heads, notes, READ_COLUMNS)
 
 
 def _agreement(record: Revision, submitted: dict[str, dict[HeadRef, HeadAnnotation]]) -> str:

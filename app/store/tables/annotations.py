@@ -42,12 +42,14 @@ class SessionRow(Base):
 class RevisionRow(Base):
     """One state of one annotator's record of one head or feature. Rows are only ever added.
 
-    The record is the row with the largest version. `sae` is the SAE's checksum for a feature and empty for a head.
+    The record is the row with the largest version.
+    The kind `second` is an annotator's second look at a head. `sae` is the SAE's checksum for a feature and empty for
+    a head.
     """
 
     __tablename__ = "annotation_revisions"
     __table_args__ = (
-        CheckConstraint("kind IN ('head', 'feature')", name="kind"),
+        CheckConstraint("kind IN ('head', 'feature', 'second')", name="kind"),
         CheckConstraint("status IN ('draft', 'submitted', 'unsure', 'skipped')", name="status"),
         # Named here: the name by convention would be longer than Postgres takes.
         UniqueConstraint(

@@ -10,6 +10,7 @@ from app.domain.refs import HeadRef
 from app.services.examples.models import Align
 from app.services.heads.page import HeadQuestion
 from app.web.dependencies import parse_feature
+from app.web.sessions import LookQuery
 from app.web.urls import head_url
 
 MAX_FEATURES = 50
@@ -31,6 +32,7 @@ class HeadQuery:
     align: AlignQuery = "prefix"
     open_feature: Annotated[str | None, Query(alias="open", max_length=30)] = None
     group: Annotated[int, Query(ge=0, le=20)] = 0
+    look: LookQuery = None
 
     def question(self, head: HeadRef) -> HeadQuestion:
         """The parameters of the service call.
@@ -44,6 +46,7 @@ class HeadQuery:
         return head_url(
             model,
             head,
+            look=self.look,
             rank=self.rank,
             k=self.k,
             align=self.align,
@@ -53,7 +56,7 @@ class HeadQuery:
 
     def without_row(self) -> "HeadQuery":
         """The query for another head, without the opened row."""
-        return replace(self, open_feature=None, group=0)
+        return replace(self, open_feature=None, group=0, look=None)
 
 
 HeadViewDependency = Annotated[HeadQuery, Depends()]

@@ -9,11 +9,13 @@ from app.domain.annotations.records import HeadAnnotation, Revision
 from app.domain.refs import HeadRef
 from app.errors import AppError
 from app.services.annotations.edits import FINISHING, SubmittedForm, apply_action
-from app.services.annotations.head_records import head_records, next_head, record_state
+from app.services.annotations.head_records import head_records, record_state
 from app.services.annotations.models import HeadRecordsPage
+from app.services.annotations.next_heads import NextHead
 from app.services.annotations.panel import Attempt
 from app.services.annotations.record_words import clash_view
 from app.services.annotations.saving import propose_merge
+from app.services.annotations.second_looks import next_look
 from app.services.heads.annotated import annotated_head
 from app.services.heads.page import HeadQuestion
 from app.services.reading.context import AtlasContext, check_head
@@ -24,7 +26,7 @@ from app.web.forms.annotations import Fields, read_head_form
 from app.web.forms.head_query import HeadQuery, HeadViewDependency
 from app.web.responses import redirect_to, refusal, run_page, script_response, see_other, uncached_page
 from app.web.schema import documents
-from app.web.sessions import ViewerDependency, remember_order
+from app.web.sessions import ViewerDependency, remember_order, remember_second_looks
 from app.web.urls import atlas_url, head_url
 
 router = APIRouter()
@@ -37,7 +39,7 @@ pages = APIRouter(include_in_schema=False)
 def annotation_json(
     request: Request, app_context: AppContextDependency, viewer: ViewerDependency, model: str, head: str
 ) -> Response:
-    """The viewer's own record of a head, and others' as far as they may be seen."""
+    """The viewer's own record of a head, and others' as far as they may be seen; or the viewer's second look at it."""
     ref = parse_head(head)
 
     def build(context: AtlasContext) -> HeadRecordsPage:
@@ -54,19 +56,23 @@ def show_next(
     viewer: ViewerDependency,
     model: str,
     order: WorkOrder | None = None,
+    again: bool | None = None,
 ) -> Response:
     """Redirect to the first head without a settled record of the viewer, or to the atlas if there is none.
 
-    order: the order of work from now on, which the browser keeps.
+    order: the order of work from now on. again: whether a tenth of this atlas's submitted heads comes a second time.
+    The browser keeps both.
     """
-    if order is not None and viewer.may_write:
-        viewer = replace(viewer, order=order)
+    if viewer.may_write:
+        viewer = replace(viewer, order=order or viewer.order, again=viewer.again if again is None else again)
     with app_context.open_atlas(model, viewer) as context:
-        following = next_head(context, None)
-    address = head_url(model, following) if following else atlas_url(model)
+        following = next_look(context, None)
+    address = head_url(model, following.head, look=following.look) if following else atlas_url(model)
     response = redirect_to(address)
     if order is not None:
         remember_order(request, app_context, order, response)
+    if again is not None:
+        remember_second_looks(request, app_context, model, again, response)
     return response
 
 
@@ -108,8 +114,13 @@ def _after(
     if action not in FINISHING:
         return f"{here}#annotation"
     with app_context.open_atlas(model, viewer) as context:
-        following = next_head(context, ref)
-    return view.without_row().address(model, following) if following else here
+        following = next_look(context, ref)
+    return _address_of(view, model, following) if following else here
+
+
+def _address_of(view: HeadQuery, model: str, following: NextHead) -> str:
+    look = None if following.look is None else str(following.look)
+    return replace(view.without_row(), look=look).address(model, following.head)
 
 
 def _state(
@@ -123,7 +134,7 @@ def _state(
     """The state after a save as JSON, with the values that the page's script cannot compute."""
     with app_context.open_atlas(model, viewer) as context:
         page = record_state(context, ref)
-    following = page.following
+        following = next_look(context, ref)
     state = {
         "version": record.version if record else 0,
         "status": record.status if record else "draft",
@@ -133,7 +144,7 @@ def _state(
         "novel": list(page.novel),
         "can_undo": page.can_undo,
         "can_redo": page.can_redo,
-        "next": view.without_row().address(model, following) if following else atlas_url(model),
+        "next": _address_of(view, model, following) if following else atlas_url(model),
     }
     return script_response(state)
 

@@ -48,7 +48,8 @@ def cite(
         raise
     if scripted:
         return script_response(_reply(change, ref, through, cited))
-    address = feature_url(model, ref, head=through, align="token" if align == "token" else None)
+    aligned = "token" if align == "token" else None
+    address = feature_url(model, ref, head=through, align=aligned, look=viewer.second_look)
     return see_other(f"{address}#cited")
 
 

@@ -66,7 +66,7 @@ def show_history(
 
     def build(context: AtlasContext) -> HistoryPage:
         page = history_page(context, ref, annotator, below)
-        return replace(page, rank=view.rank, k=view.k, align=view.align)
+        return replace(page, rank=view.rank, k=view.k, align=view.align, look=viewer.second_look)
 
     return run_page(app_context, request, model, build, "pages/history.html", viewer)
 
@@ -86,5 +86,5 @@ def restore(
     key = f"restore {version} {base_version}"
     with app_context.change_atlas(model, viewer) as context:
         saving.restore(context, Restore(ref, version, base_version, key), app_context.now())
-    address = history_url(model, ref, rank=view.rank, k=view.k, align=view.align)
+    address = history_url(model, ref, look=view.look, rank=view.rank, k=view.k, align=view.align)
     return see_other(address)

@@ -70,7 +70,7 @@ def save(
             raise
         attempt = _attempt(content, base_version, error)
         return _not_saved(app_context, viewer, model, ref, through, attempt, error.status_code)
-    address = feature_url(model, ref, head=through)
+    address = feature_url(model, ref, head=through, look=viewer.second_look)
     return see_other(f"{address}#notes")
 
 
