@@ -26,6 +26,11 @@ _ERRORS = (
     (404, "There is no such atlas, head, feature, experiment or page", False),
     (413, "The request is larger than the server reads", True),
     (422, "A parameter cannot be read; its name is told, never its value", False),
+    (
+        429,
+        "One account, or all together, ask for as much at a time as they may; ask again after Retry-After",
+        False,
+    ),
     (500, "A mistake of the server, which is logged", False),
     (503, "The store or the server is busy; ask again after Retry-After", True),
 )

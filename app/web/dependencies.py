@@ -20,6 +20,7 @@ from app.store.atlas.reads import LiveRun, get_live_state, list_atlases
 from app.store.database.engine import Engine, Session, is_read_only, read_session, write_session
 from app.store.database.schema_versions import check_current
 from app.web.guards.login_limits import LoginLimits
+from app.web.guards.searches import Searches
 from app.web.guards.uploads import Uploads
 from app.web.metrics import Metrics
 from app.web.page_cache import PageCache
@@ -53,6 +54,7 @@ class AppContext:
         self.access = access or Access()
         self.logins = LoginLimits()
         self.uploads = Uploads()
+        self.searches = Searches()
         self.metrics = Metrics()
         self.pages = PageCache()
         self._cache = RunCache()

@@ -71,7 +71,7 @@ def on_app_error(request: Request, error: Exception) -> Response:
         return error_response(request, 503, error.sentence, {"Retry-After": "5"})
     if error.status_code == 404 and not isinstance(error, PageNotFound | SumNotStored):
         return error_response(request, 404, MESSAGES[404])
-    headers = {"Retry-After": "5"} if error.status_code == 503 else None
+    headers = {"Retry-After": "5"} if error.status_code in (429, 503) else None
     return error_response(request, error.status_code, error.sentence, headers)
 
 

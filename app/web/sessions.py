@@ -50,6 +50,11 @@ def get_viewer(request: Request, app_context: AppContextDependency) -> Viewer:
     return viewer
 
 
+def asker_of(request: Request, viewer: Viewer) -> str:
+    """The account of a request, or the address it came from where nobody has an account."""
+    return str(viewer.annotator_id or (request.client.host if request.client else ""))
+
+
 def _in_order(request: Request, viewer: Viewer) -> Viewer:
     """The viewer with the order of work that their browser was told; any other text is none."""
     cookie = request.cookies.get(ORDER_COOKIE)

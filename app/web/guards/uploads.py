@@ -3,18 +3,17 @@
 import secrets
 import threading
 import time
-from collections import Counter
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from app.errors import AppError
 from app.services.sheet.import_page import Upload
+from app.web.guards.turns import TurnLimits, Turns
 
 MAX_AGE_S = 30 * 60.0
 MAX_BYTES = 100 * 2**20
 AT_ONCE, TURN_WAIT_S = 2, 10.0
-# Sheets that are read or wait for it: each takes one of the server's threads, which are forty.
+# Sheets that are read or wait for it.
 OF_ONE_ACCOUNT, ALTOGETHER = 8, 16
 
 
@@ -45,35 +44,15 @@ class Uploads:
         self._max_age_s = max_age_s
         self._uploads: dict[tuple[str, int], _StoredUpload] = {}
         self._lock = threading.Lock()
-        self._turns = threading.BoundedSemaphore(AT_ONCE)
-        self._inside = Counter[int]()  # by annotator
+        limits = TurnLimits(AT_ONCE, OF_ONE_ACCOUNT, ALTOGETHER, TURN_WAIT_S)
+        self._turns = Turns(limits, TooManyUploads, "sheets")
 
-    @contextmanager
-    def turn(self, annotator_id: int) -> Generator[None]:
+    def turn(self, annotator_id: int) -> AbstractContextManager[None]:
         """Let two uploads at a time be read, and few wait: many at once leave the server answering.
 
         Raises TooManyUploads.
         """
-        with self._place(annotator_id):
-            if not self._turns.acquire(timeout=TURN_WAIT_S):
-                raise TooManyUploads("other sheets are being read; try again in a moment")
-            try:
-                yield
-            finally:
-                self._turns.release()
-
-    @contextmanager
-    def _place(self, annotator_id: int) -> Generator[None]:
-        with self._lock:
-            if self._inside[annotator_id] >= OF_ONE_ACCOUNT or self._inside.total() >= ALTOGETHER:
-                raise TooManyUploads("sheets enough wait to be read already; try again in a moment")
-            self._inside[annotator_id] += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._inside[annotator_id] -= 1
-                self._inside += Counter()  # drops those at zero
+        return self._turns.turn(annotator_id)
 
     def keep(self, atlas: str, annotator_id: int, upload: Upload) -> str:
         """Store the sheet in place of the annotator's earlier one, and return a token for it."""

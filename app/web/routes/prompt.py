@@ -13,12 +13,11 @@ from app.extras import missing
 from app.services.prompts.models import PromptPage
 from app.services.prompts.page import PromptRequest, PromptService, prompt_page
 from app.services.prompts.queue import PromptLimits, PromptQueue
-from app.services.reading.visibility import Viewer
 from app.settings import Settings
 from app.web.dependencies import AppContextDependency, PageNotFound, parse_feature, parse_head
 from app.web.responses import NO_STORE, changing_page, redirect_to
 from app.web.schema import documents
-from app.web.sessions import ViewerDependency
+from app.web.sessions import ViewerDependency, asker_of
 from app.web.urls import prompt_url
 
 OFF = "This server does not run texts through the model. To enable it, start it with head-atlas serve --prompts."
@@ -80,7 +79,9 @@ def prompt_json(
 ) -> Response:
     """The model's activations on a text. State `waiting` (202) means that the client should ask again."""
     prompt_request = parse_request(text, at, head, feature, dest)
-    return _answer(request, app_context, service, model, _asked_by(request, viewer, prompt_request))
+    return _answer(
+        request, app_context, service, model, replace(prompt_request, asker=asker_of(request, viewer))
+    )
 
 
 @pages.get("/{model}/prompt", name="prompt")
@@ -107,13 +108,9 @@ def show_prompt(
     # A form sends what it has, empty and twice; the address says it once.
     if parse_qsl(request.url.query, True) != parse_qsl(urlsplit(address).query, True):
         return redirect_to(address)
-    return _answer(request, app_context, service, model, _asked_by(request, viewer, prompt_request))
-
-
-def _asked_by(request: Request, viewer: Viewer, prompt_request: PromptRequest) -> PromptRequest:
-    """The request with its account, or with its address where nobody has one."""
-    address = request.client.host if request.client else ""
-    return replace(prompt_request, asker=str(viewer.annotator_id or address))
+    return _answer(
+        request, app_context, service, model, replace(prompt_request, asker=asker_of(request, viewer))
+    )
 
 
 def parse_request(text: str, at: str, head: str, feature: str, dest: str) -> PromptRequest:

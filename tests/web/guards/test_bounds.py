@@ -26,13 +26,13 @@ def test_one_account_waits_with_few_files_and_all_with_not_many_more() -> None:
     uploads, busy = Uploads(), ExitStack()
     with busy:
         for number in range(ALTOGETHER):
-            busy.enter_context(uploads._place(number // OF_ONE_ACCOUNT))
+            busy.enter_context(uploads._turns.place(number // OF_ONE_ACCOUNT))
             if number + 1 == OF_ONE_ACCOUNT:
-                with pytest.raises(TooManyUploads, match="try again"), uploads._place(0):
+                with pytest.raises(TooManyUploads, match="try again"), uploads._turns.place(0):
                     pass
-        with pytest.raises(TooManyUploads, match="try again"), uploads._place(99):
+        with pytest.raises(TooManyUploads, match="try again"), uploads._turns.place(99):
             pass
-    assert not uploads._inside
+    assert not uploads._turns._inside
     with uploads.turn(0), uploads.turn(0):
         pass
 
