@@ -23,17 +23,30 @@ def _attention(model: TransformerLensModel) -> Any:
 
 
 def _of_queries(attention: Any, name: str = "q") -> Any:
-    """What gives queries (or keys) to the rotation: their norm, where there is one."""
-    found = getattr(attention, f"{name}_norm", None) or getattr(attention, name, None)
-    if found is None:
-        raise NotThere("queries and keys are no modules of their own")
-    return found
+    """What gives queries (or keys) to the rotation: their norm, where there is one; in latent attention its end."""
+    if _is_latent(attention):
+        return getattr(attention, f"hook_{name}")
+    return getattr(attention, f"{name}_norm", None) or getattr(attention, name)
 
 
-def _before_rotation(attention: Any, name: str) -> Any:
-    """The same, but for norms without weights, which may come after the rotation and keep any order."""
-    found = _of_queries(attention, name)
-    return found if any(True for _ in found.parameters()) else getattr(attention, name)
+def _is_latent(attention: Any) -> bool:
+    return hasattr(attention, "hook_kv_latent")
+
+
+def _before_rotation(attention: Any, d_head: int) -> Iterator[tuple[Any, int, int]]:
+    """Modules that give queries and keys before their rotation, the dimensions of a head, and how many of them rotate.
+
+    Not norms without weights, which may come after the rotation and keep any order.
+    """
+    if _is_latent(attention):
+        inner = attention.original_component
+        width = inner.qk_rope_head_dim
+        yield getattr(inner, "q_b_proj", None) or inner.q_proj, inner.qk_nope_head_dim + width, width
+        yield inner.kv_a_proj_with_mqa, inner.kv_lora_rank + width, width
+        return
+    for name in ("q", "k"):
+        found = _of_queries(attention, name)
+        yield found if any(True for _ in found.parameters()) else getattr(attention, name), d_head, d_head
 
 
 def drop_a_scale(model: TransformerLensModel) -> None:
@@ -62,8 +75,6 @@ def skip_a_norm(model: TransformerLensModel) -> None:
 def move_a_hook(model: TransformerLensModel) -> None:
     """hook_z of the next layer in place of a layer's own."""
     found = model.all_activations
-    if len(model.attention_layers) == 1:
-        raise NotThere("one layer has heads")
 
     def moved(tokens: Tensor) -> Any:
         logits, z, pattern = found(tokens)
@@ -78,17 +89,21 @@ def move_a_hook(model: TransformerLensModel) -> None:
 
 def swap_rotary_pairs(model: TransformerLensModel) -> None:
     """Rotate neighbours where the model rotates halves, or halves where it rotates neighbours, in every layer."""
-    width, config = model.record.d_head, model._bridge.original_model.config.get_text_config()
-    if not any(word in name for name in vars(config) for word in ("rope", "rotary")):
-        raise NotThere("no rotary positions, so the order of dimensions is of no account")
+    for layer in model.attention_layers:
+        attention = model._bridge.blocks[layer].attn
+        for module, of, width in _before_rotation(attention, model.record.d_head):
+            module.register_forward_hook(_swapped(of, width))
+
+
+def _swapped(of: int, width: int) -> Callable[..., Tensor]:
+    """A hook that gives a module's output with the last dimensions of each head in another order."""
+    last = torch.arange(of - width, of).view(2, width // 2).T.flatten()
+    order = torch.cat([torch.arange(of - width), last])
 
     def swap(_module: Any, _args: Any, out: Tensor) -> Tensor:
-        order = torch.arange(width).view(2, width // 2).T.flatten()
-        return out.reshape(*out.shape[:-1], -1, width)[..., order].reshape(out.shape)
+        return out.reshape(*out.shape[:-1], -1, of)[..., order].reshape(out.shape)
 
-    for layer in model.attention_layers:
-        for part in ("q", "k"):
-            _before_rotation(model._bridge.blocks[layer].attn, part).register_forward_hook(swap)
+    return swap
 
 
 PLANTED: dict[str, Plant] = {
