@@ -1,5 +1,6 @@
 """Second looks: which heads come twice and when, records of their own, and how consistent they are with the first."""
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -149,6 +150,18 @@ def test_kappa_is_cohens():
     assert cohens_kappa(table) == pytest.approx(0.4)
     assert cohens_kappa([]) is None
     assert cohens_kappa([("a", "a")] * 3) is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_kappa_is_that_of_a_slow_loop(seed):
+    choose = random.Random(seed)
+    values = [(choose.choice("aab?"), choose.choice("abb-")) for _ in range(30)]
+    same = by_chance = 0.0
+    for old, new in values:
+        same += (old == new) / len(values)
+        for _, other in values:  # each first look beside each second look, of whatever feature
+            by_chance += (old == other) / len(values) ** 2
+    assert cohens_kappa(values) == pytest.approx((same - by_chance) / (1 - by_chance))
 
 
 def test_others_see_a_second_look_when_it_is_submitted_and_the_blind_when_the_head_is_open_to_them(team):
