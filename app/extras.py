@@ -16,6 +16,7 @@ MODULES = {
         "psutil",
     ),
     "parquet": ("pyarrow",),
+    "ray": ("ray",),
 }
 
 

@@ -32,7 +32,8 @@ from app.adapters.transformer_lens_model import DTYPES
 from app.domain.records import FeatureRecord
 from app.domain.refs import FeatureRef
 from app.precompute.costs import LIMIT, ModelSizes, SaeSizes, Work, operations
-from app.precompute.job import peak_memory_bytes, run_job
+from app.precompute.job import run_job
+from app.precompute.peak_memory import peak_memory_bytes
 from app.precompute.planner import product_rate
 from app.precompute.request import JobRequest, RunOptions
 from app.store.atlas.features import list_features

@@ -23,8 +23,9 @@ import torch
 
 from app.adapters.sae_sources import LocalSae
 from app.demo import DemoFolders, demo_request
-from app.precompute.job import peak_memory_bytes, run_job
+from app.precompute.job import run_job
 from app.precompute.loaded_run import LoadedRun
+from app.precompute.peak_memory import peak_memory_bytes
 from app.precompute.prepare import prepare
 from app.precompute.request import JobRequest, RunOptions
 from app.precompute.shard import corpus_batches

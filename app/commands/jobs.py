@@ -106,6 +106,7 @@ def precompute(
 ) -> None:
     """Run a model over a corpus, with SAEs or without, and fill a store. A stopped job resumes where it was."""
     settings = settings_of(store=store, work_dir=work_dir)
+    execution.check()
     check_ready("precompute", settings, slug_of(model, name))
     from app.precompute.job import run_job
 

@@ -1,4 +1,4 @@
-"""Executors of units: one unit after the other, or several worker processes. Both write the same files."""
+"""Executors of units: one unit after the other, in several processes, or on a Ray cluster. All write the same files."""
 
 import multiprocessing
 import os
@@ -14,6 +14,8 @@ from typing import Protocol
 from app.errors import AppError
 from app.precompute.loaded_run import JobSpec, LoadedRun
 from app.precompute.plan import Unit
+from app.precompute.ray_address import cluster_address
+from app.precompute.request import ExecutorOptions
 from app.precompute.shard import run_unit
 
 MAX_TRIES = 3
@@ -25,16 +27,50 @@ class WorkerDied(AppError):
     exit_code = 1
 
 
+def units_given_up(units: Iterable[Unit]) -> WorkerDied:
+    """The error of units that killed each worker that tried them."""
+    names = ", ".join(sorted(unit.file_name for unit in units))
+    return WorkerDied(
+        f"the workers on {names} were killed {MAX_TRIES} times (out of memory?); "
+        "all other parts are finished and kept, and the same command goes on from them"
+    )
+
+
 class Executor(Protocol):
     """Runs units in any order and yields each when its file is sealed."""
 
     name: str
     workers: int
+    where: str  # which workers compute, for the first line of a job; empty for processes of this machine
+    peak_memory_bytes: int  # of workers that are no children of this process, as far as it is told
 
     def run(self, units: Iterable[Unit]) -> Iterator[Unit]: ...
 
+    def close(self) -> None: ...
 
-class SerialExecutor:
+
+def make_executor(run: LoadedRun, options: ExecutorOptions) -> Executor:
+    """The executor that the options ask for. Raises AppError."""
+    if options.executor == "serial":
+        return SerialExecutor(run)
+    if options.workers < 1:
+        raise AppError(f"--workers must be at least 1, not {options.workers}")
+    if options.executor == "processes":
+        return ProcessExecutor(run.spec, options.workers)
+    from app.precompute.ray_executor import RayExecutor
+
+    return RayExecutor(run.spec, options.workers, cluster_address(options.address))
+
+
+class _OnThisMachine:
+    where = ""
+    peak_memory_bytes = 0
+
+    def close(self) -> None:
+        """Nothing outlasts a run."""
+
+
+class SerialExecutor(_OnThisMachine):
     """Runs units in this process."""
 
     name = "serial"
@@ -50,7 +86,7 @@ class SerialExecutor:
             yield unit
 
 
-class ProcessExecutor:
+class ProcessExecutor(_OnThisMachine):
     """Runs units in new worker processes on this machine; a unit whose worker was killed is retried alone."""
 
     name = "processes"
@@ -74,12 +110,8 @@ class ProcessExecutor:
                 yield unit
             if suspects and tries[suspects[0]] >= MAX_TRIES:
                 left.remove(suspects[0])
-        given_up = sorted(unit.file_name for unit, n in tries.items() if n >= MAX_TRIES)
-        if given_up:
-            raise WorkerDied(
-                f"the workers on {', '.join(given_up)} were killed {MAX_TRIES} times (out of memory?); "
-                "all other parts are finished and kept, and the same command goes on from them"
-            )
+        if given_up := [unit for unit, n in tries.items() if n >= MAX_TRIES]:
+            raise units_given_up(given_up)
 
     def _one_pool(self, units: list[Unit], tries: Counter[Unit]) -> Iterator[Unit]:
         """Run units until all are done or a worker is killed, and yield those that are done.

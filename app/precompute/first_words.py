@@ -14,9 +14,12 @@ def described(run: LoadedRun) -> str:
     return f"{describe_device(plan.device)}, {plan.dtype}{threads}"
 
 
-def first_words(run: LoadedRun, slug: str, engine: Engine) -> list[str]:
+def first_words(run: LoadedRun, slug: str, engine: Engine, workers: str = "") -> list[str]:
     """Where it is computed, then what is not as it was asked for, or as it was: said before hours of work."""
-    lines = [f"computing on {described(run)}", *([] if run.plan.saes else [NO_SAE])]
+    lines = [
+        f"computing on {described(run)}{', in ' * bool(workers)}{workers}",
+        *([] if run.plan.saes else [NO_SAE]),
+    ]
     corpus, n_prompts = run.corpus, run.plan.n_prompts
     if n_prompts is not None and corpus.n_sequences < n_prompts:
         lines.append(

@@ -1,9 +1,7 @@
 """The whole precompute job: prepare, calibrate, run the units, publish, report."""
 
-import resource
-import sys
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -11,9 +9,10 @@ from app.adapters.corpora import Corpus
 from app.domain.records import COMPUTE, Json, RunReport
 from app.errors import AppError
 from app.precompute.calibration import calibrate, load_calibration, save_calibration
-from app.precompute.executors import Executor, ProcessExecutor, SerialExecutor
+from app.precompute.executors import Executor, make_executor
 from app.precompute.first_words import described, first_words
 from app.precompute.loaded_run import LoadedRun
+from app.precompute.peak_memory import peak_memory_bytes
 from app.precompute.plan import NO_SAE, RunPlan, Unit
 from app.precompute.prepare import prepare
 from app.precompute.progress import JobMonitor, preparation, rows_into
@@ -71,11 +70,11 @@ class _Job:
 
     def _stages(self, monitor: JobMonitor) -> str:
         run = self._run
-        for line in first_words(run, self._slug, self._engine):
-            monitor.say(line)
         units = run.plan.units(run.corpus.n_sequences)
-        executor = self._make_executor(run)
-        self._compute(run, executor, units, monitor)
+        with closing(make_executor(run, self._options)) as executor:
+            for line in first_words(run, self._slug, self._engine, executor.where):
+                monitor.say(line)
+            self._compute(run, executor, units, monitor)
         if self._options.shard is not None:
             return f"share {self._options.shard[0]} of {self._options.shard[1]} is done; run without --shard to publish"
         publisher = Publisher(run, self._slug, units)
@@ -98,13 +97,8 @@ class _Job:
         for unit in executor.run([unit for unit in mine if unit not in set(done)]):
             stage.advance(tokens[unit])
         stage.finish()
-
-    def _make_executor(self, run: LoadedRun) -> Executor:
-        if self._options.executor == "serial":
-            return SerialExecutor(run)
-        if self._options.workers < 1:
-            raise AppError(f"--workers must be at least 1, not {self._options.workers}")
-        return ProcessExecutor(run.spec, self._options.workers)
+        if mine == units:
+            run.folder.sweep()  # of workers that were killed meanwhile
 
     def _report(self, executor: Executor, outcome: Outcome, monitor: JobMonitor) -> RunReport:
         details: dict[str, Json] = {
@@ -127,7 +121,7 @@ class _Job:
             seconds=time.monotonic() - self._began,
             executor=executor.name,
             workers=executor.workers,
-            peak_memory_bytes=peak_memory_bytes(),
+            peak_memory_bytes=max(peak_memory_bytes(), executor.peak_memory_bytes),
             details=details,
         )
 
@@ -144,13 +138,6 @@ def unit_tokens(corpus: Corpus, run: LoadedRun, unit: Unit) -> int:
     first = unit.index * plan.batch_size
     n = min(first + plan.batch_size, plan.n_score_sequences) - first
     return n * (1 + 2 * plan.score_length)
-
-
-def peak_memory_bytes() -> int:
-    """Peak memory of this process or, if larger, of its largest finished worker."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return max(resource.getrusage(each).ru_maxrss for each in who) * unit
 
 
 def report_text(slug: str, plan: RunPlan, report: RunReport) -> str:

@@ -8,6 +8,8 @@ from app.adapters.sae_sources import SaeSpec
 from app.domain.options import Option
 from app.domain.records import Processing
 from app.domain.slugs import check_slug, slugify
+from app.errors import AppError
+from app.extras import need
 from app.precompute.plan import (
     NOT_LOADED,
     LoadedChecksums,
@@ -16,6 +18,10 @@ from app.precompute.plan import (
     SaePlan,
     library_versions,
 )
+from app.precompute.ray_address import cluster_address
+
+EXECUTOR_HELP = "this process, several of this machine, or a Ray cluster; the rows are the same"
+ADDRESS_HELP = "of the Ray cluster to join, HOST:PORT or auto [RAY_ADDRESS]; default one of the job's own"
 
 
 def slug_of(model: str, name: str | None) -> str:
@@ -48,8 +54,17 @@ class JobRequest(RowOptions):
 class ExecutorOptions:
     """Which processes compute a job's units. These options change no row."""
 
-    executor: Annotated[Literal["serial", "processes"], Option()] = "serial"
-    workers: Annotated[int, Option(min=1)] = 2
+    executor: Annotated[Literal["serial", "processes", "ray"], Option(EXECUTOR_HELP)] = "serial"
+    workers: Annotated[int, Option("of --executor processes or ray", min=1)] = 2
+    address: Annotated[str | None, Option(ADDRESS_HELP)] = None
+
+    def check(self) -> None:
+        """Check, before anything is loaded, that there is such an executor here. Raises AppError."""
+        if self.executor == "ray":
+            need("ray", "--executor ray")
+            cluster_address(self.address)
+        elif self.address is not None:
+            raise AppError("--address is that of a Ray cluster, and needs --executor ray")
 
 
 @dataclass(frozen=True, kw_only=True)

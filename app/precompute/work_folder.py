@@ -84,9 +84,13 @@ class WorkFolder:
             self.clear()
         self.sealed.mkdir(parents=True, exist_ok=True)
         self.activations.mkdir(exist_ok=True)
+        self.sweep()
+        plan.save(self.plan_file)
+
+    def sweep(self) -> None:
+        """Remove what killed processes had begun to write. Call it only while nobody writes to the folder."""
         for folder in (self.root, self.sealed, self.activations):
             sweep_temporary(folder)
-        plan.save(self.plan_file)
 
     def clear(self) -> None:
         """Drop a run's plan and partials; the tokenised corpora stay."""

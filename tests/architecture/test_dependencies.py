@@ -68,6 +68,13 @@ def test_parquet_is_tested_with_what_make_installs():
     assert closure(PROJECT["project"]["optional-dependencies"]["parquet"]) <= locked().keys()
 
 
+def test_ray_is_tested_with_what_its_extra_asks_for():
+    ray = PROJECT["project"]["optional-dependencies"]["ray"]
+    assert set(ray) <= set(DEVELOPMENT)
+    assert "ray" not in closure([*SERVER, *PRECOMPUTE])
+    assert closure(ray) <= locked().keys()
+
+
 def test_the_closure_follows_extras_and_dependencies_of_dependencies():
     assert "torch" in closure(PRECOMPUTE)
     assert "numpy" in closure(["sae-lens"])

@@ -27,6 +27,7 @@ class Goal:
 
 
 RESUME = "tests/precompute/test_resume.py"
+RAY = "tests/precompute/test_ray.py"
 DISK_ERRORS = "tests/precompute/test_disk_errors.py"
 INJECTED = "tests/precompute/test_injected_faults.py"
 TWO_JOBS = "tests/precompute/test_two_jobs.py"
@@ -44,7 +45,11 @@ GOALS = (
             Need(
                 "kills of the job",
                 10,
-                (f"{RESUME}::killed_", "tests/precompute/test_killed_jobs.py::a_dozen_kills"),
+                (
+                    f"{RESUME}::killed_",
+                    "tests/precompute/test_killed_jobs.py::a_dozen_kills",
+                    f"{RAY}::a_job_that",
+                ),
                 "job kills",
             ),
         ),
@@ -55,11 +60,16 @@ GOALS = (
         (
             Need(
                 "other executors and orders with identical files and rows",
-                2,
-                (f"{RESUME}::processes_leave_the_same", f"{RESUME}::shares_in_another_order"),
+                5,
+                (
+                    f"{RESUME}::processes_leave_the_same",
+                    f"{RESUME}::shares_in_another_order",
+                    f"{RAY}::a_ray_worker_that_is_killed",
+                    f"{RAY}::a_job_that_is_killed",
+                ),
             ),
         ),
-        "There is no executor on Ray yet: it comes with the work on scale",
+        "Shards are run in two orders, not in four",
     ),
     Goal(
         "Disk full, I/O errors",
