@@ -1,8 +1,9 @@
 """Annotations as plain JSON and back: the form in which they are stored and exchanged."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
-from typing import Any, TypeVar, cast
+from dataclasses import MISSING, fields
+from functools import cache
+from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 from app.domain.annotations.fields import Kind, field_specs
 from app.domain.annotations.records import (
@@ -23,27 +24,17 @@ T = TypeVar("T")
 
 def content_to_json(content: Content) -> dict[str, Json]:
     """The JSON of an annotation: every field; a label is [feature, group, unclear, suggested] under those names."""
-    if isinstance(content, FeatureNote):
-        return {"label": content.label, "note": content.note}
-    values: dict[str, Json] = {field.name: getattr(content, field.name) for field in fields(content)}
-    values["roles"] = list(content.roles)
-    values["groups"] = [
-        {"name": group.name, "family": group.family, "abstraction": group.abstraction}
-        for group in content.groups
-    ]
-    values["labels"] = [
-        {
-            "feature": str(label.feature),
-            "group": label.group,
-            "unclear": label.unclear,
-            "suggested": label.suggested,
-        }
-        for label in content.labels
-    ]
-    values["evidence"] = [
-        {"kind": link.kind, "target": link.target, "note": link.note} for link in content.evidence
-    ]
+    values = _values(content)
+    if isinstance(content, HeadAnnotation):
+        values["roles"] = list(content.roles)
+        values["groups"] = [_values(group) for group in content.groups]
+        values["labels"] = [_values(label) | {"feature": str(label.feature)} for label in content.labels]
+        values["evidence"] = [_values(link) for link in content.evidence]
     return values
+
+
+def _values(item: Content | Group | FeatureLabel | EvidenceLink) -> dict[str, Any]:
+    return {field.name: getattr(item, field.name) for field in fields(item)}
 
 
 def note_from_json(value: object) -> FeatureNote:
@@ -83,32 +74,37 @@ _TYPES_OF_KIND: dict[Kind, tuple[type, ...]] = {
     "names": (list, tuple),
     "json": (list, tuple),
 }
-# The types of the parts' fields; whatever is not here is text.
-_PART_TYPES: dict[str, tuple[type, ...]] = {
-    "unclear": (bool,),
-    "suggested": (bool,),
-    "group": (str, type(None)),
-    "abstraction": (str, type(None)),
-}
-_REQUIRED = {Group: ("name",), EvidenceLink: ("kind", "target"), FeatureLabel: ("feature",)}
 
 
 def _fields(kind: type, value: object) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise InvalidAnnotation(f"{str(value)[:60]!r} is not an object with the fields of {kind.__name__}")
-    names = {field.name for field in fields(kind)}
+    types, required = _types(kind), _required(kind)
     items = {str(name): item for name, item in cast(Mapping[object, object], value).items()}
-    if unknown := sorted(items.keys() - names):
+    if unknown := sorted(items.keys() - types.keys()):
         raise InvalidAnnotation(f"{unknown[0][:60]!r} is not a field of {kind.__name__}")
-    if missing := [name for name in _REQUIRED.get(kind, ()) if name not in items]:
+    if missing := [name for name in required if name not in items]:
         raise InvalidAnnotation(f"{kind.__name__} lacks {missing[0]!r}")
-    return {name: _typed(repr(name), item, *_types(kind, name)) for name, item in items.items()}
+    return {name: _typed(repr(name), item, *types[name]) for name, item in items.items()}
 
 
-def _types(kind: type, name: str) -> tuple[type, ...]:
+@cache
+def _types(kind: type) -> dict[str, tuple[type, ...]]:
+    """The types that each field may have in JSON; of a part, whatever is not yes or no is text."""
     if kind in (HeadAnnotation, FeatureNote):
-        return _TYPES_OF_KIND[field_specs(kind)[name].kind]
-    return _PART_TYPES.get(name, (str,))
+        return {name: _TYPES_OF_KIND[spec.kind] for name, spec in field_specs(kind).items()}
+    return {name: _types_of_part(hint) for name, hint in get_type_hints(kind).items()}
+
+
+def _types_of_part(hint: Any) -> tuple[type, ...]:
+    if hint is bool:
+        return (bool,)
+    return (str, type(None)) if type(None) in get_args(hint) else (str,)
+
+
+@cache
+def _required(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind) if field.default is MISSING)
 
 
 def _typed(name: str, value: object, *types: type) -> Any:
