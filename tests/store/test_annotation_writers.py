@@ -14,7 +14,7 @@ from app.store.annotators import CONSENSUS, ensure_annotator
 from app.store.database.engine import open_store, write_session
 from tests.support.annotated_atlas import NOW, draft, make_atlas, save
 from tests.support.counts import count
-from tests.support.stored_annotations import n_rows, read
+from tests.support.stored_annotations import n_rows, read, revisions
 
 
 class RecordWriter(threading.Thread):
@@ -85,7 +85,7 @@ def test_d01_sixteen_writers_on_four_heads_lose_and_double_nothing(store_url, en
     for record in read(engine, annotations.current_records, atlas_id):
         kept = Counter(record.content.notes.split())
         assert kept == Counter(line for subject, line in acknowledged if subject == record.subject)
-        versions = [r.version for r in read(engine, annotations.history, atlas_id, record.subject, shared.id)]
+        versions = [r.version for r in revisions(engine, atlas_id, record.subject, shared.id)]
         assert versions == list(range(len(kept), 0, -1))
     assert n_rows(engine) == 16 * n_saves
     count("saves of 16 annotators", 16 * n_saves)

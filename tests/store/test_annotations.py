@@ -19,7 +19,7 @@ from app.store.database.engine import write_session
 from tests.support.annotated_atlas import AGAINST, FEATURE, HEAD, NOW, draft, later, make_atlas, save
 from tests.support.annotation_strategies import annotations as any_annotation
 from tests.support.run_data import make_run, publish
-from tests.support.stored_annotations import ONE, THREE, TWO, n_rows, read
+from tests.support.stored_annotations import ONE, THREE, TWO, n_rows, read, revisions
 
 
 def test_a_save_is_read_back_whole(engine):
@@ -53,7 +53,7 @@ def test_d01_the_second_save_of_a_shared_record_is_a_conflict_with_both_texts(en
     assert caught.value.base.content == ONE
     merged = HeadAnnotation(notes="two\nthree")
     save(engine, atlas_id, draft(shared, merged, caught.value.theirs.version, author_id=ben.id))
-    kept = read(engine, annotations.history, atlas_id, HEAD, shared.id)
+    kept = revisions(engine, atlas_id, HEAD, shared.id)
     assert [(r.version, r.author, r.content) for r in kept] == [
         (3, "ben", merged),
         (2, "ada", TWO),
@@ -126,7 +126,7 @@ def test_d14_a_new_run_leaves_annotations_alone_and_they_name_theirs(engine):
     (record,) = read(engine, annotations.current_records, atlas_id)
     assert (record.content, record.against.run) == (ONE, "first run")
     save(engine, atlas_id, draft(ada, TWO, 1, against=Against("second run", "b" * 64, "0.1.0")))
-    kept = read(engine, annotations.history, atlas_id, HEAD, ada.id)
+    kept = revisions(engine, atlas_id, HEAD, ada.id)
     assert [record.against.run for record in kept] == ["second run", "first run"]
 
 
