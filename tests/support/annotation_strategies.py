@@ -31,7 +31,7 @@ notes = st.one_of(
     ODD, st.text(CHARACTERS, max_size=60), st.tuples(ODD, st.text(CHARACTERS, max_size=30)).map("".join)
 )
 names = notes.map(lambda text: " ".join(text.split())[:60]).filter(
-    lambda text: text.strip() and not any(c in text for c in "\t\n\r")
+    lambda text: text.strip() and not any(c in "\t\n\r" or "\x7f" <= c <= "\x9f" for c in text)
 )
 
 

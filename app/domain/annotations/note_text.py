@@ -8,6 +8,8 @@ MAX_NOTE_BYTES = 64 * 1024
 MAX_NAME_BYTES = 400
 # Surrogates have no UTF-8, NUL ends a text on Postgres, and control characters have no place in a file.
 _REFUSED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
+# Of a text on one line: what ends it, and what a terminal that prints it would obey.
+_NO_LINE = re.compile(r"[\t\n\r\x7f-\x9f]")
 
 
 class InvalidText(AppError):
@@ -45,6 +47,9 @@ def check_name(text: str, name: str) -> str:
 def check_line(text: str, name: str) -> str:
     """Return the text if it is short and on one line, or empty. Raises InvalidText or TextTooLong."""
     check_text(text, name, MAX_NAME_BYTES)
-    if match := re.search(r"[\t\n\r]", text):
-        raise InvalidText(f"{name} has a tab or line break at position {match.start()}; it is one line")
+    if match := _NO_LINE.search(text):
+        what = (
+            "a tab or line break" if match[0] in "\t\n\r" else f"the control character U+{ord(match[0]):04X}"
+        )
+        raise InvalidText(f"{name} has {what} at position {match.start()}; it is one line")
     return text

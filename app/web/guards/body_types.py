@@ -1,36 +1,77 @@
 """What the body of a change may be: a form in UTF-8, which is all that the pages send."""
 
 import re
+from urllib.parse import unquote_to_bytes
 
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.web.guards.origins import SAFE_METHODS
 
 _UTF8 = re.compile(r"(?:^|;)\s*charset=\"?utf-?8\"?\s*(?:;|$)")
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 REFUSED = "Changes are sent as a form in UTF-8; this is something else, and nothing was saved.\n"
+NO_UTF8 = "The form holds bytes that are no text in UTF-8, and nothing was saved.\n"
+_NO_ASCII = re.compile(rb"[\x80-\xff]")
+_NO_STORE = {"Cache-Control": "no-store"}
 
 
 class FormBodies:
     """Middleware that answers 415 to a body that is no form, which a route would read as an empty one.
 
-    Other encodings than UTF-8 could bring characters that no text has.
+    Other encodings than UTF-8 could bring characters that no text has; what is not even UTF-8 is answered with 422,
+    since the framework would put U+FFFD in its place.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if (
-            scope["type"] == "http"
-            and scope["method"] not in SAFE_METHODS
-            and not _is_form(Headers(scope=scope))
-        ):
-            await PlainTextResponse(REFUSED, 415, {"Cache-Control": "no-store"})(scope, receive, send)
+        if scope["type"] != "http" or scope["method"] in SAFE_METHODS:
+            await self.app(scope, receive, send)
             return
+        headers = Headers(scope=scope)
+        if not _is_form(headers):
+            await PlainTextResponse(REFUSED, 415, _NO_STORE)(scope, receive, send)
+            return
+        if headers.get("content-type", "").lower().startswith(FORMS[0]):
+            last, body = await _whole_body(receive)
+            if not _is_utf8(body):
+                await PlainTextResponse(NO_UTF8, 422, _NO_STORE)(scope, receive, send)
+                return
+            # The framework would read bytes that are not escaped, as curl sends them, as Latin 1.
+            escaped = _NO_ASCII.sub(lambda byte: b"%%%02X" % byte[0][0], body)
+            receive = _again({**last, "body": escaped} if last["type"] == "http.request" else last, receive)
         await self.app(scope, receive, send)
+
+
+async def _whole_body(receive: Receive) -> tuple[Message, bytes]:
+    """The last message of a request, and the body of all."""
+    parts: list[bytes] = []
+    while True:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return message, b"".join(parts)
+
+
+def _again(first: Message, receive: Receive) -> Receive:
+    left = iter([first])
+
+    async def next_message() -> Message:
+        message = next(left, None)
+        return await receive() if message is None else message
+
+    return next_message
+
+
+def _is_utf8(body: bytes) -> bool:
+    try:
+        unquote_to_bytes(body).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _is_form(headers: Headers) -> bool:

@@ -62,7 +62,7 @@ def test_d11_above_the_limit_the_limit_is_named(text):
     assert caught.value.status_code == 413
 
 
-@pytest.mark.parametrize("name", ["", "  ", "a\nb", "a\tb", "x" * 401])
+@pytest.mark.parametrize("name", ["", "  ", "a\nb", "a\tb", "x" * 401, "a\x7f", "a\x85", "\x9b31m"])
 def test_names_are_one_line(name):
     with pytest.raises(AppError):
         check_name(name, "the name")
