@@ -1,21 +1,35 @@
 """The check of a whole store: its file, its schema, and every row of it."""
 
+import json
 from pathlib import Path
 
-from sqlalchemy import Engine, func, inspect, select
+from sqlalchemy import Engine, Text, cast, func, inspect, select
 from sqlalchemy.orm import Session
 
-from app.errors import InvalidStore
+from app.domain.annotations.json_form import head_from_json, note_from_json
+from app.errors import AppError, InvalidStore
+from app.store.atlas.blobs import unpack
 from app.store.database.engine import read_session
 from app.store.database.errors import translated
 from app.store.database.schema_versions import check_current, check_schema
 from app.store.database.sqlite import check_content
 from app.store.database.store_names import store_name
-from app.store.tables import annotations, experiments, search
-from app.store.tables.atlas import AtlasRow, Base, HeadRow, RunRow, SequenceRow
+from app.store.tables import experiments, search
+from app.store.tables.annotations import RevisionRow
+from app.store.tables.atlas import (
+    AtlasRow,
+    Base,
+    FeatureExamplesRow,
+    FeatureRow,
+    HeadAttentionRow,
+    HeadRow,
+    RunRow,
+    SequenceRow,
+)
 
 # What they add to the metadata of tables is looked at below.
-_ = annotations, experiments, search
+_ = experiments, search
+_IN_PARTS = {"yield_per": 200}
 
 
 def check_store(engine: Engine) -> None:
@@ -56,6 +70,37 @@ def _check_rows(session: Session, name: str) -> None:
             f"{name} is damaged: the atlas {slug!r} shows a run that is not there; restore it from a backup"
         )
     _check_runs(session, name)
+    _check_blocks(session, name)
+    _check_records(session, name)
+
+
+def _check_blocks(session: Session, name: str) -> None:
+    """Unpack every stored block, each of which has a checksum. Raises InvalidStore with the place of a damaged one."""
+    for table in (FeatureRow, FeatureExamplesRow, HeadAttentionRow):
+        keys = inspect(table).primary_key
+        with session.execute(select(*keys, table.data), execution_options=_IN_PARTS) as rows:
+            for *key, blob in rows:
+                try:
+                    unpack(blob)
+                except InvalidStore as error:
+                    raise InvalidStore(
+                        f"{name} is damaged: the block of {table.__tablename__!r} at {tuple(key)} cannot be read "
+                        f"({error}); restore it from a backup, or precompute the run again"
+                    ) from error
+
+
+def _check_records(session: Session, name: str) -> None:
+    """Read every revision of an annotation. Raises InvalidStore for one that is none."""
+    query = select(RevisionRow.id, RevisionRow.kind, cast(RevisionRow.content, Text))
+    with session.execute(query, execution_options=_IN_PARTS) as rows:
+        for row_id, kind, text in rows:
+            try:
+                content = json.loads(text)
+                _ = head_from_json(content) if kind == "head" else note_from_json(content)
+            except (AppError, ValueError, KeyError, TypeError, AttributeError) as error:
+                raise InvalidStore(
+                    f"{name} is damaged: revision {row_id} of the annotations cannot be read; restore it from a backup"
+                ) from error
 
 
 def _check_runs(session: Session, name: str) -> None:

@@ -1,0 +1,48 @@
+"""Rows that the database holds without complaint and no page can read: the check names them."""
+
+import pytest
+from sqlalchemy import update
+
+from app.domain.annotations.records import FeatureNote, HeadAnnotation
+from app.domain.refs import FeatureRef
+from app.errors import InvalidStore
+from app.store.checks import check_store
+from app.store.database.engine import write_session
+from app.store.tables.annotations import RevisionRow
+from app.store.tables.atlas import FeatureExamplesRow, FeatureRow, HeadAttentionRow
+from tests.support.annotating import Team
+
+
+@pytest.fixture
+def team(engine) -> Team:
+    made = Team(engine, ada={})
+    made.save("ada", HeadAnnotation(notes="one"))
+    made.save("ada", FeatureNote("x"), FeatureRef(0, 3))
+    check_store(engine)
+    return made
+
+
+def flipped(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+@pytest.mark.parametrize("table", [FeatureRow, FeatureExamplesRow, HeadAttentionRow])
+@pytest.mark.parametrize("change", [flipped, lambda data: data[:-3], lambda _: b"\x00\x11"])
+def test_f10_one_flipped_bit_of_a_block_is_found_with_its_place(team: Team, table, change) -> None:
+    with write_session(team.engine) as session:
+        row = session.query(table).first()
+        row.data = change(row.data)
+    with pytest.raises(
+        InvalidStore, match=rf"the block of '{table.__tablename__}' at \(1, 0, \d+\) cannot be read"
+    ):
+        check_store(team.engine)
+
+
+@pytest.mark.parametrize("kind", ["head", "feature"])
+@pytest.mark.parametrize("content", [[], "text", {"groups": 3}, {"label": 3}])
+def test_f10_a_label_that_is_none_is_found(team: Team, kind: str, content: object) -> None:
+    with write_session(team.engine) as session:
+        session.execute(update(RevisionRow).where(RevisionRow.kind == kind).values(content=content))
+    with pytest.raises(InvalidStore, match=r"revision \d of the annotations cannot be read"):
+        check_store(team.engine)
