@@ -54,6 +54,7 @@ def demo(
             gc.collect()  # a server looks at nothing again that was there before it
             run_server(settings)
     elif serve:
+        need("precompute", "demo")
         options = {"--threads": threads, "--layers": layers}
         given_words = [
             word for name, value in options.items() if value is not None for word in (name, str(value))

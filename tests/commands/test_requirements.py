@@ -81,6 +81,7 @@ def test_without_the_extra_every_command_that_needs_it_says_so_and_how_to_get_it
         ["precompute", "--model", "gpt2", "--sae-path", "x", "--dataset", "x", *work],
         ["precompute", "--model", "gpt2", "--sae-id", "gpt2-small/5-att-kk", "--dataset", "x", *work],
         ["demo", "--no-serve", *work],
+        ["demo", "--port", "0", *work],
         ["train-sae", "--model", "gpt2", "--layers", "5", "--dataset", "x", "--out", str(tmp_path / "out")],
         ["convert-sae", "a", "--out", "b"],
         ["reproduce", *work],
