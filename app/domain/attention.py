@@ -17,7 +17,8 @@ from app.domain.refs import HeadRef
 # Source: Gu et al. 2024, "When Attention Sink Emerges in Language Models", arXiv 2410.10781 (threshold 0.3).
 SINK_ATTENTION = 0.3
 _DESTINATIONS_ONE_IN, _FEWEST_DESTINATIONS = 8, 4
-N_PICTURES = 10  # strongest examples of a head whose pattern is kept
+N_PICTURES = 10  # examples of a head whose pattern is stored, all of the strongest
+PICTURE_POOL = 20  # strongest destinations from which these examples are picked
 PICTURE_ROWS, PICTURE_COLUMNS = 32, 128  # destinations and sources of it, the example's being the last
 PICTURE_LEVELS = 255  # a weight of 1 in a picture
 N_LISTED_TOKENS = 20
@@ -64,6 +65,7 @@ class AttentionExamples:
     weight: Annotated[NDArray[np.float32], Axes("n sources")]
     rest: Annotated[NDArray[np.float32], Axes("n")]
     sink: Annotated[NDArray[np.float32], Axes("n")]
+    n_alike: Annotated[NDArray[np.int64], Axes("n")] | None = None  # None: published before it was kept
 
     def __len__(self) -> int:
         return len(self.sequence)

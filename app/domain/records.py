@@ -22,6 +22,8 @@ N_SOURCES = 8  # source positions kept per example and head
 N_TOP_EXAMPLES = 20
 N_INTERVALS = 5
 N_INTERVAL_EXAMPLES = 10
+# From how many different texts the examples of a group are picked, so that no two are alike.
+N_TOP_POOL, N_INTERVAL_POOL = 40, 15
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class ExampleGroup:
     """One activation group. `top`, or an interval of activation with a uniform sample of its tokens.
 
     `share_of_active` is n_tokens over the feature's active tokens (not all tokens).
-    Examples of the group are rows start:stop of the feature's Examples.
+    Examples of the group are rows start:stop of the feature's Examples: the first, no two alike, of a pool of n_pool
+    different texts. Where they are fewer than N_TOP_EXAMPLES or N_INTERVAL_EXAMPLES, all others of it are alike to one.
     """
 
     name: str
@@ -72,6 +75,7 @@ class ExampleGroup:
     share_of_active: float
     start: int
     stop: int
+    n_pool: int = 0  # 0: published before examples that repeat each other were shown once
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,7 @@ class Examples:
     prefix_length_fuzzy: Annotated[NDArray[np.int16], Axes("n heads")]
     sequence_activations: Annotated[NDArray[np.float16], Axes("n context")]  # over its whole sequence
     summed: SummedSources | None = None  # None: published before it was kept
+    n_alike: Annotated[NDArray[np.int64], Axes("n")] | None = None  # places it stands for; None: likewise
 
     def __len__(self) -> int:
         return len(self.sequence)

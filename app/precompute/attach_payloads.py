@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from app.precompute.distinct_examples import DistinctGroup
 from app.precompute.kept_activations import kept_batch
 from app.precompute.layer_batch import LayerBatch
 from app.precompute.loaded_run import LoadedRun
@@ -28,12 +29,12 @@ class MissingPayloads:
     n_run_again: int
 
 
-def missing_payloads(partial: FeaturePartial, features: NDArray[np.int64]) -> Keys:
-    """Keys of examples in the features' activation groups that have no payload yet, ascending."""
+def missing_payloads(partial: FeaturePartial, groups: Mapping[int, Sequence[DistinctGroup]]) -> Keys:
+    """Keys of the examples that are shown of each feature and have no payload yet, ascending."""
     keys = [
         payload_key(np.full(len(group.token_index), feature), group.token_index)
-        for feature in features.tolist()
-        for group in partial.activation_groups(feature)
+        for feature, of_feature in groups.items()
+        for group in of_feature
     ]
     return np.setdiff1d(np.concatenate([np.zeros(0, np.int64), *keys]), partial.payloads.key)
 

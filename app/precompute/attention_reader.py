@@ -15,6 +15,7 @@ from app.adapters.language_model import ReadPattern
 from app.attribution.attention import OpenAttention, open_attention, pictures, strongest_sources
 from app.domain.attention import fewest_destinations
 from app.precompute.loaded_run import LoadedRun
+from app.statistics.alike_texts import text_keys
 from app.statistics.arrays import Ints
 from app.statistics.attention_partial import AttentionBatch, AttentionPartial, AttentionShape
 from app.statistics.leaves import Shards
@@ -33,7 +34,9 @@ def empty_attention(run: LoadedRun, shards: Shards) -> AttentionPartial:
     """The empty attention partial of a layer of the run, the identity of merging."""
     plan = run.plan
     shape = AttentionShape(run.record.n_heads, run.corpus.context_size)
-    return AttentionPartial.empty(plan.fingerprint, shape, plan.seed, shards, plan.n_top, plan.n_interval)
+    return AttentionPartial.empty(
+        plan.fingerprint, shape, plan.seed, shards, plan.n_top_pool, plan.n_interval_pool
+    )
 
 
 class AttentionReader:
@@ -108,6 +111,7 @@ def _batch(attention: OpenAttention, text: TextBatch) -> AttentionBatch:
         n_destinations=int(counted.sum()),
         head=head,
         token_index=text.first_token + sequence * tokens.shape[1] + position,
+        text=text_keys(tokens)[sequence, position],
         weight=np.ascontiguousarray(ranked[sequence, position, head]),
         sink_mass=in_sinks.sum(axis=(0, 1)),
         first_sink_mass=in_sinks[:, 0].sum(axis=0),

@@ -1,7 +1,10 @@
 """Turn a layer's merged attention statistics into the records that the store keeps, one a head."""
 
+from dataclasses import replace
+
 import numpy as np
 
+from app.adapters.corpora import Corpus
 from app.domain.attention import (
     N_LISTED_SINKS,
     N_LISTED_TOKENS,
@@ -11,27 +14,36 @@ from app.domain.attention import (
     SinkTokens,
     TokenShares,
 )
-from app.domain.records import N_SOURCES, ExampleGroup
+from app.domain.records import N_SOURCES
 from app.domain.refs import HeadRef
-from app.statistics.arrays import Floats
+from app.precompute.distinct_examples import DistinctExamples, DistinctGroup, TextCounts, example_groups
+from app.statistics.arrays import Floats, Ints
 from app.statistics.attention_partial import AttentionPartial
-from app.statistics.token_groups import TokenGroup
+from app.statistics.payloads import split_key
 from app.statistics.token_mass import TokenMass
 
 
-def head_attention(partial: AttentionPartial, layer: int) -> list[HeadAttention]:
+def head_attention(
+    partial: AttentionPartial, layer: int, examples: DistinctExamples, corpus: Corpus
+) -> list[HeadAttention]:
     """The records of all heads of one layer."""
-    return [_of_head(partial, HeadRef(layer, head)) for head in range(partial.n_heads)]
+    shown = [examples.groups(partial.groups(head)) for head in range(partial.n_heads)]
+    counts = TextCounts.of(corpus, [group for groups in shown for group in groups])
+    return [_of_head(partial, HeadRef(layer, head), groups, counts) for head, groups in enumerate(shown)]
 
 
-def _of_head(partial: AttentionPartial, ref: HeadRef) -> HeadAttention:
+def _of_head(
+    partial: AttentionPartial, ref: HeadRef, stored: tuple[DistinctGroup, ...], counts: TextCounts
+) -> HeadAttention:
     head = ref.head
     distance = partial.distance.total[head]
     on_sinks = float(partial.sink_mass.total[head])
     everything = on_sinks + float(distance.sum())
-    stored = partial.groups(head)
     tokens = np.concatenate([np.zeros(0, np.int64), *(group.token_index for group in stored)])
-    strongest = tokens[: min(N_PICTURES, len(stored[0].token_index))] if stored else tokens
+    strongest = stored[0].token_index if stored else tokens
+    strongest = strongest[np.isin(strongest, split_key(partial.pictures.of_feature(head).key)[1])][
+        :N_PICTURES
+    ]
     return HeadAttention(
         ref=ref,
         n_destinations=int(partial.n_destinations.total),
@@ -41,8 +53,8 @@ def _of_head(partial: AttentionPartial, ref: HeadRef) -> HeadAttention:
         distance=_shares(distance),
         read_from=_listed(partial.read_from, head),
         read=_listed(partial.read, head),
-        groups=_groups(stored),
-        examples=_examples(partial, head, tokens),
+        groups=example_groups(stored, sum(group.n_tokens for group in stored[1:])),
+        examples=replace(_examples(partial, head, tokens), n_alike=_alike(stored, counts)),
         pictures=partial.pictures.rows(head, strongest)["picture"]
         if len(strongest)
         else np.zeros((0, 0, 0), np.uint8),
@@ -74,15 +86,8 @@ def _sinks(sinks: TokenMass, head: int, everything: float) -> SinkTokens:
     return SinkTokens(sinks.token[order].astype(np.int32), sinks.n[order, head], share)
 
 
-def _groups(stored: tuple[TokenGroup, ...]) -> tuple[ExampleGroup, ...]:
-    n_ranked = max(sum(group.n_tokens for group in stored[1:]), 1)
-    stops = np.cumsum([len(group.token_index) for group in stored]).tolist()
-    return tuple(
-        ExampleGroup(
-            group.name, group.lower, group.upper, group.n_tokens, group.n_tokens / n_ranked, start, stop
-        )
-        for group, start, stop in zip(stored, [0, *stops], stops, strict=False)
-    )
+def _alike(stored: tuple[DistinctGroup, ...], counts: TextCounts) -> Ints:
+    return np.concatenate([np.zeros(0, np.int64), *(counts.alike(group) for group in stored)])
 
 
 def _examples(partial: AttentionPartial, head: int, tokens: np.ndarray) -> AttentionExamples:

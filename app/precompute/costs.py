@@ -7,11 +7,18 @@ and the published features through W_O and W_U. Formulas are in docs/scale.md.
 
 from dataclasses import dataclass
 
-from app.domain.records import N_INTERVAL_EXAMPLES, N_INTERVALS, N_SOURCES, N_TOP_EXAMPLES
+from app.domain.records import (
+    N_INTERVAL_EXAMPLES,
+    N_INTERVAL_POOL,
+    N_INTERVALS,
+    N_SOURCES,
+    N_TOP_EXAMPLES,
+    N_TOP_POOL,
+)
 from app.precompute.kept_activations import KEPT_BYTES
 from app.precompute.plan import RunPlan
 
-FLOAT32, FLOAT64, KEY = 4, 8, 16
+FLOAT32, FLOAT64, KEY = 4, 8, 24
 PACKED = 0.38  # bytes of a stored block over those of arrays that are full: 8,395 features of SmolLM2-135M
 # Bytes of a feature's rows that search reads, their indexes, and pages that are not full: likewise.
 ROWS = 6_000
@@ -110,12 +117,12 @@ def memory(work: Work) -> dict[str, float]:
 def statistics_bytes(work: Work) -> float:
     """Bytes of one shard's statistics of all layers; a sealed shard is as large.
 
-    Where every feature is published its examples' payloads are among them, of a shard's own top and samples.
+    Where every feature is published its examples' payloads are among them, of a shard's own pools.
     """
     n_heads = work.model.n_heads
-    per_feature = FLOAT64 * (3 + 3 + 3 * n_heads) + KEY * (N_TOP_EXAMPLES + 6 * N_INTERVAL_EXAMPLES)
+    per_feature = FLOAT64 * (3 + 3 + 3 * n_heads) + KEY * (N_TOP_POOL + 6 * N_INTERVAL_POOL)
     if work.is_whole:
-        per_feature += example_bytes(work) * (N_TOP_EXAMPLES + 2 * N_INTERVAL_EXAMPLES)
+        per_feature += example_bytes(work) * (N_TOP_POOL + 2 * N_INTERVAL_POOL)
     return sum(FLOAT64 * (sae.d_in**2 + sae.d_in) + per_feature * sae.d_sae for sae in work.saes)
 
 

@@ -14,7 +14,7 @@ For each chosen feature of a layer, once all shards are merged:
 Each head gets its scores and the agreement of its two rankings, each SAE its fit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -30,7 +30,6 @@ from app.domain.evidence import PrefixLengths, count_evidence, prefix_lengths
 from app.domain.records import (
     N_SOURCES,
     Evidence,
-    ExampleGroup,
     Examples,
     FeatureRecord,
     FveByHead,
@@ -42,14 +41,23 @@ from app.domain.records import (
     TokenLogits,
 )
 from app.domain.refs import FeatureRef, HeadRef
+from app.precompute.distinct_examples import DistinctGroup, TextCounts, example_groups
 from app.precompute.feature_logits import FeatureLogits, feature_logits
 from app.precompute.loaded_run import LayerSae, LoadedRun
 from app.precompute.ranking import LayerRankings
 from app.statistics.arrays import Floats, Ints
 from app.statistics.feature_partial import FeaturePartial
-from app.statistics.token_groups import TokenGroup
 
 N_SIMILAR = 8
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenFeatures:
+    """The features of a layer that have a page, with the groups of their examples, and how often their texts occur."""
+
+    rankings: LayerRankings
+    groups: Mapping[int, Sequence[DistinctGroup]]  # by feature, ascending
+    text_counts: TextCounts
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +66,7 @@ class LayerResult:
 
     sae: LayerSae
     partial: FeaturePartial
-    rankings: LayerRankings
+    chosen: ChosenFeatures
 
     @cached_property
     def density(self) -> Floats:
@@ -75,10 +83,12 @@ class Finalizer:
         self._fuzzy_tokens = fuzzy_ids[self._tokens]
         self._bos = run.corpus.bos_token_id
 
-    def features(self, result: LayerResult, features: NDArray[np.int64]) -> Iterator[FeatureRecord]:
-        """The records of these features, in the same order."""
+    def features(self, result: LayerResult) -> Iterator[FeatureRecord]:
+        """The records of the layer's chosen features, in their order."""
+        chosen = result.chosen
+        features = np.array(list(chosen.groups), np.int64)
         model = self._run.model(_processing_of(self._run, result.sae.layer))
-        logits = feature_logits(result.sae, features, model, result.rankings.shown_heads[features])
+        logits = feature_logits(result.sae, features, model, chosen.rankings.shown_heads[features])
         similar = similar_features(result.sae, features)
         for place, feature in enumerate(features.tolist()):
             yield replace(self._feature(result, feature, logits, place), similar=similar[place])
@@ -86,12 +96,12 @@ class Finalizer:
     def _feature(
         self, result: LayerResult, feature: int, logits: "FeatureLogits", place: int
     ) -> FeatureRecord:
-        partial, rankings = result.partial, result.rankings
+        partial, rankings = result.partial, result.chosen.rankings
         n_active = int(partial.n_active.total[feature])
         whole = logits.whole
         promoted = _token_logits(whole.promoted, place)
-        stored = partial.activation_groups(feature)
-        examples = self._examples(partial, feature, stored)
+        stored = result.chosen.groups[feature]
+        examples = self._examples(result, feature)
         return FeatureRecord(
             ref=FeatureRef(result.sae.layer, feature),
             n_active=n_active,
@@ -112,12 +122,14 @@ class Finalizer:
             ),
             activation_histogram=partial.histogram.histogram(feature),
             evidence=self._evidence(examples, stored, promoted),
-            groups=_groups(stored, n_active),
+            groups=example_groups(stored, n_active),
             worst_residual=float(examples.residual.max()) if len(examples) else 0.0,
             examples=examples,
         )
 
-    def _examples(self, partial: FeaturePartial, feature: int, groups: tuple[TokenGroup, ...]) -> Examples:
+    def _examples(self, result: LayerResult, feature: int) -> Examples:
+        partial, chosen = result.partial, result.chosen
+        groups = chosen.groups[feature]
         tokens = np.concatenate([np.zeros(0, np.int64), *(group.token_index for group in groups)])
         if not len(tokens):
             return _no_examples(len(partial.active.mean_c[0]), self._run.corpus.context_size)
@@ -133,6 +145,7 @@ class Finalizer:
             prefix_length=exact,
             prefix_length_fuzzy=fuzzy,
             summed=SummedSources(source, dfa, rest, *summed),
+            n_alike=np.concatenate([chosen.text_counts.alike(group) for group in groups]),
             **rows,  # pyright: ignore[reportArgumentType]
         )
 
@@ -144,7 +157,7 @@ class Finalizer:
         return prefix_lengths(self._tokens, *where), prefix_lengths(self._fuzzy_tokens, *where)
 
     def _evidence(
-        self, examples: Examples, groups: tuple[TokenGroup, ...], promoted: TokenLogits
+        self, examples: Examples, groups: Sequence[DistinctGroup], promoted: TokenLogits
     ) -> Evidence:
         n = len(groups[0].token_index) if groups else 0
         counts = count_evidence(
@@ -189,6 +202,7 @@ def _no_examples(n_heads: int, context_size: int) -> Examples:
         summed=SummedSources(
             np.zeros((0, N_SOURCES), np.int16), np.zeros((0, N_SOURCES), np.float32), numbers, none, none
         ),
+        n_alike=np.zeros(0, np.int64),
     )
 
 
@@ -245,17 +259,6 @@ def sae_record(run: LoadedRun, result: LayerResult) -> SaeRecord:
 
 def _processing_of(run: LoadedRun, layer: int) -> Processing:
     return next(sae.processing for sae in run.plan.saes if sae.layer == layer)
-
-
-def _groups(stored: tuple[TokenGroup, ...], n_active: int) -> tuple[ExampleGroup, ...]:
-    groups: list[ExampleGroup] = []
-    start = 0
-    for group in stored:
-        stop = start + len(group.token_index)
-        share = group.n_tokens / max(n_active, 1)
-        groups.append(ExampleGroup(group.name, group.lower, group.upper, group.n_tokens, share, start, stop))
-        start = stop
-    return tuple(groups)
 
 
 def _token_logits(tokens: TopLogits, place: int) -> TokenLogits:

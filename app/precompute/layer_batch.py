@@ -68,17 +68,22 @@ class LayerBatch:
         """Positions in a sequence."""
         return self.counted.shape[1]
 
-    def feature_batch(self) -> FeatureBatch:
-        """The statistics' input: every active (token, feature) pair of the batch, and z of its tokens."""
+    def feature_batch(self, text: NDArray[np.int64] | None = None) -> FeatureBatch:
+        """The statistics' input: every active (token, feature) pair of the batch, and z of its tokens.
+
+        text: [batch pos] the key of each position's text; without it each position has a text of its own.
+        """
         acts, hidden_pre = self.encoded.feature_acts, self.encoded.hidden_pre
         token, feature = self.active
         contribution = pair_contributions(self.z, self.sae.read_by_head, self.encoded.scale, token, feature)
         z_flat = self.z.flatten(1)
         missed = (self.sae.coder.decode(acts, self.encoded) - z_flat).double()
         place = self.counted.flatten().nonzero()[:, 0]
+        at = place[token].numpy(force=True)
         return FeatureBatch(
             n_tokens=len(z_flat),
-            token_index=(place[token] + self.first_sequence * self.context_size).numpy(force=True),
+            token_index=at + self.first_sequence * self.context_size,
+            text=at if text is None else text.reshape(-1)[at],
             feature=feature.numpy(force=True),
             activation=acts[token, feature].float().numpy(force=True),
             pre_activation=hidden_pre[token, feature].float().numpy(force=True),

@@ -10,13 +10,22 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 from app.domain.options import AUTO, Option, check_minimums, option_name
-from app.domain.records import N_INTERVAL_EXAMPLES, N_TOP_EXAMPLES, Json, Processing
+from app.domain.records import (
+    N_INTERVAL_EXAMPLES,
+    N_INTERVAL_POOL,
+    N_TOP_EXAMPLES,
+    N_TOP_POOL,
+    Json,
+    Processing,
+)
 from app.errors import AppError
 from app.paths import naming
+from app.precompute.plan_differences import difference
 
-FORMAT = 6  # raise it when the same plan would give other numbers, or its fields change their names
+FORMAT = 7  # raise it when the same plan would give other numbers, or its fields change their names
 # Formats of stored plans that mean the same numbers, and the names that their fields had. Before 5, they have neither
-# checksums of what was loaded nor identities of SAEs; before 6, their runs lack what heads attend to.
+# checksums of what was loaded nor identities of SAEs; before 6, their runs lack what heads attend to; before 7, their
+# lists are the strongest examples, alike or not.
 _EARLIER_NAMES: Mapping[int, Mapping[str, str]] = {
     3: {  # version 0.1
         "corpus": "dataset",
@@ -29,7 +38,12 @@ _EARLIER_NAMES: Mapping[int, Mapping[str, str]] = {
     },
     4: {},  # version 0.2
     5: {},
+    6: {},
 }
+_EARLIER_POOLS: dict[str, Any] = {
+    "n_top_pool": N_TOP_EXAMPLES,
+    "n_interval_pool": N_INTERVAL_EXAMPLES,
+}  # before format 7
 _SELF = "fingerprint"  # beside the fields of a plan in a work folder: its checksum
 _LIBRARIES = ("torch", "transformers", "tokenizers", "transformer-lens", "sae-lens", "numpy", "gguf")
 
@@ -137,6 +151,8 @@ class RunPlan(RowOptions, LoadedChecksums):
     score_length: int = 64
     n_top: int = N_TOP_EXAMPLES
     n_interval: int = N_INTERVAL_EXAMPLES
+    n_top_pool: int = N_TOP_POOL
+    n_interval_pool: int = N_INTERVAL_POOL
     format: int = FORMAT
     libraries: tuple[tuple[str, str], ...] = ()
 
@@ -181,7 +197,11 @@ class RunPlan(RowOptions, LoadedChecksums):
         """
         value = {name: each for name, each in value.items() if name != "checks"}  # stored beside it
         if (names := _EARLIER_NAMES.get(value.get("format", 0))) is not None:
-            value = asdict(NOT_LOADED) | {names.get(name, name): each for name, each in value.items()}
+            value = (
+                asdict(NOT_LOADED)
+                | _EARLIER_POOLS
+                | {names.get(name, name): each for name, each in value.items()}
+            )
             value |= {"format": FORMAT, "saes": [{"identity": "", **sae} for sae in value["saes"]]}
         names = {part.name for part in fields(cls)}
         if set(value) != names or value.get("format") != FORMAT:
@@ -224,7 +244,7 @@ class RunPlan(RowOptions, LoadedChecksums):
         mine: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         changed = [name for name in sorted(mine | stored) if mine.get(name) != stored.get(name)]
         if changed:
-            lines = [_difference(name, stored.get(name), mine.get(name)) for name in changed]
+            lines = [difference(_option_or_field(name), stored.get(name), mine.get(name)) for name in changed]
             raise RunPlanChanged(
                 f"{path.parent} holds a run with other options ({'; '.join(lines)}); "
                 "add --new-run to start afresh there"
@@ -267,26 +287,6 @@ def _repeated(layers: list[int]) -> int:
     return next(layer for layer in layers if layers.count(layer) > 1)
 
 
-def _difference(name: str, before: Any, now: Any) -> str:
-    """What another plan has in place of a field; of SAEs, which of them is another, and in what."""
-    if name != "saes" or [sae["layer"] for sae in before] != [sae["layer"] for sae in now]:
-        return f"{_option_or_field(name)}: {_short(before)} -> {_short(now)}"
-    parts: list[str] = []
-    for was, sae in zip(before, now, strict=True):
-        fields_changed = [key for key in sae if was.get(key) != sae[key]]
-        if fields_changed == ["identity"]:
-            parts.append(f"{sae['name']} has the same weights and another config or factor")
-        elif fields_changed:
-            named = [key for key in fields_changed if key != "identity"]
-            parts.append(f"{sae['name']} has another {' and '.join(named)}")
-    return f"saes: {', '.join(parts)}"
-
-
 def _option_or_field(name: str) -> str:
     """The command-line option that sets the field, or the field's own name if there is none."""
     return option_name(name) if name in {part.name for part in fields(RowOptions)} else name
-
-
-def _short(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

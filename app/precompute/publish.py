@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.adapters.corpora import Corpus
 from app.domain.evidence import normalised_ids
@@ -18,7 +17,8 @@ from app.precompute.attach_payloads import (
 )
 from app.precompute.attention_reader import attention_name, empty_attention
 from app.precompute.attention_records import head_attention
-from app.precompute.finalize import Finalizer, LayerResult, head_records, sae_record
+from app.precompute.distinct_examples import DistinctExamples, TextCounts
+from app.precompute.finalize import ChosenFeatures, Finalizer, LayerResult, head_records, sae_record
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.merge import SealedRun
 from app.precompute.plan import Unit
@@ -54,6 +54,7 @@ class Publisher:
         self._run, self._slug, self._units = run, slug, units
         self._sealed = SealedRun(run.folder, units)
         self._vocabulary = run.any_model.tokenizer.vocabulary(run.record.d_vocab)
+        self._examples = DistinctExamples(run.corpus, self._vocabulary, run.plan.n_top, run.plan.n_interval)
 
     def write(self, engine: Engine, monitor: JobMonitor) -> tuple[int, Outcome]:
         """Write all rows of the run without making it live.
@@ -62,7 +63,7 @@ class Publisher:
         """
         layers = sorted(self._run.saes)
         run_id = self._begin(engine)
-        rankings, payloads = self._rank(
+        chosen, payloads = self._choose(
             layers, monitor.stage(EXAMPLES, self._run.corpus.n_sequences, "sequences")
         )
         stage = monitor.stage(PUBLISH, len(layers), "layers")
@@ -71,32 +72,35 @@ class Publisher:
         worst = 0.0
         for layer in layers:
             partial = self._folded(layer).with_payloads(payloads.payloads.pop(layer))
-            result = LayerResult(self._run.saes[layer], partial, rankings[layer])
-            for records in _batches(finalizer.features(result, self._chosen(rankings[layer]))):
+            result = LayerResult(self._run.saes[layer], partial, chosen[layer])
+            for records in _batches(finalizer.features(result)):
                 with write_session(engine) as session:
                     writes.add_features(session, run_id, records, self._vocabulary)
                 worst = max(worst, *(record.worst_residual for record in records))
             saes.append(sae_record(self._run, result))
             stage.advance(1)
         stage.finish()
-        self._finish(engine, run_id, rankings, saes)
-        n_features = sum(len(self._chosen(ranking)) for ranking in rankings.values())
+        self._finish(engine, run_id, {layer: each.rankings for layer, each in chosen.items()}, saes)
+        n_features = sum(len(each.groups) for each in chosen.values())
         return run_id, Outcome(n_features, worst, payloads.n_run_again, tuple(saes), self._batch_size())
 
-    def _rank(self, layers: Sequence[int], stage: Stage) -> tuple[dict[int, LayerRankings], MissingPayloads]:
-        """The rankings of every layer, and the payloads of the features that they choose.
+    def _choose(
+        self, layers: Sequence[int], stage: Stage
+    ) -> tuple[dict[int, ChosenFeatures], MissingPayloads]:
+        """The features of every layer that have a page, with their examples, and the payloads of these.
 
-        One pass makes those of all layers, although each layer's partial is then folded twice: that is the cheaper.
+        One pass makes the payloads of all layers, although each layer's partial is then folded twice: that is the
+        cheaper.
         """
-        rankings: dict[int, LayerRankings] = {}
+        chosen: dict[int, ChosenFeatures] = {}
         missing: dict[int, Keys] = {}
         for layer in layers:
             partial = self._folded(layer)
-            rankings[layer] = self._ranked(partial, layer)
-            missing[layer] = missing_payloads(partial, self._chosen(rankings[layer]))
+            chosen[layer] = self._chosen(partial, self._ranked(partial, layer))
+            missing[layer] = missing_payloads(partial, chosen[layer].groups)
         payloads = make_missing_payloads(self._run, missing, stage.advance)
         stage.finish()
-        return rankings, payloads
+        return chosen, payloads
 
     def go_live(self, engine: Engine, run_id: int, report: RunReport) -> None:
         """Make this the run that its atlas shows, in one transaction."""
@@ -115,10 +119,12 @@ class Publisher:
         plan = self._run.plan
         return rank_layer(self._run.saes[layer], partial, plan.k, plan.min_active)
 
-    def _chosen(self, rankings: LayerRankings) -> NDArray[np.int64]:
-        if self._run.plan.features == "all":
-            return np.arange(len(rankings.live))
-        return rankings.selected
+    def _chosen(self, partial: FeaturePartial, rankings: LayerRankings) -> ChosenFeatures:
+        every = self._run.plan.features == "all"
+        features = range(len(rankings.live)) if every else rankings.selected.tolist()
+        groups = {feature: self._examples.groups(partial.activation_groups(feature)) for feature in features}
+        counts = TextCounts.of(self._run.corpus, [group for each in groups.values() for group in each])
+        return ChosenFeatures(rankings, groups, counts)
 
     def _begin(self, engine: Engine) -> int:
         run = self._run
@@ -159,7 +165,7 @@ class Publisher:
         for layer in run.any_model.attention_layers:
             attention = self._sealed.fold("features", attention_name(layer), empty_attention_partial)
             with write_session(engine) as session:
-                add_attention(session, run_id, head_attention(attention, layer))
+                add_attention(session, run_id, head_attention(attention, layer, self._examples, run.corpus))
 
 
 def _batches(records: Iterator[FeatureRecord]) -> Iterator[list[FeatureRecord]]:

@@ -43,6 +43,7 @@ from app.precompute.loaded_run import LoadedRun
 from app.precompute.partial_files import SealedHeader, write_sealed
 from app.precompute.plan import Unit
 from app.precompute.smaller_batches import with_smaller_batches
+from app.statistics.alike_texts import text_keys
 from app.statistics.feature_partial import FeaturePartial, FeatureShape
 from app.statistics.head_partial import HeadScoreBatch, HeadScorePartial, ScoreSums
 from app.statistics.leaves import Shards
@@ -125,7 +126,9 @@ def empty_partial(run: LoadedRun, layer: int, shards: Shards) -> FeaturePartial:
     """The empty partial of one layer of the plan, the identity of merging."""
     coder, plan = run.saes[layer].coder, run.plan
     shape = FeatureShape(coder.d_sae, coder.n_heads, coder.d_in)
-    return FeaturePartial.empty(plan.fingerprint, shape, plan.seed, shards, plan.n_top, plan.n_interval)
+    return FeaturePartial.empty(
+        plan.fingerprint, shape, plan.seed, shards, plan.n_top_pool, plan.n_interval_pool
+    )
 
 
 def layer_batches(
@@ -171,7 +174,9 @@ def token_batches(
 
 
 def _fold(run: LoadedRun, partial: FeaturePartial, batch: LayerBatch) -> FeaturePartial:
-    partial = partial.update(batch.feature_batch())
+    first = batch.first_sequence
+    tokens = np.asarray(run.corpus.tokens[first : first + len(batch.counted)])
+    partial = partial.update(batch.feature_batch(text_keys(tokens)))
     if run.plan.features == "all":
         return partial.with_payloads(batch.payloads(*partial.winners_without_payload()))
     if batch.first_sequence < n_kept(run):

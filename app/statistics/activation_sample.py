@@ -20,7 +20,10 @@ _LOW = 0  # the slot that bins below the first inner edge share; bin b has slot 
 
 @dataclass(frozen=True, eq=False)
 class ActivationSample(Record):
-    """Per feature and slot, the k tokens with the largest fixed hashes: a uniform sample."""
+    """Per feature and slot, the k tokens of different texts with the largest fixed hashes: a uniform sample.
+
+    A text that is there several times is as many times as likely to be among them, once.
+    """
 
     max_activation: Floats32  # [d_sae] 0 for a feature never active
     kept: TopTokens  # unit = feature << UNIT_BITS | slot
@@ -30,39 +33,40 @@ class ActivationSample(Record):
     def empty(cls, d_sae: int, k: int, seed: int) -> "ActivationSample":
         return cls(np.zeros(d_sae, dtype=np.float32), TopTokens.empty(k), seed)
 
-    def add(self, feature: Ints, activation: Floats32, token_index: Ints) -> "ActivationSample":
+    def add(self, feature: Ints, activation: Floats32, token_index: Ints, text: Ints) -> "ActivationSample":
         """Add pairs of an active token and a feature. Raises ValueError on an activation that is not positive."""
         slot = activation_bin(activation) + 1
         max_activation = self.max_activation.copy()
         np.maximum.at(max_activation, feature, activation)
         key = token_key(sampling_rank(token_index, self.seed), token_index)
-        return self._with(max_activation, feature << UNIT_BITS | slot, key)
+        return self._with(max_activation, feature << UNIT_BITS | slot, key, text)
 
     def merge(self, other: "ActivationSample") -> "ActivationSample":
         require_same("seed", self.seed, other.seed)
         require_same("k", self.kept.k, other.kept.k)
         require_same("shape", self.max_activation.shape, other.max_activation.shape)
         max_activation = np.maximum(self.max_activation, other.max_activation)
-        return self._with(max_activation, other.kept.unit, other.kept.key)
+        return self._with(max_activation, other.kept.unit, other.kept.key, other.kept.text)
 
-    def _with(self, max_activation: Floats32, unit: Ints, key: Ints) -> "ActivationSample":
+    def _with(self, max_activation: Floats32, unit: Ints, key: Ints, text: Ints) -> "ActivationSample":
         """Both sets of tokens under the new maxima, with slots that are now low collapsed."""
         first_high_bin = interval_bins(max_activation)[:, 1]
-        unit, key = np.concatenate([self.kept.unit, unit]), np.concatenate([self.kept.key, key])
+        columns = ((self.kept.unit, unit), (self.kept.key, key), (self.kept.text, text))
+        unit, key, text = (np.concatenate(column) for column in columns)
         feature = unit >> UNIT_BITS
         high = (unit & _SLOT_MASK) > first_high_bin[feature]  # slot = bin + 1
         unit = np.where(high, unit, feature << UNIT_BITS | _LOW)
-        return ActivationSample(max_activation, TopTokens.of(unit, key, self.kept.k), self.seed)
+        return ActivationSample(max_activation, TopTokens.of(unit, key, text, self.kept.k), self.seed)
 
     @property
     def feature(self) -> Ints:
         """The feature of each kept token."""
         return self.kept.unit >> UNIT_BITS
 
-    def samples(self, feature: int) -> tuple[Ints, ...]:
-        """Token indices sampled from each of the five intervals, lowest interval first, at most k each."""
+    def samples(self, feature: int) -> tuple[TopTokens, ...]:
+        """The tokens sampled from each of the five intervals, lowest interval first, at most k each."""
         start, stop = np.searchsorted(self.kept.unit, np.asarray([feature, feature + 1]) << UNIT_BITS)
         slot, key = self.kept.unit[start:stop] & _SLOT_MASK, self.kept.key[start:stop]
         interval = np.where(slot == _LOW, 0, interval_of_bin(slot - 1, self.max_activation[feature]))
-        best = TopTokens.of(interval.astype(np.int64), key, self.kept.k)
-        return tuple(best.of_unit(i).token_index for i in range(N_INTERVALS))
+        best = TopTokens.of(interval.astype(np.int64), key, self.kept.text[start:stop], self.kept.k)
+        return tuple(best.of_unit(i) for i in range(N_INTERVALS))

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from app.domain.attention import N_PICTURES
+from app.domain.attention import PICTURE_POOL
 from app.domain.records import N_INTERVAL_EXAMPLES, N_TOP_EXAMPLES
 from app.statistics.activation_bins import BinCounts
 from app.statistics.activation_sample import ActivationSample
@@ -36,6 +36,7 @@ class AttentionBatch:
     n_destinations: int
     head: Ints  # [pairs]
     token_index: Ints  # [pairs]
+    text: Ints  # [pairs] equal for destinations whose texts are, as `text_keys` has it
     weight: Floats32  # [pairs] > 0
     sink_mass: AnyArray  # [heads] attention on sinks
     first_sink_mass: AnyArray  # [heads] attention on sinks at position 0
@@ -60,7 +61,7 @@ class AttentionPartial(Partial):
     top: TopTokens
     sample: ActivationSample
     payloads: Payloads  # sources of every kept destination
-    pictures: Payloads  # patterns of each head's N_PICTURES strongest destinations
+    pictures: Payloads  # patterns of each head's PICTURE_POOL strongest destinations
 
     @classmethod
     def empty(
@@ -102,6 +103,7 @@ class AttentionPartial(Partial):
         """
         order = _pair_order(batch, self.n_heads)
         head, token_index, weight = batch.head[order], batch.token_index[order], batch.weight[order]
+        text = batch.text[order]
         return replace(
             self,
             n_destinations=self.n_destinations.merge(Count.of(batch.n_destinations)),
@@ -112,8 +114,8 @@ class AttentionPartial(Partial):
             read=self.read.merge(batch.read),
             sinks=self.sinks.merge(batch.sinks),
             histogram=self.histogram.merge(BinCounts.of(head, weight)),
-            top=self.top.add(head, token_key(activation_rank(weight), token_index)),
-            sample=self.sample.add(head, weight, token_index),
+            top=self.top.add(head, token_key(activation_rank(weight), token_index), text),
+            sample=self.sample.add(head, weight, token_index, text),
         ).normalise()
 
     def normalise(self) -> "AttentionPartial":
@@ -134,7 +136,7 @@ class AttentionPartial(Partial):
     def _picture_keys(self) -> Ints:
         starts = run_starts(self.top.unit)
         place = np.arange(len(self.top.unit)) - np.repeat(starts, np.diff(starts, append=len(self.top.unit)))
-        first = place < N_PICTURES
+        first = place < PICTURE_POOL
         return np.sort(payload_key(self.top.unit[first], self.top.token_index[first]))
 
     def without_payload(self) -> tuple[Ints, Ints]:
@@ -160,7 +162,7 @@ class AttentionPartial(Partial):
 
 def _pair_order(batch: AttentionBatch, n_heads: int) -> AnyArray:
     """By head, then token: what is kept is then the same however the caller found the pairs."""
-    if not len(batch.head) == len(batch.token_index) == len(batch.weight):
+    if not len(batch.head) == len(batch.token_index) == len(batch.text) == len(batch.weight):
         raise ValueError("the columns of a batch differ in length")
     if len(batch.head) and not 0 <= batch.head.min() <= batch.head.max() < n_heads:
         raise ValueError(f"heads must be in 0..{n_heads - 1}")

@@ -34,6 +34,7 @@ class FeatureBatch:
 
     n_tokens: int
     token_index: Ints  # [pairs]
+    text: Ints  # [pairs] equal for tokens whose texts are, as `text_keys` has it
     feature: AnyArray  # [pairs] integers
     activation: Floats32  # [pairs] > 0
     pre_activation: Floats32  # [pairs] from the encode path
@@ -95,7 +96,7 @@ class FeaturePartial(Partial):
         """
         order = self._pair_order(batch)
         feature, token_index = (x[order].astype(np.int64) for x in (batch.feature, batch.token_index))
-        activation = batch.activation[order]
+        activation, text = batch.activation[order], batch.text[order]
         rank = activation_rank(activation)
         moments = GroupedCoMoments.of(
             feature, batch.contribution[order], batch.pre_activation[order], self.d_sae
@@ -110,14 +111,14 @@ class FeaturePartial(Partial):
             active=self.active.merge(moments),
             z=self.z.merge(CoMoments.of(batch.z)),
             squared_error=self.squared_error.merge(Total.of(batch.squared_error)),
-            top=self.top.add(feature, token_key(rank, token_index)),
-            sample=self.sample.add(feature, activation, token_index),
+            top=self.top.add(feature, token_key(rank, token_index), text),
+            sample=self.sample.add(feature, activation, token_index, text),
         ).normalise()
 
     def _pair_order(self, batch: FeatureBatch) -> AnyArray:
         """The order of pairs by feature, then token: in it sums are the same however the caller found the pairs."""
         n_pairs, n_heads = len(batch.feature), self.active.mean_c.shape[1]
-        columns = (batch.token_index, batch.activation, batch.pre_activation, batch.contribution)
+        columns = (batch.token_index, batch.text, batch.activation, batch.pre_activation, batch.contribution)
         if any(len(column) != n_pairs for column in columns) or len(batch.z) != batch.n_tokens:
             raise ValueError("the columns of a batch differ in length")
         if batch.contribution.shape != (n_pairs, n_heads):

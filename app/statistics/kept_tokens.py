@@ -44,37 +44,44 @@ def token_key(rank: Ints, token_index: Ints) -> Ints:
 
 @dataclass(frozen=True, eq=False)
 class TopTokens(Record):
-    """The tokens with the k largest keys of each unit, by unit and then best first.
+    """The tokens with the k largest keys of each unit among tokens of different texts, by unit and then best first.
 
-    Only kept tokens take memory: a unit without tokens costs nothing. Units are in 0..2^32-1.
+    Of tokens whose texts are equal the one with the largest key is meant: the k best of these are the same however
+    tokens are split and merged. Only kept tokens take memory: a unit without tokens costs nothing. Units are in
+    0..2^32-1.
     """
 
     unit: Ints  # [kept]
     key: Ints  # [kept]
+    text: Ints  # [kept] equal for tokens that repeat each other, as `text_keys` has it
     k: int
 
     @classmethod
     def empty(cls, k: int) -> "TopTokens":
-        return cls(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), k)
+        none = np.empty(0, dtype=np.int64)
+        return cls(none, none, none, k)
 
     @classmethod
-    def of(cls, unit: Ints, key: Ints, k: int) -> "TopTokens":
+    def of(cls, unit: Ints, key: Ints, text: Ints, k: int) -> "TopTokens":
         order = _best_first(unit, key)
-        unit, key = unit[order], key[order]
+        order = order[_is_first_of_text(unit[order], text[order])]
+        unit = unit[order]
         starts = run_starts(unit)
-        place = np.arange(len(unit)) - np.repeat(starts, np.diff(starts, append=len(unit)))
-        return cls(unit[place < k], key[place < k], k)
+        is_kept = np.arange(len(unit)) - np.repeat(starts, np.diff(starts, append=len(unit))) < k
+        order = order[is_kept]
+        return cls(unit[is_kept], key[order], text[order], k)
 
     def merge(self, other: "TopTokens") -> "TopTokens":
         require_same("k", self.k, other.k)
-        return self.add(other.unit, other.key)
+        return self.add(other.unit, other.key, other.text)
 
-    def add(self, unit: Ints, key: Ints) -> "TopTokens":
+    def add(self, unit: Ints, key: Ints, text: Ints) -> "TopTokens":
         entering = self._may_enter(unit, key)
         if not entering.any():
             return self
-        unit, key = unit[entering], key[entering]
-        return TopTokens.of(np.concatenate([self.unit, unit]), np.concatenate([self.key, key]), self.k)
+        columns = ((self.unit, unit), (self.key, key), (self.text, text))
+        unit, key, text = (np.concatenate([mine, new[entering]]) for mine, new in columns)
+        return TopTokens.of(unit, key, text, self.k)
 
     def _may_enter(self, unit: Ints, key: Ints) -> AnyArray:
         """Which tokens may be among the k best of their unit; those below the last of its k need no sorting."""
@@ -87,7 +94,7 @@ class TopTokens(Record):
 
     def of_unit(self, unit: int) -> "TopTokens":
         start, stop = np.searchsorted(self.unit, [unit, unit + 1])
-        return TopTokens(self.unit[start:stop], self.key[start:stop], self.k)
+        return TopTokens(self.unit[start:stop], self.key[start:stop], self.text[start:stop], self.k)
 
     @property
     def token_index(self) -> Ints:
@@ -107,3 +114,13 @@ def _best_first(unit: Ints, key: Ints) -> AnyArray:
     """Order by unit, then descending key. Two plain int64 sorts are several times faster than a lexsort."""
     descending = np.argsort(key)[::-1]
     return descending[np.argsort(unit[descending] << INDEX_BITS - 1 | np.arange(len(unit)))]
+
+
+def _is_first_of_text(unit: Ints, text: Ints) -> AnyArray:
+    """Whether no token before has the same unit and text; one number stands for both, as `text` does for six tokens."""
+    both = text ^ (unit.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)).view(np.int64)
+    order = np.argsort(both)
+    is_first = np.zeros(len(unit), dtype=np.bool_)
+    if len(unit):
+        is_first[np.minimum.reduceat(order, run_starts(both[order]))] = True
+    return is_first

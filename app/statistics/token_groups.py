@@ -13,15 +13,19 @@ from app.statistics.kept_tokens import TopTokens
 class TokenGroup:
     """The top tokens of a unit (a feature, a head), best first, or a uniform sample of one interval of its values.
 
-    Of `n_tokens` tokens with a value in [lower, upper), these were kept; the last interval and the top include their
-    upper end.
+    Of `n_tokens` tokens with a value in [lower, upper), these were kept, no two of the same text; the last interval
+    and the top include their upper end.
     """
 
     name: str
     lower: float
     upper: float
     n_tokens: int
-    token_index: Ints
+    kept: TopTokens
+
+    @property
+    def token_index(self) -> Ints:
+        return self.kept.token_index
 
 
 def token_groups(
@@ -34,7 +38,7 @@ def token_groups(
     maximum = float(sample.max_activation[unit])
     edges, counts = interval_edges(maximum), histogram.interval_counts(unit, maximum)
     samples = sample.samples(unit)
-    strongest = TokenGroup("top", float(best.activation[-1]), maximum, len(best.key), best.token_index)
+    strongest = TokenGroup("top", float(best.activation[-1]), maximum, len(best.key), best)
     intervals = [
         TokenGroup(f"interval {i + 1}", float(edges[i]), float(edges[i + 1]), int(counts[i]), samples[i])
         for i in reversed(range(N_INTERVALS))

@@ -1,6 +1,7 @@
 """What a run stores of each head's attention, against a slow loop over the model's own patterns."""
 
 from collections import defaultdict
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from app.domain.refs import HeadRef
 from app.store.atlas.attention import get_attention
 from app.store.atlas.reads import get_sequences
 from app.store.database.engine import read_session
+from tests.support.slow_distinct import SlowCorpus
 from tests.support.tiny_jobs import CONTEXT, N_HEADS, PublishedAtlas, Tiny, make_tiny, run, tiny_model
 
 FEWEST = fewest_destinations(CONTEXT)
@@ -93,7 +95,7 @@ def test_every_head_equals_a_slow_loop(published: PublishedAtlas, tiny: Tiny, te
         np.testing.assert_allclose(kept.distance, slow.distance / slow.distance.sum(), rtol=1e-4, atol=1e-9)
         check_tokens(kept.read.token_id, kept.read.share, slow.received)
         check_tokens(kept.read_from.token_id, kept.read_from.share, slow.sent)
-        check_examples(kept, patterns[:, head], slow)
+        check_examples(kept, patterns[:, head], slow, published.slow_corpus())
 
 
 def check_tokens(token_id: np.ndarray, share: np.ndarray, slow: dict[int, float]) -> None:
@@ -102,12 +104,25 @@ def check_tokens(token_id: np.ndarray, share: np.ndarray, slow: dict[int, float]
         assert value == pytest.approx(slow[token] / whole, rel=1e-4)
 
 
-def check_examples(kept: HeadAttention, pattern: np.ndarray, slow: SlowHead) -> None:
+def check_examples(kept: HeadAttention, pattern: np.ndarray, slow: SlowHead, corpus: SlowCorpus) -> None:
     examples = kept.examples
     where = list(zip(examples.sequence.tolist(), examples.position.tolist(), strict=True))
-    best = sorted(slow.largest, key=lambda at: -slow.largest[at])[:20]
-    top = [slow.largest[at] for at in where[kept.groups[0].start : kept.groups[0].stop]]
-    np.testing.assert_allclose(top, [slow.largest[at] for at in best], rtol=1e-5)
+    stored = [s * CONTEXT + d for s, d in where]
+    top = stored[kept.groups[0].start : kept.groups[0].stop]
+    weights = [slow.largest[divmod(token, CONTEXT)] for token in top]
+    assert weights == pytest.approx(sorted(weights, reverse=True), rel=1e-5)
+    for group in kept.groups:
+        shown = stored[group.start : group.stop]
+        assert all(corpus.n_different(a, b) >= 3 for a, b in combinations(shown, 2))
+        assert len(shown) <= group.n_pool <= (40 if group.name == "top" else 15)
+    # What is stronger than the weakest that is shown has the text of one that is alike to one that is.
+    stronger = [
+        s * CONTEXT + d for (s, d), weight in slow.largest.items() if weight > weights[-1] * (1 + 1e-5)
+    ]
+    alike = {corpus.text(a) for a in stronger if any(corpus.n_different(a, b) < 3 for b in top)}
+    assert {corpus.text(token) for token in stronger} <= alike
+    assert kept.examples.n_alike is not None
+    assert (kept.examples.n_alike >= [corpus.n_alike([token]) for token in stored]).all()
     assert sum(group.n_tokens for group in kept.groups[1:]) == len(slow.largest)
     for i, (s, d) in enumerate(where):
         assert examples.weight[i, 0] == pytest.approx(slow.largest[s, d], rel=1e-5)

@@ -26,6 +26,7 @@ def sealed_shard(folder: WorkFolder, index: int) -> Unit:
     batch = FeatureBatch(
         n_tokens=N_TOKENS,
         token_index=token + index * N_TOKENS,
+        text=token + index * N_TOKENS,
         feature=feature,
         activation=generator.uniform(0.1, 9, N_PAIRS).astype(np.float32),
         pre_activation=contribution.sum(1),

@@ -35,6 +35,7 @@ def feature_partial(seed: int) -> FeaturePartial:
     batch = FeatureBatch(
         n_tokens=n_pairs,
         token_index=np.arange(n_pairs),
+        text=np.arange(n_pairs),
         feature=random.integers(0, 3, n_pairs),
         activation=random.lognormal(size=n_pairs).astype(np.float32),
         pre_activation=contribution.sum(axis=1),

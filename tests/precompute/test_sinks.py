@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from app.adapters.corpora import Corpus
 from app.domain.attention import HeadAttention
 from app.precompute.attention_reader import TextBatch, fold_pattern
 from app.precompute.attention_records import head_attention
+from app.precompute.distinct_examples import DistinctExamples
 from app.statistics.attention_partial import AttentionPartial, AttentionShape
 from app.statistics.leaves import Shards
 from tests.support.hand_built_model import (
@@ -49,7 +51,10 @@ def records(model: HandBuiltModel) -> list[HeadAttention]:
         part = slice(start, start + 5)
         batch = TextBatch(start, tokens[part], tokens[part] != BOS)
         partial = fold_pattern(partial, pattern[part], batch)
-    return head_attention(partial, 0)
+    lengths = np.full(N_SEQUENCES, LENGTH, np.int32)
+    corpus = Corpus("text", tokens.astype(np.int32), lengths, BOS, "")
+    examples = DistinctExamples(corpus, model.tokenizer.vocabulary(len(model.tokenizer.words)), 20, 10)
+    return head_attention(partial, 0, examples, corpus)
 
 
 @pytest.mark.parametrize(("word", "token"), [(WORD, WORD), (None, BOS)])

@@ -16,6 +16,7 @@ from app.precompute.prepare import prepare
 from app.precompute.request import RunOptions
 from app.precompute.shard import corpus_batches, layer_batches
 from app.statistics.kept_tokens import sampling_rank
+from tests.support.slow_distinct import SlowCorpus, check_list
 from tests.support.slow_truth import SlowSae
 from tests.support.tiny_jobs import (
     D_SAE,
@@ -89,12 +90,13 @@ def test_counts_and_moments_are_those_of_the_dense_activations(everything: Any) 
 
 def test_examples_are_the_top_tokens_and_fixed_samples_of_each_interval(everything: Any) -> None:
     _, published, dense = everything
+    corpus = published.slow_corpus()
     for layer in published.layers:
         for feature in published.features(layer):
-            check_groups(feature, dense[layer], published.run.record.context_size)
+            check_groups(feature, dense[layer], corpus)
 
 
-def check_groups(feature: FeatureRecord, truth: Dense, context: int) -> None:
+def check_groups(feature: FeatureRecord, truth: Dense, corpus: SlowCorpus) -> None:
     acts, examples = truth.acts[:, feature.ref.index], feature.examples
     active = np.flatnonzero(acts > 0)
     assert examples is not None
@@ -102,20 +104,22 @@ def check_groups(feature: FeatureRecord, truth: Dense, context: int) -> None:
         assert len(examples) == 0
         assert feature.groups == ()
         return
-    stored = examples.sequence.astype(int) * context + examples.position
+    stored = examples.sequence.astype(int) * corpus.tokens.shape[1] + examples.position
     top, *intervals = feature.groups
-    best = sorted(active, key=lambda row: (-acts[row], truth.token[row]))[:20]
-    assert stored[top.start : top.stop].tolist() == truth.token[best].tolist()
-    assert examples.activation[top.start : top.stop].tolist() == acts[best].tolist()
+    best = sorted(active, key=lambda row: (-acts[row], truth.token[row]))
+    check_list(feature, top, [int(truth.token[row]) for row in best], 40, 20, corpus)
+    by_token = dict(zip(truth.token.tolist(), acts.tolist(), strict=True))
+    shown = [by_token[token] for token in stored[top.start : top.stop].tolist()]
+    assert examples.activation[top.start : top.stop].tolist() == shown
+    assert (top.lower, top.upper, top.n_tokens) == (shown[-1], shown[0], len(shown))
     for place, group in enumerate(intervals):
         highest = place == 0
         inside = [r for r in active if group.lower <= acts[r] and (highest or acts[r] < group.upper)]
         assert group.n_tokens == len(inside)
         assert group.share_of_active == len(inside) / len(active)
         rank = sampling_rank(truth.token[inside].astype(np.int64), 0)
-        order = sorted(range(len(inside)), key=lambda i: (-rank[i], truth.token[inside[i]]))[:10]
-        expected = [int(truth.token[inside[i]]) for i in order]
-        assert stored[group.start : group.stop].tolist() == expected
+        order = sorted(range(len(inside)), key=lambda i: (-rank[i], truth.token[inside[i]]))
+        check_list(feature, group, [int(truth.token[inside[i]]) for i in order], 15, 10, corpus)
     assert sum(group.n_tokens for group in intervals) == len(active)
 
 

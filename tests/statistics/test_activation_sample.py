@@ -23,6 +23,7 @@ from tests.support.partial_batches import (
     slow_interval_members,
     slow_intervals,
     slow_sample,
+    text_of,
 )
 
 K = 2
@@ -42,7 +43,8 @@ def sample_of(drawn: list[tuple[int, float]], start: int = 0) -> ActivationSampl
     """The tokens start, start + 1, ... each active on one feature."""
     feature = np.array([f for f, _ in drawn], dtype=np.int64)
     token_index = np.arange(start, start + len(drawn))
-    return ActivationSample.empty(3, K, SEED).add(feature, float32(*(a for _, a in drawn)), token_index)
+    values = float32(*(a for _, a in drawn))
+    return ActivationSample.empty(3, K, SEED).add(feature, values, token_index, text_of(token_index))
 
 
 def test_bin_edges_are_quarters_of_octaves():
@@ -81,7 +83,7 @@ def test_edges_never_fall_as_the_maximum_grows(a, b):
 
 def test_a_dead_feature_has_no_intervals():
     assert interval_bins(float32(0)).tolist() == [[0] * 6]
-    assert [len(tokens) for tokens in sample_of([]).samples(0)] == [0] * 5
+    assert [len(tokens.key) for tokens in sample_of([]).samples(0)] == [0] * 5
     assert BinCounts.empty().interval_counts(0, 0.0).tolist() == [0] * 5
     assert len(BinCounts.empty().histogram(0).counts) == 0
 
@@ -99,7 +101,7 @@ def test_samples_and_counts_equal_a_slow_loop(drawn):
         maximum = max(a for a, _ in active)
         assert counts.interval_counts(f, maximum).tolist() == [len(m) for m in members]
         for got, expected in zip(sample.samples(f), members, strict=True):
-            assert got.tolist() == slow_sample([t for _, t in expected], K, SEED)
+            assert got.token_index.tolist() == slow_sample([t for _, t in expected], K, SEED)
 
 
 @settings(max_examples=40)
@@ -145,8 +147,9 @@ def test_the_sample_is_uniform_over_an_interval():
     hits = np.zeros(n_tokens)
     for seed in range(n_trials):
         empty = ActivationSample.empty(1, 10, seed)
-        sample = empty.add(np.zeros(n_tokens, np.int64), np.ones(n_tokens, np.float32), np.arange(n_tokens))
-        hits[sample.samples(0)[4]] += 1
+        tokens = np.arange(n_tokens)
+        sample = empty.add(np.zeros(n_tokens, np.int64), np.ones(n_tokens, np.float32), tokens, tokens)
+        hits[sample.samples(0)[4].token_index] += 1
     assert hits.sum() == 10 * n_trials
     expected = n_trials / 4
     assert np.abs(hits - expected).max() < 5 * np.sqrt(expected * 0.75)

@@ -8,13 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.attention import N_PICTURES
+from app.domain.attention import PICTURE_POOL
 from app.statistics.attention_partial import AttentionBatch, AttentionPartial, AttentionShape
 from app.statistics.leaves import OverlappingShards, Shards
 from app.statistics.partial import Partial
 from app.statistics.payloads import Payloads
 from app.statistics.token_mass import TokenMass
-from tests.support.partial_batches import assert_same, slow_interval_members, slow_sample
+from tests.support.partial_batches import (
+    assert_same,
+    first_of_texts,
+    slow_interval_members,
+    slow_sample,
+    text_of,
+)
 
 N_HEADS, CONTEXT, SEED, N_TOP, N_SAMPLE = 3, 5, 7, 12, 2
 WEIGHTS = (1e-45, 0.05, 0.25, 0.5, 0.99999994, 1.0)  # denormals, ties, and all there is
@@ -46,6 +52,7 @@ def make_batch(start, n, pairs, weights, seed) -> AttentionBatch:
         n_destinations=n,
         head=np.array([head for head, _ in pairs], dtype=np.int64),
         token_index=np.array([start + token for _, token in pairs], dtype=np.int64),
+        text=text_of(np.array([start + token for _, token in pairs], dtype=np.int64)),
         weight=np.array(weights, dtype=np.float32),
         sink_mass=random.random(N_HEADS),
         first_sink_mass=random.random(N_HEADS),
@@ -82,7 +89,7 @@ def joined(drawn: list[AttentionBatch]) -> AttentionBatch:
     sums = ("n_destinations", "sink_mass", "first_sink_mass", "distance")
     tokens = ("read_from", "read", "sinks")
     return AttentionBatch(
-        **{name: all_of(name) for name in ("head", "token_index", "weight")},
+        **{name: all_of(name) for name in ("head", "token_index", "text", "weight")},
         **{name: sum(getattr(batch, name) for batch in drawn) for name in sums},
         **{name: reduce(TokenMass.merge, [getattr(batch, name) for batch in drawn]) for name in tokens},
     )
@@ -99,15 +106,17 @@ def test_groups_equal_a_slow_loop(drawn):
         if not ranked:
             assert groups == ()
             continue
-        best = [token for _, token in sorted(ranked, key=lambda pair: (-pair[0], pair[1]))]
+        best = first_of_texts(
+            [token for _, token in sorted(ranked, key=lambda pair: (-pair[0], pair[1]))], N_TOP
+        )
         assert groups[0].token_index.tolist() == best[:N_TOP]
         for group, members in zip(groups[1:], reversed(slow_interval_members(ranked)), strict=True):
             assert group.n_tokens == len(members)
             assert group.token_index.tolist() == slow_sample([token for _, token in members], N_SAMPLE, SEED)
             stored = partial.payloads.rows(head, group.token_index)["source"]
             assert stored.tolist() == [head * 1000 + token for token in group.token_index]
-        pictures = partial.pictures.rows(head, groups[0].token_index[:N_PICTURES])["picture"]
-        assert pictures.tolist() == [head * 1000 + token for token in best[:N_PICTURES]]
+        pictures = partial.pictures.rows(head, groups[0].token_index[:PICTURE_POOL])["picture"]
+        assert pictures.tolist() == [head * 1000 + token for token in best[:PICTURE_POOL]]
         assert len(partial.pictures.of_feature(head)) == len(pictures)
 
 
@@ -144,7 +153,7 @@ def test_one_update_or_two_whatever_the_order_of_pairs(drawn):
     assert_same(one, two)
     batch = joined(drawn)
     order = np.argsort(-batch.token_index)
-    flipped = {name: getattr(batch, name)[order] for name in ("head", "token_index", "weight")}
+    flipped = {name: getattr(batch, name)[order] for name in ("head", "token_index", "text", "weight")}
     assert empty(0).update(AttentionBatch(**{**vars(batch), **flipped})) == empty(0).update(batch)
 
 
@@ -171,6 +180,7 @@ def test_wrong_batches_are_refused():
         (changed(head=np.array([0, N_HEADS])), "heads"),
         (changed(head=np.array([0, 0])), "twice"),
         (changed(head=np.array([0])), "length"),
+        (changed(text=np.array([0])), "length"),
         (changed(weight=np.float32([0.5, 0])), "positive"),
         (changed(sink_mass=np.array([1, 2, np.nan])), "finite"),
         (changed(distance=np.zeros((N_HEADS, CONTEXT + 1))), "shape"),

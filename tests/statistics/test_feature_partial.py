@@ -22,6 +22,7 @@ from tests.support.partial_batches import (
     batches,
     counted,
     empty_partial,
+    first_of_texts,
     joined,
     make_batch,
     payloads_for,
@@ -85,10 +86,11 @@ def test_groups_equal_a_slow_loop(drawn):
         if not active:
             assert groups == ()
             continue
-        best = sorted(active, key=lambda pair: (-pair[0], pair[1]))[:N_TOP]
-        assert groups[0].token_index.tolist() == [t for _, t in best]
-        assert (groups[0].lower, groups[0].upper) == (best[-1][0], best[0][0])
-        members, edges = slow_interval_members(active), slow_intervals(best[0][0])
+        by_token = {t: a for a, t in active}
+        best = first_of_texts([t for _, t in sorted(active, key=lambda pair: (-pair[0], pair[1]))], N_TOP)
+        assert groups[0].token_index.tolist() == best
+        assert (groups[0].lower, groups[0].upper) == (by_token[best[-1]], by_token[best[0]])
+        members, edges = slow_interval_members(active), slow_intervals(by_token[best[0]])
         for i, group in enumerate(reversed(groups[1:])):
             assert group.n_tokens == len(members[i])
             assert group.token_index.tolist() == slow_sample([t for _, t in members[i]], N_SAMPLE, SEED)
@@ -107,7 +109,7 @@ def test_updates_one_by_one_equal_one_update(drawn):
 def test_the_order_of_pairs_does_not_matter(drawn, random):
     batch = drawn[0]
     order = random.sample(range(len(batch.feature)), len(batch.feature))
-    names = ("token_index", "feature", "activation", "pre_activation", "contribution")
+    names = ("token_index", "text", "feature", "activation", "pre_activation", "contribution")
     shuffled = replace(batch, **{name: getattr(batch, name)[order] for name in names})
     assert empty_partial(0).update(shuffled) == empty_partial(0).update(batch)
 
@@ -165,7 +167,7 @@ def test_winners_are_the_union_of_top_and_sample():
     batch = make_batch(0, 6, pairs, [1.0] * len(pairs), np.random.default_rng(0))
     partial = empty_partial(0).update(batch)
     sampled = slow_sample(list(range(6)), N_SAMPLE, SEED)
-    expected = sorted({0, 1, 2} | set(sampled))
+    expected = sorted({*first_of_texts(list(range(6)), N_TOP)} | set(sampled))
     feature, token_index = partial.winners()
     assert token_index[feature == 0].tolist() == token_index[feature == 1].tolist() == expected
     assert partial.winners(np.array([1]))[0].tolist() == [1] * len(expected)
@@ -208,6 +210,7 @@ def test_other_shapes_and_settings_never_broadcast(other):
     [
         ({"n_tokens": 7}, "length"),
         ({"activation": np.ones(3, np.float32)}, "length"),
+        ({"text": np.ones(3, np.int64)}, "length"),
         ({"activation": np.array([1, np.nan], np.float32)}, "positive and finite"),
         ({"activation": np.array([1, 0], np.float32)}, "positive and finite"),
         ({"feature": np.array([0, 4])}, "feature indices"),
@@ -236,6 +239,7 @@ def test_an_update_takes_less_than_half_a_second_of_one_core():
     batch = FeatureBatch(
         n_tokens=n_tokens,
         token_index=token,
+        text=token,
         feature=feature.astype(np.int32),
         activation=random.lognormal(size=n_pairs).astype(np.float32),
         pre_activation=random.normal(size=n_pairs).astype(np.float32),
@@ -244,7 +248,7 @@ def test_an_update_takes_less_than_half_a_second_of_one_core():
         squared_error=1.0,
     )
     partial = FeaturePartial.empty("plan", shape, SEED).update(batch)
-    later = replace(batch, token_index=token + n_tokens)
+    later = replace(batch, token_index=token + n_tokens, text=token + n_tokens)
     seconds = []
     for _ in range(3):
         start = time.process_time()

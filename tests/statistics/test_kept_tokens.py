@@ -1,5 +1,7 @@
 """Keys order tokens by rank and then by age, and the k best are kept whatever the order of merging."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from app.statistics.kept_tokens import (
     sampling_rank,
     token_key,
 )
+from tests.support.partial_batches import first_of_texts, text_of
 
 K = 3
 entries = st.lists(st.tuples(st.integers(0, 3), st.sampled_from([1e-45, 0.5, 1.0, 2.0, 7.5])), max_size=30)
@@ -20,7 +23,8 @@ entries = st.lists(st.tuples(st.integers(0, 3), st.sampled_from([1e-45, 0.5, 1.0
 def top_of(drawn: list[tuple[int, float]], start: int = 0) -> TopTokens:
     unit = np.array([u for u, _ in drawn], dtype=np.int64)
     rank = activation_rank(np.array([a for _, a in drawn], dtype=np.float32))
-    return TopTokens.empty(K).add(unit, token_key(rank, np.arange(start, start + len(drawn))))
+    token_index = np.arange(start, start + len(drawn))
+    return TopTokens.empty(K).add(unit, token_key(rank, token_index), text_of(token_index))
 
 
 @given(st.lists(st.floats(2.0**-149, 2.0**127, width=32), min_size=2))
@@ -51,7 +55,9 @@ def test_token_indices_have_32_bits(token_index):
 
 @given(st.integers(1, 2**31 - 1), st.integers(0, MAX_TOKEN_INDEX))
 def test_a_key_holds_its_rank_and_token(rank, token_index):
-    top = TopTokens.of(np.zeros(1, np.int64), token_key(np.array([rank]), np.array([token_index])), K)
+    top = TopTokens.of(
+        np.zeros(1, np.int64), token_key(np.array([rank]), np.array([token_index])), np.zeros(1, np.int64), K
+    )
     assert (top.rank[0], top.token_index[0]) == (rank, token_index)
 
 
@@ -60,9 +66,11 @@ def test_the_k_best_of_each_unit_equal_a_sorted_list(drawn):
     top = top_of(drawn)
     for u in range(4):
         active = [(np.float32(a), t) for t, (v, a) in enumerate(drawn) if v == u]
-        expected = sorted(active, key=lambda pair: (-pair[0], pair[1]))[:K]
-        assert top.of_unit(u).token_index.tolist() == [t for _, t in expected]
-        assert top.of_unit(u).activation.tolist() == [a for a, _ in expected]
+        by_token = {t: a for a, t in active}
+        expected = first_of_texts([t for _, t in sorted(active, key=lambda pair: (-pair[0], pair[1]))], K)
+        assert top.of_unit(u).token_index.tolist() == expected
+        assert top.of_unit(u).activation.tolist() == [by_token[t] for t in expected]
+        assert top.of_unit(u).text.tolist() == text_of(np.array(expected, np.int64)).tolist()
 
 
 @given(entries, entries)
@@ -71,6 +79,15 @@ def test_merge_equals_one_pass_both_ways(first, second):
     expected = top_of(first + second)
     assert a.merge(b) == b.merge(a) == expected
     assert a.merge(TopTokens.empty(K)) == TopTokens.empty(K).merge(a) == a
+
+
+@given(st.lists(entries, min_size=3, max_size=3))
+def test_any_order_and_bracketing_keep_the_same_tokens(parts):
+    starts = np.cumsum([0, *map(len, parts)])
+    a, b, c = (top_of(part, start) for part, start in zip(parts, starts, strict=False))
+    expected = top_of([pair for part in parts for pair in part])
+    for x, y, z in itertools.permutations((a, b, c)):
+        assert x.merge(y).merge(z) == x.merge(y.merge(z)) == expected
 
 
 def test_sampling_ranks_are_uniform_fixed_and_differ_by_seed():

@@ -60,11 +60,25 @@ def batches(draw, n_batches: int) -> list[FeatureBatch]:
     return drawn
 
 
+def text_of(token_index: np.ndarray) -> np.ndarray:
+    """Every third token repeats the text of the one before it, negative keys among them."""
+    return -(token_index - (token_index % 3 == 2))
+
+
+def first_of_texts(tokens: list[int], k: int) -> list[int]:
+    """The first k tokens whose text none before has."""
+    best: dict[int, int] = {}
+    for token in tokens:
+        best.setdefault(int(text_of(np.array([token]))[0]), token)
+    return list(best.values())[:k]
+
+
 def make_batch(start, n_tokens, pairs, activation, random) -> FeatureBatch:
     contribution = random.integers(-4, 5, (len(pairs), SHAPE.n_heads)).astype(np.float32) / 3
     return FeatureBatch(
         n_tokens=n_tokens,
         token_index=np.array([start + t for t, _ in pairs], dtype=np.int64),
+        text=text_of(np.array([start + t for t, _ in pairs], dtype=np.int64)),
         feature=np.array([f for _, f in pairs], dtype=np.int32),
         activation=np.array(activation, dtype=np.float32),
         pre_activation=contribution.sum(axis=1) + np.float32(0.25),
@@ -75,7 +89,7 @@ def make_batch(start, n_tokens, pairs, activation, random) -> FeatureBatch:
 
 
 def joined(drawn: list[FeatureBatch]) -> FeatureBatch:
-    arrays = ("token_index", "feature", "activation", "pre_activation", "contribution", "z")
+    arrays = ("token_index", "text", "feature", "activation", "pre_activation", "contribution", "z")
     return replace(
         drawn[0],
         n_tokens=sum(b.n_tokens for b in drawn),
@@ -143,4 +157,4 @@ def slow_interval_members(active: list[tuple[float, int]]) -> list[list[tuple[fl
 
 def slow_sample(tokens: list[int], k: int, seed: int) -> list[int]:
     rank = {t: int(sampling_rank(np.array([t]), seed)[0]) for t in tokens}
-    return sorted(tokens, key=lambda t: (-rank[t], t))[:k]
+    return first_of_texts(sorted(tokens, key=lambda t: (-rank[t], t)), k)

@@ -19,11 +19,13 @@ from app.domain.records import FeatureRecord, HeadRanking, Ranking
 from app.domain.refs import HeadRef
 from app.precompute.job import run_job
 from app.precompute.request import JobRequest, RunOptions
+from app.services.reading.cache import RunCache
 from app.store.atlas.features import get_features, list_features
-from app.store.atlas.reads import LiveRun, get_live_run, get_ranking
+from app.store.atlas.reads import LiveRun, get_live_run, get_ranking, get_sequences
 from app.store.checks import check_store
 from app.store.database.engine import open_store, read_session
 from tests.support.saved_saes import sae_lens
+from tests.support.slow_distinct import SlowCorpus
 from tests.support.store_digest import table_digest
 from tests.support.tiny_models import save_tiny_gpt2, save_tiny_llama
 
@@ -235,6 +237,16 @@ class PublishedAtlas:
     @property
     def layers(self) -> list[int]:
         return [sae.layer for sae in self.run.record.saes]
+
+    def slow_corpus(self) -> SlowCorpus:
+        """The run's text, to read its lists by loops."""
+        record = self.run.record
+        with read_session(self.engine) as session:
+            texts = get_sequences(session, self.run, range(record.n_sequences))
+            vocabulary = RunCache().vocabulary(session, self.run)
+        return SlowCorpus(
+            np.stack([texts[i] for i in range(len(texts))]), vocabulary, record.model.bos_token_id
+        )
 
 
 def run(tiny: Tiny, store: str, how: RunOptions | None = None, **options: Any) -> str:

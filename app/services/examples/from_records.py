@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.records import (
+    N_INTERVAL_EXAMPLES,
+    N_TOP_EXAMPLES,
     ExampleGroup,
     Examples,
     FeatureRecord,
@@ -158,8 +160,17 @@ def evidence_shares(feature: FeatureRecord, head: int) -> dict[str, float]:
 
 
 def make_group(group: ExampleGroup) -> ActivationGroup:
+    n_examples = group.stop - group.start
+    n_wanted = N_TOP_EXAMPLES if group.name == "top" else N_INTERVAL_EXAMPLES
     return ActivationGroup(
-        group.name, group.lower, group.upper, group.n_tokens, group.share_of_active, group.stop - group.start
+        group.name,
+        group.lower,
+        group.upper,
+        group.n_tokens,
+        group.share_of_active,
+        n_examples,
+        group.n_pool,
+        no_more=0 < n_examples < n_wanted and group.n_pool > n_examples,
     )
 
 

@@ -80,6 +80,10 @@ class Example:
     ]
     prefix_length_fuzzy: Annotated[int, "The same up to a leading space and letter case"]
     residual: Annotated[float, "|sum of DFA over heads and sources + bias - pre_activation| / sum of |DFA|"]
+    n_alike: Annotated[
+        int | None,
+        "Places of the corpus with this text, or with one of the group's pool that is alike to it; null in older runs",
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,11 @@ class ActivationGroup:
     upper: Annotated[float, "Largest activation of the group"]
     n_tokens: Annotated[int, "Tokens of the corpus in the group"]
     share_of_active: Annotated[float, "n_tokens over the feature's active tokens"]
-    n_examples: Annotated[int, "Examples stored: all of `top`, a uniform sample of an interval"]
+    n_examples: Annotated[
+        int, "Examples stored: the strongest, or a uniform sample of an interval; no two alike"
+    ]
+    n_pool: Annotated[int, "Different texts they were picked from; 0 in runs that show alike examples"] = 0
+    no_more: Annotated[bool, "Whether all other texts of the pool are alike to one of the examples"] = False
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,9 @@ from numpy.typing import NDArray
 
 from app.domain.records import Examples
 from app.domain.tokens import TokenView, Vocabulary
+from app.domain.windows import CHARACTERS_AFTER, CHARACTERS_BEFORE
 from app.services.examples.models import Align, Cell, Example, Pair, TextWindow
 from app.services.examples.through_head import ExamplesThroughHead
-
-# What the widest page can show of a text window: more would be clipped, and every token costs markup.
-CHARACTERS_BEFORE = 44
-CHARACTERS_AFTER = 33
 
 
 def _width(view: TokenView) -> int:
@@ -78,6 +75,7 @@ def make_example(examples: Examples, view: ExamplesThroughHead, index: int, grou
         prefix_length=int(view.prefix_length[index]),
         prefix_length_fuzzy=int(view.prefix_length_fuzzy[index]),
         residual=float(examples.residual[index]),
+        n_alike=None if examples.n_alike is None else int(examples.n_alike[index]),
     )
 
 

@@ -150,6 +150,7 @@ def _example(kept: HeadAttention, index: int, group: str) -> AttentionExample:
         sources=tuple(SourceWeight(source, weight) for source, weight in slots if source >= 0),
         rest=float(columns.rest[index]),
         sink=float(columns.sink[index]),
+        n_alike=None if columns.n_alike is None else int(columns.n_alike[index]),
     )
 
 

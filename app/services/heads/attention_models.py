@@ -23,6 +23,10 @@ class AttentionExample:
     sources: Annotated[tuple[SourceWeight, ...], "The sources it attends to most, sinks left out"]
     rest: Annotated[float, "Attention on all other sources that are no sinks"]
     sink: Annotated[float, "Attention on sinks"]
+    n_alike: Annotated[
+        int | None,
+        "Places of the corpus with this text, or with one of the group's pool that is alike to it; null in older runs",
+    ] = None
 
 
 @dataclass(frozen=True)
