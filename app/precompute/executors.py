@@ -12,28 +12,12 @@ from functools import cache
 from typing import Protocol
 
 from app.errors import AppError
+from app.precompute.dead_workers import MAX_TRIES, units_given_up
 from app.precompute.loaded_run import JobSpec, LoadedRun
 from app.precompute.plan import Unit
 from app.precompute.ray_address import cluster_address
 from app.precompute.request import ExecutorOptions
 from app.precompute.shard import run_unit
-
-MAX_TRIES = 3
-
-
-class WorkerDied(AppError):
-    """The worker process was killed each time it tried a unit."""
-
-    exit_code = 1
-
-
-def units_given_up(units: Iterable[Unit]) -> WorkerDied:
-    """The error of units that killed each worker that tried them."""
-    names = ", ".join(sorted(unit.file_name for unit in units))
-    return WorkerDied(
-        f"the workers on {names} were killed {MAX_TRIES} times (out of memory?); "
-        "all other parts are finished and kept, and the same command goes on from them"
-    )
 
 
 class Executor(Protocol):

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from app.errors import AppError
-from app.precompute.executors import MAX_TRIES, units_given_up
+from app.precompute.dead_workers import MAX_TRIES, units_given_up
 from app.precompute.loaded_run import JobSpec, LoadedRun
 from app.precompute.other_machines import check_machine, wait_until_seen, with_absolute_paths
 from app.precompute.peak_memory import peak_memory_bytes

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import app.precompute.executors
-from app.precompute.executors import ProcessExecutor, WorkerDied
+from app.precompute.dead_workers import WorkerDied
+from app.precompute.executors import ProcessExecutor
 from app.precompute.plan import Unit
 
 
