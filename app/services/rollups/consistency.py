@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Annotated
 
+from app.domain.annotations.fields import field_specs
 from app.domain.annotations.head_types import Mark
 from app.domain.annotations.names import normalised
 from app.domain.annotations.records import FeatureLabel, HeadAnnotation, Revision
@@ -14,6 +16,12 @@ from app.services.rollups.agreement import final_type
 
 Pair = tuple[HeadAnnotation, HeadAnnotation]
 Values = tuple[object, object]
+# The answers about the whole head: what is said of it in text is hardly ever the same twice.
+_ANSWERS = {
+    name: spec
+    for name, spec in field_specs(HeadAnnotation).items()
+    if spec.column_set == "About it" and spec.kind != "text"
+}
 
 
 @dataclass(frozen=True)
@@ -61,9 +69,7 @@ def _fields(looks: Sequence[Pair]) -> tuple[FieldConsistency, ...]:
         _field("head type", "heads", both(final_type)),
         _field("group of a feature", "features", [pair for look in looks for pair in _groups(look)]),
         _field("role, given or not", "roles of heads", roles),
-        _field("confidence", "heads", both(lambda said: said.confidence)),
-        _field("knew it before", "heads", both(lambda said: said.knew_before)),
-        _field("surprising", "heads", both(lambda said: said.surprising)),
+        *(_field(spec.words, "heads", both(attrgetter(name))) for name, spec in _ANSWERS.items()),
     )
 
 
