@@ -5,7 +5,7 @@ a dict under `name.key`, a tuple of dataclasses as one array for each of their f
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, cast, get_args, get_origin
 
@@ -97,6 +97,9 @@ def _arrays_by_key(prefix: str) -> FieldArrays:
 def _columns(prefix: str, row: type) -> FieldArrays:
     types = field_types(row)
     names = tuple(prefix + name for name in types)
+    # Fields that came later: blocks from before lack their columns, and have what the declaration says.
+    defaults = {prefix + part.name: part.default for part in fields(row) if part.default is not MISSING}
+    (*_, last_of_old) = (name for name in names if name not in defaults)
 
     def pack(rows: tuple[Any, ...]) -> Arrays:
         columns = ([getattr(item, name) for item in rows] for name in types)
@@ -106,9 +109,15 @@ def _columns(prefix: str, row: type) -> FieldArrays:
         }
 
     def unpack(arrays: StoredArrays) -> tuple[Any, ...]:
-        if not len(arrays[names[-1]]):
+        n_rows = len(arrays[last_of_old])
+        if not n_rows:
             return ()
-        columns = (_values(arrays[name], hint) for name, hint in zip(names, types.values(), strict=True))
+        columns = (
+            [defaults[name]] * n_rows
+            if name in defaults and name not in arrays
+            else _values(arrays[name], hint)
+            for name, hint in zip(names, types.values(), strict=True)
+        )
         return tuple(row(*values) for values in zip(*columns, strict=True))
 
     return FieldArrays(names, pack, unpack)
