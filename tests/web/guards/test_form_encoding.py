@@ -9,12 +9,15 @@ from tests.support.html_forms import HEAD, record
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
-@pytest.mark.parametrize("odd", ["%ED%A0%80", "%FF", "%C3", "%C3%28", "%F5%80%80%80", "%C0%80"])
+ODD = ("%ED%A0%80", "%FF", "%C3", "%C3%28", "%F5%80%80%80", "%C0%80")
+
+
 @pytest.mark.parametrize("field", ["notes", "new_group", "key", "n%FFtes"])
-def test_bytes_that_are_no_text_are_refused(local: TestClient, odd: str, field: str) -> None:
-    body = f"action=add_group&base_version=0&{field}=a{odd}b"
-    answer = local.post(f"{HEAD}/annotation", content=body, headers=FORM)
-    assert (answer.status_code, answer.text) == (422, NO_UTF8)
+def test_bytes_that_are_no_text_are_refused(local: TestClient, field: str) -> None:
+    for odd in ODD:
+        body = f"action=add_group&base_version=0&{field}=a{odd}b"
+        answer = local.post(f"{HEAD}/annotation", content=body, headers=FORM)
+        assert (answer.status_code, answer.text) == (422, NO_UTF8)
     assert record(local) is None
 
 
