@@ -29,6 +29,7 @@ from tests.support.serving import served
 from tests.support.store_digest import table_digest
 
 ATTENTION, CHECKS = "what each head attends to", "the self-check of model and attributions"
+ALIKE = "examples of which no two are alike, with the number of places that each stands for"
 LATER = (
     "the logit of a feature's first promoted token through each head",
     "the features with the most similar decoder rows",
@@ -122,7 +123,9 @@ def test_pages_sheets_and_files_show_what_was_said(upgraded: Engine, store: str)
             answer = client.get(f"/tiny{page}")
             assert answer.status_code == 200, (page, answer.text[:300])
         assert "zwölf ☃" in client.get("/tiny/heads/L0H1/history?annotator=ada").text
-        assert "This run was made before attention was kept" in client.get("/tiny/heads/L0H1/attention").text
+        assert (
+            "This run is older than the storage of attention" in client.get("/tiny/heads/L0H1/attention").text
+        )
         rows = client.get("/tiny/heads/L0H1/annotation.json").json()
         assert "zwölf" in json.dumps(rows, ensure_ascii=False)
 
@@ -146,8 +149,8 @@ def test_a_label_is_saved_on_top_and_a_new_run_leaves_all_of_them(upgraded: Engi
     with read_session(upgraded) as session:
         after = get_held(session, "tiny")
     assert after.labels == before.labels
-    assert after.runs[0].additions == (CHECKS,)  # a run of tests checks no model
-    assert before.runs[0].additions == (ATTENTION, CHECKS)
+    assert after.runs[0].additions == (CHECKS, ALIKE)  # which the runs of tests do not have
+    assert before.runs[0].additions == (ATTENTION, CHECKS, ALIKE)
 
 
 def test_what_a_new_run_would_add_is_said_by_the_upgrade_and_by_the_list(
@@ -156,7 +159,7 @@ def test_what_a_new_run_would_add_is_said_by_the_upgrade_and_by_the_list(
     told = command("db", "upgrade", "--store", store)
     assert told.code == 0
     assert f"brought from revision {PUBLISHED[version]}" in told.err
-    assert f"tiny: a new run would add {ATTENTION}\ntiny: a new run would add {CHECKS}\n" in told.out
+    assert "".join(f"tiny: a new run would add {what}\n" for what in (ATTENTION, CHECKS, ALIKE)) in told.out
     assert told.out.endswith("the store is up to date\n")
     listed = command("db", "runs", "--store", store).out.splitlines()
     assert "  labelled by ada: 1 heads, 1 features; 2 submitted" in listed
@@ -165,7 +168,7 @@ def test_what_a_new_run_would_add_is_said_by_the_upgrade_and_by_the_list(
     assert f"    a new run would add {ATTENTION}" in listed
     if version == "0.1.0":  # the atlas of before it kept these
         assert [line for line in told.out.splitlines() if line.startswith("early")] == [
-            f"early: a new run would add {what}" for what in (ATTENTION, CHECKS, *LATER)
+            f"early: a new run would add {what}" for what in (ATTENTION, CHECKS, *LATER, ALIKE)
         ]
         command("db", "runs", "--remove", "early", "--apply", "--store", store)
         assert "early" not in command("db", "runs", "--store", store).out

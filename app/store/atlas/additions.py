@@ -16,6 +16,7 @@ KEPT_SINCE = {
     "top_logit": "the logit of a feature's first promoted token through each head",
     "similar": "the features with the most similar decoder rows",
     "summed": "the sources of examples with the heads summed",
+    "n_alike": "examples of which no two are alike, with the number of places that each stands for",
 }
 # None for a reason of the feature's own, or not read here.
 NONE_OTHERWISE = frozenset({"fve_active", "fve_all", "examples"})
