@@ -60,16 +60,17 @@ GOALS = (
         (
             Need(
                 "other executors and orders with identical files and rows",
-                5,
+                6,
                 (
                     f"{RESUME}::processes_leave_the_same",
                     f"{RESUME}::shares_in_another_order",
+                    "tests/precompute/test_shares_apart.py::shares_of_an_array",
                     f"{RAY}::a_ray_worker_that_is_killed",
                     f"{RAY}::a_job_that_is_killed",
                 ),
             ),
         ),
-        "Shards are run in two orders, not in four",
+        "Shards are run in three orders, not in four",
     ),
     Goal(
         "Disk full, I/O errors",
