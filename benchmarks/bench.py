@@ -1,0 +1,156 @@
+"""What precompute costs beside its limit: one table of name, measured, target and whether it is met.
+
+    python benchmarks/bench.py [--only NAME ...] [--write] [--note TEXT]
+
+Each row is a job in a process of its own (`job_cost.py`), on an otherwise idle machine. `--write` makes
+`benchmarks/RESULTS.md` of the table; every run adds a JSON line to `benchmarks/results.jsonl`. What a server gives is
+measured by `serving.py`, and the peer by `peer.py`.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from job_cost import JobCost, Limit
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results.jsonl"
+LIBRARIES = ("torch", "transformers", "transformer-lens", "sae-lens", "numpy")
+FIVE_LAYERS, ALL_LAYERS = (1, 8, 15, 17, 24), tuple(range(30))
+SCORE_TOKENS = 64 * 129  # of the random sequences that head scores are measured on
+CONTEXT = 128
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table. parts: where the time goes, or what else was measured."""
+
+    name: str
+    measured: float
+    target: float
+    parts: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether the target is met."""
+        return self.measured <= self.target
+
+
+@dataclass(frozen=True)
+class Case:
+    """A job to measure, and the ratio that its row shows."""
+
+    name: str
+    layers: tuple[int, ...]
+    sequences: int
+    target: float
+    features: str = "all"
+    sae: str = "random"
+    ratio: Callable[[JobCost, Limit], float] = lambda cost, limit: cost.seconds / limit.seconds
+
+
+def demo_ratio(cost: JobCost, limit: Limit) -> float:
+    """Head scores included, beside all forward passes (theirs, too) and one encode."""
+    forward = limit.forward_of_all_layers_s * (1 + SCORE_TOKENS / (cost.n_sequences * CONTEXT))
+    return (cost.seconds + cost.head_scores_s) / (forward + limit.encode_s)
+
+
+CASES = (
+    Case("whole dictionary, one layer, 8,192 tokens", (17,), 64, 2.0),
+    Case("whole dictionary, five layers, 8,192 tokens", FIVE_LAYERS, 64, 2.0),
+    Case("whole dictionary, one layer, 65,536 tokens", (17,), 512, 1.5),
+    Case("whole dictionary, five layers, 65,536 tokens", FIVE_LAYERS, 512, 1.5),
+    Case("features of lists, thirty layers, 8,192 tokens", ALL_LAYERS, 64, 1.5, "top", "shipped"),
+    Case("demo after installation, thirty layers", ALL_LAYERS, 256, 1.6, "top", "shipped", demo_ratio),
+)
+MEMORY = "peak memory, from 100,096 to 1,000,064 tokens"
+
+
+def main() -> None:
+    """Measure, print, keep."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = [*(case.name for case in CASES), MEMORY]
+    parser.add_argument("--only", action="append", choices=names)
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--note", default="")
+    options = parser.parse_args()
+    load, rows = os.getloadavg()[0], list[Row]()
+    for case in CASES:
+        if not options.only or case.name in options.only:
+            rows.append(measured_row(case))
+            print(line_of(rows[-1]), flush=True)
+    if not options.only or MEMORY in options.only:
+        rows.append(memory_row())
+    head = f"{datetime.now(UTC):%Y-%m-%d}, {machine()}, load {load:.1f} before. {options.note}".strip()
+    text = "\n".join([head, "", *table(rows)])
+    print(text)
+    with RESULTS.open("a") as file:
+        file.write(
+            json.dumps({"benchmark": "bench", "head": head, "rows": [asdict(row) for row in rows]}) + "\n"
+        )
+    if options.write:
+        (HERE / "RESULTS.md").write_text(f"# What precompute costs\n\n`make bench`, {text}\n")
+
+
+def measured_row(case: Case) -> Row:
+    """Run a case's job in a process of its own."""
+    with tempfile.TemporaryDirectory(prefix="head-atlas-bench-") as folder:
+        layers = ",".join(map(str, case.layers))
+        command = ["job_cost.py", folder, "--layers", layers, "--sequences", str(case.sequences)]
+        stored = run(*command, "--features", case.features, "--sae", case.sae)
+    limit = Limit(**stored.pop("limit"))
+    cost = JobCost(**stored, limit=limit)
+    parts = (
+        f"{cost.n_features:,} features; statistics {cost.statistics_s:.1f} s, publishing {cost.publish_s:.1f}; limit: "
+        f"forward {limit.forward_s:.1f}, encode {limit.encode_s:.1f}, logits {limit.logits_s:.1f}; forward through all "
+        f"layers {limit.forward_of_all_layers_s:.1f}; head scores {cost.head_scores_s:.1f}; "
+        f"{cost.peak_memory_mib:,} MiB"
+    )
+    return Row(case.name, case.ratio(cost, limit), case.target, parts)
+
+
+def memory_row() -> Row:
+    """How peak memory grows with ten times the tokens, on a random model of two layers."""
+    few, many = (
+        run("accelerator.py", "--small", "--tokens", str(n))["peak_memory_mib"] for n in (100_096, 1_000_064)
+    )
+    return Row(MEMORY, many / few, 1.1, f"{few:,} and {many:,} MiB, a random model of two layers")
+
+
+def run(script: str, *arguments: str) -> dict[str, object]:
+    """The JSON that ends a script's output."""
+    command = [sys.executable, str(HERE / script), *arguments]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return json.loads(output[output.index("\n{") :] if "\n{" in output else output)
+
+
+def machine() -> str:
+    """Processors, Python and libraries."""
+    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    return f"{os.cpu_count()} x {platform.machine()}, Python {platform.python_version()}, {libraries}"
+
+
+def table(rows: list[Row]) -> list[str]:
+    """The rows in Markdown."""
+    return ["| what | measured | target | pass | parts |", "|---|---|---|---|---|", *map(line_of, rows)]
+
+
+def line_of(row: Row) -> str:
+    """One row in Markdown."""
+    passed = "yes" if row.passed else "no"
+    return f"| {row.name} | {row.measured:.2f} × | ≤ {row.target} × | {passed} | {row.parts} |"
+
+
+if __name__ == "__main__":
+    main()

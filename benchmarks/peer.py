@@ -1,0 +1,111 @@
+"""Head Atlas beside SAEDashboard on the same model, SAE and tokens, in one go, with DFA.
+
+    python benchmarks/peer.py PEER_PYTHON [--sequences 64] [--note TEXT]
+
+PEER_PYTHON is the Python of an environment with sae-dashboard 0.8.0 (`make bench-peer` makes one). The peer computes
+1,024 features at each of three batch sizes of features; Head Atlas all 4,608 of the SAE. Both are timed after loading,
+and head scores, which the peer has not, are left out. Prints seconds, features a second, peak memory and their ratios.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from job_inputs import D_SAE, EMBEDDED, Settings, find_model
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results.jsonl"
+LAYER, MINIBATCHES, N_FEATURES = 17, (64, 256, 1024), 1024
+COMPUTED = """
+SAEDashboard: for each feature activation and logit histograms, logit tables, correlations with neurons and features,
+sequences of the top and of ten quantile groups, and DFA over sources at each prompt's strongest token.
+Head Atlas: for each feature density, activation histogram, top and sampled examples with activations, contributions and
+DFA by head and source, prefix lengths, logit effects of the whole feature and by head, decoder weight share and FVE by
+head, similar features, a word index; for each head of every layer attention evidence. All in a store.
+"""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """One tool's work on the features."""
+
+    name: str
+    n_features: int
+    seconds: float
+    peak_memory_mib: int
+
+    @property
+    def features_per_second(self) -> float:
+        """After loading."""
+        return self.n_features / self.seconds
+
+
+def main() -> None:
+    """Run both, print the comparison, keep it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("peer_python", type=Path)
+    parser.add_argument("--sequences", type=int, default=64)
+    parser.add_argument("--note", default="")
+    options = parser.parse_args()
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory(prefix="head-atlas-peer-") as folder:
+        ours = head_atlas(Path(folder), options.sequences)
+        peers = [dashboard(options.peer_python, Path(folder), minibatch) for minibatch in MINIBATCHES]
+    best = max(peers, key=lambda speed: speed.features_per_second)
+    for speed in (ours, *peers):
+        print(
+            f"{speed.name}: {speed.n_features:,} features in {speed.seconds:.1f} s, "
+            f"{speed.features_per_second:.1f} a second, {speed.peak_memory_mib:,} MiB"
+        )
+    ratio = ours.features_per_second / best.features_per_second
+    print(f"{ratio:.1f} x the peer's best in features a second", COMPUTED, sep="\n")
+    figures = {
+        "benchmark": "peer",
+        "note": options.note,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "load_before": load,
+        "ratio": round(ratio, 2),
+        "memory_ratio": round(ours.peak_memory_mib / best.peak_memory_mib, 2),
+        **{
+            speed.name: [speed.n_features, round(speed.seconds, 1), speed.peak_memory_mib]
+            for speed in (ours, *peers)
+        },
+    }
+    with RESULTS.open("a") as file:
+        file.write(json.dumps(figures) + "\n")
+
+
+def head_atlas(folder: Path, n_sequences: int) -> Speed:
+    """All features of the SAE."""
+    arguments = [folder, "--layers", LAYER, "--sequences", n_sequences, "--no-limit"]
+    cost = run(sys.executable, "job_cost.py", *arguments)
+    seconds = cost["statistics_s"] + cost["publish_s"]
+    return Speed(f"Head Atlas, {D_SAE} features", cost["n_features"], seconds, cost["peak_memory_mib"])
+
+
+def dashboard(python: Path, folder: Path, minibatch: int) -> Speed:
+    """The peer on the inputs that the job left in the folder."""
+    model = find_model(EMBEDDED, Settings().cache_dir).location
+    inputs = [model, folder / "tokens.npy", folder / f"sae-{LAYER}", "--layer", LAYER]
+    figures = run(python, "peer_dashboard.py", *inputs, "--features", N_FEATURES, "--minibatch", minibatch)
+    name = f"SAEDashboard, {minibatch} features at a time"
+    return Speed(name, figures["n_features"], figures["seconds"], figures["peak_memory_mib"])
+
+
+def run(python: str | Path, script: str, *arguments: object) -> dict[str, float]:
+    """The JSON in the last line of a script's output."""
+    command = [str(python), str(HERE / script), *map(str, arguments)]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return json.loads(output.strip().splitlines()[-1])
+
+
+if __name__ == "__main__":
+    main()
