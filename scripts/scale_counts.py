@@ -47,10 +47,8 @@ def tables() -> str:
         sizes = [what(work) for work in WORKS.values()]
         for name in sizes[0]:
             lines.append(_row(f"{name}, GB", *(f"{each[name] / 1e9:,.2f}" for each in sizes)))
+    lines.append(_row("activations, were all kept, GB", *(_gb(kept_bytes(w)) for w in WORKS.values())))
     lists = [replace(work, is_whole=False) for work in WORKS.values()]
-    lines.append(
-        _row("activations of `--features top`, were all kept, GB", *(_gb(kept_bytes(w)) for w in lists))
-    )
     lines.append(_row("store of `--features top`, GB", *(_gb(disk(work)["store"]) for work in lists)))
     return "\n".join(lines)
 

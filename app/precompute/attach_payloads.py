@@ -11,6 +11,7 @@ from app.precompute.distinct_examples import DistinctGroup
 from app.precompute.kept_activations import kept_batch
 from app.precompute.layer_batch import LayerBatch
 from app.precompute.loaded_run import LoadedRun
+from app.precompute.payload_parts import PayloadParts
 from app.precompute.shard import batches, corpus_batches, layer_batches
 from app.statistics.feature_partial import FeaturePartial
 from app.statistics.payloads import Payloads, payload_key, split_key
@@ -20,12 +21,12 @@ Keys = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class MissingPayloads:
-    """Payloads made after the merge, by layer.
+    """Payloads made after the merge.
 
     n_run_again: how many of them needed a second forward pass, because their activations were not kept.
     """
 
-    payloads: dict[int, Payloads]
+    payloads: PayloadParts
     n_run_again: int
 
 
@@ -46,7 +47,7 @@ def make_missing_payloads(
 
     The batches are those of the first pass, so the numbers are equal to the last bit.
     """
-    payloads: dict[int, list[Payloads]] = {layer: [] for layer in missing}
+    payloads = PayloadParts(run.folder.activations)
     n_run_again = 0
     parts = {layer: split_key(keys) for layer, keys in missing.items()}
     waiting = list(corpus_batches(run))[::-1]
@@ -59,10 +60,10 @@ def make_missing_payloads(
             waiting += list(batches(run.batch.sequences, start, stop))[::-1]
             continue
         for layer, part, is_kept in made:
-            payloads[layer].append(part)
+            payloads.add(layer, part)
             n_run_again += 0 if is_kept else len(part)
         advance(stop - start)
-    return MissingPayloads({layer: Payloads.joined(each) for layer, each in payloads.items()}, n_run_again)
+    return MissingPayloads(payloads, n_run_again)
 
 
 def _batch_payloads(

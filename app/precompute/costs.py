@@ -16,6 +16,7 @@ from app.domain.records import (
     N_TOP_POOL,
 )
 from app.precompute.kept_activations import KEPT_BYTES
+from app.precompute.payload_parts import MEMORY_BYTES
 from app.precompute.plan import RunPlan
 
 FLOAT32, FLOAT64, KEY = 4, 8, 24
@@ -71,8 +72,11 @@ class Work:
     @property
     def n_published(self) -> int:
         """Features with a page: all, or at most k by two rankings of each head."""
-        lists = 2 * self.k * self.model.n_heads
-        return sum(sae.d_sae if self.is_whole else min(sae.d_sae, lists) for sae in self.saes)
+        return sum(self.n_published_of(sae) for sae in self.saes)
+
+    def n_published_of(self, sae: SaeSizes) -> int:
+        """Features of one SAE with a page."""
+        return sae.d_sae if self.is_whole else min(sae.d_sae, 2 * self.k * self.model.n_heads)
 
 
 def operations(work: Work) -> dict[str, float]:
@@ -111,19 +115,27 @@ def memory(work: Work) -> dict[str, float]:
         "activations of a batch": FLOAT32 * positions * values * float(len(work.saes)),
         "encoding a batch": FLOAT32 * positions * wide * 4.0,
         "statistics": statistics_bytes(work),
+        # Parts in memory, and the largest layer's whole: as parts, and joined.
+        "payloads": min(MEMORY_BYTES, payload_bytes(work))
+        + 2 * max(_payload_bytes_by_layer(work), default=0.0),
     }
 
 
 def statistics_bytes(work: Work) -> float:
-    """Bytes of one shard's statistics of all layers; a sealed shard is as large.
-
-    Where every feature is published its examples' payloads are among them, of a shard's own pools.
-    """
+    """Bytes of one shard's statistics of all layers; a sealed shard is as large."""
     n_heads = work.model.n_heads
     per_feature = FLOAT64 * (3 + 3 + 3 * n_heads) + KEY * (N_TOP_POOL + 6 * N_INTERVAL_POOL)
-    if work.is_whole:
-        per_feature += example_bytes(work) * (N_TOP_POOL + 2 * N_INTERVAL_POOL)
     return sum(FLOAT64 * (sae.d_in**2 + sae.d_in) + per_feature * sae.d_sae for sae in work.saes)
+
+
+def payload_bytes(work: Work) -> float:
+    """Bytes of the payloads of all examples that the store will show, as arrays."""
+    return sum(_payload_bytes_by_layer(work))
+
+
+def _payload_bytes_by_layer(work: Work) -> list[float]:
+    a_feature = float(example_bytes(work) * (N_TOP_EXAMPLES + N_INTERVALS * N_INTERVAL_EXAMPLES))
+    return [a_feature * work.n_published_of(sae) for sae in work.saes]
 
 
 def disk(work: Work) -> dict[str, float]:
@@ -131,7 +143,8 @@ def disk(work: Work) -> dict[str, float]:
     n_shards = -(-work.n_sequences // work.shard_size)
     return {
         "sealed shards": n_shards * statistics_bytes(work),
-        "kept activations": 0.0 if work.is_whole else min(KEPT_BYTES, kept_bytes(work)),
+        "kept activations": min(KEPT_BYTES, kept_bytes(work)),
+        "payloads beyond memory": max(0.0, payload_bytes(work) - MEMORY_BYTES),
         "store": store_bytes(work),
     }
 

@@ -49,6 +49,7 @@ from app.statistics.arrays import Floats, Ints
 from app.statistics.feature_partial import FeaturePartial
 
 N_SIMILAR = 8
+_FEATURES_AT_ONCE = 4096  # whose directions and logits are in memory together
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,10 +89,13 @@ class Finalizer:
         chosen = result.chosen
         features = np.array(list(chosen.groups), np.int64)
         model = self._run.model(_processing_of(self._run, result.sae.layer))
-        logits = feature_logits(result.sae, features, model, chosen.rankings.shown_heads[features])
         similar = similar_features(result.sae, features)
-        for place, feature in enumerate(features.tolist()):
-            yield replace(self._feature(result, feature, logits, place), similar=similar[place])
+        for start in range(0, len(features), _FEATURES_AT_ONCE):
+            part = features[start : start + _FEATURES_AT_ONCE]
+            logits = feature_logits(result.sae, part, model, chosen.rankings.shown_heads[part])
+            for place, feature in enumerate(part.tolist()):
+                record = self._feature(result, feature, logits, place)
+                yield replace(record, similar=similar[start + place])
 
     def _feature(
         self, result: LayerResult, feature: int, logits: "FeatureLogits", place: int

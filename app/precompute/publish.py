@@ -71,7 +71,7 @@ class Publisher:
         saes: list[SaeRecord] = []
         worst = 0.0
         for layer in layers:
-            partial = self._folded(layer).with_payloads(payloads.payloads.pop(layer))
+            partial = self._folded(layer).with_payloads(payloads.payloads.take(layer))
             result = LayerResult(self._run.saes[layer], partial, chosen[layer])
             for records in _batches(finalizer.features(result)):
                 with write_session(engine) as session:

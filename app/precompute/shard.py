@@ -72,7 +72,7 @@ def run_unit(run: LoadedRun, unit: Unit) -> Path:
 
 
 def features_of_shard(run: LoadedRun, shard: int) -> dict[str, Partial]:
-    """Every layer's statistics over one shard, with payloads if every feature is to be published.
+    """Every layer's statistics over one shard, without payloads, which wait for the merge.
 
     Attention of every layer with heads is included, so the forward pass continues to the last of them.
     """
@@ -177,9 +177,7 @@ def _fold(run: LoadedRun, partial: FeaturePartial, batch: LayerBatch) -> Feature
     first = batch.first_sequence
     tokens = np.asarray(run.corpus.tokens[first : first + len(batch.counted)])
     partial = partial.update(batch.feature_batch(text_keys(tokens)))
-    if run.plan.features == "all":
-        return partial.with_payloads(batch.payloads(*partial.winners_without_payload()))
-    if batch.first_sequence < n_kept(run):
+    if first < n_kept(run):
         keep(run, batch)
     return partial
 

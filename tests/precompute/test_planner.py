@@ -68,7 +68,7 @@ def test_a_plan_does_nothing_else(tiny: Tiny, tmp_path: Path, monkeypatch: pytes
     text = plan_text(tiny.request(work_dir=tmp_path / "work"))
     assert "2 layers with an SAE, 10 sequences of 24 tokens" in text
     assert "on cpu in float32" in text
-    assert [line.split()[0] for line in text.splitlines()[3:]] == ["memory"] * 6 + ["disk"] * 3 + ["time"] * 6
+    assert [line.split()[0] for line in text.splitlines()[3:]] == ["memory"] * 7 + ["disk"] * 4 + ["time"] * 6
     assert not (tmp_path / "work").exists()
 
 

@@ -1,0 +1,63 @@
+"""Payloads as they are made, batch by batch: in memory up to a bound, then in files until their layer is published."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from app.errors import AppError
+from app.paths import naming
+from app.statistics.payloads import Payloads
+
+MEMORY_BYTES = 2**30
+_KEY = "key"  # no column has this name
+
+
+class PayloadParts:
+    """The parts of each layer's payloads. folder: where what does not fit into `memory_bytes` is written."""
+
+    def __init__(self, folder: Path, memory_bytes: int = MEMORY_BYTES) -> None:
+        self._folder, self._memory_bytes = folder, memory_bytes
+        self._in_memory: dict[int, list[Payloads]] = {}
+        self._files: dict[int, list[Path]] = {}
+        self._n_bytes = 0
+
+    def add(self, layer: int, part: Payloads) -> None:
+        """Add payloads of a layer. Raises OSError, with the path, where the disk does not take them."""
+        n_bytes = part.key.nbytes + sum(column.nbytes for column in part.columns.values())
+        if self._n_bytes + n_bytes <= self._memory_bytes:
+            self._in_memory.setdefault(layer, []).append(part)
+            self._n_bytes += n_bytes
+            return
+        files = self._files.setdefault(layer, [])
+        path = self._folder / f"payloads-L{layer}-{len(files):06d}.npz"
+        temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
+        with naming(temporary):
+            with temporary.open("wb") as file:
+                np.savez(file, allow_pickle=False, **{_KEY: part.key}, **part.columns)
+            temporary.replace(path)
+        files.append(path)
+
+    def take(self, layer: int) -> Payloads:
+        """All payloads of a layer, once: its files are removed. Raises AppError for a file that is damaged."""
+        parts = self._in_memory.pop(layer, [])
+        self._n_bytes -= sum(
+            part.key.nbytes + sum(column.nbytes for column in part.columns.values()) for part in parts
+        )
+        files = self._files.pop(layer, [])
+        joined = Payloads.joined([*parts, *map(_read, files)])
+        for path in files:
+            path.unlink()
+        return joined
+
+
+def _read(path: Path) -> Payloads:
+    """The payloads of a file, whose arrays each have a checksum."""
+    try:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            columns = {name: file[name] for name in file.files}
+    except Exception as error:  # a damaged zip raises a dozen types
+        raise AppError(
+            f"{path} is damaged or missing; run the same command again, and it is made anew"
+        ) from error
+    return Payloads(columns.pop(_KEY), columns)
