@@ -30,7 +30,7 @@ def convert_sae(folder: Path, out: Path, form: WeightForm) -> None:
     As floats it is an ordinary sae_lens folder. Raises InvalidSae where the SAE is bad or `out` is there already.
     """
     if out.exists():
-        raise InvalidSae(f"{one_line(out)} is there already; name a folder that is not")
+        raise InvalidSae(f"{one_line(out)} exists already; name a new folder")
     raw = read_folder(LocalSae(folder))
     config = parse_config(raw.facts.name, raw.facts.config)
     weights = check_tensors(config, as_floats(config, raw.tensors), torch.float32)

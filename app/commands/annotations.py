@@ -42,7 +42,10 @@ def annotators_add(
         ),
     ] = False,
     no_password: Annotated[
-        bool, typer.Option("--no-password", help="an account without a login, for records of someone else")
+        bool,
+        typer.Option(
+            "--no-password", help="an account without a login, for records that someone else enters"
+        ),
     ] = False,
     store: Store = None,
 ) -> None:
@@ -132,12 +135,12 @@ def import_annotations(
         list[str] | None,
         typer.Option(
             "--map",
-            help="COLUMN=NAME reads a column of a sheet made by hand as NAME, COLUMN= drops it; repeatable",
+            help="COLUMN=NAME reads COLUMN of a sheet made by hand as NAME; COLUMN= ignores it; repeatable",
         ),
     ] = None,
     by: Annotated[
         str | None,
-        typer.Option(help="the annotator of rows that name none [HEAD_ATLAS_LOCAL_ANNOTATOR]"),
+        typer.Option(help="annotator of rows that name no annotator [HEAD_ATLAS_LOCAL_ANNOTATOR]"),
     ] = None,
     apply: Annotated[
         bool, typer.Option("--apply", help="store the changes; without it they are only shown")

@@ -22,9 +22,9 @@ if TYPE_CHECKING:  # these load torch, which --help need not wait for
 Model = Annotated[
     str, typer.Option(help="the model of the atlas: hub name, local folder, or smollm2-135m (embedded)")
 ]
-Name = Annotated[str | None, typer.Option(help="the atlas's name; default from the model")]
+Name = Annotated[str | None, typer.Option(help="the atlas's name; by default made from the model's name")]
 Revision = Annotated[str | None, typer.Option(help="revision of a hub model")]
-Heads = Annotated[str | None, typer.Option(help="heads between commas: L5H1,5.5")]
+Heads = Annotated[str | None, typer.Option(help="heads, separated by commas: L5H1,5.5")]
 Layer = Annotated[int | None, typer.Option(min=0, help="all heads of this layer")]
 Sequences = Annotated[
     int, typer.Option("--n-sequences", min=1, help="sequences of the atlas's corpus to read, evenly spaced")
@@ -37,7 +37,7 @@ Tasks = Annotated[
         "(induction, long-induction, duplicate-token, noun-digit, url) or regular expression; repeatable",
     ),
 ]
-Prompts = Annotated[int, typer.Option("--n-prompts", min=2, help="prompts, or sequences of text, a task")]
+Prompts = Annotated[int, typer.Option("--n-prompts", min=2, help="prompts, or sequences of text, per task")]
 
 
 @dataclass(frozen=True, kw_only=True)

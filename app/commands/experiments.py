@@ -107,7 +107,7 @@ def weight_vs_fve(
     *,
     source: AtlasOptions,
     layers: Annotated[
-        str | None, typer.Option(help="layers: 5,6 or 5-7; default every one with an SAE")
+        str | None, typer.Option(help="layers: 5,6 or 5-7; default every layer with an SAE")
     ] = None,
     parameters: RankingParameters,
     options: ResultOptions,
@@ -142,7 +142,8 @@ def polysemanticity(
     source: ModelledAtlasOptions,
     head: Annotated[str, typer.Option(help="the head, such as L5H1")],
     roles: Annotated[
-        str | None, typer.Option(help="roles between commas; default those of submitted annotations")
+        str | None,
+        typer.Option(help="roles, separated by commas; default the roles in submitted annotations"),
     ] = None,
     n_prompts: Prompts = 60,
     parameters: AblationParameters,

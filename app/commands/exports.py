@@ -19,7 +19,7 @@ def export_site(
         bool,
         typer.Option(
             "--with-annotations/--without-annotations",
-            help="everyone's submitted annotations, with their names and never a draft, or none at all",
+            help="everyone's submitted annotations, with their names and without drafts, or none at all",
         ),
     ] = True,
     store: Store = None,
@@ -51,7 +51,7 @@ def export_publication(
     by: Annotated[
         str | None,
         typer.Option(
-            help="whose submitted records stand where there is no consensus; default the first by name"
+            help="whose submitted records to write for heads without a consensus; default the first by name"
         ),
     ] = None,
     store: Store = None,

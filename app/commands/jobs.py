@@ -81,14 +81,16 @@ def precompute(
     ] = None,
     store: Store = None,
     work_dir: WorkDir = None,
-    name: Annotated[str | None, typer.Option(help="the atlas's name in URLs; default from the model")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="the atlas's name in URLs; by default made from the model's name")
+    ] = None,
     revision: Annotated[str | None, typer.Option(help="revision of a hub model")] = None,
     layers: Annotated[str | None, typer.Option(help="only these layers: 5,6 or 5-7")] = None,
     text_field: Annotated[
         str, typer.Option(help="column of a JSONL, Parquet or Arrow file or hub dataset")
     ] = "text",
     pad_token: Annotated[
-        int | None, typer.Option(help="id that pads the rows of a .npy at the end; -1: none does")
+        int | None, typer.Option(help="token id that pads the rows of a .npy at their end; -1: no padding")
     ] = None,
     options: RowOptions,
     processing: Annotated[
@@ -96,13 +98,13 @@ def precompute(
     ] = "auto",
     execution: ExecutorOptions,
     shard: Annotated[
-        str | None, typer.Option(help="i/N: compute only share i of N, and do not publish")
+        str | None, typer.Option(help="i/N: compute only share i (0 to N - 1) of the job, and do not publish")
     ] = None,
     new_run: Annotated[
-        bool, typer.Option("--new-run", help="drop another run's sealed partials from the work folder")
+        bool, typer.Option("--new-run", help="discard what another run left in the work folder")
     ] = False,
     plan: Annotated[
-        bool, typer.Option("--plan", help="say what memory, disk and time it will take, and do nothing")
+        bool, typer.Option("--plan", help="only print what memory, disk and time the job will take")
     ] = False,
 ) -> None:
     """Run a model over a corpus, with SAEs or without, and fill a store. A stopped job resumes where it was."""
@@ -145,7 +147,7 @@ def train_sae(
     *,
     model: Model,
     layers: Annotated[str, typer.Option(help="layers to train on, in one pass: 5,6 or 5-7")],
-    dataset: Annotated[list[str], typer.Option(help="as for precompute; repeatable")],
+    dataset: Annotated[list[str], typer.Option(help="as for head-atlas precompute; repeatable")],
     out: Annotated[Path, typer.Option(help="folder for the SAEs; a stopped run in it resumes")],
     options: TrainingOptions,
 ) -> None:

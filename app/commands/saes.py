@@ -10,10 +10,12 @@ from app.extras import need
 
 def convert_sae(
     folder: Annotated[Path, typer.Argument(help="folder of an SAE: cfg.json and sae_weights.safetensors")],
-    out: Annotated[Path, typer.Option(help="folder to write; must not be there")],
+    out: Annotated[Path, typer.Option(help="new folder to write")],
     weights: Annotated[
         Literal["int8", "float16", "float32"],
-        typer.Option(help="int8: a scale a feature; else as sae_lens reads"),
+        typer.Option(
+            help="int8: 8-bit weights with one scale per feature; float16, float32: as sae_lens reads them"
+        ),
     ] = "float32",
 ) -> None:
     """Write an SAE with its weights in another number format, such as floats for sae_lens."""

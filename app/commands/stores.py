@@ -89,12 +89,20 @@ def db_check(store: Store = None) -> None:
 def db_runs(
     remove: Annotated[
         str | None,
-        typer.Option(metavar="ATLAS[/RUN]", help="an atlas, or one of its runs by its first digits"),
+        typer.Option(
+            metavar="ATLAS[/RUN]",
+            help="an atlas, or one of its runs by the first digits of its fingerprint",
+        ),
     ] = None,
     with_annotations: Annotated[
-        bool, typer.Option("--with-annotations", help="an atlas goes with what people have said of it")
+        bool,
+        typer.Option(
+            "--with-annotations", help="remove an atlas even if people labelled it, with their labels"
+        ),
     ] = False,
-    apply: Annotated[bool, typer.Option("--apply", help="remove it; without this it is only shown")] = False,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="remove; without this only show what would go")
+    ] = False,
     store: Store = None,
 ) -> None:
     """List the atlases and runs of a store, with what they hold and who labelled them, or remove one."""

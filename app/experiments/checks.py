@@ -18,7 +18,7 @@ def check_heads(model: ExperimentModel, heads: Sequence[HeadRef]) -> None:
                 f"{record.name} has no head {head}: it has {record.n_layers} layers of {record.n_heads} heads"
             )
     if len(set(heads)) != len(heads):
-        raise InvalidExperiment(f"a head was given twice among {', '.join(map(str, heads))}")
+        raise InvalidExperiment(f"a head is named twice in {', '.join(map(str, heads))}")
 
 
 def check_length(model: ExperimentModel, n_positions: int) -> None:

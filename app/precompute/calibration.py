@@ -88,7 +88,7 @@ def check_fit(loaded: LoadedSae, fit: Fit) -> None:
         )
     if not _is_l0_believable(loaded, fit):
         raise InvalidSae(
-            f"{loaded.name} has {fit.l0:.0f} active features a token with {fit.processing} weights, where "
+            f"{loaded.name} has {fit.l0:.0f} active features per token with {fit.processing} weights, where "
             f"{loaded.published_l0:.0f} were published: wrong model, layer or weight processing"
         )
 

@@ -41,5 +41,5 @@ def check_layers(asked: tuple[int, ...] | None, had: set[int]) -> None:
     if missing:
         those = ",".join(str(layer) for layer in sorted(had))
         raise AppError(
-            f"--layers asks for layer {missing[0]}, for which no SAE was given; those given are of --layers {those}"
+            f"--layers asks for layer {missing[0]}, for which no SAE was given; SAEs were given for --layers {those}"
         )

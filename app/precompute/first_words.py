@@ -24,7 +24,7 @@ def first_words(run: LoadedRun, slug: str, engine: Engine, workers: str = "") ->
     if n_prompts is not None and corpus.n_sequences < n_prompts:
         lines.append(
             f"{corpus.name} has {corpus.n_sequences:,} sequences of {corpus.context_size} tokens, and --n-prompts asks "
-            f"for {n_prompts:,}: all of it is read"
+            f"for {n_prompts:,}: the whole corpus is read"
         )
     with read_session(engine) as session:
         live = find_live_plan(session, slug)

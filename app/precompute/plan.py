@@ -109,11 +109,15 @@ class RowOptions:
     dataset: Annotated[str, Option(DATASET_HELP)]
     context_size: Annotated[int, Option("positions in a sequence, BOS included", min=4)] = 128
     n_prompts: Annotated[int | None, Option("largest number of sequences to read", min=1)] = None
-    features: Annotated[FeatureChoice, Option("top: each head's top k by either ranking")] = "top"
+    features: Annotated[
+        FeatureChoice, Option("top: each head's top k by either ranking; all: every live feature")
+    ] = "top"
     k: Annotated[int, Option("top features per head and ranking", min=1)] = 20
     min_active: Annotated[int, Option("active tokens that a feature needs to be ranked", min=1)] = 10
     batch_size: Annotated[int, Option("sequences in a forward pass", min=1)] = 16
-    shard_size: Annotated[int, Option("sequences in a shard, the unit of resuming", min=1)] = 64
+    shard_size: Annotated[
+        int, Option("sequences in a shard; a stopped job resumes after its last whole shard", min=1)
+    ] = 64
     dtype: Annotated[Dtype, Option()] = "float32"
     device: Annotated[str, Option(DEVICE_HELP)] = AUTO
     seed: Annotated[int, Option()] = 0
@@ -160,7 +164,7 @@ class RunPlan(RowOptions, LoadedChecksums):
         """Check the options. Raises AppError if they contradict each other or are too small."""
         layers = [sae.layer for sae in self.saes]
         if len(set(layers)) != len(layers):
-            raise AppError(f"an atlas has at most one SAE a layer; layer {_repeated(layers)} has two")
+            raise AppError(f"an atlas has at most one SAE per layer; layer {_repeated(layers)} has two")
         check_minimums(self, but="context_size")  # an array of token ids brings its own
 
     @property

@@ -65,7 +65,7 @@ def add_annotator(
 
 def _check_name(session: Session, name: str, role: str) -> None:
     if role not in ANNOTATOR_ROLES:
-        raise InvalidAnnotator(f"{role[:60]!r} is no role; roles are viewer, annotator and admin")
+        raise InvalidAnnotator(f"{role[:60]!r} is not a role; roles are viewer, annotator and admin")
     if check_name(name, "the name") != name.strip():
         raise InvalidAnnotator(f"the name {name[:60]!r} begins or ends with a space")
     if (name.casefold() in (CONSENSUS, PUBLISHED)) != (role == "system"):

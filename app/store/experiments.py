@@ -147,7 +147,9 @@ def _end(session: Session, experiment_id: str, state: State, **values: object) -
     running = (ExperimentRow.id == experiment_id, ExperimentRow.state == "running")
     statement = update(ExperimentRow).where(*running).values(state=state, **values)
     if session.execute(statement.returning(ExperimentRow.id)).one_or_none() is None:
-        raise StoreBusy(f"experiment {experiment_id} was ended by another process that ran it as well")
+        raise StoreBusy(
+            f"experiment {experiment_id} was finished by another process that ran it at the same time"
+        )
 
 
 def _record(row: ExperimentRow, atlas: str, result: Json = None) -> StoredExperiment:

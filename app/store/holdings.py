@@ -114,7 +114,7 @@ def remove_atlas(session: Session, held: HeldAtlas, with_annotations: bool) -> N
         names = ", ".join(each.annotator for each in held.labels)
         raise StillLabelled(
             f"the atlas {held.slug} was labelled by {names} ({held.n_revisions} saves), and nothing was removed; "
-            "export the annotations, and give --with-annotations to remove them too"
+            "export the annotations first, then give --with-annotations to remove them too"
         )
     atlas_id = get_atlas_id(session, held.slug)
     for table in (RevisionRow, RevealedHintRow):

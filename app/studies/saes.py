@@ -19,7 +19,7 @@ def sae_of(
     Raises InvalidExperiment if it is missing or not the atlas's, and whatever load_sae raises.
     """
     if (release is None) != (sae_id is None):
-        raise InvalidExperiment("--release and --sae-id go together")
+        raise InvalidExperiment("--release and --sae-id must be given together")
     if release is not None and sae_id is not None:
         loaded = load_sae(ReleaseSae(release, sae_id), atlas.model)
     else:

@@ -27,7 +27,7 @@ def make_application(settings: Settings, open_to_network: bool = False) -> FastA
     if exposed and not settings.team and not open_to_network:
         raise ExposedServerError(
             f"{settings.host} can be reached from other machines and the server has no login; "
-            "use 127.0.0.1, --team for logins, or --open-to-network to let everyone read it"
+            "use 127.0.0.1, --team for logins, or --open-to-network to let everyone read the atlas"
         )
     return create_app(settings, allow_anonymous=exposed)
 

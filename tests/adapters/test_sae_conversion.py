@@ -97,7 +97,7 @@ def test_a_config_without_metadata_says_it_at_the_top(tmp_path: Path) -> None:
 
 def test_nothing_is_written_over_or_left_half(tmp_path: Path) -> None:
     folder = saved(tmp_path / "sae")
-    with pytest.raises(InvalidSae, match="sae is there already"):
+    with pytest.raises(InvalidSae, match="sae exists already"):
         convert_sae(folder, folder, "int8")
     edit_config(folder, lambda cfg: cfg.update(d_sae=25))
     with pytest.raises(InvalidSae, match="its config promises"):
@@ -129,4 +129,4 @@ def test_the_command_writes_floats_unless_told_otherwise(
     with pytest.raises(SystemExit) as ended:
         app.cli.main()
     assert ended.value.code == 2
-    assert capsys.readouterr().err == f"error: {out} is there already; name a folder that is not\n"
+    assert capsys.readouterr().err == f"error: {out} exists already; name a new folder\n"

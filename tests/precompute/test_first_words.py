@@ -27,7 +27,9 @@ def test_a_corpus_smaller_than_asked_is_named_before_the_first_unit(
     run(tiny, store, n_prompts=5000)
     text = said(capsys)
     n = PublishedAtlas.open(store).run.record.n_sequences
-    line = f"corpus.txt has {n} sequences of 24 tokens, and --n-prompts asks for 5,000: all of it is read"
+    line = (
+        f"corpus.txt has {n} sequences of 24 tokens, and --n-prompts asks for 5,000: the whole corpus is read"
+    )
     assert text.index(line) < text.index("compute: ")
 
 
@@ -39,7 +41,7 @@ def test_a_corpus_as_large_as_asked_needs_no_word(tiny: Tiny, capsys: pytest.Cap
 def test_layers_without_an_sae_name_those_that_have_one(tiny: Tiny) -> None:
     store = tiny.root / "store.sqlite"
     with pytest.raises(
-        AppError, match=re.escape("layer 5, for which no SAE was given; those given are of --layers 0,1")
+        AppError, match=re.escape("layer 5, for which no SAE was given; SAEs were given for --layers 0,1")
     ):
         run(tiny, str(store), layers=(1, 5))
     assert not store.exists()

@@ -44,7 +44,7 @@ def test_names_that_are_taken_reserved_or_no_names_are_refused(session, name):
 
 
 def test_an_unknown_role_is_refused(session):
-    with pytest.raises(InvalidAnnotator, match="'owner' is no role"):
+    with pytest.raises(InvalidAnnotator, match="'owner' is not a role"):
         add_annotator(session, "ada", NOW, "owner")
 
 

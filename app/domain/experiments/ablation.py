@@ -26,7 +26,7 @@ class AblationParameters:
     It does if its change is min_spreads spreads above the layer's median, at least min_change nats, and its interval
     lies above 0. The spread is 1.4826 times the median absolute deviation over the heads."""
 
-    modes: Annotated[tuple[Mode, ...], Option("kinds of ablation between commas")] = MODES
+    modes: Annotated[tuple[Mode, ...], Option("kinds of ablation, separated by commas")] = MODES
     n_draws: Annotated[int, Option("draws of resample ablation", min=1)] = 3
     min_spreads: Annotated[
         float, Option("spreads above the layer's median that a head's change needs to stand out")

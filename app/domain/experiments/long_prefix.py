@@ -65,7 +65,7 @@ class LongPrefixParameters:
     n_examples: Examples = 60
     n_logit_examples: int = 16  # at most so many of them, for logit attribution, which runs the whole model
     length: RandomLength = 48
-    threshold: Annotated[float, Option("attention that counts in natural text")] = 0.3
+    threshold: Annotated[float, Option("smallest attention in natural text that counts as attending")] = 0.3
     sweep: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
     max_corrupted: Annotated[int, Option("natural examples to corrupt", min=1, flag="--n-corrupted")] = 100
     n_draws: int = 3

@@ -25,8 +25,10 @@ class RankingParameters:
     """Thresholds of rank correlation and top-k overlap; below either, the choice of ranking matters for a head."""
 
     k: Annotated[int, Option("features in each head's lists", min=1)] = 10
-    min_correlation: Annotated[float, Option("the ranking matters below this correlation")] = 0.5
-    min_overlap: Annotated[int, Option("and below so many features in both lists")] = 6
+    min_correlation: Annotated[
+        float, Option("the choice of ranking matters for a head below this correlation")
+    ] = 0.5
+    min_overlap: Annotated[int, Option("or if fewer features than this are in both of its lists")] = 6
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,8 @@ class AtlasLayer:
     heads: Annotated[tuple[AtlasHead, ...], "Its heads, by index or by value"]
     notes: Annotated[LayerNotes | None, "What the labels say of it; null where there are none"] = None
     strong: Annotated[
-        tuple[StrongScore, ...], "Heads whose attention names a behaviour, strongest first"
+        tuple[StrongScore, ...],
+        "Heads with a high induction, previous-token or duplicate-token score, strongest first",
     ] = ()
 
 

@@ -137,7 +137,7 @@ def figure_of(page: ExperimentPage, name: str | None) -> Figure:
     for figure in page.figures:
         if name is None or figure.name == name:
             return figure
-    names = ", ".join(figure.name for figure in page.figures) or "none until it is done"
+    names = ", ".join(figure.name for figure in page.figures) or "no figure until it is done"
     raise NotFound(f"the experiment has no such figure; it has {names}")
 
 

@@ -153,7 +153,7 @@ def sees_experiment(viewer: Viewer, name: str) -> bool:
 def check_may_see_experiment(viewer: Viewer, name: str) -> None:
     """Raise Forbidden if a blind viewer would see what others said."""
     if not sees_experiment(viewer, name):
-        raise Forbidden(f"{name} rests on others' roles of heads, which blind annotators do not see")
+        raise Forbidden(f"{name} uses the roles that others gave to heads, which blind annotators do not see")
 
 
 def check_may_write(viewer: Viewer, annotator: str) -> None:

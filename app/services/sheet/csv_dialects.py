@@ -21,7 +21,7 @@ def csv_text(data: bytes) -> tuple[str, str]:
         delimiter = first[len(_SEP) :][:1]
         if delimiter not in DELIMITERS:
             raise InvalidSheet(
-                f"the first line says that {delimiter!r} is between cells; a comma, semicolon or tab is read"
+                f"the first line says that {delimiter!r} separates cells; only a comma, semicolon or tab can"
             )
         return text[len(first) :].lstrip("\r\n"), delimiter
     return text, max(DELIMITERS, key=lambda delimiter: _n_known(first, delimiter))
@@ -37,7 +37,7 @@ def _decoded(data: bytes) -> str:
             try:
                 return data[len(mark) :].decode(encoding)
             except UnicodeDecodeError as error:
-                raise InvalidSheet(f"the file begins as UTF-16 and is not: {_REMEDY}") from error
+                raise InvalidSheet(f"the file begins as UTF-16 does, but is not UTF-16: {_REMEDY}") from error
     start = data[:1000]
     if start.count(0) > len(start) / 4:
         raise InvalidSheet(f"the file has NUL bytes, as UTF-16 without a byte order mark; {_REMEDY}")

@@ -140,7 +140,9 @@ def _time(text: str, now: datetime) -> datetime:
     time = read_time("updated_at", text)
     # Compared as written: the first and the last year have no form in other zones.
     if not FIRST_YEAR <= time.year <= now.year + 1 or time > now + CLOCKS_DIFFER:
-        raise InvalidCell(f"column 'updated_at' is {text[:60]!r}, which is not from {FIRST_YEAR} to now")
+        raise InvalidCell(
+            f"column 'updated_at' is {text[:60]!r}, which is not a time between {FIRST_YEAR} and now"
+        )
     return time
 
 
@@ -196,7 +198,7 @@ def _subject(context: AtlasContext, row: Row, columns: tuple[str, ...]) -> Subje
     if not sae or any(sae == of_run.checksum for of_run in run.record.saes):
         subject = subject_of(run, ref)
         if sae not in ("", subject.sae):
-            raise InvalidCell(f"{ref} is not a feature of the SAE {sae[:8]}, which is of another layer")
+            raise InvalidCell(f"{ref} is not a feature of the SAE {sae[:8]}, which belongs to another layer")
         return subject
     if not _CHECKSUM.fullmatch(sae):
         raise InvalidCell(f"{sae[:60]!r} is not the checksum of an SAE")

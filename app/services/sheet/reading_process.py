@@ -34,7 +34,7 @@ def read_upload(data: bytes, file_name: str, watch: Watch = lambda: None) -> tup
     """
     file_format = file_name.rpartition(".")[2].lower()
     if file_format not in SHEET_FORMATS:
-        raise InvalidSheet(f"the file's name ends in none of {', '.join(SHEET_FORMATS)}")
+        raise InvalidSheet(f"the file's name must end in one of {', '.join(SHEET_FORMATS)}")
     check_size(data)
     if file_format in READ_HERE and len(data) <= MAX_READ_HERE:
         return read_sheet(data, file_format)  # pyright: ignore[reportArgumentType] - one of them

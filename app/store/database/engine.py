@@ -95,7 +95,7 @@ def _parse(target: str | Path) -> URL:
     if url.get_backend_name() not in ("sqlite", "postgresql"):
         raise InvalidStore(f"a store is a SQLite file or on Postgres, not {url.get_backend_name()[:40]!r}")
     if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
-        raise InvalidStore("a store needs a file: one in memory would be gone with its process")
+        raise InvalidStore("a store needs a file: one in memory would be lost with its process")
     return url
 
 

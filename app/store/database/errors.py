@@ -9,7 +9,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from app.errors import AppError, FaultyDisk, InvalidStore, OutOfSpace, StoreBusy
 
 _BUSY = "the store is in use by another process; try again in a moment"
-_FULL = "the disk that holds the store is full; nothing of this change was kept"
+_FULL = "the disk that holds the store is full; this change was not stored"
 _DAMAGED = "the store is damaged; restore it from a backup"
 _NO_SCHEMA = "the store lacks tables that this version needs; run `head-atlas db upgrade`"
 READ_ONLY = "the store cannot be written: it or its folder is read-only"

@@ -42,7 +42,9 @@ def check_schema(engine: Engine, name: str) -> None:
             # Alembic's own empty table is what a downgrade to nothing leaves.
             foreign = sorted(set(inspect(connection).get_table_names()) - {_VERSION_TABLE})
         if foreign:
-            raise InvalidStore(f"{name} is a database of something else: it holds the table {foreign[0]!r}")
+            raise InvalidStore(
+                f"{name} is the database of another program: it holds the table {foreign[0]!r}"
+            )
         return
     if revision not in known_revisions():
         raise InvalidStore(

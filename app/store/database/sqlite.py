@@ -160,7 +160,9 @@ def check_content(engine: Engine, path: Path, limit: int | None = MAX_CHECKED_BY
 def backup_to(engine: Engine, destination: Path) -> None:
     """Copy a store in use to a new file, whole as of one moment. Raises InvalidStore if the file exists."""
     if destination.exists():
-        raise InvalidStore(f"{destination} exists already; a backup never overwrites")
+        raise InvalidStore(
+            f"{destination} exists already, and a backup never overwrites a file; name another"
+        )
     check_file(destination)
     try:
         with _outside_transactions(engine) as connection:

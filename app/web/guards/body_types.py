@@ -11,7 +11,7 @@ from app.web.guards.origins import SAFE_METHODS
 
 _UTF8 = re.compile(r"(?:^|;)\s*charset=\"?utf-?8\"?\s*(?:;|$)")
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
-REFUSED = "Changes are sent as a form in UTF-8; this is something else, and nothing was saved.\n"
+REFUSED = "Changes must be sent as a form in UTF-8; this request is not one, and nothing was saved.\n"
 NO_UTF8 = "The form holds bytes that are no text in UTF-8, and nothing was saved.\n"
 _NO_ASCII = re.compile(rb"[\x80-\xff]")
 _NO_STORE = {"Cache-Control": "no-store"}

@@ -61,7 +61,7 @@ def _watch(request: Request) -> Watch:
             return
         asked_at = now
         if now > deadline:
-            raise InvalidSheet(f"the sheet was not read through within {MAX_WAIT_S:g} seconds")
+            raise InvalidSheet(f"reading the sheet took more than {MAX_WAIT_S:g} seconds")
         if from_thread.run(request.is_disconnected):
             raise UploadAbandoned("the browser has left")
 

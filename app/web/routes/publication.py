@@ -90,7 +90,7 @@ def publication_file(
     """The entries and tables as xlsx to print, csv, or the tables of types and layers as md and tex."""
     chosen = FORMATS.get(file_format)
     if chosen is None:
-        raise PageNotFound("What is published comes as xlsx, csv, md and tex.")
+        raise PageNotFound("The published tables come as xlsx, csv, md and tex.")
     site = app_context.access.public_url or str(request.base_url)
 
     def build(context: AtlasContext) -> Export:

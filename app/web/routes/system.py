@@ -31,7 +31,7 @@ def show_readiness(app_context: AppContextDependency) -> PlainTextResponse:
 def show_metrics(app_context: AppContextDependency) -> Response:
     """Counts of requests in the text format of Prometheus, where the settings ask for it."""
     if not app_context.access.metrics:
-        raise PageNotFound("This server tells no metrics; HEAD_ATLAS_METRICS=true turns them on.")
+        raise PageNotFound("This server has its metrics turned off; HEAD_ATLAS_METRICS=true turns them on.")
     return Response(app_context.metrics.text(), media_type=MEDIA_TYPE, headers=NO_STORE)
 
 

@@ -18,7 +18,7 @@ LONG = "{" + '"text": "' + "dog " * 80 + '[[;]]"}'
         ("long-prefix-induction", (), "give either --heads"),
         ("long-prefix-induction", ("--heads", "0.0", "--layer", "0"), "give either --heads"),
         ("long-prefix-induction", ("--layer", "7"), "no head L7H0"),
-        ("long-prefix-induction", ("--heads", "0.0,L0H0"), "given twice"),
+        ("long-prefix-induction", ("--heads", "0.0,L0H0"), "named twice"),
         ("long-prefix-induction", ("--heads", "0.0", "--length", "90"), "longer than the 64"),
         ("long-prefix-induction", ("--heads", "0.0", "--length", "9"), "cannot hold a span of 9"),
         ("long-prefix-induction", ("--heads", "0.0", "--threshold", "2"), "between 0 and 1"),
@@ -38,7 +38,7 @@ LONG = "{" + '"text": "' + "dog " * 80 + '[[;]]"}'
         ("feature-check", ("--feature", "L0F1", "--proxy", "fox"), "the SAE of layer 0 is needed"),
         ("feature-check", ("--feature", "L0F1", "--proxy", "fox", "--sae-path", "{sae}"), "is not the SAE"),
         ("feature-check", ("--feature", "L0F1", "--proxy", "("), "nor a regular expression"),
-        ("feature-check", ("--feature", "L0F1", "--proxy", "x", "--release", "y"), "go together"),
+        ("feature-check", ("--feature", "L0F1", "--proxy", "x", "--release", "y"), "must be given together"),
     ],
 )
 def test_invalid_requests_are_one_sentence_and_leave_nothing(

@@ -40,9 +40,9 @@ def test_big_endian_text_is_read() -> None:
             written(",").encode("utf-16-le"),
             "NUL bytes, as UTF-16 without a byte order mark; save it as 'CSV UTF-8'",
         ),
-        (b"\xff\xfeh", "begins as UTF-16 and is not: save it as 'CSV UTF-8'"),
+        (b"\xff\xfeh", "begins as UTF-16 does, but is not UTF-16: save it as 'CSV UTF-8'"),
         (b"PK\x03\x04rest", "packed as a workbook is.*rename it to end in xlsx"),
-        (b"sep=|\nhead|notes\n", "'|' is between cells; a comma, semicolon or tab is read"),
+        (b"sep=|\nhead|notes\n", "'|' separates cells; only a comma, semicolon or tab can"),
     ],
 )
 def test_what_is_not_read_is_refused_with_the_remedy(data: bytes, message: str) -> None:

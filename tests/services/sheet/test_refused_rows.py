@@ -57,7 +57,7 @@ def test_text_beside_the_content_is_checked_by_its_row_and_nothing_is_stored(tea
     [
         ({"feature": "L0F999999"}, "L0F999999 is not a feature of the atlas"),
         ({"feature": "L0F999999", "sae": ""}, "L0F999999 is not a feature of the atlas"),
-        ({"feature": "L2F3"}, "L2F3 is not a feature of the SAE 00000000, which is of another layer"),
+        ({"feature": "L2F3"}, "L2F3 is not a feature of the SAE 00000000, which belongs to another layer"),
         ({"feature": "L9F3", "sae": "a" * 64}, "L9F3 is not a feature of this model"),
         ({"sae": "mine"}, "'mine' is not the checksum of an SAE"),
     ],
@@ -79,7 +79,7 @@ def test_a_note_needs_a_feature_that_exists(team, change, sentence):
     ],
 )
 def test_a_record_is_of_a_time_that_can_be(team, time):
-    with pytest.raises(ImportRefused, match="which is not from 2000 to now"):
+    with pytest.raises(ImportRefused, match="which is not a time between 2000 and now"):
         import_sheet(team, "csv", f"head,updated_at\nL1H1,{time}\n".encode(), "ada")
 
 

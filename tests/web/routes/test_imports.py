@@ -147,7 +147,7 @@ def test_an_export_changes_nothing(own, file_format):
         (b"head\n\xff\n", "a.csv", "is not UTF-8"),
         (b"PK", "a.xlsx", "not a ZIP archive"),
         (b"[]", "a.json", "is not an export"),
-        (b"x", "a.exe", "ends in none of csv, xlsx, json, parquet"),
+        (b"x", "a.exe", "must end in one of csv, xlsx, json, parquet"),
         (b"", "a.csv", "no header row"),
     ],
 )
