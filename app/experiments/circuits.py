@@ -50,8 +50,7 @@ def successor_scores(model: ExperimentModel) -> tuple[Scores, int]:
     """The share of steps for which each head's OV circuit boosts the next item most, and the number of steps.
 
     Items of ordinal sequences are read from the residual stream after the first block (for heads of the first
-    block, from the embedding), with BOS before them, in the form that is a single token, with or without a
-    leading space.
+    block, from the embedding), each after BOS, in whichever form is a single token, with or without a leading space.
     Raises InvalidExperiment if no sequence has three one-token items in a row.
     Source: Gould et al. 2023, arXiv 2312.09230 (successor heads, effective embedding).
     """

@@ -48,7 +48,7 @@ class CorruptedExamples:
 def long_examples(
     text: Text, attended: Sequence[AttendedPairs], threshold: float, max_examples: int, seed: int, bos_id: int
 ) -> LongExamples:
-    """Up to max_examples examples, sampled if there are more, in which any head attends above the threshold.
+    """At most max_examples examples (a sample if there are more) in which some head attends above the threshold.
 
     The destination's token must have exactly one earlier copy. With several, attention could move to what
     follows another copy, or be shared with it once both match one token only.

@@ -1,4 +1,4 @@
-"""Attention in ordinary text by prefix length: tokens before the source that equal those up to dest."""
+"""Attention in ordinary text by prefix length: the number of tokens before the source that equal those up to dest."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

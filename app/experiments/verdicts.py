@@ -39,7 +39,7 @@ class HeadEvidence:
     sequence: NDArray[np.int64]  # of each natural example
 
     def shuffled(self, generator: np.random.Generator) -> "HeadEvidence":
-        """A control without effect: the same values, with labels shuffled within each example."""
+        """A control without any effect of prefix length: the same values, with labels shuffled within each example."""
         swap = generator.random(len(self.before)) < 0.5
         return HeadEvidence(
             generator.permuted(self.by_prefix, axis=1),

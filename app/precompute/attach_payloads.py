@@ -43,7 +43,7 @@ def missing_payloads(partial: FeaturePartial, groups: Mapping[int, Sequence[Dist
 def make_missing_payloads(
     run: LoadedRun, missing: dict[int, Keys], advance: Callable[[int], None]
 ) -> MissingPayloads:
-    """Make the missing payloads of every layer. `advance` gets the number of sequences that are done, as they are.
+    """Make the missing payloads of every layer. `advance` gets the number of sequences done since its last call.
 
     The batches are those of the first pass, so the numbers are equal to the last bit.
     """
@@ -69,7 +69,7 @@ def make_missing_payloads(
 def _batch_payloads(
     run: LoadedRun, start: int, stop: int, parts: Mapping[int, tuple[Keys, Keys]]
 ) -> list[tuple[int, Payloads, bool]] | None:
-    """Layer, payloads and whether its activations were kept, of each layer; None where memory ran out."""
+    """For each layer: the layer, its payloads, and whether its activations were kept; None if memory ran out."""
     first, last = start * run.corpus.context_size, stop * run.corpus.context_size
     here = {layer: (token >= first) & (token < last) for layer, (_, token) in parts.items()}
     layers = [layer for layer, inside in here.items() if inside.any()]
@@ -84,7 +84,7 @@ def _batch_payloads(
 
 
 def _again(run: LoadedRun, start: int, stop: int, layers: Sequence[int]) -> Iterator[tuple[LayerBatch, bool]]:
-    """Each layer's batch as it was in the first pass, and whether its activations were kept.
+    """Each layer's batch, equal to that of the first pass, and whether it was read from kept activations.
 
     Layers whose activations were not kept share one further forward pass.
     """

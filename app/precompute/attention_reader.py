@@ -1,6 +1,6 @@
 """Fold the attention patterns of a shard into a partial for each layer, in the forward pass that makes them.
 
-A kept destination gets its sources at once, and the strongest of a head their pattern, while it is at hand.
+A destination that is kept as an example gets its sources in the same pass, and the strongest of a head their pattern.
 """
 
 from dataclasses import dataclass
@@ -85,7 +85,7 @@ class TextBatch:
 def fold_pattern(
     partial: AttentionPartial, pattern: Float[Tensor, "sequence n_heads dest src"], text: TextBatch
 ) -> AttentionPartial:
-    """The partial with one more batch of one layer, and with payloads of what is kept of it."""
+    """The partial with one more batch of one layer, and with payloads of the destinations kept from it."""
     counted = torch.from_numpy(text.counted).to(pattern.device)
     attention = open_attention(pattern, counted, fewest_destinations(pattern.shape[2]))
     partial = partial.update(_batch(attention, text))

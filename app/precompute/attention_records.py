@@ -1,4 +1,4 @@
-"""Turn a layer's merged attention statistics into the records that the store keeps, one a head."""
+"""Turn a layer's merged attention statistics into the records that the store keeps, one per head."""
 
 from dataclasses import replace
 

@@ -2,8 +2,8 @@
 
 z of a model with folded layer norms and value biases differs from z of the model as released, while the
 logits agree. An SAE on the wrong one gives wrong pre-activations without any error. If the processing that an
-SAE was trained with is not recorded, both are tried and the one with the lower FVU is taken. In either case
-the fit must be plausible.
+SAE was trained with is not recorded, both are tried and the one with the lower FVU is taken. The fit must be
+plausible, also if it is recorded.
 """
 
 import logging

@@ -42,7 +42,7 @@ class ModelSizes:
 
 @dataclass(frozen=True)
 class SaeSizes:
-    """Sizes of one layer's SAE. l0: active features a token."""
+    """Sizes of one layer's SAE. l0: active features per token."""
 
     layer: int
     d_in: int
@@ -80,7 +80,7 @@ class Work:
 
 
 def operations(work: Work) -> dict[str, float]:
-    """Operations of each part; `head scores` has a budget of its own and is not of the limit."""
+    """The operations of each part; `head scores` is not part of the limit."""
     model, tokens = work.model, work.n_tokens
     pairs = sum(sae.l0 * sae.d_in for sae in work.saes) * tokens
     per_feature = model.n_heads * model.d_head * model.d_model + model.d_model * model.d_vocab
@@ -97,7 +97,7 @@ LIMIT = ("forward", "encode", "logits")  # what the targets of docs/scale.md are
 
 
 def forward_operations(model: ModelSizes, n_tokens: int, context_size: int) -> float:
-    """Two a weight and token, and four a head dimension and pair of positions: q times k, and pattern times v."""
+    """Operations of a forward pass: 2 per weight and token, 4 per head dimension and pair (q·k, pattern·v)."""
     attention = 4.0 * context_size * model.n_heads * model.d_head * model.n_layers
     return n_tokens * (2.0 * model.n_block_parameters + attention)
 
@@ -150,14 +150,14 @@ def disk(work: Work) -> dict[str, float]:
 
 
 def kept_bytes(work: Work) -> float:
-    """Bytes of the activations that payloads are made from, were all kept."""
+    """The bytes of all activations that payloads are made from, if all were kept."""
     model = work.model
     values = model.n_key_value_heads * model.d_head + model.n_heads * (work.context_size + 1) / 2
     return sum(work.n_tokens * (FLOAT32 * values + 6 * sae.l0) for sae in work.saes)
 
 
 def store_bytes(work: Work) -> float:
-    """Bytes of the store, by the records of its features: as packed as the demo's are."""
+    """The bytes of the store, from its features' records; compression is assumed to be as in the demo."""
     n_examples = N_TOP_EXAMPLES + N_INTERVALS * N_INTERVAL_EXAMPLES
     feature = n_examples * example_bytes(work) + work.model.n_heads * (10 * 2 * 8 + 60) + 2_000
     return work.n_published * (PACKED * feature + ROWS) + FLOAT32 * work.n_tokens

@@ -1,4 +1,4 @@
-"""What is wrong with a request's SAEs by their configs and the model's, before any weights are read."""
+"""Checks of a request's SAEs by their configs and the model's, before any weights are read."""
 
 from app.adapters.model_sources import ModelSource
 from app.adapters.sae_checks import check_depth, check_name, layer_of
@@ -11,7 +11,7 @@ from app.precompute.request import JobRequest
 def check_configs(request: JobRequest, source: ModelSource) -> None:
     """Check SAEs in folders against the model's name and depth, and --layers against them all. Raises AppError.
 
-    Those of releases are known once they are fetched, which needs the model.
+    SAEs of releases are checked once they are fetched, which needs the model.
     """
     layers: set[int] = set()
     n_layers = source.n_layers()
@@ -34,7 +34,7 @@ def config_of(spec: LocalSae) -> SaeConfig:
 
 
 def check_layers(asked: tuple[int, ...] | None, had: set[int]) -> None:
-    """Raises AppError where --layers asks for one without an SAE."""
+    """Raise AppError if --layers names a layer without an SAE."""
     if asked is not None and not had:
         raise AppError("--layers chooses among the layers of SAEs, and no SAE was given")
     missing = sorted(set(asked or ()) - had)

@@ -34,7 +34,7 @@ class FeatureLogits:
 def feature_logits(
     sae: LayerSae, features: NDArray[np.int64], model: LanguageModel, wanted: NDArray[np.bool_]
 ) -> FeatureLogits:
-    """Logit effects of these features; empty where nothing is said of the layer's path to the logits.
+    """Logit effects of these features; empty if the layer's path to the logits is not known.
 
     wanted: [feature n_heads], the heads whose slices have their own tokens stored.
     """

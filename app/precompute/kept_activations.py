@@ -41,7 +41,7 @@ def _n_that_fit(run: LoadedRun, bytes_a_sequence: float) -> int:
 
 
 def keep(run: LoadedRun, batch: LayerBatch) -> None:
-    """Write a batch to a temporary name, then rename it, unless batches of its size do not fit up to it.
+    """Write a batch under a temporary name, then rename it; skip it if the batches up to it do not fit.
 
     If the disk is full, the batch is run again later.
     """

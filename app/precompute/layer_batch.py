@@ -168,5 +168,5 @@ class LayerBatch:
 
 
 def token_rows(counted: Bool[Tensor, "batch pos"]) -> Int64[Tensor, "batch pos"]:
-    """Where each counted token is among the counted ones; -1 elsewhere."""
+    """The index of each counted token among the counted ones; -1 for other tokens."""
     return torch.where(counted, counted.flatten().cumsum(0).view(counted.shape) - 1, -1)

@@ -44,7 +44,7 @@ class ModelCopies:
         self._check = expected is None  # else by the process that made the plan
 
     def get(self, processing: Processing) -> LanguageModel:
-        """The copy under one processing. Raises InvalidModel where it is not what was expected, or loaded before."""
+        """The copy under one processing. Raises InvalidModel if its checksums are not those expected."""
         if processing not in self._loaded:
             model = load_model(self._source, processing, self._device, self._dtype, self._check)
             if self._checksums not in (None, model.checksums):
@@ -156,7 +156,7 @@ class LoadedRun:
 
 
 def expected_checksums(plan: RunPlan) -> ModelChecksums | None:
-    """What the plan's model must be when it is loaded; None for a plan of an earlier format, which does not tell."""
+    """The checksums that the plan's model must have when loaded; None for a plan of a format without them."""
     if not plan.model_checksum:
         return None
     return ModelChecksums(plan.model_checksum, plan.tokenizer_checksum)

@@ -1,7 +1,7 @@
 """A batch of a layer as the arrays that its payloads are made from: the fewest bytes that give the same bits.
 
-Left out is what the rest gives back exactly, which is tried on each batch: what attention reads of later tokens, values
-that grouped-query heads share, and z where it is the product of pattern and values.
+Arrays that the rest reproduces exactly are left out, which is tried on each batch: attention to later tokens, values
+that grouped-query heads share, and z if it is the product of pattern and values.
 """
 
 from collections.abc import Mapping
@@ -73,7 +73,7 @@ def _attention(batch: LayerBatch, n_key_value_heads: int) -> dict[str, Tensor]:
 def _mixed(
     pattern: Float[Tensor, "batch n_heads dest src"], v: Float[Tensor, "batch src n_heads d_head"]
 ) -> Float[Tensor, "batch dest n_heads d_head"]:
-    """z as models compute it, of tensors that lie in memory as they do when they are read again."""
+    """z as models compute it, from tensors with the memory layout that they have when read again."""
     return torch.matmul(pattern, v.transpose(1, 2).contiguous()).transpose(1, 2)
 
 
@@ -100,7 +100,7 @@ def _places(n: int, device: torch.device) -> Tensor:
 
 
 def _short(values: Float[Tensor, " token"]) -> Float[Tensor, " token"]:
-    """One of them where they are all equal."""
+    """The first value if all values are equal, else all of them."""
     return values[:1] if len(values) and (values == values[0]).all() else values
 
 

@@ -83,8 +83,8 @@ class Unit:
 class SaePlan:
     """One SAE of a plan, and the weight processing of the model it is used with.
 
-    checksum: of the weights alone, by which labels go. identity: of all that was read of the SAE, config and all;
-    empty in plans of formats before 5.
+    checksum: of the weights alone; labels refer to it. identity: of everything that was read of the SAE, config
+    included; empty in plans of formats before 5.
     """
 
     layer: int
@@ -126,7 +126,7 @@ class RowOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedChecksums:
-    """What a run was really made of: checksums that only loading tells, of the model and of text as it was tokenised.
+    """Checksums that are known only after loading: of the model and of the tokenised text.
 
     Empty in a plan that was made without loading, and in plans of formats before 5.
     """
@@ -179,7 +179,7 @@ class RunPlan(RowOptions, LoadedChecksums):
 
     @property
     def without_checksums(self) -> "RunPlan":
-        """What files and options alone tell of the plan."""
+        """The plan without what is known only after loading."""
         return replace(self, **asdict(NOT_LOADED))
 
     def units(self, n_sequences: int) -> list[Unit]:

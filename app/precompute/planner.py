@@ -1,4 +1,4 @@
-"""What a job will take, said before anything runs: from the configurations of the model and its SAEs alone."""
+"""The cost of a job before anything runs, from the configurations of the model and its SAEs alone."""
 
 import time
 
@@ -21,7 +21,7 @@ _PROBE = 1024  # rows and columns of the product by which a device is timed
 
 
 def plan_text(request: JobRequest) -> str:
-    """A job's bytes and its time at the device's limit, a line each. Raises AppError."""
+    """A job's memory, disk and time at the device's limit, one per line. Raises AppError."""
     device = choose_device(request.device)
     source = find_model(request.model, request.cache_dir, request.revision)
     sizes = ModelSizes(**model_sizes(source))
@@ -75,7 +75,7 @@ def _sae_sizes(request: JobRequest) -> list[SaeSizes]:
 
 
 def product_rate(device: str, dtype: torch.dtype) -> float:
-    """Operations a second of a product of two square matrices, the best of three."""
+    """Operations per second of a product of two square matrices, the best of three."""
     left = torch.ones(_PROBE, _PROBE, device=device, dtype=dtype)
     best = torch.inf
     for _ in range(3):

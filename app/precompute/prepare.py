@@ -97,7 +97,7 @@ def _open_corpus(
 
 
 def _check_tokens(corpus: Corpus, model: LanguageModel) -> None:
-    """A tokenizer may know tokens that its model does not."""
+    """Raise InvalidCorpus for a token that the model does not have: a tokenizer may know more tokens than its model."""
     highest, n_tokens = int(corpus.tokens.max()), model.record.d_vocab
     if highest >= n_tokens:
         raise InvalidCorpus(
@@ -115,7 +115,7 @@ def _pad_token(request: JobRequest, model: LanguageModel) -> int | None:
 def _corpus_folder(
     request: JobRequest, model: LanguageModel, folder: WorkFolder, identity: str, tokenizer: str
 ) -> Path:
-    """The folder of one tokenisation: of a text by a tokenizer and this version, in pieces of one size."""
+    """The folder of one tokenisation, named by text, tokenizer, version and context size."""
     record = model.record
     cut = (request.context_size, request.n_prompts, record.bos_token_id, record.d_vocab)
     tokenised = json.dumps([identity, tokenizer, cut, FORMAT, library_versions()])
@@ -133,7 +133,7 @@ def _check_context(context_size: int, model: LanguageModel) -> None:
 def _processing(request: JobRequest, sae: LoadedSae, models: ModelCopies, corpus: Corpus) -> Processing:
     """The processing that the user or the SAE's metadata names, else the one that fits better.
 
-    Both are tried only where the weights say that they may give another z.
+    Both are tried only if the weights can give different z.
     """
     declared = request.processing or sae.processing
     if declared is not None:

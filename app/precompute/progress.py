@@ -42,10 +42,10 @@ def rows_into(engine: Engine) -> StoreRow:
 
 @contextmanager
 def preparation(store: str) -> Generator[None]:
-    """Say in the store that a job is being prepared, until it is: before, its run has no fingerprint.
+    """Show in the store that a job is being prepared; until that is done its run has no fingerprint.
 
-    Nothing is said in a store that is not there yet, or of an older version, which only a job that is not refused
-    brings up to date.
+    Nothing is written to a store that does not exist yet or is of an older version: a job that is refused must leave it
+    as it was.
     """
     engine = open_if_current(store)
     if engine is None:

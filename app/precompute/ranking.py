@@ -43,7 +43,7 @@ class LayerRankings:
 
     @property
     def shown_heads(self) -> NDArray[np.bool_]:
-        """[d_sae n_heads] The heads in whose lists each feature is, and its largest, through which pages show it."""
+        """The heads through which pages show each feature: those that list it, and its largest: [d_sae n_heads]."""
         shown = np.zeros(self.share.shape, dtype=np.bool_)
         # In the precision that is stored, which decides which of two equals is the largest.
         shown[np.arange(len(shown)), self.share.astype(np.float32).argmax(axis=1)] = True

@@ -1,4 +1,4 @@
-"""What a run's model is held against before any unit: plain transformers on loading, and z = A v on the corpus.
+"""Checks of a run's model before any unit: against plain transformers on loading, and z = A v on the corpus.
 
 Direct feature attribution rests on z being the pattern times v. Where a model puts a gate or a norm between them, every
 share of a source would be wrong, so the run stops.
@@ -22,7 +22,7 @@ TOLERANCES = {"float32": 1e-3, "float16": 1e-2, "bfloat16": 2e-2}
 
 
 def check_run(run: LoadedRun) -> dict[str, Json]:
-    """Check the first sequences of the corpus. Returns what the run's record keeps of all checks.
+    """Check z = A v on the first sequences of the corpus, and return the results of all checks for the run's record.
 
     Raises InvalidModel where the DFA identity fails in a layer of the run.
     """
@@ -64,5 +64,5 @@ def mixing_error(activations: LayerActivations) -> float:
 
 
 def _short(value: float) -> float:
-    """A difference as it is read: to one digit."""
+    """A difference rounded to one significant digit."""
     return float(f"{value:.0e}")

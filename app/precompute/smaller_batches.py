@@ -1,4 +1,4 @@
-"""Going on in smaller batches where the device runs out of memory.
+"""Smaller batches for a job whose device runs out of memory.
 
 A row's last bits depend on the batch that it was computed in, so such a run is not the same to the byte as one in
 whole batches. It says so in its report.
@@ -17,14 +17,14 @@ T = TypeVar("T")
 
 @dataclass
 class BatchSize:
-    """How many sequences, of `context_size` tokens, go through the model at once: fewer once memory ran out."""
+    """The number of sequences in a forward pass, which is halved when memory runs out."""
 
     sequences: int
     context_size: int
     device: str
 
     def halve(self) -> None:
-        """Use half as many from now on. Raises AppError where that is none."""
+        """Use half as many from now on. Raises AppError if one sequence is already too much."""
         if self.sequences == 1:
             raise AppError(
                 f"out of memory on {self.device} with one sequence of {self.context_size} tokens; give a "
@@ -36,7 +36,7 @@ class BatchSize:
 
 
 def with_smaller_batches(size: BatchSize, compute: Callable[[], T]) -> T:
-    """What `compute`, which reads the size, returns; it is called again with half the size while memory runs out.
+    """The result of `compute`, which reads the size; it is called again with half the size while memory runs out.
 
     Raises AppError where one sequence is too much.
     """

@@ -122,7 +122,7 @@ class WorkFolder:
         return done, damaged
 
     def check_free(self) -> None:
-        """Raise StoreBusy where another job works in the folder: for a refusal before anything is loaded."""
+        """Raise StoreBusy if another job works in the folder, so that this one is refused before it loads anything."""
         if self.root.is_dir():
             with self.locked():
                 pass
@@ -155,7 +155,7 @@ class WorkFolder:
             yield
 
     def _clear_the_way(self) -> None:
-        """Files where folders belong are of no use, and would stop the job."""
+        """Remove files that stand where folders belong, which would stop the job."""
         for folder in (self.corpus, self.sealed, self.activations):
             if os.path.lexists(folder) and not folder.is_dir():
                 _log.warning("%s is no folder, and is removed", folder)

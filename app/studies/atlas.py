@@ -50,7 +50,7 @@ class OpenAtlas:
 
     @property
     def plan(self) -> RunPlan | None:
-        """What the run was made of; None where another version wrote it in a way of its own."""
+        """The plan of the atlas's run; None if another version stored it in a format that this one cannot read."""
         try:
             return RunPlan.from_json(self.run.record.plan)
         except RunPlanChanged:
@@ -131,7 +131,7 @@ def load_atlas_model(atlas: OpenAtlas, options: ModelOptions) -> InterventionMod
 
 
 def _planned_checksums(atlas: OpenAtlas, options: ModelOptions) -> ModelChecksums | None:
-    """Those that the model must have; None where the run does not tell, or its numbers were of another type."""
+    """The checksums that the model must have; None if the run has none, or was computed with another dtype."""
     plan = atlas.plan
     return expected_checksums(plan) if plan is not None and plan.dtype == options.dtype else None
 

@@ -10,7 +10,7 @@ from app.precompute.plan import THREADS_HELP, Dtype
 
 @dataclass(frozen=True, kw_only=True)
 class ResultOptions:
-    """Whether a result that the store has is computed again."""
+    """Whether to compute a result again that the store already has."""
 
     again: Annotated[bool, Option("compute the result again even if the store has it")] = False
 

@@ -49,7 +49,7 @@ def release_saes(release: str = RELEASE) -> tuple[ReleaseSae, ...]:
 def reproduce(reproduction: Reproduction) -> list[Anchor]:
     """Bring the atlas up to date, run the experiments, and compare every figure.
 
-    Raises whatever these raise.
+    Raises whatever the job or an experiment raises.
     """
     run_job(reproduction.job, reproduction.store, RunOptions())
     with open_atlas(reproduction.store, reproduction.job.slug) as atlas:

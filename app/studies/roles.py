@@ -1,4 +1,4 @@
-"""The roles of a head that an experiment tests, from the command line or from submitted annotations."""
+"""The roles that an experiment tests for a head, from the command line or from submitted annotations."""
 
 from app.domain.experiments.errors import InvalidExperiment
 from app.domain.refs import HeadRef

@@ -1,4 +1,4 @@
-"""Running one experiment: it shows in the store while it runs, and its result is stored all or nothing."""
+"""Running one experiment: the store shows its progress, and its result is stored as a whole or not at all."""
 
 import time
 from collections.abc import Callable
@@ -66,7 +66,7 @@ def run_experiment(
     compute: Callable[[Batching], R],
     options: PassOptions,
 ) -> StoredExperiment:
-    """The stored result of the request, computed if it is not in the store or `how.again` is set.
+    """The stored result of the request, computed if it is not in the store or `options.again` is set.
 
     An invalid request leaves nothing in the store; a failed run leaves its reason. Raises whatever the
     experiment raises.

@@ -57,7 +57,7 @@ class TaskChoice:
     def make(self, model: ExperimentModel, text: Text | None) -> list[Prompts]:
         """The prompts of every task.
 
-        Raises InvalidExperiment for a task that the model or the text cannot give.
+        Raises InvalidExperiment for a task that has no prompts for this model or text.
         """
         prompts = [self._prompts_of(model, text, name) for name in self.names]
         return prompts + [given_prompts(model, parse_jsonl(_lines(path)), path.stem) for path in self.prompts]

@@ -1,4 +1,4 @@
-"""What every address of the JSON may answer beside its page, for /openapi.json: errors, redirects, no change."""
+"""Responses of every JSON address other than its page, for /openapi.json: errors, redirects, no change."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ _MOVED: Schema = {"description": "The same under its usual address"}
 
 
 def describe_answers(schema: Schema) -> None:
-    """Add to each operation of an OpenAPI schema what it answers beside 200."""
+    """Add the responses other than 200 to each operation of an OpenAPI schema."""
     schemas = schema.setdefault("components", {}).setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):  # the framework's, which no answer has
         schemas.pop(name, None)

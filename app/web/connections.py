@@ -1,4 +1,4 @@
-"""Connections that wait: closed after a time, and sooner where others need their place."""
+"""Time limits for idle and slow connections, which are closed sooner if others need their place."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""What templates call to lead to a page or to load a file: on a server by its URL, on a disk by the file's name."""
+"""Functions by which templates link pages and load files: on a server by URL, in an export by file name."""
 
 import base64
 import hashlib
@@ -36,9 +36,9 @@ class StaticFiles:
 class Links:
     """The functions by which templates write links, stylesheets and scripts.
 
-    address_of: the address that a page has for a URL of the server, and None where nothing is there. Without
-    it pages are those of the server: they have the URLs themselves, and files are pinned to their content,
-    which browsers cannot check for a file on a disk.
+    address_of: a function from a URL of the server to an address in the export, or to None if the export lacks it.
+    Without it, links are the server's URLs, and files are pinned to their content by integrity hashes, which
+    browsers cannot check for a file on a disk.
     """
 
     def __init__(self, static: StaticFiles, address_of: Callable[[str], str | None] | None = None) -> None:
@@ -46,11 +46,11 @@ class Links:
         self._address_of = address_of
 
     def href(self, url: str) -> Markup:
-        """The attribute for a link to a URL. Where that leads nowhere it is empty, so that an `a` is plain text."""
+        """The attribute for a link to a URL; empty if the export lacks the page, so that an `a` is plain text."""
         return self._attribute("href", url)
 
     def data_url(self, name: str, url: str) -> Markup:
-        """The attribute that gives a URL to a script, as `dataset.NAME`. Empty where that leads nowhere."""
+        """The attribute that gives a URL to a script, as `dataset.NAME`; empty if the export lacks the page."""
         return self._attribute(f"data-{name}", url)
 
     def stylesheet(self, name: str) -> Markup:

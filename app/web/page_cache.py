@@ -12,7 +12,7 @@ MAX_BYTES = 64 * 1024 * 1024  # of compressed pages: some 4,000 head pages
 
 
 class Place(NamedTuple):
-    """Where a page is asked for, and by whom: in one place one version of a page is kept."""
+    """A page's address and its viewer; one version of a page is kept for each place."""
 
     template: str
     address: str
@@ -22,8 +22,8 @@ class Place(NamedTuple):
 class PageCache:
     """Compressed pages, each with its ETag, the last used ones up to `max_bytes`.
 
-    An ETag is made of everything that its page depends on, the viewer included (responses.page_tag): what is kept
-    under one is what would be built again. A page of another ETag takes the place of the one before.
+    An ETag is made of everything that its page depends on, the viewer included (responses.page_tag), so a cached page
+    equals the page that would be built. A page with a new ETag replaces the one cached for its place.
     """
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:

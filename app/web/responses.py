@@ -33,7 +33,7 @@ def wants_json(request: Request) -> bool:
 
 
 def _address(request: Request) -> str:
-    """What was asked for, whatever name the server was called by."""
+    """The request's path and query, without the name by which the server was called."""
     return f"{request.url.path}?{request.url.query}"
 
 
@@ -101,7 +101,7 @@ def run_page(
 
 
 def _respond_compressed(request: Request, compressed: bytes, headers: dict[str, str]) -> Response:
-    """The response for a compressed page, which is unpacked for a client that does not take it so."""
+    """The response for a compressed page, which is unpacked for a client that does not accept gzip."""
     media_type = "application/json" if wants_json(request) else "text/html"
     headers["Vary"] += ", Accept-Encoding"
     if "gzip" in request.headers.get("Accept-Encoding", ""):

@@ -1,4 +1,4 @@
-"""Scripts as browsers get them: without the lines that are comments, and in one piece with the modules they import."""
+"""Scripts as browsers get them: without comment lines, and bundled with the modules that they import."""
 
 import re
 from pathlib import Path
@@ -9,15 +9,15 @@ _EXPORT = re.compile(r"^export (?=(?:const|class|(?:async )?function) ([\w$]+))"
 
 
 def is_own_script(path: Path) -> bool:
-    """Whether the file is one of our scripts; what is vendored goes out as it came."""
+    """Whether the file is one of our scripts; vendored files are sent unchanged."""
     return path.suffix == ".js" and path.parent.name != "vendor"
 
 
 def sent_content(path: Path) -> bytes:
     """The static file's content as it is sent.
 
-    A script that imports others has them inside, each in a scope of its own and before those that import it: so they
-    come with one request, and compress as one text.
+    Imported scripts are put inside, each in a scope of its own and before those that import it, so that one request
+    loads all and they compress as one text.
     """
     if not is_own_script(path):
         return path.read_bytes()
@@ -27,7 +27,7 @@ def sent_content(path: Path) -> bytes:
 
 
 def _linked(path: Path, modules: dict[str, str]) -> str:
-    """The script with its imports as constants; adds to `modules` what it imports, and before that what they do."""
+    """The script with its imports as constants; adds its imports to `modules`, each after its own imports."""
     text = _COMMENT_LINES.sub("", path.read_text())
     for _, name in _IMPORT.findall(text):
         if name not in modules:

@@ -56,7 +56,7 @@ def asker_of(request: Request, viewer: Viewer) -> str:
 
 
 def _in_order(request: Request, viewer: Viewer) -> Viewer:
-    """The viewer with the order of work that their browser was told; any other text is none."""
+    """The viewer with the order of work that their browser remembers; an unknown text sets none."""
     cookie = request.cookies.get(ORDER_COOKIE)
     order = next((name for name in WORK_ORDERS if name == cookie), viewer.order)
     again = request.cookies.get(AGAIN_COOKIE) == "yes"
@@ -116,7 +116,7 @@ def _logged_in(request: Request, app_context: AppContext) -> Viewer:
 
 
 def may_send_files(request: Request, app_context: AppContext) -> bool:
-    """Whether the viewer may write, and so may send a file; True where the store cannot say."""
+    """Whether the viewer may write, and so may send a file; True if the store cannot be asked."""
     try:
         return get_viewer(request, app_context).may_write
     except LoginNeeded:
@@ -155,7 +155,8 @@ async def require_login(request: Request, app_context: AppContextDependency) -> 
 def cookie_name(request: Request, app_context: AppContext) -> str:
     """The name of the session's cookie under the request's scheme.
 
-    Under https no other counts: a host beside this one can set the plain cookie, and never the one with the prefix.
+    Under https only the name with the `__Host-` prefix counts: another host of the domain can set the plain cookie, but
+    never the prefixed one.
     """
     plain, https = SESSION_COOKIES
     return https if is_https(request, app_context) else plain
@@ -196,5 +197,5 @@ def end_session(request: Request, app_context: AppContext, response: Response) -
 
 
 def is_https(request: Request, app_context: AppContext) -> bool:
-    """Whether people reach the server by https, be it through a proxy."""
+    """Whether people reach the server by https, directly or through a proxy."""
     return (app_context.access.public_url or str(request.base_url)).startswith("https:")

@@ -89,7 +89,7 @@ def next_url(model: str, **query: object) -> str:
 
 
 def publication_url(model: str, file_format: str = "", **query: object) -> str:
-    """The URL of what is published of the annotations, as a page or as a file."""
+    """The URL of the annotations to publish, as a page or as a file."""
     ending = f".{file_format}" if file_format else ""
     return _with_query(f"/{quote(model, safe='')}/annotations/publish{ending}", query)
 
@@ -135,5 +135,5 @@ ANY_HEAD = HeadRef(10**9, 10**9)
 
 
 def any_head_url(url: str) -> str:
-    """A URL made with `ANY_HEAD` as a template, for a script that puts the name of a head in the place of {head}."""
+    """A URL made with `ANY_HEAD`, turned into a template in which a script replaces {head} by the name of a head."""
     return url.replace(str(ANY_HEAD), "{head}", 1)

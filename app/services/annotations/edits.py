@@ -76,7 +76,7 @@ def apply_action(context: AtlasContext, head: HeadRef, form: SubmittedForm, now:
 def _content_on_page(
     context: AtlasContext, head: HeadRef, stored: Revision, content: HeadAnnotation
 ) -> Content:
-    """What the form was filled with: of a record of another SAE, what is not of that SAE's features."""
+    """The content that the form showed: of a record made on another SAE, only what does not depend on its features."""
     if not is_of_other_sae(context.run, stored):
         return stored.content
     of_here = replace(on_this_sae(context.run, stored), ranking=content.ranking, k=content.k)

@@ -117,7 +117,7 @@ def others_of(context: AtlasContext, head: HeadRef) -> tuple[AnnotationRecord, .
 
 
 def record_state(context: AtlasContext, head: HeadRef, content: HeadAnnotation | None = None) -> RecordState:
-    """The state of the viewer's record of the head, or of `content` in its place."""
+    """The state of the viewer's record of the head, or the state that it would have with `content`."""
     record = own_record(context, head)
     annotation = content or (on_this_sae(context.run, record) if record else HeadAnnotation())
     subject = context.viewer.subject_of(head)

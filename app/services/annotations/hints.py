@@ -53,7 +53,7 @@ def suggest(
     """Groups and roles suggested by the evidence of the head's top features; empty in blind mode.
 
     features: as the head's page shows them, in the same order. usual_long_share: how many of the sources with a
-    prefix have a long one by themselves, as a fraction; asked where this head's are mostly long.
+    prefix have a long one by chance, as a fraction; called only if this head's prefixes are mostly long.
     """
     if blind:
         return Suggestions()
@@ -73,11 +73,11 @@ def suggest(
 
 
 def without_sinks(features: Sequence[FeatureThroughHead]) -> list[FeatureThroughHead]:
-    """The features with counts that leave out sources at a place where the head looks whatever there is to read.
+    """The features, with counts that leave out sources at a position that the head attends to whatever the text.
 
-    Such a place is one position of the text that holds the strongest source in half or more of all their top examples.
-    Sources there show no other kind; how many of them copy or repeat a token is not stored, so these counts are at most
-    the number of the other sources.
+    Such a sink is one position of the text that holds the strongest source in half or more of all their top examples.
+    Its sources count for no other kind of evidence. How many of them copy or repeat a token is not stored, so those
+    counts are at most the number of the other sources.
     """
     examples = [example for row in features for example in row.examples[: row.evidence_n]]
     places = Counter(example.source_position for example in examples if example.source_position is not None)
@@ -100,9 +100,9 @@ def _apart_from(row: FeatureThroughHead, sinks: set[int]) -> FeatureThroughHead:
 
 
 def _one_kind_each(features: Sequence[FeatureThroughHead]) -> list[str | None]:
-    """Each feature's kind of evidence: of several that its examples show, the one that most of the features show.
+    """One kind of evidence for each feature: of those that its examples show, the one most common among the features.
 
-    In a repetitive text one source is several things at once, and one behaviour would get several names.
+    In a repetitive text one source counts as several kinds, and one behaviour would get several names.
     """
     shown_kinds = [_shown_kinds(row) for row in features]
     spread = Counter(kind for kinds in shown_kinds for kind in kinds if kind != "copying")
@@ -117,7 +117,7 @@ def _shown_kinds(row: FeatureThroughHead) -> list[str]:
 
 
 def _is_long(features: Sequence[FeatureThroughHead], usual_long_share: Callable[[], float]) -> bool:
-    """Whether these features of an induction head are about long prefixes: most of them all, and more than usual."""
+    """Whether these induction features are about long prefixes: most prefixes are long, and more than usual."""
     n_sources = sum(_n_with_prefix(row, 1) for row in features)
     n_long = sum(_n_with_prefix(row, LONG_PREFIX) for row in features)
     if not n_long or n_long / sum(row.evidence_n for row in features) < MIN_SHARE:

@@ -1,4 +1,4 @@
-"""How long the prefixes of induction are by themselves, in an atlas's texts and through a layer's other heads."""
+"""How often induction prefixes are long by chance, in an atlas's texts and through a layer's other heads."""
 
 from collections.abc import Mapping, Sequence
 
@@ -22,11 +22,11 @@ NOTHING_EXCEEDS = 1.0
 def usual_long_share(
     context: AtlasContext, head: HeadRef, rank: Ranking, features: Sequence[FeatureThroughHead]
 ) -> float:
-    """The share of sources with a prefix that have a long one by themselves: what a head must exceed to be about them.
+    """The share of prefixes that are long by chance, which a head must exceed to count as a long-prefix head.
 
     It is the largest of three shares: that of all repeated tokens in the texts of the features' top examples, that of
     what the layer's other heads read in the same examples, and that of what they read in the top examples of their own
-    induction features. All of it where the head's induction score is below MIN_ATTENTION.
+    induction features. It is 1 if the head's induction score is below MIN_ATTENTION.
     """
     if not _attends_to_copies(context, head):
         return NOTHING_EXCEEDS

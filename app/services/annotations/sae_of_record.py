@@ -1,4 +1,4 @@
-"""Which SAE a head's record speaks of: its labels, groups and cited examples are of the one that it was made on."""
+"""The SAE that a head's record was made on, to which its labels, groups and cited examples belong."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ def is_of_other_sae(run: LiveRun, record: Revision) -> bool:
 
 
 def on_this_sae(run: LiveRun, record: Revision) -> HeadAnnotation:
-    """A record's content without what it says of the features of another SAE."""
+    """A record's content, without labels, groups and citations that belong to another SAE than the run's."""
     if not is_of_other_sae(run, record):
         return record.head
     evidence = tuple(link for link in record.head.evidence if not _of_feature(link))
@@ -25,13 +25,13 @@ def on_this_sae(run: LiveRun, record: Revision) -> HeadAnnotation:
 
 
 def speaks_of_features(content: HeadAnnotation) -> bool:
-    """Whether anything in it is of an SAE's features: a group, a label, or a cited example."""
+    """Whether the content has anything that belongs to an SAE's features: a group, a label, or a cited example."""
     labelled = any(label.group is not None or label.unclear for label in content.labels)
     return bool(content.groups) or labelled or any(_of_feature(link) for link in content.evidence)
 
 
 def with_features_of(content: HeadAnnotation, record: Revision) -> HeadAnnotation:
-    """An edit that says nothing of features, with all that the record says of those of its own SAE."""
+    """An edit that has no labels, completed with the labels, groups and citations of the stored record."""
     annotation = record.head
     cited = tuple(link for link in annotation.evidence if _of_feature(link))
     return replace(

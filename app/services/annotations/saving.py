@@ -79,7 +79,7 @@ def against_of(run: LiveRun, layer: int) -> Against:
 def save(context: AtlasContext, request: Save, now: datetime) -> SavedRevision:
     """Append a revision to the viewer's record, or to the consensus if an admin asks for it.
 
-    Raises Conflict with both texts, Forbidden, NotFound, KeyReused, or what makes the content unacceptable.
+    Raises Conflict with both texts, Forbidden, NotFound, KeyReused, or the error for invalid content.
     """
     owner_name = CONSENSUS if request.for_consensus else context.viewer.name
     check_may_write(context.viewer, owner_name)
@@ -105,10 +105,10 @@ def save(context: AtlasContext, request: Save, now: datetime) -> SavedRevision:
 def _of_its_sae(
     context: AtlasContext, subject: Subject, owner: str, content: Content
 ) -> tuple[Content, Against]:
-    """What is stored of an edit, and on which run and SAE it was made.
+    """The content to store for an edit, and the run and SAE that it is stored with.
 
-    Where the record is of another SAE of the layer and the edit says nothing of features, all that the record says of
-    them stays, and stays of that SAE. An edit that does begins anew on the run's own SAE.
+    If the record was made on another SAE of the layer, an edit without labels keeps the record's labels and their SAE;
+    an edit with labels starts anew on the run's own SAE.
     """
     here = against_of(context.run, subject.ref.layer)
     if isinstance(content, HeadAnnotation) and not speaks_of_features(content):

@@ -87,7 +87,7 @@ class TypeRow:
 
 @dataclass(frozen=True)
 class StrongScore:
-    """A head with its most telling score."""
+    """A head with its largest score among induction, previous and duplicate token."""
 
     head: Annotated[HeadRef, "The head"]
     score: Annotated[str, "The score"]

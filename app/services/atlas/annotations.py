@@ -120,7 +120,7 @@ def _of_type(published: object, head_type: HeadType) -> int | None:
 def _unread(
     heads: Iterable[HeadRecord], done: Mapping[HeadRef, Completion], layers: set[int]
 ) -> tuple[StrongScore, ...]:
-    """Heads without a submitted record: first those with a strong telling score, then by concentration."""
+    """Heads without a submitted record: first those strong in one of TELLING_SCORES, then by concentration."""
     open_heads = [head for head in heads if head.ref.layer in layers and head.ref not in done]
     strong = strong_scores(open_heads)
     rest = [

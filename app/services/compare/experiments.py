@@ -15,7 +15,7 @@ from app.store.experiments import findings_of, get_experiment
 
 
 def compared_experiments(context: AtlasContext, heads: Sequence[HeadRef]) -> tuple[ComparedExperiment, ...]:
-    """For each kind, the experiment with findings about most of these heads; the newest of equals."""
+    """For each kind, the experiment with findings about most of these heads, the newest in a tie."""
     heads_by_experiment: dict[str, dict[str, set[HeadRef]]] = {
         name: {} for name, figures in FIGURES.items() if figures.n_compared
     }

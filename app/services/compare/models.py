@@ -55,7 +55,7 @@ class ComparedHead:
 
 @dataclass(frozen=True)
 class ComparedExperiment:
-    """The experiment of one kind with results for most of the compared heads; the newest of equals."""
+    """The experiment of one kind with results for most of the compared heads, the newest in a tie."""
 
     experiment: Annotated[ExperimentSummary, "What was run, and what it found"]
     heads: Annotated[tuple[HeadRef, ...], "The compared heads that it has results for"]

@@ -136,10 +136,10 @@ def evidence_counts(feature: FeatureRecord, head: int) -> dict[str, int]:
 
 
 def without_bos(feature: FeatureRecord, head: int | None, counts: Mapping[str, int]) -> dict[str, int]:
-    """The counts of the top examples as the run made them, without sources at BOS in other kinds than `bos`.
+    """The stored counts of the top examples, corrected so that a source at BOS counts as `bos` only.
 
-    A head that has nothing to read attends there, and to the text's first token BOS is the previous one. BOS inside a
-    text, whose place is not stored, is left out as far as the number of such sources tells.
+    A head with nothing to read attends to BOS, and BOS is the previous token of a text's first one. The positions
+    of BOS inside a text are not stored, so those sources are left out only by their number.
     """
     examples, n = feature.examples, feature.evidence.n_examples
     if examples is None:

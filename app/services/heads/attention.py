@@ -110,7 +110,7 @@ def _shown(kept: HeadAttention, group: int) -> Sequence[int]:
 
 
 def distance_shares(distance: NDArray[np.float64]) -> tuple[DistanceShare, ...]:
-    """Shares by how far back a source is: itself, the one before, then octaves (2, 3 to 4, 5 to 8, ...)."""
+    """The share of attention by distance to the source: 0, 1, then octaves (2, 3 to 4, 5 to 8, ...)."""
     shares: list[DistanceShare] = []
     lower, upper = 0, 0
     while lower < len(distance):

@@ -62,7 +62,7 @@ class DistanceShare:
 
 @dataclass(frozen=True)
 class AttentionPicture:
-    """The attention pattern before one example: its last row and column are the destination's."""
+    """The attention pattern up to one example's destination, which is its last row and column."""
 
     number: Annotated[int, "The example"]
     levels: Annotated[
@@ -75,7 +75,7 @@ class AttentionPicture:
 
 @dataclass(frozen=True)
 class AttentionEvidence:
-    """What a head attends to over the corpus, sinks left out and told apart."""
+    """What a head attends to over the corpus, without its sinks, which are listed separately."""
 
     n_destinations: Annotated[int, "Tokens counted: beginning-of-sequence tokens and padding are not"]
     sink_share: Annotated[float, "Share of the head's attention on sinks"]

@@ -1,4 +1,4 @@
-"""One sentence that says what a head's numbers say, put together by rule: no model and no person wrote it."""
+"""One sentence about a head, put together from its numbers by rule: no model and no person wrote it."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -123,7 +123,7 @@ def summarise_head(
 
 
 def largest_fve(head: HeadRef, rows: Sequence[FeatureThroughHead]) -> float:
-    """The largest share, by its size, of the variance of a listed feature that comes with the head."""
+    """The FVE of the head with the largest magnitude among its listed features."""
     return max((abs(row.fve_by_head[head.head] or 0.0) for row in rows), default=0.0)
 
 
@@ -133,7 +133,7 @@ def _largest_pattern(scores: Mapping[str, ScoreRank]) -> ScoreRank | None:
 
 
 def _most_shown(rows: Sequence[FeatureThroughHead]) -> tuple[str | None, int]:
-    """The evidence that most features show in half of their examples or more, and how many do."""
+    """The kind of evidence that most features show in half or more of their examples, and their number."""
     shown = Counter(kind for row in rows for kind in _BEHAVIOURS if row.evidence.get(kind, 0.0) >= 0.5)
     exact = max((kind for kind in _BEHAVIOURS if kind != FUZZY), key=lambda kind: shown[kind])
     kind = FUZZY if 2 * shown[exact] < len(rows) and shown[FUZZY] > shown[exact] else exact
@@ -169,7 +169,7 @@ def _attends(scores: Mapping[str, ScoreRank], pattern: ScoreRank | None) -> str:
 
 
 def _reads(attention: AttentionEvidence) -> Sequence[str]:
-    """What it attends to in text beyond sinks, in two clauses at most."""
+    """What the head attends to besides sinks, in two clauses at most."""
     clauses: list[str] = []
     cumulative = accumulate(part.share for part in attention.distances)
     reached = (part for part, total in zip(attention.distances, cumulative, strict=True) if total >= 0.5)

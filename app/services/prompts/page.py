@@ -39,7 +39,7 @@ class PromptService:
 class PromptRequest:
     """A text, with the head, feature and destination token to look at; None for a default.
 
-    asker: the account, or the address where there are none, whose texts in the queue are counted.
+    asker: the account, or without accounts the client's address, whose waiting texts are counted.
     """
 
     text: str = ""

@@ -23,7 +23,7 @@ class QueueFull(AppError):
 
 
 class TooManyOfOne(QueueFull):
-    """Whoever asks has prompts enough in the queue."""
+    """This account or address has too many prompts in the queue."""
 
     status_code = 429
 

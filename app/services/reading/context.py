@@ -1,4 +1,4 @@
-"""The context of a request: one live run as one viewer may see it, with look-ups that every page needs."""
+"""The read context of a request: one live run as one viewer may see it, with look-ups that every page needs."""
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property

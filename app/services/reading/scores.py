@@ -34,7 +34,7 @@ def all_scores(head: HeadRecord) -> dict[str, float]:
 
 
 def strongest_telling(head: HeadRecord) -> tuple[float, str] | None:
-    """The largest of a head's telling scores, and its name; None where it has none of them."""
+    """The largest of the head's TELLING_SCORES, and its name; None if it has none of them."""
     scores = all_scores(head)
     return max(
         ((scores[name], name) for name in TELLING_SCORES if math.isfinite(scores.get(name, math.nan))),

@@ -101,7 +101,7 @@ def _type_counts(by_annotator: ByAnnotator, head: HeadRef) -> list[int]:
 def nominal_alpha(counts: NDArray[np.int64]) -> float | None:
     """Krippendorff's alpha for nominal data, from counts as [unit, value].
 
-    None if it is undefined: no unit has two values, or every value is the same.
+    None if alpha is undefined: no unit has two values, or every value is the same.
     """
     paired = counts[counts.sum(1) >= 2]
     if len(paired) == 0 or np.count_nonzero(paired.sum(0)) < 2:

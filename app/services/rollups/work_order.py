@@ -1,4 +1,4 @@
-"""In which order an annotator goes through the heads: as they chose."""
+"""The order in which an annotator goes through the heads, by their own choice."""
 
 import math
 from collections.abc import Mapping
@@ -13,11 +13,10 @@ from app.store.annotators import CONSENSUS
 
 
 def in_work_order(context: AtlasContext) -> list[HeadRef]:
-    """The heads with features, or all of an atlas without SAEs, in the viewer's order of work; equals by layer.
+    """The heads with features (all heads in an atlas without SAEs) in the viewer's order of work, ties by layer.
 
-    By layer, from the first up. By score: those with the strongest score of attention that names a behaviour first.
-    By disagreement: those first to which others gave most different types, then those with most records of others, as
-    far as the viewer may see them.
+    layer: from the first up. score: the largest induction, previous-token or duplicate-token score first. disagreement:
+    the most different types from others first, then the most records of others, as far as the viewer may see them.
     """
     run = context.run.record
     heads = [

@@ -1,4 +1,4 @@
-"""Searching annotations: only records that the viewer may see take part."""
+"""Search in annotations: only records that the viewer may see are searched."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

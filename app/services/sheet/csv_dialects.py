@@ -1,4 +1,4 @@
-"""CSV as other programs write it: their encodings, and what they put between cells."""
+"""Reading CSV as other programs write it: its encoding and its delimiter."""
 
 import csv
 import re
@@ -14,7 +14,7 @@ _REMEDY = "save it as 'CSV UTF-8', or as xlsx"
 
 
 def csv_text(data: bytes) -> tuple[str, str]:
-    """A file's text from its header on, and what stands between its cells. Raises InvalidSheet."""
+    """A file's text from its header on, and its delimiter. Raises InvalidSheet."""
     text = _decoded(data)
     first = re.split(r"\r\n|\r|\n", text, maxsplit=1)[0]
     if first.strip().lower().startswith(_SEP):
@@ -52,7 +52,7 @@ def _decoded(data: bytes) -> str:
 
 
 def _n_known(header: str, delimiter: str) -> int:
-    """How many of the header's cells are columns of the sheet."""
+    """The number of the header's cells that name a column of the sheet."""
     try:
         rows = list(csv.reader([header], delimiter=delimiter))
     except csv.Error:

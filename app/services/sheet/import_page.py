@@ -66,7 +66,8 @@ def plan_upload(
 ) -> tuple[Plan, tuple[MappedColumn, ...]]:
     """The plan of what the file would change, and how its columns are read; stores nothing.
 
-    After check_may_import it works without the store, so that no connection waits for it; `watch` may end it.
+    It needs no store once check_may_import has run, so that no connection waits for it. `watch` is called while it
+    works, and may raise to end it.
 
     Raises InvalidSheet or Forbidden.
     """
@@ -79,7 +80,7 @@ def plan_upload(
 
 
 def suggested_mapping(heads: Numbered) -> dict[str, str]:
-    """A suggested column of the sheet for each column of another name: as own_name has it, or empty."""
+    """The sheet's column suggested for each column with another name: as own_name knows it, or empty."""
     names = list(dict.fromkeys(name for _, row in heads for name in row))
     taken = {name for name in names if name in READ_COLUMNS}
     mapping: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""The entries of heads to publish: submitted records and the consensus, with what they rest on from the run."""
+"""The entries of heads to publish: submitted records and the consensus, with features and examples from the run."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Publication:
 
     @property
     def n_pages(self) -> int:
-        """How many parts of ENTRIES_A_PAGE the entries have; one where there are none."""
+        """The number of pages of ENTRIES_A_PAGE entries; 1 if there are no entries."""
         return max(1, -(-len(self.records) // ENTRIES_A_PAGE))
 
     @property
@@ -116,7 +116,7 @@ def _groups(content: HeadAnnotation) -> tuple[EntryGroup, ...]:
 
 
 def publication(context: AtlasContext, by: str | None = None) -> Publication:
-    """What is published of the records that the viewer may see (by default the viewer's, else the first by name).
+    """The records to publish, of those that the viewer may see. `by` defaults to the viewer, else to the first by name.
 
     Raises NoSuchAnnotator for a name without visible submitted records.
     """

@@ -55,7 +55,7 @@ _LATEX = {
 def export_publication(
     context: AtlasContext, file_format: PublicationFormat, by: str | None = None, site: str = ""
 ) -> Export:
-    """What is published of the records that the viewer may see, as a file; the same records give the same bytes.
+    """The tables to publish, of the records that the viewer may see, as a file; the same records give the same bytes.
 
     site: where the atlas is served, for links. Raises NoSuchAnnotator.
     """
@@ -139,7 +139,7 @@ def _write_cell(sheet: Any, place: tuple[int, int], value: Cell, look: Any) -> i
 
 
 def _writable(text: str) -> str:
-    """The text without what XML cannot hold, and cut to what a cell can: this file is read, never imported."""
+    """The text without characters that XML cannot hold, cut to the size of a cell: this file is never imported."""
     plain = _UNWRITABLE.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
     plain = plain.encode("utf-8", "replace").decode()
     while len(plain.encode("utf-16-le")) // 2 > MAX_CELL:

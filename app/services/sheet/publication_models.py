@@ -1,4 +1,4 @@
-"""What is published of an atlas's annotations: one entry a head, with the numbers and texts that it rests on."""
+"""Page dataclasses of the annotations to publish: one entry per head, with the numbers and texts that it rests on."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -49,7 +49,7 @@ class GroupExample:
 
 @dataclass(frozen=True)
 class HeadEntry:
-    """One head: the consensus, or the record of the annotator who is asked for."""
+    """The entry of one head: the consensus, or the record of the chosen annotator."""
 
     head: Annotated[HeadRef, "The head"]
     annotator: Annotated[str, "Whose record it is"]
@@ -71,7 +71,7 @@ class HeadEntry:
 
 @dataclass(frozen=True)
 class PublicationPage:
-    """One entry a head, of submitted records and the consensus alone."""
+    """One entry per head: the consensus or a submitted record."""
 
     model: Annotated[str, "The atlas"]
     run: Annotated[RunSummary, "The run that is live"]

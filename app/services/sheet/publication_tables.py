@@ -1,4 +1,4 @@
-"""What is published as tables: heads, features, head types, layers and what they were made from."""
+"""The tables to publish: heads, features, head types, layers and what they were made from."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ ADDRESS = "/{model}/heads/{head}"
 
 @dataclass(frozen=True)
 class TableColumn:
-    """A column of a table: its title, its width in characters, and what its cells are."""
+    """A column of a table: its title, its width in characters, and the kind of its cells."""
 
     title: str
     width: int
@@ -52,7 +52,7 @@ def novelty_in_words(entry: HeadEntry) -> str:
 
 
 def entry_type_in_words(entry: HeadEntry) -> str:
-    """The type in words; of one that an annotator chose against the groups, with the reason."""
+    """The type in words, with the reason if the annotator chose it against the groups."""
     if entry.override_reason:
         return f"{type_in_words(entry.head_type, 0, 0)} (by judgement: {entry.override_reason})"
     return type_in_words(entry.head_type, len(entry.groups), entry.n_open)

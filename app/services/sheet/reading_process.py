@@ -22,7 +22,7 @@ _POLL_S = 0.02
 
 
 class UploadAbandoned(AppError):
-    """Whoever sent the file has left."""
+    """The client that sent the file has disconnected."""
 
     status_code = 499
 

@@ -1,4 +1,4 @@
-"""Reading and writing XLSX: all texts are text cells, and what no cell can hold goes to `overflow`."""
+"""Reading and writing XLSX: all values are text cells, and texts too long for a cell go to the sheet `overflow`."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Whole sentences for those who do not see a picture, and for marks that are pointed at."""
+"""Alternative texts of pictures, and titles of marks, as whole sentences."""
 
 from collections.abc import Iterable, Sequence
 
@@ -29,7 +29,7 @@ def cell_name(cell: AtlasHead, score: str | None) -> str:
 
 
 def columns_name(name: str, labels: Sequence[str], counts: Sequence[int]) -> str:
-    """A chart of columns, as each label with its count."""
+    """The text of a chart of columns: each label with its count."""
     return f"{name}: " + ", ".join(f"{label} {count}" for label, count in zip(labels, counts, strict=False))
 
 
@@ -74,7 +74,7 @@ def novelty_name(notes: AtlasNotes) -> str:
 
 
 def attention_name(reading: PromptReading) -> str:
-    """Where the chosen token's attention goes most."""
+    """The text of an attention pattern: the token that the chosen one attends to most."""
     most, row = reading.most_attended, reading.pattern[reading.dest]
     return f"Attention of {reading.head}: from token {reading.dest} most to token {most}, {number(row[most])}"
 
@@ -90,7 +90,9 @@ def assessment(content: HeadAnnotation) -> str:
 
 
 def cite_name(head: HeadRef, number: int | str | None) -> str:
-    """What a press on an example's button does to the viewer's record of the head; the number may be a placeholder."""
+    """The label of an example's button: whether it cites the example in the viewer's record or takes the citation out.
+
+    The number may be a placeholder."""
     if number:
         return f"Evidence {number} of your record of {head}: take it out"
     return f"Cite in your record of {head}"

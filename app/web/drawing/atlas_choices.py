@@ -1,4 +1,4 @@
-"""What the atlas page can be turned into: queries that keep the rest of what was chosen, and options of its filters."""
+"""Queries of the atlas page's links, each of which changes one choice and keeps the others; options of its filters."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -50,7 +50,7 @@ class AtlasChoices:
 
     @cached_property
     def _selection(self) -> Query:
-        """The filters but for limits of the score, and the order."""
+        """The filters without the limits of the score, and the order."""
         chosen = {
             "layers": self.filter.layers,
             "role": self.filter.role,

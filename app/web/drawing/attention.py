@@ -1,4 +1,4 @@
-"""An attention pattern as the paths of an SVG: one a step of colour, cells of a unit, runs of a row in one stroke."""
+"""An attention pattern as SVG paths, one per step of colour; runs of cells in a row are one stroke."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ N_STEPS = 8  # of blue, as cells of the atlas have
 
 @dataclass(frozen=True)
 class PatternPaths:
-    """Columns and rows, and by step of colour the path of its cells; the faintest have none."""
+    """The numbers of columns and rows, and the path of each step of colour; the faintest cells have none."""
 
     width: int
     height: int
@@ -19,7 +19,7 @@ class PatternPaths:
 
 
 def pattern_paths(levels: Sequence[Sequence[int]]) -> PatternPaths:
-    """Steps run with the square root of the weight, so that a tenth is seen beside a whole."""
+    """The paths of a pattern. Steps follow the square root of the weight, so that 0.1 can be seen beside 1."""
     parts: dict[int, list[str]] = {}
     for y, row in enumerate(levels):
         x = 0

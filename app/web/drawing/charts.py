@@ -202,7 +202,7 @@ def largest_size(*lists: Sequence[TokenLogit]) -> float:
 def shown_evidence(shares: Mapping[str, float], weakest: float) -> list[tuple[str, float]]:
     """Kinds of evidence by share, largest first, from the weakest to show on.
 
-    Fuzzy induction includes the exact one, and is left out where it says no more.
+    Fuzzy induction includes exact induction, and is left out if both shares are equal.
     """
     ordered = sorted(shares.items(), key=lambda item: item[1], reverse=True)
     exact = shares.get("induction", 0.0)

@@ -59,7 +59,7 @@ def _plain(name: str) -> Label:
 
 
 def left_out_words(heads: Sequence[LeftOut]) -> str:
-    """Heads that the tally leaves out, each with the reason; the first few, where they are many."""
+    """Heads that the tally leaves out, each with the reason; only the first few if there are many."""
     more = len(heads) - MOST_LEFT_OUT
     first = ", ".join(each.words for each in heads[:MOST_LEFT_OUT])
     return f"{first} and {more} more" if more > 0 else first

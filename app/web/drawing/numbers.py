@@ -71,7 +71,7 @@ def ordinal(value: int) -> str:
 
 
 def share_of(part: int, whole: int) -> str:
-    """A share as percent; n/a where there is nothing to have a share of."""
+    """A share as a percentage; n/a if the whole is 0."""
     return percent(part / whole) if whole else "n/a"
 
 

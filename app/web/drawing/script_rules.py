@@ -1,4 +1,4 @@
-"""Rules and words of annotation as data for scripts, so that a page follows them while nobody answers."""
+"""Rules and words of annotation as data for scripts, so that a page can follow them without the server."""
 
 import json
 from dataclasses import asdict
@@ -35,14 +35,14 @@ WORDS = {
 
 
 def form_type_in_words(content: HeadAnnotation) -> str:
-    """The type that a form's content gives the head, as its script says it too."""
+    """The head type of a form's content, in the same words as the page's script."""
     n_open = content.computed.n_unlabelled if content.override is None else 0
     return type_in_words(content.head_type, len(content.computed.groups), n_open)
 
 
 @cache
 def annotation_rules() -> str:
-    """JSON of what the form's script follows: the rules of types and names, and what else both sides must agree on."""
+    """The rules of types and names as JSON for the form's script, with other values that both sides share."""
     rules = {
         "types": [asdict(rule) for rule in TYPE_RULES],
         "names": asdict(name_rule()),

@@ -15,8 +15,8 @@ FILE_PATHS: Mapping[str, int] = {"/annotations/import": MAX_FILE}
 class BodyLimits:
     """Middleware that answers 413 to a larger body, by its declared length or once that much has arrived.
 
-    may_send_files: whether a request's viewer may send a file; others have the small limit everywhere, so that nobody
-    fills the disk without an account. It may read the store.
+    may_send_files: whether a request's viewer may send a file. Other viewers have the small limit on every path, so
+    that nobody fills the disk without an account. The function may read the store.
     """
 
     def __init__(self, app: ASGIApp, may_send_files: Callable[[Scope], bool] = lambda _: True) -> None:

@@ -1,4 +1,4 @@
-"""What the body of a change may be: a form in UTF-8, which is all that the pages send."""
+"""The allowed body of a change: a form in UTF-8, which is all that the pages send."""
 
 import re
 from urllib.parse import unquote_to_bytes
@@ -18,7 +18,7 @@ _NO_STORE = {"Cache-Control": "no-store"}
 
 
 class FormBodies:
-    """Middleware that answers 415 to a body that is no form, which a route would read as an empty one.
+    """Middleware that answers 415 to a body that is not a form, since a route would read it as an empty form.
 
     Other encodings than UTF-8 could bring characters that no text has; what is not even UTF-8 is answered with 422,
     since the framework would put U+FFFD in its place.

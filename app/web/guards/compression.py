@@ -11,7 +11,7 @@ COMPRESSED_FILES = (MEDIA_TYPES["xlsx"], MEDIA_TYPES["parquet"])
 
 
 class Compression(GZipMiddleware):
-    """Middleware that compresses responses for clients that accept gzip, except formats with compression."""
+    """Middleware that compresses responses for clients that accept gzip, except formats that are compressed already."""
 
     def __init__(self, app: ASGIApp) -> None:
         excluded = (*DEFAULT_EXCLUDED_CONTENT_TYPES, *COMPRESSED_FILES)

@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class RequestLog:
-    """Middleware that names, counts and logs requests. A query is never logged: it may be a text of the visitor's."""
+    """Middleware that gives requests an id, counts and logs them; never the query, which may be a visitor's text."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app

@@ -24,7 +24,7 @@ class UploadGone(AppError):
 
 
 class TooManyUploads(AppError):
-    """Sheets enough are being read, or this one waited long enough for its turn."""
+    """Too many sheets are waiting to be read, or this one waited too long for its turn."""
 
     status_code = 429
 

@@ -31,7 +31,7 @@ WordQuery = Annotated[str, Query(max_length=60)]
 def show_index(request: Request, app_context: AppContextDependency) -> Response:
     """The list of atlases, or a redirect if there is exactly one and it is published.
 
-    To a page that waits for a first atlas, which asks for a fragment, it says where to go once there is one.
+    A page that waits for the first atlas asks for a fragment, and is told where to go once there is one.
     """
     with app_context.session() as session:
         page = index_page(session)

@@ -50,7 +50,7 @@ def _page(
 
 
 def _watch(request: Request) -> Watch:
-    """A function that raises once the client has left or a minute is over; it asks ten times a second at most."""
+    """A function that raises if the client has left or a minute is over; it checks at most ten times a second."""
     deadline = time.monotonic() + MAX_WAIT_S
     asked_at = time.monotonic()
 
@@ -71,7 +71,7 @@ def _watch(request: Request) -> Watch:
 def _planned(
     app_context: AppContext, viewer: Viewer, model: str, upload: Upload, watch: Watch
 ) -> tuple[Plan, tuple[MappedColumn, ...]]:
-    """What the upload would change. The store is read first, and let go while the sheet is read."""
+    """The changes that the upload would make. The store is read first, and released before the sheet is read."""
     with app_context.open_atlas(model, viewer) as context:
         check_may_import(context)
     return plan_upload(context, upload, app_context.now(), watch)
@@ -97,7 +97,7 @@ def take_import(
     column: Annotated[list[str] | None, Form()] = None,
     ours: Annotated[list[str] | None, Form()] = None,
 ) -> Response:
-    """Show a preview of the sheet, again if its columns are mapped otherwise, or import it."""
+    """Show a preview of the sheet (again if its columns are mapped differently), or import it."""
     mapping = dict(zip(column or (), ours or (), strict=False))
     try:
         with app_context.uploads.turn(viewer.annotator_id):

@@ -55,7 +55,7 @@ PromptServiceDependency = Annotated[PromptService, Depends(get_prompt_service)]
 
 
 class StrangeRequest(AppError):
-    """A page on another site tried to run a text here without the user seeing it."""
+    """A page on another site tried to run a text here unseen by the user."""
 
     status_code = 403
 

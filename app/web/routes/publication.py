@@ -1,4 +1,4 @@
-"""What is published of the annotations: a page of one entry a head, and its files."""
+"""The annotations to publish: a page with one entry per head, and its files."""
 
 from typing import Annotated
 
@@ -47,7 +47,7 @@ def publication_json(
     by: ByQuery = None,
     page: PartQuery = 1,
 ) -> Response:
-    """One entry a head, of submitted records and the consensus, with what it rests on."""
+    """One entry per head, of submitted records and the consensus, with the features and examples that it rests on."""
     return run_page(app_context, request, model, lambda context: _page(context, by, page), "", viewer)
 
 

@@ -179,7 +179,7 @@ class Bundle:
         return export_annotations(self._context, form).data
 
     def _publication(self) -> Iterator[BundleFile]:
-        """What is published, page by page, and as files: by the default annotator, and by each one."""
+        """The tables to publish, page by page and as files, of the default annotator and of each annotator."""
         annotators = publication(self._context).annotators
         for number, by in enumerate((None, *annotators)):
             name = f"publish.by-{number}" if by is not None else "publish"
@@ -196,7 +196,7 @@ class Bundle:
         return export_publication(self._context, form, by).data
 
     def _summaries(self) -> Iterator[BundleFile]:
-        """Layer tables and comparisons with published facts: of the default annotator, and of each one."""
+        """Layer tables and comparisons with published facts, of the default annotator and of each annotator."""
         pages = (
             ("layers", "pages/annotated_layers.html", urls.annotated_layers_url, layers_page),
             ("published", "pages/published.html", urls.published_url, published_page),

@@ -110,7 +110,7 @@ def _features(
 def scan_figures(
     result: UniversalityResult, others: Sequence[UniversalityResult], _options: FigureOptions
 ) -> tuple[Figure, ...]:
-    """One scatter plot per model, this one first: all of its heads, with those that have a verdict named."""
+    """One scatter plot per model, this one first, with all of its heads; heads that have a verdict are named."""
     scans = (result, *others)
     p, parts = result.parameters, ("", " lower", " upper")
     beside = "" if len(scans) == 1 else f" and {len(scans) - 1} more"
