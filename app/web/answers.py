@@ -20,9 +20,9 @@ PROBLEM: Schema = {
 }
 # (status, what it means, whether a guard before the routes may give it, in plain text)
 _ERRORS = (
-    (400, "The request cannot be answered as it is, or comes to another host name", True),
-    (401, "A server of a team needs a login", False),
-    (403, "The viewer may not see this, or another site asked", False),
+    (400, "The request is not valid, or was sent to another host name", True),
+    (401, "The server has team mode, and the request has no login", False),
+    (403, "The viewer may not see this, or another site sent the request", False),
     (404, "There is no such atlas, head, feature, experiment or page", False),
     (413, "The request is larger than the server reads", True),
     (422, "A parameter cannot be read; its name is told, never its value", False),
@@ -34,9 +34,9 @@ _ERRORS = (
     (500, "A mistake of the server, which is logged", False),
     (503, "The store or the server is busy; ask again after Retry-After", True),
 )
-_NOT_CHANGED: Schema = {"description": "What If-None-Match names still holds"}
-_TO_LOGIN: Schema = {"description": "To the login of a team's server"}
-_MOVED: Schema = {"description": "The same under its usual address"}
+_NOT_CHANGED: Schema = {"description": "The version named in If-None-Match is current"}
+_TO_LOGIN: Schema = {"description": "Redirect to the login, in team mode"}
+_MOVED: Schema = {"description": "Redirect to the canonical address"}
 
 
 def describe_answers(schema: Schema) -> None:

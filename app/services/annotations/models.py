@@ -29,11 +29,11 @@ class AnnotationRecord:
     restored_from: Annotated[int | None, "The version that this one restored"]
     run: Annotated[str, "Fingerprint of the run that the annotator was looking at"]
     sae: Annotated[
-        str, "Checksum of the SAE that its labels and groups are of; empty where the layer had none"
+        str, "Checksum of the SAE that its labels and groups belong to; empty if the layer had none"
     ]
     software: Annotated[str, "Version of the software"]
     given_by_sheet: Annotated[
-        bool, "Whether its time, run and software are what an imported sheet says of it"
+        bool, "Whether its time, run and software version were taken from an imported sheet"
     ]
     head_type: Annotated[
         HeadType | None, "The override, or what the groups give; null where nothing is labelled"

@@ -114,7 +114,8 @@ class AtlasNotes:
     n_typed: Annotated[int, "Heads with a settled type"]
     n_provisional: Annotated[int, "Heads whose type could still change"]
     left_out: Annotated[
-        tuple[LeftOut, ...], "Submitted heads without a settled type, and how much of them is open"
+        tuple[LeftOut, ...],
+        "Submitted heads without a settled type, with the number of features still without a label",
     ]
     novelty: Annotated[tuple[int, ...], "Heads with a group no earlier head has, up to each layer"]
     published_novel: Annotated[int | None, "What the published reference counts of them; null without one"]

@@ -34,7 +34,7 @@ class AtlasLayer:
     layer: Annotated[int, "The layer, from 0"]
     sae: Annotated[SaeRecord | None, "Its SAE; null where the atlas has none"]
     heads: Annotated[tuple[AtlasHead, ...], "Its heads, by index or by value"]
-    notes: Annotated[LayerNotes | None, "What the labels say of it; null where there are none"] = None
+    notes: Annotated[LayerNotes | None, "Summary of the labels of its heads; null without labels"] = None
     strong: Annotated[
         tuple[StrongScore, ...],
         "Heads with a high induction, previous-token or duplicate-token score, strongest first",
@@ -65,7 +65,7 @@ class AtlasFilter:
     high: Annotated[float | None, "Largest value of the score"] = None
     role: Annotated[str, "A role that is among the head's"] = ""
     type: Annotated[str, "The head type"] = ""
-    status: Annotated[str, "Who has submitted a record: nobody, you, others, both or anyone"] = ""
+    status: Annotated[str, "By whom a record is submitted: nobody, you, others, both or anyone"] = ""
 
 
 @dataclass(frozen=True)

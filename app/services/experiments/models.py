@@ -164,7 +164,7 @@ class ProposedExperiment:
     """An experiment that has not been run."""
 
     head: Annotated[HeadRef, "The head that it is about"]
-    command: Annotated[str, "What runs it"]
+    command: Annotated[str, "The command that runs it"]
 
 
 @dataclass(frozen=True)

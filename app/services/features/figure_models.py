@@ -19,7 +19,7 @@ class WholeExample:
 
     model: Annotated[str, "The atlas"]
     feature: Annotated[FeatureRef, "The feature"]
-    head: Annotated[HeadRef | None, "The head whose DFA is shown; null: that of all heads, summed"]
+    head: Annotated[HeadRef | None, "The head whose DFA is shown; null for the sum over heads"]
     run: Annotated[RunSummary, "The run the numbers come from"]
     align: Annotated[Align, "What stands at the anchor: the end of the matched prefix, or the tokens"]
     max_activation: Annotated[float, "Largest activation of the feature"]
@@ -27,7 +27,7 @@ class WholeExample:
     whole: Annotated[Pair, "The example"]
     citations: Annotated[
         Citations | None,
-        "What one's record of the head cites of the feature; null where one may not write",
+        "The viewer's citations of the feature in their record of the head; null if they may not write",
         DRAWN,
     ] = None
 

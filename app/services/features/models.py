@@ -39,7 +39,7 @@ class FeaturePage(FeatureNumbers):
     model: Annotated[str, "The atlas"]
     feature: Annotated[FeatureRef, "The feature"]
     run: Annotated[RunSummary, "The run the numbers come from"]
-    head: Annotated[HeadRef | None, "The head whose DFA is shown; null: that of all heads, summed"]
+    head: Annotated[HeadRef | None, "The head whose DFA is shown; null for the sum over heads"]
     all_heads: Annotated[bool, "Whether the run kept the DFA of all heads, summed"]
     align: Annotated[Align, "What stands at the anchor: the end of the matched prefix, or the tokens", DRAWN]
     whole: Annotated[Pair | None, "The example whose whole text is shown, where one was asked for", DRAWN]
@@ -48,8 +48,8 @@ class FeaturePage(FeatureNumbers):
     suppressed: Annotated[tuple[TokenLogit, ...], "Tokens the feature suppresses"]
     head_promoted: Annotated[
         tuple[TokenLogit, ...],
-        "Tokens promoted by the chosen head's slice alone; none for all heads, nor where they are not stored: a run "
-        "stores them of the heads in whose lists the feature is, and of its largest",
+        "Tokens promoted by the chosen head's slice alone; empty for all heads summed, and for heads whose tokens are "
+        "not stored: a run stores them for the heads that list the feature and for the head with the largest share",
     ]
     head_suppressed: Annotated[
         tuple[TokenLogit, ...], "Tokens suppressed by the chosen head's slice alone; stored as those promoted"
@@ -70,7 +70,9 @@ class FeaturePage(FeatureNumbers):
     next: Annotated[FeatureRef | None, "The stored feature of the layer after this one"]
     annotation: Annotated[NotesPanel | None, "Labels and notes; null where nobody annotates", DRAWN] = None
     citations: Annotated[
-        Citations | None, "What one's record of the head cites here; null where one may not write", DRAWN
+        Citations | None,
+        "The viewer's citations in their record of the head; null if they may not write",
+        DRAWN,
     ] = None
 
 

@@ -21,7 +21,7 @@ class AttentionExample:
     sequence: Annotated[int, "Sequence of the corpus as tokenised, from 0"]
     position: Annotated[int, "Position of the destination, the beginning-of-sequence token being 0"]
     sources: Annotated[tuple[SourceWeight, ...], "The sources it attends to most, sinks left out"]
-    rest: Annotated[float, "Attention on all other sources that are no sinks"]
+    rest: Annotated[float, "Attention on all other sources that are not sinks"]
     sink: Annotated[float, "Attention on sinks"]
     n_alike: Annotated[
         int | None,
@@ -56,7 +56,7 @@ class SinkToken(ShownToken):
 @dataclass(frozen=True)
 class DistanceShare:
     lower: Annotated[int, "Tokens back, from"]
-    upper: Annotated[int, "Tokens back, to and with"]
+    upper: Annotated[int, "Tokens back, up to and including"]
     share: Annotated[float, "Share of the head's attention on what is no sink"]
 
 

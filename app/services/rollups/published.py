@@ -66,7 +66,7 @@ class Comparison:
     heads: Annotated[tuple[HeadComparison, ...], "Head by head, layers upwards"]
     n_published: Annotated[int, "Published heads that are visible"]
     n_role_shared: Annotated[int, "Heads with at least one role in common"]
-    n_role_compared: Annotated[int, "Heads with published roles, and roles of the annotator or none"]
+    n_role_compared: Annotated[int, "Heads compared by role: those with published roles"]
     n_same_type: Annotated[int, "Heads of the same type"]
     n_type_compared: Annotated[int, "Heads where both give a type"]
     n_known_recovered: Annotated[int, "Heads known from earlier work with at least one role in common"]

@@ -53,7 +53,7 @@ class SearchPage:
     query: Annotated[str, "What was asked"]
     problem: Annotated[str | None, "What is wrong with the query, in one sentence"]
     heads: Annotated[tuple[HeadHit, ...], "The heads that fulfil the query"]
-    score_names: Annotated[tuple[str, ...], "Scores to show of them, and that can be asked for"]
+    score_names: Annotated[tuple[str, ...], "Scores that are shown and can be searched by"]
     features: Annotated[tuple[FeatureHit, ...], "The features that fulfil it, best first"]
     where: Annotated[tuple[HeadCount, ...], "The heads of the results, in order"]
     n_layers: Annotated[int, "Layers of the model"]

@@ -88,7 +88,9 @@ class LayerLine:
     n_heads: Annotated[int, "Annotated heads"]
     groups: Annotated[tuple[NamedCount, ...], "Groups of the top features, largest first"]
     families: Annotated[tuple[FamilyCount, ...], "Families of the groups"]
-    notable: Annotated[tuple[NotableHead, ...], "Heads of few groups, with a role, or called surprising"]
+    notable: Annotated[
+        tuple[NotableHead, ...], "Heads that stand out: one or two groups, a role, or flagged as surprising"
+    ]
     abstraction: Annotated[float | None, "Mean level, token 1 to context 4; null where no group has one"]
     n_novel: Annotated[int, "Heads with a group that no earlier head has"]
     published: Annotated[tuple[PublishedRoles, ...], "What is published of the layer's heads"]
@@ -114,7 +116,7 @@ class AnnotatedLayersPage:
     ]
     rankings: Annotated[tuple[Ranking, ...], "The rankings of the sensitivity"]
     n_novel: Annotated[int, "Heads with a group that no earlier head has"]
-    n_surprising: Annotated[int, "Heads that the annotator called surprising"]
+    n_surprising: Annotated[int, "Heads that the annotator flagged as surprising"]
     published: Annotated[PublishedTotals | None, "Published totals; null where there are none, or hidden"]
 
 
@@ -154,9 +156,9 @@ class ConsensusPage:
     model: Annotated[str, "The atlas"]
     run: Annotated[RunSummary, "The run that is live"]
     head: Annotated[HeadRef, "The head"]
-    sources: Annotated[tuple[ConsensusSource, ...], "The records that there are, the consensus among them"]
-    base: Annotated[str, "Whose groups and labels are taken over"]
-    head_type: Annotated[str, "The type; empty: as the groups give it"]
+    sources: Annotated[tuple[ConsensusSource, ...], "The head's records, the consensus included"]
+    base: Annotated[str, "The annotator whose groups and labels are copied; empty for nobody"]
+    head_type: Annotated[str, "The type; empty if it follows from the groups"]
     reason: Annotated[str, "Why the type is not what the groups give"]
     roles: Annotated[str, "Roles between semicolons"]
     notes: Annotated[str, "Notes"]
@@ -190,8 +192,8 @@ class WrongRow:
 
 @dataclass(frozen=True)
 class MappedColumn:
-    column: Annotated[str, "A column of the sheet that is not ours"]
-    ours: Annotated[str, "The column that it is read as; empty: it is not read"]
+    column: Annotated[str, "A column of the uploaded sheet that Head Atlas does not have"]
+    ours: Annotated[str, "The column that it is read as; empty if it is ignored"]
 
 
 @dataclass(frozen=True)
@@ -199,11 +201,13 @@ class ImportDiff:
     """The changes that importing the sheet would make; rows are listed up to a limit, and counted in full."""
 
     file_name: Annotated[str, "The name of the file"]
-    token: Annotated[str, "Names the uploaded rows until they are stored or forgotten"]
-    plan: Annotated[str, "Digest of the plan: storing asks for the same one"]
+    token: Annotated[str, "Token of the uploaded rows, valid until they are stored or expire"]
+    plan: Annotated[str, "Digest of these changes: only the same changes are stored"]
     changes: Annotated[tuple[PlannedRow, ...], "Rows that would change something"]
-    wrong: Annotated[tuple[WrongRow, ...], "Rows that are wrong; with one of them nothing is stored"]
-    columns: Annotated[tuple[MappedColumn, ...], "Columns that are not ours"]
+    wrong: Annotated[tuple[WrongRow, ...], "Rows that are wrong; nothing is stored while there are any"]
+    columns: Annotated[
+        tuple[MappedColumn, ...], "Columns of the uploaded sheet that Head Atlas does not have"
+    ]
     n_new: Annotated[int, "Records that would be new"]
     n_changed: Annotated[int, "Records that would change"]
     n_unchanged: Annotated[int, "Rows that change nothing"]
@@ -214,7 +218,9 @@ class ImportDiff:
 class ImportPage:
     model: Annotated[str, "The atlas"]
     run: Annotated[RunSummary, "The run that is live"]
-    diff: Annotated[ImportDiff | None, "What the uploaded sheet would do; null before one is uploaded"]
+    diff: Annotated[
+        ImportDiff | None, "The changes that the uploaded sheet would make; null before an upload"
+    ]
     ours: Annotated[tuple[str, ...], "Columns that can be read"]
     message: Annotated[str, "What was wrong with the last attempt; empty before one"]
-    role: Annotated[str, "viewer, annotator or admin: whose rows may be imported"]
+    role: Annotated[str, "viewer, annotator or admin; an admin may import others' records"]

@@ -207,6 +207,9 @@ def about_table(whole: Publication) -> PublishedTable:
             "Notable heads",
             "of one or two groups, with a role, or surprising; * all top features in one group",
         ),
-        ("Types", "rest on top features: a group apart falsifies, one group alone is weak evidence"),
+        (
+            "Types",
+            "rest on top features: unrelated groups are good evidence against one job; one group is weak evidence",
+        ),
     )
     return PublishedTable("About", (TableColumn("About", 20), TableColumn("Text", 100)), lines)
