@@ -87,7 +87,7 @@ def test_c_cites_what_has_the_focus_and_undo_takes_it_back(visit: Visit) -> None
     expect(page.locator(".examples > li").nth(1).locator(".cite-example")).to_have_text("2")
     expect(page.locator(".examples > li").nth(1)).to_be_focused()
     page.keyboard.press("c")
-    expect(line).to_have_text("Cited already in your record of L1H4.")
+    expect(line).to_have_text("Already cited in your record of L1H4.")
     page.keyboard.press("e")
     expect(page.locator(".examples > li.whole-example .cite-example")).to_have_text("2")
     page.reload()

@@ -31,7 +31,7 @@ export function offer(commands, changed) {
   const choose = (command, field) => {
     const rival = commands.find((each) => each !== command && keyOf(each) === field.value);
     const free = field.value.trim() && !rival;
-    says.textContent = free ? "" : `${field.value} is ${rival ? `the key of: ${words(rival)}` : "no key"}`;
+    says.textContent = free ? "" : `${field.value} is ${rival ? `the key of: ${words(rival)}` : "not a key"}`;
     if (free) bound[command] = field.value;
     else field.value = keyOf(command);
     if (bound[command] === command) delete bound[command];

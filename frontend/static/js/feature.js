@@ -66,5 +66,5 @@ document.addEventListener("head-atlas:key", (event) => {
   const button =
     document.activeElement.closest(".examples > li")?.querySelector(".cite-example") ?? cites.querySelector("button");
   if (button.value.startsWith("cite")) button.click();
-  else say(`Cited already in your record of ${cites.elements.head.value}.`);
+  else say(`Already cited in your record of ${cites.elements.head.value}.`);
 });
