@@ -20,6 +20,8 @@ TARGETS = [
     "parity",
     "figures",
     "figures-full",
+    "bench",
+    "bench-peer",
     "check",
     "format",
     "lock",
