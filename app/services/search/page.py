@@ -41,7 +41,7 @@ EXAMPLES = (
     Suggestion(
         "evidence:induction>=0.8", "features that read, in most examples, what followed an earlier copy"
     ),
-    Suggestion("evidence:copying promotes:self", "terms add up: features that copy this token"),
+    Suggestion("evidence:copying promotes:self", "both at once: features that copy this token"),
     Suggestion("score:induction>0.3", "heads by a score"),
     Suggestion("score:previous_token>0.5 layer:0-9", "heads by a score in some layers"),
     Suggestion(
