@@ -28,6 +28,8 @@ class Settings(BaseSettings):
     store: str = Field(default="head-atlas.sqlite", repr=False, min_length=1)
     work_dir: Path = Path("work")  # sealed shards and other files that a job resumes from
     cache_dir: Path = Path.home() / ".cache" / "head-atlas"  # the embedded model, unpacked; safe to delete
+    # The Ray cluster that jobs with `--executor ray` join without --address; Ray's own variable.
+    ray_address: str = Field(default="", validation_alias="RAY_ADDRESS")
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535, validation_alias=AliasChoices("HEAD_ATLAS_PORT", "PORT"))
     # Names the server answers to, comma-separated; others are refused, which stops DNS rebinding.

@@ -1,10 +1,10 @@
 """Where a Ray cluster is, and whether anything answers there. Imports no Ray, which takes its time."""
 
-import os
 import re
 import socket
 
 from app.errors import AppError
+from app.settings import Settings
 
 AUTO_ADDRESS = "auto"  # the cluster that this machine is part of
 _ANSWERS_WITHIN_S = 5.0
@@ -20,7 +20,7 @@ def cluster_address(asked: str | None) -> str | None:
 
     Raises NoCluster where it is no address, or nothing answers there.
     """
-    address = asked or os.environ.get("RAY_ADDRESS") or None
+    address = asked or Settings().ray_address or None
     if address in (None, AUTO_ADDRESS):
         return address
     parts = _HOST_AND_PORT.fullmatch(address)
