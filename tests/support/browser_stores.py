@@ -35,7 +35,11 @@ def wide_run() -> StoredRun:
 def with_one_example(feature: FeatureRecord) -> FeatureRecord:
     examples = feature.examples
     assert examples is not None
-    columns = {name: column[:1] for name, column in vars(examples).items() if name != "summed"}
+    columns = {
+        name: column[:1]
+        for name, column in vars(examples).items()
+        if name != "summed" and column is not None  # of runs that did not count alike examples
+    }
     top = feature.groups[0]
     group = ExampleGroup("top", top.upper, top.upper, 1, 1.0, 0, 1)
     summed = replace(examples.summed, **{name: column[:1] for name, column in vars(examples.summed).items()})
