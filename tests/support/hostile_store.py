@@ -44,7 +44,7 @@ PEOPLE = (
     "e\u0301" * 20,
     "W" * 90,
 )
-NOTES = "\n".join(HOSTILE)
+NOTES = "\n".join((*HOSTILE, "a\x85b"))  # the last is no name: control codes end or hide a line
 
 
 def hostile_run() -> StoredRun:

@@ -79,7 +79,7 @@ _EYES = (
     "\u05e9\u05dc\u05d5\u05dd", "\u0639\u0631\u0628\u064a abc", "abc \u05d0\u05d1 123", "a\u200bb", "a\u200cb",
     "a\u200db",
     "a\u2060b", "a\ufeffb", "a\u00adb", "a\u00a0b", "a\u3000b", "a\u180eb", "\u2400\u2407\u241b",
-    "\u240d\u240a", "a\u0085b",
+    "\u240d\u240a", "a\u206ab",
     "Z\u0351\u036b\u0343\u036a\u0302a\u030a\u035bl\u0341\u0366go" * 3, "e" + "\u0301" * 60, "\u0e01" + "\u0e49" * 40,
     unicodedata.normalize("NFC", "caf\u00e9 \u1e69 \uac00"), unicodedata.normalize("NFD", "caf\u00e9 \u1e69 \uac00 x"),
     "\u212b \u2126 \ufb01", "\uff33\uff23", "\U0001f469\u200d\U0001f4bb", "\U0001f1e9\U0001f1ea",
