@@ -75,6 +75,19 @@ def test_a_run_that_is_not_live_is_not_seen_and_its_leftovers_go(engine):
         assert reads.find_live_fingerprint(session, "other") is None
 
 
+def test_a10_a_job_whose_run_another_removed_never_writes_into_the_others(engine):
+    with write_session(engine) as session:
+        removed = runs.begin_run(session, "tiny", stored_runs.run_record("f1"))
+        runs.add_heads(session, removed, stored_runs.heads(1))
+    with write_session(engine) as session:
+        run_id = runs.begin_run(session, "tiny", stored_runs.run_record("f2"))
+        runs.add_heads(session, run_id, stored_runs.heads(1))
+    assert run_id != removed
+    with pytest.raises(StoreBusy, match="another job has taken its place"), write_session(engine) as session:
+        runs.add_features(session, removed, stored_runs.features(1))
+    assert count_runs(engine)["features"] == 0
+
+
 def count_runs(engine):
     with read_session(engine) as session:
         of = (tables.RunRow, tables.RunReportRow, tables.SaeRow, tables.HeadRow, tables.FeatureRow)
