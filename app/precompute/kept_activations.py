@@ -4,7 +4,6 @@ They change nothing but the time: a batch that is not on disk is run again, and 
 """
 
 import logging
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from app.paths import remove
+from app.precompute.array_files import read_arrays, write_arrays
 from app.precompute.layer_batch import LayerBatch
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.packed_batch import pack_batch, unpack_batch
@@ -49,18 +49,13 @@ def keep(run: LoadedRun, batch: LayerBatch) -> None:
     if batch.first_sequence >= _n_that_fit(run, _size(arrays) / len(batch.counted)):
         return
     path = _path(run, batch.sae.layer, batch.first_sequence)
-    temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays, **_stamp(run, path))
         if path.is_dir():
             remove(path)
-        temporary.replace(path)
+        write_arrays(path, {**arrays, **_stamp(run, path)})
     except OSError as error:
         _log.warning("activations of layer %d are not kept: %s", batch.sae.layer, error.strerror)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _size(arrays: Mapping[str, AnyArray]) -> int:
@@ -89,8 +84,7 @@ def _read(path: Path, stamp: dict[str, NDArray[np.bytes_]]) -> dict[str, NDArray
 
     Raises ValueError for the file of another batch.
     """
-    with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
+    arrays = read_arrays(path)
     for name, value in stamp.items():
         if arrays.pop(name).tobytes() != value.tobytes():
             raise ValueError("it is of another batch")

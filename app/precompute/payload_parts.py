@@ -1,12 +1,9 @@
 """Payloads as they are made, batch by batch: in memory up to a bound, then in files until their layer is published."""
 
-import os
 from pathlib import Path
 
-import numpy as np
-
 from app.errors import AppError
-from app.paths import naming
+from app.precompute.array_files import read_arrays, write_arrays
 from app.statistics.payloads import Payloads
 
 MEMORY_BYTES = 2**30
@@ -24,26 +21,19 @@ class PayloadParts:
 
     def add(self, layer: int, part: Payloads) -> None:
         """Add payloads of a layer. Raises OSError, with the path, where the disk does not take them."""
-        n_bytes = part.key.nbytes + sum(column.nbytes for column in part.columns.values())
-        if self._n_bytes + n_bytes <= self._memory_bytes:
+        if self._n_bytes + part.n_bytes <= self._memory_bytes:
             self._in_memory.setdefault(layer, []).append(part)
-            self._n_bytes += n_bytes
+            self._n_bytes += part.n_bytes
             return
         files = self._files.setdefault(layer, [])
         path = self._folder / f"payloads-L{layer}-{len(files):06d}.npz"
-        temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
-        with naming(temporary):
-            with temporary.open("wb") as file:
-                np.savez(file, allow_pickle=False, **{_KEY: part.key}, **part.columns)
-            temporary.replace(path)
+        write_arrays(path, {_KEY: part.key, **part.columns})
         files.append(path)
 
     def take(self, layer: int) -> Payloads:
         """All payloads of a layer, once: its files are removed. Raises AppError for a file that is damaged."""
         parts = self._in_memory.pop(layer, [])
-        self._n_bytes -= sum(
-            part.key.nbytes + sum(column.nbytes for column in part.columns.values()) for part in parts
-        )
+        self._n_bytes -= sum(part.n_bytes for part in parts)
         files = self._files.pop(layer, [])
         joined = Payloads.joined([*parts, *map(_read, files)])
         for path in files:
@@ -54,8 +44,7 @@ class PayloadParts:
 def _read(path: Path) -> Payloads:
     """The payloads of a file, whose arrays each have a checksum."""
     try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            columns = {name: file[name] for name in file.files}
+        columns = read_arrays(path)
     except Exception as error:  # a damaged zip raises a dozen types
         raise AppError(
             f"{path} is damaged or missing; run the same command again, and it is made anew"

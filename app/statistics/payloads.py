@@ -63,6 +63,11 @@ class Payloads(Record):
         return len(self.key)
 
     @property
+    def n_bytes(self) -> int:
+        """Bytes of the arrays in memory."""
+        return self.key.nbytes + sum(column.nbytes for column in self.columns.values())
+
+    @property
     def schema(self) -> Schema:
         return {name: (column.dtype, column.shape[1:]) for name, column in sorted(self.columns.items())}
 
