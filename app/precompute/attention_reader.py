@@ -15,7 +15,6 @@ from app.adapters.language_model import ReadPattern
 from app.attribution.attention import OpenAttention, open_attention, pictures, strongest_sources
 from app.domain.attention import fewest_destinations
 from app.precompute.loaded_run import LoadedRun
-from app.statistics.alike_texts import text_keys
 from app.statistics.arrays import Ints
 from app.statistics.attention_partial import AttentionBatch, AttentionPartial, AttentionShape
 from app.statistics.leaves import Shards
@@ -47,8 +46,8 @@ class AttentionReader:
         empty = empty_attention(run, Shards.of(shard))
         self.partials = dict.fromkeys(run.any_model.attention_layers, empty)
 
-    def of_batch(self, start: int, stop: int) -> ReadPattern:
-        """A function that folds a layer's pattern on sequences start:stop in."""
+    def of_batch(self, start: int, stop: int, texts: Ints) -> ReadPattern:
+        """A function that folds a layer's pattern on sequences start:stop in. texts: [sequence pos], their keys."""
         tokens = np.asarray(self._corpus.tokens[start:stop]).astype(np.int64)
         counted = self._corpus.counted(start, stop)
 
@@ -57,7 +56,7 @@ class AttentionReader:
             n_at_once = max(1, _NUMBERS_AT_ONCE // (n_heads * n_positions**2))
             for first in range(0, stop - start, n_at_once):
                 part = slice(first, first + n_at_once)
-                text = TextBatch(start + first, tokens[part], counted[part])
+                text = TextBatch(start + first, tokens[part], counted[part], texts[part])
                 self.partials[layer] = fold_pattern(self.partials[layer], pattern[part], text)
 
         return read
@@ -65,11 +64,12 @@ class AttentionReader:
 
 @dataclass(frozen=True, eq=False)
 class TextBatch:
-    """Consecutive sequences of the corpus: their tokens, and which positions count."""
+    """Consecutive sequences of the corpus: their tokens, which positions count, and the key of each one's text."""
 
     first_sequence: int
     tokens: NDArray[np.int64]
     counted: NDArray[np.bool_]
+    texts: Ints  # [sequence pos], from `text_keys`
 
     @property
     def first_token(self) -> int:
@@ -111,7 +111,7 @@ def _batch(attention: OpenAttention, text: TextBatch) -> AttentionBatch:
         n_destinations=int(counted.sum()),
         head=head,
         token_index=text.first_token + sequence * tokens.shape[1] + position,
-        text=text_keys(tokens)[sequence, position],
+        text=text.texts[sequence, position],
         weight=np.ascontiguousarray(ranked[sequence, position, head]),
         sink_mass=in_sinks.sum(axis=(0, 1)),
         first_sink_mass=in_sinks[:, 0].sum(axis=0),

@@ -80,10 +80,11 @@ class LayerBatch:
         missed = (self.sae.coder.decode(acts, self.encoded) - z_flat).double()
         place = self.counted.flatten().nonzero()[:, 0]
         at = place[token].numpy(force=True)
+        token_index = at + self.first_sequence * self.context_size
         return FeatureBatch(
             n_tokens=len(z_flat),
-            token_index=at + self.first_sequence * self.context_size,
-            text=at if text is None else text.reshape(-1)[at],
+            token_index=token_index,
+            text=token_index if text is None else text.reshape(-1)[at],
             feature=feature.numpy(force=True),
             activation=acts[token, feature].float().numpy(force=True),
             pre_activation=hidden_pre[token, feature].float().numpy(force=True),

@@ -44,6 +44,7 @@ from app.precompute.partial_files import SealedHeader, write_sealed
 from app.precompute.plan import Unit
 from app.precompute.smaller_batches import with_smaller_batches
 from app.statistics.alike_texts import text_keys
+from app.statistics.arrays import Ints
 from app.statistics.feature_partial import FeaturePartial, FeatureShape
 from app.statistics.head_partial import HeadScoreBatch, HeadScorePartial, ScoreSums
 from app.statistics.leaves import Shards
@@ -83,11 +84,12 @@ def features_of_shard(run: LoadedRun, shard: int) -> dict[str, Partial]:
     scores, attention = _empty_scores(run, shard), AttentionReader(run, shard)
     for start, stop in batches(run.batch.sequences, first, last):
         by_layer: dict[int, Scores] = {}
-        readers = [attention.of_batch(start, stop)]
+        texts = text_keys(np.asarray(run.corpus.tokens[start:stop]))
+        readers = [attention.of_batch(start, stop, texts)]
         if start < plan.n_score_sequences:
             readers.append(_text_reader(run, start, min(stop, plan.n_score_sequences), by_layer))
         for batch in layer_batches(run, start, stop, read=_all_of(readers)):
-            partials[batch.sae.layer] = _fold(run, partials[batch.sae.layer], batch)
+            partials[batch.sae.layer] = _fold(run, partials[batch.sae.layer], batch, texts)
         if by_layer:
             scores = scores.update(_score_batch(by_layer, run.record.n_layers))
     return {
@@ -173,11 +175,9 @@ def token_batches(
         run.any_model.read_patterns(tokens, read)
 
 
-def _fold(run: LoadedRun, partial: FeaturePartial, batch: LayerBatch) -> FeaturePartial:
-    first = batch.first_sequence
-    tokens = np.asarray(run.corpus.tokens[first : first + len(batch.counted)])
-    partial = partial.update(batch.feature_batch(text_keys(tokens)))
-    if first < n_kept(run):
+def _fold(run: LoadedRun, partial: FeaturePartial, batch: LayerBatch, texts: Ints) -> FeaturePartial:
+    partial = partial.update(batch.feature_batch(texts))
+    if batch.first_sequence < n_kept(run):
         keep(run, batch)
     return partial
 

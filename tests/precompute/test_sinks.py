@@ -9,6 +9,7 @@ from app.domain.attention import HeadAttention
 from app.precompute.attention_reader import TextBatch, fold_pattern
 from app.precompute.attention_records import head_attention
 from app.precompute.distinct_examples import DistinctExamples
+from app.statistics.alike_texts import text_keys
 from app.statistics.attention_partial import AttentionPartial, AttentionShape
 from app.statistics.leaves import Shards
 from tests.support.hand_built_model import (
@@ -49,7 +50,7 @@ def records(model: HandBuiltModel) -> list[HeadAttention]:
     partial = AttentionPartial.empty("plan", shape, 0, Shards.of(0))
     for start in range(0, N_SEQUENCES, 5):
         part = slice(start, start + 5)
-        batch = TextBatch(start, tokens[part], tokens[part] != BOS)
+        batch = TextBatch(start, tokens[part], tokens[part] != BOS, text_keys(tokens[part]))
         partial = fold_pattern(partial, pattern[part], batch)
     lengths = np.full(N_SEQUENCES, LENGTH, np.int32)
     corpus = Corpus("text", tokens.astype(np.int32), lengths, BOS, "")
