@@ -108,7 +108,7 @@ def panel(context: AtlasContext, page: ShownRows, attempt: Attempt | None = None
         sae=against_of(context.run, page.head.layer).sae,
         of_other_sae=record_view(record) if record and is_of_other_sae(context.run, record) else None,
         following=next_look(context, page.head),
-        look=page.head if page.head == context.viewer.second_look else None,
+        look=page.head if context.viewer.looks_again_at(page.head) else None,
         has_hints=_has_hints(context, page.head),
         hint=_hint(context, page.head, record) if hint_open else None,
         hint_open=hint_open,
@@ -123,7 +123,7 @@ def _proposals(context: AtlasContext, page: ShownRows, others_open: bool) -> Sug
     The blind get none before others' records are open to them, and in a second look.
     """
     rows = page.neighbours or page.features
-    blind = context.viewer.blind if page.head == context.viewer.second_look else not others_open
+    blind = context.viewer.blind if context.viewer.looks_again_at(page.head) else not others_open
     return suggest(rows, blind, lambda: usual_long_share(context, page.head, page.rank, rows))
 
 
@@ -170,7 +170,7 @@ def _roles(content: HeadAnnotation, suggested: dict[str, tuple[int, int]]) -> tu
 
 def _from_labels(context: AtlasContext, content: HeadAnnotation, head: HeadRef) -> dict[FeatureRef, str]:
     """Short labels from the viewer's feature notes, for the features that have no group yet; none in a second look."""
-    if context.viewer.second_look == head:
+    if context.viewer.looks_again_at(head):
         return {}
     open_ = {label.feature for label in content.labels if label.group is None and not label.unclear}
     saes = {sae.layer: sae.checksum for sae in context.run.record.saes}
@@ -196,12 +196,12 @@ def _older_run(context: AtlasContext, record: Revision | None) -> str | None:
 
 
 def _has_hints(context: AtlasContext, head: HeadRef) -> bool:
-    return head != context.viewer.second_look and published_for(context.run.record.model) is not None
+    return not context.viewer.looks_again_at(head) and published_for(context.run.record.model) is not None
 
 
 def _shows_hint(context: AtlasContext, head: HeadRef) -> bool:
     """Whether to show the published hint: yes for viewers, and for annotators after they submit or reveal it."""
-    if head == context.viewer.second_look:
+    if context.viewer.looks_again_at(head):
         return False
     if context.viewer.role == "viewer":
         return True

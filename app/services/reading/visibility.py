@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from app.domain.annotations.records import Revision, Subject
 from app.domain.experiments.registry import needs_roles
-from app.domain.refs import HeadRef
+from app.domain.refs import FeatureRef, HeadRef
 from app.errors import AppError, NotFound
 from app.store import annotations as store
 from app.store.annotators import CONSENSUS, Annotator, AnnotatorRole, get_annotator
@@ -52,7 +52,11 @@ class Viewer:
 
     def subject_of(self, head: HeadRef) -> Subject:
         """The subject of the viewer's record of the head that is open to them now."""
-        return Subject(head, second=head == self.second_look)
+        return Subject(head, second=self.looks_again_at(head))
+
+    def looks_again_at(self, ref: HeadRef | FeatureRef) -> bool:
+        """Whether the second look that is open is at this head."""
+        return ref == self.second_look
 
     @property
     def may_write(self) -> bool:
@@ -82,7 +86,7 @@ def visible_of(records: Iterable[Revision], viewer: Viewer, opened: set[Subject]
 
     def is_visible(record: Revision) -> bool:
         own = record.annotator == viewer.name
-        if record.subject.ref == viewer.second_look:
+        if viewer.looks_again_at(record.subject.ref):
             return own and record.subject.second
         return own or (_is_shown(record, viewer) and (opened is None or _first(record.subject) in opened))
 
@@ -121,7 +125,7 @@ def visible_history(
 
 def is_open(session: Session, atlas_id: int, viewer: Viewer, subject: Subject) -> bool:
     """Whether others' records of this subject are shown to the viewer: of a second look, nobody's ever are."""
-    if subject.ref == viewer.second_look:
+    if viewer.looks_again_at(subject.ref):
         return False
     opened = opened_subjects(session, atlas_id, viewer)
     return opened is None or subject in opened
@@ -129,7 +133,7 @@ def is_open(session: Session, atlas_id: int, viewer: Viewer, subject: Subject) -
 
 def hints_are_open(session: Session, atlas_id: int, viewer: Viewer, head: HeadRef) -> bool:
     """Whether published facts about the head are shown: if others' records are, or if they were revealed."""
-    if head == viewer.second_look:
+    if viewer.looks_again_at(head):
         return False
     if is_open(session, atlas_id, viewer, Subject(head)):
         return True
