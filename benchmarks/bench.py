@@ -11,18 +11,16 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 
 from job_cost import JobCost, Limit
+from script_output import HERE, json_of
 
-HERE = Path(__file__).parent
 RESULTS = HERE / "results.jsonl"
 LIBRARIES = ("torch", "transformers", "transformer-lens", "sae-lens", "numpy")
 FIVE_LAYERS, ALL_LAYERS = (1, 8, 15, 17, 24), tuple(range(30))
@@ -107,8 +105,8 @@ def measured_row(case: Case) -> Row:
     """Run a case's job in a process of its own."""
     with tempfile.TemporaryDirectory(prefix="head-atlas-bench-") as folder:
         layers = ",".join(map(str, case.layers))
-        command = ["job_cost.py", folder, "--layers", layers, "--sequences", str(case.sequences)]
-        stored = run(*command, "--features", case.features, "--sae", case.sae)
+        command = ["job_cost.py", folder, "--layers", layers, "--sequences", case.sequences]
+        stored = json_of(sys.executable, *command, "--features", case.features, "--sae", case.sae)
     limit = Limit(**stored.pop("limit"))
     cost = JobCost(**stored, limit=limit)
     parts = (
@@ -123,16 +121,10 @@ def measured_row(case: Case) -> Row:
 def memory_row() -> Row:
     """How peak memory grows with ten times the tokens, on a random model of two layers."""
     few, many = (
-        run("accelerator.py", "--small", "--tokens", str(n))["peak_memory_mib"] for n in (100_096, 1_000_064)
+        json_of(sys.executable, "accelerator.py", "--small", "--tokens", n)["peak_memory_mib"]
+        for n in (100_096, 1_000_064)
     )
     return Row(MEMORY, many / few, 1.1, f"{few:,} and {many:,} MiB, a random model of two layers")
-
-
-def run(script: str, *arguments: str) -> dict[str, object]:
-    """The JSON that ends a script's output."""
-    command = [sys.executable, str(HERE / script), *arguments]
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return json.loads(output[output.index("\n{") :] if "\n{" in output else output)
 
 
 def machine() -> str:

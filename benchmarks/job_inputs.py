@@ -31,13 +31,14 @@ class JobInputs:
 
 
 def make_inputs(folder: Path, layers: Sequence[int], n_sequences: int) -> JobInputs:
-    """Tokens of Python's documentation, and for each layer a random SAE."""
+    """Tokens of Python's documentation, and for each of the layers, if any, a random SAE."""
     source = find_model(EMBEDDED, Settings().cache_dir)
     model = load_model(source)
     corpus = tokenise(open_text_source(PYTHON_DOCS), model.tokenizer, folder / "corpus", CONTEXT, n_sequences)
     path = folder / "tokens.npy"
     np.save(path, np.asarray(corpus.tokens).astype(np.int32))
-    return JobInputs(Path(source.location), path, tuple(make_saes(folder, model, corpus, layers)))
+    saes = make_saes(folder, model, corpus, layers) if layers else ()
+    return JobInputs(Path(source.location), path, tuple(saes))
 
 
 def make_saes(folder: Path, model: LanguageModel, corpus: Corpus, layers: Sequence[int]) -> list[Path]:

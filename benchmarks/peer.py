@@ -10,7 +10,6 @@ and head scores, which the peer has not, are left out. Prints seconds, features 
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -18,8 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from job_inputs import D_SAE, EMBEDDED, Settings, find_model
+from script_output import HERE, json_of
 
-HERE = Path(__file__).parent
 RESULTS = HERE / "results.jsonl"
 LAYER, MINIBATCHES, N_FEATURES = 17, (64, 256, 1024), 1024
 COMPUTED = """
@@ -86,7 +85,7 @@ def main() -> None:
 def head_atlas(folder: Path, n_sequences: int) -> Speed:
     """All features of the SAE."""
     arguments = [folder, "--layers", LAYER, "--sequences", n_sequences, "--no-limit"]
-    cost = run(sys.executable, "job_cost.py", *arguments)
+    cost = json_of(sys.executable, "job_cost.py", *arguments)
     seconds = cost["statistics_s"] + cost["publish_s"]
     return Speed(f"Head Atlas, {D_SAE} features", cost["n_features"], seconds, cost["peak_memory_mib"])
 
@@ -95,16 +94,11 @@ def dashboard(python: Path, folder: Path, minibatch: int) -> Speed:
     """The peer on the inputs that the job left in the folder."""
     model = find_model(EMBEDDED, Settings().cache_dir).location
     inputs = [model, folder / "tokens.npy", folder / f"sae-{LAYER}", "--layer", LAYER]
-    figures = run(python, "peer_dashboard.py", *inputs, "--features", N_FEATURES, "--minibatch", minibatch)
+    figures = json_of(
+        python, "peer_dashboard.py", *inputs, "--features", N_FEATURES, "--minibatch", minibatch
+    )
     name = f"SAEDashboard, {minibatch} features at a time"
     return Speed(name, figures["n_features"], figures["seconds"], figures["peak_memory_mib"])
-
-
-def run(python: str | Path, script: str, *arguments: object) -> dict[str, float]:
-    """The JSON in the last line of a script's output."""
-    command = [str(python), str(HERE / script), *map(str, arguments)]
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return json.loads(output.strip().splitlines()[-1])
 
 
 if __name__ == "__main__":
