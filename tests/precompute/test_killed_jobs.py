@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.precompute.test_resume import finish, kill, sealed_files, start, wait_for_units
-from tests.support.tiny_jobs import Tiny, digest_of, make_tiny, run
+from tests.support.stopped_jobs import finish, kill, sealed_files, start, undisturbed_run, wait_for_units
+from tests.support.tiny_jobs import Tiny, digest_of, make_tiny
 
 N_KILLS = 12
 EXECUTORS = {"serial": (), "processes": ("--executor", "processes", "--workers", "2")}
@@ -23,8 +23,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
 
 @pytest.fixture(scope="module")
 def whole(tiny: Tiny) -> tuple[str, dict[str, str]]:
-    run(tiny, str(tiny.root / "whole.sqlite"), work_dir=tiny.root / "whole")
-    return digest_of(tiny.root / "whole.sqlite"), sealed_files(tiny.root / "whole")
+    return undisturbed_run(tiny)
 
 
 def alive_below(folder: Path) -> list[str]:

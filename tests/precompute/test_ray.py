@@ -19,9 +19,9 @@ from app.adapters.sae_sources import LocalSae
 from app.precompute import other_machines
 from app.precompute.other_machines import MachineDiffers, check_machine, wait_until_seen, with_absolute_paths
 from app.precompute.prepare import prepare
-from tests.precompute.test_resume import N_UNITS, sealed_files, start, wait_for_units
 from tests.support.counts import count
 from tests.support.server_processes import free_port
+from tests.support.stopped_jobs import N_UNITS, sealed_files, start, undisturbed_run, wait_for_units
 from tests.support.tiny_jobs import SLUG, Tiny, digest_of, make_tiny, run
 
 ON_RAY = ("--executor", "ray", "--workers", "2")
@@ -36,9 +36,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
 
 @pytest.fixture(scope="module")
 def whole(tiny: Tiny) -> tuple[str, dict[str, str]]:
-    """Digests of the tables and sealed files of one undisturbed serial run."""
-    run(tiny, str(tiny.root / "whole.sqlite"), work_dir=tiny.root / "whole")
-    return digest_of(tiny.root / "whole.sqlite"), sealed_files(tiny.root / "whole")
+    return undisturbed_run(tiny)
 
 
 def processes_of(session: int) -> list[psutil.Process]:

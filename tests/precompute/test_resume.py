@@ -1,12 +1,9 @@
 """One run, however it is cut up: executors, shares, kills and resumes all leave the same files and rows."""
 
-import hashlib
 import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,10 +19,16 @@ from app.precompute.work_folder import WorkFolder
 from app.store.atlas.progress import list_progress
 from app.store.database.engine import read_session
 from app.store.opening import migrated_store, open_migrated
-from tests.support.counts import count
+from tests.support.stopped_jobs import (
+    N_UNITS,
+    finish,
+    kill,
+    sealed_files,
+    start,
+    undisturbed_run,
+    wait_for_units,
+)
 from tests.support.tiny_jobs import SLUG, Tiny, digest_of, make_tiny, run
-
-N_UNITS = 3 + 22  # shards of the corpus, batches of the 64 score sequences
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +38,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
 
 @pytest.fixture(scope="module")
 def whole(tiny: Tiny) -> tuple[str, dict[str, str]]:
-    """Digests of the tables and sealed files of one uninterrupted serial run."""
-    work = tiny.root / "whole"
-    run(tiny, str(tiny.root / "whole.sqlite"), work_dir=work)
-    return digest_of(tiny.root / "whole.sqlite"), sealed_files(work)
-
-
-def sealed_files(work: Path) -> dict[str, str]:
-    files = sorted((work / SLUG / "sealed").iterdir())
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return undisturbed_run(tiny)
 
 
 @pytest.fixture
@@ -152,44 +147,6 @@ def test_a09_a_second_job_on_the_folder_is_turned_away_at_once(tiny: Tiny, tmp_p
 
 
 # Whole jobs in processes of their own, to be killed.
-
-_JOB = "import sys; from app.cli import main; sys.argv[0] = 'head-atlas'; main()"
-
-
-def start(tiny: Tiny, folder: Path, *more: str) -> subprocess.Popen[str]:
-    words = tiny.arguments(str(folder / "store.sqlite"), "--work-dir", str(folder / "work"), *more)
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-c", _JOB, *words],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True,
-        preexec_fn=_heed_interrupts,
-    )  # fmt: skip
-
-
-def _heed_interrupts() -> None:
-    """A shell starts what it puts in the background with interrupts ignored, and children inherit that."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def wait_for_units(process: subprocess.Popen[str], folder: Path, n: int) -> None:
-    sealed = folder / "work" / SLUG / "sealed"
-    deadline = time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < deadline:
-        if sealed.is_dir() and len(list(sealed.glob("*.seal"))) >= n:
-            return
-        time.sleep(0.002)
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    process.kill()
-    process.communicate(timeout=30)
-    count("job kills", process.returncode == -signal.SIGKILL)
-
-
-def finish(tiny: Tiny, folder: Path, *more: str) -> None:
-    process = start(tiny, folder, *more)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
 
 
 def test_a_job_killed_between_units_goes_on_to_the_same_files_and_rows(

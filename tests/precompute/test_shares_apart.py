@@ -8,8 +8,8 @@ import pytest
 
 import app.precompute.executors
 from app.precompute.request import RunOptions
-from tests.precompute.test_resume import sealed_files
 from tests.support.repository import ROOT
+from tests.support.stopped_jobs import sealed_files
 from tests.support.tiny_jobs import SLUG, digest_of, make_tiny, run
 
 N_SHARES = 3
