@@ -33,3 +33,20 @@ def test_the_field_of_a_row_is_a_menu_of_all_groups(tab):
     menus.first.select_option(label="previous token")
     wait_until_saved(tab.page)
     assert record(tab.page)["content"]["labels"][0]["group"] == "previous token"
+
+
+ONE_LINE = """() => [...document.querySelectorAll(".group-list b")].map((count) => {
+  count.textContent = "20";
+  const range = document.createRange();
+  range.selectNodeContents(count);
+  return range.getClientRects().length;
+})"""
+
+
+@pytest.mark.parametrize("width", [1440, 1024, 390])
+def test_the_count_of_a_group_of_all_features_stands_on_one_line(tab, width):
+    tab.page.set_viewport_size({"width": width, "height": 900})
+    tab.go(HEAD)
+    lines = tab.page.evaluate(ONE_LINE)
+    assert len(lines) > 1
+    assert set(lines) == {1}
