@@ -5,6 +5,7 @@ grimp, which comes with import-linter.
 """
 
 import ast
+import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,23 @@ OPENINGS = ("Of ", "To ", "The same", "Whose ", "None for ", "Through ")
 CARRIED = ("session", "run", "viewer")
 ANY_FOLDERS = ("app/web", "app/studies", "app/commands")
 LINE_LIMIT = 120
+# The sample number, which was added last, and one of each kind that older trees have too.
+SAMPLE_NUMBERS = {
+    "top_source_share": "the sample: derived, of each head's part in a feature",
+    "decoder_weight_norm": "stored, of each head's part in a feature",
+    "mean_activation": "stored, of a feature",
+    "rank_correlation": "stored, of a head",
+}
+PLACES_OF_NUMBERS = (
+    "app",
+    "frontend/templates",
+    "frontend/static",
+    "migrations",
+    "docs",
+    "tests",
+    "CHANGELOG.md",
+)
+SUFFIXES = (".py", ".html", ".js", ".css", ".md")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -196,6 +214,20 @@ def template_lines(root: Path) -> list[str]:
     ]
 
 
+def files_of_numbers(root: Path) -> list[str]:
+    """The files that name each sample number: where it is declared, computed, shown, described, tested or used."""
+    texts: dict[str, str] = {}
+    for place in PLACES_OF_NUMBERS:
+        for path in [root / place, *(root / place).rglob("*")]:
+            if path.is_file() and path.suffix in SUFFIXES:
+                texts[path.relative_to(root).as_posix()] = path.read_text(encoding="utf-8")
+    lines: list[str] = []
+    for number, what in SAMPLE_NUMBERS.items():
+        files = sorted(path for path, text in texts.items() if re.search(rf"\b{number}\b", text))
+        lines += [f"{len(files):4}  {number} ({what})", *(f"        {path}" for path in files)]
+    return lines
+
+
 def lengths(modules: list[Module]) -> list[str]:
     """Median and maximum of functions and modules, docstrings and blank lines counted."""
     functions = [
@@ -252,6 +284,7 @@ def main() -> None:
         "Functions that carry the same arguments": carrying(modules),
         f"Any in annotations of {', '.join(ANY_FOLDERS)}": any_annotations(modules),
         "Templates": template_lines(root),
+        "Files touched by a number: those that name it, tests and docs included": files_of_numbers(root),
         "Lengths": lengths(modules),
         "Bare participles as names": participles(modules),
         "Docstrings that open with Of, To, The same, Whose, None for, Through": docstring_openings(modules),
