@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
+from app.attribution.largest import largest_of_rows
+
 UNRANKED = -1
 
 
@@ -74,10 +76,9 @@ def most_similar(
     for start in range(0, len(unit), rows_at_once):
         part = unit[start : start + rows_at_once] @ unit.T
         part[torch.arange(len(part)), torch.arange(start, start + len(part))] = -torch.inf
-        best = torch.sort(part, dim=1, descending=True, stable=True)
-        n_others = min(k, len(unit) - 1)
-        indices.append(best.indices[:, :n_others])
-        cosines.append(best.values[:, :n_others])
+        index, cosine = largest_of_rows(part, min(k, len(unit) - 1))
+        indices.append(index)
+        cosines.append(cosine)
     if not indices:
         return torch.zeros((0, k), dtype=torch.int64), torch.zeros((0, k), dtype=torch.float64)
     return torch.cat(indices), torch.cat(cosines)

@@ -216,6 +216,18 @@ def test_histogram_is_the_slow_loop_and_counts_every_token() -> None:
         assert np.array_equal(counts[row], np.histogram(logits[row].double(), bins=edges[row].numpy())[0])
 
 
+@pytest.mark.parametrize("scale", [1e-44, 1e-38, 1e-20, 1e20, 3e37])
+@pytest.mark.parametrize("shift", [0.0, 1.0, 1e7])
+def test_histogram_of_any_size_is_what_the_edges_say(scale: float, shift: float) -> None:
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(8, 300, generator=generator).clamp(-3, 3) * scale + shift
+    logits[0] = 3e38 * torch.linspace(-1, 1, 300)  # its range is beyond float32
+    edges, counts = logit_histogram(logits, 40)
+    for row in range(len(logits)):
+        slow = np.searchsorted(edges[row, :-1].numpy(), logits[row].double().numpy(), side="right") - 1
+        assert counts[row].tolist() == np.bincount(slow, minlength=40).tolist()
+
+
 def test_logits_on_the_edges_go_where_the_edges_say() -> None:
     """In float32 an edge lands a hair to one side of itself, where dividing by the width may miss it."""
     generator = torch.Generator().manual_seed(0)
