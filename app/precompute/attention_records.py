@@ -17,7 +17,7 @@ from app.domain.attention import (
 from app.domain.records import N_SOURCES
 from app.domain.refs import HeadRef
 from app.precompute.distinct_examples import DistinctExamples, DistinctGroup, TextCounts, example_groups
-from app.statistics.arrays import Floats, Ints
+from app.statistics.arrays import Floats
 from app.statistics.attention_partial import AttentionPartial
 from app.statistics.payloads import split_key
 from app.statistics.token_mass import TokenMass
@@ -54,7 +54,7 @@ def _of_head(
         read_from=_listed(partial.read_from, head),
         read=_listed(partial.read, head),
         groups=example_groups(stored, sum(group.n_tokens for group in stored[1:])),
-        examples=replace(_examples(partial, head, tokens), n_alike=_alike(stored, counts)),
+        examples=replace(_examples(partial, head, tokens), n_alike=counts.alike(stored)),
         pictures=partial.pictures.rows(head, strongest)["picture"]
         if len(strongest)
         else np.zeros((0, 0, 0), np.uint8),
@@ -84,10 +84,6 @@ def _sinks(sinks: TokenMass, head: int, everything: float) -> SinkTokens:
     order = order[sinks.n[order, head] > 0]
     share = sinks.mass[order, head] / everything if everything > 0 else np.zeros(len(order))
     return SinkTokens(sinks.token[order].astype(np.int32), sinks.n[order, head], share)
-
-
-def _alike(stored: tuple[DistinctGroup, ...], counts: TextCounts) -> Ints:
-    return np.concatenate([np.zeros(0, np.int64), *(counts.alike(group) for group in stored)])
 
 
 def _examples(partial: AttentionPartial, head: int, tokens: np.ndarray) -> AttentionExamples:

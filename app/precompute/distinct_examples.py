@@ -17,6 +17,7 @@ from app.statistics.token_groups import TokenGroup
 # Of the text that a page shows around an example, the nearest tokens, by which texts are compared.
 PLACES_BEFORE, PLACES_AFTER = 24, 16
 _SEQUENCES_AT_ONCE = 2048
+_UNKNOWN = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +26,8 @@ class DistinctGroup:
 
     group: TokenGroup
     token_index: Ints
-    texts: tuple[Ints, ...]  # keys of its own text and of those of the pool that are alike to it
+    text: Ints  # keys of the texts of the pool that are shown, or are alike to one that is
+    stands_in: Ints  # for each of them, the place of that example in token_index
 
     @property
     def lower(self) -> float:
@@ -50,44 +52,49 @@ class DistinctExamples:
     def __init__(self, corpus: Corpus, vocabulary: Vocabulary, n_top: int, n_interval: int) -> None:
         self._tokens = corpus.tokens
         self._vocabulary = vocabulary
-        self._widths: dict[int, int] = {}
+        self._width = np.full(len(vocabulary), _UNKNOWN, np.int64)  # of each token as drawn, once it was met
         self._n_top, self._n_interval = n_top, n_interval
 
     def groups(self, stored: Sequence[TokenGroup]) -> tuple[DistinctGroup, ...]:
         """The groups with the examples that are shown of them, in the order of the pool."""
-        return tuple(self._picked(group) for group in stored)
+        if not stored:
+            return ()
+        lengths = [len(group.kept.key) for group in stored]
+        windows = self._windows(np.concatenate([group.token_index for group in stored]))
+        ends = np.cumsum(lengths)
+        return tuple(
+            self._picked(group, windows[end - length : end])
+            for group, length, end in zip(stored, lengths, ends, strict=True)
+        )
 
-    def _picked(self, group: TokenGroup) -> DistinctGroup:
+    def _picked(self, group: TokenGroup, windows: NDArray[np.int64]) -> DistinctGroup:
         n_wanted = self._n_top if group.name == "top" else self._n_interval
-        picked = distinct_texts(self._windows(group.token_index), n_wanted)
-        texts = tuple(group.kept.text[picked.stands_in == place] for place in range(len(picked.chosen)))
-        return DistinctGroup(group, group.token_index[picked.chosen], texts)
+        picked = distinct_texts(windows, n_wanted)
+        is_alike = picked.stands_in >= 0
+        text, stands_in = group.kept.text[is_alike], picked.stands_in[is_alike]
+        return DistinctGroup(group, group.token_index[picked.chosen], text, stands_in)
 
     def _windows(self, token_index: Ints) -> NDArray[np.int64]:
         """The tokens that pages show around each token, [n places], NOTHING where they show none."""
         context = self._tokens.shape[1]
         sequence, position = np.divmod(token_index, context)
-        offset = np.arange(-PLACES_BEFORE + 1, PLACES_AFTER + 1)
-        at = position[:, None] + offset
+        at = position[:, None] + np.arange(-PLACES_BEFORE + 1, PLACES_AFTER + 1)
         inside = (at >= 0) & (at < context)
-        tokens = np.where(inside, self._tokens[sequence[:, None], at.clip(0, context - 1)], NOTHING).astype(
-            np.int64
-        )
-        width = self._drawn_widths(tokens)
+        tokens = self._tokens[sequence[:, None], at.clip(0, context - 1)].astype(np.int64)
+        width = np.where(inside, self._drawn_widths(tokens), 0)
         before, after = width[:, PLACES_BEFORE - 1 :: -1], width[:, PLACES_BEFORE:]
         shown_before = (before.cumsum(axis=1) - before < CHARACTERS_BEFORE)[:, ::-1]
         shown_after = after.cumsum(axis=1) - after < CHARACTERS_AFTER
-        return np.where(np.concatenate([shown_before, shown_after], axis=1), tokens, NOTHING)
+        shown = np.concatenate([shown_before, shown_after], axis=1)
+        return np.where(shown & inside, tokens, NOTHING)
 
     def _drawn_widths(self, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
-        values, place = np.unique(tokens, return_inverse=True)
-        for token in values.tolist():
-            if token not in self._widths:
-                view = None if token == NOTHING else self._vocabulary.view(token)
-                self._widths[token] = sum(len(part.text) for part in view.parts) if view else 0
-        return np.array([self._widths[token] for token in values.tolist()], np.int64)[place].reshape(
-            tokens.shape
-        )
+        width = self._width[tokens]
+        if (width == _UNKNOWN).any():
+            for token in np.unique(tokens[width == _UNKNOWN]).tolist():
+                self._width[token] = sum(len(part.text) for part in self._vocabulary.view(token).parts)
+            width = self._width[tokens]
+        return width
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +107,7 @@ class TextCounts:
     @classmethod
     def of(cls, corpus: Corpus, groups: Sequence[DistinctGroup]) -> "TextCounts":
         """The counts of all texts that examples of these groups stand for, in one pass over the corpus."""
-        keys = [np.zeros(0, np.int64), *(part for group in groups for part in group.texts)]
+        keys = [np.zeros(0, np.int64), *(group.text for group in groups)]
         text = distinct(np.concatenate(keys))
         n = np.zeros(len(text), np.int64)
         for start in range(0, corpus.n_sequences, _SEQUENCES_AT_ONCE):
@@ -110,9 +117,15 @@ class TextCounts:
             n += np.bincount(place[place >= 0], minlength=len(text))
         return cls(text, n)
 
-    def alike(self, group: DistinctGroup) -> Ints:
-        """For each example of the group, how many places of the corpus it stands for, its own among them."""
-        return np.array([self.n[places(part, self.text)].sum() for part in group.texts], np.int64)
+    def alike(self, groups: Sequence[DistinctGroup]) -> Ints:
+        """For each example of the groups, how many places of the corpus it stands for, its own among them."""
+        if not groups:
+            return np.zeros(0, np.int64)
+        n_examples = [len(group.token_index) for group in groups]
+        first = np.cumsum([0, *n_examples[:-1]])
+        example = np.concatenate([group.stands_in + n for group, n in zip(groups, first, strict=True)])
+        n = self.n[places(np.concatenate([group.text for group in groups]), self.text)]
+        return np.bincount(example, n, minlength=sum(n_examples)).astype(np.int64)
 
 
 def example_groups(groups: Sequence[DistinctGroup], n_in_all: int) -> tuple[ExampleGroup, ...]:

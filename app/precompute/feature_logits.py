@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from app.adapters.language_model import LanguageModel
 from app.attribution.logits import (
-    LogitSummary,
     TopLogits,
     feature_directions,
     head_slice_tops,
     summarise_logits,
     token_logit_by_head,
 )
+from app.domain.records import Histogram, TokenLogits
 from app.precompute.loaded_run import LayerSae
 
 N_LOGITS = 20
@@ -22,13 +22,38 @@ N_SLICE_LOGITS = 10
 
 
 @dataclass(frozen=True, eq=False)
-class FeatureLogits:
-    """Logit effects of some features of a layer, whole and by head."""
+class LogitsOfFeature:
+    """Logit effects of one feature, under the names that its record has for them."""
 
-    whole: LogitSummary
-    head_top: TopLogits
-    head_bottom: TopLogits
-    first_by_head: torch.Tensor | None  # [feature n_heads]; None where nothing is said of logits
+    promoted: TokenLogits
+    suppressed: TokenLogits
+    head_promoted: TokenLogits
+    head_suppressed: TokenLogits
+    top_logit: NDArray[np.float32] | None
+    logit_histogram: Histogram
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureLogits:
+    """Logit effects of some features of a layer, whole and by head, each array with one row per feature."""
+
+    promoted: TokenLogits
+    suppressed: TokenLogits
+    head_promoted: TokenLogits
+    head_suppressed: TokenLogits
+    first_by_head: NDArray[np.float32] | None  # [feature n_heads]; None where nothing is said of logits
+    histogram: Histogram
+
+    def of(self, place: int) -> LogitsOfFeature:
+        """Those of one of the features."""
+        return LogitsOfFeature(
+            *(
+                TokenLogits(tokens.token_id[place], tokens.logit[place])
+                for tokens in (self.promoted, self.suppressed, self.head_promoted, self.head_suppressed)
+            ),
+            top_logit=None if self.first_by_head is None else self.first_by_head[place],
+            logit_histogram=Histogram(self.histogram.edges[place], self.histogram.counts[place]),
+        )
 
 
 def feature_logits(
@@ -49,17 +74,24 @@ def feature_logits(
         write, w_o, *read_out, k=N_SLICE_LOGITS, wanted=torch.from_numpy(wanted).to(write.device)
     )
     first = token_logit_by_head(direction, whole.promoted.token_id[:, 0], *read_out)
-    return FeatureLogits(whole, top, bottom, first)
+    return FeatureLogits(
+        *map(_on_host, (whole.promoted, whole.suppressed, top, bottom)),
+        first_by_head=first.numpy(force=True),
+        histogram=Histogram(whole.edges.numpy(force=True), whole.counts.numpy(force=True)),
+    )
+
+
+def _on_host(tokens: TopLogits) -> TokenLogits:
+    return TokenLogits(
+        tokens.token_id.to(torch.int32).numpy(force=True), tokens.logit.float().numpy(force=True)
+    )
 
 
 def _no_logits(n_features: int, n_heads: int) -> FeatureLogits:
     """The logit effects of a layer whose path to the logits is not known: no tokens, and a histogram of none."""
     whole, by_head = (
-        TopLogits(torch.zeros(shape, dtype=torch.int64), torch.zeros(shape))
+        TokenLogits(np.zeros(shape, np.int32), np.zeros(shape, np.float32))
         for shape in ((n_features, 0), (n_features, n_heads, 0))
     )
-    edges, counts = (
-        torch.zeros(n_features, 2, dtype=torch.float64),
-        torch.zeros(n_features, 1, dtype=torch.int64),
-    )
-    return FeatureLogits(LogitSummary(whole, whole, edges, counts), by_head, by_head, None)
+    none = Histogram(np.zeros((n_features, 2)), np.zeros((n_features, 1), np.int64))
+    return FeatureLogits(whole, whole, by_head, by_head, None, none)

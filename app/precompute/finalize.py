@@ -15,7 +15,7 @@ Each head gets its scores and the agreement of its two rankings, each SAE its fi
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -25,31 +25,29 @@ from numpy.typing import NDArray
 from app.adapters.copying import copying_scores
 from app.adapters.language_model import Processing
 from app.attribution.decoder_weights import most_similar
-from app.attribution.logits import TopLogits
-from app.domain.evidence import PrefixLengths, count_evidence, prefix_lengths
+from app.domain.evidence import PrefixLengths, count_evidence
 from app.domain.records import (
-    N_SOURCES,
     Evidence,
     Examples,
     FeatureRecord,
     FveByHead,
     HeadRecord,
-    Histogram,
     SaeRecord,
     SimilarFeatures,
-    SummedSources,
     TokenLogits,
 )
 from app.domain.refs import FeatureRef, HeadRef
 from app.precompute.distinct_examples import DistinctGroup, TextCounts, example_groups
-from app.precompute.feature_logits import FeatureLogits, feature_logits
+from app.precompute.feature_examples import FeatureExamples
+from app.precompute.feature_logits import FeatureLogits, LogitsOfFeature, feature_logits
 from app.precompute.loaded_run import LayerSae, LoadedRun
 from app.precompute.ranking import LayerRankings
 from app.statistics.arrays import Floats, Ints
 from app.statistics.feature_partial import FeaturePartial
 
 N_SIMILAR = 8
-_FEATURES_AT_ONCE = 4096  # whose directions and logits are in memory together
+_LOGITS_AT_ONCE = 4096  # features whose directions and strongest tokens are in memory together
+_RECORDS_AT_ONCE = 128  # whose examples are
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,32 +78,50 @@ class Finalizer:
 
     def __init__(self, run: LoadedRun, fuzzy_ids: NDArray[np.int64]) -> None:
         self._run = run
-        self._tokens = np.asarray(run.corpus.tokens)
-        self._fuzzy_tokens = fuzzy_ids[self._tokens]
+        self._examples = FeatureExamples(run.corpus, fuzzy_ids)
         self._bos = run.corpus.bos_token_id
 
-    def features(self, result: LayerResult) -> Iterator[FeatureRecord]:
-        """The records of the layer's chosen features, in their order."""
+    def features(self, result: LayerResult) -> Iterator[list[FeatureRecord]]:
+        """The records of the layer's chosen features, in their order, a part of them at a time."""
         chosen = result.chosen
         features = np.array(list(chosen.groups), np.int64)
         model = self._run.model(_processing_of(self._run, result.sae.layer))
         similar = similar_features(result.sae, features)
-        for start in range(0, len(features), _FEATURES_AT_ONCE):
-            part = features[start : start + _FEATURES_AT_ONCE]
+        for start in range(0, len(features), _LOGITS_AT_ONCE):
+            part = features[start : start + _LOGITS_AT_ONCE]
             logits = feature_logits(result.sae, part, model, chosen.rankings.shown_heads[part])
-            for place, feature in enumerate(part.tolist()):
-                record = self._feature(result, feature, logits, place)
-                yield replace(record, similar=similar[start + place])
+            for first in range(0, len(part), _RECORDS_AT_ONCE):
+                places = range(first, min(first + _RECORDS_AT_ONCE, len(part)))
+                yield self._records(result, part, logits, places, similar[start:])
+
+    def _records(
+        self,
+        result: LayerResult,
+        features: Ints,
+        logits: FeatureLogits,
+        places: range,
+        similar: Sequence[SimilarFeatures],
+    ) -> list[FeatureRecord]:
+        """The records of the features at some places among those whose logit effects these are."""
+        chosen, n_heads = result.chosen, result.sae.coder.n_heads
+        groups = {feature: chosen.groups[feature] for feature in features[places].tolist()}
+        examples = self._examples.of(result.partial.payloads, groups, chosen.text_counts, n_heads)
+        return [
+            self._feature(result, feature, logits.of(place), of_feature, similar[place])
+            for place, feature, of_feature in zip(places, groups, examples, strict=True)
+        ]
 
     def _feature(
-        self, result: LayerResult, feature: int, logits: "FeatureLogits", place: int
+        self,
+        result: LayerResult,
+        feature: int,
+        logits: LogitsOfFeature,
+        examples: Examples,
+        similar: SimilarFeatures,
     ) -> FeatureRecord:
         partial, rankings = result.partial, result.chosen.rankings
         n_active = int(partial.n_active.total[feature])
-        whole = logits.whole
-        promoted = _token_logits(whole.promoted, place)
         stored = result.chosen.groups[feature]
-        examples = self._examples(result, feature)
         return FeatureRecord(
             ref=FeatureRef(result.sae.layer, feature),
             n_active=n_active,
@@ -116,56 +132,21 @@ class Finalizer:
             decoder_weight_share=rankings.share[feature].astype(np.float32),
             fve_active=_fve_of(rankings.fve_active, feature),
             fve_all=_fve_of(rankings.fve_all, feature),
-            promoted=promoted,
-            suppressed=_token_logits(whole.suppressed, place),
-            head_promoted=_token_logits(logits.head_top, place),
-            head_suppressed=_token_logits(logits.head_bottom, place),
-            top_logit=None if logits.first_by_head is None else logits.first_by_head[place].numpy(force=True),
-            logit_histogram=Histogram(
-                whole.edges[place].numpy(force=True), whole.counts[place].numpy(force=True)
-            ),
+            **vars(logits),
             activation_histogram=partial.histogram.histogram(feature),
-            evidence=self._evidence(examples, stored, promoted),
+            evidence=self._evidence(examples, stored, logits.promoted),
             groups=example_groups(stored, n_active),
             worst_residual=float(examples.residual.max()) if len(examples) else 0.0,
             examples=examples,
+            similar=similar,
         )
-
-    def _examples(self, result: LayerResult, feature: int) -> Examples:
-        partial, chosen = result.partial, result.chosen
-        groups = chosen.groups[feature]
-        tokens = np.concatenate([np.zeros(0, np.int64), *(group.token_index for group in groups)])
-        if not len(tokens):
-            return _no_examples(len(partial.active.mean_c[0]), self._run.corpus.context_size)
-        rows = partial.payloads.rows(feature, tokens)
-        sequence, position = np.divmod(tokens, self._run.corpus.context_size)
-        at = (sequence[:, None], position[:, None])
-        exact, fuzzy = self._prefixes(*at, rows["source"][:, :, 0])
-        source, dfa, rest = (rows.pop(f"summed_{name}") for name in ("source", "dfa", "rest"))
-        summed = (part[:, 0] for part in self._prefixes(*at, source[:, :1]))
-        return Examples(
-            sequence=sequence.astype(np.int32),
-            position=position.astype(np.int32),
-            prefix_length=exact,
-            prefix_length_fuzzy=fuzzy,
-            summed=SummedSources(source, dfa, rest, *summed),
-            n_alike=np.concatenate([chosen.text_counts.alike(group) for group in groups]),
-            **rows,  # pyright: ignore[reportArgumentType]
-        )
-
-    def _prefixes(
-        self, sequence: Ints, position: Ints, source: NDArray[np.integer]
-    ) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-        """Lengths of the exact and the fuzzy prefix: [n k] for sources [n k] of tokens [n 1]."""
-        where = (sequence, position, source.astype(np.int64), self._bos)
-        return prefix_lengths(self._tokens, *where), prefix_lengths(self._fuzzy_tokens, *where)
 
     def _evidence(
         self, examples: Examples, groups: Sequence[DistinctGroup], promoted: TokenLogits
     ) -> Evidence:
         n = len(groups[0].token_index) if groups else 0
         counts = count_evidence(
-            self._tokens[examples.sequence[:n]],
+            self._examples.tokens[examples.sequence[:n]],
             examples.position[:n],
             examples.source[:n, :, 0],
             PrefixLengths(examples.prefix_length[:n], examples.prefix_length_fuzzy[:n]),
@@ -183,31 +164,6 @@ def similar_features(sae: LayerSae, features: NDArray[np.int64]) -> list[Similar
         SimilarFeatures(features[place], cosine.astype(np.float32))
         for place, cosine in zip(places.numpy(force=True), cosines.numpy(force=True), strict=True)
     ]
-
-
-def _no_examples(n_heads: int, context_size: int) -> Examples:
-    """The empty examples of a dead feature."""
-    by_head = np.zeros((0, n_heads), np.float32)
-    numbers, none = np.zeros(0, np.float32), np.zeros(0, np.int16)
-    return Examples(
-        sequence=np.zeros(0, np.int32),
-        position=np.zeros(0, np.int32),
-        activation=numbers,
-        pre_activation=numbers,
-        bias=numbers,
-        residual=numbers,
-        head_contribution=by_head,
-        source=np.zeros((0, n_heads, N_SOURCES), np.int16),
-        dfa=np.zeros((0, n_heads, N_SOURCES), np.float32),
-        dfa_rest=by_head,
-        prefix_length=np.zeros((0, n_heads), np.int16),
-        prefix_length_fuzzy=np.zeros((0, n_heads), np.int16),
-        sequence_activations=np.zeros((0, context_size), np.float16),
-        summed=SummedSources(
-            np.zeros((0, N_SOURCES), np.int16), np.zeros((0, N_SOURCES), np.float32), numbers, none, none
-        ),
-        n_alike=np.zeros(0, np.int64),
-    )
 
 
 def head_records(
@@ -263,13 +219,6 @@ def sae_record(run: LoadedRun, result: LayerResult) -> SaeRecord:
 
 def _processing_of(run: LoadedRun, layer: int) -> Processing:
     return next(sae.processing for sae in run.plan.saes if sae.layer == layer)
-
-
-def _token_logits(tokens: TopLogits, place: int) -> TokenLogits:
-    return TokenLogits(
-        tokens.token_id[place].to(torch.int32).numpy(force=True),
-        tokens.logit[place].float().numpy(force=True),
-    )
 
 
 def _fve_of(fve: FveByHead | None, feature: int) -> FveByHead | None:

@@ -1,8 +1,7 @@
 """Publish a finished pass: merge layer by layer, make the records, store them, and make the run live."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 
@@ -25,6 +24,7 @@ from app.precompute.plan import Unit
 from app.precompute.progress import JobMonitor, Stage
 from app.precompute.ranking import LayerRankings, rank_layer
 from app.precompute.shard import BATCH_SIZE, SCORES, empty_partial, layer_name
+from app.precompute.write_behind import WriteBehind
 from app.statistics.feature_partial import FeaturePartial
 from app.statistics.head_partial import HeadScorePartial
 from app.statistics.leaves import Shards
@@ -32,7 +32,6 @@ from app.store.atlas import writes
 from app.store.atlas.attention import add_attention
 from app.store.database.engine import Engine, write_session
 
-_FEATURES_A_TRANSACTION = 128
 _SEQUENCES_A_TRANSACTION = 2048
 
 
@@ -70,19 +69,24 @@ class Publisher:
         finalizer = Finalizer(self._run, normalised_ids(self._vocabulary))
         saes: list[SaeRecord] = []
         worst = 0.0
-        for layer in layers:
-            partial = self._folded(layer).with_payloads(payloads.payloads.take(layer))
-            result = LayerResult(self._run.saes[layer], partial, chosen[layer])
-            for records in _batches(finalizer.features(result)):
-                with write_session(engine) as session:
-                    writes.add_features(session, run_id, records, self._vocabulary)
-                worst = max(worst, *(record.worst_residual for record in records))
-            saes.append(sae_record(self._run, result))
-            stage.advance(1)
+        with WriteBehind() as writer:
+            for layer in layers:
+                partial = self._folded(layer).with_payloads(payloads.payloads.take(layer))
+                result = LayerResult(self._run.saes[layer], partial, chosen[layer])
+                for records in finalizer.features(result):
+                    writer.add(lambda records=records: self._store(engine, run_id, records))
+                    worst = max(worst, *(record.worst_residual for record in records))
+                saes.append(sae_record(self._run, result))
+                writer.wait()
+                stage.advance(1)
         stage.finish()
         self._finish(engine, run_id, {layer: each.rankings for layer, each in chosen.items()}, saes)
         n_features = sum(len(each.groups) for each in chosen.values())
         return run_id, Outcome(n_features, worst, payloads.n_run_again, tuple(saes), self._batch_size())
+
+    def _store(self, engine: Engine, run_id: int, records: Sequence[FeatureRecord]) -> None:
+        with write_session(engine) as session:
+            writes.add_features(session, run_id, records, self._vocabulary)
 
     def _choose(
         self, layers: Sequence[int], stage: Stage
@@ -166,11 +170,6 @@ class Publisher:
             attention = self._sealed.fold("features", attention_name(layer), empty_attention_partial)
             with write_session(engine) as session:
                 add_attention(session, run_id, head_attention(attention, layer, self._examples, run.corpus))
-
-
-def _batches(records: Iterator[FeatureRecord]) -> Iterator[list[FeatureRecord]]:
-    while group := list(islice(records, _FEATURES_A_TRANSACTION)):
-        yield group
 
 
 def _count_tokens(corpus: Corpus) -> int:

@@ -6,15 +6,17 @@ never again be apart. What is kept is a function of the set of tokens seen, what
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from app.domain.records import N_INTERVALS
-from app.statistics.activation_bins import UNIT_BITS, activation_bin, interval_bins, interval_of_bin
+from app.statistics.activation_bins import UNIT_BITS, activation_bin, interval_bins
 from app.statistics.arrays import Floats32, Ints, Record, require_same
 from app.statistics.kept_tokens import TopTokens, sampling_rank, token_key
 
 _SLOT_MASK = (1 << UNIT_BITS) - 1
+_INTERVAL_BITS = 3
 _LOW = 0  # the slot that bins below the first inner edge share; bin b has slot b + 1
 
 
@@ -65,8 +67,13 @@ class ActivationSample(Record):
 
     def samples(self, feature: int) -> tuple[TopTokens, ...]:
         """The tokens sampled from each of the five intervals, lowest interval first, at most k each."""
-        start, stop = np.searchsorted(self.kept.unit, np.asarray([feature, feature + 1]) << UNIT_BITS)
-        slot, key = self.kept.unit[start:stop] & _SLOT_MASK, self.kept.key[start:stop]
-        interval = np.where(slot == _LOW, 0, interval_of_bin(slot - 1, self.max_activation[feature]))
-        best = TopTokens.of(interval.astype(np.int64), key, self.kept.text[start:stop], self.kept.k)
-        return tuple(best.of_unit(i) for i in range(N_INTERVALS))
+        first = feature << _INTERVAL_BITS
+        return tuple(self._by_interval.of_unit(first + i) for i in range(N_INTERVALS))
+
+    @cached_property
+    def _by_interval(self) -> TopTokens:
+        """The samples of all features. unit = feature << _INTERVAL_BITS | interval."""
+        feature, slot = self.feature, self.kept.unit & _SLOT_MASK
+        inner = interval_bins(self.max_activation)[feature, 1:N_INTERVALS]
+        interval = np.where(slot == _LOW, 0, (inner <= (slot - 1)[:, None]).sum(axis=1))
+        return TopTokens.of(feature << _INTERVAL_BITS | interval, self.kept.key, self.kept.text, self.kept.k)

@@ -48,14 +48,19 @@ def distinct_texts(windows: NDArray[np.integer], n_wanted: int) -> DistinctTexts
     """
     there = windows != NOTHING
     differs = (windows[:, None] != windows[None]) & there[:, None] & there[None]
-    alike = differs.sum(axis=2) < MIN_DIFFERENT
-    chosen: list[int] = []
+    alike = np.count_nonzero(differs, axis=2) < MIN_DIFFERENT
+    if np.count_nonzero(alike) == len(windows):  # each is alike to itself alone
+        chosen = np.arange(min(n_wanted, len(windows)))
+        return DistinctTexts(
+            chosen, np.where(np.arange(len(windows)) < n_wanted, np.arange(len(windows)), -1)
+        )
+    picked: list[int] = []
     stands_in = np.full(len(windows), -1, np.int64)
     for candidate in range(len(windows)):
-        same = np.flatnonzero(alike[candidate, chosen])
+        same = np.flatnonzero(alike[candidate, picked])
         if len(same):
             stands_in[candidate] = same[0]
-        elif len(chosen) < n_wanted:
-            stands_in[candidate] = len(chosen)
-            chosen.append(candidate)
-    return DistinctTexts(np.array(chosen, np.int64), stands_in)
+        elif len(picked) < n_wanted:
+            stands_in[candidate] = len(picked)
+            picked.append(candidate)
+    return DistinctTexts(np.array(picked, np.int64), stands_in)

@@ -92,12 +92,13 @@ class Payloads(Record):
         start, stop = np.searchsorted(self.key, np.asarray([feature, feature + 1]) << INDEX_BITS)
         return Payloads(self.key[start:stop], {name: c[start:stop] for name, c in self.columns.items()})
 
-    def rows(self, feature: int, token_index: Ints) -> dict[str, AnyArray]:
-        """The columns of one feature's tokens, in the order asked for. Raises KeyError on a missing one."""
-        key = payload_key(np.full(len(token_index), feature), token_index)
-        place = places(key, self.key)
+    def rows(self, feature: int | Ints, token_index: Ints) -> dict[str, AnyArray]:
+        """The columns of tokens [rows] of one feature, or of one each, in order. Raises KeyError on a missing one."""
+        features = np.broadcast_to(feature, token_index.shape)
+        place = places(payload_key(features, token_index), self.key)
         if (place < 0).any():
-            raise KeyError(f"feature {feature} has no payload for token {token_index[place < 0][0]}")
+            first = int(np.argmax(place < 0))
+            raise KeyError(f"feature {features[first]} has no payload for token {token_index[first]}")
         return {name: column[place] for name, column in self.columns.items()}
 
     def _rows(self, place: AnyArray) -> "Payloads":
