@@ -11,7 +11,8 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -160,12 +161,14 @@ def measure_limit(run: LoadedRun, n_features: int) -> Limit:
         for start, stop in corpus_batches(run)
     ]
     model.hook_z(batches[0], layers[:1])
-    forward_s = timed(lambda: [model.hook_z(tokens, layers[-1:]) for tokens in batches])
+    forward_s = timed_all(lambda: (model.hook_z(tokens, layers[-1:]) for tokens in batches))
     last = model.attention_layers[-1:]
-    all_layers_s = timed(lambda: [model.hook_z(tokens, last) for tokens in batches])
+    all_layers_s = timed_all(lambda: (model.hook_z(tokens, last) for tokens in batches))
     z = model.hook_z(batches[0], layers)
     flat = {layer: z[layer].flatten(0, 1).flatten(1) for layer in layers}
-    encode_s = timed(lambda: [run.saes[layer].coder.encode(flat[layer]) for layer in layers for _ in batches])
+    encode_s = timed_all(
+        lambda: (run.saes[layer].coder.encode(flat[layer]) for layer in layers for _ in batches)
+    )
     return Limit(forward_s, encode_s, product_seconds(run, layers, n_features), all_layers_s)
 
 
@@ -177,8 +180,13 @@ def product_seconds(run: LoadedRun, layers: Sequence[int], n_features: int) -> f
         w_o = model.head_weights(layer).w_write.flatten(0, 1)
         rows = run.saes[layer].coder.w_dec.flatten(1)[:n_left]
         n_left -= len(rows)
-        seconds += timed(lambda rows=rows, w_o=w_o: [part @ w_o @ w_u for part in rows.split(256)])
+        seconds += timed_all(lambda rows=rows, w_o=w_o: (part @ w_o @ w_u for part in rows.split(256)))
     return seconds
+
+
+def timed_all(results: Callable[[], Iterable[object]]) -> float:
+    """Seconds that it takes to make all results, none of which is kept."""
+    return timed(lambda: deque(results(), maxlen=0))
 
 
 def timed(work: Callable[[], object]) -> float:
