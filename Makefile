@@ -77,7 +77,7 @@ figures-recorded: $(DEVELOPMENT)
 
 .PHONY: bench
 bench: $(DEVELOPMENT) ## measure precompute beside its limit, on an idle machine, and renew benchmarks/RESULTS.md
-	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/bench.py --write
+	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/bench.py
 
 .PHONY: bench-peer
 bench-peer: $(DEVELOPMENT) $(PEER)/.installed ## measure Head Atlas beside SAEDashboard, which gets an environment of its own

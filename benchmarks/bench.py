@@ -1,28 +1,25 @@
 """What precompute costs beside its limit: one table of name, measured, target and whether it is met.
 
-    python benchmarks/bench.py [--only NAME ...] [--write] [--note TEXT]
+    python benchmarks/bench.py [--only NAME ...] [--note TEXT]
 
-Each row is a job in a process of its own (`job_cost.py`), on an otherwise idle machine. `--write` makes
-`benchmarks/RESULTS.md` of the table; every run adds a JSON line to `benchmarks/results.jsonl`. What a server gives is
-measured by `serving.py`, and the peer by `peer.py`.
+Each row is a job in a process of its own (`job_cost.py`), on an otherwise idle machine. Each adds a JSON line to
+`benchmarks/results.jsonl`, and the table of `benchmarks/RESULTS.md` is made of the newest line of each. What a server
+gives is measured by `serving.py`, and the peer by `peer.py`.
 """
 
 import argparse
-import json
 import os
-import platform
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 
 from job_cost import JobCost, Limit
-from script_output import HERE, json_of
+from results import keep, kept, renew_section, where_and_when
+from script_output import json_of
 
-RESULTS = HERE / "results.jsonl"
-LIBRARIES = ("torch", "transformers", "transformer-lens", "sae-lens", "numpy")
+BENCHMARK = "precompute"
 FIVE_LAYERS, ALL_LAYERS = (1, 8, 15, 17, 24), tuple(range(30))
 SCORE_TOKENS = 64 * 129  # of the random sequences that head scores are measured on
 CONTEXT = 128
@@ -78,27 +75,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    names = [*(case.name for case in CASES), MEMORY]
-    parser.add_argument("--only", action="append", choices=names)
-    parser.add_argument("--write", action="store_true")
+    measures = {case.name: lambda case=case: measured_row(case) for case in CASES} | {MEMORY: memory_row}
+    parser.add_argument("--only", action="append", choices=list(measures))
     parser.add_argument("--note", default="")
     options = parser.parse_args()
-    load, rows = os.getloadavg()[0], list[Row]()
-    for case in CASES:
-        if not options.only or case.name in options.only:
-            rows.append(measured_row(case))
-            print(line_of(rows[-1]), flush=True)
-    if not options.only or MEMORY in options.only:
-        rows.append(memory_row())
-    head = f"{datetime.now(UTC):%Y-%m-%d}, {machine()}, load {load:.1f} before. {options.note}".strip()
-    text = "\n".join([head, "", *table(rows)])
-    print(text)
-    with RESULTS.open("a") as file:
-        file.write(
-            json.dumps({"benchmark": "bench", "head": head, "rows": [asdict(row) for row in rows]}) + "\n"
-        )
-    if options.write:
-        (HERE / "RESULTS.md").write_text(f"# What precompute costs\n\n`make bench`, {text}\n")
+    for name in options.only or measures:
+        load = os.getloadavg()[0]
+        try:
+            row = measures[name]()
+        except subprocess.CalledProcessError as error:
+            print(f"{name}: not measured, {error}", file=sys.stderr, flush=True)
+            continue
+        line = keep(BENCHMARK, asdict(row), options.note, load)
+        print(line_of(row, where_and_when(line)), flush=True)
+    renew_section(BENCHMARK, table(list(measures)))
 
 
 def measured_row(case: Case) -> Row:
@@ -127,21 +117,21 @@ def memory_row() -> Row:
     return Row(MEMORY, many / few, 1.1, f"{few:,} and {many:,} MiB, a random model of two layers")
 
 
-def machine() -> str:
-    """Processors, Python and libraries."""
-    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
-    return f"{os.cpu_count()} x {platform.machine()}, Python {platform.python_version()}, {libraries}"
+def table(names: list[str]) -> str:
+    """The newest row of each name, in Markdown."""
+    newest = {line["name"]: line for line in kept(BENCHMARK)}
+    lines = ["| what | measured | target | pass | parts | when |", "|---|---|---|---|---|---|"]
+    for name in names:
+        if line := newest.get(name):
+            row = Row(name, line["measured"], line["target"], line["parts"])
+            lines.append(line_of(row, where_and_when(line)))
+    return "\n".join(lines)
 
 
-def table(rows: list[Row]) -> list[str]:
-    """The rows in Markdown."""
-    return ["| what | measured | target | pass | parts |", "|---|---|---|---|---|", *map(line_of, rows)]
-
-
-def line_of(row: Row) -> str:
+def line_of(row: Row, when: str) -> str:
     """One row in Markdown."""
     passed = "yes" if row.passed else "no"
-    return f"| {row.name} | {row.measured:.2f} × | ≤ {row.target} × | {passed} | {row.parts} |"
+    return f"| {row.name} | {row.measured:.2f} × | ≤ {row.target} × | {passed} | {row.parts} | {when} |"
 
 
 if __name__ == "__main__":

@@ -8,18 +8,16 @@ and head scores, which the peer has not, are left out. Prints seconds, features 
 """
 
 import argparse
-import json
 import os
 import sys
 import tempfile
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from job_inputs import D_SAE, EMBEDDED, Settings, find_model
-from script_output import HERE, json_of
+from results import keep, renew_section, where_and_when
+from script_output import json_of
 
-RESULTS = HERE / "results.jsonl"
 LAYER, MINIBATCHES, N_FEATURES = 17, (64, 256, 1024), 1024
 COMPUTED = """
 SAEDashboard: for each feature activation and logit histograms, logit tables, correlations with neurons and features,
@@ -59,27 +57,26 @@ def main() -> None:
         ours = head_atlas(Path(folder), options.sequences)
         peers = [dashboard(options.peer_python, Path(folder), minibatch) for minibatch in MINIBATCHES]
     best = max(peers, key=lambda speed: speed.features_per_second)
-    for speed in (ours, *peers):
-        print(
-            f"{speed.name}: {speed.n_features:,} features in {speed.seconds:.1f} s, "
-            f"{speed.features_per_second:.1f} a second, {speed.peak_memory_mib:,} MiB"
-        )
     ratio = ours.features_per_second / best.features_per_second
-    print(f"{ratio:.1f} x the peer's best in features a second", COMPUTED, sep="\n")
+    lines = [line_of(speed) for speed in (ours, *peers)]
+    lines.append(f"\n{ratio:.1f} × the peer's best in features per second.")
+    print(*lines, COMPUTED, sep="\n")
     figures = {
-        "benchmark": "peer",
-        "note": options.note,
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "load_before": load,
         "ratio": round(ratio, 2),
         "memory_ratio": round(ours.peak_memory_mib / best.peak_memory_mib, 2),
-        **{
-            speed.name: [speed.n_features, round(speed.seconds, 1), speed.peak_memory_mib]
-            for speed in (ours, *peers)
-        },
+        "tools": [asdict(speed) for speed in (ours, *peers)],
     }
-    with RESULTS.open("a") as file:
-        file.write(json.dumps(figures) + "\n")
+    line = keep("peer", figures, options.note, load)
+    table = ["| tool | features | seconds | features per second | memory |", "|---|---|---|---|---|", *lines]
+    renew_section("peer", "\n".join([where_and_when(line) + ":", "", *table, COMPUTED]))
+
+
+def line_of(speed: Speed) -> str:
+    """One tool in Markdown."""
+    return (
+        f"| {speed.name} | {speed.n_features:,} | {speed.seconds:.1f} | "
+        f"{speed.features_per_second:.1f} | {speed.peak_memory_mib:,} MiB |"
+    )
 
 
 def head_atlas(folder: Path, n_sequences: int) -> Speed:

@@ -11,7 +11,6 @@ import argparse
 import http.client
 import json
 import os
-import platform
 import signal
 import socket
 import statistics
@@ -22,12 +21,12 @@ import threading
 import time
 import urllib.parse
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
+
+from results import keep
 
 from app.store.database.engine import backup, open_store
 
-RESULTS = Path(__file__).parent / "results.jsonl"
 HEADERS = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -165,13 +164,6 @@ def main() -> None:
         size = copy.stat().st_size
         restarts = run(copy, options.model, options.kills, options.clients)
     figures = {
-        "benchmark": "restarts",
-        "note": options.note,
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": platform.machine(),
-        "cpus": os.cpu_count(),
-        "load_before": round(load, 2),
-        "python": platform.python_version(),
         "compiled_before": not sys.dont_write_bytecode,
         "store_mib": round(size / 2**20, 1),
         "kills": options.kills,
@@ -179,9 +171,7 @@ def main() -> None:
         "seconds": {name: spread([asdict(one)[name] for one in restarts]) for name in asdict(restarts[0])}
         | {"saved_less_delay": spread([one.saved - one.delayed for one in restarts])},
     }
-    print(json.dumps(figures, indent=1))
-    with RESULTS.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(figures) + "\n")
+    print(json.dumps(keep("restarts", figures, options.note, load), indent=1))
 
 
 def spread(values: list[float]) -> dict[str, float]:

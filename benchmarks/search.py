@@ -9,7 +9,7 @@ takes (the first time, and the median of five more), and adds a JSON line to ben
 
 import argparse
 import json
-import platform
+import os
 import statistics
 import tempfile
 import time
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from results import keep
 from sqlalchemy import Engine
 
 from app.domain.evidence import KINDS
@@ -32,7 +33,6 @@ from app.store.migrate import upgrade
 from app.store.search import Condition, FiresNear, MovesToken, ShowsEvidence, find_features, words_like
 from app.store.tables.search import FeatureEvidenceRow, FeatureTokenRow, FeatureWordRow
 
-RESULTS = Path(__file__).parent / "results.jsonl"
 N_HEADS, D_VOCAB, N_WORDS = 12, 50_257, 30_000
 TOKENS, WORDS = 10, 24
 LIMIT = 26
@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=12)
     parser.add_argument("--d-sae", type=int, default=24_576)
     options = parser.parse_args()
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="head-atlas-benchmark-") as folder:
         engine = open_store(options.store or str(Path(folder) / "store.sqlite"))
         upgrade(engine)
@@ -55,10 +56,7 @@ def main() -> None:
         n_rows = fill(engine, options.layers, options.d_sae)
         filled = time.monotonic() - began
         figures = {
-            "benchmark": "search",
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "engine": engine.dialect.name,
-            "machine": platform.machine(),
             "sqlalchemy": version("sqlalchemy"),
             "engine_version": ".".join(map(str, engine.dialect.server_version_info or ()))
             or engine.dialect.dbapi.sqlite_version,
@@ -69,9 +67,7 @@ def main() -> None:
             "milliseconds": dict(measure(engine)),
         }
         engine.dispose()
-    print(json.dumps(figures, indent=1))
-    with RESULTS.open("a") as file:
-        file.write(json.dumps(figures) + "\n")
+    print(json.dumps(keep("search", figures, "", load), indent=1))
 
 
 def fill(engine: Engine, n_layers: int, d_sae: int) -> int:

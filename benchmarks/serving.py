@@ -10,9 +10,7 @@ their ratio to the bare route, milliseconds (mean, 99th percentile), and adds a 
 import argparse
 import asyncio
 import itertools
-import json
 import os
-import platform
 import socket
 import statistics
 import subprocess
@@ -23,13 +21,13 @@ import urllib.parse
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
+
+from results import keep, renew_section, where_and_when
 
 from app.store.atlas.reads import get_heads, get_live_run, get_ranking
 from app.store.database.engine import backup, open_store, read_session
 
-RESULTS = Path(__file__).parent / "results.jsonl"
 SERVE = "from app.cli import main; main()"
 BARE = """
 import sys
@@ -218,16 +216,22 @@ def page_load(name: str, taken: list[float], seconds: float, reference: float) -
     return PageLoad(name, per_second, per_second / reference, 1000 * mean, 1000 * p99, TARGETS.get(name))
 
 
-def print_table(result: Result) -> None:
+def table(result: Result) -> str:
+    """The figures in Markdown."""
     before, after = result.bare_per_second
-    print(f"bare route: {before:.0f} a second before, {after:.0f} after")
-    print(f"{'cold, ms':15} {'median':>9} {'max':>8}")
-    for name, taken in result.cold_ms.items():
-        print(f"{name:15} {taken['median']:9.1f} {taken['max']:8.1f}")
-    print(f"{'under load':15} {'a second':>9} {'of bare':>8} {'target':>7} {'mean ms':>8} {'p99 ms':>8}")
-    for r in result.rows:
-        figures = f"{r.per_second:9.1f} {r.ratio:8.3f} {r.target or '':>7} {r.mean_ms:8.2f} {r.p99_ms:8.2f}"
-        print(f"{r.name:15} {figures}")
+    lines = [f"A bare route: {before:.0f} per second before, {after:.0f} after.", ""]
+    lines += ["| page | cold, median ms | cold, longest ms |", "|---|---|---|"]
+    lines += [f"| {name} | {taken['median']} | {taken['max']} |" for name, taken in result.cold_ms.items()]
+    lines += [
+        "",
+        "| under load | per second | of bare | target | mean ms | p99 ms |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {r.name} | {r.per_second:.1f} | {r.ratio:.3f} | {r.target or ''} | {r.mean_ms:.2f} | {r.p99_ms:.2f} |"
+        for r in result.rows
+    ]
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -240,6 +244,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--note", default="")
     asked = parser.parse_args()
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "store.sqlite"
         engine = open_store(asked.store)
@@ -250,16 +255,10 @@ def main() -> None:
         with server(*arguments, port=ports[0]) as port, server(BARE, str(ports[1]), port=ports[1]) as bare:
             pages = addresses(copy, asked.model)
             result = asyncio.run(measure(port, bare, pages, asked.connections, asked.seconds))
-    print_table(result)
-    facts = {
-        "benchmark": "serving",
-        "note": asked.note,
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    machine = {"machine": platform.machine(), "cpus": os.cpu_count(), "load_before": os.getloadavg()[1]}
-    line = {**facts, **machine, "connections": asked.connections, "seconds": asked.seconds, **asdict(result)}
-    with RESULTS.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    print(text := table(result))
+    figures = {"connections": asked.connections, "seconds": asked.seconds, **asdict(result)}
+    line = keep("serving", figures, asked.note, load)
+    renew_section("serving", f"{where_and_when(line)}, {asked.connections} connections:\n\n{text}")
 
 
 if __name__ == "__main__":
