@@ -52,7 +52,7 @@ def _is_cached(repo_id: str, revision: str | None) -> bool:
 def _shards(index: Path) -> set[str]:
     try:
         return set(json.loads(index.read_bytes())["weight_map"].values())
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {"no such file"}
 
 
