@@ -26,11 +26,10 @@ class Record:
     """
 
     def __post_init__(self) -> None:
-        for name, hint in _field_types(type(self)).items():
-            if get_origin(hint) is np.ndarray:
-                value, expected = getattr(self, name), _declared_dtype(hint)
-                if not isinstance(value, np.ndarray) or cast(AnyArray, value).dtype != expected:
-                    raise TypeError(f"{type(self).__name__}.{name} must be an array of {expected}")
+        for name, expected in _array_dtypes(type(self)):
+            value = getattr(self, name)
+            if not isinstance(value, np.ndarray) or cast(AnyArray, value).dtype != expected:
+                raise TypeError(f"{type(self).__name__}.{name} must be an array of {expected}")
 
     def to_arrays(self) -> dict[str, AnyArray]:
         """Every value as an array, under its field's name; names of nested records are joined by dots."""
@@ -96,6 +95,16 @@ def require_same(what: str, mine: object, theirs: object) -> None:
     """Raise ValueError unless both are equal: leaves of other shapes or settings would broadcast or mix in silence."""
     if mine != theirs:
         raise ValueError(f"cannot merge {what} {mine} with {what} {theirs}")
+
+
+@cache
+def _array_dtypes(cls: type) -> tuple[tuple[str, "np.dtype[Any]"], ...]:
+    """The fields that are arrays, and the dtype that each declares."""
+    return tuple(
+        (name, _declared_dtype(hint))
+        for name, hint in _field_types(cls).items()
+        if get_origin(hint) is np.ndarray
+    )
 
 
 @cache
