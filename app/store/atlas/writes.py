@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from app.domain.numbers import HeadNumbers, values_of
@@ -28,11 +27,10 @@ def begin_run(session: Session, slug: str, run: RunRecord) -> int:
     Readers keep seeing the atlas's live run until `go_live`. Raises InvalidSlug.
     """
     atlas_id = _lock_atlas(session, check_slug(slug))
-    values = _unused_run_id(session)
     unfinished = (tables.RunRow.atlas_id == atlas_id, tables.RunRow.state == "publishing")
     session.execute(delete(tables.RunRow).where(*unfinished))
     model = asdict(run.model)
-    values |= {
+    values = {
         "atlas_id": atlas_id,
         "state": "publishing",
         "model_name": model.pop("name"),
@@ -43,16 +41,6 @@ def begin_run(session: Session, slug: str, run: RunRecord) -> int:
     run_id = session.scalars(insert(tables.RunRow).values(values).returning(tables.RunRow.id)).one()
     add_saes(session, run_id, run.saes)
     return run_id
-
-
-def _unused_run_id(session: Session) -> dict[str, Any]:
-    """The id of the next run where the database would give a removed run's again, and an empty dict elsewhere.
-
-    The job of a run that is removed here may still write under its id, and must find that it is gone.
-    """
-    if session.get_bind().dialect.name != "sqlite":
-        return {}
-    return {"id": (session.scalar(select(func.max(tables.RunRow.id))) or 0) + 1}
 
 
 def add_saes(session: Session, run_id: int, saes: Sequence[SaeRecord]) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.domain.records import Json
 from app.store.database.column_types import NameText
-from app.store.tables.atlas import Base
+from app.store.tables.atlas import IDS_ONCE, Base
 
 Name = Annotated[str, mapped_column(NameText)]
 
@@ -62,6 +62,7 @@ class RevisionRow(Base):
         ),
         Index(None, "annotator_id"),
         Index(None, "author_id"),
+        IDS_ONCE,
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

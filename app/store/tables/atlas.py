@@ -17,6 +17,8 @@ _NAMES = {
 }
 # Small rows that are only read by key: SQLite then keeps them in key order, without a second lookup.
 _BY_KEY = {"sqlite_with_rowid": False}
+# Ids that are known outside of the store for longer than a transaction: no other row ever gets one, as on Postgres.
+IDS_ONCE = {"sqlite_autoincrement": True}
 
 
 class Base(DeclarativeBase):
@@ -38,6 +40,7 @@ class AtlasRow(Base):
     """One model with at most one SAE a layer."""
 
     __tablename__ = "atlases"
+    __table_args__ = IDS_ONCE
 
     id: Mapped[int] = mapped_column(primary_key=True)
     slug: Mapped[str] = mapped_column(unique=True)
@@ -49,7 +52,7 @@ class RunRow(Base):
     """One precompute run; only what is the same for every machine, clock and executor."""
 
     __tablename__ = "runs"
-    __table_args__ = (CheckConstraint("state IN ('publishing', 'live')", name="state"),)
+    __table_args__ = (CheckConstraint("state IN ('publishing', 'live')", name="state"), IDS_ONCE)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     atlas_id: Mapped[int] = mapped_column(ForeignKey("atlases.id", ondelete="CASCADE"), index=True)
