@@ -47,10 +47,17 @@ def error_response(
 def _login_page(request: Request) -> str:
     """The URL of the login page, which leads back to the requested page, or to the page that a form is on."""
     is_submission = request.method != "GET" or is_fragment(request)
-    page = urlsplit(request.headers.get("HX-Current-URL") or request.headers.get("Referer", ""))
-    target = page if is_submission else urlsplit(str(request.url))
-    address = f"{target.path}?{target.query}" if target.query else target.path
-    return f"/login?next={quote(address or '/', safe='/')}"
+    page = request.headers.get("HX-Current-URL") or request.headers.get("Referer", "")
+    return f"/login?next={quote(_inside_site(page if is_submission else str(request.url)), safe='/')}"
+
+
+def _inside_site(url: str) -> str:
+    """The path and query of a URL, and that of the front page for a text that is no URL."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "/"
+    return (f"{parts.path}?{parts.query}" if parts.query else parts.path) or "/"
 
 
 def on_login_needed(request: Request, error: Exception) -> Response:

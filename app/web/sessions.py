@@ -148,7 +148,7 @@ ViewerDependency = Annotated[Viewer, Depends(get_viewer_in_look)]
 
 async def require_login(request: Request, app_context: AppContextDependency) -> None:
     """Dependency of every route: in team mode pages need a login, because they may show others' labels."""
-    if app_context.access.team and request.url.path not in OPEN_PATHS:
+    if app_context.access.team and request.scope["path"] not in OPEN_PATHS:
         await run_in_threadpool(get_viewer, request, app_context)
 
 

@@ -9,7 +9,7 @@ from app.domain.experiments.registry import needs_roles
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import AppError, NotFound
 from app.store import annotations as store
-from app.store.annotators import CONSENSUS, Annotator, AnnotatorRole, get_annotator
+from app.store.annotators import CONSENSUS, Annotator, AnnotatorRole, find_annotator
 from app.store.database.engine import Session
 from app.store.histories import WHOLE, HistoryPart, HistoryRange, read_history
 from app.store.revealed_hints import revealed_hints
@@ -114,13 +114,20 @@ def visible_history(
 ) -> HistoryPart:
     """Revisions of one record, newest first; drafts of others are left out, except for admins.
 
-    Raises NotFound if the record is hidden from the viewer.
+    Raises NotFound if the record is hidden from the viewer, and in the same words if there is none, so that nobody
+    learns who has an account.
     """
-    owner = get_annotator(session, annotator)
-    if owner.name != viewer.name and not is_open(session, atlas_id, viewer, subject):
-        raise NotFound(f"no record of {subject.ref} by {annotator[:60]!r} to show")
-    with_drafts = owner.name == viewer.name or viewer.role == "admin"
-    return read_history(session, atlas_id, subject, owner.id, part, with_drafts)
+    nothing = NotFound(f"no record of {subject.ref} by {annotator[:60]!r} to show")
+    owner = find_annotator(session, annotator)
+    if owner is None:
+        raise nothing
+    own = owner.name == viewer.name
+    if not own and not is_open(session, atlas_id, viewer, subject):
+        raise nothing
+    history = read_history(session, atlas_id, subject, owner.id, part, own or viewer.role == "admin")
+    if not own and not history.total:
+        raise nothing
+    return history
 
 
 def is_open(session: Session, atlas_id: int, viewer: Viewer, subject: Subject) -> bool:

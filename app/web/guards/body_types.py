@@ -7,6 +7,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.web.guards.multipart_text import MultipartText
 from app.web.guards.origins import SAFE_METHODS
 
 _UTF8 = re.compile(r"(?:^|;)\s*charset=\"?utf-?8\"?\s*(?:;|$)")
@@ -43,7 +44,21 @@ class FormBodies:
             # The framework would read bytes that are not escaped, as curl sends them, as Latin 1.
             escaped = _NO_ASCII.sub(lambda byte: b"%%%02X" % byte[0][0], body)
             receive = _again({**last, "body": escaped} if last["type"] == "http.request" else last, receive)
+        elif "content-type" in headers:
+            await self._read_along(scope, MultipartText(receive, headers["content-type"]), send)
+            return
         await self.app(scope, receive, send)
+
+    async def _read_along(self, scope: Scope, form: MultipartText, send: Send) -> None:
+        """Answer 422 in place of the application from the moment on that a field of the form is no text."""
+
+        async def unless_refused(message: Message) -> None:
+            if form.is_text:
+                await send(message)
+            elif message["type"] == "http.response.start":
+                await PlainTextResponse(NO_UTF8, 422, _NO_STORE)(scope, form.receive, send)
+
+        await self.app(scope, form.receive, unless_refused)
 
 
 async def _whole_body(receive: Receive) -> tuple[Message, bytes]:

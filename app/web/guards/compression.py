@@ -1,12 +1,15 @@
 """Compression of responses with gzip; docs/decisions/0007-compressed-responses.md limits page sizes."""
 
-from starlette.datastructures import MutableHeaders
+import re
+
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.web.forms.downloads import MEDIA_TYPES
 
 LEVEL = 9  # a head page of 113 kB: 1.2 % less to send than with 6, for a millisecond more
+_REFUSED_GZIP = re.compile(r"\bgzip\s*;\s*q=0(\.0*)?\s*(,|$)", re.IGNORECASE)
 COMPRESSED_FILES = (MEDIA_TYPES["xlsx"], MEDIA_TYPES["parquet"])
 
 
@@ -24,4 +27,15 @@ class Compression(GZipMiddleware):
                 MutableHeaders(scope=message).add_vary_header("Accept-Encoding")
             await send(message)
 
-        await super().__call__(scope, receive, send_varied)
+        await super().__call__(_without_refused_gzip(scope), receive, send_varied)
+
+
+def _without_refused_gzip(scope: Scope) -> Scope:
+    """The request as of a client that accepts no encoding, if it says that it does not accept gzip.
+
+    Whoever looks for the word alone would compress for it.
+    """
+    if scope["type"] != "http" or not _REFUSED_GZIP.search(Headers(scope=scope).get("accept-encoding", "")):
+        return scope
+    others = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
+    return {**scope, "headers": others}

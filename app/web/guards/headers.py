@@ -1,5 +1,6 @@
 """Response headers, allowed hosts and the HEAD method, as pure ASGI middleware."""
 
+import re
 from collections.abc import Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -21,6 +22,7 @@ SECURITY_HEADERS = {
 
 
 EMBED = "/embed/"
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{0,5})?")
 
 
 def embed_headers(frame_ancestors: Sequence[str]) -> dict[str, str]:
@@ -53,10 +55,13 @@ class SecurityHeaders:
 
 
 def host_name(host: str) -> str:
-    """The name in a Host header in lower case, without port and brackets."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.partition(":")[0].lower()
+    """The name in a Host header in lower case, without port and brackets; an empty text for what is no such header.
+
+    What comes after the name must be a port: a framework that puts the header before the path, to make an address of
+    the two, would take anything else for a part of that path.
+    """
+    match = _HOST.fullmatch(host)
+    return match[1].strip("[]").lower() if match else ""
 
 
 class AllowedHosts:
@@ -64,7 +69,7 @@ class AllowedHosts:
 
     def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
         self.app = app
-        self.hosts = frozenset(host.strip("[]").lower() for host in hosts)
+        self.hosts = frozenset(host.strip("[]").lower() for host in hosts) - {""}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and host_name(Headers(scope=scope).get("host", "")) not in self.hosts:

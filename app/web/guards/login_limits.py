@@ -35,12 +35,14 @@ class LoginLimits:
         limits = {(address, name.casefold()[:100]): PER_ACCOUNT, (address,): PER_ADDRESS}
         with self._lock:
             now = self._clock()
+            recent = {key: self._recent(key, now) for key in limits}
             for key, limit in limits.items():
-                times = self._recent(key, now)
-                if len(times) >= limit:
-                    raise TooManyLogins(times[0] + WINDOW_S - now)
-            for key in limits:
-                self._tried[key].append(now)
+                if len(recent[key]) >= limit:
+                    raise TooManyLogins(recent[key][0] + WINDOW_S - now)
+            # Only attempts that were let through take a place: a flood of refused ones drives out nobody's count.
+            for key, times in recent.items():
+                times.append(now)
+                self._tried[key] = times
                 self._tried.move_to_end(key)
             while len(self._tried) > MAX_KEYS:
                 self._tried.popitem(last=False)
@@ -51,7 +53,7 @@ class LoginLimits:
             self._tried.pop((address, name.casefold()[:100]), None)
 
     def _recent(self, key: tuple[str, ...], now: float) -> deque[float]:
-        times = self._tried.setdefault(key, deque())
+        times = self._tried.get(key, deque())
         while times and times[0] <= now - WINDOW_S:
             times.popleft()
         return times

@@ -11,7 +11,14 @@ from app.errors import AppError
 from app.store.annotators import find_annotator, list_annotators, remove_annotator
 from app.store.database.engine import open_store, read_session, write_session
 from app.store.tables.annotations import SessionRow
-from app.web.guards.login_limits import PER_ACCOUNT, PER_ADDRESS, WINDOW_S, LoginLimits, TooManyLogins
+from app.web.guards.login_limits import (
+    MAX_KEYS,
+    PER_ACCOUNT,
+    PER_ADDRESS,
+    WINDOW_S,
+    LoginLimits,
+    TooManyLogins,
+)
 from app.web.guards.origins import inside
 from app.web.sessions import LIFETIME
 from tests.support.annotated_atlas import NOW
@@ -187,6 +194,21 @@ def test_limits_forget_after_a_minute_and_hold_little():
     with pytest.raises(TooManyLogins):
         limits.try_once("another", "1.2.3.4")
     limits.forget("ada", "1.2.3.4")
+
+
+def test_e15_refused_attempts_drive_out_no_count():
+    limits = LoginLimits(lambda: 0.0)
+    for _ in range(PER_ACCOUNT):
+        limits.try_once("ada", "1.2.3.4")
+    for i in range(PER_ADDRESS):
+        limits.try_once(f"name {i}", "9.9.9.9")
+    for i in range(MAX_KEYS + 1):
+        with pytest.raises(TooManyLogins):
+            limits.try_once(f"another {i}", "9.9.9.9")
+    limits.try_once("ben", "5.6.7.8")
+    for name, address in (("ada", "1.2.3.4"), ("ben", "9.9.9.9")):
+        with pytest.raises(TooManyLogins):
+            limits.try_once(name, address)
 
 
 def test_the_local_annotator_is_made_with_the_first_change_and_has_no_login(store):
