@@ -1,8 +1,10 @@
 """The check of a whole store: its file, its schema, and every row of it."""
 
+import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 from sqlalchemy import Engine, Text, cast, func, inspect, select
 from sqlalchemy.orm import Session
 
@@ -25,6 +27,7 @@ from app.store.tables.atlas import (
     HeadRow,
     RunRow,
     SequenceRow,
+    VocabularyRow,
 )
 
 # What they add to the metadata of tables is looked at below.
@@ -71,6 +74,7 @@ def _check_rows(session: Session, name: str) -> None:
         )
     _check_runs(session, name)
     _check_blocks(session, name)
+    _check_texts(session, name)
     _check_records(session, name)
 
 
@@ -89,6 +93,35 @@ def _check_blocks(session: Session, name: str) -> None:
                     ) from error
 
 
+def _check_texts(session: Session, name: str) -> None:
+    """Read the tokens of every vocabulary and sequence. Raises InvalidStore for one that is damaged."""
+    with session.execute(
+        select(VocabularyRow.checksum, VocabularyRow.data), execution_options=_IN_PARTS
+    ) as rows:
+        for checksum, data in rows:
+            if hashlib.sha256(data).hexdigest() != checksum:
+                raise InvalidStore(
+                    f"{name} is damaged: the vocabulary {checksum[:16]} has another checksum; "
+                    "restore it from a backup, or precompute the run again"
+                )
+    of_run = (RunRow.fingerprint, RunRow.context_size, RunRow.d_vocab)
+    sequences = select(*of_run, SequenceRow.sequence_index, SequenceRow.token_ids).join(
+        RunRow, RunRow.id == SequenceRow.run_id
+    )
+    with session.execute(sequences, execution_options=_IN_PARTS) as rows:
+        for fingerprint, context, d_vocab, index, data in rows:
+            if len(data) != 4 * context or not _are_ids(data, d_vocab):
+                raise InvalidStore(
+                    f"{name} is damaged: sequence {index} of run {fingerprint} is not one of {context} tokens; "
+                    "restore it from a backup, or precompute the run again"
+                )
+
+
+def _are_ids(data: bytes, d_vocab: int) -> bool:
+    ids = np.frombuffer(data, "<i4")
+    return not len(ids) or (int(ids.min()) >= 0 and int(ids.max()) < d_vocab)
+
+
 def _check_records(session: Session, name: str) -> None:
     """Read every revision of an annotation. Raises InvalidStore for one that is none."""
     query = select(RevisionRow.id, RevisionRow.kind, cast(RevisionRow.content, Text))
@@ -96,7 +129,7 @@ def _check_records(session: Session, name: str) -> None:
         for row_id, kind, text in rows:
             try:
                 content = json.loads(text)
-                _ = head_from_json(content) if kind == "head" else note_from_json(content)
+                _ = note_from_json(content) if kind == "feature" else head_from_json(content)
             except (AppError, ValueError, KeyError, TypeError, AttributeError) as error:
                 raise InvalidStore(
                     f"{name} is damaged: revision {row_id} of the annotations cannot be read; restore it from a backup"

@@ -1,7 +1,7 @@
 """Rows that the database holds without complaint and no page can read: the check names them."""
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import inspect, update
 
 from app.domain.annotations.records import FeatureNote, HeadAnnotation
 from app.domain.refs import FeatureRef
@@ -9,7 +9,13 @@ from app.errors import InvalidStore
 from app.store.checks import check_store
 from app.store.database.engine import write_session
 from app.store.tables.annotations import RevisionRow
-from app.store.tables.atlas import FeatureExamplesRow, FeatureRow, HeadAttentionRow
+from app.store.tables.atlas import (
+    FeatureExamplesRow,
+    FeatureRow,
+    HeadAttentionRow,
+    SequenceRow,
+    VocabularyRow,
+)
 from tests.support.annotating import Team
 
 
@@ -36,6 +42,41 @@ def test_f10_one_flipped_bit_of_a_block_is_found_with_its_place(team: Team, tabl
     with pytest.raises(
         InvalidStore, match=rf"the block of '{table.__tablename__}' at \(1, 0, \d+\) cannot be read"
     ):
+        check_store(team.engine)
+
+
+def first_of(session, row):
+    return session.query(row).order_by(*inspect(row).primary_key).first()
+
+
+def test_f10_tokens_that_are_not_those_of_the_run_are_found(team: Team) -> None:
+    def changed(row, name, change):
+        with write_session(team.engine) as session:
+            first = first_of(session, row)
+            before = getattr(first, name)
+            setattr(first, name, change(before))
+        with pytest.raises(InvalidStore) as caught:
+            check_store(team.engine)
+        with write_session(team.engine) as session:
+            setattr(first_of(session, row), name, before)
+        check_store(team.engine)
+        return str(caught.value)
+
+    assert "has another checksum" in changed(VocabularyRow, "data", flipped)
+    for change in (
+        lambda data: data[:-4],
+        lambda data: data[:-1] + b"\x7f",
+        lambda data: data[:-4] + b"\xff" * 4,
+    ):
+        assert "is not one of" in changed(SequenceRow, "token_ids", change)
+
+
+def test_f10_a_second_look_is_read_as_the_record_of_a_head(team: Team) -> None:
+    with write_session(team.engine) as session:
+        session.execute(
+            update(RevisionRow).where(RevisionRow.kind == "head").values(kind="second", content={"groups": 3})
+        )
+    with pytest.raises(InvalidStore, match=r"revision \d of the annotations cannot be read"):
         check_store(team.engine)
 
 

@@ -64,6 +64,8 @@ def check_file(path: Path, to_read: bool = False) -> None:
     """
     if path.is_dir():
         raise InvalidStore(f"{path} is a folder, not a store file")
+    if path.exists() and not path.is_file():  # to open a pipe would wait for who writes to it
+        raise InvalidStore(f"{path} is a device or a pipe, not a store file")
     if not path.parent.is_dir():
         raise InvalidStore(f"{path.parent} is not a folder, so the store {path.name} cannot be made in it")
     place = _unwritable(path)

@@ -80,6 +80,7 @@ def test_a25_what_cannot_be_a_store_is_refused_and_left_alone(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "text.sqlite").write_text("not a database, but long enough to be one" * 100)
     (tmp_path / "short.sqlite").write_bytes(b"SQLite")
+    os.mkfifo(tmp_path / "pipe")
     connection = sqlite3.connect(tmp_path / "other.sqlite")
     connection.execute("CREATE TABLE invoices (id INTEGER)")
     connection.commit()
@@ -87,6 +88,8 @@ def test_a25_what_cannot_be_a_store_is_refused_and_left_alone(tmp_path):
     before = {path: path.read_bytes() for path in tmp_path.glob("*.sqlite")}
     for target, part in {
         tmp_path / "folder": "is a folder",
+        tmp_path / "pipe": "is a device or a pipe",
+        Path("/dev/zero"): "is a device or a pipe",
         tmp_path / "none" / "x.sqlite": "is not a folder",
         tmp_path / "text.sqlite" / "x.sqlite": "is not a folder",
         tmp_path / "text.sqlite": "not a SQLite file",
@@ -107,6 +110,7 @@ def test_a25_what_cannot_be_a_store_is_refused_and_left_alone(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "folder",
         "other.sqlite",
+        "pipe",
         "short.sqlite",
         "text.sqlite",
     ]
