@@ -99,7 +99,7 @@ def read_json(data: bytes) -> tuple[list[tuple[int, Row]], list[tuple[int, Row]]
     """Rows of heads and rows of feature notes, each numbered from 1. Raises InvalidSheet."""
     check_size(data)
     try:
-        whole: Any = json.loads(data, parse_constant=_refuse_constant)
+        whole: Any = json.loads(data, parse_constant=_refuse_constant, object_pairs_hook=_without_doubles)
     except (ValueError, RecursionError) as error:
         raise InvalidSheet(f"the file is not JSON: {str(error)[:80]}") from error
     content = cast(dict[str, Any], whole) if isinstance(whole, dict) else {}
@@ -113,6 +113,15 @@ def read_json(data: bytes) -> tuple[list[tuple[int, Row]], list[tuple[int, Row]]
 
 def _refuse_constant(text: str) -> Any:
     raise ValueError(f"{text} is not JSON")
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The pairs as a dictionary. Raises ValueError for a name that is there twice: which value counts is not said."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ValueError(f"an object has {name[:40]!r} twice")
+    return made
 
 
 def _objects(value: Any) -> list[tuple[int, Row]]:

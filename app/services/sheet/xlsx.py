@@ -168,6 +168,10 @@ def _text(cell: Any, number: int) -> str:
     value = cell.value
     if cell.data_type == "f":
         raise InvalidSheet(f"row {number} holds a formula; replace it by its value")
+    if cell.data_type == "e":
+        raise InvalidSheet(
+            f"row {number} holds the error {str(value)[:20]}; replace it by what should be there"
+        )
     if value is None:
         return ""
     if isinstance(value, bool):
