@@ -29,6 +29,7 @@ class Goal:
 RESUME = "tests/precompute/test_resume.py"
 RAY = "tests/precompute/test_ray.py"
 DISK_ERRORS = "tests/precompute/test_disk_errors.py"
+FULL_DISKS = "tests/web/test_full_disks.py"
 INJECTED = "tests/precompute/test_injected_faults.py"
 TWO_JOBS = "tests/precompute/test_two_jobs.py"
 MIGRATION_KILLS = "tests/store/test_migration_kills.py"
@@ -60,7 +61,7 @@ GOALS = (
         (
             Need(
                 "other executors and orders with identical files and rows",
-                6,
+                7,
                 (
                     f"{RESUME}::processes_leave_the_same",
                     f"{RESUME}::shares_in_another_order",
@@ -70,16 +71,15 @@ GOALS = (
                 ),
             ),
         ),
-        "Shards are run in three orders, not in four",
     ),
     Goal(
         "Disk full, I/O errors",
         "12 sizes of a disk, 40 injected ENOSPC, 40 EIO: no corrupt store, no acknowledged row lost, all resumable",
         (
+            Need("sizes of a disk", 12, (f"{FULL_DISKS}::a_disk_that_fills",), "sizes of a disk"),
             Need("failing calls of the disk", 80, (f"{DISK_ERRORS}::an_error_of_the_disk",), "disk errors"),
             Need("injected calls", 40, (f"{INJECTED}::a_fault",), "disk_errors"),
         ),
-        "Errors come from single calls; no disk of a limited size is filled",
     ),
     Goal(
         "Two jobs",

@@ -24,9 +24,10 @@ from app.attribution.sae_steps import (
 with warnings.catch_warnings():
     # The library still imports a TransformerLens module by its former name.
     warnings.filterwarnings("ignore", "The 'utils' module", DeprecationWarning)
-    from sae_lens import SAE
+    from sae_lens import SAE, BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig
 
-ARCHITECTURES = ("standard", "topk", "topk_rescaled", "jumprelu", "gated")
+# The last is trained so and saved as a JumpReLU of one threshold.
+ARCHITECTURES = ("standard", "topk", "topk_rescaled", "jumprelu", "gated", "batchtopk")
 K = 7
 
 
@@ -51,7 +52,7 @@ def build(
 
 def library_sae(architecture: str, apply_b_dec: bool, norm: str, d_in: int, d_sae: int) -> Any:
     config = {
-        "architecture": architecture.removesuffix("_rescaled"),
+        "architecture": "jumprelu" if architecture == "batchtopk" else architecture.removesuffix("_rescaled"),
         "d_in": d_in,
         "d_sae": d_sae,
         "apply_b_dec_to_input": apply_b_dec,
@@ -65,8 +66,26 @@ def library_sae(architecture: str, apply_b_dec: bool, norm: str, d_in: int, d_sa
     for name, parameter in library.named_parameters():
         noise = torch.randn(parameter.shape, generator=generator)
         parameter.data = noise.abs() if name == "threshold" else noise * 0.7
+    if architecture == "batchtopk":
+        library.load_state_dict(saved_for_inference(library))
     library.requires_grad_(requires_grad=False)
     return library
+
+
+def saved_for_inference(library: Any) -> dict[str, Tensor]:
+    """What the library saves of a BatchTopK SAE, after its training, with the weights of this JumpReLU one."""
+    cfg = library.cfg
+    fields = {
+        name: getattr(cfg, name)
+        for name in ("d_in", "d_sae", "apply_b_dec_to_input", "normalize_activations")
+    }
+    training = BatchTopKTrainingSAE(BatchTopKTrainingSAEConfig(k=K, **fields))
+    for name, parameter in training.named_parameters():
+        parameter.data = getattr(library, name).data.clone()
+    training.topk_threshold = torch.tensor(1.3, dtype=torch.double)
+    state = training.state_dict()
+    training.process_state_dict_for_saving_inference(state)
+    return state
 
 
 def coder_of(library: Any, architecture: str, n_heads: int, factor: float) -> SparseCoder:
@@ -75,8 +94,8 @@ def coder_of(library: Any, architecture: str, n_heads: int, factor: float) -> Sp
     # Folding the factor into the weights shortens the decoder, and with it these activations.
     shorter = factor if library.cfg.normalize_activations == "expected_average_only_in" else 1.0
     activations["topk_rescaled"] = RescaledTopK(K, weights["W_dec"].norm(dim=-1) / shorter)
-    if architecture == "jumprelu":
-        activations["jumprelu"] = JumpReLU(weights["threshold"])
+    if architecture in ("jumprelu", "batchtopk"):
+        activations[architecture] = JumpReLU(weights["threshold"])
     if architecture == "gated":
         activations["gated"] = Gated(weights["r_mag"], weights["b_mag"])
     norms: dict[str, InputNorm] = {
