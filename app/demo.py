@@ -32,7 +32,7 @@ class DemoFolders:
 
 
 def sae_folders() -> list[Path]:
-    """The shipped SAEs, a folder a layer, by layer."""
+    """The folder of the shipped SAE of each layer, by layer."""
     folders = [path for path in _FOLDER.glob("layer_*") if path.is_dir()]
     if not folders:
         raise InvalidSae(

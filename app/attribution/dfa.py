@@ -22,7 +22,7 @@ from torch import Tensor, einsum
 from app.domain.records import N_SOURCES
 
 # Pairs gathered at once: 1 MB of gathered rows at d_in 576, which stays in the cache. On one thread, at 32
-# active features a token, 256 or 512 pairs cost 16 microseconds a token and 4,096 pairs cost 70.
+# active features per token, 256 or 512 pairs cost 16 microseconds per token and 4,096 pairs cost 70.
 CHUNK = 256
 _MAX_SRC = 2**15 - 1
 _FEATURES_AT_ONCE = 32
@@ -49,10 +49,10 @@ def pair_contributions(
     """head_contributions of the active (token, feature) pairs. The same bits for any chunk.
 
     Gathers rows rather than multiplying by the whole dictionary. Measured on one thread, 32 active features a
-    token, in microseconds a token: d_sae 2,304 gather 16, a product per head and then a pick 34 (75
+    token, in microseconds per token: d_sae 2,304 gather 16, a product per head and then a pick 34 (75
     unchunked); d_sae 24,576 gather 15, product 610, encode alone 480. A w_read whose storage is [d_sae
     n_heads d_head], seen through a permuted view, is gathered in place; otherwise the columns in use are
-    copied once a call (2 microseconds a token at 2,304 and 70 at 24,576, in calls of 1,024 tokens), and
+    copied once per call (2 microseconds per token at 2,304 and 70 at 24,576, in calls of 1,024 tokens), and
     columns not in use still cost nothing.
     """
     rows = w_read.permute(2, 0, 1)

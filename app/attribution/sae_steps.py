@@ -251,7 +251,7 @@ class Gated:
 
 
 def _top_k_mask(hidden_pre: Float[Tensor, "token d_sae"], k: int) -> Bool[Tensor, "token d_sae"]:
-    """At most k features a token. torch.topk breaks ties by no rule, so it only gives the k-th value."""
+    """At most k features per token. torch.topk breaks ties by no rule, so it only gives the k-th value."""
     least = hidden_pre.topk(k, dim=-1, sorted=False).values.amin(dim=-1, keepdim=True)
     mask = hidden_pre >= least
     # Ties at or below zero are left: the ReLU removes them anyway.

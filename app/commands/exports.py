@@ -58,7 +58,7 @@ def export_publication(
 ) -> None:
     """Write submitted heads and the consensus to read and to print: what they do, features, examples, tables.
 
-    xlsx: heads, features, types and layers. csv: one row a head. md, tex: the tables of types and layers. Links lead
+    xlsx: heads, features, types and layers. csv: one row per head. md, tex: the tables of types and layers. Links lead
     to HEAD_ATLAS_PUBLIC_URL. The file is not imported again; `export annotations` writes one that is.
     """
     from app.services.reading.context import AtlasContext

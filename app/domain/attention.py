@@ -48,7 +48,7 @@ class SinkTokens:
     """The tokens that are sinks of a head, most attended first."""
 
     token_id: Annotated[NDArray[np.int32], Axes("sinks")]
-    n: Annotated[NDArray[np.int64], Axes("sinks")]  # sinks of this token, at most one a position
+    n: Annotated[NDArray[np.int64], Axes("sinks")]  # sinks of this token, at most one per position
     share: Annotated[NDArray[np.float64], Axes("sinks")]  # of all of the head's attention
 
 

@@ -271,6 +271,6 @@ class JobProgress:
     done: int
     total: int | None
     unit: str
-    rate: float | None  # units a second
+    rate: float | None  # units per second
     updated_at: datetime
     state: Literal["running", "done", "failed"] = "running"

@@ -62,7 +62,7 @@ def preparation(store: str) -> Generator[None]:
 
 
 class JobMonitor:
-    """Reports the stages of one job. `store_row` gets at most one row a second, and each stage's last."""
+    """Reports the stages of one job. `store_row` gets at most one row per second, and each stage's last."""
 
     def __init__(self, fingerprint: str, store_row: StoreRow) -> None:
         self._fingerprint, self._store_row = fingerprint, store_row

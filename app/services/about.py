@@ -158,7 +158,7 @@ GROUPS = (
     ),
     _group(
         "A dictionary",
-        ("L0", "", "Mean number of active features a token."),
+        ("L0", "", "Mean number of active features per token."),
         ("FVU", "", "Fraction of the variance of the heads' output that the dictionary leaves unexplained."),
         ("dead, rare", "", "Features without an active token, and with too few to be ranked."),
     ),

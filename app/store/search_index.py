@@ -15,7 +15,7 @@ from app.store.database.inserts import insert_rows
 from app.store.tables.atlas import SequenceRow
 from app.store.tables.search import FeatureEvidenceRow, FeatureTokenRow, FeatureWordRow
 
-# What a whole dictionary can afford: some sixty rows a feature.
+# What a whole dictionary can afford: some sixty rows per feature.
 N_TOKENS = 10
 N_WORDS = 24
 N_EXAMPLES = 10

@@ -14,7 +14,7 @@ class TrainingOptions:
 
     kind: Annotated[SaeKind, Option()] = "topk"
     d_sae: Annotated[int, Option(min=1)] = 2304
-    k: Annotated[int, Option("active features a token (topk)", min=1)] = 32
+    k: Annotated[int, Option("active features per token (topk)", min=1)] = 32
     l1_coefficient: Annotated[float, Option("sparsity weight (standard)")] = 5.0
     n_tokens: Annotated[int, Option(min=1)] = 2_000_000
     context_size: Annotated[int, Option(min=4)] = 128

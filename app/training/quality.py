@@ -26,9 +26,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LayerQuality:
-    """One layer's SAE on held-out text. BOS and padding are in no number; losses are in nats a token.
+    """One layer's SAE on held-out text. BOS and padding are in no number; losses are in nats per token.
 
-    fvu: summed squared error over summed squared distance of z from its mean. l0: mean active features a token.
+    fvu: summed squared error over summed squared distance of z from its mean. l0: mean active features per token.
     dead_share: features that are active on none of the n_tokens. loss_*: mean cross-entropy of the next token, over
     n_loss_tokens, with the layer's z as it is, replaced by its reconstruction, and set to zero.
     loss_recovered = (loss_zero - loss_sae) / (loss_zero - loss_clean); None where zeros change nothing.
@@ -81,7 +81,7 @@ def quality_report(
     n_loss_sequences: int = 64,
     in_8_bits: Mapping[int, SparseCoder] | None = None,
 ) -> list[LayerQuality]:
-    """One row a layer, over the held-out sequences; losses over the first n_loss_sequences of them.
+    """One row per layer, over the held-out sequences; losses over the first n_loss_sequences of them.
 
     in_8_bits: the SAEs of the same layers with their weights stored in 8 bits, to be measured beside them.
     A loss costs a forward pass of the whole model for each layer, twice, so fewer sequences are spent on it.

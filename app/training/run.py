@@ -36,7 +36,7 @@ class DatasetRecord:
 def run_training(recipe: Recipe, source: ModelSource, folder: Path) -> str:
     """Train the recipe's SAEs into the folder, measure them, and return the table of their quality.
 
-    A folder a layer, with recipe.json, corpus.json, quality.json and quality.md beside them. A stopped run goes
+    One folder per layer, with recipe.json, corpus.json, quality.json and quality.md beside them. A stopped run goes
     on, a finished one is only reported. Raises InvalidRecipe when the folder holds a run with other options.
     """
     begin(recipe, folder)

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def train(recipe: Recipe, model: ModelRecord, stream: ActivationStream, folder: Path) -> list[Path]:
-    """Train, or go on from the newest checkpoint in the folder. Returns one inference folder a layer.
+    """Train, or go on from the newest checkpoint in the folder. Returns one inference folder per layer.
 
     Trains nothing where all of them are there. Raises InvalidRecipe when the folder holds a run with other
     options.

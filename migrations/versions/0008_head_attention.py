@@ -1,4 +1,4 @@
-"""What each head attends to, SAE or not: a block a head."""
+"""What each head attends to, SAE or not: a block per head."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -203,7 +203,7 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
     small, large = peak(tmp_path / "small", 900), peak(tmp_path / "large", 9000)
     size = (tmp_path / "large" / "tokens.npy").stat().st_size
     assert size > 2_000_000
-    assert large - small < size // 4  # a few bytes a sequence: its length
+    assert large - small < size // 4  # a few bytes per sequence: its length
 
 
 def test_a_long_document_is_tokenised_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def base_url(store_path: str) -> Iterator[str]:
 def full_url(
     sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, run: StoredRun
 ) -> Iterator[str]:
-    """A server of an annotated atlas, of one with 48 heads a layer, and of a job under way; a module's own."""
+    """A server of an annotated atlas, of one with 48 heads per layer, and of a job under way; a module's own."""
     path = shutil.copyfile(sqlite_template, tmp_path_factory.mktemp("full") / "store.sqlite")
     engine = open_store(path)
     fill(engine, run)

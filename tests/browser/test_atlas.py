@@ -1,4 +1,4 @@
-"""The atlas with annotations, 48 heads a layer, a job under way, and with nothing at all."""
+"""The atlas with annotations, 48 heads per layer, a job under way, and with nothing at all."""
 
 import shutil
 from collections.abc import Iterator

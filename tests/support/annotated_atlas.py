@@ -49,7 +49,7 @@ def save(engine, atlas_id, made, now=NOW):
 
 
 def labelled(layer, *names, **fields):
-    """labelled(0, "a", "a", "?", None): one label a feature of the stored runs, whose indices are 3, 10, 17 ..."""
+    """labelled(0, "a", "a", "?", None): one label per feature of the stored runs, whose indices are 3, 10, 17 ..."""
     labels = [
         FeatureLabel(FeatureRef(layer, 7 * i + 3), None if name in (None, "?") else name, name == "?")
         for i, name in enumerate(names)

@@ -21,7 +21,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def wide_run() -> StoredRun:
-    """48 heads a layer; the first feature of its SAE has a single example, and its last is dead.
+    """48 heads per layer; the first feature of its SAE has a single example, and its last is dead.
 
     It has so many features that a search of all of them takes two pages.
     """

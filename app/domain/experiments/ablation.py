@@ -48,7 +48,7 @@ class AblationParameters:
 
 @dataclass(frozen=True)
 class HeadChange:
-    """The mean change in loss over prompts, nats a target, under one kind of ablation."""
+    """The mean change in loss over prompts, in nats per target, under one kind of ablation."""
 
     head: HeadRef
     change: Interval

@@ -50,7 +50,7 @@ class Job:
     done: Annotated[int, "Units done"]
     total: Annotated[int | None, "Units in all; null while that is not known"]
     unit: Annotated[str, "What is counted"]
-    rate: Annotated[float | None, "Units a second; null before the first is done"]
+    rate: Annotated[float | None, "Units per second; null before the first is done"]
     state: Annotated[str, "running, done or failed"]
     updated_at: Annotated[str, "When it last reported, UTC"]
     left_s: Annotated[float | None, "Seconds left of this stage at that rate; null before it is known"]

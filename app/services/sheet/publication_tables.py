@@ -71,7 +71,7 @@ def feature_in_words(feature: EntryFeature) -> str:
 
 
 def examples_in_words(entry: HeadEntry) -> str:
-    """One line a group: the text that fires, and the text that the head reads there."""
+    """One line per group: the text that fires, and the text that the head reads there."""
     return "\n".join(
         f"{example.group}: {example.fires}" + (f"\n   ← {example.reads}" if example.reads else "")
         for example in entry.examples
@@ -97,7 +97,7 @@ ENTRY_COLUMNS: tuple[tuple[TableColumn, Callable[[HeadEntry], Cell]], ...] = (
 
 
 def heads_table(whole: Publication, entries: Sequence[HeadEntry], site: str) -> PublishedTable:
-    """One row a head. site: where the atlas is served (https://atlas.example.org); without it, links are paths."""
+    """One row per head. site: where the atlas is served (https://atlas.example.org); without it, links are paths."""
     return PublishedTable(
         "Heads",
         tuple(column for column, _ in ENTRY_COLUMNS),

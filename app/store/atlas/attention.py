@@ -1,4 +1,4 @@
-"""What heads attend to, one block a head: writing it in a run that is published, and reading it."""
+"""What heads attend to, one block per head: writing it in a run that is published, and reading it."""
 
 from collections.abc import Sequence
 

@@ -86,7 +86,7 @@ def same_feature() -> ColumnElement[bool]:
 
 
 def _among(refs: Sequence[FeatureRef]) -> ColumnElement[bool]:
-    # One IN list a layer, which both engines answer from the primary key.
+    # One IN list per layer, which both engines answer from the primary key.
     layers: dict[int, list[int]] = {}
     for ref in sorted(set(refs)):
         layers.setdefault(ref.layer, []).append(ref.index)

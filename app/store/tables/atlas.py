@@ -37,7 +37,7 @@ def _key() -> Mapped[int]:
 
 
 class AtlasRow(Base):
-    """One model with at most one SAE a layer."""
+    """One model with at most one SAE per layer."""
 
     __tablename__ = "atlases"
     __table_args__ = IDS_ONCE

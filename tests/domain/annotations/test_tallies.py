@@ -10,7 +10,7 @@ from app.domain.refs import FeatureRef, HeadRef
 
 
 def annotated(layer, *groups, **fields):
-    """annotated(5, "a", "a", "?", None): one label a feature."""
+    """annotated(5, "a", "a", "?", None): one label per feature."""
     labels = [
         FeatureLabel(FeatureRef(layer, i), None if name in (None, "?") else name, name == "?")
         for i, name in enumerate(groups)
