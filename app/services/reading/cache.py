@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from app.services.reading.token_index import TokenIndex
 from app.store.atlas.attention import has_attention
 from app.store.atlas.reads import LiveRun, LiveState, get_heads, get_vocabulary, load_run
 from app.store.database.engine import Session
+
+T = TypeVar("T")
 
 
 class RunCache:
@@ -46,6 +48,10 @@ class RunCache:
     def token_index(self, session: Session, run: LiveRun) -> TokenIndex:
         """The index from a text to the tokens that have it."""
         return self._get("token_index", run, lambda: TokenIndex.of(self.vocabulary(session, run)))
+
+    def of_run(self, kind: str, run: LiveRun, load: Callable[[], T]) -> T:
+        """A value of the run that its reader makes, under a name of its own."""
+        return self._get(kind, run, load)
 
     def _get(self, kind: str, run: LiveRun | LiveState, load: Callable[[], Any]) -> Any:
         key = (kind, run.id, run.fingerprint)

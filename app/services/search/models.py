@@ -32,6 +32,10 @@ class HeadHit:
     head: Annotated[HeadRef, "The head"]
     scores: Annotated[dict[str, float], "Its scores"]
     labels: Annotated[tuple[HeadLabels, ...], "The records that fulfil the query, as far as they may be seen"]
+    attended: Annotated[
+        float | None,
+        "Share of its attention on what is no sink that is to, or from, the token of the first such term; null without",
+    ] = None
 
 
 @dataclass(frozen=True)

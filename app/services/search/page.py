@@ -12,6 +12,7 @@ from app.services.examples import from_records as parts
 from app.services.reading.context import AtlasContext
 from app.services.reading.layer_ranges import InvalidQuery
 from app.services.reading.scores import all_scores, score_names
+from app.services.search.attended import heads_that_attend
 from app.services.search.labels import Labels, matching, visible_labels
 from app.services.search.models import FeatureHit, HeadCount, HeadHit, SearchPage, Suggestion
 from app.services.search.query import SearchQuery, TokenTerm, parse_query
@@ -44,6 +45,9 @@ EXAMPLES = (
     Suggestion("evidence:copying promotes:self", "both at once: features that copy this token"),
     Suggestion("score:induction>0.3", "heads by a score"),
     Suggestion("score:previous_token>0.5 layer:0-9", "heads by a score in some layers"),
+    Suggestion(
+        'attends:","', "heads that attend to this token beyond its share of the corpus; also attends_from:"
+    ),
     Suggestion(
         "role:induction", "heads with this role, by any record that you may see; also type: and group:"
     ),
@@ -165,8 +169,11 @@ def _heads(context: AtlasContext, query: SearchQuery) -> tuple[HeadHit, ...]:
     labels: Labels = {}
     if query.labels:
         labels = matching(visible_labels(context), query.labels, [head.ref for head in context.heads])
+    attended = [heads_that_attend(context, term) for term in query.attended]
     hits: list[HeadHit] = []
     for head in context.heads:
+        if any(head.ref not in shares for shares in attended):
+            continue
         if query.labels and head.ref not in labels:
             continue
         scores = all_scores(head)
@@ -175,11 +182,14 @@ def _heads(context: AtlasContext, query: SearchQuery) -> tuple[HeadHit, ...]:
         if query.layers is not None and head.ref.layer not in query.layers:
             continue
         if all(term.holds(scores.get(term.name, math.nan)) for term in query.scores):
-            hits.append(HeadHit(head.ref, scores, labels.get(head.ref, ())))
+            share = attended[0][head.ref] if attended else None
+            hits.append(HeadHit(head.ref, scores, labels.get(head.ref, ()), share))
     if query.scores:
         first = query.scores[0]
         down = -1 if first.sign in (">", ">=") else 1
         hits.sort(key=lambda head: (down * head.scores[first.name], head.head))
+    elif attended:
+        hits.sort(key=lambda head: (-(head.attended or 0), head.head))
     return tuple(hits)
 
 
@@ -232,7 +242,12 @@ def _why_nothing(context: AtlasContext, query: SearchQuery) -> str:
         return f"{query.heads[0]} is not one of the model's {model.n_layers} x {model.n_heads} heads."
     what = "feature" if query.asks_for_features else "head"
     n_terms = (
-        len(query.tokens) + len(query.words) + len(query.evidence) + len(query.scores) + len(query.labels)
+        len(query.tokens)
+        + len(query.words)
+        + len(query.evidence)
+        + len(query.scores)
+        + len(query.labels)
+        + len(query.attended)
     )
     return f"No {what} fulfils {'all of this' if n_terms > 1 else 'this'}."
 

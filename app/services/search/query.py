@@ -15,7 +15,8 @@ from app.services.reading.layer_ranges import InvalidQuery, parse_layers
 from app.store.search_index import words_of
 
 LABELS = ("role", "type", "group", "status", "by")
-FIELDS = ("promotes", "suppresses", "text", "evidence", "score", "layer", *LABELS)
+ATTENDS = ("attends", "attends_from")
+FIELDS = ("promotes", "suppresses", "text", "evidence", "score", *ATTENDS, "layer", *LABELS)
 OPEN = "open"  # the status of a head that nobody has a record of, as far as the viewer may know
 SEARCHED_STATUSES = (*STATUSES, OPEN)
 _TYPES: dict[str, HeadType] = {
@@ -43,6 +44,15 @@ class TokenTerm:
     text: str
     exactly: bool  # quoted: with its spaces and letter case
     sign: int
+
+
+@dataclass(frozen=True)
+class AttendedToken:
+    """A condition on a head: it attends to the token, or from it, beyond the token's share of the corpus."""
+
+    text: str
+    exactly: bool  # quoted: with its spaces and letter case
+    is_source: bool
 
 
 @dataclass(frozen=True)
@@ -85,11 +95,12 @@ class SearchQuery:
     heads: tuple[HeadRef, ...] = ()
     features: tuple[FeatureRef, ...] = ()
     labels: tuple[LabelTerm, ...] = ()
+    attended: tuple[AttendedToken, ...] = ()
 
     @property
     def asks_for_heads(self) -> bool:
         """Whether a term selects heads, rather than restricting where to search."""
-        return bool(self.heads or self.scores or self.labels)
+        return bool(self.heads or self.scores or self.labels or self.attended)
 
     @property
     def asks_for_features(self) -> bool:
@@ -110,6 +121,7 @@ class _Terms:
     heads: list[HeadRef] = field(default_factory=list[HeadRef])
     features: list[FeatureRef] = field(default_factory=list[FeatureRef])
     labels: list[LabelTerm] = field(default_factory=list[LabelTerm])
+    attended: list[AttendedToken] = field(default_factory=list[AttendedToken])
 
 
 def parse_query(text: str, score_names: Sequence[str]) -> SearchQuery:
@@ -137,6 +149,7 @@ def parse_query(text: str, score_names: Sequence[str]) -> SearchQuery:
         heads=tuple(dict.fromkeys(terms.heads)),
         features=tuple(dict.fromkeys(terms.features)),
         labels=tuple(dict.fromkeys(terms.labels)),
+        attended=tuple(dict.fromkeys(terms.attended)),
     )
     if query.features and (query.asks_for_features or query.asks_for_heads or query.layers is not None):
         raise InvalidQuery(f"{query.features[0]} is a single feature: remove the other terms.")
@@ -157,6 +170,10 @@ def _add(terms: _Terms, match: re.Match[str], score_names: Sequence[str]) -> Non
         if not value:
             raise InvalidQuery(f'{name}: needs a token, as in {name}:" of".')
         terms.tokens.append(TokenTerm(value, quoted, 1 if name == "promotes" else -1))
+    elif name in ATTENDS:
+        if not value:
+            raise InvalidQuery(f'{name}: needs a token, as in {name}:" of".')
+        terms.attended.append(AttendedToken(value, quoted, name == "attends"))
     elif name == "evidence":
         terms.evidence.append(_evidence(value))
     elif name == "score":

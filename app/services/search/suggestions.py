@@ -9,7 +9,7 @@ from app.services.reading.context import AtlasContext
 from app.services.reading.scores import score_names
 from app.services.search.labels import visible_labels
 from app.services.search.models import SearchSuggestions, Suggestion
-from app.services.search.query import SEARCHED_STATUSES
+from app.services.search.query import ATTENDS, SEARCHED_STATUSES
 from app.store.search import words_like
 
 N_SUGGESTED = 8
@@ -19,6 +19,8 @@ FIELD_HELP = {
     "text": "features that fire near a word",
     "evidence": "features by what their head reads",
     "score": "heads by a score",
+    "attends": "heads that attend to a token",
+    "attends_from": "heads that attend from a token",
     "layer": "only some layers",
     "role": "heads by role",
     "type": "heads by head type",
@@ -79,7 +81,7 @@ def _words(context: AtlasContext, typed: str) -> list[Suggestion]:
 
 
 def _values(context: AtlasContext, name: str, typed: str) -> list[Suggestion]:
-    if name in ("promotes", "suppresses"):
+    if name in ("promotes", "suppresses", *ATTENDS):
         return _tokens(context, name, typed)
     if name == "text":
         return [Suggestion(f"text:{each.query}", each.help) for each in _words(context, typed)]

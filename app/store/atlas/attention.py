@@ -1,6 +1,6 @@
 """What heads attend to, one block per head: writing it in a run that is published, and reading it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 from sqlalchemy import exists, select
@@ -55,6 +55,21 @@ def get_attention(session: Session, run: LiveRun, ref: HeadRef) -> HeadAttention
         )
     )
     return None if blob is None else unpack_attention(blob, ref)
+
+
+def attention_of_heads(
+    session: Session, run: LiveRun, heads: Collection[HeadRef] | None = None
+) -> Iterator[HeadAttention]:
+    """What those heads of the run attend to that keep it, in order and in one query; of all heads by default."""
+    query = select(HeadAttentionRow.layer, HeadAttentionRow.head, HeadAttentionRow.data).where(
+        HeadAttentionRow.run_id == run.id
+    )
+    if heads is not None:
+        query = query.where(HeadAttentionRow.layer.in_({head.layer for head in heads}))
+    for layer, head, blob in session.execute(query.order_by(HeadAttentionRow.layer, HeadAttentionRow.head)):
+        ref = HeadRef(layer, head)
+        if heads is None or ref in heads:
+            yield unpack_attention(blob, ref)
 
 
 def has_attention(session: Session, run: LiveRun) -> bool:

@@ -61,7 +61,8 @@ def test_what_is_read(text: str, query: SearchQuery) -> None:
         ("promote:of", "Did you mean promotes:"),
         (
             "colour:blue",
-            "It knows promotes, suppresses, text, evidence, score, layer, role, type, group, status, by.",
+            "It knows promotes, suppresses, text, evidence, score, attends, attends_from, layer, role, type, group, "
+            "status, by.",
         ),
         ("role:inducton", "There is no role inducton. Did you mean induction?"),
         ("role:zzz", "There are induction, long-prefix induction"),
