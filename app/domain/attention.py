@@ -22,6 +22,7 @@ PICTURE_POOL = 20  # strongest destinations from which these examples are picked
 PICTURE_ROWS, PICTURE_COLUMNS = 32, 128  # destinations and sources of it, the example's being the last
 PICTURE_LEVELS = 255  # a weight of 1 in a picture
 N_LISTED_TOKENS = 20
+N_SHOWN_EXAMPLES = 10  # of a group, on a page; those of the strongest group are what an annotator labels
 N_LISTED_SINKS = 8
 
 

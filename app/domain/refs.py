@@ -1,4 +1,4 @@
-"""References to heads and features: parse, print and order them."""
+"""References to heads, features and examples: parse, print and order them."""
 
 import re
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ _HEAD_FORMS = tuple(
         rf"{_NUMBER}/{_NUMBER}",
     )
 )
+_EXAMPLE_FORM = re.compile(rf"L{_NUMBER}H{_NUMBER}:{_NUMBER}:{_NUMBER}", re.ASCII)
 _FEATURE_FORMS = tuple(
     re.compile(form, re.ASCII | re.IGNORECASE)
     for form in (rf"L{_NUMBER}\.?F{_NUMBER}", rf"{_NUMBER}/{_NUMBER}")
@@ -66,3 +67,40 @@ class FeatureRef:
 
     def __str__(self) -> str:
         return f"L{self.layer}F{self.index}"
+
+
+@dataclass(frozen=True, order=True)
+class ExampleRef:
+    """One example of what a head attends to: a destination in the run's corpus. Prints as L5H1:12:34.
+
+    sequence: of the corpus as tokenised, from 0. position: in it, the beginning-of-sequence token being 0.
+    """
+
+    layer: int
+    head: int
+    sequence: int
+    position: int
+
+    @classmethod
+    def parse(cls, text: str) -> "ExampleRef":
+        """The example that the text names. Raises InvalidReference when it names none."""
+        match = _EXAMPLE_FORM.fullmatch(text)
+        numbers = [int(part) for part in match.groups()] if match else []
+        if not numbers or max(numbers) > MAX_INDEX:
+            raise InvalidReference(f"{text[:60]!r} is not an example of a head such as L5H1:12:34")
+        return cls(*numbers)
+
+    @property
+    def head_ref(self) -> HeadRef:
+        return HeadRef(self.layer, self.head)
+
+    def __str__(self) -> str:
+        return f"{self.head_ref}:{self.sequence}:{self.position}"
+
+
+LabelledRef = FeatureRef | ExampleRef  # what a label of a head is of
+
+
+def parse_labelled(text: str) -> LabelledRef:
+    """The feature or example that the text names. Raises InvalidReference when it names neither."""
+    return ExampleRef.parse(text) if ":" in text else FeatureRef.parse(text)

@@ -11,7 +11,7 @@ from pydantic.json_schema import DefsRef, GenerateJsonSchema
 from pydantic_core.core_schema import LiteralSchema, WithDefaultSchema
 
 from app.domain.records import Json
-from app.domain.refs import FeatureRef, HeadRef
+from app.domain.refs import FeatureRef, HeadRef, LabelledRef
 from app.services.about import AboutPage
 from app.services.annotations.models import HeadRecordsPage, HistoryPage, NotesPage
 from app.services.atlas.models import AtlasPage, IndexPage
@@ -163,6 +163,7 @@ _WORDS: dict[object, str] = {
     type(None): "null",
     HeadRef: "text such as L5H1",
     FeatureRef: "text such as L5F35744",
+    LabelledRef: "text such as L5F35744, of an example L5H1:12:34",
 }
 
 

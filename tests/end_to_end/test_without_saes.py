@@ -1,11 +1,14 @@
 """An atlas of a tiny GPT-2 without any SAE: computed, read, annotated, compared, searched and exported."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
+from typer.testing import CliRunner
 
+from app.cli import app
 from app.domain.refs import HeadRef
 from app.precompute.request import RunOptions
 from app.store.database.engine import open_store
@@ -17,6 +20,7 @@ from tests.support.tiny_jobs import N_HEADS, SLUG, Tiny, digest_of, run, write_t
 from tests.support.tiny_models import save_tiny_gpt2
 
 HEADS = [HeadRef(layer, head) for layer in (0, 1) for head in range(N_HEADS)]
+ENDINGS = ("csv", "xlsx", "json", "parquet")
 FORM = {"base_version": "0", "status": "draft", "k": "10", "ranking": "decoder_weight"}
 
 
@@ -60,6 +64,53 @@ def test_every_page_is_there(store: str) -> None:
             assert article.select("#pattern path")
         found = client.get(f"/{SLUG}/search.json?q=score:entropy>0").json()
         assert sorted(each["head"] for each in found["heads"]) == sorted(str(head) for head in HEADS)
+
+
+def labels_of(page: str) -> list[str]:
+    return [str(field["name"]) for field in soup(page).select(".grouped-example [name^='label:']")]
+
+
+def test_examples_of_a_head_are_grouped_and_the_files_bring_them_back(store: str, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.sqlite"
+    shutil.copyfile(store, bare)
+    path = f"/{SLUG}/heads/L0H1"
+    said = FORM | {"override": "bisemantic", "override_reason": "groups of its examples"}
+    groups = {"group_name": ["commas", "names"], "group_family": ["GR", "IN"]}
+    groups |= {"group_abstraction": ["token", "concept"]}
+    with TestClient(served(store), follow_redirects=False) as client:
+        fields = labels_of(client.get(path).text)
+        assert len(fields) == 10
+        values = dict(zip(fields, "1121111112", strict=True))
+        assert (
+            client.post(
+                f"{path}/annotation", data={**said, **groups, **values, "action": "submit"}
+            ).status_code
+            == 303
+        )
+        record = client.get(f"{path}/annotation.json").json()["record"]
+        assert (record["status"], record["head_type"]) == ("submitted", "bisemantic")
+        assert [f"label:{each['feature']}" for each in record["content"]["labels"]] == fields
+        assert [each["group"] for each in record["content"]["labels"]].count("names") == 2
+        assert "commas 8 (token), names 2 (concept)" in client.get(f"/{SLUG}/annotations/publish").text
+        found = client.get(f"/{SLUG}/search.json?q=group:commas").json()["heads"]
+        assert [each["head"] for each in found] == ["L0H1"]
+        read = client.get(f"{path}/attention.json").json()["evidence"]["read"]
+        found = client.get(f"/{SLUG}/search.json", params={"q": f'attends:"{read[0]["text"]}"'}).json()[
+            "heads"
+        ]
+        assert "L0H1" in [each["head"] for each in found]
+        assert client.get(f"/{SLUG}/compare?heads=L0H1,L1H2").status_code == 200
+        files = {ending: client.get(f"/{SLUG}/annotations.{ending}").content for ending in ENDINGS}
+    for ending, data in files.items():
+        other = tmp_path / f"{ending}.sqlite"
+        shutil.copyfile(bare, other)
+        sheet = tmp_path / f"sheet.{ending}"
+        sheet.write_bytes(data)
+        command = ["import", "annotations", str(sheet), "--model", SLUG, "--store", str(other), "--apply"]
+        answer = CliRunner().invoke(app, command)
+        assert re.search(r"0 changed, \d+ unchanged, 0 wrong", answer.output), answer.output
+        with TestClient(served(str(other))) as client:
+            assert client.get(f"/{SLUG}/annotations.{ending}").content == data
 
 
 PLACES = {"model": SLUG, "head": "L1H2", "layer": "1", "feature": "L1F0"}

@@ -7,7 +7,7 @@ from app.domain.annotations.fields import field_specs
 from app.domain.annotations.names import normalised
 from app.domain.annotations.records import EvidenceLink, FeatureLabel, Group, HeadAnnotation
 from app.domain.annotations.roles import suggested_family
-from app.domain.refs import FeatureRef
+from app.domain.refs import LabelledRef
 
 
 def group_named(content: HeadAnnotation, name: str) -> Group | None:
@@ -34,7 +34,7 @@ def drop_group(content: HeadAnnotation, number: int) -> HeadAnnotation:
 
 
 def put_into_groups(
-    content: HeadAnnotation, groups: Mapping[FeatureRef, str], suggested: bool
+    content: HeadAnnotation, groups: Mapping[LabelledRef, str], suggested: bool
 ) -> HeadAnnotation:
     """The annotation with its unlabelled features in the groups named for them; groups that are missing are added."""
     for name in groups.values():

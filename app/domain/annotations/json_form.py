@@ -17,7 +17,7 @@ from app.domain.annotations.records import (
 )
 from app.domain.annotations.roles import current_name
 from app.domain.records import Json
-from app.domain.refs import FeatureRef
+from app.domain.refs import parse_labelled
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ def _label(item: object) -> FeatureLabel:
     values = _fields(FeatureLabel, item)
     if "feature" not in values:
         raise InvalidAnnotation("a label has no valid feature")
-    values["feature"] = FeatureRef.parse(_typed("a feature", values["feature"], str))
+    values["feature"] = parse_labelled(_typed("a feature", values["feature"], str))
     return FeatureLabel(**values)
 
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from app.domain.annotations.fields import field_specs
 from app.domain.annotations.names import normalised
 from app.domain.annotations.records import Content, FeatureLabel, FeatureNote, Group, HeadAnnotation
-from app.domain.refs import FeatureRef
+from app.domain.refs import LabelledRef
 
 T = TypeVar("T")
 
@@ -82,7 +82,7 @@ def _merge_parts(
     )
 
 
-def _labels(side: HeadAnnotation) -> dict[FeatureRef, FeatureLabel]:
+def _labels(side: HeadAnnotation) -> dict[LabelledRef, FeatureLabel]:
     return {label.feature: label for label in side.labels}
 
 
@@ -96,9 +96,9 @@ def _merge_set(base: tuple[T, ...], mine: tuple[T, ...], theirs: tuple[T, ...]) 
 
 
 def _merge_labels(
-    base: dict[FeatureRef, FeatureLabel],
-    mine: dict[FeatureRef, FeatureLabel],
-    theirs: dict[FeatureRef, FeatureLabel],
+    base: dict[LabelledRef, FeatureLabel],
+    mine: dict[LabelledRef, FeatureLabel],
+    theirs: dict[LabelledRef, FeatureLabel],
     clashes: list[Clash],
 ) -> list[FeatureLabel]:
     merged: list[FeatureLabel] = []

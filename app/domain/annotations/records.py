@@ -1,6 +1,6 @@
 """What one annotator says about a head or a feature, and what makes it acceptable."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Literal, get_args
@@ -11,7 +11,7 @@ from app.domain.annotations.names import normalised
 from app.domain.annotations.note_text import check_name, check_text
 from app.domain.annotations.roles import ABSTRACTIONS, FAMILIES, Abstraction, Family, find_role
 from app.domain.records import RANKINGS, Ranking
-from app.domain.refs import FeatureRef, HeadRef
+from app.domain.refs import ExampleRef, FeatureRef, HeadRef, LabelledRef
 from app.errors import AppError
 
 Status = Literal["draft", "submitted", "unsure", "skipped"]
@@ -45,9 +45,12 @@ class Group:
 
 @dataclass(frozen=True)
 class FeatureLabel:
-    """A feature's label: the name of its group, unclear, or neither yet. `suggested`: accepted from a suggestion."""
+    """A feature's label: the name of its group, unclear, or neither yet. `suggested`: accepted from a suggestion.
 
-    feature: FeatureRef
+    Where a layer has no SAE, it is the label of an example of what the head attends to.
+    """
+
+    feature: LabelledRef
     group: str | None = None
     unclear: bool = False
     suggested: bool = False
@@ -109,8 +112,17 @@ class HeadAnnotation:
 
     @cached_property
     def computed(self) -> TypeFromGroups:
-        """The head type that the groups of the top k give. Worked out once: pages ask many times."""
-        return classify([label.label for label in self.labels], self.k)
+        """The head type that the groups of the top k give. Worked out once: pages ask many times.
+
+        Groups of examples give none.
+        """
+        counts = classify([label.label for label in self.labels], self.k)
+        return replace(counts, head_type=None) if self.of_examples else counts
+
+    @property
+    def of_examples(self) -> bool:
+        """Whether the labels are of examples: then the head type is the annotator's to choose."""
+        return any(isinstance(label.feature, ExampleRef) for label in self.labels[: self.k])
 
     @property
     def head_type(self) -> HeadType | None:
@@ -197,7 +209,7 @@ def check_content(content: Content, subject: Subject) -> None:
     check_text(content.notes, "the notes")
     check_text(content.override_reason, "the reason for the override")
     _check_groups(content)
-    _check_labels(content, subject.ref.layer)
+    _check_labels(content, subject.ref)
     _check_judgement(content)
     _check_evidence(content)
 
@@ -216,15 +228,17 @@ def _check_groups(content: HeadAnnotation) -> None:
         seen[key] = group.name
 
 
-def _check_labels(content: HeadAnnotation, layer: int) -> None:
-    _at_most(len(content.labels), MAX_LABELS, "labelled features")
+def _check_labels(content: HeadAnnotation, head: HeadRef | FeatureRef) -> None:
+    _at_most(len(content.labels), MAX_LABELS, "labels")
     groups = {group.name for group in content.groups}
-    seen: set[FeatureRef] = set()
+    seen: set[LabelledRef] = set()
     for label in content.labels:
         if label.feature in seen:
             raise InvalidAnnotation(f"{label.feature} is labelled twice")
-        if label.feature.layer != layer:
-            raise InvalidAnnotation(f"{label.feature} is not a feature of layer {layer}")
+        if isinstance(label.feature, ExampleRef) and label.feature.head_ref != head:
+            raise InvalidAnnotation(f"{label.feature} is not an example of {head}")
+        if label.feature.layer != head.layer:
+            raise InvalidAnnotation(f"{label.feature} is not a feature of layer {head.layer}")
         if label.unclear and label.group is not None:
             raise InvalidAnnotation(f"{label.feature} cannot be both in a group and unclear")
         if label.group is not None and label.group not in groups:

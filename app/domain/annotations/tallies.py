@@ -37,7 +37,10 @@ class Tally:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A head that the tally does not count: `n_open` of its `n_features` top features have no label."""
+    """A head that the tally does not count: `n_open` of its `n_features` top features have no label.
+
+    Both are 0 where a head has no features and no type was chosen.
+    """
 
     head: HeadRef
     n_open: int
@@ -80,7 +83,9 @@ def left_out(annotations: Mapping[HeadRef, HeadAnnotation]) -> tuple[LeftOut, ..
     """The heads whose type is not settled, from the first layer up."""
     types = ((head, annotations[head]) for head in sorted(annotations))
     return tuple(
-        LeftOut(head, annotation.computed.n_unlabelled, annotation.computed.n_features)
+        LeftOut(head, 0, 0)
+        if annotation.of_examples
+        else LeftOut(head, annotation.computed.n_unlabelled, annotation.computed.n_features)
         for head, annotation in types
         if annotation.head_type is None or annotation.provisional
     )

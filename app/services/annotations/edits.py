@@ -17,9 +17,9 @@ from app.domain.annotations.records import (
     Revision,
     Status,
 )
-from app.domain.refs import FeatureRef, HeadRef
+from app.domain.refs import HeadRef, LabelledRef
 from app.services.annotations import saving
-from app.services.annotations.head_records import counted_features, own_record, with_labels
+from app.services.annotations.head_records import counted_refs, own_record, with_labels
 from app.services.annotations.sae_of_record import is_of_other_sae, on_this_sae
 from app.services.annotations.saving import Restore, Save
 from app.services.annotations.second_looks import check_second_look
@@ -45,7 +45,7 @@ class SubmittedForm:
     argument: str = ""
     new_group: str = ""
     theirs: tuple[str, ...] = ()
-    suggested: Mapping[FeatureRef, str] | None = None
+    suggested: Mapping[LabelledRef, str] | None = None
     key: str = ""
 
 
@@ -80,7 +80,7 @@ def _content_on_page(
     if not is_of_other_sae(context.run, stored):
         return stored.content
     of_here = replace(on_this_sae(context.run, stored), ranking=content.ranking, k=content.k)
-    return with_labels(of_here, counted_features(context, head, content))
+    return with_labels(of_here, counted_refs(context, head, content))
 
 
 def derived_key(base_version: int, status: str, content: Content) -> str:
@@ -97,7 +97,7 @@ def with_action(context: AtlasContext, head: HeadRef, form: SubmittedForm) -> He
         stored = own_record(context, head)
         if stored is not None and stored.version == form.base_version:
             content = edits.take_theirs(content, stored.head, form.theirs)
-    counted = counted_features(context, head, content)
+    counted = counted_refs(context, head, content)
     content = with_labels(content, counted)
     match form.action:
         case "add_group" if form.new_group.strip():

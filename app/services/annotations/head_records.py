@@ -9,7 +9,8 @@ from app.domain.annotations.names import normalised
 from app.domain.annotations.novelty import novel_groups
 from app.domain.annotations.records import FeatureLabel, HeadAnnotation, Revision, Subject
 from app.domain.annotations.type_changes import changes_in_words, counts_in_words
-from app.domain.refs import FeatureRef, HeadRef
+from app.domain.attention import N_SHOWN_EXAMPLES
+from app.domain.refs import ExampleRef, HeadRef, LabelledRef
 from app.services.annotations.models import AnnotationRecord, HeadRecordsPage, RecordState
 from app.services.annotations.record_words import record_view, saved_at
 from app.services.annotations.sae_of_record import on_this_sae
@@ -18,6 +19,7 @@ from app.services.reading.visibility import is_open
 from app.services.rollups.work_order import in_work_order
 from app.store import annotations as store
 from app.store.annotators import CONSENSUS, PUBLISHED
+from app.store.atlas.attention import get_attention
 from app.store.atlas.reads import get_ranking
 
 
@@ -92,16 +94,28 @@ def next_head(context: AtlasContext, after: HeadRef | None) -> HeadRef | None:
     return left[0] if left else None
 
 
-def counted_features(context: AtlasContext, head: HeadRef, content: HeadAnnotation) -> tuple[FeatureRef, ...]:
-    """The top features that determine the head's type, strongest first."""
+def counted_refs(context: AtlasContext, head: HeadRef, content: HeadAnnotation) -> tuple[LabelledRef, ...]:
+    """The top features that determine the head's type, strongest first; without an SAE, the strongest examples."""
     if all(sae.layer != head.layer for sae in context.run.record.saes):
-        return ()
+        return _strongest_examples(context, head)[: content.k]
     ranking = get_ranking(context.session, context.run, head, content.ranking, content.k)
     return tuple(place.ref for place in ranking.features)
 
 
-def with_labels(content: HeadAnnotation, counted: Sequence[FeatureRef]) -> HeadAnnotation:
-    """The content with its labels reordered: counted features first, then others that have a label."""
+def _strongest_examples(context: AtlasContext, head: HeadRef) -> tuple[ExampleRef, ...]:
+    attention = get_attention(context.session, context.run, head)
+    top = next((group for group in attention.groups if group.name == "top"), None) if attention else None
+    if attention is None or top is None:
+        return ()
+    rows = slice(top.start, min(top.stop, top.start + N_SHOWN_EXAMPLES))
+    places = zip(
+        attention.examples.sequence[rows].tolist(), attention.examples.position[rows].tolist(), strict=True
+    )
+    return tuple(ExampleRef(head.layer, head.head, sequence, position) for sequence, position in places)
+
+
+def with_labels(content: HeadAnnotation, counted: Sequence[LabelledRef]) -> HeadAnnotation:
+    """The content with its labels reordered: the counted ones first, then others that say something."""
     by_feature = {label.feature: label for label in content.labels}
     top = [by_feature.pop(feature, None) or FeatureLabel(feature) for feature in counted]
     rest = [label for label in by_feature.values() if label.group is not None or label.unclear]
@@ -127,7 +141,9 @@ def record_state(context: AtlasContext, head: HeadRef, content: HeadAnnotation |
         saved_at=saved_at(record) if record else None,
         computed=computed.head_type,
         counts=counts_in_words(computed),
-        changes=changes_in_words([label.label for label in annotation.labels], annotation.k),
+        changes=()
+        if annotation.of_examples
+        else changes_in_words([label.label for label in annotation.labels], annotation.k),
         n_grouped=computed.n_features - computed.n_unlabelled,
         n_counted=computed.n_features,
         novel=novel_group_names(context, head, annotation),

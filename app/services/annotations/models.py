@@ -1,6 +1,7 @@
 """Page dataclasses of annotation: the panel beside a head, its records, and their history."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -9,7 +10,7 @@ from app.domain.annotations.names import normalised
 from app.domain.annotations.records import FeatureNote, Group, HeadAnnotation, Status
 from app.domain.annotations.roles import Abstraction, Family
 from app.domain.records import Ranking
-from app.domain.refs import FeatureRef, HeadRef
+from app.domain.refs import ExampleRef, FeatureRef, HeadRef, LabelledRef
 from app.services.annotations.hints import FeatureSuggestion
 from app.services.annotations.next_heads import NextHead
 from app.services.examples.models import Align
@@ -42,8 +43,8 @@ class AnnotationRecord:
     content: Annotated[HeadAnnotation, "What the annotator says"]
 
     @property
-    def members(self) -> tuple[tuple[Group, tuple[FeatureRef, ...]], ...]:
-        """Each group with its features, strongest first; unclear features come last, under an empty name."""
+    def members(self) -> tuple[tuple[Group, tuple[LabelledRef, ...]], ...]:
+        """Each group with what is in it, strongest first; what is unclear comes last, under an empty name."""
         labels = self.content.labels
         named = tuple(
             (group, tuple(label.feature for label in labels if label.group == group.name))
@@ -154,14 +155,14 @@ class Panel:
     status: Status
     state: RecordState
     slots: tuple[GroupSlot, ...]
-    labels: dict[FeatureRef, str]  # the number of a slot, unclear, or empty
-    accepted: frozenset[FeatureRef]
-    unshown: tuple[tuple[FeatureRef, str], ...]  # labels of features that the page has no row for
-    counted: tuple[FeatureRef, ...]
+    labels: dict[LabelledRef, str]  # the number of a slot, unclear, or empty
+    accepted: frozenset[LabelledRef]
+    unshown: tuple[tuple[LabelledRef, str], ...]  # labels that the page has no row for
+    counted: tuple[LabelledRef, ...]
     roles: tuple[RoleChoice, ...]
     evidence: tuple[EvidenceView, ...]
     vocabulary: tuple[str, ...]
-    suggestions: dict[FeatureRef, FeatureSuggestion]
+    suggestions: Mapping[LabelledRef, FeatureSuggestion]
     from_labels: dict[FeatureRef, str]
     others: tuple[AnnotationRecord, ...]
     others_open: bool
@@ -175,6 +176,11 @@ class Panel:
     of_other_sae: AnnotationRecord | None  # the record, where it was made on another SAE of the layer
     message: str = ""
     clashes: tuple[ClashView, ...] | None = None  # of a conflict; empty where the merge needs no choice
+
+    @property
+    def of_examples(self) -> bool:
+        """Whether examples are labelled, from which no type follows."""
+        return any(isinstance(each, ExampleRef) for each in self.counted)
 
     @property
     def bar(self) -> tuple[tuple[Family | None, int], ...]:
@@ -197,11 +203,11 @@ class Panel:
         """The suggestions as the form sends them back when all are accepted."""
         return ";".join(f"{feature} {each.group}" for feature, each in self.suggestions.items())
 
-    def slot_of(self, feature: FeatureRef) -> GroupSlot | None:
+    def slot_of(self, feature: LabelledRef) -> GroupSlot | None:
         value = self.labels.get(feature, "")
         return self.slots[int(value) - 1] if value.isdecimal() else None
 
-    def groups_of_others(self, feature: FeatureRef) -> tuple[GroupOfOthers, ...]:
+    def groups_of_others(self, feature: LabelledRef) -> tuple[GroupOfOthers, ...]:
         """Groups that others' records put the feature into, in the order of the records."""
         groups: dict[str, GroupOfOthers] = {}
         for record in self.others:

@@ -8,9 +8,9 @@ from app.domain.annotations.names import normalised
 from app.domain.annotations.records import FeatureNote, HeadAnnotation, Revision, Subject
 from app.domain.annotations.roles import ROLES, suggested_family
 from app.domain.records import Ranking
-from app.domain.refs import FeatureRef, HeadRef
+from app.domain.refs import ExampleRef, FeatureRef, HeadRef, LabelledRef
 from app.services.annotations.head_records import (
-    counted_features,
+    counted_refs,
     group_names,
     last_groups,
     others_of,
@@ -57,10 +57,11 @@ class Attempt:
 
 @dataclass(frozen=True)
 class ShownRows:
-    """The feature rows that a page of the head shows, each of which has an input for its label.
+    """The rows that a page of the head shows, each of which has an input for its label.
 
-    k: the number of rows if they are the first k of the ranking, 0 if they are not. neighbours: the rows among which
-    a suggestion is made, where they are not those that are shown.
+    k: the number of rows of features if they are the first k of the ranking, 0 if they are not. neighbours: the rows
+    among which a suggestion is made, where they are not those that are shown. examples, strongest: of a head without
+    features, the examples that are shown and those that are counted.
     """
 
     head: HeadRef
@@ -68,6 +69,8 @@ class ShownRows:
     k: int
     features: tuple[FeatureThroughHead, ...]
     neighbours: tuple[FeatureThroughHead, ...] = ()
+    examples: tuple[ExampleRef, ...] = ()
+    strongest: tuple[ExampleRef, ...] = ()
 
 
 def panel(context: AtlasContext, page: ShownRows, attempt: Attempt | None = None) -> Panel:
@@ -127,8 +130,8 @@ def _proposals(context: AtlasContext, page: ShownRows, others_open: bool) -> Sug
     return suggest(rows, blind, lambda: usual_long_share(context, page.head, page.rank, rows))
 
 
-def _label_values(content: HeadAnnotation, slots: Sequence[GroupSlot]) -> dict[FeatureRef, str]:
-    """Each feature's value in the form: the number of a group slot, `unclear`, or an empty text."""
+def _label_values(content: HeadAnnotation, slots: Sequence[GroupSlot]) -> dict[LabelledRef, str]:
+    """Each label's value in the form: the number of a group slot, `unclear`, or an empty text."""
     numbers = {normalised(slot.name): str(slot.number) for slot in slots}
     return {
         label.feature: "unclear" if label.unclear else numbers[normalised(label.group)] if label.group else ""
@@ -136,15 +139,17 @@ def _label_values(content: HeadAnnotation, slots: Sequence[GroupSlot]) -> dict[F
     }
 
 
-def _unshown(labels: Mapping[FeatureRef, str], page: ShownRows) -> tuple[tuple[FeatureRef, str], ...]:
-    on_page = {row.feature for row in page.features}
+def _unshown(labels: Mapping[LabelledRef, str], page: ShownRows) -> tuple[tuple[LabelledRef, str], ...]:
+    on_page = {*(row.feature for row in page.features), *page.examples}
     return tuple((feature, value) for feature, value in labels.items() if feature not in on_page)
 
 
-def _counted(context: AtlasContext, page: ShownRows, content: HeadAnnotation) -> tuple[FeatureRef, ...]:
-    if page.rank == content.ranking and page.k >= content.k:
+def _counted(context: AtlasContext, page: ShownRows, content: HeadAnnotation) -> tuple[LabelledRef, ...]:
+    if page.strongest:
+        return page.strongest[: content.k]
+    if page.features and page.rank == content.ranking and page.k >= content.k:
         return tuple(row.feature for row in page.features[: content.k])
-    return counted_features(context, page.head, content)
+    return counted_refs(context, page.head, content)
 
 
 def _slots(content: HeadAnnotation, vocabulary: Iterable[str]) -> tuple[GroupSlot, ...]:

@@ -14,7 +14,7 @@ from app.domain.annotations.records import (
     Status,
     Subject,
 )
-from app.domain.refs import FeatureRef, HeadRef
+from app.domain.refs import ExampleRef, FeatureRef, HeadRef
 from app.errors import NotFound
 from app.services.annotations.sae_of_record import is_of_other_sae, speaks_of_features, with_features_of
 from app.services.reading.context import AtlasContext, check_head
@@ -121,13 +121,24 @@ def _of_its_sae(
 
 
 def check_labels(run: LiveRun, subject: Subject, content: Content) -> None:
-    """Raise InvalidAnnotation or NotFound for a label of a feature that the run's SAE does not have."""
+    """Raise InvalidAnnotation or NotFound for a label of a feature or example that the run does not have."""
     if not isinstance(content, HeadAnnotation):
         return
     for label in content.labels:
         if label.feature.layer != subject.ref.layer:
             raise InvalidAnnotation(f"{label.feature} is not a feature of layer {subject.ref.layer}")
-        subject_of(run, label.feature)
+        if isinstance(label.feature, ExampleRef):
+            _check_example(run, label.feature)
+        else:
+            subject_of(run, label.feature)
+
+
+def _check_example(run: LiveRun, example: ExampleRef) -> None:
+    record = run.record
+    if any(sae.layer == example.layer for sae in record.saes):
+        raise InvalidAnnotation(f"{example.head_ref} has features: its examples have no labels")
+    if example.sequence >= record.n_sequences or example.position >= record.context_size:
+        raise NotFound(f"{example} is not in the corpus of the atlas {run.slug!r}")
 
 
 @dataclass(frozen=True)

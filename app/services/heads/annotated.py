@@ -12,6 +12,9 @@ def annotated_head(context: AtlasContext, question: HeadQuestion, attempt: Attem
     """The page of a head as the viewer may see and annotate it."""
     page = head_page(context, question)
     rows = ShownRows(page.head, page.rank, page.k, page.features)
+    if page.attention:
+        shown, strongest = page.attention.shown(page.head), page.attention.strongest(page.head)
+        rows = replace(rows, examples=shown, strongest=strongest)
     return replace(page, annotation=panel(context, rows, attempt))
 
 

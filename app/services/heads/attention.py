@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.attention import (
+    N_SHOWN_EXAMPLES,
     SINK_ATTENTION,
     HeadAttention,
     SinkTokens,
@@ -36,7 +37,6 @@ from app.services.reading.context import AtlasContext, check_head
 from app.store.atlas.attention import get_attention
 from app.store.atlas.reads import get_sequences
 
-N_SHOWN = 10
 N_TOKENS = 10
 
 
@@ -106,7 +106,7 @@ def _shown(kept: HeadAttention, group: int) -> Sequence[int]:
     if not kept.groups:
         return ()
     part = kept.groups[group]
-    return range(part.start, min(part.stop, part.start + N_SHOWN))
+    return range(part.start, min(part.stop, part.start + N_SHOWN_EXAMPLES))
 
 
 def distance_shares(distance: NDArray[np.float64]) -> tuple[DistanceShare, ...]:

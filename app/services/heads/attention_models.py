@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from app.domain.attention import PICTURE_LEVELS
-from app.domain.refs import HeadRef
+from app.domain.attention import N_SHOWN_EXAMPLES, PICTURE_LEVELS
+from app.domain.refs import ExampleRef, HeadRef
 from app.services.examples.models import ActivationGroup, RunSummary, ShownToken, TextWindow
 from app.services.reading.fields import DRAWN
 
@@ -27,6 +27,10 @@ class AttentionExample:
         int | None,
         "Places of the corpus with this text, or with one of the group's pool that is alike to it; null in older runs",
     ] = None
+
+    def ref(self, head: HeadRef) -> ExampleRef:
+        """The example as one of this head."""
+        return ExampleRef(head.layer, head.head, self.sequence, self.position)
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,14 @@ class AttentionEvidence:
     picture: Annotated[
         AttentionPicture | None, "The pattern of the chosen example; null where none is stored"
     ]
+
+    def shown(self, head: HeadRef) -> tuple[ExampleRef, ...]:
+        """The examples with their text."""
+        return tuple(pair.example.ref(head) for pair in self.pairs)
+
+    def strongest(self, head: HeadRef) -> tuple[ExampleRef, ...]:
+        """The examples that an annotator labels: the first of the strongest group."""
+        return tuple(each.ref(head) for each in self.examples if each.group == "top")[:N_SHOWN_EXAMPLES]
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,10 @@ N_SHOWN = 10  # examples of one group in an opened row
 
 @dataclass(frozen=True)
 class HeadQuestion:
-    """Parameters of a head page. open_feature: the opened row; None for the strongest feature."""
+    """Parameters of a head page. open_feature: the opened row; None for the strongest feature.
+
+    open_group: of that row, or of a head without features. example: of such a head, the one whose pattern is drawn.
+    """
 
     head: HeadRef
     rank: Ranking = "decoder_weight"
@@ -32,6 +35,7 @@ class HeadQuestion:
     open_group: int = 0
     open_all: bool = False  # every row, for pages that cannot ask for one later
     align: Align = "prefix"
+    example: int = 0
 
 
 def head_page(context: AtlasContext, question: HeadQuestion) -> HeadPage:
@@ -44,7 +48,8 @@ def head_page(context: AtlasContext, question: HeadQuestion) -> HeadPage:
         raise NotFound(f"no scores of {ref} in the atlas {run.slug!r}")
     sae = sae_of(run, ref.layer)
     rows, standings = head_rows(context, question), score_ranks(heads, ref)
-    attention = None if sae else attention_evidence(context, AttentionQuestion(ref))
+    of_attention = AttentionQuestion(ref, question.open_group, question.example)
+    attention = None if sae else attention_evidence(context, of_attention)
     return HeadPage(
         model=run.slug,
         head=ref,
@@ -55,6 +60,7 @@ def head_page(context: AtlasContext, question: HeadQuestion) -> HeadPage:
         align=question.align,
         open=question.open_feature,
         open_group=question.open_group,
+        example=question.example,
         features=rows,
         k=question.k,
         previous=neighbour(run, ref, -1),

@@ -11,7 +11,7 @@ from typing import Any, Literal, Union, cast, get_args, get_origin
 import numpy as np
 from pydantic_core import SchemaSerializer, core_schema
 
-from app.domain.refs import FeatureRef, HeadRef
+from app.domain.refs import FeatureRef, HeadRef, LabelledRef
 from app.services.reading.fields import described_fields
 
 
@@ -52,6 +52,7 @@ _SIMPLE: dict[Any, core_schema.CoreSchema] = {
     type(None): core_schema.none_schema(),
     HeadRef: _text(r"^L\d+H\d+$"),
     FeatureRef: _text(r"^L\d+F\d+$"),
+    LabelledRef: _text(r"^L\d+(F\d+|H\d+:\d+:\d+)$"),
 }
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from app.domain.annotations.records import Revision
-from app.domain.refs import HeadRef
+from app.domain.refs import FeatureRef, HeadRef
 from app.services.reading.context import AtlasContext
 from app.services.rollups.agreement import Agreement, agreement
 from app.services.rollups.rollup import RollUp, add_up, submitted_heads
@@ -107,9 +107,12 @@ def _features(records: Sequence[Revision]) -> Table:
                 family, level = (
                     (labelled_group.family, labelled_group.abstraction or "") if labelled_group else ("", "")
                 )
-                index = label.feature.index
-                rows.append((str(ref), record.annotator, rank, ref.layer, index, group, family, level))
-    header = ("head", "annotator", "rank", "layer", "feature", "group", "family", "abstraction")
+                of = label.feature
+                index, place = (of.index, "") if isinstance(of, FeatureRef) else (None, str(of))
+                rows.append((str(ref), record.annotator, rank, ref.layer, index, group, family, level, place))
+    header = ("head", "annotator", "rank", "layer", "feature", "group", "family", "abstraction", "example")
+    if not any(place for *_, place in rows):  # where every layer has features
+        header, rows = header[:-1], [row[:-1] for row in rows]
     return Table("features", header, rows)
 
 

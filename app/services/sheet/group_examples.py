@@ -1,6 +1,5 @@
 """One example of each group of a head as text: one that the annotator cited, else the strongest."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,15 +10,14 @@ from app.domain.annotations.records import HeadAnnotation
 from app.domain.records import FeatureRecord
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.examples.from_records import Sequences
-from app.services.examples.models import TextWindow
 from app.services.examples.texts import make_example, make_pair
 from app.services.examples.through_head import view_through
 from app.services.reading.context import AtlasContext
+from app.services.sheet.attention_examples import attention_group_examples
 from app.services.sheet.publication_models import GroupExample
+from app.services.sheet.window_text import window_text
 from app.store.atlas.features import stored_features
 from app.store.atlas.reads import get_sequences
-
-_AFTER = 8  # tokens that are shown after the one that is marked
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,12 @@ class _Place:
 def group_examples(
     context: AtlasContext, contents: Mapping[HeadRef, HeadAnnotation]
 ) -> dict[HeadRef, tuple[GroupExample, ...]]:
-    """An example of each group of these heads, in two queries; a group whose features are not stored has none."""
+    """An example of each group of these heads, in two queries; a group whose features are not stored has none.
+
+    Heads without features take two queries more.
+    """
+    of_examples = attention_group_examples(context, contents)
+    contents = {head: content for head, content in contents.items() if not content.of_examples}
     features = {ref for content in contents.values() for ref in _candidates(content)}
     stored = stored_features(context.session, context.run, sorted(features), with_examples=True)
     places = {head: _places(content, stored) for head, content in contents.items()}
@@ -45,7 +48,7 @@ def group_examples(
         if (examples := stored[place.feature].examples) is not None
     }
     sequences = get_sequences(context.session, context.run, indices) if indices else {}
-    return {
+    return of_examples | {
         head: tuple(_example(context, head, place, stored[place.feature], sequences) for place in of_head)
         for head, of_head in places.items()
     }
@@ -55,13 +58,16 @@ def _candidates(content: HeadAnnotation) -> list[FeatureRef]:
     """The features that examples may come from: those of cited examples, and each group's strongest."""
     top = content.labels[: content.k]
     strongest = {normalised(label.group): label.feature for label in reversed(top) if label.group}
-    cited = {feature for feature, _, _ in _cited(content)}
-    return [label.feature for label in top if label.feature in cited or label.feature in strongest.values()]
+    chosen = {feature for feature, _, _ in _cited(content)} | set(strongest.values())
+    return [
+        label.feature for label in top if isinstance(label.feature, FeatureRef) and label.feature in chosen
+    ]
 
 
 def _cited(content: HeadAnnotation) -> list[tuple[FeatureRef, int, int]]:
     """(feature, sequence, position) of the examples that the annotation cites."""
-    features = {str(label.feature): label.feature for label in content.labels}
+    refs = (label.feature for label in content.labels)
+    features = {str(ref): ref for ref in refs if isinstance(ref, FeatureRef)}
     places: list[tuple[FeatureRef, int, int]] = []
     for link in content.evidence:
         name, *numbers = link.target.split(":")
@@ -76,7 +82,11 @@ def _places(content: HeadAnnotation, stored: Mapping[FeatureRef, FeatureRecord])
     places: list[_Place] = []
     for name, _ in content.computed.groups:
         members = [
-            label.feature for label in top if label.group and normalised(label.group) == normalised(name)
+            label.feature
+            for label in top
+            if isinstance(label.feature, FeatureRef)
+            and label.group
+            and normalised(label.group) == normalised(name)
         ]
         cited = (
             _Place(name, feature, index)
@@ -117,15 +127,6 @@ def _example(
         feature=place.feature,
         sequence=example.sequence,
         position=example.position,
-        fires=_text(pair.fires),
-        reads=_text(pair.reads),
+        fires=window_text(pair.fires),
+        reads=window_text(pair.reads),
     )
-
-
-def _text(window: TextWindow) -> str:
-    """The window as one line, with single spaces; the token that it is about stands between angle marks."""
-    if not window.before:
-        return ""
-    *before, token = [cell.view.visible_text for cell in window.before]
-    after = [cell.view.visible_text for cell in window.after[:_AFTER]]
-    return re.sub("  +", " ", f"{''.join(before)}«{token}»{''.join(after)}").strip()

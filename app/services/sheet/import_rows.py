@@ -90,13 +90,16 @@ def read_row(importing: Importing, number: int, row: Row, columns: tuple[str, ..
     check_content(change.content, subject)
     if before is not None:
         change = _against_stored(importing, row, change, before)
-    # Labels of another run's SAE are of features that only that run knows.
-    if (
-        change.kind != "unchanged"
-        and change.against.sae == against_of(importing.context.run, subject.ref.layer).sae
-    ):
+    if change.kind != "unchanged" and _is_of_this_run(importing, change):
         check_labels(importing.context.run, subject, change.content)
     return change
+
+
+def _is_of_this_run(importing: Importing, change: RowChange) -> bool:
+    """Whether the run can tell if the labels are right: those of another's SAE or corpus only that run knows."""
+    here = against_of(importing.context.run, change.subject.ref.layer)
+    of_examples = isinstance(change.content, HeadAnnotation) and change.content.of_examples
+    return change.against.sae == here.sae and (not of_examples or change.against.run == here.run)
 
 
 def _new(importing: Importing, number: int, row: Row, subject: Subject, annotator: str) -> RowChange:

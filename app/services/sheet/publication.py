@@ -64,7 +64,8 @@ class Publication:
             for head, content in contents.items()
             if not is_of_other_sae(self.context.run, self.records[head])
         }
-        features = {label.feature for content in of_run.values() for label in content.labels[: content.k]}
+        labels = [label for content in of_run.values() for label in content.labels[: content.k]]
+        features = {label.feature for label in labels if isinstance(label.feature, FeatureRef)}
         stored = stored_features(self.context.session, self.context.run, sorted(features))
         examples = group_examples(self.context, of_run)
         return [
@@ -95,6 +96,8 @@ class Publication:
         vocabulary = self.context.vocabulary
         features: list[EntryFeature] = []
         for rank, label in enumerate(content.labels[: content.k], 1):
+            if not isinstance(label.feature, FeatureRef):
+                continue
             record = stored.get(label.feature)
             features.append(
                 EntryFeature(

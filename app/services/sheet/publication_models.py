@@ -16,7 +16,7 @@ class EntryGroup:
     """One group of a head's top features."""
 
     name: Annotated[str, "Its name"]
-    count: Annotated[int, "How many of the top features are in it"]
+    count: Annotated[int, "How many of the top features, or examples, are in it"]
     abstraction: Annotated[Abstraction | None, "Its level of abstraction; null where none is given"]
 
 
@@ -40,10 +40,13 @@ class GroupExample:
     """An example of one group as text, the token between angle marks."""
 
     group: Annotated[str, "The group"]
-    feature: Annotated[FeatureRef, "A feature of the group: one that was cited, or the strongest"]
+    feature: Annotated[
+        FeatureRef | None,
+        "A feature of the group: one that was cited, or the strongest; null where the head has no features",
+    ]
     sequence: Annotated[int, "Sequence of the corpus"]
-    position: Annotated[int, "Position of the firing token"]
-    fires: Annotated[str, "The text around the firing token"]
+    position: Annotated[int, "Position of the firing token; without features, of the token that attends"]
+    fires: Annotated[str, "The text around that token"]
     reads: Annotated[str, "The text around the head's strongest source; empty where it has none"]
 
 

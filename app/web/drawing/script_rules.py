@@ -1,11 +1,12 @@
 """Rules and words of annotation as data for scripts, so that a page can follow them without the server."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
 
 from app.domain.annotations.fields import field_specs
-from app.domain.annotations.head_types import TYPE_RULES
+from app.domain.annotations.head_types import HEAD_TYPE_NAMES, TYPE_RULES, HeadType
 from app.domain.annotations.names import name_rule
 from app.domain.annotations.records import HeadAnnotation
 from app.domain.annotations.type_words import TYPE_WORDS, type_in_words
@@ -14,6 +15,14 @@ from app.services.annotations.panel import N_KEYS
 from app.services.annotations.record_words import EVIDENCE_WORDS
 from app.web.drawing.charts import FILL_STEPS
 
+# The letter that names a type after `t`.
+TYPE_KEYS: Mapping[str, HeadType] = {
+    "m": "monosemantic",
+    "e": "minor_exceptions",
+    "b": "bisemantic",
+    "p": "polysemantic",
+    "u": "unclear",
+}
 # Sentences that the form begins with and its script renews.
 WORDS = {
     **TYPE_WORDS,
@@ -26,6 +35,12 @@ WORDS = {
     "no_group": "no group has the number {n}",
     "which_role": "role: which letter?",
     "no_role": "no role has the key {key}",
+    "which_type": "type: "
+    + ", ".join(f"{key} {HEAD_TYPE_NAMES[name]}" for key, name in TYPE_KEYS.items())
+    + ", 0 none",
+    "no_type_key": "no type has the key {key}",
+    "by_examples": "groups of its examples",
+    "ask_type": "No type is chosen, so the tally leaves the head out. Press again to submit it.",
     "ask_open": "{open} of {total} features are open, so the tally leaves the head out. Press again to submit it.",
     "choose": "not saved: choose between the two texts above",
     "waits": "not stored yet; open to send: {names}",
@@ -49,6 +64,7 @@ def annotation_rules() -> str:
         "finishing": list(FINISHING),
         "fields": [name for name, spec in field_specs(HeadAnnotation).items() if spec.kind != "json"],
         "n_keys": N_KEYS,
+        "type_keys": dict(TYPE_KEYS),
         "fill_steps": FILL_STEPS,
         "words": WORDS,
     }

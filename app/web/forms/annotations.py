@@ -27,7 +27,7 @@ from app.domain.annotations.roles import (
     suggested_family,
 )
 from app.domain.records import Ranking
-from app.domain.refs import FeatureRef, InvalidReference
+from app.domain.refs import InvalidReference, LabelledRef, parse_labelled
 from app.services.annotations.edits import FINISHING, SubmittedForm
 
 MAX_FIELDS = 1000
@@ -170,14 +170,14 @@ def _groups(form: FormData) -> tuple[list[tuple[Group, bool]], dict[str, str]]:
 
 
 def _labels(form: FormData, numbers: Mapping[str, str]) -> tuple[FeatureLabel, ...]:
-    """Each feature's label: its input names a group by number or by name; an unknown name adds a group."""
+    """Each label: its input names a group by number or by name; an unknown name adds a group."""
     accepted = set(_texts(form, "accepted"))
     by_name = {normalised(name): name for name in numbers.values()}
     labels: list[FeatureLabel] = []
     for name in form:
         if not name.startswith(_LABEL):
             continue
-        feature, value = _feature(name.removeprefix(_LABEL)), _text(form, name).strip()
+        feature, value = _labelled(name.removeprefix(_LABEL)), _text(form, name).strip()
         group = numbers.get(value) or by_name.get(normalised(value))
         unclear = group is None and value.lower() == "unclear"
         # A number without a group: it was emptied.
@@ -188,11 +188,11 @@ def _labels(form: FormData, numbers: Mapping[str, str]) -> tuple[FeatureLabel, .
     return tuple(labels)
 
 
-def _feature(text: str) -> FeatureRef:
+def _labelled(text: str) -> LabelledRef:
     try:
-        return FeatureRef.parse(text)
+        return parse_labelled(text)
     except InvalidReference as error:
-        raise UnreadableForm("a label has no valid feature") from error
+        raise UnreadableForm("a label has no valid feature or example") from error
 
 
 def _evidence(form: FormData) -> tuple[EvidenceLink, ...]:
@@ -209,7 +209,7 @@ def _takes_theirs(form: FormData, name: str) -> bool:
     return name.startswith(_TAKE) and _text(form, name) == "theirs"
 
 
-def _suggested(form: FormData, action: str, argument: str) -> dict[FeatureRef, str] | None:
+def _suggested(form: FormData, action: str, argument: str) -> dict[LabelledRef, str] | None:
     """The group to set for each feature when suggestions are accepted or proposed; None for other actions.
 
     The page sends all suggestions; the argument of the button restricts them to one feature.
@@ -217,10 +217,10 @@ def _suggested(form: FormData, action: str, argument: str) -> dict[FeatureRef, s
     if action not in ("accept", "propose"):
         return None
     field = "suggestion" if action == "accept" else "from_label"
-    pairs: dict[FeatureRef, str] = {}
+    pairs: dict[LabelledRef, str] = {}
     texts = _text(form, field).split(";") if action == "accept" else _texts(form, field)
     for text in filter(None, texts):
         feature, _, group = text.partition(" ")
         if argument in ("", feature):
-            pairs[_feature(feature)] = group
+            pairs[_labelled(feature)] = group
     return pairs

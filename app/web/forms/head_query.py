@@ -32,6 +32,7 @@ class HeadQuery:
     align: AlignQuery = "prefix"
     open_feature: Annotated[str | None, Query(alias="open", max_length=30)] = None
     group: Annotated[int, Query(ge=0, le=20)] = 0
+    example: Annotated[int, Query(ge=0, le=50)] = 0
     look: LookQuery = None
 
     def question(self, head: HeadRef) -> HeadQuestion:
@@ -40,7 +41,9 @@ class HeadQuery:
         Raises PageNotFound if the opened row is not a feature of the layer.
         """
         feature = None if self.open_feature is None else parse_feature(self.open_feature, head.layer)
-        return HeadQuestion(head, self.rank, self.k, feature, self.group, align=self.align)
+        return HeadQuestion(
+            head, self.rank, self.k, feature, self.group, align=self.align, example=self.example
+        )
 
     def address(self, model: str, head: HeadRef) -> str:
         return head_url(
@@ -52,11 +55,12 @@ class HeadQuery:
             align=self.align,
             open=self.open_feature,
             group=self.group or None,
+            example=self.example or None,
         )
 
     def without_row(self) -> "HeadQuery":
         """The query for another head, without the opened row."""
-        return replace(self, open_feature=None, group=0, look=None)
+        return replace(self, open_feature=None, group=0, example=0, look=None)
 
 
 HeadViewDependency = Annotated[HeadQuery, Depends()]

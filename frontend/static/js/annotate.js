@@ -1,10 +1,10 @@
 // Annotating by keyboard: which key is which command, and what else is done to the form. It works without any of this:
 // each action is a button of it.
 import { commandOf, enterSubmits, keyOf, offer } from "./bindings.js";
-import { addGroup, assign, choose, commands, press, role, roleIsAwaited, takesRole } from "./commands.js";
+import { addGroup, assign, choose, commands, letterIsAwaited, press, takesLetter } from "./commands.js";
 import { backToRow, cursor } from "./cursor.js";
 import { drawTaps } from "./drawing.js";
-import { $, $$, form, label, rules, stored, typing } from "./elements.js";
+import { $, $$, form, label, ROW, rules, stored, typing } from "./elements.js";
 import { menus, recall } from "./groups.js";
 import { ask, begin, leaving, merging, redraw, renew, say, touch, words } from "./saving.js";
 import { abandoned, sendOthers } from "./server.js";
@@ -27,12 +27,12 @@ function inField(event) {
     take(event, target.id === "new-group" ? () => addGroup(event.shiftKey) : () => backToRow(target));
 }
 
-// Before the keys of all pages, for some are taken here: after r, any letter is.
+// Before the keys of all pages, for some are taken here: after r and t, any letter is.
 function onKey(event) {
   if (!form() || $("dialog[open]")) return;
   const { key, target, metaKey, ctrlKey, altKey } = event;
-  const ofRole = !["Shift", "CapsLock"].includes(key) && takesRole();
-  const letter = ofRole && key.length === 1 && !(metaKey || ctrlKey || altKey);
+  const letterOf = !["Shift", "CapsLock"].includes(key) && takesLetter();
+  const letter = letterOf && key.length === 1 && !(metaKey || ctrlKey || altKey);
   if (held && !typing(target) && !metaKey && !altKey && (!ctrlKey || key === "Enter")) {
     if (!ctrlKey && (key.length === 1 || key === "Enter")) held.push(key);
     return take(event);
@@ -51,19 +51,19 @@ function onKey(event) {
     return;
   }
   if (merging()) return take(event, say, words("choose"), true);
-  if (letter) take(event, role, key);
+  if (letter) take(event, letterOf, key);
   else if (isGroup) take(event, assign, command);
   else take(event, commands[command]);
 }
 addEventListener("keydown", onKey, true);
 
 document.addEventListener("focusin", ({ target }) => {
-  const at = target.closest("article.feature-entry")?.id;
+  const at = target.closest(ROW)?.id;
   if (!at || !form()) return;
   [cursor.row, cursor.looked] = [at, null];
   drawTaps();
 });
-addEventListener("pointerdown", () => takesRole());
+addEventListener("pointerdown", () => takesLetter());
 
 document.addEventListener("click", ({ target }) => {
   const command = target.closest("#taps button")?.value;
@@ -77,7 +77,7 @@ document.addEventListener("input", ({ target }) => {
   if (!form() || target.form !== form()) return;
   if (target.id === "new-group") return choose();
   if (target.name.startsWith("take:")) return;
-  if (target.name.startsWith("label:")) accept(target.closest("article").id, false);
+  if (target.name.startsWith("label:")) accept(target.closest(ROW).id, false);
   if (target.name === "group_name") menus();
   touch();
 });
@@ -91,7 +91,7 @@ document.addEventListener("submit", (event) => {
 // A row that is opened comes as it is stored; what has been chosen since stays, before any key is heard.
 new MutationObserver((records) => {
   const gone = records.flatMap(({ removedNodes }) => [...removedNodes]);
-  const old = gone.filter((node) => node.matches?.("article.feature-entry") && form() && label(node.id));
+  const old = gone.filter((node) => node.matches?.(ROW) && form() && label(node.id));
   if (!old.length) return;
   menus();
   for (const was of old) {
@@ -117,7 +117,7 @@ function replay() {
     if (typing(at) && key.length === 1) {
       at.setRangeText(key, at.selectionStart, at.selectionEnd, "end");
       at.dispatchEvent(new Event("input", { bubbles: true }));
-    } else if (key !== "s" || roleIsAwaited())
+    } else if (key !== "s" || letterIsAwaited())
       at.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
   }
 }

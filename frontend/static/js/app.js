@@ -24,11 +24,13 @@ function switchTheme() {
   store("theme", root.dataset.theme);
 }
 
-// Features of a head, results of a search, or the examples of a feature's page.
+// Features of a head or else its examples, results of a search, or the examples of a feature's page.
 function step(by) {
-  const rows = [...document.querySelectorAll(".feature-entry")];
+  const rows = [...document.querySelectorAll(".feature-entry, .grouped-example")];
   const items = rows.length ? rows : [...document.querySelectorAll(".feature-main .examples > li")];
-  const at = items.indexOf(document.activeElement.closest(".feature-entry, .feature-main .examples > li"));
+  const at = items.indexOf(
+    document.activeElement.closest(".feature-entry, .grouped-example, .feature-main .examples > li"),
+  );
   const next = items[at < 0 ? (by > 0 ? 0 : items.length - 1) : at + by];
   if (!next) return;
   next.tabIndex = -1;

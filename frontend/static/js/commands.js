@@ -6,7 +6,7 @@ import { completions, find, numberOf, release, used } from "./groups.js";
 import { ask, flush, leaving, merging, request, say, settle, touch, words } from "./saving.js";
 import { accept, putLabel } from "./state.js";
 
-let awaitsRole = false;
+let awaited = null; // what takes the next letter
 let choice = 0; // which of the names that a beginning may mean
 
 export function assign(value, suggested = false) {
@@ -84,11 +84,30 @@ function confidence(step) {
   touch();
 }
 
-export function role(letter) {
+function role(letter) {
   const box = $$("[name=roles]").find((each) => each.nextSibling.textContent === letter);
   if (!box) return ask(words("no_role", { key: letter }));
   box.checked = !box.checked;
   touch();
+}
+
+// Chooses the type by its letter. Groups of examples give none, and are its reason until another is written.
+function typeOf(letter) {
+  const { override, override_reason: reason } = form().elements;
+  const { type_keys: keys } = rules();
+  if (!(letter in keys) && letter !== "0") return ask(words("no_type_key", { key: letter }));
+  const ofExamples = "typeChosen" in form().dataset;
+  override.value = keys[letter] ?? "";
+  $("details.override").open = Boolean(override.value);
+  if (!override.value) reason.value = "";
+  else if (ofExamples) reason.value ||= words("by_examples");
+  touch();
+  if (override.value && !ofExamples) reason.focus();
+}
+
+function awaitLetter(use, question) {
+  awaited = use;
+  ask(words(question));
 }
 
 function citing(kind, target) {
@@ -106,7 +125,7 @@ function citeLooked() {
   const target = document.getElementById(cursor.looked) ?? currentRow();
   if (example) press(example.value);
   else if (target?.dataset.strongest) citing("example", `${target.id}:${target.dataset.strongest}`);
-  else if (target) citing("feature", target.id);
+  else if (target) citing(target.matches(".grouped-example") ? "example" : "feature", target.id);
 }
 
 // What a button of the form does, at once and here; only steps back and what was hidden need the server.
@@ -151,10 +170,8 @@ export const commands = {
   g: focusNewGroup,
   y: acceptOne,
   Y: () => press("accept"),
-  r: () => {
-    awaitsRole = true;
-    ask(words("which_role"));
-  },
+  r: () => awaitLetter(role, "which_role"),
+  t: () => awaitLetter(typeOf, "which_type"),
   "[": () => confidence(-1),
   "]": () => confidence(1),
   c: citeLooked,
@@ -164,15 +181,15 @@ export const commands = {
   s: () => press("skip"),
 };
 
-// Whether a letter is waited for that names a role; then it is no longer.
-export function takesRole() {
-  const was = awaitsRole;
-  awaitsRole = false;
-  if (was) ask("");
-  return was;
+// What is done with the next letter, where one is waited for; then it is no longer.
+export function takesLetter() {
+  const use = awaited;
+  awaited = null;
+  if (use) ask("");
+  return use;
 }
 
-export const roleIsAwaited = () => awaitsRole;
+export const letterIsAwaited = () => Boolean(awaited);
 
 // Another of the names that the typed beginning may mean; the first one anew where none is said.
 export function choose(step = null) {

@@ -1,5 +1,5 @@
 // Where the eye and the hand are: the row of the next label, the scroll, the field with its caret.
-import { $, $$, label, rows, typing } from "./elements.js";
+import { $, $$, label, ROW, rows, typing } from "./elements.js";
 
 // `row`: that of the next label; `looked`: that which was labelled last, from which the cursor went on by itself.
 export const cursor = { row: null, looked: null };
@@ -25,7 +25,7 @@ export function backToRow(field) {
 // half typed.
 export function place() {
   const at = document.activeElement;
-  const row = at.closest("article.feature-entry")?.id ?? cursor.row;
+  const row = at.closest(ROW)?.id ?? cursor.row;
   const name = at.name && `[name="${CSS.escape(at.name)}"]`;
   const nth = name ? $$(name).indexOf(at) : -1;
   const { id, selectionStart, selectionEnd } = at;

@@ -49,7 +49,10 @@ export function drawTaps() {
     make("button", { type: "button", className: `button ${className}`, value, textContent });
   const names = groups().slice(0, rules().n_keys);
   $("#taps").replaceChildren(
-    make("b", { className: "mono", textContent: currentRow()?.id.replace(/^L\d+/, "") ?? "" }),
+    make("b", {
+      className: "mono",
+      textContent: currentRow()?.dataset.name ?? currentRow()?.id.replace(/^L\d+/, "") ?? "",
+    }),
     tap("u", "undo"),
     ...names.map((item, i) => tap(`${i + 1}`, part(item, "name"), used(item) ? "" : "off")),
     tap("-", "unclear"),
@@ -63,10 +66,11 @@ function drawType() {
   const open = of.filter((value) => !value).length;
   const given = form().elements.override.value;
   const { types, words: said } = rules();
-  const type = given || (open ? "" : headType(of, types));
+  const ofExamples = "typeChosen" in form().dataset;
+  const type = given || (open || ofExamples ? "" : headType(of, types));
   const sizes = new Set(of.filter((value) => value > 0));
-  const soFar = sizes.size === 1 ? said.so_far_one : said.so_far;
-  const some = of.some(Boolean);
+  const soFar = ofExamples ? said.no_type_of_groups : sizes.size === 1 ? said.so_far_one : said.so_far;
+  const some = ofExamples ? sizes.size : of.some(Boolean);
   const name = type
     ? $(`[name=override] [value=${type}]`).text
     : some

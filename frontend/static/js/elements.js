@@ -9,7 +9,9 @@ export const address = () => form().getAttribute("action"); // form.action would
 export const recordPath = () => address().match(/^[^?]*(\?look=second)?/)[0];
 export const label = (feature) => form().elements[`label:${feature}`];
 export const labels = () => [...form().elements].filter((control) => control.name.startsWith("label:"));
-export const rows = () => $$("article.feature-entry").filter((row) => label(row.id));
+// What has a label: a feature, or an example of a head without features.
+export const ROW = "article.feature-entry, .grouped-example";
+export const rows = () => $$(ROW).filter((row) => label(row.id));
 export const groups = () => $$("#groups li");
 export const part = (item, name) => $(`[name=group_${name}]`, item).value;
 let ruleData = null;

@@ -68,9 +68,10 @@ export const redraw = () => draw(queue?.pending());
 export function settle(action) {
   const of = counted();
   const open = of.filter((value) => !value).length;
-  if (action === "submit" && open && !form().elements.override.value && !asked) {
+  const ofExamples = "typeChosen" in form().dataset;
+  if (action === "submit" && (open || ofExamples) && !form().elements.override.value && !asked) {
     asked = true;
-    return ask(words("ask_open", { open, total: of.length }));
+    return ask(words(ofExamples ? "ask_type" : "ask_open", { open, total: of.length }));
   }
   ask("");
   queue.push(action);

@@ -106,6 +106,21 @@ def a_role_is_toggled(tab: Visit, page: Page) -> None:
     assert saved(page)["roles"] == [box.get_attribute("value")]
 
 
+@key("labels", "t")
+def a_type_is_chosen(tab: Visit, page: Page) -> None:
+    label(tab, page, 20)
+    press(page, "t", "p")
+    reason = page.locator("[name=override_reason]")
+    expect(reason).to_be_focused()
+    page.keyboard.type("two of them are one")
+    expect(page.locator("#type b")).to_have_text("polysemantic")
+    expect(page.locator("#saved")).to_have_text(re.compile("^saved"))
+    assert (content(page)["override"], content(page)["override_reason"]) == (
+        "polysemantic",
+        "two of them are one",
+    )
+
+
 @key("labels", "[", "]")
 def confidence_goes_up_and_down(tab: Visit, page: Page) -> None:
     label(tab, page, 16)
