@@ -15,7 +15,7 @@ from app.statistics.payloads import Payloads
 Groups = Mapping[int, Sequence[DistinctGroup]]  # by feature
 
 
-class FeatureExamples:
+class ExampleMaker:
     """Makes the examples of one run's features. fuzzy_ids: [d_vocab], from `domain.evidence.normalised_ids`."""
 
     def __init__(self, corpus: Corpus, fuzzy_ids: NDArray[np.int64]) -> None:

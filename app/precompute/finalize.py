@@ -38,7 +38,7 @@ from app.domain.records import (
 )
 from app.domain.refs import FeatureRef, HeadRef
 from app.precompute.distinct_examples import DistinctGroup, TextCounts, example_groups
-from app.precompute.feature_examples import FeatureExamples
+from app.precompute.feature_examples import ExampleMaker
 from app.precompute.feature_logits import FeatureLogits, LogitsOfFeature, feature_logits
 from app.precompute.loaded_run import LayerSae, LoadedRun
 from app.precompute.ranking import LayerRankings
@@ -78,7 +78,7 @@ class Finalizer:
 
     def __init__(self, run: LoadedRun, fuzzy_ids: NDArray[np.int64]) -> None:
         self._run = run
-        self._examples = FeatureExamples(run.corpus, fuzzy_ids)
+        self._examples = ExampleMaker(run.corpus, fuzzy_ids)
         self._bos = run.corpus.bos_token_id
 
     def features(self, result: LayerResult) -> Iterator[list[FeatureRecord]]:
