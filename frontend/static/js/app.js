@@ -49,11 +49,15 @@ function openRow(row) {
   else row?.querySelector("a.open-link")?.click();
 }
 
+let openingAll = false;
+
 function openAll() {
   const rows = [...document.querySelectorAll(".feature-entry")];
   const closed = rows.filter((row) => !row.querySelector("details[open]"));
-  if (closed.length) closed.forEach(openRow);
-  else for (const row of rows) row.querySelector("details").open = false;
+  openingAll = true; // the focus, and with it the next label, stays where it was
+  closed.forEach(openRow);
+  openingAll = false;
+  if (!closed.length) for (const row of rows) row.querySelector("details").open = false;
 }
 
 function follow(selector) {
@@ -123,10 +127,11 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   const list = row.parentElement;
   const index = [...list.children].indexOf(row);
+  const focuses = !openingAll || row.contains(document.activeElement);
   window.htmx
     .ajax("GET", link.getAttribute("href").split("#")[0], { source: link, target: row, swap: "outerHTML" })
     .then(() => {
-      if (document.activeElement !== document.body) return;
+      if (!focuses || document.activeElement !== document.body) return;
       const opened = list.children[index];
       opened.tabIndex = -1;
       opened.focus();

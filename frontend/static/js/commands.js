@@ -116,13 +116,14 @@ function citing(kind, target) {
   note.focus();
 }
 
-// What was looked at: the example or score that has the focus, else the row that was labelled last or has the cursor.
+// What was looked at: the example or score that has the focus, else the row that was labelled last or has the cursor;
+// where all were labelled at once, the first: what is typed after `c` is text in any case.
 function citeLooked() {
   const example = $(
     ".cite-example",
     document.activeElement.closest(".example-row, .scores > div") ?? document.createElement("p"),
   );
-  const target = document.getElementById(cursor.looked) ?? currentRow();
+  const target = document.getElementById(cursor.looked) ?? currentRow() ?? rows()[0];
   if (example) press(example.value);
   else if (target?.dataset.strongest) citing("example", `${target.id}:${target.dataset.strongest}`);
   else if (target) citing(target.matches(".grouped-example") ? "example" : "feature", target.id);
