@@ -16,7 +16,7 @@ from app.adapters.text_sources import PYTHON_DOCS, open_text_source
 from app.domain.options import AUTO
 from app.errors import AppError, InvalidSae
 from app.precompute.plan import DamagedPlan, RunPlan, RunPlanChanged, SaePlan
-from app.precompute.request import JobRequest, make_plan
+from app.precompute.request import DatasetPlan, JobRequest, make_plan
 
 N_SEQUENCES = 256  # 32,512 counted tokens at a context of 128
 _log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ def demo_plan(
     saes = [_sae_plan(path) for path in demo_sae_folders(layers)]
     request = _request(folders, (), threads)
     return make_plan(
-        request, saes, EMBEDDED, embedded_checksum()[:16], corpus=source.name, identity=source.identity()
+        request, saes, EMBEDDED, embedded_checksum()[:16], [DatasetPlan(source.name, source.identity())]
     )
 
 
@@ -120,7 +120,7 @@ def _request(folders: DemoFolders, saes: tuple[Any, ...], threads: int | None) -
     return JobRequest(
         model=EMBEDDED,
         saes=saes,
-        dataset=PYTHON_DOCS,
+        dataset=(PYTHON_DOCS,),
         work_dir=folders.work_dir,
         cache_dir=folders.cache_dir,
         n_prompts=N_SEQUENCES,

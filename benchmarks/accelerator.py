@@ -78,7 +78,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     request = JobRequest(
         model=str(model),
         saes=tuple(LocalSae(path) for path in saes),
-        dataset=str(folder / "tokens.npy"),
+        dataset=(str(folder / "tokens.npy"),),
         work_dir=folder / "work",
         cache_dir=folder / "cache",
         name="accelerator",

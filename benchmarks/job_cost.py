@@ -102,7 +102,7 @@ def make_request(folder: Path, layers: tuple[int, ...], n: int, sae: str, featur
     return JobRequest(
         model="smollm2-135m",
         saes=tuple(LocalSae(path) for path in (inputs.saes or demo_sae_folders(layers))),
-        dataset=str(inputs.tokens),
+        dataset=(str(inputs.tokens),),
         work_dir=folder / "work",
         cache_dir=inputs.model.parent,
         name="benchmark",

@@ -1,29 +1,32 @@
 """A corpus: token sequences of one length on disk, BOS first, tokenised once.
 
 Documents are joined by the tokenizer's end-of-text token and cut to context_size - 1 tokens, and BOS is put
-before each piece (the convention of tokenize_and_concatenate). The last piece is padded; `lengths` says how far
-each sequence holds text. BOS and padding are never counted.
+before each piece (the convention of tokenize_and_concatenate). The last piece of a data set is padded; `lengths` says
+how far each sequence holds text. BOS and padding are never counted. `documents.jsonl` says whose text it is.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.adapters.corpus_parts import CorpusPart, Piece, TextPart
 from app.adapters.sealed_folders import seal_folder, whole_folder
 from app.adapters.text_sources import TextSource
-from app.adapters.token_padding import filled_lengths
+from app.adapters.token_arrays import MIN_CONTEXT, ArrayPart
+from app.domain.documents import DocumentStart
+from app.domain.records import Json
 from app.errors import InvalidCorpus
 from app.paths import naming, remove
 
-MIN_CONTEXT = 4
-PART_CHARACTERS = 2**20  # of a long document, tokenised at a time
-_MANIFEST = "corpus.json"
+_MANIFEST, _DOCUMENTS = "corpus.json", "documents.jsonl"
+_NAMED = 3  # data sets, before the rest are counted
 _BLOCK = 4096  # sequences copied at a time
 
 
@@ -31,11 +34,18 @@ _BLOCK = 4096  # sequences copied at a time
 class Corpus:
     """Token ids [n_sequences, context_size] as a read-only memmap, and the filled length of each sequence."""
 
-    name: str
+    names: tuple[str, ...]  # of its data sets
     tokens: NDArray[np.int32]
     lengths: NDArray[np.int32]
     bos_token_id: int
-    checksum: str  # of tokens, lengths and BOS: equal where all that is counted is
+    checksum: str  # of tokens, lengths, BOS and documents: equal where all that is stored of it is
+    documents_file: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """The names of its data sets, of many the first and how many more."""
+        listed, n_more = self.names[:_NAMED], len(self.names) - _NAMED
+        return ", ".join(listed) if n_more <= 0 else f"{', '.join(listed)} and {n_more} more"
 
     @property
     def n_sequences(self) -> int:
@@ -55,50 +65,36 @@ class Corpus:
         mask[:, 0] = False
         return mask
 
+    def documents(self) -> Iterator[tuple[DocumentStart, ...]]:
+        """The documents in each sequence, one sequence after the other; nothing where they are not known."""
+        if self.documents_file is None:
+            return
+        with self.documents_file.open(encoding="utf-8") as lines:
+            for line in lines:
+                stored: list[Json] = json.loads(line)
+                yield tuple(DocumentStart.from_json(values) for values in stored)
+
 
 def open_corpus(folder: Path) -> Corpus | None:
     """The corpus that was tokenised into the folder; None when there is none, or it is incomplete or damaged."""
     facts = whole_folder(folder, _MANIFEST)
-    if facts is None:
+    if facts is None or "names" not in facts:  # of an earlier version, which kept no documents
         return None
     tokens = np.load(folder / "tokens.npy", mmap_mode="r")
     lengths = np.load(folder / "lengths.npy")
     content = json.dumps([facts["files"], facts["bos_token_id"]], sort_keys=True)
     checksum = hashlib.sha256(content.encode()).hexdigest()
-    return Corpus(facts["name"], tokens, lengths, facts["bos_token_id"], checksum)
+    return Corpus(
+        tuple(facts["names"]), tokens, lengths, facts["bos_token_id"], checksum, folder / _DOCUMENTS
+    )
 
 
 def tokenise(
-    source: TextSource,
-    tokenizer: Any,
-    folder: Path,
-    context_size: int,
-    max_sequences: int | None = None,
+    source: TextSource, tokenizer: Any, folder: Path, context_size: int, max_sequences: int | None = None
 ) -> Corpus:
     """Tokenise a source into the folder, or open what is there. Raises InvalidCorpus when nothing is usable."""
-    if (ready := open_corpus(folder)) is not None:
-        return ready
-    if context_size < MIN_CONTEXT:
-        raise InvalidCorpus(f"a context of {context_size} is too short; the least is {MIN_CONTEXT}")
-    _empty(folder)
-    raw = folder / "tokens.raw"
-    lengths: list[int] = []
-    with naming(raw), raw.open("wb") as file:
-        for piece in _pieces(source, tokenizer, context_size - 1):
-            if max_sequences is not None and len(lengths) >= max_sequences:
-                break
-            row = np.full(context_size, tokenizer.bos_token_id, np.int32)
-            row[1 : 1 + len(piece)] = piece
-            file.write(row.tobytes())
-            lengths.append(1 + len(piece))
-    if not lengths:
-        raw.unlink()
-        raise InvalidCorpus(f"the corpus {source.name} has 0 usable tokens")
-    flat = np.memmap(raw, dtype=np.int32, mode="r").reshape(len(lengths), context_size)
-    _save(folder, flat, np.array(lengths, np.int32))
-    raw.unlink()
-    seal_folder(folder, _MANIFEST, {"name": source.name, "bos_token_id": tokenizer.bos_token_id})
-    return _must_open(folder)
+    part = TextPart(source, tokenizer)
+    return make_corpus([part], tokenizer.bos_token_id, folder, context_size, max_sequences)
 
 
 def load_pretokenised(
@@ -109,58 +105,75 @@ def load_pretokenised(
     max_sequences: int | None,
     pad_token_id: int | None = None,
 ) -> Corpus:
-    """A .npy of integers [n_sequences, context_size], BOS included, taken as it is. Padding is not counted."""
+    """An array of tokens as a corpus in the folder, or what is there. Raises InvalidCorpus for any other file."""
     if (ready := open_corpus(folder)) is not None:
         return ready
-    try:
-        tokens: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise InvalidCorpus(f"{path} is not a readable .npy array: {error}") from error
-    if tokens.ndim != 2 or not np.issubdtype(tokens.dtype, np.integer):
-        raise InvalidCorpus(
-            f"{path} holds {tokens.dtype} of shape {tokens.shape}, not integers [n_sequences, context_size]"
-        )
-    tokens = tokens[:max_sequences]
-    if tokens.size == 0 or tokens.shape[1] < MIN_CONTEXT:
-        raise InvalidCorpus(f"{path} of shape {tokens.shape} has 0 usable tokens")
-    low, high = int(tokens.min()), int(tokens.max())
-    if low < 0 or high >= d_vocab:
-        raise InvalidCorpus(f"{path} holds token ids {low} to {high}; the model's are 0 to {d_vocab - 1}")
-    if not (tokens[:, 0] == bos_token_id).all():
-        raise InvalidCorpus(f"{path}: every sequence must begin with the model's BOS token, {bos_token_id}")
-    lengths = filled_lengths(tokens, path, bos_token_id, pad_token_id)
+    part = ArrayPart(path, bos_token_id, d_vocab, max_sequences, pad_token_id)
+    return make_corpus([part], bos_token_id, folder, part.context_size, max_sequences)
+
+
+def make_corpus(
+    parts: Sequence[CorpusPart],
+    bos_token_id: int,
+    folder: Path,
+    context_size: int,
+    max_sequences: int | None = None,
+) -> Corpus:
+    """Make a corpus of one data set or several in the folder, or open what is there.
+
+    Of several, a sequence of each is taken in turn, until there are enough or all have ended, so that however few are
+    read they are of all data sets. Raises InvalidCorpus for a data set without text.
+    """
+    if (ready := open_corpus(folder)) is not None:
+        return ready
+    if context_size < MIN_CONTEXT:
+        raise InvalidCorpus(f"a context of {context_size} is too short; the least is {MIN_CONTEXT}")
+    pieces = islice(_in_turn(parts, context_size), max_sequences)
+    first = next(pieces)  # what cannot be read at all leaves the folder as it is
     _empty(folder)
-    _save(folder, tokens, lengths)
-    seal_folder(folder, _MANIFEST, {"name": path.name, "bos_token_id": bos_token_id})
+    lengths = _write([first], pieces, folder)
+    raw = folder / "tokens.raw"
+    flat = np.memmap(raw, dtype=np.int32, mode="r").reshape(len(lengths), context_size)
+    _save(folder, flat, np.array(lengths, np.int32))
+    raw.unlink()
+    seal_folder(folder, _MANIFEST, {"names": [part.name for part in parts], "bos_token_id": bos_token_id})
     return _must_open(folder)
 
 
-def _pieces(source: TextSource, tokenizer: Any, size: int) -> Iterator[NDArray[np.int32]]:
-    """Consecutive pieces of `size` tokens of the joined documents; the last may be shorter."""
-    pending = np.zeros(0, np.int32)
-    first = True
-    for document in source.documents():
-        if not document.strip():
-            continue
-        ids = [token_id for part in _parts(document) for token_id in tokenizer.encode(part)]
-        joined = ids if first else [tokenizer.separator_token_id, *ids]
-        first = False
-        pending = np.concatenate([pending, np.asarray(joined, np.int32)])
-        whole = len(pending) // size * size
-        yield from pending[:whole].reshape(-1, size)
-        pending = pending[whole:]
-    if len(pending):
-        yield pending
+def _in_turn(parts: Sequence[CorpusPart], context_size: int) -> Iterator[Piece]:
+    """A piece of each part in turn, without those that have ended. Raises InvalidCorpus for one without any."""
+    streams = [part.pieces(context_size, index) for index, part in enumerate(parts)]
+    going = dict(zip(streams, parts, strict=True))
+    is_first = True
+    while going:
+        for stream, part in list(going.items()):
+            piece = next(stream, None)
+            if piece is not None:
+                yield piece
+            elif is_first:
+                raise InvalidCorpus(f"the corpus {part.name} has 0 usable tokens")
+            else:
+                del going[stream]
+        is_first = False
 
 
-def _parts(document: str) -> Iterator[str]:
-    """A document in parts that a tokenizer can hold, cut before a white space where there is one."""
-    while len(document) > PART_CHARACTERS:
-        at = max(document.rfind(space, 1, PART_CHARACTERS) for space in " \n")
-        at = PART_CHARACTERS if at < 0 else at
-        yield document[:at]
-        document = document[at:]
-    yield document
+def _write(first: Iterable[Piece], rest: Iterable[Piece], folder: Path) -> list[int]:
+    """Write token ids and documents as they come, and return the filled lengths."""
+    raw, documents = folder / "tokens.raw", folder / _DOCUMENTS
+    lengths: list[int] = []
+    with (
+        naming(raw),
+        raw.open("wb") as file,
+        naming(documents),
+        documents.open("w", encoding="utf-8") as lines,
+    ):
+        for piece in chain(first, rest):
+            file.write(piece.tokens.astype(np.int32).tobytes())
+            lines.write(
+                f"{json.dumps([start.as_json() for start in piece.documents], separators=(',', ':'))}\n"
+            )
+            lengths.append(piece.length)
+    return lengths
 
 
 def _empty(folder: Path) -> None:

@@ -47,6 +47,15 @@ class TextSource(Protocol):
     def identity(self) -> str: ...
 
 
+@runtime_checkable
+class NamedDocuments(Protocol):
+    """A source whose documents have names, such as those of files."""
+
+    def document_names(self) -> Iterator[str]:
+        """The names, in the order of the documents."""
+        ...
+
+
 def open_text_source(dataset: str, text_field: str = "text") -> TextSource:
     """The source that `--dataset` names. Raises InvalidCorpus when there is no such file or folder."""
     if dataset == PYTHON_DOCS:
@@ -77,14 +86,21 @@ class PythonDocs:
 
     def documents(self) -> Iterator[str]:
         """The topics of pydoc in the order of a hash, so that the first few are a mixture of them all."""
-        from pydoc_data.topics import topics
+        yield from _topics().values()
 
-        for _, text in sorted(topics.items(), key=lambda item: hashlib.sha256(item[0].encode()).digest()):
-            yield text
+    def document_names(self) -> Iterator[str]:
+        """The names of the topics."""
+        yield from _topics()
 
     def identity(self) -> str:
         """sha256 of the topics; differs between Python versions."""
         return _checksum_of_texts(self.documents())
+
+
+def _topics() -> dict[str, str]:
+    from pydoc_data.topics import topics
+
+    return dict(sorted(topics.items(), key=lambda item: hashlib.sha256(item[0].encode()).digest()))
 
 
 @dataclass(frozen=True)
@@ -192,6 +208,11 @@ class TextFolder:
         """The texts of the files, by name. Raises InvalidCorpus for a folder without text."""
         for file in self._files():
             yield from file.documents()
+
+    def document_names(self) -> Iterator[str]:
+        """The paths of the files in the folder."""
+        for file in self._files():
+            yield file.path.relative_to(self.path).as_posix().encode(errors="replace").decode()
 
     def identity(self) -> str:
         """sha256 over names and contents."""

@@ -19,8 +19,8 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
 
     Required options come first, the others in the order of the signature. A field is an option if its type says so;
     a field that is a dataclass stands for the options of that; others keep their defaults. A tuple is typed as text
-    between commas. A field with a default factory is an option without a default: the factory has the say where it is
-    not given.
+    between commas, or, if its Option says so, once for each value. A field with a default factory is an option
+    without a default: the factory has the say where it is not given.
     """
     hints = get_type_hints(command, include_extras=True)
     groups = {name: declared for name, declared in hints.items() if _is_group(declared)}
@@ -68,7 +68,9 @@ def _parameter(field: "Field[object]", declared: object) -> inspect.Parameter:
         base = get_args(declared)[0]
         # A flag of its own, or one without a --no- twin; else typer makes it of the name.
         flags = [option_name(field.name, option)] if base is bool or option.flag else []
-        if isinstance(default, tuple):
+        if option.repeated:
+            base = list[str]
+        elif isinstance(default, tuple):
             base, default = str, ",".join(map(str, default))
         if field.default_factory is not MISSING:
             base, default = base | None, None
@@ -102,5 +104,8 @@ def _instance(group: "type[DataclassInstance]", values: dict[str, object]) -> ob
     return group(**mine)
 
 
-def _parts(text: object) -> tuple[str, ...]:
-    return tuple(part.strip() for part in str(text).split(",") if part.strip())
+def _parts(value: object) -> tuple[str, ...]:
+    """The values of a list that was typed as text between commas, or one after the other."""
+    if isinstance(value, list):
+        return tuple(map(str, value))
+    return tuple(part.strip() for part in str(value).split(",") if part.strip())

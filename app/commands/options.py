@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from app.errors import AppError
-from app.precompute.plan import DATASET_HELP, THREADS_HELP
+from app.precompute.plan import ONE_DATASET_HELP, THREADS_HELP
 from app.services.reading.layer_ranges import listed_layers
 
 Model = Annotated[str, typer.Option(help="hub name, local folder, or smollm2-135m (embedded)")]
-Dataset = Annotated[str, typer.Option(help=DATASET_HELP)]
+Dataset = Annotated[str, typer.Option(help=ONE_DATASET_HELP)]
 Store = Annotated[str | None, typer.Option(help="SQLite file or postgresql:// address [HEAD_ATLAS_STORE]")]
 WorkDir = Annotated[
     Path | None, typer.Option(help="folder from which stopped jobs resume [HEAD_ATLAS_WORK_DIR]")

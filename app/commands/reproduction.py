@@ -38,7 +38,7 @@ def reproduce(
     job = JobRequest(
         model=model,
         saes=release_saes(release),
-        dataset=dataset,
+        dataset=(dataset,),
         work_dir=settings.work_dir,
         cache_dir=settings.cache_dir,
         name=name,

@@ -15,12 +15,14 @@ AUTO = "auto"  # a device: the best that torch can use where the job runs
 class Option:
     """Help of an option, and the least value that makes sense. It stands in a field's `Annotated` type.
 
-    flag: how it is typed, where that is not the field's name.
+    flag: how it is typed, where that is not the field's name. repeated: of a tuple, whether it is typed once for each
+    value, not as text between commas.
     """
 
     help: str | None = None
     min: int | None = None
     flag: str | None = None
+    repeated: bool = False
 
 
 def option_of(declared: Any) -> Option | None:

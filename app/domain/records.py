@@ -233,6 +233,12 @@ class RunRecord:
     plan: dict[str, Json] = field(default_factory=dict[str, Json])
     saes: tuple[SaeRecord, ...] = ()
 
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Names of the data sets of its text; none in runs from before they were kept."""
+        names = self.plan.get("dataset")
+        return tuple(map(str, names)) if isinstance(names, list) else ()
+
 
 @dataclass(frozen=True)
 class AtlasRecord:

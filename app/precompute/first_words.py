@@ -22,9 +22,10 @@ def first_words(run: LoadedRun, slug: str, engine: Engine, workers: str = "") ->
     ]
     corpus, n_prompts = run.corpus, run.plan.n_prompts
     if n_prompts is not None and corpus.n_sequences < n_prompts:
+        have = "has" if len(corpus.names) == 1 else "have"
         lines.append(
-            f"{corpus.name} has {corpus.n_sequences:,} sequences of {corpus.context_size} tokens, and --n-prompts asks "
-            f"for {n_prompts:,}: the whole corpus is read"
+            f"{corpus.name} {have} {corpus.n_sequences:,} sequences of {corpus.context_size} tokens, and --n-prompts "
+            f"asks for {n_prompts:,}: the whole corpus is read"
         )
     with read_session(engine) as session:
         live = find_live_plan(session, slug)

@@ -22,10 +22,10 @@ from app.errors import AppError
 from app.paths import naming
 from app.precompute.plan_differences import difference
 
-FORMAT = 7  # raise it when the same plan would give other numbers, or its fields change their names
+FORMAT = 8  # raise it when the same plan would give other numbers, or its fields change their names
 # Formats of stored plans that mean the same numbers, and the names that their fields had. Before 5, they have neither
 # checksums of what was loaded nor identities of SAEs; before 6, their runs lack what heads attend to; before 7, their
-# lists are the strongest examples, alike or not.
+# lists are the strongest examples, alike or not; before 8, they have one data set, and no example says its document.
 _EARLIER_NAMES: Mapping[int, Mapping[str, str]] = {
     3: {  # version 0.1
         "corpus": "dataset",
@@ -36,23 +36,23 @@ _EARLIER_NAMES: Mapping[int, Mapping[str, str]] = {
         "calibration_sequences": "n_calibration",
         "score_sequences": "n_score_sequences",
     },
-    4: {},  # version 0.2
-    5: {},
-    6: {},
+    **{number: {} for number in range(4, 8)},  # 4: version 0.2
 }
 _EARLIER_POOLS: dict[str, Any] = {
     "n_top_pool": N_TOP_EXAMPLES,
     "n_interval_pool": N_INTERVAL_EXAMPLES,
 }  # before format 7
+_LISTED = ("dataset", "dataset_identity")  # one value before format 8
 _SELF = "fingerprint"  # beside the fields of a plan in a work folder: its checksum
 _LIBRARIES = ("torch", "transformers", "tokenizers", "transformer-lens", "sae-lens", "numpy", "gguf")
 
 FeatureChoice = Literal["top", "all"]
 Dtype = Literal["float32", "bfloat16", "float16"]
 UnitKind = Literal["features", "scores"]
-DATASET_HELP = (
+ONE_DATASET_HELP = (
     "text, JSONL, Parquet or Arrow file, folder, .npy of token ids, hub dataset, python-docs, installed-docs"
 )
+DATASET_HELP = f"{ONE_DATASET_HELP}; repeatable"
 DEVICE_HELP = "auto (CUDA where torch has it, else the CPU), cpu, cuda, cuda:1, ..."
 THREADS_HELP = "threads of a forward pass; part of the run's fingerprint"
 NO_SAE = "no SAE was given, so heads have scores and attention, but no features"
@@ -106,9 +106,11 @@ def default_threads() -> int:
 class RowOptions:
     """The options that decide a run's rows, shared by the command line, the request and the plan."""
 
-    dataset: Annotated[str, Option(DATASET_HELP)]
+    dataset: Annotated[tuple[str, ...], Option(DATASET_HELP, repeated=True)]
     context_size: Annotated[int, Option("positions in a sequence, BOS included", min=4)] = 128
-    n_prompts: Annotated[int | None, Option("largest number of sequences to read", min=1)] = None
+    n_prompts: Annotated[
+        int | None, Option("largest number of sequences to read, of each data set in turn", min=1)
+    ] = None
     features: Annotated[
         FeatureChoice, Option("top: each head's top k by either ranking; all: every live feature")
     ] = "top"
@@ -143,13 +145,13 @@ NOT_LOADED = LoadedChecksums(model_checksum="", tokenizer_checksum="", corpus_ch
 class RunPlan(RowOptions, LoadedChecksums):
     """Everything that decides a run's rows; the executor and the number of workers do not.
 
-    `dataset` is the corpus's name here, without the folder that it was read from.
+    `dataset` holds the names of the data sets here, without the folders that they were read from.
     """
 
     model: str
     model_revision: str
     saes: tuple[SaePlan, ...]
-    dataset_identity: str
+    dataset_identity: tuple[str, ...]
     n_calibration: int = 16
     n_score_sequences: int = 64
     score_length: int = 64
@@ -207,12 +209,14 @@ class RunPlan(RowOptions, LoadedChecksums):
                 | {names.get(name, name): each for name, each in value.items()}
             )
             value |= {"format": FORMAT, "saes": [{"identity": "", **sae} for sae in value["saes"]]}
+            value |= {name: [value[name]] for name in _LISTED if name in value}
         names = {part.name for part in fields(cls)}
         if set(value) != names or value.get("format") != FORMAT:
             raise RunPlanChanged("the run was made by another version of Head Atlas; precompute it again")
         return cls(
             **{
                 **value,
+                **{name: tuple(value[name]) for name in _LISTED},
                 "saes": tuple(SaePlan(**sae) for sae in value["saes"]),
                 "libraries": tuple((name, number) for name, number in value["libraries"]),
             }

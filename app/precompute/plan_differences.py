@@ -19,6 +19,8 @@ def difference(name: str, before: Any, now: Any) -> str:
     return f"saes: {', '.join(parts)}"
 
 
-def _short(value: object) -> str:
-    text = json.dumps(value)
+def _short(value: Any) -> str:
+    """A value in a few words; of a list of texts, the texts."""
+    are_texts = isinstance(value, list) and value and all(isinstance(each, str) for each in value)
+    text = ", ".join(map(json.dumps, value)) if are_texts else json.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

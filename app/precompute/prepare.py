@@ -2,18 +2,20 @@
 
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from app.adapters.corpora import Corpus, load_pretokenised, tokenise
+from app.adapters.corpora import Corpus, make_corpus
+from app.adapters.corpus_parts import CorpusPart, TextPart
 from app.adapters.devices import choose_device
 from app.adapters.language_model import LanguageModel, Processing
 from app.adapters.model_sources import find_model
 from app.adapters.sae_formats import LoadedSae, load_sae
 from app.adapters.text_sources import open_text_source
+from app.adapters.token_arrays import ArrayPart
 from app.adapters.transformer_lens_model import DTYPES
 from app.errors import AppError, InvalidCorpus, InvalidModel
 from app.paths import file_sha256
@@ -21,7 +23,7 @@ from app.precompute.calibration import Fit, choose_processing, measure
 from app.precompute.early_checks import check_configs, check_layers
 from app.precompute.loaded_run import JobSpec, LayerSae, ModelCopies, Parts
 from app.precompute.plan import FORMAT, LoadedChecksums, RunPlan, SaePlan, library_versions
-from app.precompute.request import JobRequest, make_plan
+from app.precompute.request import DatasetPlan, JobRequest, make_plan
 from app.precompute.smaller_batches import BatchSize, with_smaller_batches
 from app.precompute.work_folder import WorkFolder
 
@@ -39,7 +41,7 @@ def prepare(request: JobRequest) -> tuple[JobSpec, Parts]:
     loaded = [load_sae(spec, model.record, request.device) for spec in request.saes]
     layers = _kept_layers(request, loaded)
     checksums = models.checksums
-    corpus, corpus_folder, identity = _open_corpus(request, model, folder, checksums.tokenizer)
+    corpus, corpus_folder, datasets = _open_corpus(request, model, folder, checksums.tokenizer)
     saes = [
         SaePlan(sae.layer, sae.name, sae.checksum, _processing(request, sae, models, corpus), sae.identity)
         for sae in loaded
@@ -51,8 +53,7 @@ def prepare(request: JobRequest) -> tuple[JobSpec, Parts]:
         saes,
         source.name,
         model.record.revision,
-        corpus=corpus.name,
-        identity=identity,
+        datasets,
         loaded=LoadedChecksums(
             model_checksum=checksums.model,
             tokenizer_checksum=checksums.tokenizer,
@@ -72,28 +73,53 @@ def _kept_layers(request: JobRequest, loaded: list[LoadedSae]) -> set[int]:
     return layers if request.layers is None else set(request.layers)
 
 
+@dataclass(frozen=True)
+class _Dataset:
+    """A data set that the request names: how it is named in the plan, and its sequences."""
+
+    plan: DatasetPlan
+    part: CorpusPart
+
+
 def _open_corpus(
     request: JobRequest, model: LanguageModel, folder: WorkFolder, tokenizer: str
-) -> tuple[Corpus, Path, str]:
-    """The tokenised corpus, its folder, and the identity of the text it was made from."""
-    path = Path(request.dataset).expanduser()
+) -> tuple[Corpus, Path, list[DatasetPlan]]:
+    """The tokenised corpus, its folder, and what it was made from."""
+    datasets = [_open_dataset(name, request, model) for name in request.dataset]
+    plans = [dataset.plan for dataset in datasets]
+    _check_different(plans)
+    arrays = [dataset.part for dataset in datasets if isinstance(dataset.part, ArrayPart)]
+    context_size = arrays[0].context_size if arrays else request.context_size  # an array brings its own
+    _check_context(context_size, model)
+    target = _corpus_folder(request, model, folder, plans, tokenizer)
+    parts = [dataset.part for dataset in datasets]
+    corpus = make_corpus(parts, model.record.bos_token_id, target, context_size, request.n_prompts)
+    _check_tokens(corpus, model)
+    if not corpus.counted(0, corpus.n_sequences).any():
+        raise InvalidCorpus(f"the corpus {corpus.name} has 0 usable tokens")
+    return corpus, target, plans
+
+
+def _open_dataset(name: str, request: JobRequest, model: LanguageModel) -> _Dataset:
+    path = Path(name).expanduser()
     if path.suffix == ".npy" and path.is_file():
         pad, identity = _pad_token(request, model), file_sha256(path)
         if pad is not None:
             identity = hashlib.sha256(f"{identity} padded with {pad}".encode()).hexdigest()
-        target, record = _corpus_folder(request, model, folder, identity, tokenizer), model.record
-        corpus = load_pretokenised(path, target, record.bos_token_id, record.d_vocab, request.n_prompts, pad)
-        _check_context(corpus.context_size, model)
-    else:
-        _check_context(request.context_size, model)
-        source = open_text_source(request.dataset, request.text_field)
-        identity = source.identity()
-        target = _corpus_folder(request, model, folder, identity, tokenizer)
-        corpus = tokenise(source, model.tokenizer, target, request.context_size, request.n_prompts)
-        _check_tokens(corpus, model)
-    if not corpus.counted(0, corpus.n_sequences).any():
-        raise InvalidCorpus(f"the corpus {corpus.name} has 0 usable tokens")
-    return corpus, target, identity
+        record = model.record
+        array = ArrayPart(path, record.bos_token_id, record.d_vocab, request.n_prompts, pad)
+        return _Dataset(DatasetPlan(array.name, identity), array)
+    source = open_text_source(name, request.text_field)
+    return _Dataset(DatasetPlan(source.name, source.identity()), TextPart(source, model.tokenizer))
+
+
+def _check_different(plans: list[DatasetPlan]) -> None:
+    """Raise AppError where two data sets are the same text: all of it would be counted twice."""
+    names: dict[str, str] = {}
+    for plan in plans:
+        if plan.identity in names:
+            raise AppError(f"--dataset names the same text twice: {names[plan.identity]} and {plan.name}")
+        names[plan.identity] = plan.name
 
 
 def _check_tokens(corpus: Corpus, model: LanguageModel) -> None:
@@ -113,12 +139,13 @@ def _pad_token(request: JobRequest, model: LanguageModel) -> int | None:
 
 
 def _corpus_folder(
-    request: JobRequest, model: LanguageModel, folder: WorkFolder, identity: str, tokenizer: str
+    request: JobRequest, model: LanguageModel, folder: WorkFolder, datasets: list[DatasetPlan], tokenizer: str
 ) -> Path:
-    """The folder of one tokenisation, named by text, tokenizer, version and context size."""
+    """The folder of one tokenisation, named by texts, tokenizer, version and context size."""
     record = model.record
     cut = (request.context_size, request.n_prompts, record.bos_token_id, record.d_vocab)
-    tokenised = json.dumps([identity, tokenizer, cut, FORMAT, library_versions()])
+    texts = [[dataset.name, dataset.identity] for dataset in datasets]
+    tokenised = json.dumps([texts, tokenizer, cut, FORMAT, library_versions()])
     return folder.corpus / hashlib.sha256(tokenised.encode()).hexdigest()[:16]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -144,10 +145,11 @@ class Publisher:
         with write_session(engine) as session:
             run_id = writes.begin_run(session, self._slug, record)
             writes.add_vocabulary(session, run_id, self._vocabulary.checksum, self._vocabulary.to_blob())
+        documents = run.corpus.documents()
         for start in range(0, run.corpus.n_sequences, _SEQUENCES_A_TRANSACTION):
             part = np.asarray(run.corpus.tokens[start : start + _SEQUENCES_A_TRANSACTION])
             with write_session(engine) as session:
-                writes.add_sequences(session, run_id, part, start)
+                writes.add_sequences(session, run_id, part, start, list(islice(documents, len(part))))
         return run_id
 
     def _finish(

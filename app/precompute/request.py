@@ -1,5 +1,6 @@
 """The user's request for a precompute job, and the plan made from it. Imports no model library."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
@@ -78,22 +79,29 @@ class RunOptions(ExecutorOptions):
     shard: tuple[int, int] | None = None
 
 
+@dataclass(frozen=True)
+class DatasetPlan:
+    """A data set of a plan: its name, and what differs when its text does."""
+
+    name: str
+    identity: str
+
+
 def make_plan(
     request: JobRequest,
     saes: list[SaePlan],
     model: str,
     revision: str,
-    corpus: str,
-    identity: str,
+    datasets: Sequence[DatasetPlan],
     loaded: LoadedChecksums = NOT_LOADED,
 ) -> RunPlan:
-    """The plan of a request, given its SAEs with their processing, its model and its corpus."""
+    """The plan of a request, given its SAEs with their processing, its model and its data sets."""
     options = {field.name: getattr(request, field.name) for field in fields(RowOptions)}
     return RunPlan(
-        **{**options, "dataset": corpus, **asdict(loaded)},
+        **{**options, "dataset": tuple(each.name for each in datasets), **asdict(loaded)},
         model=model,
         model_revision=revision,
         saes=tuple(sorted(saes, key=lambda sae: sae.layer)),
-        dataset_identity=identity,
+        dataset_identity=tuple(each.identity for each in datasets),
         libraries=library_versions(),
     )

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.adapters import corpora
+from app.adapters import corpus_parts
 from app.adapters.corpora import Corpus, open_corpus, tokenise
 from app.adapters.tokenizers import HuggingFaceTokenizer
 from app.errors import InvalidCorpus
@@ -123,6 +123,7 @@ def test_a_complete_corpus_is_opened_again(tmp_path: Path) -> None:
     assert (again.name, again.bos_token_id, again.context_size) == ("texts", BOS, CONTEXT)
     assert {path.name for path in (tmp_path / "new" / "folder").iterdir()} == {
         "corpus.json",
+        "documents.jsonl",
         "lengths.npy",
         "tokens.npy",
     }
@@ -154,7 +155,7 @@ def test_killed_half_way_no_corpus_counts_as_complete(tmp_path: Path) -> None:
         timeout=120,
     )
     assert done.returncode == -signal.SIGKILL
-    assert [path.name for path in tmp_path.iterdir()] == ["tokens.raw"]
+    assert {path.name for path in tmp_path.iterdir()} == {"tokens.raw", "documents.jsonl"}
     assert open_corpus(tmp_path) is None
     corpus = _tokenised(["abc"], tmp_path)
     assert corpus.lengths.tolist() == [4]
@@ -179,7 +180,9 @@ def test_a_save_that_fails_leaves_no_complete_corpus(
     assert open_corpus(tmp_path) is None
 
 
-@pytest.mark.parametrize("name", ["tokens.npy", "lengths.npy", "corpus.json", "tokens.raw"])
+@pytest.mark.parametrize(
+    "name", ["tokens.npy", "lengths.npy", "corpus.json", "tokens.raw", "documents.jsonl"]
+)
 def test_a_folder_in_the_way_of_a_file_is_cleared(tmp_path: Path, name: str) -> None:
     (tmp_path / "corpus" / name).mkdir(parents=True)
     assert _tokenised(["abc"], tmp_path / "corpus").lengths.tolist() == [4]
@@ -219,7 +222,7 @@ def test_a_long_document_is_tokenised_in_parts(tmp_path: Path, monkeypatch: pyte
         return encode(part)
 
     monkeypatch.setattr(tokenizer, "encode", spy)
-    monkeypatch.setattr(corpora, "PART_CHARACTERS", 100)
+    monkeypatch.setattr(corpus_parts, "PART_CHARACTERS", 100)
     parts = tokenise(Texts([text]), tokenizer, tmp_path / "parts", 32)
     assert longest == 100
     spelled = [

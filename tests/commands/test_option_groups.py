@@ -98,3 +98,22 @@ def test_a_dataclass_in_a_dataclass_has_its_options_too_and_other_fields_keep_th
     assert "[default: zero,mean]" in text
     assert "--n-shuffles" not in text
     assert "--n-needed" not in text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Texts:
+    dataset: Annotated[tuple[str, ...], Option("what is read", repeated=True)]
+
+
+def test_a_repeated_option_is_typed_once_for_each_value_and_at_least_once():
+    app, calls = typer.Typer(), []
+
+    @app.command()
+    @with_options
+    def command(*, texts: Texts) -> None:
+        calls.append(texts)
+
+    runner = CliRunner()
+    assert runner.invoke(app, ["--dataset", "a, b.txt", "--dataset", "c"]).exit_code == 0
+    assert calls == [Texts(dataset=("a, b.txt", "c"))]
+    assert runner.invoke(app, []).exit_code == 2

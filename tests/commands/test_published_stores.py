@@ -29,6 +29,7 @@ from tests.support.serving import served
 from tests.support.store_digest import table_digest
 
 ATTENTION, CHECKS = "what each head attends to", "the self-check of model and attributions"
+DOCUMENTS = "the document that each example is from"
 ALIKE = "examples of which no two are alike, with the number of places that each stands for"
 LATER = (
     "the logit of a feature's first promoted token through each head",
@@ -150,7 +151,7 @@ def test_a_label_is_saved_on_top_and_a_new_run_leaves_all_of_them(upgraded: Engi
         after = get_held(session, "tiny")
     assert after.labels == before.labels
     assert after.runs[0].additions == (CHECKS, ALIKE)  # which the runs of tests do not have
-    assert before.runs[0].additions == (ATTENTION, CHECKS, ALIKE)
+    assert before.runs[0].additions == (ATTENTION, DOCUMENTS, CHECKS, ALIKE)
 
 
 def test_what_a_new_run_would_add_is_said_by_the_upgrade_and_by_the_list(
@@ -159,7 +160,10 @@ def test_what_a_new_run_would_add_is_said_by_the_upgrade_and_by_the_list(
     told = command("db", "upgrade", "--store", store)
     assert told.code == 0
     assert f"brought from revision {PUBLISHED[version]}" in told.err
-    assert "".join(f"tiny: a new run would add {what}\n" for what in (ATTENTION, CHECKS, ALIKE)) in told.out
+    assert (
+        "".join(f"tiny: a new run would add {what}\n" for what in (ATTENTION, DOCUMENTS, CHECKS, ALIKE))
+        in told.out
+    )
     assert told.out.endswith("the store is up to date\n")
     listed = command("db", "runs", "--store", store).out.splitlines()
     assert "  labelled by ada: 1 heads, 1 features; 2 submitted" in listed
@@ -168,7 +172,7 @@ def test_what_a_new_run_would_add_is_said_by_the_upgrade_and_by_the_list(
     assert f"    a new run would add {ATTENTION}" in listed
     if version == "0.1.0":  # the atlas of before it kept these
         assert [line for line in told.out.splitlines() if line.startswith("early")] == [
-            f"early: a new run would add {what}" for what in (ATTENTION, CHECKS, *LATER, ALIKE)
+            f"early: a new run would add {what}" for what in (ATTENTION, DOCUMENTS, CHECKS, *LATER, ALIKE)
         ]
         command("db", "runs", "--remove", "early", "--apply", "--store", store)
         assert "early" not in command("db", "runs", "--store", store).out

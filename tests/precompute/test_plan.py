@@ -13,7 +13,8 @@ from app.precompute.plan import FORMAT, RowOptions, RunPlan, RunPlanChanged, Sae
 from app.precompute.request import JobRequest
 
 PLAN = RunPlan(
-    model="tiny", model_revision="r", saes=(SaePlan(0, "a", "c", "raw", "d"),), dataset="text", dataset_identity="i",
+    model="tiny", model_revision="r", saes=(SaePlan(0, "a", "c", "raw", "d"),),
+    dataset=("text",), dataset_identity=("i",),
     n_prompts=10, batch_size=3, shard_size=4, threads=1,
     model_checksum="m", tokenizer_checksum="t", corpus_checksum="k",
 )  # fmt: skip
@@ -26,6 +27,7 @@ NAMES_IN_0_1 = {
     "n_calibration": "calibration_sequences",
     "n_score_sequences": "score_sequences",
 }
+ONE_DATASET = {"dataset": "text", "dataset_identity": "i"}  # before format 8
 
 
 NEW_IN_0_3 = ("model_checksum", "tokenizer_checksum", "corpus_checksum")
@@ -35,7 +37,11 @@ EARLIER = replace(PLAN.without_checksums, saes=(SaePlan(0, "a", "c", "raw", ""),
 
 def _of_version_0_2() -> dict[str, Any]:
     values = {name: value for name, value in PLAN.as_json().items() if name not in NEW_IN_0_3}
-    return values | {"format": 4, "saes": [{"layer": 0, "name": "a", "checksum": "c", "processing": "raw"}]}
+    return (
+        values
+        | ONE_DATASET
+        | {"format": 4, "saes": [{"layer": 0, "name": "a", "checksum": "c", "processing": "raw"}]}
+    )
 
 
 def _of_version_0_1() -> dict[str, Any]:
@@ -46,7 +52,8 @@ def test_a_plan_survives_json_and_plans_of_earlier_versions_are_read():
     assert RunPlan.from_json(PLAN.as_json()) == PLAN
     assert RunPlan.from_json(_of_version_0_1()) == EARLIER
     assert RunPlan.from_json(_of_version_0_2()) == EARLIER
-    assert RunPlan.from_json({**PLAN.as_json(), "format": 5}) == PLAN
+    for earlier in (5, 6, 7):
+        assert RunPlan.from_json({**PLAN.as_json(), **ONE_DATASET, "format": earlier}) == PLAN
 
 
 @pytest.mark.parametrize("change", [{"format": FORMAT + 1}, {"format": 2}, {"surplus": 1}])

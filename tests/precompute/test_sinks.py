@@ -53,7 +53,7 @@ def records(model: HandBuiltModel) -> list[HeadAttention]:
         batch = TextBatch(start, tokens[part], tokens[part] != BOS, text_keys(tokens[part]))
         partial = fold_pattern(partial, pattern[part], batch)
     lengths = np.full(N_SEQUENCES, LENGTH, np.int32)
-    corpus = Corpus("text", tokens.astype(np.int32), lengths, BOS, "")
+    corpus = Corpus(("text",), tokens.astype(np.int32), lengths, BOS, "")
     examples = DistinctExamples(corpus, model.tokenizer.vocabulary(len(model.tokenizer.words)), 20, 10)
     return head_attention(partial, 0, examples, corpus)
 

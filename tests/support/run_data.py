@@ -40,6 +40,7 @@ from app.store.atlas import writes as runs
 from app.store.atlas.attention import add_attention
 from app.store.database.engine import write_session
 from tests.support.attention_data import make_attention
+from tests.support.corpus_documents import DATASETS, documents_of
 from tests.support.example_data import RunShape, make_examples
 from tests.support.odd_text import make_sequences, make_vocabulary
 from tests.support.record_data import random_record
@@ -204,7 +205,7 @@ def make_run(slug: str = "tiny", seed: int = 1, shape: RunShape | None = None) -
         context_size=shape.context,
         n_sequences=shape.n_sequences,
         n_tokens=shape.n_sequences * (shape.context - 1),
-        plan={"dtype": "float32", "seed": seed},
+        plan={"dtype": "float32", "seed": seed, "dataset": DATASETS},
         saes=tuple(_sae(layer) for layer in shape.sae_layers),
     )
     refs = [
@@ -242,7 +243,7 @@ def publish(engine: Engine, run: StoredRun) -> StoredRun:
     with write_session(engine) as session:
         run_id = runs.begin_run(session, run.slug, run.record)
         runs.add_vocabulary(session, run_id, run.vocabulary.checksum, run.vocabulary.to_blob())
-        runs.add_sequences(session, run_id, run.sequences)
+        runs.add_sequences(session, run_id, run.sequences, documents=documents_of(run.sequences))
         runs.add_heads(session, run_id, run.heads)
         add_attention(session, run_id, list(run.attention.values()))
         runs.add_rankings(session, run_id, list(run.rankings.values()))

@@ -25,7 +25,8 @@ from tests.support.store_digest import table_digest
 SLUG = "tiny"
 N_LAYERS, N_HEADS = 2, 2
 PLAN = RunPlan(
-    model="tiny", model_revision="r", saes=(SaePlan(0, "a", "c", "raw", "d"),), dataset="text", dataset_identity="i",
+    model="tiny", model_revision="r", saes=(SaePlan(0, "a", "c", "raw", "d"),),
+    dataset=("text",), dataset_identity=("i",),
     n_prompts=6, batch_size=3, shard_size=3, threads=1, n_score_sequences=3,
     model_checksum="m", tokenizer_checksum="t", corpus_checksum="k",
 )  # fmt: skip

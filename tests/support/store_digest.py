@@ -10,6 +10,8 @@ from app.store.database.engine import read_session
 from app.store.database.sqlite import dump_json
 from app.store.tables import atlas as tables
 
+ADDED_COLUMNS = {"documents"}  # later than a published version: NULL in its runs, once they are upgraded
+
 
 def table_digest(engine: Engine) -> str:
     """sha256 of the ordered rows of every table but reports and progress, the same on both engines.
@@ -49,7 +51,10 @@ def _content(session: Session) -> Iterator[object]:
 
 def _rows(session: Session, table: type[tables.Base], run_id: int) -> Iterator[object]:
     keys = inspect(table).primary_key
-    columns = [column for column in table.__table__.columns if column.name != "run_id"]
+    present = {column["name"] for column in inspect(session.connection()).get_columns(table.__tablename__)}
+    columns = [column for column in table.__table__.columns if column.name in present - {"run_id"}]
     query = select(*columns).where(keys[0] == run_id).order_by(*keys)
     for row in session.execute(query, execution_options={"yield_per": 500}):
-        yield from row
+        for column, value in zip(columns, row, strict=True):
+            if value is not None or column.name not in ADDED_COLUMNS:
+                yield value

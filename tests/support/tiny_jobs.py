@@ -54,7 +54,7 @@ class Tiny:
             **{
                 "model": str(self.model),
                 "saes": tuple(LocalSae(path) for path in self.saes),
-                "dataset": str(self.text),
+                "dataset": (str(self.text),),
                 "work_dir": self.root / "work",
                 "cache_dir": self.root / "cache",
                 "name": SLUG,

@@ -29,7 +29,7 @@ def _padded_corpus(n_sequences: int, context_size: int = 32, first: int = 2) -> 
     tokens[:, 0] = 0
     tokens[:, 9] = 0
     lengths = np.where(np.arange(n_sequences) % 2, context_size, context_size - 6).astype(np.int32)
-    return Corpus("padded", tokens.astype(np.int32), lengths, bos_token_id=0, checksum="")
+    return Corpus(("padded",), tokens.astype(np.int32), lengths, bos_token_id=0, checksum="")
 
 
 def test_a_batch_does_not_depend_on_where_the_stream_was_entered(

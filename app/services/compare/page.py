@@ -19,7 +19,7 @@ from app.services.examples import from_records as parts
 from app.services.reading.context import AtlasContext, check_head, sae_of
 from app.services.reading.scores import all_scores, in_order, score_names
 from app.store.atlas.features import get_features
-from app.store.atlas.reads import get_ranking, get_sequences
+from app.store.atlas.reads import get_ranking, get_texts
 
 MAX_HEADS = 4
 TOP = 10
@@ -102,7 +102,7 @@ def _heads(
     sequence_ids: set[int] = set()
     for record in (record for features in records_by_head.values() for record in features):
         sequence_ids |= parts.sequences_of(record, record.groups[0], N_PAIRS)
-    sequences = get_sequences(context.session, context.run, sequence_ids) if sequence_ids else {}
+    sequences = get_texts(context.session, context.run, sequence_ids) if sequence_ids else {}
     return tuple(
         ComparedHead(
             head,

@@ -7,6 +7,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.documents import CorpusText
 from app.domain.records import (
     N_INTERVAL_EXAMPLES,
     N_TOP_EXAMPLES,
@@ -33,7 +34,7 @@ from app.services.examples.models import (
 from app.services.examples.texts import make_example, make_pair
 from app.services.examples.through_head import view_through
 
-Sequences = dict[int, NDArray[np.int32]]
+Sequences = Mapping[int, CorpusText]
 # Largest residual that is rounding, by number format of the forward pass.
 TOLERANCES = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
 
@@ -52,6 +53,7 @@ def summarise_run(run: RunRecord) -> RunSummary:
         dtype=dtype,
         tolerance=TOLERANCES.get(dtype, TOLERANCES["float32"]),
         checks=checks_in_words(run.plan.get("checks")),
+        datasets=run.datasets,
         withheld=withheld_layers(run.plan.get("checks")),
     )
 
@@ -211,8 +213,8 @@ def group_pairs(
     pairs: list[Pair] = []
     for index in range(group.start, min(group.stop, group.start + n_shown)):
         example = make_example(examples, view, index, group.name)
-        tokens = sequences[example.sequence]
-        pairs.append(make_pair(example, examples, view, index, tokens, vocabulary, align))
+        text = sequences[example.sequence]
+        pairs.append(make_pair(example, examples, view, index, text, vocabulary, align))
     return tuple(pairs)
 
 

@@ -3,12 +3,14 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+from app.domain.documents import Document
 from app.domain.numbers import FeatureNumbers, HeadPartNumbers
 from app.domain.refs import FeatureRef
 from app.domain.tokens import TokenView
 from app.services.reading.fields import DRAWN
 
 Align = Literal["prefix", "token"]
+DOCUMENT_HELP = "The document of the corpus that the text is from; null in older runs"
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class RunSummary:
     ]
     model_name: Annotated[str, "The language model, as it was asked for"]
     model_revision: Annotated[str, "Its revision, or a checksum of its weights"]
-    corpus: Annotated[str, "The text the run read"]
+    corpus: Annotated[str, "The text the run read; of many data sets, the first"]
     n_tokens: Annotated[int, "Tokens counted: beginning-of-sequence tokens and padding are not"]
     n_sequences: Annotated[int, "Sequences of context_size tokens"]
     context_size: Annotated[int, "Tokens in a sequence, the beginning-of-sequence token included"]
@@ -28,6 +30,10 @@ class RunSummary:
         str | None,
         "How far model and DFA identity are from plain transformers on a few tokens; null in older runs",
     ] = None
+    datasets: Annotated[
+        tuple[str, ...],
+        "The data sets the text was made of, in the order they were named; none in older runs",
+    ] = ()
     withheld: Annotated[
         dict[str, str], "Layers (L5) of which no logit effects are given, each with the reason in words"
     ] = field(default_factory=dict[str, str])
@@ -95,6 +101,7 @@ class Pair:
     fires: Annotated[
         TextWindow, "Text around the firing token; the firing token is the last before the anchor"
     ]
+    document: Annotated[Document | None, DOCUMENT_HELP] = None
 
 
 @dataclass(frozen=True)

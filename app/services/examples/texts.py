@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from app.domain.documents import CorpusText
 from app.domain.records import Examples
 from app.domain.tokens import TokenView, Vocabulary
 from app.domain.windows import CHARACTERS_AFTER, CHARACTERS_BEFORE
@@ -84,7 +84,7 @@ def make_pair(
     examples: Examples,
     view: ExamplesThroughHead,
     index: int,
-    tokens: NDArray[np.int32],
+    text: CorpusText,
     vocabulary: Vocabulary,
     align: Align = "prefix",
     whole: bool = False,
@@ -94,7 +94,7 @@ def make_pair(
     align="prefix" ends a repeated text at both anchors; align="token" puts source and firing token themselves
     there.
     """
-    views = vocabulary.sequence_views(tokens)
+    views, document = vocabulary.sequence_views(text.tokens), text.document_at(example.position)
     activations = examples.sequence_activations[index]
     active = {int(at): float(activations[at]) for at in np.flatnonzero(activations > 0)}
     # The float16 column rounds; the firing token shows the value that the page prints.
@@ -102,9 +102,10 @@ def make_pair(
     n_matched = example.prefix_length
     fires = make_window(views, example.position + 1, active, n_matched, whole=whole)
     if example.source_position is None:
-        return Pair(example, TextWindow((), ()), fires)
+        return Pair(example, TextWindow((), ()), fires, document)
     slots = zip(view.source[index], view.dfa[index], strict=True)
     read = {int(source): float(dfa) for source, dfa in slots if source >= 0}
     by_token = align == "token"
     anchor = example.source_position + by_token
-    return Pair(example, make_window(views, anchor, read, n_matched, by_token, whole), fires)
+    reads = make_window(views, anchor, read, n_matched, by_token, whole)
+    return Pair(example, reads, fires, document)

@@ -19,7 +19,7 @@ from app.services.features.head_shares import head_shares
 from app.services.features.models import FeatureListing, FeaturePage, LayerPage
 from app.services.reading.context import AtlasContext, check_head, sae_of
 from app.store.atlas.features import feature_neighbours, get_feature, get_features, list_features
-from app.store.atlas.reads import get_sequences
+from app.store.atlas.reads import get_texts
 
 HeadOrSum = HeadRef | Literal["all"]  # whose DFA is shown: one head's, or that of all heads summed
 N_TOP_SHOWN = 16
@@ -130,10 +130,10 @@ def _whole(
         is_at_place = (examples.sequence == place.sequence) & (examples.position == place.position)
         for index in np.flatnonzero(is_at_place)[:1].tolist():
             group = next(group.name for group in record.groups if group.start <= index < group.stop)
-            tokens = get_sequences(context.session, context.run, [place.sequence])[place.sequence]
+            text = get_texts(context.session, context.run, [place.sequence])[place.sequence]
             view = view_through(examples, head)
             example = make_example(examples, view, index, group)
-            return make_pair(example, examples, view, index, tokens, context.vocabulary, align, whole=True)
+            return make_pair(example, examples, view, index, text, context.vocabulary, align, whole=True)
     raise NotFound(f"{record.ref} has no example at {place.sequence}:{place.position}")
 
 
@@ -194,14 +194,15 @@ def _sequences(context: AtlasContext, record: FeatureRecord) -> parts.Sequences:
     sequence_ids: set[int] = set()
     for index, group in enumerate(record.groups):
         sequence_ids |= parts.sequences_of(record, group, group.stop if index == 0 else _n_shown(group))
-    return get_sequences(context.session, context.run, sequence_ids)
+    return get_texts(context.session, context.run, sequence_ids)
 
 
 def _evidence(
     context: AtlasContext, record: FeatureRecord, head: int | None, sequences: parts.Sequences
 ) -> dict[str, float]:
     if head is None:
-        return summed_evidence(record, sequences, context.run.record.model.bos_token_id)
+        tokens = {index: text.tokens for index, text in sequences.items()}
+        return summed_evidence(record, tokens, context.run.record.model.bos_token_id)
     return parts.evidence_shares(record, head)
 
 

@@ -14,6 +14,7 @@ from app.domain.attention import (
     TokenShares,
     fewest_destinations,
 )
+from app.domain.documents import CorpusText
 from app.domain.evidence import prefix_lengths
 from app.domain.refs import HeadRef
 from app.domain.tokens import Vocabulary
@@ -35,7 +36,7 @@ from app.services.heads.attention_models import (
 from app.services.heads.neighbours import neighbour
 from app.services.reading.context import AtlasContext, check_head
 from app.store.atlas.attention import get_attention
-from app.store.atlas.reads import get_sequences
+from app.store.atlas.reads import get_texts
 
 N_TOKENS = 10
 
@@ -74,7 +75,7 @@ def attention_evidence(context: AtlasContext, question: AttentionQuestion) -> At
     shown = _shown(kept, question.group)
     drawn = [question.example] if len(kept.pictures) else []
     wanted = {int(kept.examples.sequence[index]) for index in (*shown, *drawn)}
-    texts = get_sequences(context.session, context.run, wanted)
+    texts = get_texts(context.session, context.run, wanted)
     vocabulary, context_size = context.vocabulary, context.run.record.context_size
     bos = context.run.record.model.bos_token_id
     return AttentionEvidence(
@@ -158,13 +159,14 @@ def _pair(
     kept: HeadAttention,
     index: int,
     group: str,
-    texts: dict[int, NDArray[np.int32]],
+    texts: dict[int, CorpusText],
     vocabulary: Vocabulary,
     bos: int,
 ) -> AttentionPair:
     """One example as two aligned windows: around its strongest source, and around the destination."""
     example = _example(kept, index, group)
-    tokens = texts[example.sequence]
+    text = texts[example.sequence]
+    tokens = text.tokens
     views = vocabulary.sequence_views(tokens)
     source = example.sources[0].position
     row, dest, start = np.zeros(1, np.int64), np.asarray([example.position]), np.asarray([source])
@@ -177,21 +179,23 @@ def _pair(
         attends=make_window(views, example.position + 1, {}, n_matched),
         prefix_length=n_matched,
         has_picture=index < len(kept.pictures),
+        document=text.document_at(example.position),
     )
 
 
 def _picture(
-    kept: HeadAttention, index: int, texts: dict[int, NDArray[np.int32]], vocabulary: Vocabulary
+    kept: HeadAttention, index: int, texts: dict[int, CorpusText], vocabulary: Vocabulary
 ) -> AttentionPicture:
     levels = kept.pictures[index]
     position = int(kept.examples.position[index])
-    tokens = texts[int(kept.examples.sequence[index])]
+    text = texts[int(kept.examples.sequence[index])]
     n_rows, n_columns = (min(size, position + 1) for size in levels.shape)
-    shown = [_token(int(token), vocabulary) for token in tokens[position + 1 - n_columns : position + 1]]
+    shown = [_token(int(token), vocabulary) for token in text.tokens[position + 1 - n_columns : position + 1]]
     return AttentionPicture(
         number=index,
         levels=tuple(tuple(row) for row in levels[-n_rows:, -n_columns:].tolist()),
         destinations=tuple(shown[-n_rows:]),
         sources=tuple(shown),
         position=position,
+        document=text.document_at(position),
     )

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from app.domain.attention import N_SHOWN_EXAMPLES, PICTURE_LEVELS
+from app.domain.documents import Document
 from app.domain.refs import ExampleRef, HeadRef
-from app.services.examples.models import ActivationGroup, RunSummary, ShownToken, TextWindow
+from app.services.examples.models import DOCUMENT_HELP, ActivationGroup, RunSummary, ShownToken, TextWindow
 from app.services.reading.fields import DRAWN
 
 
@@ -43,6 +44,7 @@ class AttentionPair:
         int, "Tokens before the source equal to the tokens up to the destination, exactly"
     ]
     has_picture: Annotated[bool, "Whether the pattern before it is stored"]
+    document: Annotated[Document | None, DOCUMENT_HELP] = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class AttentionPicture:
     destinations: Annotated[tuple[ShownToken, ...], "Tokens of the rows"]
     sources: Annotated[tuple[ShownToken, ...], "Tokens of the columns"]
     position: Annotated[int, "Position of the destination"]
+    document: Annotated[Document | None, DOCUMENT_HELP] = None
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from app.services.heads.summary import summarise_head
 from app.services.reading.context import AtlasContext, check_head, sae_of
 from app.services.reading.scores import score_ranks
 from app.store.atlas.features import get_features
-from app.store.atlas.reads import get_ranking, get_sequences
+from app.store.atlas.reads import get_ranking, get_texts
 
 N_SHOWN = 10  # examples of one group in an opened row
 
@@ -108,7 +108,7 @@ def head_rows(
     for record, (strongest, open_group) in zip(records, open_groups, strict=True):
         sequence_ids |= parts.sequences_of(record, strongest, 1) if strongest else set()
         sequence_ids |= parts.sequences_of(record, open_group, N_SHOWN) if open_group else set()
-    sequences = get_sequences(context.session, context.run, sequence_ids)
+    sequences = get_texts(context.session, context.run, sequence_ids)
     rows: list[FeatureThroughHead] = []
     for ranked, record, (strongest, open_group) in zip(ranked_features, records, open_groups, strict=True):
         first = _pairs(context, question, record, strongest, 1, sequences) if strongest else ()

@@ -18,7 +18,7 @@ from app.services.search.models import FeatureHit, HeadCount, HeadHit, SearchPag
 from app.services.search.query import SearchQuery, TokenTerm, parse_query
 from app.services.search.suggestions import quoted_if_needed
 from app.store.atlas.features import get_features
-from app.store.atlas.reads import get_sequences
+from app.store.atlas.reads import get_texts
 from app.store.search import (
     Condition,
     FiresNear,
@@ -268,7 +268,7 @@ def _hits(context: AtlasContext, features: Sequence[FoundFeature]) -> tuple[Feat
     sequence_ids: set[int] = set()
     for record in records:
         sequence_ids |= parts.sequences_of(record, record.groups[0], 1) if record.groups else set()
-    sequences = get_sequences(context.session, context.run, sequence_ids) if sequence_ids else {}
+    sequences = get_texts(context.session, context.run, sequence_ids) if sequence_ids else {}
     hits: list[FeatureHit] = []
     for hit, record in zip(features, records, strict=True):
         head, groups = hit.head.head, record.groups[:1]

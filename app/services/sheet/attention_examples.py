@@ -14,7 +14,7 @@ from app.services.reading.context import AtlasContext
 from app.services.sheet.publication_models import GroupExample
 from app.services.sheet.window_text import window_text
 from app.store.atlas.attention import attention_of_heads
-from app.store.atlas.reads import get_sequences
+from app.store.atlas.reads import get_texts
 
 
 def attention_group_examples(
@@ -26,7 +26,7 @@ def attention_group_examples(
         return {}
     kept = {each.ref: each for each in attention_of_heads(context.session, context.run, members)}
     wanted = {ref.sequence for groups in members.values() for refs in groups.values() for ref in refs}
-    sequences = get_sequences(context.session, context.run, wanted)
+    sequences = get_texts(context.session, context.run, wanted)
     return {
         head: tuple(
             example
@@ -61,7 +61,8 @@ def _first(
         columns = kept.examples
         rows = np.flatnonzero((columns.sequence == ref.sequence) & (columns.position == ref.position))
         if len(rows) and ref.sequence in sequences:
-            views = context.vocabulary.sequence_views(sequences[ref.sequence])
+            text = sequences[ref.sequence]
+            views = context.vocabulary.sequence_views(text.tokens)
             source = int(columns.source[rows[0], 0])
             return GroupExample(
                 group=name,
@@ -70,5 +71,6 @@ def _first(
                 position=ref.position,
                 fires=window_text(make_window(views, ref.position + 1, {}, 0)),
                 reads=window_text(make_window(views, source + 1, {}, 0)),
+                document=text.document_at(ref.position),
             )
     return None

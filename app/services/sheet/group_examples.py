@@ -17,7 +17,7 @@ from app.services.sheet.attention_examples import attention_group_examples
 from app.services.sheet.publication_models import GroupExample
 from app.services.sheet.window_text import window_text
 from app.store.atlas.features import stored_features
-from app.store.atlas.reads import get_sequences
+from app.store.atlas.reads import get_texts
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def group_examples(
         for place in of_head
         if (examples := stored[place.feature].examples) is not None
     }
-    sequences = get_sequences(context.session, context.run, indices) if indices else {}
+    sequences = get_texts(context.session, context.run, indices) if indices else {}
     return of_examples | {
         head: tuple(_example(context, head, place, stored[place.feature], sequences) for place in of_head)
         for head, of_head in places.items()
@@ -120,8 +120,8 @@ def _example(
         raise ValueError(f"{place.feature} was read without its examples")
     view = view_through(examples, head.head)
     example = make_example(examples, view, place.index, "top")
-    tokens = sequences[example.sequence]
-    pair = make_pair(example, examples, view, place.index, tokens, context.vocabulary, "token")
+    text = sequences[example.sequence]
+    pair = make_pair(example, examples, view, place.index, text, context.vocabulary, "token")
     return GroupExample(
         group=place.group,
         feature=place.feature,
@@ -129,4 +129,5 @@ def _example(
         position=example.position,
         fires=window_text(pair.fires),
         reads=window_text(pair.reads),
+        document=pair.document,
     )

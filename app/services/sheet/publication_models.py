@@ -6,8 +6,9 @@ from typing import Annotated
 from app.domain.annotations.head_types import HeadType
 from app.domain.annotations.roles import Abstraction
 from app.domain.annotations.tallies import LeftOut, Tally
+from app.domain.documents import Document
 from app.domain.refs import FeatureRef, HeadRef
-from app.services.examples.models import RunSummary, TokenLogit
+from app.services.examples.models import DOCUMENT_HELP, RunSummary, TokenLogit
 from app.services.sheet.models import LayerLine
 
 
@@ -48,6 +49,7 @@ class GroupExample:
     position: Annotated[int, "Position of the firing token; without features, of the token that attends"]
     fires: Annotated[str, "The text around that token"]
     reads: Annotated[str, "The text around the head's strongest source; empty where it has none"]
+    document: Annotated[Document | None, DOCUMENT_HELP] = None
 
 
 @dataclass(frozen=True)

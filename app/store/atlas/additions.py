@@ -9,7 +9,7 @@ from app.domain.evidence import KINDS
 from app.domain.records import Examples, FeatureRecord
 from app.store.atlas.feature_blobs import unpack_examples, unpack_feature
 from app.store.atlas.features import same_feature
-from app.store.tables.atlas import FeatureExamplesRow, FeatureRow, HeadAttentionRow, RunRow
+from app.store.tables.atlas import FeatureExamplesRow, FeatureRow, HeadAttentionRow, RunRow, SequenceRow
 
 # Fields that are None in a run from before they were kept, in words.
 KEPT_SINCE = {
@@ -45,6 +45,8 @@ def additions_of(session: Session, run: RunRow) -> tuple[str, ...]:
     added: list[str] = []
     if not session.scalar(select(exists().where(HeadAttentionRow.run_id == run.id))):
         added.append("what each head attends to")
+    if session.scalar(select(exists().where(SequenceRow.run_id == run.id, SequenceRow.documents.is_(None)))):
+        added.append("the document that each example is from")
     if "checks" not in run.plan:
         added.append("the self-check of model and attributions")
     sample = _sample(session, run.id)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
+from app.domain.documents import CorpusText, DocumentStart
 from app.domain.numbers import HeadNumbers, values_of
 from app.domain.records import (
     AtlasRecord,
@@ -191,18 +192,32 @@ def get_ranking(session: Session, run: LiveRun, head: HeadRef, ranking: Ranking,
     return HeadRanking(head, ranking, tuple(features))
 
 
-def get_sequences(session: Session, run: LiveRun, indices: Iterable[int]) -> dict[int, NDArray[np.int32]]:
-    """Token ids of the corpus sequences by index, read-only, BOS first. Raises NotFound when one is missing."""
+def get_texts(session: Session, run: LiveRun, indices: Iterable[int]) -> dict[int, CorpusText]:
+    """The corpus sequences by index, with their documents. Raises NotFound when one is missing."""
     distinct = sorted({int(index) for index in indices})
+    row_type = tables.SequenceRow
     rows = session.execute(
-        select(tables.SequenceRow.sequence_index, tables.SequenceRow.token_ids).where(
-            tables.SequenceRow.run_id == run.id, tables.SequenceRow.sequence_index.in_(distinct)
+        select(row_type.sequence_index, row_type.token_ids, row_type.documents).where(
+            row_type.run_id == run.id, row_type.sequence_index.in_(distinct)
         )
     )
-    sequences = {index: _token_ids(token_ids) for index, token_ids in rows}
-    if missing := [index for index in distinct if index not in sequences]:
+    names = run.record.datasets
+    texts = {index: CorpusText(_token_ids(blob), _starts(stored), names) for index, blob, stored in rows}
+    if missing := [index for index in distinct if index not in texts]:
         raise NotFound(f"no sequence {missing[0]} in the run of {run.slug!r}")
-    return sequences
+    return texts
+
+
+def get_sequences(session: Session, run: LiveRun, indices: Iterable[int]) -> dict[int, NDArray[np.int32]]:
+    """Token ids of the corpus sequences by index, read-only, BOS first. Raises NotFound when one is missing."""
+    return {index: text.tokens for index, text in get_texts(session, run, indices).items()}
+
+
+def _starts(stored: list[Json] | None) -> tuple[DocumentStart, ...]:
+    try:
+        return tuple(DocumentStart.from_json(values) for values in stored or ())
+    except (TypeError, ValueError) as error:
+        raise InvalidStore("a stored sequence is damaged: its documents cannot be read") from error
 
 
 def _token_ids(blob: bytes) -> NDArray[np.int32]:

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
+from app.domain.documents import DocumentStart
 from app.domain.numbers import HeadNumbers, values_of
-from app.domain.records import FeatureRecord, HeadRanking, HeadRecord, RunRecord, RunReport, SaeRecord
+from app.domain.records import FeatureRecord, HeadRanking, HeadRecord, Json, RunRecord, RunReport, SaeRecord
 from app.domain.slugs import check_slug
 from app.domain.tokens import Vocabulary
 from app.errors import StoreBusy
@@ -58,19 +60,36 @@ def add_vocabulary(session: Session, run_id: int, checksum: str, blob: bytes) ->
 
 
 def add_sequences(
-    session: Session, run_id: int, token_ids: NDArray[np.integer], first_index: int = 0
+    session: Session,
+    run_id: int,
+    token_ids: NDArray[np.integer],
+    first_index: int = 0,
+    documents: Sequence[Sequence[DocumentStart]] | None = None,
 ) -> None:
-    """Add corpus sequences [n, context], BOS included, the first of them at `first_index`."""
+    """Add corpus sequences [n, context], BOS included, the first of them at `first_index`.
+
+    documents: those in each of them, in order; None where they are not known.
+    """
     require_publishing(session, run_id)
     rows = np.ascontiguousarray(token_ids, "<i4")
+    starts = repeat(None, len(rows)) if documents is None else map(_starts_as_json, documents)
     insert_rows(
         session,
         tables.SequenceRow,
         (
-            {"run_id": run_id, "sequence_index": first_index + i, "token_ids": row.tobytes()}
-            for i, row in enumerate(rows)
+            {
+                "run_id": run_id,
+                "sequence_index": first_index + i,
+                "token_ids": row.tobytes(),
+                "documents": of_row,
+            }
+            for i, (row, of_row) in enumerate(zip(rows, starts, strict=True))
         ),
     )
+
+
+def _starts_as_json(starts: Sequence[DocumentStart]) -> list[Json]:
+    return [start.as_json() for start in starts]
 
 
 def add_heads(session: Session, run_id: int, heads: Sequence[HeadRecord]) -> None:

@@ -123,13 +123,15 @@ class VocabularyRow(Base):
 
 
 class SequenceRow(Base):
-    """One corpus sequence: little-endian int32 token ids, BOS first."""
+    """One corpus sequence: little-endian int32 token ids, BOS first, and the documents that they are from."""
 
     __tablename__ = "sequences"
 
     run_id: Mapped[int] = _run_id()
     sequence_index: Mapped[int] = _key()
     token_ids: Mapped[bytes]
+    # DocumentStart.as_json of each; NULL in runs from before they were kept.
+    documents: Mapped[list[Json] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class HeadRow(Base):
