@@ -25,8 +25,8 @@ def serve_beside_job(words: Sequence[str], settings: Settings) -> None:
     """
     job = subprocess.Popen([*_COMMAND, *words])  # noqa: S603 - our own command
     server_ended = threading.Event()
-    threading.Thread(target=_stop_server_after_failure, args=(job, server_ended), daemon=True).start()
     try:
+        threading.Thread(target=_stop_server_after_failure, args=(job, server_ended), daemon=True).start()
         run_server(settings)
     except KeyboardInterrupt:
         if not _has_failed(job.poll()):  # else it was the job's end, while the server was starting
