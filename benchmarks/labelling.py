@@ -176,8 +176,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("n_heads", type=int, nargs="?", default=84, help="heads of each pace and delay")
     parser.add_argument("--together", type=int, default=1, help="cells that run at the same time")
+    parser.add_argument(
+        "--pace", type=int, nargs="+", default=PACES_MS, metavar="MS", help="only these paces"
+    )
+    parser.add_argument(
+        "--delay", type=int, nargs="+", default=DELAYS_MS, metavar="MS", help="only these delays"
+    )
     given = parser.parse_args()
-    wanted = [(pace, delay, given.n_heads) for pace in PACES_MS for delay in DELAYS_MS]
+    wanted = [(pace, delay, given.n_heads) for pace in given.pace for delay in given.delay]
     cells: list[PaceResult] = []
     with multiprocessing.get_context("spawn").Pool(given.together, maxtasksperchild=1) as pool:
         for cell in pool.imap_unordered(label_cell, sorted(wanted, reverse=True), chunksize=1):
