@@ -3,14 +3,10 @@
 import numpy as np
 import pytest
 
+from app.domain.attention import N_SHOWN_EXAMPLES
 from app.domain.refs import HeadRef
 from app.errors import NotFound
-from app.services.heads.attention import (
-    N_SHOWN,
-    AttentionQuestion,
-    attention_page,
-    distance_shares,
-)
+from app.services.heads.attention import AttentionQuestion, attention_page, distance_shares
 from app.services.heads.attention_models import AttentionEvidence
 from app.services.heads.page import HeadQuestion, head_page
 from app.services.reading.context import AtlasContext
@@ -42,7 +38,7 @@ def test_examples_are_those_stored_with_their_text(context: AtlasContext, run: S
             n += 1
         assert pair.prefix_length == n
         assert not pair.has_picture
-    assert len(shown.pairs) == N_SHOWN
+    assert len(shown.pairs) == N_SHOWN_EXAMPLES
 
 
 def test_the_chosen_pattern_is_drawn_with_its_tokens(context: AtlasContext, run: StoredRun):
