@@ -81,6 +81,12 @@ def values_of_head(record: "HeadPartNumbers[NDArray[np.float32]]", head: int) ->
     return {name: None if column is None else column[head].item() for name, column in columns}
 
 
+def number_help(name: str) -> str:
+    """The help of a declared number of a feature or of a head's part in one. Raises KeyError for any other name."""
+    hints = field_types(FeatureNumbers) | field_types(HeadPartNumbers)
+    return next(note for note in hints[name].__metadata__ if isinstance(note, str))
+
+
 def field_types(cls: type) -> dict[str, Any]:
     """The type of each field with its annotation, `HeadPartNumbers[float]` having float for Value."""
     hints = get_type_hints(cls, include_extras=True)

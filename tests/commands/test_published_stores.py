@@ -185,7 +185,17 @@ def test_every_field_that_an_older_run_lacks_has_words() -> None:
         for part in fields(record)
         if NoneType in get_args(_unwrapped(field_types(record)[part.name]))
     }
-    assert optional == additions.KEPT_SINCE.keys() | additions.NONE_OTHERWISE
+    assert all(additions.in_words(name) for name in optional - additions.NONE_OTHERWISE)
+    assert additions.KEPT_SINCE.keys() | additions.NONE_OTHERWISE <= optional
+
+
+def test_a_declared_number_without_words_of_its_own_is_told_by_its_help(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(additions.KEPT_SINCE, "top_logit")
+    text = "logit of the feature's first promoted token through this head's slice"
+    assert additions.in_words("top_logit") == text
+    assert additions.in_words("decoder_weight_share") == "that norm over the sum of all heads'"
 
 
 def _unwrapped(hint: Any) -> Any:

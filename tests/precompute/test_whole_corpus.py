@@ -177,6 +177,9 @@ def test_rankings_are_the_sorted_values_of_live_features(everything: Any) -> Non
             orders = {
                 name: sorted(value, key=lambda i, v=value: (-v[i], i)) for name, value in values.items()
             }
+            record = published.head(HeadRef(layer, head))
+            assert record.concentration == pytest.approx(max(values["decoder_weight"].values()), rel=1e-5)
+            assert record.top_overlap == len(set.intersection(*(set(order[:K]) for order in orders.values())))
             for name, other in (("decoder_weight", "fve"), ("fve", "decoder_weight")):
                 stored = published.ranking(HeadRef(layer, head), name).features
                 assert [place.rank for place in stored] == list(range(1, K + 1))

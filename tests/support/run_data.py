@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 
 from app.domain.attention import HeadAttention
 from app.domain.evidence import KINDS
+from app.domain.numbers import HeadNumbers
 from app.domain.records import (
     N_INTERVAL_EXAMPLES,
     N_INTERVALS,
@@ -43,7 +44,7 @@ from tests.support.attention_data import make_attention
 from tests.support.corpus_documents import DATASETS, documents_of
 from tests.support.example_data import RunShape, make_examples
 from tests.support.odd_text import make_sequences, make_vocabulary
-from tests.support.record_data import random_record
+from tests.support.record_data import random_fields, random_record
 
 SCORES = ("induction", "previous_token", "duplicate_token", "copying", "bos_attention", "entropy")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -234,8 +235,10 @@ def _head(rng: np.random.Generator, head: HeadRef, has_sae: bool) -> HeadRecord:
     scores["query_key_distance"] = float(rng.uniform(1, 40))
     if not has_sae:
         return HeadRecord(head, scores)
-    concentration, correlation = float(rng.uniform(0.2, 0.5)), float(rng.uniform(-1, 1))
-    return HeadRecord(head, scores, concentration=concentration, rank_correlation=correlation, top_overlap=7)
+    # What is said here is what pages rely on; any other number that is declared is random.
+    numbers = random_fields(HeadNumbers, np.random.default_rng((head.layer, head.head)), {})
+    numbers |= {"concentration": float(rng.uniform(0.2, 0.5)), "rank_correlation": float(rng.uniform(-1, 1))}
+    return HeadRecord(head, scores, **{**numbers, "top_overlap": 7})
 
 
 def publish(engine: Engine, run: StoredRun) -> StoredRun:

@@ -1,20 +1,21 @@
 """One checksum over everything deterministic in a store: two equal jobs must give two equal digests."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
-from sqlalchemy import Engine, inspect, select
+from sqlalchemy import Column, Engine, inspect, select
 from sqlalchemy.orm import Session
 
 from app.store.database.engine import read_session
 from app.store.database.sqlite import dump_json
 from app.store.tables import atlas as tables
 
-ADDED_COLUMNS = {"documents"}  # later than a published version: NULL in its runs, once they are upgraded
-
 
 def table_digest(engine: Engine) -> str:
-    """sha256 of the ordered rows of every table but reports and progress, the same on both engines.
+    """sha256 of the ordered rows of every table but reports and progress, the same on both engines and schemas.
+
+    A column that an older schema lacks counts as one that holds nothing, and so does such a table.
 
     Ids are left out, and each run goes by its atlas, state and fingerprint: how many runs came before it is
     history, not content. Unfinished runs count.
@@ -30,20 +31,20 @@ def table_digest(engine: Engine) -> str:
 
 
 def _content(session: Session) -> Iterator[object]:
-    present = inspect(session.connection()).get_table_names()  # a store of an older schema lacks some
     atlases = session.execute(
         select(tables.AtlasRow.id, tables.AtlasRow.slug).order_by(tables.AtlasRow.slug)
     ).all()
     for atlas_id, slug in atlases:
         yield from ("atlas", slug)
-        runs = select(tables.RunRow).where(tables.RunRow.atlas_id == atlas_id)
-        for run in session.scalars(runs.order_by(tables.RunRow.state, tables.RunRow.fingerprint)).all():
-            names = sorted(set(inspect(tables.RunRow).columns.keys()) - {"id", "atlas_id"})
-            yield from (getattr(run, name) for name in names)
+        columns = _present(session, tables.RunRow, {"id", "atlas_id"})
+        runs = select(tables.RunRow.id, *columns).where(tables.RunRow.atlas_id == atlas_id)
+        for run_id, *values in session.execute(
+            runs.order_by(tables.RunRow.state, tables.RunRow.fingerprint)
+        ).all():
+            yield from _named(columns, values)
             for table in tables.RUN_TABLES:
                 yield table.__tablename__
-                if table.__tablename__ in present:
-                    yield from _rows(session, table, run.id)
+                yield from _rows(session, table, run_id)
     vocabularies = select(tables.VocabularyRow.checksum, tables.VocabularyRow.data)
     for row in session.execute(vocabularies.order_by(tables.VocabularyRow.checksum)):
         yield from row
@@ -51,10 +52,25 @@ def _content(session: Session) -> Iterator[object]:
 
 def _rows(session: Session, table: type[tables.Base], run_id: int) -> Iterator[object]:
     keys = inspect(table).primary_key
-    present = {column["name"] for column in inspect(session.connection()).get_columns(table.__tablename__)}
-    columns = [column for column in table.__table__.columns if column.name in present - {"run_id"}]
+    columns = _present(session, table, {"run_id"})
+    if not columns:
+        return
     query = select(*columns).where(keys[0] == run_id).order_by(*keys)
     for row in session.execute(query, execution_options={"yield_per": 500}):
-        for column, value in zip(columns, row, strict=True):
-            if value is not None or column.name not in ADDED_COLUMNS:
-                yield value
+        yield from _named(columns, row)
+
+
+def _present(session: Session, table: type[tables.Base], leave_out: set[str]) -> list[Column[Any]]:
+    """The columns of a table that the store has, by name; none if it lacks the table."""
+    inspector = inspect(session.connection())
+    if not inspector.has_table(table.__tablename__):
+        return []
+    stored = {column["name"] for column in inspector.get_columns(table.__tablename__)} - leave_out
+    return sorted((c for c in table.__table__.columns if c.name in stored), key=lambda column: column.name)
+
+
+def _named(columns: Sequence[Column[Any]], values: Iterable[object]) -> Iterator[object]:
+    """Each value that there is, after its column's name."""
+    for column, value in zip(columns, values, strict=True):
+        if value is not None:
+            yield from (column.name, value)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from sqlalchemy import Engine, event
 
+from app.domain.numbers import HeadNumbers
 from app.domain.records import (
     FeatureRecord,
     HeadRanking,
@@ -21,7 +22,7 @@ from app.domain.records import (
 from app.domain.refs import FeatureRef, HeadRef
 from app.store.atlas import writes as runs
 from app.store.database.engine import write_session
-from tests.support.record_data import optional_fields, random_record
+from tests.support.record_data import optional_fields, random_fields, random_record
 
 N_LAYERS, N_HEADS, CONTEXT = 3, 4, 16
 SAE_LAYERS = (0, 2)
@@ -70,7 +71,7 @@ def report(**changes: object) -> RunReport:
 def feature(
     ref: FeatureRef, rng: np.random.Generator, n: int = 6, n_heads: int = N_HEADS, context: int = CONTEXT
 ) -> FeatureRecord:
-    """Every field random; what may be missing is missing in turn, one field a feature."""
+    """Every field random; what may be missing is missing in turn, one field per feature."""
     may_be_missing = [name for name in (*optional_fields(FeatureRecord), "fve_all") if name != "examples"]
     drawn: FeatureRecord = random_record(FeatureRecord, rng, {"n": n, "heads": n_heads, "context": context})
     missing = (*may_be_missing, None)[ref.index // 3 % (len(may_be_missing) + 1)]
@@ -97,12 +98,7 @@ def heads(seed: int = 0) -> list[HeadRecord]:
             scores = {name: float(rng.random()) for name in ("previous_token", "induction", "entropy")}
             head_record = HeadRecord(HeadRef(layer, head), scores)
             if layer in SAE_LAYERS:
-                head_record = replace(
-                    head_record,
-                    concentration=float(rng.random()),
-                    rank_correlation=float(rng.random()),
-                    top_overlap=7,
-                )
+                head_record = replace(head_record, **random_fields(HeadNumbers, rng, {}))
             made.append(head_record)
     return made
 

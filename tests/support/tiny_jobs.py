@@ -15,13 +15,13 @@ from app.adapters.language_model import Processing
 from app.adapters.model_sources import find_model
 from app.adapters.sae_sources import CONFIG_FILE, WEIGHTS_FILE, LocalSae
 from app.adapters.transformer_lens_model import TransformerLensModel, load_model
-from app.domain.records import FeatureRecord, HeadRanking, Ranking
+from app.domain.records import FeatureRecord, HeadRanking, HeadRecord, Ranking
 from app.domain.refs import HeadRef
 from app.precompute.job import run_job
 from app.precompute.request import JobRequest, RunOptions
 from app.services.reading.cache import RunCache
 from app.store.atlas.features import get_features, list_features
-from app.store.atlas.reads import LiveRun, get_live_run, get_ranking, get_sequences
+from app.store.atlas.reads import LiveRun, get_heads, get_live_run, get_ranking, get_sequences
 from app.store.checks import check_store
 from app.store.database.engine import open_store, read_session
 from tests.support.saved_saes import sae_lens
@@ -86,7 +86,7 @@ def make_tiny(
     processing: Processing = "raw",
     **options: Any,
 ) -> Tiny:
-    """A model with one SAE a layer that fits it under the given weight processing."""
+    """A model with one SAE per layer that fits it under the given weight processing."""
     folder = MODELS[model](root / "tiny-model")
     text = write_text(root / "corpus.txt")
     saes: list[Path] = []
@@ -233,6 +233,10 @@ class PublishedAtlas:
     def ranking(self, head: HeadRef, ranking: Ranking, k: int = 100) -> HeadRanking:
         with read_session(self.engine) as session:
             return get_ranking(session, self.run, head, ranking, k)
+
+    def head(self, ref: HeadRef) -> HeadRecord:
+        with read_session(self.engine) as session:
+            return next(record for record in get_heads(session, self.run) if record.ref == ref)
 
     @property
     def layers(self) -> list[int]:

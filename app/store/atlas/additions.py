@@ -6,12 +6,13 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from app.domain.evidence import KINDS
+from app.domain.numbers import number_help
 from app.domain.records import Examples, FeatureRecord
 from app.store.atlas.feature_blobs import unpack_examples, unpack_feature
 from app.store.atlas.features import same_feature
 from app.store.tables.atlas import FeatureExamplesRow, FeatureRow, HeadAttentionRow, RunRow, SequenceRow
 
-# Fields that are None in a run from before they were kept, in words.
+# Fields that are None in a run from before they were kept, in words; of other declared numbers their help serves.
 KEPT_SINCE = {
     "top_logit": "the logit of a feature's first promoted token through each head",
     "similar": "the features with the most similar decoder rows",
@@ -51,10 +52,18 @@ def additions_of(session: Session, run: RunRow) -> tuple[str, ...]:
         added.append("the self-check of model and attributions")
     sample = _sample(session, run.id)
     if sample is not None:
-        added += [KEPT_SINCE[name] for name in sample.missing]
+        added += [in_words(name) for name in sample.missing]
         kinds = [kind for kind in KINDS if kind not in sample.feature.evidence.counts]
         added += [f"evidence of {kind.replace('_', ' ')}" for kind in kinds]
     return tuple(added)
+
+
+def in_words(name: str) -> str:
+    """What a field holds that an older run lacks: a declared number by its help, up to the first semicolon."""
+    if name in KEPT_SINCE:
+        return KEPT_SINCE[name]
+    text = number_help(name).partition(";")[0]
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 
 
 def _sample(session: Session, run_id: int) -> _Sample | None:
