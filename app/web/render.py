@@ -11,8 +11,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.ext import Extension
 
 from app import __version__
+from app.domain.annotations.fields import field_specs
 from app.domain.annotations.head_types import HEAD_TYPE_NAMES
-from app.domain.annotations.records import CONFIDENCES, KNEW_BEFORE
+from app.domain.annotations.records import CONFIDENCES, HeadAnnotation
 from app.domain.annotations.roles import ABSTRACTIONS, FAMILY_NAMES
 from app.services.annotations.panel import N_KEYS
 from app.services.annotations.record_words import NO_LABEL, NOTHING, evidence_view, score_target
@@ -70,7 +71,7 @@ GLOBALS: dict[str, object] = {
     "type_in_words": script_rules.form_type_in_words,
     "score_target": score_target,
     "confidences": CONFIDENCES,
-    "knew_before_answers": KNEW_BEFORE,
+    "field_choices": {name: spec.choices for name, spec in field_specs(HeadAnnotation).items()},
     "n_group_keys": N_KEYS,
     "stage_words": display_names.STAGE_WORDS,
     "draw_chart": plots.draw_chart,

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from app.domain.annotations.head_types import HEAD_TYPES
+from app.domain.annotations.fields import field_specs
 from app.domain.annotations.names import normalised
 from app.domain.annotations.records import EvidenceLink, FeatureLabel, Group, HeadAnnotation
 from app.domain.annotations.roles import ABSTRACTIONS, FAMILIES, ROLES
@@ -34,6 +34,13 @@ names = notes.map(lambda text: " ".join(text.split())[:60]).filter(
     lambda text: text.strip() and not any(c in "\t\n\r" or "\x7f" <= c <= "\x9f" for c in text)
 )
 
+# Values of the fields whose declarations say enough; of the others below.
+DECLARED = {
+    name: {"text": notes, "flag": st.booleans()}.get(spec.kind, st.sampled_from([None, *spec.choices]))
+    for name, spec in field_specs(HeadAnnotation).items()
+    if spec.kind in ("text", "flag", "choice") and name not in ("ranking", "override_reason")
+}
+
 
 @st.composite
 def annotations(draw, layer=5):
@@ -58,14 +65,11 @@ def annotations(draw, layer=5):
         ranking=draw(st.sampled_from(["decoder_weight", "fve"])),
         k=draw(st.sampled_from([5, 10, 20])),
         roles=tuple(draw(st.lists(st.sampled_from([role.name for role in ROLES]), max_size=3, unique=True))),
-        override=draw(st.sampled_from([None, *HEAD_TYPES])),
         override_reason=draw(names),
         confidence=draw(st.sampled_from([None, 1, 2, 3, 4, 5])),
-        knew_before=draw(st.sampled_from([None, "no", "partly", "yes"])),
-        surprising=draw(st.booleans()),
-        notes=draw(notes),
         evidence=tuple(
             EvidenceLink(draw(st.sampled_from(["example", "score", "experiment"])), draw(names), draw(notes))
             for _ in range(draw(st.integers(0, 2)))
         ),
+        **{name: draw(values) for name, values in DECLARED.items()},
     )

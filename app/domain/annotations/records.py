@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Literal, get_args
 
-from app.domain.annotations.fields import FieldSpec
+from app.domain.annotations.fields import FieldSpec, field_specs
 from app.domain.annotations.head_types import HEAD_TYPES, HeadType, Label, Mark, TypeFromGroups, classify
 from app.domain.annotations.names import normalised
 from app.domain.annotations.note_text import check_name, check_text
@@ -101,7 +101,16 @@ class HeadAnnotation:
     ] = None
     knew_before: Annotated[
         KnewBefore | None,
-        FieldSpec("choice", 7, "knew it before", "About it", "knew", KNEW_BEFORE, "answer", personal=True),
+        FieldSpec(
+            "choice",
+            7,
+            "knew it before",
+            "About it",
+            "knew",
+            choices=KNEW_BEFORE,
+            choice_name="answer to 'knew it before'",
+            personal=True,
+        ),
     ] = None
     surprising: Annotated[bool, FieldSpec("flag", 8, "surprising", "About it")] = False
     notes: Annotated[str, FieldSpec("text", 9, "notes", "About it")] = ""
@@ -206,12 +215,21 @@ def check_content(content: Content, subject: Subject) -> None:
             check_name(content.label, "the label")
         check_text(content.note, "the note")
         return
-    check_text(content.notes, "the notes")
-    check_text(content.override_reason, "the reason for the override")
+    _check_declared(content)
     _check_groups(content)
     _check_labels(content, subject.ref)
     _check_judgement(content)
     _check_evidence(content)
+
+
+def _check_declared(content: HeadAnnotation) -> None:
+    """Check what the declaration of a field says of its values: texts that can be stored, one of the choices."""
+    for name, spec in field_specs(HeadAnnotation).items():
+        value = getattr(content, name)
+        if spec.kind == "text":
+            check_text(value, f"the {spec.words}")
+        if spec.kind == "choice" and value is not None:
+            _one_of(value, spec.choices, spec.choice_name)
 
 
 def _check_groups(content: HeadAnnotation) -> None:
@@ -255,14 +273,10 @@ def _check_judgement(content: HeadAnnotation) -> None:
     names = [find_role(role).name for role in content.roles]
     if sorted(set(names)) != sorted(names):
         raise InvalidAnnotation("a role is given twice")
-    if content.override is not None:
-        _one_of(content.override, HEAD_TYPES, "head type")
-        if not content.override_reason.strip():
-            raise InvalidAnnotation("a head type that overrides the groups needs a reason")
+    if content.override is not None and not content.override_reason.strip():
+        raise InvalidAnnotation("a head type that overrides the groups needs a reason")
     if content.confidence is not None and content.confidence not in CONFIDENCES:
         raise InvalidAnnotation(f"confidence is {content.confidence}, but must be from 1 to 5")
-    if content.knew_before is not None:
-        _one_of(content.knew_before, KNEW_BEFORE, "answer to 'knew it before'")
 
 
 def _check_evidence(content: HeadAnnotation) -> None:

@@ -130,7 +130,7 @@ def _one_of(value: str, choices: tuple[T, ...], name: str) -> T | None:
     """The value if the page offers it, None for an empty one. Raises UnreadableForm for any other."""
     choice = next((each for each in choices if each == value), None)
     if value and choice is None:
-        raise UnreadableForm(f"the form has a {name} that the page does not offer")
+        raise UnreadableForm(f"the page does not offer the {name} that the form has")
     return choice
 
 
