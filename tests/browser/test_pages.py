@@ -5,29 +5,9 @@ from playwright.sync_api import Browser, expect
 
 from tests.support.browsing import Visit, open_tab
 from tests.support.page_looks import covered, overflow, violations
+from tests.support.pages import IN_BROWSER
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-PAGES = (
-    "/tiny",
-    "/tiny/heads/L1H3",
-    "/tiny/heads/L0H0",
-    "/tiny/heads/L1H3/attention",
-    "/tiny/heads/L1H3/history",
-    "/tiny/features/L1F3",
-    "/tiny/layers/1",
-    "/tiny/compare",
-    "/tiny/compare?heads=L1H3,L1H5",
-    "/tiny/compare?heads=L1H3,L1H5,L0H0,L4H2",
-    "/tiny/search",
-    "/tiny/search?q=the",
-    "/tiny/search?q=score:induction%3E0.01",
-    "/tiny?score=entropy&layers=1-4&low=1",
-    "/embed/tiny/heads/L1H3",
-    "/embed/tiny/features/L1F3",
-    "/about",
-    "/docs",
-    "/none",
-)
 
 
 @pytest.fixture(params=[1440, 1024, 390])
@@ -35,7 +15,7 @@ def width(request: pytest.FixtureRequest) -> int:
     return request.param
 
 
-@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("path", IN_BROWSER)
 def test_no_page_scrolls_sideways_or_covers_words(visit: Visit, path: str, width: int) -> None:
     visit.page.set_viewport_size({"width": width, "height": 900})
     visit.go(path)
@@ -151,7 +131,7 @@ def test_c03_c07_odd_tokens_run_nothing_and_keep_their_place(visit: Visit) -> No
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("path", IN_BROWSER)
 @pytest.mark.parametrize("width", [1440, 390])
 def test_axe_finds_nothing(chromium: Browser, base_url: str, path: str, theme: str, width: int) -> None:
     # The policy would stop axe itself, so it is switched off for this tab alone.

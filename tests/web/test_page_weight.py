@@ -31,7 +31,7 @@ def labelled_by_turns(features: tuple[FeatureThroughHead, ...]) -> HeadAnnotatio
 
 @pytest.fixture
 def annotated(store):
-    """A browser of ada's on an atlas of twenty features a head, all annotated by her and by ben."""
+    """A browser of ada's on an atlas of twenty features per head, all annotated by her and by ben."""
     add_people(store, NOW, ada={}, ben={})
     engine = open_store(store)
     publish(engine, make_run(seed=3, shape=RunShape(features_per_layer=24)))

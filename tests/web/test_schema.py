@@ -14,32 +14,8 @@ from app.services.reading.fields import DRAWN, described_fields
 from app.services.reading.page_json import page_json
 from app.web.schema import described_types, documents, page_schemas
 from tests.support.json_schema import check, refuse
+from tests.support.pages import TWINS
 from tests.support.run_data import StoredRun
-
-TWINS = {
-    "/atlases.json": "IndexPage",
-    "/tiny.json": "AtlasPage",
-    "/tiny/heads/L0H1.json": "HeadPage",
-    "/tiny/heads/L0H1.json?rank=fve&k=2": "HeadPage",
-    "/tiny/heads/L1H2.json": "HeadPage",
-    "/tiny/heads/L0H1/attention.json": "AttentionPage",
-    "/tiny/features/L0F3.json": "FeaturePage",
-    "/tiny/features/L2F80.json": "FeaturePage",
-    "/tiny/layers/0.json": "LayerPage",
-    "/tiny/compare.json": "ComparePage",
-    "/tiny/compare.json?heads=L0H1,L0H3&rank=fve": "ComparePage",
-    "/tiny/compare.json?heads=L0H1,L1H0,L2H0": "ComparePage",
-    "/tiny/search.json": "SearchPage",
-    "/tiny/search.json?q=evidence:copying": "SearchPage",
-    "/tiny/search.json?q=score:entropy%3C2": "SearchPage",
-    "/tiny/search.json?q=%22": "SearchPage",
-    "/tiny/prompt.json?text=a&head=L0H1": "PromptPage",
-    "/about.json": "AboutPage",
-    "/tiny/agreement.json": "AgreementPage",
-    "/tiny/layers.json": "AnnotatedLayersPage",
-    "/tiny/published.json": "PublishedPage",
-    "/tiny/annotations/publish.json": "PublicationPage",
-}
 
 
 @pytest.mark.parametrize(("path", "name"), TWINS.items())

@@ -1,11 +1,15 @@
 """Addresses: the ones that templates write are the routes, and other spellings lead to them."""
 
+from inspect import Parameter, signature
+
 import pytest
 from fastapi import FastAPI
+from starlette.routing import Match, Route
 from starlette.testclient import TestClient
 
 from app.domain.refs import FeatureRef, HeadRef
 from app.web import urls
+from app.web.factory import JSON_ROUTES, PAGES
 
 
 def test_templates_write_the_addresses_of_routes(app: FastAPI) -> None:
@@ -43,6 +47,44 @@ def test_templates_write_the_addresses_of_routes(app: FastAPI) -> None:
     assert urls.head_url("tiny", head, rank="decoder_weight", k=10, align="prefix") == "/tiny/heads/L5H1"
     assert urls.history_url("tiny", head, k=20, align="token") == "/tiny/heads/L5H1/history?k=20&align=token"
     assert urls.head_url("a/b?", head, rank="fve", open=None) == "/a%2Fb%3F/heads/L5H1?rank=fve"
+
+
+# A value for each parameter of the functions that make URLs.
+SAMPLES = {
+    "model": "tiny",
+    "head": HeadRef(5, 1),
+    "feature": FeatureRef(5, 35744),
+    "layer": 5,
+    "heads": [HeadRef(5, 1)],
+    "experiment": "ab",
+    "query": "the",
+}
+# In the order in which the application tries them.
+ROUTES = [
+    route
+    for router in (*(module.router for module in JSON_ROUTES), *(module.pages for module in PAGES))
+    for route in router.routes
+    if isinstance(route, Route)
+]
+URL_FUNCTIONS = [
+    name for name in vars(urls) if name.endswith("_url") and name[0] != "_" and name != "any_head_url"
+]
+
+
+@pytest.mark.parametrize("name", URL_FUNCTIONS)
+def test_every_function_of_templates_makes_the_address_of_a_route(name: str) -> None:
+    function = getattr(urls, name)
+    needed = [
+        part.name
+        for part in signature(function).parameters.values()
+        if part.default is Parameter.empty and part.kind is not Parameter.VAR_KEYWORD
+    ]
+    path = function(*(SAMPLES[part] for part in needed)).partition("?")[0]
+    scopes = [{"type": "http", "method": method, "path": path, "headers": []} for method in ("GET", "POST")]
+    routes = [route for route in ROUTES if any(route.matches(scope)[0] is Match.FULL for scope in scopes)]
+    literal = [part for part in routes[0].path.split("/") if part and "{" not in part]
+    # A pattern of parameters alone takes other spellings.
+    assert literal or routes[0].path == "/{model}", f"{path} is the address of no route"
 
 
 @pytest.mark.parametrize(

@@ -10,71 +10,11 @@ from starlette.testclient import TestClient
 
 from app.domain.refs import HeadRef
 from app.paths import frontend_dir
-from app.services.about import AboutPage
-from app.services.atlas.annotation_models import HeadCard
-from app.services.atlas.models import AtlasPage, IndexPage
-from app.services.compare.models import ComparePage
-from app.services.features.figure_models import WholeExample
-from app.services.features.models import FeaturePage, LayerPage
-from app.services.heads.attention_models import AttentionPage
-from app.services.heads.models import HeadFeatureRow, HeadPage
-from app.services.search.models import SearchPage
-from app.web.error_models import ErrorPage
 from app.web.render import Renderer
-from app.web.schema import DocsPage
+from tests.support.pages import PAGES, TEMPLATES
 from tests.support.response_sizes import MAX_HTML
 from tests.support.run_data import StoredRun
 from tests.support.soups import HTMX, only, soup
-
-PAGES = {
-    "/tiny": "AtlasPage",
-    "/tiny?score=copying": "AtlasPage",
-    "/tiny?colour=type": "AtlasPage",
-    "/tiny?colour=groups&order=value": "AtlasPage",
-    "/tiny?colour=progress": "AtlasPage",
-    "/tiny/heads/L0H1/card": "HeadCard",
-    "/tiny/heads/L0H1": "HeadPage",
-    "/tiny/heads/L0H1?rank=fve&k=3&open=L0F3": "HeadPage",
-    "/tiny/heads/L1H2": "HeadPage",
-    "/tiny/heads/L0H1/attention": "AttentionPage",
-    "/tiny/features/L0F3": "FeaturePage",
-    "/tiny/features/L0F3?head=L0H2": "FeaturePage",
-    "/tiny/features/L2F80": "FeaturePage",
-    "/tiny/features/L0F3?align=token": "FeaturePage",
-    "/tiny/layers/2": "LayerPage",
-    "/tiny/compare": "ComparePage",
-    "/tiny/compare?heads=L0H1": "ComparePage",
-    "/tiny/compare?heads=L0H1,L0H3&rank=fve": "ComparePage",
-    "/tiny/compare?heads=L0H1,L0H3,L1H0,L2H0": "ComparePage",
-    "/tiny/search": "SearchPage",
-    "/tiny/search?q=the": "SearchPage",
-    "/tiny/search?q=score:induction%3E0.01": "SearchPage",
-    "/tiny/search?q=foo:bar": "SearchPage",
-    "/embed/tiny/heads/L0H1": "HeadPage",
-    "/embed/tiny/features/L0F3": "FeaturePage",
-    "/about": "AboutPage",
-    "/docs": "DocsPage",
-}
-TEMPLATES = {
-    "pages/index.html": IndexPage,
-    "pages/atlas.html": AtlasPage,
-    "pages/head.html": HeadPage,
-    "pages/attention.html": AttentionPage,
-    "pages/feature.html": FeaturePage,
-    "pages/layer.html": LayerPage,
-    "pages/compare.html": ComparePage,
-    "pages/search.html": SearchPage,
-    "embed/head.html": HeadPage,
-    "embed/feature.html": FeaturePage,
-    "pages/about.html": AboutPage,
-    "pages/error.html": ErrorPage,
-    "pages/docs.html": DocsPage,
-    "partials/attention.html": AttentionPage,
-    "partials/error.html": ErrorPage,
-    "partials/feature_row.html": HeadFeatureRow,
-    "partials/head_card.html": HeadCard,
-    "partials/whole_example.html": WholeExample,
-}
 
 
 @pytest.mark.parametrize("headers", [{}, HTMX], ids=["plain", "htmx"])

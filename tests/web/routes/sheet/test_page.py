@@ -98,7 +98,7 @@ def test_links_of_the_page_keep_the_view(root):
     hidden = {tag["name"]: tag["value"] for tag in soup.select(".popover input[type=hidden]")}
     assert hidden == {"layers": "0", "by": "ada", "sort": "-notes"}
     assert {box["value"] for box in soup.select(".popover input[checked]")} == {"notes", "head_type"}
-    # What the column chooser sends without scripts: one parameter a column.
+    # What the column chooser sends without scripts: one parameter per column.
     assert [len(row) for row in shown_rows(root, "?columns=notes&columns=head_type")] == [4] * 6
 
 
