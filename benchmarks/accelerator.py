@@ -2,7 +2,7 @@
 
     python benchmarks/accelerator.py [--device auto] [--dtype float32] [--tokens 131072] [--small]
 
-Needs no hub. Prints tokens a second, the share of the device's limit (forward + encode + logits, by the rate of one
+Needs no hub. Prints tokens per second, the share of the device's limit (forward + encode + logits, by the rate of one
 product, `app/precompute/costs.py`), peak memory, and compares rows with the CPU's on a small part. --small: tiny
 shapes, to try it.
 """

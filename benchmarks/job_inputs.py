@@ -23,7 +23,7 @@ N_FITTED = 16  # sequences that the encoder's biases are set on
 
 @dataclass(frozen=True)
 class JobInputs:
-    """Where the inputs lie: a model as transformers saves it, tokens [n_sequences CONTEXT], one SAE a layer."""
+    """Where the inputs lie: a model as transformers saves it, tokens [n_sequences CONTEXT], one SAE per layer."""
 
     model: Path
     tokens: Path
