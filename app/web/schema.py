@@ -90,7 +90,7 @@ class _PageSchema(GenerateJsonSchema):
         return {"enum": list(schema["expected"])}
 
 
-def twin_fields(page: type) -> list[FieldHelp]:
+def json_fields(page: type) -> list[FieldHelp]:
     """The fields of a page dataclass that its JSON has."""
     return [part for part in described_fields(page) if part.in_json]
 
@@ -105,7 +105,7 @@ def page_schemas() -> dict[str, JsonObject]:
     schemas: dict[str, JsonObject] = {}
     for page in described_types():
         properties = generated[DefsRef(page.__name__)]["properties"]
-        for part in twin_fields(page):
+        for part in json_fields(page):
             if part.help:
                 properties[part.name]["description"] = part.help
         schemas[page.__name__] = {"type": "object", "properties": properties, "required": list(properties)}
@@ -126,7 +126,7 @@ def described_types() -> tuple[type, ...]:
     """All pages and the types of their parts, without duplicates."""
     types = list(PATHS)
     for page in types:  # grows while it is walked
-        for field in twin_fields(page):
+        for field in json_fields(page):
             types.extend(part for part in _parts(field.hint) if part not in types)
     return tuple(types)
 
@@ -190,7 +190,7 @@ def docs_page() -> DocsPage:
                 path=PATHS.get(page),
                 summary="" if (page.__doc__ or "").startswith(f"{page.__name__}(") else page.__doc__ or "",
                 fields=tuple(
-                    FieldRow(part.name, kind_of(part.hint), part.help) for part in twin_fields(page)
+                    FieldRow(part.name, kind_of(part.hint), part.help) for part in json_fields(page)
                 ),
             )
             for page in described_types()

@@ -65,7 +65,7 @@ TEMPLATES = {
     "partials/whole_example.html": WholeExample,
 }
 # JSON addresses with their dataclasses.
-TWINS = {
+JSON_PAGES = {
     "/atlases.json": "IndexPage",
     "/tiny.json": "AtlasPage",
     "/tiny/heads/L0H1.json": "HeadPage",

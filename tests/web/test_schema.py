@@ -10,15 +10,15 @@ from pydantic_core import PydanticSerializationError
 from starlette.testclient import TestClient
 
 from app.domain.refs import FeatureRef, HeadRef
-from app.services.reading.fields import DRAWN, described_fields
+from app.services.reading.fields import HTML_ONLY, described_fields
 from app.services.reading.page_json import page_json
 from app.web.schema import described_types, documents, page_schemas
 from tests.support.json_schema import check, refuse
-from tests.support.pages import TWINS
+from tests.support.pages import JSON_PAGES
 from tests.support.run_data import StoredRun
 
 
-@pytest.mark.parametrize(("path", "name"), TWINS.items())
+@pytest.mark.parametrize(("path", "name"), JSON_PAGES.items())
 def test_twins_are_strict_and_match_their_schema(client: TestClient, path: str, name: str) -> None:
     response = client.get(path)
     assert response.status_code == 200
@@ -102,7 +102,7 @@ class _Numbers:
     values: tuple[float, ...]
     counts: dict[str, int]
     head: HeadRef | None = None
-    drawn: Annotated[object, "Of the drawing alone", DRAWN] = None
+    drawn: Annotated[object, "Of the drawing alone", HTML_ONLY] = None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from app.domain.refs import ExampleRef, FeatureRef, HeadRef, LabelledRef
 from app.services.annotations.hints import FeatureSuggestion
 from app.services.annotations.next_heads import NextHead
 from app.services.examples.models import Align
-from app.services.reading.fields import DRAWN
+from app.services.reading.fields import HTML_ONLY
 
 
 @dataclass(frozen=True)
@@ -246,10 +246,10 @@ class HistoryPage:
     newest: Annotated[int, "The newest version; 0 where there is none"]
     newer: Annotated[int | None, "`below` of the revisions just above these; null at the newest"]
     older: Annotated[int | None, "`below` of the revisions that go on from here; null at the end"]
-    rank: Annotated[Ranking, "How the head's page is ranked that leads here", DRAWN] = "decoder_weight"
-    k: Annotated[int, "How many features it shows", DRAWN] = 10
-    align: Annotated[Align, "What it aligns by", DRAWN] = "prefix"
-    look: Annotated[HeadRef | None, "The head, where it is of a second look", DRAWN] = None
+    rank: Annotated[Ranking, "How the head's page is ranked that leads here", HTML_ONLY] = "decoder_weight"
+    k: Annotated[int, "How many features it shows", HTML_ONLY] = 10
+    align: Annotated[Align, "What it aligns by", HTML_ONLY] = "prefix"
+    look: Annotated[HeadRef | None, "The head, where it is of a second look", HTML_ONLY] = None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from app.services.atlas.annotation_models import (
     StrongScore,
 )
 from app.services.examples.models import RunSummary
-from app.services.reading.fields import DRAWN
+from app.services.reading.fields import HTML_ONLY
 
 
 @dataclass(frozen=True)
@@ -110,4 +110,6 @@ class IndexPage:
     atlases: Annotated[tuple[AtlasSummary, ...], "The atlases of the store, by name"]
     jobs: Annotated[tuple[Job, ...], "Precompute jobs that have not finished"]
     has_published: Annotated[bool, "Whether there is an atlas to open"]
-    stages: Annotated[tuple[JobStage, ...], "The stages of the latest job, until there is one", DRAWN] = ()
+    stages: Annotated[
+        tuple[JobStage, ...], "The stages of the latest job, until there is one", HTML_ONLY
+    ] = ()

@@ -7,7 +7,7 @@ from app.domain.records import Ranking
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.examples.models import Pair, RunSummary, TokenLogit
 from app.services.experiments.models import ExperimentSummary, Figure
-from app.services.reading.fields import DRAWN
+from app.services.reading.fields import HTML_ONLY
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class ComparedScore:
 
     name: Annotated[str, "The score"]
     by_head: Annotated[tuple[float | None, ...], "Its value for each compared head; null where it has none"]
-    values: Annotated[tuple[float, ...], "The values of all heads of the model", DRAWN]
+    values: Annotated[tuple[float, ...], "The values of all heads of the model", HTML_ONLY]
 
 
 @dataclass(frozen=True)

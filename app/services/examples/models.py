@@ -7,7 +7,7 @@ from app.domain.documents import Document
 from app.domain.numbers import FeatureNumbers, HeadPartNumbers
 from app.domain.refs import FeatureRef
 from app.domain.tokens import TokenView
-from app.services.reading.fields import DRAWN
+from app.services.reading.fields import HTML_ONLY
 
 Align = Literal["prefix", "token"]
 DOCUMENT_HELP = "The document of the corpus that the text is from; null in older runs"
@@ -43,7 +43,7 @@ class RunSummary:
 class ShownToken:
     token_id: Annotated[int, "Id in the model's vocabulary"]
     text: Annotated[str, "The token, with bytes that are no text alone as hex in angle quotes"]
-    view: Annotated[TokenView, "How the token is drawn", DRAWN]
+    view: Annotated[TokenView, "How the token is drawn", HTML_ONLY]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,9 @@ class TextWindow:
 
     before: Annotated[tuple[Cell, ...], "Tokens up to the anchor"]
     after: Annotated[tuple[Cell, ...], "Tokens from the anchor on"]
-    source_before: Annotated[bool, "Whether the source is the last token before the anchor", DRAWN] = False
+    source_before: Annotated[bool, "Whether the source is the last token before the anchor", HTML_ONLY] = (
+        False
+    )
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,9 @@ class FeatureThroughHead(FeatureNumbers, HeadPartNumbers[float]):
     strongest: Annotated[
         Pair | None, "The strongest example with its text; null for a feature without examples"
     ]
-    opened: Annotated[PairGroup | None, "The group of examples shown in full, where the row is open", DRAWN]
+    opened: Annotated[
+        PairGroup | None, "The group of examples shown in full, where the row is open", HTML_ONLY
+    ]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from app.domain.refs import HeadRef
 from app.services.atlas.models import Job
 from app.services.examples.models import RunSummary
-from app.services.reading.fields import DRAWN
+from app.services.reading.fields import HTML_ONLY
 
 Value = str | float | None
 Mark = Literal["plain", "strong", "hollow", "muted"]
@@ -132,8 +132,8 @@ class Figure:
     note: Annotated[str, "How many observations, and the seed"]
     columns: Annotated[tuple[str, ...], "Columns of its table"]
     rows: Annotated[tuple[tuple[Value, ...], ...], "Rows of its table"]
-    charts: Annotated[tuple[tuple[str, Chart], ...], "What is drawn, each with a caption", DRAWN] = ()
-    choices: Annotated[tuple[Choice, ...], "Other ways to show it", DRAWN] = ()
+    charts: Annotated[tuple[tuple[str, Chart], ...], "What is drawn, each with a caption", HTML_ONLY] = ()
+    choices: Annotated[tuple[Choice, ...], "Other ways to show it", HTML_ONLY] = ()
 
 
 @dataclass(frozen=True)
@@ -192,6 +192,6 @@ class ExperimentPage:
     heads: Annotated[tuple[NamedHead, ...], "What it found, head by head"]
     figures: Annotated[tuple[Figure, ...], "Its figures; empty until it is done"]
     jobs: Annotated[tuple[Job, ...], "How far it is, while it runs"]
-    query: Annotated[dict[str, str], "What was asked of the figures, for links", DRAWN]
-    may_cite: Annotated[bool, "Whether the viewer has records to cite it in", DRAWN]
-    cited_in: Annotated[tuple[HeadRef, ...], "The heads whose record of the viewer cites it", DRAWN]
+    query: Annotated[dict[str, str], "What was asked of the figures, for links", HTML_ONLY]
+    may_cite: Annotated[bool, "Whether the viewer has records to cite it in", HTML_ONLY]
+    cited_in: Annotated[tuple[HeadRef, ...], "The heads whose record of the viewer cites it", HTML_ONLY]

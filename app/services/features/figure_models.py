@@ -6,7 +6,7 @@ from typing import Annotated
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.annotations.citation_models import Citations
 from app.services.examples.models import Align, Pair, RunSummary, TokenLogit
-from app.services.reading.fields import DRAWN
+from app.services.reading.fields import HTML_ONLY
 
 # Upper edges of the bins of distances; the last bin is open.
 DISTANCES = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -28,7 +28,7 @@ class WholeExample:
     citations: Annotated[
         Citations | None,
         "The viewer's citations of the feature in their record of the head; null if they may not write",
-        DRAWN,
+        HTML_ONLY,
     ] = None
 
 

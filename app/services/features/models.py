@@ -18,7 +18,7 @@ from app.services.examples.models import (
     TokenLogit,
 )
 from app.services.features.figure_models import ExampleFigures, SimilarFeature
-from app.services.reading.fields import DRAWN
+from app.services.reading.fields import HTML_ONLY
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,10 @@ class FeaturePage(FeatureNumbers):
     run: Annotated[RunSummary, "The run the numbers come from"]
     head: Annotated[HeadRef | None, "The head whose DFA is shown; null for the sum over heads"]
     all_heads: Annotated[bool, "Whether the run kept the DFA of all heads, summed"]
-    align: Annotated[Align, "What stands at the anchor: the end of the matched prefix, or the tokens", DRAWN]
-    whole: Annotated[Pair | None, "The example whose whole text is shown, where one was asked for", DRAWN]
+    align: Annotated[
+        Align, "What stands at the anchor: the end of the matched prefix, or the tokens", HTML_ONLY
+    ]
+    whole: Annotated[Pair | None, "The example whose whole text is shown, where one was asked for", HTML_ONLY]
     heads: Annotated[tuple[HeadShare, ...], "Every head's part in the feature"]
     promoted: Annotated[tuple[TokenLogit, ...], "Tokens the feature promotes"]
     suppressed: Annotated[tuple[TokenLogit, ...], "Tokens the feature suppresses"]
@@ -68,11 +70,13 @@ class FeaturePage(FeatureNumbers):
     n_layers: Annotated[int, "Layers of the model"]
     previous: Annotated[FeatureRef | None, "The stored feature of the layer before this one"]
     next: Annotated[FeatureRef | None, "The stored feature of the layer after this one"]
-    annotation: Annotated[NotesPanel | None, "Labels and notes; null where nobody annotates", DRAWN] = None
+    annotation: Annotated[NotesPanel | None, "Labels and notes; null where nobody annotates", HTML_ONLY] = (
+        None
+    )
     citations: Annotated[
         Citations | None,
         "The viewer's citations in their record of the head; null if they may not write",
-        DRAWN,
+        HTML_ONLY,
     ] = None
 
 

@@ -7,7 +7,7 @@ from app.domain.attention import N_SHOWN_EXAMPLES, PICTURE_LEVELS
 from app.domain.documents import Document
 from app.domain.refs import ExampleRef, HeadRef
 from app.services.examples.models import DOCUMENT_HELP, ActivationGroup, RunSummary, ShownToken, TextWindow
-from app.services.reading.fields import DRAWN
+from app.services.reading.fields import HTML_ONLY
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,9 @@ class AttentionEvidence:
     read_from: Annotated[tuple[TokenShare, ...], "Tokens it attends from most beyond their base rate"]
     groups: Annotated[tuple[ActivationGroup, ...], "Strongest examples, then intervals of the largest weight"]
     examples: Annotated[tuple[AttentionExample, ...], "The stored examples, in the order of the groups"]
-    group: Annotated[int, "Which group is shown in full", DRAWN]
-    pairs: Annotated[tuple[AttentionPair, ...], "Its examples with their text", DRAWN]
-    largest: Annotated[float, "Largest weight of the stored examples: full colour on the page", DRAWN]
+    group: Annotated[int, "Which group is shown in full", HTML_ONLY]
+    pairs: Annotated[tuple[AttentionPair, ...], "Its examples with their text", HTML_ONLY]
+    largest: Annotated[float, "Largest weight of the stored examples: full colour on the page", HTML_ONLY]
     picture: Annotated[
         AttentionPicture | None, "The pattern of the chosen example; null where none is stored"
     ]

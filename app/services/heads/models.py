@@ -15,7 +15,7 @@ from app.services.examples.models import (
 )
 from app.services.heads.attention_models import AttentionEvidence
 from app.services.heads.summary import HeadSummary
-from app.services.reading.fields import DRAWN
+from app.services.reading.fields import HTML_ONLY
 from app.services.reading.scores import ScoreRank
 
 
@@ -27,10 +27,12 @@ class HeadPage(HeadNumbers):
     summary: Annotated[HeadSummary, "What these numbers say, in one sentence by rule"]
     scores: Annotated[dict[str, float], "The head's scores by name"]
     rank: Annotated[Ranking, "What the features are ranked by"]
-    align: Annotated[Align, "What stands at the anchor: the end of the matched prefix, or the tokens", DRAWN]
-    open: Annotated[FeatureRef | None, "The row that was asked to be open; null for the strongest", DRAWN]
-    open_group: Annotated[int, "Which of its groups of activation, or of a head without features", DRAWN]
-    example: Annotated[int, "Of such a head, the example whose pattern is drawn", DRAWN]
+    align: Annotated[
+        Align, "What stands at the anchor: the end of the matched prefix, or the tokens", HTML_ONLY
+    ]
+    open: Annotated[FeatureRef | None, "The row that was asked to be open; null for the strongest", HTML_ONLY]
+    open_group: Annotated[int, "Which of its groups of activation, or of a head without features", HTML_ONLY]
+    example: Annotated[int, "Of such a head, the example whose pattern is drawn", HTML_ONLY]
     features: Annotated[tuple[FeatureThroughHead, ...], "The head's top features, best first"]
     k: Annotated[int, "How many features were asked for"]
     previous: Annotated[HeadRef | None, "The head before this one"]
@@ -38,15 +40,15 @@ class HeadPage(HeadNumbers):
     n_layers: Annotated[int, "Layers of the model"]
     n_heads: Annotated[int, "Heads in a layer"]
     sae: Annotated[SaeRecord | None, "The layer's SAE; null where the atlas has none"]
-    standings: Annotated[tuple[ScoreRank, ...], "Each score among all heads", DRAWN]
+    standings: Annotated[tuple[ScoreRank, ...], "Each score among all heads", HTML_ONLY]
     experiments: Annotated[tuple[HeadFinding, ...], "What experiments found of the head, newest first"] = ()
     has_attention: Annotated[bool, "Whether the run keeps what heads attend to, at /attention.json"] = False
     attention: Annotated[
         AttentionEvidence | None,
         "What it attends to, in place of the features of a layer without an SAE",
-        DRAWN,
+        HTML_ONLY,
     ] = None
-    annotation: Annotated[Panel | None, "The form beside it; null where nobody annotates", DRAWN] = None
+    annotation: Annotated[Panel | None, "The form beside it; null where nobody annotates", HTML_ONLY] = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,9 @@ class HeadFeatureRow:
     head: Annotated[HeadRef, "The head"]
     run: Annotated[RunSummary, "The run the numbers come from"]
     rank: Annotated[Ranking, "What the features are ranked by"]
-    align: Annotated[Align, "What stands at the anchor: the end of the matched prefix, or the tokens", DRAWN]
+    align: Annotated[
+        Align, "What stands at the anchor: the end of the matched prefix, or the tokens", HTML_ONLY
+    ]
     k: Annotated[int, "How many features were asked for"]
     row: Annotated[FeatureThroughHead, "The row"]
-    annotation: Annotated[Panel | None, "The form of the page; null where nobody annotates", DRAWN] = None
+    annotation: Annotated[Panel | None, "The form of the page; null where nobody annotates", HTML_ONLY] = None

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.examples.models import Pair, RunSummary, ShownToken, TokenLogit
-from app.services.reading.fields import DRAWN
+from app.services.reading.fields import HTML_ONLY
 
 
 @dataclass(frozen=True)
@@ -98,4 +98,4 @@ class PromptPage:
     job_seconds: Annotated[float, "Seconds after which a reading is given up"]
     sae_layers: Annotated[tuple[int, ...], "Layers whose features can be chosen"]
     reading: Annotated[PromptReading | None, "The reading, once there is one"]
-    examples: Annotated[tuple[str, ...], "Texts to begin with", DRAWN]
+    examples: Annotated[tuple[str, ...], "Texts to begin with", HTML_ONLY]

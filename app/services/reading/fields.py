@@ -6,7 +6,9 @@ from typing import Any
 
 from app.domain.numbers import field_types
 
-DRAWN = "drawn"  # marks a field that serves the drawing of the page only: it is not in the JSON version
+HTML_ONLY = (
+    "HTML only"  # marks a field that serves the drawing of the page only: it is not in the JSON version
+)
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,13 @@ def described_fields(page: type) -> tuple[FieldHelp, ...]:
     for part in sorted(fields(page), key=lambda part: part.kw_only is True):
         hint: Any = hints[part.name]
         notes = getattr(hint, "__metadata__", ())
-        texts = [note for note in notes if isinstance(note, str) and note != DRAWN]
+        texts = [note for note in notes if isinstance(note, str) and note != HTML_ONLY]
         described.append(
             FieldHelp(
-                part.name, hint.__origin__ if notes else hint, texts[0] if texts else "", DRAWN not in notes
+                part.name,
+                hint.__origin__ if notes else hint,
+                texts[0] if texts else "",
+                HTML_ONLY not in notes,
             )
         )
     return tuple(described)
