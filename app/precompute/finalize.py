@@ -182,8 +182,8 @@ def head_records(
 def _head_record(
     ref: HeadRef, tables: dict[str, NDArray[np.float64]], rankings: LayerRankings | None
 ) -> HeadRecord:
-    known = {name: float(table[ref.layer, ref.head]) for name, table in sorted(tables.items())}
-    scores = {name: score for name, score in known.items() if not np.isnan(score)}
+    by_name = {name: float(table[ref.layer, ref.head]) for name, table in sorted(tables.items())}
+    scores = {name: score for name, score in by_name.items() if not np.isnan(score)}
     if rankings is None:
         return HeadRecord(ref, scores)
     correlation, overlap = rankings.agreement(ref.head)

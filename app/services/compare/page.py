@@ -15,7 +15,7 @@ from app.services.compare.models import (
     FeatureExamples,
 )
 from app.services.compare.nearest import leading_heads, nearest_heads
-from app.services.examples import from_records as parts
+from app.services.examples import from_records
 from app.services.reading.context import AtlasContext, check_head, sae_of
 from app.services.reading.scores import all_scores, in_order, score_names
 from app.store.atlas.features import get_features
@@ -47,7 +47,7 @@ def compare_page(
     last = heads[-1] if heads else None
     return ComparePage(
         model=run.slug,
-        run=parts.summarise_run(run.record),
+        run=from_records.summarise_run(run.record),
         rank=rank,
         heads=_heads(context, rankings, records),
         scores=_scores(context, heads),
@@ -101,7 +101,7 @@ def _heads(
     }
     sequence_ids: set[int] = set()
     for record in (record for features in records_by_head.values() for record in features):
-        sequence_ids |= parts.sequences_of(record, record.groups[0], N_PAIRS)
+        sequence_ids |= from_records.sequences_of(record, record.groups[0], N_PAIRS)
     sequences = get_texts(context.session, context.run, sequence_ids) if sequence_ids else {}
     return tuple(
         ComparedHead(
@@ -114,17 +114,17 @@ def _heads(
 
 
 def _examples(
-    context: AtlasContext, head: HeadRef, record: FeatureRecord, sequences: parts.Sequences
+    context: AtlasContext, head: HeadRef, record: FeatureRecord, sequences: from_records.Sequences
 ) -> FeatureExamples:
     vocabulary = context.vocabulary
     return FeatureExamples(
         feature=record.ref,
-        promoted=parts.whole_logits(record.promoted, vocabulary)[:N_TOKENS],
-        evidence=parts.evidence_shares(record, head.head),
+        promoted=from_records.whole_logits(record.promoted, vocabulary)[:N_TOKENS],
+        evidence=from_records.evidence_shares(record, head.head),
         evidence_n=record.evidence.n_examples,
         max_activation=record.max_activation,
-        dfa_maximum=parts.dfa_maximum(record, head.head),
-        pairs=parts.group_pairs(record, record.groups[0], head.head, N_PAIRS, sequences, vocabulary),
+        dfa_maximum=from_records.dfa_maximum(record, head.head),
+        pairs=from_records.group_pairs(record, record.groups[0], head.head, N_PAIRS, sequences, vocabulary),
     )
 
 
@@ -135,7 +135,7 @@ def _features(
     features: list[ComparedFeature] = []
     for ref in dict.fromkeys(ref for ranks in ranks_by_head for ref in ranks):
         record = records[ref]
-        fve = parts.fve_by_head(record)
+        fve = from_records.fve_by_head(record)
         shares = record.decoder_weight_share
         same_layer = [ranking.head.layer == ref.layer for ranking in rankings]
         indices = [ranking.head.head for ranking in rankings]
@@ -148,7 +148,7 @@ def _features(
                 ),
                 fve=tuple(fve[i] if same else None for i, same in zip(indices, same_layer, strict=True)),
                 in_all=len(ranks_by_head) > 1 and all(ref in ranks for ranks in ranks_by_head),
-                promoted=parts.whole_logits(record.promoted, context.vocabulary)[:N_TOKENS],
+                promoted=from_records.whole_logits(record.promoted, context.vocabulary)[:N_TOKENS],
             )
         )
     # Sorting is stable: within each half the order stays head by head, best first.

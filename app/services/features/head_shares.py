@@ -5,7 +5,7 @@ import numpy as np
 from app.domain.numbers import values_of_head
 from app.domain.records import FeatureRecord
 from app.domain.refs import HeadRef
-from app.services.examples import from_records as parts
+from app.services.examples import from_records
 from app.services.features.models import HeadShare
 
 
@@ -14,8 +14,8 @@ def head_shares(record: FeatureRecord) -> tuple[HeadShare, ...]:
     return tuple(
         HeadShare(
             head=HeadRef(record.ref.layer, head),
-            fve=parts.make_fve(record, head),
-            evidence_counts=parts.evidence_counts(record, head),
+            fve=from_records.make_fve(record, head),
+            evidence_counts=from_records.evidence_counts(record, head),
             top_source_share=top_source_share(record, head),
             **values_of_head(record, head),
         )

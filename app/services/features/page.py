@@ -9,7 +9,7 @@ from app.domain.numbers import FeatureNumbers, values_of
 from app.domain.records import ExampleGroup, FeatureRecord, SaeRecord
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
-from app.services.examples import from_records as parts
+from app.services.examples import from_records
 from app.services.examples.models import Align, Pair, PairGroup
 from app.services.examples.texts import make_example, make_pair
 from app.services.examples.through_head import view_through
@@ -54,26 +54,26 @@ def feature_page(
     neighbours = feature_neighbours(context.session, run, ref)
     vocabulary, index = context.vocabulary, _index_of(chosen)
     sequences = _sequences(context, record)
-    promoted = parts.whole_logits(record.promoted, vocabulary)
+    promoted = from_records.whole_logits(record.promoted, vocabulary)
     return FeaturePage(
         model=run.slug,
         feature=ref,
-        run=parts.summarise_run(run.record),
+        run=from_records.summarise_run(run.record),
         head=chosen,
         all_heads=record.examples is not None and record.examples.summed is not None,
         align=align,
         whole=None if whole is None else _whole(context, record, index, align, whole),
         heads=head_shares(record),
         promoted=promoted,
-        suppressed=parts.whole_logits(record.suppressed, vocabulary),
-        head_promoted=parts.slice_logits(record.head_promoted, index, vocabulary),
-        head_suppressed=parts.slice_logits(record.head_suppressed, index, vocabulary),
-        logit_histogram=parts.make_bins(record.logit_histogram),
-        activation_histogram=parts.make_bins(record.activation_histogram),
+        suppressed=from_records.whole_logits(record.suppressed, vocabulary),
+        head_promoted=from_records.slice_logits(record.head_promoted, index, vocabulary),
+        head_suppressed=from_records.slice_logits(record.head_suppressed, index, vocabulary),
+        logit_histogram=from_records.make_bins(record.logit_histogram),
+        activation_histogram=from_records.make_bins(record.activation_histogram),
         evidence=_evidence(context, record, index, sequences),
         evidence_n=record.evidence.n_examples,
         groups=_groups(context, record, index, align, sequences),
-        dfa_maximum=parts.dfa_maximum(record, index),
+        dfa_maximum=from_records.dfa_maximum(record, index),
         sae=sae,
         similar=_similar(context, record),
         figures=example_figures(record, index),
@@ -93,10 +93,10 @@ def whole_example(
         model=context.run.slug,
         feature=ref,
         head=chosen,
-        run=parts.summarise_run(context.run.record),
+        run=from_records.summarise_run(context.run.record),
         align=align,
         max_activation=record.max_activation,
-        dfa_maximum=parts.dfa_maximum(record, _index_of(chosen)),
+        dfa_maximum=from_records.dfa_maximum(record, _index_of(chosen)),
         whole=_whole(context, record, _index_of(chosen), align, place),
     )
 
@@ -144,7 +144,9 @@ def _similar(context: AtlasContext, record: FeatureRecord) -> tuple[SimilarFeatu
     others = get_features(context.session, context.run, refs, with_examples=False)
     return tuple(
         SimilarFeature(
-            other.ref, float(cosine), parts.whole_logits(other.promoted, context.vocabulary)[:N_LISTED_TOKENS]
+            other.ref,
+            float(cosine),
+            from_records.whole_logits(other.promoted, context.vocabulary)[:N_LISTED_TOKENS],
         )
         for other, cosine in zip(others, record.similar.cosine, strict=True)
     )
@@ -169,7 +171,7 @@ def layer_page(context: AtlasContext, layer: int, after: int | None) -> LayerPag
     return LayerPage(
         model=run.slug,
         layer=layer,
-        run=parts.summarise_run(run.record),
+        run=from_records.summarise_run(run.record),
         sae=sae,
         features=tuple(_listing(context, record) for record in listed),
         following=listed[-1].ref.index if len(records) > N_LISTED else None,
@@ -189,33 +191,39 @@ def _n_shown(group: ExampleGroup) -> int:
     return N_TOP_SHOWN if group.name == "top" else N_INTERVAL_SHOWN
 
 
-def _sequences(context: AtlasContext, record: FeatureRecord) -> parts.Sequences:
+def _sequences(context: AtlasContext, record: FeatureRecord) -> from_records.Sequences:
     """The sequences of every shown example and of the whole top group, over which evidence is counted."""
     sequence_ids: set[int] = set()
     for index, group in enumerate(record.groups):
-        sequence_ids |= parts.sequences_of(record, group, group.stop if index == 0 else _n_shown(group))
+        sequence_ids |= from_records.sequences_of(
+            record, group, group.stop if index == 0 else _n_shown(group)
+        )
     return get_texts(context.session, context.run, sequence_ids)
 
 
 def _evidence(
-    context: AtlasContext, record: FeatureRecord, head: int | None, sequences: parts.Sequences
+    context: AtlasContext, record: FeatureRecord, head: int | None, sequences: from_records.Sequences
 ) -> dict[str, float]:
     if head is None:
         tokens = {index: text.tokens for index, text in sequences.items()}
         return summed_evidence(record, tokens, context.run.record.model.bos_token_id)
-    return parts.evidence_shares(record, head)
+    return from_records.evidence_shares(record, head)
 
 
 def _groups(
-    context: AtlasContext, record: FeatureRecord, head: int | None, align: Align, sequences: parts.Sequences
+    context: AtlasContext,
+    record: FeatureRecord,
+    head: int | None,
+    align: Align,
+    sequences: from_records.Sequences,
 ) -> tuple[PairGroup, ...]:
     if record.examples is None:
         return ()
     vocabulary = context.vocabulary
     return tuple(
         PairGroup(
-            parts.make_group(group),
-            parts.group_pairs(record, group, head, _n_shown(group), sequences, vocabulary, align),
+            from_records.make_group(group),
+            from_records.group_pairs(record, group, head, _n_shown(group), sequences, vocabulary, align),
         )
         for group in record.groups
     )
@@ -229,5 +237,5 @@ def _listing(context: AtlasContext, record: FeatureRecord) -> FeatureListing:
         max_activation=record.max_activation,
         head=head,
         decoder_weight_share=float(record.decoder_weight_share[head.head]),
-        promoted=parts.whole_logits(record.promoted, context.vocabulary)[:N_LISTED_TOKENS],
+        promoted=from_records.whole_logits(record.promoted, context.vocabulary)[:N_LISTED_TOKENS],
     )

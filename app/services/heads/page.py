@@ -6,7 +6,7 @@ from app.domain.numbers import FeatureNumbers, HeadNumbers, values_of, values_of
 from app.domain.records import FeatureRecord, RankedFeature, Ranking
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
-from app.services.examples import from_records as parts
+from app.services.examples import from_records
 from app.services.examples.models import Align, FeatureThroughHead, Pair, PairGroup
 from app.services.heads.attention import AttentionQuestion, attention_evidence
 from app.services.heads.experiments import experiments_of
@@ -53,7 +53,7 @@ def head_page(context: AtlasContext, question: HeadQuestion) -> HeadPage:
     return HeadPage(
         model=run.slug,
         head=ref,
-        run=parts.summarise_run(run.record),
+        run=from_records.summarise_run(run.record),
         summary=summarise_head(ref, standings, rows, question.rank, attention),
         scores=head.scores,
         rank=question.rank,
@@ -85,7 +85,7 @@ def feature_row(context: AtlasContext, question: HeadQuestion) -> HeadFeatureRow
     return HeadFeatureRow(
         model=context.run.slug,
         head=question.head,
-        run=parts.summarise_run(context.run.record),
+        run=from_records.summarise_run(context.run.record),
         rank=question.rank,
         align=question.align,
         k=question.k,
@@ -106,8 +106,8 @@ def head_rows(
     open_groups = [_groups_shown(record, question, opened) for record in records]
     sequence_ids: set[int] = set()
     for record, (strongest, open_group) in zip(records, open_groups, strict=True):
-        sequence_ids |= parts.sequences_of(record, strongest, 1) if strongest else set()
-        sequence_ids |= parts.sequences_of(record, open_group, N_SHOWN) if open_group else set()
+        sequence_ids |= from_records.sequences_of(record, strongest, 1) if strongest else set()
+        sequence_ids |= from_records.sequences_of(record, open_group, N_SHOWN) if open_group else set()
     sequences = get_texts(context.session, context.run, sequence_ids)
     rows: list[FeatureThroughHead] = []
     for ranked, record, (strongest, open_group) in zip(ranked_features, records, open_groups, strict=True):
@@ -115,7 +115,7 @@ def head_rows(
         pairs = None
         if open_group:
             shown_pairs = _pairs(context, question, record, open_group, N_SHOWN, sequences)
-            pairs = PairGroup(parts.make_group(open_group), shown_pairs)
+            pairs = PairGroup(from_records.make_group(open_group), shown_pairs)
         rows.append(_row(context, question.head, ranked, record, first, pairs))
     return tuple(rows)
 
@@ -124,17 +124,17 @@ def _pairs(
     context: AtlasContext,
     question: HeadQuestion,
     record: FeatureRecord,
-    group: parts.ExampleGroup,
+    group: from_records.ExampleGroup,
     n_shown: int,
-    sequences: parts.Sequences,
+    sequences: from_records.Sequences,
 ) -> tuple[Pair, ...]:
     head, vocabulary = question.head.head, context.vocabulary
-    return parts.group_pairs(record, group, head, n_shown, sequences, vocabulary, question.align)
+    return from_records.group_pairs(record, group, head, n_shown, sequences, vocabulary, question.align)
 
 
 def _groups_shown(
     record: FeatureRecord, question: HeadQuestion, opened: FeatureRef | None
-) -> tuple[parts.ExampleGroup | None, parts.ExampleGroup | None]:
+) -> tuple[from_records.ExampleGroup | None, from_records.ExampleGroup | None]:
     """The group that holds the strongest example, and the group to show in full, or None for a closed row."""
     if record.examples is None or not record.groups or record.groups[0].stop == record.groups[0].start:
         return None, None
@@ -160,20 +160,20 @@ def _row(
         feature=record.ref,
         rank=ranked.rank,
         other_rank=ranked.other_rank,
-        fve=parts.make_fve(record, head),
-        promoted=parts.whole_logits(record.promoted, vocabulary),
-        suppressed=parts.whole_logits(record.suppressed, vocabulary),
-        head_promoted=parts.head_logits(record.head_promoted, head, vocabulary),
-        head_suppressed=parts.head_logits(record.head_suppressed, head, vocabulary),
-        evidence=parts.evidence_shares(record, head),
-        evidence_counts=parts.evidence_counts(record, head),
+        fve=from_records.make_fve(record, head),
+        promoted=from_records.whole_logits(record.promoted, vocabulary),
+        suppressed=from_records.whole_logits(record.suppressed, vocabulary),
+        head_promoted=from_records.head_logits(record.head_promoted, head, vocabulary),
+        head_suppressed=from_records.head_logits(record.head_suppressed, head, vocabulary),
+        evidence=from_records.evidence_shares(record, head),
+        evidence_counts=from_records.evidence_counts(record, head),
         evidence_n=record.evidence.n_examples,
-        examples=parts.make_examples(record, head),
-        groups=tuple(parts.make_group(group) for group in record.groups),
+        examples=from_records.make_examples(record, head),
+        groups=tuple(from_records.make_group(group) for group in record.groups),
         shares_by_head=tuple(float(share) for share in record.decoder_weight_share),
-        fve_by_head=parts.fve_by_head(record),
-        activation_histogram=parts.make_bins(record.activation_histogram),
-        dfa_maximum=parts.dfa_maximum(record, head),
+        fve_by_head=from_records.fve_by_head(record),
+        activation_histogram=from_records.make_bins(record.activation_histogram),
+        dfa_maximum=from_records.dfa_maximum(record, head),
         strongest=first[0] if first else None,
         opened=opened,
         **values_of(FeatureNumbers, record),

@@ -6,7 +6,7 @@ from typing import Any, cast
 from app.domain.prompts import MAX_CHARACTERS, PromptOpening, PromptQuestion
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
-from app.services.examples import from_records as parts
+from app.services.examples import from_records
 from app.services.prompts.models import PromptPage, PromptReading, PromptState
 from app.services.prompts.process import PromptFailed
 from app.services.prompts.queue import PromptJob, PromptQueue, QueueFull, Waiting
@@ -136,7 +136,7 @@ def _page(
     record = context.run.record
     return PromptPage(
         model=context.run.slug,
-        run=parts.summarise_run(record),
+        run=from_records.summarise_run(record),
         state=state,
         problem=problem,
         text=request.text,

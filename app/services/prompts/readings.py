@@ -12,7 +12,7 @@ from app.domain.prompts import FeatureReading, PromptAnswer
 from app.domain.records import FeatureRecord
 from app.domain.refs import FeatureRef, HeadRef
 from app.domain.tokens import TokenView
-from app.services.examples import from_records as parts
+from app.services.examples import from_records
 from app.services.examples.models import Example, Pair, TokenLogit
 from app.services.examples.texts import make_window
 from app.services.prompts.models import PromptFeature, PromptHead, PromptReading, PromptSource, PromptToken
@@ -45,7 +45,7 @@ def make_reading(context: AtlasContext, layer: int, answer: PromptAnswer) -> Pro
         head_contribution=None if feature is None else feature.contributions[answer.head],
         others_contribution=None if feature is None else _others(feature, answer.head),
         bias=None if feature is None else feature.bias,
-        residual=None if feature is None else parts.finite(feature.residual),
+        residual=None if feature is None else from_records.finite(feature.residual),
         max_activation=_largest_activation(feature, record),
         dfa_maximum=max((abs(value) for each in heads for value in each.dfa), default=0.0),
         heads=heads,
@@ -90,7 +90,7 @@ def _largest_activation(feature: FeatureReading | None, record: FeatureRecord | 
 def _promoted(context: AtlasContext, record: FeatureRecord | None) -> tuple[TokenLogit, ...]:
     if record is None:
         return ()
-    return parts.whole_logits(record.promoted, context.vocabulary)[:N_TOKENS]
+    return from_records.whole_logits(record.promoted, context.vocabulary)[:N_TOKENS]
 
 
 def _order(answer: PromptAnswer) -> list[int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from app.domain.evidence import KINDS
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
-from app.services.examples import from_records as parts
+from app.services.examples import from_records
 from app.services.reading.context import AtlasContext
 from app.services.reading.layer_ranges import InvalidQuery
 from app.services.reading.scores import all_scores, score_names
@@ -74,7 +74,7 @@ def search_page(context: AtlasContext, text: str, page: int = 1) -> SearchPage:
     model = context.run.record.model
     return SearchPage(
         model=context.run.slug,
-        run=parts.summarise_run(context.run.record),
+        run=from_records.summarise_run(context.run.record),
         query=text,
         problem=problem,
         heads=head_hits,
@@ -267,12 +267,15 @@ def _hits(context: AtlasContext, features: Sequence[FoundFeature]) -> tuple[Feat
     records = get_features(context.session, context.run, refs, with_examples=True)
     sequence_ids: set[int] = set()
     for record in records:
-        sequence_ids |= parts.sequences_of(record, record.groups[0], 1) if record.groups else set()
+        sequence_ids |= from_records.sequences_of(record, record.groups[0], 1) if record.groups else set()
     sequences = get_texts(context.session, context.run, sequence_ids) if sequence_ids else {}
     hits: list[FeatureHit] = []
     for hit, record in zip(features, records, strict=True):
         head, groups = hit.head.head, record.groups[:1]
-        pairs = [parts.group_pairs(record, group, head, 1, sequences, context.vocabulary) for group in groups]
+        pairs = [
+            from_records.group_pairs(record, group, head, 1, sequences, context.vocabulary)
+            for group in groups
+        ]
         hits.append(
             FeatureHit(
                 feature=hit.feature,
@@ -280,9 +283,9 @@ def _hits(context: AtlasContext, features: Sequence[FoundFeature]) -> tuple[Feat
                 decoder_weight_share=float(record.decoder_weight_share[head]),
                 density=record.density,
                 max_activation=record.max_activation,
-                dfa_maximum=parts.dfa_maximum(record, head),
-                found_by=parts.finite(hit.value),
-                promoted=parts.whole_logits(record.promoted, context.vocabulary)[:N_TOKENS],
+                dfa_maximum=from_records.dfa_maximum(record, head),
+                found_by=from_records.finite(hit.value),
+                promoted=from_records.whole_logits(record.promoted, context.vocabulary)[:N_TOKENS],
                 strongest=pairs[0][0] if pairs and pairs[0] else None,
             )
         )
