@@ -1,4 +1,4 @@
-"""The same model through transformers alone, with eager attention: what the bridge's activations are held against."""
+"""A model through transformers alone, with eager attention: what the bridge's activations are held against."""
 
 import logging
 import warnings

@@ -175,7 +175,7 @@ def limits_of(plain: PlainActivations, dtype: torch.dtype, layers: Iterable[int]
 def limits_in_float32(
     plain: PlainActivations, dtype: torch.dtype, processing: Processing, layers: Iterable[int]
 ) -> dict[str, list[float]]:
-    """The same where weights in half precision are computed with in float32."""
+    """The limits where weights in half precision are computed with in float32."""
     own = differences(plain, plain.exact or plain, True, layers)
     if processing == "raw":
         return {name: [SAME_WEIGHTS] * len(each) for name, each in own.items()}

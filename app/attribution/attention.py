@@ -23,7 +23,7 @@ class OpenAttention:
 
 @dataclass(frozen=True)
 class StrongestSources:
-    """Of some destinations the open sources with the largest weights, and the sums of what else there is."""
+    """The open sources with the largest weights of some destinations, and the sums over all other sources."""
 
     source: Int64[Tensor, "n sources"]  # -1 in unused slots
     weight: Float32[Tensor, "n sources"]

@@ -96,7 +96,7 @@ def head_slice_tops(
     """Top and bottom k tokens of the wanted heads' slices of each feature, as [feature n_heads k].
 
     Of others the token is NO_TOKEN and the logit 0. Each head's path to the logits is multiplied out once, [d_head
-    d_vocab], so that a slice costs d_head and not d_model products a token: many times less over a dictionary.
+    d_vocab], so that a slice costs d_head and not d_model products per token: many times less over a dictionary.
     """
     step, k = max(1, CHUNK_LOGITS // w_u.shape[1]), min(k, w_u.shape[1])
     shape = (*w_dec.shape[:2], k)

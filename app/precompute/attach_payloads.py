@@ -53,13 +53,13 @@ def make_missing_payloads(
     waiting = list(corpus_batches(run))[::-1]
     while waiting:
         start, stop = waiting.pop()
-        made = _batch_payloads(run, start, stop, parts)
-        if made is None:  # out of memory
+        payloads_by_layer = _batch_payloads(run, start, stop, parts)
+        if payloads_by_layer is None:  # out of memory
             if stop - start <= run.batch.sequences:  # else it was cut before the batch size was
                 run.batch.halve()
             waiting += list(batches(run.batch.sequences, start, stop))[::-1]
             continue
-        for layer, part, is_kept in made:
+        for layer, part, is_kept in payloads_by_layer:
             payloads.add(layer, part)
             n_run_again += 0 if is_kept else len(part)
         advance(stop - start)
@@ -73,14 +73,16 @@ def _batch_payloads(
     first, last = start * run.corpus.context_size, stop * run.corpus.context_size
     here = {layer: (token >= first) & (token < last) for layer, (_, token) in parts.items()}
     layers = [layer for layer, inside in here.items() if inside.any()]
-    made: list[tuple[int, Payloads, bool]] = []
+    payloads_by_layer: list[tuple[int, Payloads, bool]] = []
     try:
         for batch, is_kept in _again(run, start, stop, layers):
             layer = batch.sae.layer
-            made.append((layer, batch.payloads(*(part[here[layer]] for part in parts[layer])), is_kept))
+            payloads_by_layer.append(
+                (layer, batch.payloads(*(part[here[layer]] for part in parts[layer])), is_kept)
+            )
     except torch.OutOfMemoryError:
         return None
-    return made
+    return payloads_by_layer
 
 
 def _again(run: LoadedRun, start: int, stop: int, layers: Sequence[int]) -> Iterator[tuple[LayerBatch, bool]]:

@@ -34,8 +34,8 @@ class DistinctGroup:
         """The smallest value of the group; of the strongest, that of the last that is shown."""
         if self.group.name != "top":
             return self.group.lower
-        kept = self.group.kept
-        return float(kept.activation[kept.token_index == self.token_index[-1]][0])
+        pool = self.group.kept
+        return float(pool.activation[pool.token_index == self.token_index[-1]][0])
 
     @property
     def n_tokens(self) -> int:
@@ -112,8 +112,8 @@ class TextCounts:
         n = np.zeros(len(text), np.int64)
         for start in range(0, corpus.n_sequences, _SEQUENCES_AT_ONCE):
             stop = start + _SEQUENCES_AT_ONCE
-            found = text_keys(np.asarray(corpus.tokens[start:stop]))[corpus.counted(start, stop)]
-            place = places(found, text)
+            keys_here = text_keys(np.asarray(corpus.tokens[start:stop]))[corpus.counted(start, stop)]
+            place = places(keys_here, text)
             n += np.bincount(place[place >= 0], minlength=len(text))
         return cls(text, n)
 

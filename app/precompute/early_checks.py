@@ -33,13 +33,13 @@ def config_of(spec: LocalSae) -> SaeConfig:
     return parse_config(one_line(spec.path.resolve().name), folder_config(spec.path))
 
 
-def check_layers(asked: tuple[int, ...] | None, had: set[int]) -> None:
+def check_layers(requested: tuple[int, ...] | None, with_sae: set[int]) -> None:
     """Raise AppError if --layers names a layer without an SAE."""
-    if asked is not None and not had:
+    if requested is not None and not with_sae:
         raise AppError("--layers chooses among the layers of SAEs, and no SAE was given")
-    missing = sorted(set(asked or ()) - had)
+    missing = sorted(set(requested or ()) - with_sae)
     if missing:
-        those = ",".join(str(layer) for layer in sorted(had))
+        those = ",".join(str(layer) for layer in sorted(with_sae))
         raise AppError(
             f"--layers asks for layer {missing[0]}, for which no SAE was given; SAEs were given for --layers {those}"
         )

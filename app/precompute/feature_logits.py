@@ -57,11 +57,11 @@ class FeatureLogits:
 
 
 def feature_logits(
-    sae: LayerSae, features: NDArray[np.int64], model: LanguageModel, wanted: NDArray[np.bool_]
+    sae: LayerSae, features: NDArray[np.int64], model: LanguageModel, with_tokens: NDArray[np.bool_]
 ) -> FeatureLogits:
     """Logit effects of these features; empty if the layer's path to the logits is not known.
 
-    wanted: [feature n_heads], the heads whose slices have their own tokens stored.
+    with_tokens: [feature n_heads], the heads whose slices have their own tokens stored.
     """
     if model.logits_withheld(sae.layer) is not None:
         return _no_logits(len(features), sae.coder.n_heads)
@@ -71,7 +71,7 @@ def feature_logits(
     direction = feature_directions(write, w_o)
     whole = summarise_logits(direction.sum(1), *read_out, k=N_LOGITS)
     top, bottom = head_slice_tops(
-        write, w_o, *read_out, k=N_SLICE_LOGITS, wanted=torch.from_numpy(wanted).to(write.device)
+        write, w_o, *read_out, k=N_SLICE_LOGITS, wanted=torch.from_numpy(with_tokens).to(write.device)
     )
     first = token_logit_by_head(direction, whole.promoted.token_id[:, 0], *read_out)
     return FeatureLogits(

@@ -19,7 +19,7 @@ class MachineDiffers(AppError):
 
 
 def with_absolute_paths(spec: JobSpec) -> JobSpec:
-    """The same job for a process that works in another folder."""
+    """A copy of the job for a process that works in another folder."""
     saes = (replace(sae, path=sae.path.absolute()) if isinstance(sae, LocalSae) else sae for sae in spec.saes)
     model = spec.model
     if model.identity:  # it lies in a folder

@@ -135,7 +135,7 @@ def open_sealed(path: Path) -> SealedFile:
     if raw["schema"] != SCHEMA_VERSION:
         raise CorruptPartial(f"{path} was made by another version (format {raw['schema']})")
     for name, entry in raw["partials"].items():
-        if not (known := _CLASSES.get(entry["class"])) or not known.has_arrays(entry["arrays"]):
+        if not (partial := _CLASSES.get(entry["class"])) or not partial.has_arrays(entry["arrays"]):
             raise CorruptPartial(f"{path} holds {name} in a form unknown to this version")
     return SealedFile(
         path=path,

@@ -28,10 +28,10 @@ def plan_text(request: JobRequest) -> str:
     work = _work(request, sizes)
     rate = product_rate(device, DTYPES[request.dtype])
     counted = operations(work)
-    known = "" if request.n_prompts else f" (--n-prompts is not given: for {_UNKNOWN_TEXT:,})"
+    assumption = "" if request.n_prompts else f" (--n-prompts is not given: for {_UNKNOWN_TEXT:,})"
     lines = [
         f"{source.name}, {len(work.saes)} layers with an SAE, {work.n_sequences:,} sequences of "
-        f"{work.context_size} tokens{known}, {work.n_published:,} features at most",
+        f"{work.context_size} tokens{assumption}, {work.n_published:,} features at most",
         f"on {describe_device(device)} in {request.dtype}, {rate / 1e12:.3g} TFLOP/s in a product of {_PROBE} rows",
         "",
     ]

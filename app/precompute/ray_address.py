@@ -15,12 +15,12 @@ class NoCluster(AppError):
     """There is no Ray cluster that this process can join, or none with room for a worker."""
 
 
-def cluster_address(asked: str | None) -> str | None:
+def cluster_address(requested: str | None) -> str | None:
     """The address of the cluster to join: the one asked for, else RAY_ADDRESS; None for a cluster of the job's own.
 
     Raises NoCluster where it is no address, or nothing answers there.
     """
-    address = asked or Settings().ray_address or None
+    address = requested or Settings().ray_address or None
     if address in (None, AUTO_ADDRESS):
         return address
     parts = _HOST_AND_PORT.fullmatch(address)

@@ -33,8 +33,8 @@ class PageCache:
     def get(self, place: Place, tag: str) -> bytes | None:
         """The page of this place under this ETag, compressed; None if it has to be built."""
         with self._lock:
-            kept = self._pages.get(place)
-        return kept[1] if kept is not None and kept[0] == tag else None
+            tagged = self._pages.get(place)
+        return tagged[1] if tagged is not None and tagged[0] == tag else None
 
     def add(self, place: Place, tag: str, content: bytes) -> bytes:
         """Keep the page, and return it compressed. A page that is larger than the whole cache is not kept."""

@@ -36,4 +36,4 @@ def _linked(path: Path, modules: dict[str, str]) -> str:
             modules[name] = (
                 f"const {name}Module = (() => {{\n{_EXPORT.sub('', linked)}return {{ {names} }};\n}})();\n"
             )
-    return _IMPORT.sub(lambda found: f"const {{{found[1]}}} = {found[2]}Module;\n", text)
+    return _IMPORT.sub(lambda match: f"const {{{match[1]}}} = {match[2]}Module;\n", text)

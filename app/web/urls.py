@@ -40,8 +40,8 @@ def annotation_url(model: str, head: HeadRef, **query: object) -> str:
 
 def attention_url(model: str, head: HeadRef, **query: object) -> str:
     """The URL of what a head attends to; the first group and example are left out."""
-    shown = {name: value for name, value in query.items() if value}
-    return _with_query(f"/{quote(model, safe='')}/heads/{head}/attention", shown)
+    parameters = {name: value for name, value in query.items() if value}
+    return _with_query(f"/{quote(model, safe='')}/heads/{head}/attention", parameters)
 
 
 def history_url(model: str, head: HeadRef, **query: object) -> str:

@@ -87,13 +87,13 @@ def without_sinks(features: Sequence[FeatureThroughHead]) -> list[FeatureThrough
 
 def _apart_from(row: FeatureThroughHead, sinks: set[int]) -> FeatureThroughHead:
     at_sink = [example for example in row.examples[: row.evidence_n] if example.source_position in sinks]
-    shown = {
+    at_sink_by_kind = {
         "previous_token": sum(example.source_position == example.position - 1 for example in at_sink),
         "induction": sum(example.prefix_length >= 1 for example in at_sink),
     }
     most = row.evidence_n - len(at_sink)
     counts = {
-        kind: count if kind == "bos" else min(most, count - shown.get(kind, 0))
+        kind: count if kind == "bos" else min(most, count - at_sink_by_kind.get(kind, 0))
         for kind, count in row.evidence_counts.items()
     }
     return replace(row, evidence_counts=counts)

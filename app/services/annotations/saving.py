@@ -161,10 +161,10 @@ def restore(context: AtlasContext, request: Restore, now: datetime) -> SavedRevi
     check_may_write(context.viewer, owner)
     subject = _subject(context, request)
     down_from = HistoryRange(request.version + 1, 1)
-    found = visible_history(
+    revisions = visible_history(
         context.session, context.atlas_id, context.viewer, subject, owner, down_from
     ).revisions
-    old = found[0] if found else None
+    old = revisions[0] if revisions else None
     if old is None or old.version != request.version:
         raise NotFound(f"there is no version {request.version} of {request.ref} to restore")
     owner_id = (

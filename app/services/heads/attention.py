@@ -65,48 +65,49 @@ def attention_page(context: AtlasContext, question: AttentionQuestion) -> Attent
 
 def attention_evidence(context: AtlasContext, question: AttentionQuestion) -> AttentionEvidence | None:
     """What the head attends to; None where its run does not keep it."""
-    kept = get_attention(context.session, context.run, question.head)
-    if kept is None:
+    attention = get_attention(context.session, context.run, question.head)
+    if attention is None:
         return None
-    if question.group >= max(len(kept.groups), 1):
+    if question.group >= max(len(attention.groups), 1):
         raise NotFound(f"{question.head} has no group of examples {question.group}")
-    if question.example >= max(len(kept.pictures), 1):
+    if question.example >= max(len(attention.pictures), 1):
         raise NotFound(f"no pattern is stored of example {question.example} of {question.head}")
-    shown = _shown(kept, question.group)
-    drawn = [question.example] if len(kept.pictures) else []
-    wanted = {int(kept.examples.sequence[index]) for index in (*shown, *drawn)}
-    texts = get_texts(context.session, context.run, wanted)
+    indices = _first_examples(attention, question.group)
+    drawn = [question.example] if len(attention.pictures) else []
+    sequence_ids = {int(attention.examples.sequence[index]) for index in (*indices, *drawn)}
+    texts = get_texts(context.session, context.run, sequence_ids)
     vocabulary, context_size = context.vocabulary, context.run.record.context_size
     bos = context.run.record.model.bos_token_id
     return AttentionEvidence(
-        n_destinations=kept.n_destinations,
-        sink_share=kept.sink_share,
-        first_sink_share=kept.first_sink_share,
+        n_destinations=attention.n_destinations,
+        sink_share=attention.sink_share,
+        first_sink_share=attention.first_sink_share,
         sink_attention=SINK_ATTENTION,
         fewest_destinations=fewest_destinations(context_size),
-        sinks=_sinks(kept.sinks, vocabulary),
-        distances=distance_shares(kept.distance),
-        read=_tokens(kept.read, vocabulary),
-        read_from=_tokens(kept.read_from, vocabulary),
-        groups=tuple(make_group(group) for group in kept.groups),
+        sinks=_sinks(attention.sinks, vocabulary),
+        distances=distance_shares(attention.distance),
+        read=_tokens(attention.read, vocabulary),
+        read_from=_tokens(attention.read_from, vocabulary),
+        groups=tuple(make_group(group) for group in attention.groups),
         examples=tuple(
-            _example(kept, index, group.name)
-            for group in kept.groups
+            _example(attention, index, group.name)
+            for group in attention.groups
             for index in range(group.start, group.stop)
         ),
         group=question.group,
         pairs=tuple(
-            _pair(kept, index, kept.groups[question.group].name, texts, vocabulary, bos) for index in shown
+            _pair(attention, index, attention.groups[question.group].name, texts, vocabulary, bos)
+            for index in indices
         ),
-        largest=float(kept.examples.weight.max(initial=0)),
-        picture=_picture(kept, question.example, texts, vocabulary) if drawn else None,
+        largest=float(attention.examples.weight.max(initial=0)),
+        picture=_picture(attention, question.example, texts, vocabulary) if drawn else None,
     )
 
 
-def _shown(kept: HeadAttention, group: int) -> Sequence[int]:
-    if not kept.groups:
+def _first_examples(attention: HeadAttention, group: int) -> Sequence[int]:
+    if not attention.groups:
         return ()
-    part = kept.groups[group]
+    part = attention.groups[group]
     return range(part.start, min(part.stop, part.start + N_SHOWN_EXAMPLES))
 
 
@@ -141,8 +142,8 @@ def _sinks(sinks: SinkTokens, vocabulary: Vocabulary) -> tuple[SinkToken, ...]:
     )
 
 
-def _example(kept: HeadAttention, index: int, group: str) -> AttentionExample:
-    columns = kept.examples
+def _example(attention: HeadAttention, index: int, group: str) -> AttentionExample:
+    columns = attention.examples
     slots = zip(columns.source[index].tolist(), columns.weight[index].tolist(), strict=True)
     return AttentionExample(
         group=group,
@@ -156,7 +157,7 @@ def _example(kept: HeadAttention, index: int, group: str) -> AttentionExample:
 
 
 def _pair(
-    kept: HeadAttention,
+    attention: HeadAttention,
     index: int,
     group: str,
     texts: dict[int, CorpusText],
@@ -164,7 +165,7 @@ def _pair(
     bos: int,
 ) -> AttentionPair:
     """One example as two aligned windows: around its strongest source, and around the destination."""
-    example = _example(kept, index, group)
+    example = _example(attention, index, group)
     text = texts[example.sequence]
     tokens = text.tokens
     views = vocabulary.sequence_views(tokens)
@@ -178,24 +179,26 @@ def _pair(
         reads=make_window(views, source, weights, n_matched),
         attends=make_window(views, example.position + 1, {}, n_matched),
         prefix_length=n_matched,
-        has_picture=index < len(kept.pictures),
+        has_picture=index < len(attention.pictures),
         document=text.document_at(example.position),
     )
 
 
 def _picture(
-    kept: HeadAttention, index: int, texts: dict[int, CorpusText], vocabulary: Vocabulary
+    attention: HeadAttention, index: int, texts: dict[int, CorpusText], vocabulary: Vocabulary
 ) -> AttentionPicture:
-    levels = kept.pictures[index]
-    position = int(kept.examples.position[index])
-    text = texts[int(kept.examples.sequence[index])]
+    levels = attention.pictures[index]
+    position = int(attention.examples.position[index])
+    text = texts[int(attention.examples.sequence[index])]
     n_rows, n_columns = (min(size, position + 1) for size in levels.shape)
-    shown = [_token(int(token), vocabulary) for token in text.tokens[position + 1 - n_columns : position + 1]]
+    token_views = [
+        _token(int(token), vocabulary) for token in text.tokens[position + 1 - n_columns : position + 1]
+    ]
     return AttentionPicture(
         number=index,
         levels=tuple(tuple(row) for row in levels[-n_rows:, -n_columns:].tolist()),
-        destinations=tuple(shown[-n_rows:]),
-        sources=tuple(shown),
+        destinations=tuple(token_views[-n_rows:]),
+        sources=tuple(token_views),
         position=position,
         document=text.document_at(position),
     )

@@ -134,10 +134,10 @@ def _largest_pattern(scores: Mapping[str, ScoreRank]) -> ScoreRank | None:
 
 def _most_shown(rows: Sequence[FeatureThroughHead]) -> tuple[str | None, int]:
     """The kind of evidence that most features show in half or more of their examples, and their number."""
-    shown = Counter(kind for row in rows for kind in _BEHAVIOURS if row.evidence.get(kind, 0.0) >= 0.5)
-    exact = max((kind for kind in _BEHAVIOURS if kind != FUZZY), key=lambda kind: shown[kind])
-    kind = FUZZY if 2 * shown[exact] < len(rows) and shown[FUZZY] > shown[exact] else exact
-    return (kind, shown[kind]) if shown[kind] else (None, 0)
+    counts = Counter(kind for row in rows for kind in _BEHAVIOURS if row.evidence.get(kind, 0.0) >= 0.5)
+    exact = max((kind for kind in _BEHAVIOURS if kind != FUZZY), key=lambda kind: counts[kind])
+    kind = FUZZY if 2 * counts[exact] < len(rows) and counts[FUZZY] > counts[exact] else exact
+    return (kind, counts[kind]) if counts[kind] else (None, 0)
 
 
 def _agreement(scores: Mapping[str, ScoreRank], clear: ScoreRank | None, shared: str | None) -> Agreement:
