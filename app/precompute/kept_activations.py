@@ -22,7 +22,7 @@ from app.statistics.arrays import AnyArray
 
 KEPT_BYTES = 4 * 2**30
 _SHARE_OF_FREE = 0.25
-_BYTES_A_NUMBER = 4
+_BYTES_PER_NUMBER = 4
 _log = logging.getLogger(__name__)
 
 
@@ -32,7 +32,7 @@ def n_kept(run: LoadedRun) -> int:
     # The triangle of the pattern, and values that heads share once.
     pattern = record.n_heads * (context + 1) / 2
     values = record.n_key_value_heads * record.d_head
-    return _n_that_fit(run, _BYTES_A_NUMBER * (pattern + values) * context)
+    return _n_that_fit(run, _BYTES_PER_NUMBER * (pattern + values) * context)
 
 
 def _n_that_fit(run: LoadedRun, bytes_a_sequence: float) -> int:

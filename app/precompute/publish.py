@@ -33,7 +33,7 @@ from app.store.atlas import writes
 from app.store.atlas.attention import add_attention
 from app.store.database.engine import Engine, write_session
 
-_SEQUENCES_A_TRANSACTION = 2048
+_SEQUENCES_PER_TRANSACTION = 2048
 
 
 @dataclass(frozen=True)
@@ -146,8 +146,8 @@ class Publisher:
             run_id = writes.begin_run(session, self._slug, record)
             writes.add_vocabulary(session, run_id, self._vocabulary.checksum, self._vocabulary.to_blob())
         documents = run.corpus.documents()
-        for start in range(0, run.corpus.n_sequences, _SEQUENCES_A_TRANSACTION):
-            part = np.asarray(run.corpus.tokens[start : start + _SEQUENCES_A_TRANSACTION])
+        for start in range(0, run.corpus.n_sequences, _SEQUENCES_PER_TRANSACTION):
+            part = np.asarray(run.corpus.tokens[start : start + _SEQUENCES_PER_TRANSACTION])
             with write_session(engine) as session:
                 writes.add_sequences(session, run_id, part, start, list(islice(documents, len(part))))
         return run_id
@@ -176,5 +176,5 @@ class Publisher:
 
 def _count_tokens(corpus: Corpus) -> int:
     """The number of counted tokens, read in pieces."""
-    starts = range(0, corpus.n_sequences, _SEQUENCES_A_TRANSACTION)
-    return sum(int(corpus.counted(start, start + _SEQUENCES_A_TRANSACTION).sum()) for start in starts)
+    starts = range(0, corpus.n_sequences, _SEQUENCES_PER_TRANSACTION)
+    return sum(int(corpus.counted(start, start + _SEQUENCES_PER_TRANSACTION).sum()) for start in starts)

@@ -24,7 +24,7 @@ from app.store.tables.annotations import AnnotatorRow, RevealedHintRow, Revision
 from app.store.tables.atlas import AtlasRow
 
 MAX_KEY = 100
-_ROWS_A_STATEMENT = 500
+_ROWS_PER_STATEMENT = 500
 
 
 class Conflict(AppError):
@@ -125,8 +125,8 @@ def save_new(session: Session, atlas_id: int, drafts: Sequence[tuple[Draft, date
     for row, (draft, now) in zip(rows, drafts, strict=True):
         if versions.get(tuple(row[column.key] for column in _KEY), 0) != draft.base_version:
             save(session, atlas_id, draft, now)  # which says what is in its way
-    for start in range(0, len(rows), _ROWS_A_STATEMENT):
-        chunk = rows[start : start + _ROWS_A_STATEMENT]
+    for start in range(0, len(rows), _ROWS_PER_STATEMENT):
+        chunk = rows[start : start + _ROWS_PER_STATEMENT]
         statement = insert_unless_there(session, RevisionRow, chunk).returning(RevisionRow.id)
         if len(session.scalars(statement).all()) != len(chunk):
             raise StoreBusy("other people saved the same records at this moment; import the sheet again")

@@ -12,7 +12,7 @@ from app.store.atlas.reads import LiveRun
 from app.store.search_index import N_EXAMPLES
 from app.store.tables.search import FeatureEvidenceRow, FeatureTokenRow, FeatureWordRow
 
-_ROWS_A_FEATURE = 4  # looked at first; evidence has a row for each head that shows it
+_ROWS_PER_FEATURE = 4  # looked at first; evidence has a row for each head that shows it
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _best(
         query = query.where(_also(table, condition))
     size = value.asc() if isinstance(first, MovesToken) and first.sign < 0 else value.desc()
     query = query.order_by(size, table.layer, table.feature_index, table.head)
-    n_rows, distinct = _ROWS_A_FEATURE * limit, dict[FeatureRef, FoundFeature]()
+    n_rows, distinct = _ROWS_PER_FEATURE * limit, dict[FeatureRef, FoundFeature]()
     while True:  # a feature may have a row for each head
         rows = session.execute(query.limit(n_rows)).all()
         for layer, index, head, value in rows:

@@ -1,7 +1,7 @@
 """How a field of an annotation is declared: once, beside its type and default, for every place that names it.
 
 The name of the field is its key in JSON, its column in the spreadsheet and its name in the form. Everything else
-that is known of it stands in its `FieldSpec`, in the annotation of its type. `docs/contributing.md` has the recipe.
+that is declared of it stands in its `FieldSpec`, in the annotation of its type. `docs/contributing.md` has the recipe.
 """
 
 from dataclasses import dataclass, fields
@@ -16,7 +16,7 @@ Kind = Literal["text", "number", "optional_number", "flag", "choice", "names", "
 
 @dataclass(frozen=True)
 class FieldSpec:
-    """What is known of a field besides its name, type and default."""
+    """The declaration of a field, besides its name, type and default."""
 
     kind: Kind
     position: int  # of its column in the spreadsheet

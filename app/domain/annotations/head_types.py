@@ -24,7 +24,7 @@ Counted = Literal["unclear", "largest", "two_largest"]
 
 @dataclass(frozen=True)
 class TypeRule:
-    """What makes a head one of `head_type`: that `counted` has all its features but the exceptions.
+    """The condition for a head to be of `head_type`: that `counted` has all its features but the exceptions.
 
     `counted`: the features that are unclear, those of the largest group, or those of the two largest. Exceptions:
     at most one in `exceptions_one_in` features, rounded down; none where it is None.

@@ -17,7 +17,7 @@ class NextHead:
 
     @property
     def look(self) -> HeadRef | None:
-        """What the address of its page says of it."""
+        """The value of `look` in the address of its page: the head, if it is shown for the second time."""
         return self.head if self.again else None
 
 

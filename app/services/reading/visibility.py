@@ -79,7 +79,7 @@ def visible_records(
 
 
 def visible_of(records: Iterable[Revision], viewer: Viewer, opened: set[Subject] | None) -> list[Revision]:
-    """Those of the records, second looks among them, that the viewer may see; opened: as of opened_subjects.
+    """The records that the viewer may see, second looks among them. opened: the result of `opened_subjects`.
 
     Others' second looks are open where the head is. In a second look there is nothing else of its head.
     """

@@ -18,7 +18,7 @@ class SearchTooLong(AppError):
 
 
 def within_time(context: AtlasContext, search: Callable[[], Page]) -> Page:
-    """What the search gives. Raises SearchTooLong."""
+    """The page that the search returns. Raises SearchTooLong if it takes longer than SECONDS."""
     try:
         with time_limit(context.session, SECONDS):
             return search()

@@ -28,7 +28,7 @@ from app.services.sheet.rows import Row, rows_of
 from app.services.sheet.selection import SheetView, view_rows
 from app.store.annotators import CONSENSUS
 
-ROWS_A_PAGE = 60
+ROWS_PER_PAGE = 60
 Submitted = dict[str, dict[HeadRef, HeadAnnotation]]
 
 
@@ -49,12 +49,12 @@ def annotations_page(
     records = context.records
     heads = {(str(r.subject.ref), r.annotator): r for r in records if isinstance(r.subject.ref, HeadRef)}
     rows = view_rows(rows_of(records).heads, view)
-    n_pages = max(1, -(-len(rows) // ROWS_A_PAGE))
+    n_pages = max(1, -(-len(rows) // ROWS_PER_PAGE))
     if not 1 <= page <= n_pages:
         raise NotFound(f"the view has {n_pages} pages, not {page}")
     by_annotator = submitted_heads(records)
     consensus = by_annotator.pop(CONSENSUS, {})
-    page_rows = rows[(page - 1) * ROWS_A_PAGE : page * ROWS_A_PAGE]
+    page_rows = rows[(page - 1) * ROWS_PER_PAGE : page * ROWS_PER_PAGE]
     may_write = context.viewer.may_write
     return AnnotationsPage(
         model=context.run.slug,

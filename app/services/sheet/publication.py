@@ -20,7 +20,7 @@ from app.services.sheet.publication_models import EntryFeature, EntryGroup, Head
 from app.store.annotators import CONSENSUS
 from app.store.atlas.features import stored_features
 
-ENTRIES_A_PAGE, N_TOKENS = 30, 3
+ENTRIES_PER_PAGE, N_TOKENS = 30, 3
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Publication:
 
     @property
     def n_pages(self) -> int:
-        """The number of pages of ENTRIES_A_PAGE entries; 1 if there are no entries."""
-        return max(1, -(-len(self.records) // ENTRIES_A_PAGE))
+        """The number of pages of ENTRIES_PER_PAGE entries; 1 if there are no entries."""
+        return max(1, -(-len(self.records) // ENTRIES_PER_PAGE))
 
     @property
     def n_consensus(self) -> int:
@@ -52,8 +52,8 @@ class Publication:
     def all_entries(self) -> Iterator[HeadEntry]:
         """All entries in the order of heads, read some heads at a time: the examples of all would be many."""
         heads = list(self.records)
-        for start in range(0, len(heads), ENTRIES_A_PAGE):
-            yield from self.entries(heads[start : start + ENTRIES_A_PAGE])
+        for start in range(0, len(heads), ENTRIES_PER_PAGE):
+            yield from self.entries(heads[start : start + ENTRIES_PER_PAGE])
 
     def entries(self, heads: Sequence[HeadRef]) -> list[HeadEntry]:
         """The entries of these heads, in three queries."""
@@ -142,7 +142,7 @@ def publication_page(context: AtlasContext, by: str | None = None, page: int = 1
     heads = list(whole.records)
     if not 1 <= page <= whole.n_pages:
         raise NotFound(f"the entries have {whole.n_pages} parts, not {page}")
-    of_page = heads[(page - 1) * ENTRIES_A_PAGE : page * ENTRIES_A_PAGE]
+    of_page = heads[(page - 1) * ENTRIES_PER_PAGE : page * ENTRIES_PER_PAGE]
     return PublicationPage(
         model=context.run.slug,
         run=summarise_run(context.run.record),

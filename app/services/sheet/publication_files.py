@@ -85,7 +85,7 @@ def _csv(table: PublishedTable) -> bytes:
 
 
 def _workbook(tables: Sequence[PublishedTable], name: str) -> bytes:
-    """A sheet a table: landscape, as wide as a page, its header frozen and on every page."""
+    """One sheet per table: landscape, as wide as a page, its header frozen and on every page."""
     sink = io.BytesIO()
     with new_workbook(sink, f"Attention heads of {name}") as book:
         for table in tables:

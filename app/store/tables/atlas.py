@@ -168,7 +168,7 @@ class HeadScoreRow(Base):
 
 
 class HeadAttentionRow(Base):
-    """What one head attends to, as one block; its run may be older than that."""
+    """What one head attends to, as one block; runs published before it was stored have none."""
 
     __tablename__ = "head_attention"
     __table_args__ = (
