@@ -32,9 +32,12 @@ def beside(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Serve], list[Any]]
         monkeypatch.setattr(job_beside_server, "_COMMAND", (sys.executable, "-c", job))
         monkeypatch.setattr(job_beside_server, "run_server", lambda _: serve())
         monkeypatch.setattr(job_beside_server.subprocess, "Popen", start)
+        # As in a terminal: what a shell starts in the background ignores interrupts until a server listens to them.
+        handler = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             serve_beside_job([], SERVING)
         finally:
+            signal.signal(signal.SIGINT, handler)
             monkeypatch.undo()
         return jobs
 

@@ -23,6 +23,7 @@ KINDS = (
     "corpus/*/corpus.json",
     "corpus/*/tokens.npy",
     "corpus/*/lengths.npy",
+    "corpus/*/documents.jsonl",
     "sealed/calibration.seal",
     "sealed/features-*.seal",
     "sealed/scores-*.seal",

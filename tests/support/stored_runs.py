@@ -1,5 +1,6 @@
 """Random runs of realistic shape to write to a store, and a deep comparison of what comes back."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
@@ -25,13 +26,15 @@ from app.store.database.engine import write_session
 from tests.support.record_data import optional_fields, random_fields, random_record
 
 N_LAYERS, N_HEADS, CONTEXT = 3, 4, 16
+D_VOCAB = 2**31 - 1  # of all bits that an id may have
 SAE_LAYERS = (0, 2)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 VOCABULARY = bytes(range(256)) * 3
+VOCABULARY_CHECKSUM = hashlib.sha256(VOCABULARY).hexdigest()
 
 
 def run_record(fingerprint: str = "f1", n_sequences: int = 5) -> RunRecord:
-    model = ModelRecord("org/Tiny", "main", N_LAYERS, N_HEADS, 2, 8, 32, 100, 1)
+    model = ModelRecord("org/Tiny", "main", N_LAYERS, N_HEADS, 2, 8, 32, D_VOCAB, 1)
     return RunRecord(
         fingerprint=fingerprint,
         model=model,
@@ -121,7 +124,7 @@ def rankings(seed: int = 0, k: int = 5) -> list[HeadRanking]:
 
 
 def sequences(seed: int = 0, n: int = 5) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 2**31 - 1, (n, CONTEXT), np.int32)
+    return np.random.default_rng(seed).integers(0, D_VOCAB, (n, CONTEXT), np.int32)
 
 
 def publish(
@@ -130,7 +133,7 @@ def publish(
     """A whole run, its features added in `batches` transactions. Everything in it is drawn from the seed."""
     with write_session(engine) as session:
         run_id = runs.begin_run(session, slug, run_record(fingerprint))
-        runs.add_vocabulary(session, run_id, "v1", VOCABULARY)
+        runs.add_vocabulary(session, run_id, VOCABULARY_CHECKSUM, VOCABULARY)
         runs.add_sequences(session, run_id, sequences(seed))
         runs.add_heads(session, run_id, heads(seed))
         runs.add_rankings(session, run_id, rankings(seed))

@@ -34,7 +34,10 @@ def test_a_published_run_reads_back_whole(engine):
         found = reads.get_sequences(session, run, np.array([4, 0, 4], np.int32))
         assert_same(found, {i: stored_runs.sequences()[i] for i in (0, 4)})
         vocabulary = reads.get_vocabulary(session, run)
-        assert (vocabulary.checksum, vocabulary.blob) == ("v1", stored_runs.VOCABULARY)
+        assert (vocabulary.checksum, vocabulary.blob) == (
+            stored_runs.VOCABULARY_CHECKSUM,
+            stored_runs.VOCABULARY,
+        )
         assert_same(reads.get_report(session, run), stored_runs.report())
 
 
@@ -112,7 +115,7 @@ def test_a04_going_live_that_fails_changes_nothing(engine):
 def test_vocabularies_are_shared_and_removed_with_their_last_run(engine):
     publish(engine, "one")
     publish(engine, "two", "f2")
-    for slug, left in (("one", {"v1", "v2"}), ("two", {"v2"})):
+    for slug, left in (("one", {stored_runs.VOCABULARY_CHECKSUM, "v2"}), ("two", {"v2"})):
         with write_session(engine) as session:
             run_id = runs.begin_run(session, slug, stored_runs.run_record("f3"))
             runs.add_vocabulary(session, run_id, "v2", b"other")

@@ -13,6 +13,10 @@ from tests.support.soups import soup
 PATHS = ("/embed/tiny/heads/L0H1", "/embed/tiny/heads/L1H2?rank=fve", "/embed/tiny/features/L0F3?head=L0H2")
 
 
+# Links of a head without features to other examples and their patterns.
+HEAD_WITHOUT_FEATURES = "#attention .groups-of-attention a, #attention .example-row a.link"
+
+
 def plain(page: BeautifulSoup) -> str:
     """The text of a page, without the white space around what it leaves out, and where its links lead."""
     main = page.select_one("main")
@@ -29,6 +33,11 @@ def test_a_framed_page_is_the_page_without_its_surroundings(client: TestClient, 
         ".feature-columns span:last-child"
     ):
         form.decompose()  # a frame is for reading
+    for group in page.select(".example-head > span:last-child"):
+        if group.text == "group":
+            group.decompose()
+    for link in (*framed.select(HEAD_WITHOUT_FEATURES), *page.select(HEAD_WITHOUT_FEATURES)):
+        link["href"] = ""  # beside a form they lead to the head's page again
     for chips in (*framed.select(".feature-row .token-list"), *page.select(".feature-row .token-list")):
         chips.decompose()  # as many as there is room for
     assert not framed.select("main form, .panel, [form=annotation]")
