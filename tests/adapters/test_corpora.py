@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,34 +18,10 @@ from app.adapters import corpus_parts
 from app.adapters.corpora import Corpus, open_corpus, tokenise
 from app.adapters.tokenizers import HuggingFaceTokenizer
 from app.errors import InvalidCorpus
+from tests.support.letter_texts import BOS, SEPARATOR, Letters, Texts
 from tests.support.tiny_models import byte_level_tokenizer
 
-BOS, SEPARATOR, CONTEXT = 0, 1, 8
-
-
-class Letters:
-    """One token a character, from 2 on."""
-
-    bos_token_id = BOS
-    separator_token_id = SEPARATOR
-
-    def encode(self, text: str) -> list[int]:
-        return [ord(character) - ord("a") + 2 for character in text]
-
-
-@dataclass
-class Texts:
-    texts: list[str]
-    name: str = "texts"
-    n_read: int = 0
-
-    def documents(self) -> Iterator[str]:
-        for text in self.texts:
-            self.n_read += 1
-            yield text
-
-    def identity(self) -> str:
-        return "fixed"
+CONTEXT = 8
 
 
 def _tokenised(texts: list[str], folder: Path, **options: int) -> Corpus:

@@ -1,7 +1,5 @@
 """Several data sets as one corpus: whose sequence comes when, and which document each token is of."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,36 +13,15 @@ from app.adapters.text_sources import NamedDocuments, PythonDocs, TextFolder
 from app.adapters.token_arrays import ArrayPart
 from app.domain.documents import DocumentStart
 from app.errors import InvalidCorpus
+from tests.support.letter_texts import BOS, SEPARATOR, Letters, Texts
 
-BOS, SEPARATOR, CONTEXT = 0, 1, 5
-
-
-class Letters:
-    """One token a character, from 2 on."""
-
-    bos_token_id = BOS
-    separator_token_id = SEPARATOR
-
-    def encode(self, text: str) -> list[int]:
-        return [ord(character) - ord("a") + 2 for character in text]
-
-
-@dataclass
-class Texts:
-    name: str
-    texts: list[str] = field(default_factory=list[str])
-
-    def documents(self) -> Iterator[str]:
-        yield from self.texts
-
-    def identity(self) -> str:
-        return "fixed"
+CONTEXT = 5
 
 
 def corpus_of(
     sets: dict[str, list[str]], folder: Path, most: int | None = None, context: int = CONTEXT
 ) -> Corpus:
-    parts = [TextPart(Texts(name, texts), Letters()) for name, texts in sets.items()]
+    parts = [TextPart(Texts(texts, name), Letters()) for name, texts in sets.items()]
     return make_corpus(parts, BOS, folder, context, most)
 
 
@@ -97,7 +74,7 @@ def test_one_data_set_without_text_is_refused_by_its_name(tmp_path: Path) -> Non
 def test_arrays_stand_beside_texts_and_have_their_length(tmp_path: Path) -> None:
     np.save(tmp_path / "rows.npy", np.array([[BOS, 9, 9, 3, 4], [BOS, 5, 6, 7, 8]]))
     array = ArrayPart(tmp_path / "rows.npy", BOS, 30, None, pad_token_id=8)
-    parts = [TextPart(Texts("one", ["abcdef"]), Letters()), array]
+    parts = [TextPart(Texts(["abcdef"], "one"), Letters()), array]
     corpus = make_corpus(parts, BOS, tmp_path / "out", CONTEXT)
     assert corpus.tokens.tolist() == [[0, 2, 3, 4, 5], [0, 9, 9, 3, 4], [0, 6, 7, 0, 0], [0, 5, 6, 7, 8]]
     assert corpus.lengths.tolist() == [5, 5, 3, 4]
