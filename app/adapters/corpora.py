@@ -131,7 +131,7 @@ def make_corpus(
     pieces = islice(_in_turn(parts, context_size), max_sequences)
     first = next(pieces)  # what cannot be read at all leaves the folder as it is
     _empty(folder)
-    lengths = _write([first], pieces, folder)
+    lengths = _write(chain([first], pieces), folder)
     raw = folder / "tokens.raw"
     flat = np.memmap(raw, dtype=np.int32, mode="r").reshape(len(lengths), context_size)
     _save(folder, flat, np.array(lengths, np.int32))
@@ -157,7 +157,7 @@ def _in_turn(parts: Sequence[CorpusPart], context_size: int) -> Iterator[Piece]:
         is_first = False
 
 
-def _write(first: Iterable[Piece], rest: Iterable[Piece], folder: Path) -> list[int]:
+def _write(pieces: Iterable[Piece], folder: Path) -> list[int]:
     """Write token ids and documents as they come, and return the filled lengths."""
     raw, documents = folder / "tokens.raw", folder / _DOCUMENTS
     lengths: list[int] = []
@@ -167,7 +167,7 @@ def _write(first: Iterable[Piece], rest: Iterable[Piece], folder: Path) -> list[
         naming(documents),
         documents.open("w", encoding="utf-8") as lines,
     ):
-        for piece in chain(first, rest):
+        for piece in pieces:
             file.write(piece.tokens.astype(np.int32).tobytes())
             lines.write(
                 f"{json.dumps([start.as_json() for start in piece.documents], separators=(',', ':'))}\n"

@@ -89,10 +89,11 @@ class Finalizer:
         similar = similar_features(result.sae, features)
         for start in range(0, len(features), _LOGITS_AT_ONCE):
             part = features[start : start + _LOGITS_AT_ONCE]
+            similar_to_part = similar[start : start + _LOGITS_AT_ONCE]
             logits = feature_logits(result.sae, part, model, chosen.rankings.shown_heads[part])
             for first in range(0, len(part), _RECORDS_AT_ONCE):
                 places = range(first, min(first + _RECORDS_AT_ONCE, len(part)))
-                yield self._records(result, part, logits, places, similar[start:])
+                yield self._records(result, part, logits, places, similar_to_part)
 
     def _records(
         self,
