@@ -1,19 +1,14 @@
-"""Documents: links lead somewhere, commands exist, decisions are numbered."""
+"""Documents: links lead somewhere, make targets and modules exist, decisions are numbered."""
 
 import re
 import tomllib
-from dataclasses import fields
 
 import pytest
 
 from app.domain.numbers import FeatureNumbers, HeadNumbers, field_types
-from app.precompute.plan import RowOptions
-from app.precompute.request import ExecutorOptions
 from app.services.features.models import HeadShare
-from app.studies.options import ComputeOptions
-from tests.support.repository import ROOT, relative
+from tests.support.repository import DOCUMENTS, ROOT, relative
 
-DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
@@ -82,22 +77,6 @@ def test_the_make_targets_that_documents_name_exist():
         assert named <= targets, relative(document)
 
 
-def test_the_options_that_documents_name_exist():
-    modules = sorted((ROOT / "app" / "commands").glob("*.py"))
-    commands = "\n".join(path.read_text("utf-8") for path in modules)
-    declared = set(re.findall(r"^    (\w+): ", commands, re.MULTILINE)) | set(
-        re.findall(r'"--([\w-]+)"', commands)
-    )
-    for group in (RowOptions, ExecutorOptions, ComputeOptions):
-        declared |= {field.name for field in fields(group)}
-    readme = (ROOT / "README.md").read_text("utf-8")
-    named = set(re.findall(r"--([a-z][a-z-]+)", readme))
-    assert len(named) >= 8
-    assert {name.replace("-", "_") for name in named - {"help"}} <= {
-        name.replace("-", "_") for name in declared
-    }
-
-
 def test_the_changelog_has_a_place_for_the_next_release():
     text = (ROOT / "CHANGELOG.md").read_text("utf-8")
     version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
@@ -125,17 +104,6 @@ def _defines(module: str, name: str) -> bool:
     return (
         source.is_file() and re.search(rf"^(def|class) {name}\b", source.read_text("utf-8"), re.M) is not None
     )
-
-
-def test_the_files_that_documents_name_exist():
-    """Decisions and the changelog are history: what they name may have moved."""
-    for document in DOCUMENTS:
-        if document.name == "CHANGELOG.md" or "decisions" in document.parts:
-            continue
-        paths = re.findall(
-            r"`((?:app|tests|frontend|scripts|benchmarks|docs)/[\w/.-]+)`", document.read_text("utf-8")
-        )
-        assert [path for path in paths if not (ROOT / path).exists()] == [], relative(document)
 
 
 def test_every_declared_number_has_a_row_with_its_formula():

@@ -1,4 +1,4 @@
-"""Where the repository is, and what its Python files import."""
+"""Where the repository and its documents are, and what its Python files import."""
 
 import ast
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "app"
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def python_files(folder: Path = APP) -> list[Path]:
