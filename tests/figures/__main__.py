@@ -1,7 +1,8 @@
 """`python -m tests.figures`: run the tests that show the reliability figures, and print the table of goals.
 
---full runs the long ones too and writes docs/figures.md, --slow all but sweeps. --from FILE only prints what a run of
-the tests has recorded. Exit status 1 where a test failed.
+--full runs the long ones too and writes docs/figures.md, --slow all but sweeps. --from FILE... runs nothing: it reads
+what tests recorded that ran with HEAD_ATLAS_FIGURES=FILE in their environment, and with --write it writes the page.
+Exit status 1 where a test failed.
 """
 
 import argparse
@@ -41,16 +42,15 @@ def main() -> int:
     options.add_argument("--slow", action="store_true", help="the same without sweeps")
     options.add_argument("--workers", default="2")
     options.add_argument(
-        "--from", dest="source", type=Path, metavar="FILE", help="print what is recorded here"
+        "--from", dest="sources", type=Path, nargs="+", metavar="FILE", help="print what is recorded here"
     )
+    options.add_argument("--write", action="store_true", help="write docs/figures.md as well")
     chosen = options.parse_args()
-    if chosen.source:
-        results = read_results(chosen.source) if chosen.source.exists() else []
-    else:
-        results = _run(chosen.workers, MARKS[chosen.full, chosen.slow])
+    marks = MARKS[chosen.full, chosen.slow]
+    results = read_results(*chosen.sources) if chosen.sources else _run(chosen.workers, marks)
     table = drawn(GOALS, results)
     sys.stdout.write(f"{table}\n")
-    if chosen.full or chosen.slow:
+    if chosen.full or chosen.slow or chosen.write:
         head = PAGE.read_text("utf-8").partition(START)[0]
         PAGE.write_text(f"{head}{START}\n{_machine(results)}\n\n{table}\n", "utf-8")
     return int(not all(result.passed for result in results))
@@ -75,7 +75,7 @@ def _run(workers: str, marks: str) -> list[Result]:
         ]
         environment = {VARIABLE: str(path), ONLY_GOALS: "1"}
         subprocess.run(command, cwd=ROOT, env=os.environ | environment, check=False)
-        return read_results(path) if path.exists() else []
+        return read_results(path)
 
 
 def _machine(results: list[Result]) -> str:

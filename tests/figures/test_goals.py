@@ -1,11 +1,14 @@
 """The table of goals names tests that there are, and says what falls short."""
 
 import ast
+from pathlib import Path
 
 import pytest
 
-from tests.figures.goals import REFERENCES, Goal, Need
-from tests.figures.results import Result
+from tests.figures import needs
+from tests.figures.goals import REFERENCES, Goal
+from tests.figures.needs import Need, Newest, Worst
+from tests.figures.results import Result, read_results
 from tests.figures.table import drawn
 from tests.support.repository import ROOT
 
@@ -51,3 +54,49 @@ def test_tests_are_counted_where_they_count_nothing_themselves() -> None:
     results = [Result(f"tests/browser/test_{name}.py::test_x", True, {}) for name in "ab"]
     goal = Goal("policy", "all", (Need("tests", 2, ("tests/browser/",)),))
     assert drawn([goal], results).splitlines()[-1] == "| policy | all | 2 tests | yes |"
+
+
+SLOWEST = Worst("ms", 250, ("tests/a.py::served",), "p99_ms")
+
+
+@pytest.mark.parametrize(
+    ("results", "measured", "verdict"),
+    [
+        ([], "not measured", "no"),
+        ([Result("tests/a.py::test_served[1]", True, {"p99_ms": 9}),
+          Result("tests/a.py::test_served[2]", True, {"p99_ms": 70})], "70 ms", "yes"),
+        ([Result("tests/a.py::test_served", True, {"p99_ms": 250})], "250 ms (not below 250)", "no"),
+        ([Result("tests/a.py::test_served", True, {"p99_ms": 9}),
+          Result("tests/a.py::test_served[2]", False, {})], "9 ms, 1 tests failed", "no"),
+        ([Result("tests/a.py::test_served", True, {})], "not measured", "no"),
+    ],
+)  # fmt: skip
+def test_of_times_the_worst_is_told(results: list[Result], measured: str, verdict: str) -> None:
+    row = drawn([Goal("speed", "250 ms", (SLOWEST,))], results).splitlines()[-1]
+    assert row == f"| speed | 250 ms | {measured} | {verdict} |"
+
+
+def test_a_benchmark_is_read_from_its_newest_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = tmp_path / "results.jsonl"
+    lines.write_text(
+        '{"benchmark": "a", "n": 1}\n{"benchmark": "a", "n": 512.3}\n{"benchmark": "b", "n": 7}\n'
+    )
+    monkeypatch.setattr(needs, "LINES", lines)
+
+    def told(name: str, **bounds: float) -> str:
+        need = Newest("a second", name, lambda line: line["n"], **bounds)
+        return drawn([Goal("g", "f", (need,))], []).splitlines()[-1]
+
+    assert told("a", at_least=400) == "| g | f | 512.3 a second | yes |"
+    assert told("a", at_least=600) == "| g | f | 512.3 a second (not 600) | no |"
+    assert told("b", below=7) == "| g | f | 7 a second (not below 7) | no |"
+    assert told("c", below=7) == "| g | f | not measured | no |"
+
+
+def test_what_several_runs_recorded_is_one_table(tmp_path: Path) -> None:
+    for name, passed in (("fast", "false"), ("slow", "true")):
+        (tmp_path / name).write_text(
+            f'{{"test": "tests/a.py::test_x", "passed": {passed}, "counts": {{}}}}\n'
+        )
+    both = read_results(tmp_path / "fast", tmp_path / "slow", tmp_path / "none")
+    assert both == [Result("tests/a.py::test_x", True, {})]

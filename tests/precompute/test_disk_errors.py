@@ -24,8 +24,9 @@ CALLS = ("replace", "fsync", "rename", "open", "mkdir", "unlink", "scandir")
 class Faults:
     """Counts the calls of the system for files below a folder, and fails the one of the given number."""
 
-    def __init__(self, patch: pytest.MonkeyPatch, below: Path) -> None:
+    def __init__(self, patch: pytest.MonkeyPatch, below: Path, fault: str = "EIO") -> None:
         self.below, self.count, self.fail_at, self.names = str(below), 0, 0, list[str]()
+        self.fault = getattr(errno, fault)
         for name in CALLS:
             patch.setattr(os, name, self._failing(name, getattr(os, name)))
 
@@ -38,7 +39,7 @@ class Faults:
                 if self.count == self.fail_at:
                     # Of an open file the system tells no path.
                     told = () if isinstance(first, int) else (str(path),)
-                    raise OSError(errno.EIO, os.strerror(errno.EIO), *told)
+                    raise OSError(self.fault, os.strerror(self.fault), *told)
             return call(first, *arguments, **named)
 
         return wrapped
@@ -80,10 +81,17 @@ def digest(folder: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    "stride", [30, pytest.param(4, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.sweep)]
+    ("fault", "stride"),
+    [
+        ("EIO", 30),
+        pytest.param("EIO", 4, marks=pytest.mark.slow),
+        pytest.param("ENOSPC", 9, marks=pytest.mark.slow),
+        pytest.param("EIO", 1, marks=pytest.mark.sweep),
+        pytest.param("ENOSPC", 1, marks=pytest.mark.sweep),
+    ],
 )
 def test_a06_a08_an_error_of_the_disk_is_a_sentence_and_the_job_goes_on(
-    tiny: Tiny, tmp_path: Path, ended: Callable[..., Any], stride: int
+    tiny: Tiny, tmp_path: Path, ended: Callable[..., Any], fault: str, stride: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         faults = Faults(patch, tmp_path / "whole" / "work")
@@ -95,7 +103,7 @@ def test_a06_a08_an_error_of_the_disk_is_a_sentence_and_the_job_goes_on(
         folder = tmp_path / str(number)
         folder.mkdir()
         with pytest.MonkeyPatch.context() as patch:
-            faults = Faults(patch, folder / "work")
+            faults = Faults(patch, folder / "work", fault)
             faults.fail_at = number
             code, err = ended(job(tiny, folder))
         told = [line for line in err.splitlines() if line.startswith("error: ")]
