@@ -1,6 +1,6 @@
 """Logit effects: what one unit of a direction in the residual stream adds to each token's logit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -34,6 +34,16 @@ class LogitSummary:
     suppressed: TopLogits
     edges: Float64[Tensor, "unit edge"]
     counts: Int64[Tensor, "unit bin"]
+
+    @classmethod
+    def joined(cls, parts: Sequence["LogitSummary"]) -> "LogitSummary":
+        """One summary of the units of several, in their order."""
+        return cls(
+            promoted=_joined([part.promoted for part in parts]),
+            suppressed=_joined([part.suppressed for part in parts]),
+            edges=torch.cat([part.edges for part in parts]),
+            counts=torch.cat([part.counts for part in parts]),
+        )
 
 
 def feature_directions(
@@ -69,19 +79,12 @@ def summarise_logits(
 ) -> LogitSummary:
     """Top and bottom k tokens and a histogram of each direction's logit effect, in bounded memory."""
     step = max(1, CHUNK_LOGITS // w_u.shape[1])
-    ends: list[tuple[TopLogits, TopLogits]] = []
-    histograms: list[tuple[Tensor, Tensor]] = []
+    parts: list[LogitSummary] = []
     read_out = _read_out(direction, final_norm_weight, centre_residual).to(w_u.dtype)
     for product in _products(read_out, w_u, step):
         logits = _about_mean(product).float()
-        ends.append(top_and_bottom(logits, k))
-        histograms.append(logit_histogram(logits))
-    return LogitSummary(
-        promoted=_joined([top for top, _ in ends]),
-        suppressed=_joined([bottom for _, bottom in ends]),
-        edges=torch.cat([edges for edges, _ in histograms]),
-        counts=torch.cat([counts for _, counts in histograms]),
-    )
+        parts.append(LogitSummary(*top_and_bottom(logits, k), *logit_histogram(logits)))
+    return LogitSummary.joined(parts)
 
 
 def head_slice_tops(
@@ -212,5 +215,5 @@ def _largest_of_all(logits: Float32[Tensor, "unit d_vocab"], k: int) -> TopLogit
     return TopLogits(*largest_of_rows(logits, k))
 
 
-def _joined(parts: list[TopLogits]) -> TopLogits:
+def _joined(parts: Sequence[TopLogits]) -> TopLogits:
     return TopLogits(torch.cat([p.token_id for p in parts]), torch.cat([p.logit for p in parts]))

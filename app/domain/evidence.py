@@ -11,6 +11,7 @@ from app.domain.tokens import Vocabulary
 # What the top DFA source of an example can be evidence of. One source may be several at once.
 KINDS = ("previous_token", "same_token", "induction", "induction_fuzzy", "bos", "copying")
 NO_SOURCE = -1
+NO_TOKEN = -1
 LONG_PREFIX = 2  # a source whose prefix is so long, or longer, is not found by the last token alone
 
 
@@ -113,14 +114,31 @@ def count_evidence(
     promoted_ids: Collection[int],
     bos_id: int,
 ) -> dict[str, NDArray[np.int64]]:
-    """How many of n examples show each of KINDS through each head, as [heads].
+    """How many examples of one feature show each of KINDS through each head, as [heads]; see `show_evidence`.
+
+    promoted_ids: the tokens that the feature's own logits boost most.
+    """
+    promoted = np.array([list(promoted_ids)], np.int64)
+    shown = show_evidence(tokens, dest, source, prefix_length, promoted, bos_id)
+    return {kind: by_head.sum(axis=0, dtype=np.int64) for kind, by_head in shown.items()}
+
+
+def show_evidence(
+    tokens: NDArray[np.integer],
+    dest: NDArray[np.integer],
+    source: NDArray[np.integer],
+    prefix_length: PrefixLengths,
+    promoted_ids: NDArray[np.integer],
+    bos_id: int,
+) -> dict[str, NDArray[np.bool_]]:
+    """Whether each of n examples shows each of KINDS through each head, as [n heads].
 
     tokens: [n context], each example's own sequence. dest: [n]. source and both of prefix_length: [n heads], of the
-    top DFA source. previous_token: the source is the position before. same_token: an earlier copy of the
+    top DFA source. promoted_ids: [n k] or [1 k], the tokens that the logits of each example's feature boost most;
+    NO_TOKEN in unused places. previous_token: the source is the position before. same_token: an earlier copy of the
     token at dest. induction: the token before the source is the token at dest (exact prefix length at least
     1). induction_fuzzy: the same up to one leading space and letter case. bos: the source is a BOS token.
-    copying: the source's token is among promoted_ids, those the feature's own logits boost most.
-    A source of NO_SOURCE shows nothing.
+    copying: the source's token is among promoted_ids. A source of NO_SOURCE shows nothing.
     """
     has_source = source != NO_SOURCE
     at_source = np.take_along_axis(tokens, np.where(has_source, source, 0).astype(np.int64), axis=1)
@@ -131,6 +149,6 @@ def count_evidence(
         "induction": prefix_length.exact >= 1,
         "induction_fuzzy": prefix_length.fuzzy >= 1,
         "bos": at_source == bos_id,
-        "copying": np.isin(at_source, list(promoted_ids)),
+        "copying": (at_source[:, :, None] == promoted_ids[:, None]).any(axis=2),
     }
-    return {kind: (by_kind[kind] & has_source).sum(axis=0, dtype=np.int64) for kind in KINDS}
+    return {kind: by_kind[kind] & has_source for kind in KINDS}

@@ -27,7 +27,7 @@ def head_attention(
     partial: AttentionPartial, layer: int, examples: DistinctExamples, corpus: Corpus
 ) -> list[HeadAttention]:
     """The records of all heads of one layer."""
-    by_head = [examples.groups(partial.groups(head)) for head in range(partial.n_heads)]
+    by_head = examples.groups(partial.groups(head) for head in range(partial.n_heads))
     counts = TextCounts.of(corpus, [group for groups in by_head for group in groups])
     return [_of_head(partial, HeadRef(layer, head), groups, counts) for head, groups in enumerate(by_head)]
 

@@ -1,7 +1,8 @@
 """Pick the examples of each group from its pool, no two alike, each with how many places it stands for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +11,14 @@ from app.adapters.corpora import Corpus
 from app.domain.records import ExampleGroup
 from app.domain.tokens import Vocabulary
 from app.domain.windows import CHARACTERS_AFTER, CHARACTERS_BEFORE
-from app.statistics.alike_texts import NOTHING, distinct_texts, text_keys
+from app.statistics.alike_texts import NOTHING, DistinctTexts, distinct_texts, text_keys
 from app.statistics.arrays import Ints, distinct, places
 from app.statistics.token_groups import TokenGroup
 
 # Of the text that a page shows around an example, the nearest tokens, by which texts are compared.
 PLACES_BEFORE, PLACES_AFTER = 24, 16
 _SEQUENCES_AT_ONCE = 2048
+_UNITS_AT_ONCE = 128  # features or heads whose pools are compared together
 _UNKNOWN = -1
 
 
@@ -55,24 +57,23 @@ class DistinctExamples:
         self._width = np.full(len(vocabulary), _UNKNOWN, np.int64)  # of each token as drawn, once it was met
         self._n_top, self._n_interval = n_top, n_interval
 
-    def groups(self, stored: Sequence[TokenGroup]) -> tuple[DistinctGroup, ...]:
-        """The groups with the examples that are shown of them, in the order of the pool."""
-        if not stored:
-            return ()
-        lengths = [len(group.kept.key) for group in stored]
-        windows = self._windows(np.concatenate([group.token_index for group in stored]))
-        ends = np.cumsum(lengths)
-        return tuple(
-            self._picked(group, windows[end - length : end])
-            for group, length, end in zip(stored, lengths, ends, strict=True)
-        )
+    def groups(self, pools: Iterable[Sequence[TokenGroup]]) -> list[tuple[DistinctGroup, ...]]:
+        """The groups of many units (features, heads), each with the examples that are shown of it."""
+        waiting, picked = iter(pools), list[tuple[DistinctGroup, ...]]()
+        while part := list(islice(waiting, _UNITS_AT_ONCE)):
+            groups = iter(self._picked([group for of_unit in part for group in of_unit]))
+            picked += [tuple(islice(groups, len(of_unit))) for of_unit in part]
+        return picked
 
-    def _picked(self, group: TokenGroup, windows: NDArray[np.int64]) -> DistinctGroup:
-        n_wanted = self._n_top if group.name == "top" else self._n_interval
-        picked = distinct_texts(windows, n_wanted)
-        is_alike = picked.stands_in >= 0
-        text, stands_in = group.kept.text[is_alike], picked.stands_in[is_alike]
-        return DistinctGroup(group, group.token_index[picked.chosen], text, stands_in)
+    def _picked(self, groups: Sequence[TokenGroup]) -> list[DistinctGroup]:
+        if not groups:
+            return []
+        lengths = [len(group.kept.key) for group in groups]
+        n_wanted = [self._n_top if group.name == "top" else self._n_interval for group in groups]
+        windows = self._windows(np.concatenate([group.token_index for group in groups]))
+        return [
+            _shown(*pair) for pair in zip(groups, distinct_texts(windows, lengths, n_wanted), strict=True)
+        ]
 
     def _windows(self, token_index: Ints) -> NDArray[np.int64]:
         """The tokens that pages show around each token, [n places], NOTHING where they show none."""
@@ -95,6 +96,12 @@ class DistinctExamples:
                 self._width[token] = sum(len(part.text) for part in self._vocabulary.view(token).parts)
             width = self._width[tokens]
         return width
+
+
+def _shown(group: TokenGroup, picked: DistinctTexts) -> DistinctGroup:
+    is_alike = picked.stands_in >= 0
+    text, stands_in = group.kept.text[is_alike], picked.stands_in[is_alike]
+    return DistinctGroup(group, group.token_index[picked.chosen], text, stands_in)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,12 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.adapters.corpora import Corpus
-from app.domain.evidence import prefix_lengths
-from app.domain.records import N_SOURCES, Examples, SummedSources
+from app.domain.evidence import PrefixLengths, prefix_lengths, show_evidence
+from app.domain.records import N_SOURCES, Evidence, Examples, SummedSources
 from app.precompute.distinct_examples import DistinctGroup, TextCounts
 from app.statistics.arrays import AnyArray, Ints
 from app.statistics.payloads import Payloads
 
+_SHOW_EVIDENCE = (
+    "sequence",
+    "position",
+    "source",
+    "prefix_length",
+    "prefix_length_fuzzy",
+)  # columns of Examples
 Groups = Mapping[int, Sequence[DistinctGroup]]  # by feature
 
 
@@ -22,11 +29,6 @@ class ExampleMaker:
         self._tokens = np.asarray(corpus.tokens)
         self._fuzzy_tokens = fuzzy_ids[self._tokens]
         self._bos = corpus.bos_token_id
-
-    @property
-    def tokens(self) -> NDArray[np.integer]:
-        """The corpus: [sequences context]."""
-        return self._tokens
 
     def of(self, payloads: Payloads, groups: Groups, counts: TextCounts, n_heads: int) -> list[Examples]:
         """The examples of each feature, in the order of its groups. Raises KeyError for one without a payload."""
@@ -42,6 +44,28 @@ class ExampleMaker:
         return [
             _examples(columns, slice(stop - n, stop)) if n else _no_examples(n_heads, context)
             for n, stop in zip(lengths.tolist(), stops.tolist(), strict=True)
+        ]
+
+    def evidence(
+        self, examples: Sequence[Examples], groups: Sequence[Sequence[DistinctGroup]], promoted: Ints
+    ) -> list[Evidence]:
+        """What the strongest examples of each feature show. promoted: [feature k], the tokens that it boosts."""
+        n = np.array([len(of_feature[0].token_index) if of_feature else 0 for of_feature in groups], np.int64)
+        sequence, position, source, exact, fuzzy = (_strongest(examples, n, name) for name in _SHOW_EVIDENCE)
+        shown = show_evidence(
+            self._tokens[sequence],
+            position,
+            source[:, :, 0],
+            PrefixLengths(exact, fuzzy),
+            promoted.repeat(n, axis=0),
+            self._bos,
+        )
+        stop = n.cumsum()
+        n_before = {kind: np.insert(by_head.cumsum(axis=0), 0, 0, axis=0) for kind, by_head in shown.items()}
+        counts = {kind: before[stop] - before[stop - n] for kind, before in n_before.items()}
+        return [
+            Evidence(n_examples, {kind: by_feature[place] for kind, by_feature in counts.items()})
+            for place, n_examples in enumerate(n.tolist())
         ]
 
     def _columns(self, rows: dict[str, AnyArray], token_index: Ints) -> dict[str, AnyArray]:
@@ -65,6 +89,11 @@ class ExampleMaker:
         """Lengths of the exact and the fuzzy prefix: [n k] for sources [n k] of tokens [n]."""
         where = (sequence[:, None], position[:, None], source.astype(np.int64), self._bos)
         return prefix_lengths(self._tokens, *where), prefix_lengths(self._fuzzy_tokens, *where)
+
+
+def _strongest(examples: Sequence[Examples], n: Ints, name: str) -> AnyArray:
+    """A column of the first n examples of each feature, one after the other."""
+    return np.concatenate([getattr(each, name)[:top] for each, top in zip(examples, n.tolist(), strict=True)])
 
 
 def _tokens_of(groups: Sequence[DistinctGroup]) -> Ints:

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from app.adapters.language_model import LanguageModel
 from app.attribution.logits import (
+    LogitSummary,
     TopLogits,
     feature_directions,
     head_slice_tops,
@@ -19,6 +21,7 @@ from app.precompute.loaded_run import LayerSae
 
 N_LOGITS = 20
 N_SLICE_LOGITS = 10
+_FEATURES_AT_ONCE = 4096  # whose directions by head are in memory together
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,15 +71,19 @@ def feature_logits(
     w_o, unembed = model.head_weights(sae.layer).w_write, model.unembed_weights()
     write = sae.coder.write_by_head[torch.from_numpy(features).to(sae.coder.w_dec.device)]
     read_out = (unembed.w_u, unembed.final_norm_weight, unembed.centre_residual)
-    direction = feature_directions(write, w_o)
-    whole = summarise_logits(direction.sum(1), *read_out, k=N_LOGITS)
     top, bottom = head_slice_tops(
         write, w_o, *read_out, k=N_SLICE_LOGITS, wanted=torch.from_numpy(with_tokens).to(write.device)
     )
-    first = token_logit_by_head(direction, whole.promoted.token_id[:, 0], *read_out)
+    summaries: list[LogitSummary] = []
+    first: list[Tensor] = []
+    for part in write.split(_FEATURES_AT_ONCE):
+        direction = feature_directions(part, w_o)
+        summaries.append(summarise_logits(direction.sum(1), *read_out, k=N_LOGITS))
+        first.append(token_logit_by_head(direction, summaries[-1].promoted.token_id[:, 0], *read_out))
+    whole = LogitSummary.joined(summaries)
     return FeatureLogits(
         *map(_on_host, (whole.promoted, whole.suppressed, top, bottom)),
-        first_by_head=first.numpy(force=True),
+        first_by_head=torch.cat(first).numpy(force=True),
         histogram=Histogram(whole.edges.numpy(force=True), whole.counts.numpy(force=True)),
     )
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from app.adapters.copying import copying_scores
 from app.adapters.language_model import Processing
 from app.attribution.decoder_weights import most_similar
-from app.domain.evidence import PrefixLengths, count_evidence
+from app.domain.evidence import NO_TOKEN
 from app.domain.records import (
     Evidence,
     Examples,
@@ -46,8 +46,7 @@ from app.statistics.arrays import Floats, Ints
 from app.statistics.feature_partial import FeaturePartial
 
 N_SIMILAR = 8
-_LOGITS_AT_ONCE = 4096  # features whose directions and strongest tokens are in memory together
-_RECORDS_AT_ONCE = 128  # whose examples are
+_RECORDS_AT_ONCE = 128  # features whose examples are in memory together
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +78,6 @@ class Finalizer:
     def __init__(self, run: LoadedRun, fuzzy_ids: NDArray[np.int64]) -> None:
         self._run = run
         self._examples = ExampleMaker(run.corpus, fuzzy_ids)
-        self._bos = run.corpus.bos_token_id
 
     def features(self, result: LayerResult) -> Iterator[list[FeatureRecord]]:
         """The records of the layer's chosen features, in their order, a part of them at a time."""
@@ -87,13 +85,10 @@ class Finalizer:
         features = np.array(list(chosen.groups), np.int64)
         model = self._run.model(_processing_of(self._run, result.sae.layer))
         similar = similar_features(result.sae, features)
-        for start in range(0, len(features), _LOGITS_AT_ONCE):
-            part = features[start : start + _LOGITS_AT_ONCE]
-            similar_to_part = similar[start : start + _LOGITS_AT_ONCE]
-            logits = feature_logits(result.sae, part, model, chosen.rankings.shown_heads[part])
-            for first in range(0, len(part), _RECORDS_AT_ONCE):
-                places = range(first, min(first + _RECORDS_AT_ONCE, len(part)))
-                yield self._records(result, part, logits, places, similar_to_part)
+        logits = feature_logits(result.sae, features, model, chosen.rankings.shown_heads[features])
+        for first in range(0, len(features), _RECORDS_AT_ONCE):
+            places = range(first, min(first + _RECORDS_AT_ONCE, len(features)))
+            yield self._records(result, features, logits, places, similar)
 
     def _records(
         self,
@@ -107,9 +102,11 @@ class Finalizer:
         chosen, n_heads = result.chosen, result.sae.coder.n_heads
         groups = {feature: chosen.groups[feature] for feature in features[places].tolist()}
         examples = self._examples.of(result.partial.payloads, groups, chosen.text_counts, n_heads)
+        promoted = promoted_ids(logits.promoted, places)
+        evidence = self._examples.evidence(examples, list(groups.values()), promoted)
         return [
-            self._feature(result, feature, logits.of(place), of_feature, similar[place])
-            for place, feature, of_feature in zip(places, groups, examples, strict=True)
+            self._feature(result, feature, logits.of(place), of_feature, shown, similar[place])
+            for place, feature, of_feature, shown in zip(places, groups, examples, evidence, strict=True)
         ]
 
     def _feature(
@@ -118,6 +115,7 @@ class Finalizer:
         feature: int,
         logits: LogitsOfFeature,
         examples: Examples,
+        evidence: Evidence,
         similar: SimilarFeatures,
     ) -> FeatureRecord:
         partial, rankings = result.partial, result.chosen.rankings
@@ -135,26 +133,18 @@ class Finalizer:
             fve_all=_fve_of(rankings.fve_all, feature),
             **vars(logits),
             activation_histogram=partial.histogram.histogram(feature),
-            evidence=self._evidence(examples, stored, logits.promoted),
+            evidence=evidence,
             groups=example_groups(stored, n_active),
             worst_residual=float(examples.residual.max()) if len(examples) else 0.0,
             examples=examples,
             similar=similar,
         )
 
-    def _evidence(
-        self, examples: Examples, groups: Sequence[DistinctGroup], promoted: TokenLogits
-    ) -> Evidence:
-        n = len(groups[0].token_index) if groups else 0
-        counts = count_evidence(
-            self._examples.tokens[examples.sequence[:n]],
-            examples.position[:n],
-            examples.source[:n, :, 0],
-            PrefixLengths(examples.prefix_length[:n], examples.prefix_length_fuzzy[:n]),
-            promoted.token_id[promoted.logit > 0].tolist(),
-            self._bos,
-        )
-        return Evidence(n, counts)
+
+def promoted_ids(promoted: TokenLogits, places: range) -> NDArray[np.int64]:
+    """The tokens that the features at some places boost, [place k]; NO_TOKEN where one does not boost so many."""
+    token_id, logit = promoted.token_id[places], promoted.logit[places]
+    return np.where(logit > 0, token_id, NO_TOKEN).astype(np.int64)
 
 
 def similar_features(sae: LayerSae, features: NDArray[np.int64]) -> list[SimilarFeatures]:

@@ -127,7 +127,8 @@ class Publisher:
     def _chosen(self, partial: FeaturePartial, rankings: LayerRankings) -> ChosenFeatures:
         every = self._run.plan.features == "all"
         features = range(len(rankings.live)) if every else rankings.selected.tolist()
-        groups = {feature: self._examples.groups(partial.activation_groups(feature)) for feature in features}
+        picked = self._examples.groups(partial.activation_groups(feature) for feature in features)
+        groups = dict(zip(features, picked, strict=True))
         counts = TextCounts.of(self._run.corpus, [group for each in groups.values() for group in each])
         return ChosenFeatures(rankings, groups, counts)
 

@@ -34,16 +34,39 @@ def n_different(a: list[int], b: list[int]) -> int:
     return sum(x != y for x, y in zip(a, b, strict=True) if NOTHING not in (x, y))
 
 
-@given(windows, st.integers(1, 5))
-def test_lists_equal_a_slow_loop_and_have_no_two_alike(drawn, n_wanted):
-    picked = distinct_texts(np.array(drawn, np.int64).reshape(len(drawn), 6), n_wanted)
+@given(st.lists(st.tuples(windows, st.integers(1, 5)), max_size=4))
+def test_lists_equal_a_slow_loop_and_have_no_two_alike(lists):
+    every = [window for drawn, _ in lists for window in drawn]
+    lengths, wanted = [len(drawn) for drawn, _ in lists], [n for _, n in lists]
+    picked = distinct_texts(np.array(every, np.int64).reshape(len(every), 6), lengths, wanted)
+    assert len(picked) == len(lists)
+    for (drawn, n_wanted), of_list in zip(lists, picked, strict=True):
+        expected, chosen = slow_choice(drawn, n_wanted)
+        assert of_list.stands_in.tolist() == expected
+        assert of_list.chosen.tolist() == chosen
+        if len(chosen) < n_wanted:
+            assert (of_list.stands_in >= 0).all()  # no more: all others are alike to one that is listed
+
+
+def slow_choice(drawn: list[list[int]], n_wanted: int) -> tuple[list[int], list[int]]:
+    """What each candidate stands in for, and the chosen candidates, by a loop over both."""
+    stands_in: list[int] = []
     chosen: list[int] = []
     for i, window in enumerate(drawn):
         like = [n for n, j in enumerate(chosen) if n_different(drawn[j], window) < MIN_DIFFERENT]
-        expected = like[0] if like else len(chosen) if len(chosen) < n_wanted else -1
+        stands_in.append(like[0] if like else len(chosen) if len(chosen) < n_wanted else -1)
         if not like and len(chosen) < n_wanted:
             chosen.append(i)
-        assert picked.stands_in[i] == expected
-    assert picked.chosen.tolist() == chosen
-    if len(chosen) < n_wanted:
-        assert (picked.stands_in >= 0).all()  # no more: all others are alike to one that is listed
+    return stands_in, chosen
+
+
+def test_a_list_is_chosen_as_if_it_were_alone():
+    generator = np.random.default_rng(0)
+    windows = generator.integers(NOTHING, 3, (4000, 6))
+    lengths = [700, 3, 0, 700, 3, 2594]  # pieces of several sizes, some of them compared together
+    together = distinct_texts(windows, lengths, [20] * 6)
+    stops = np.cumsum(lengths)
+    for n, stop, picked in zip(lengths, stops, together, strict=True):
+        (alone,) = distinct_texts(windows[stop - n : stop], [n], [20])
+        assert picked.chosen.tolist() == alone.chosen.tolist()
+        assert picked.stands_in.tolist() == alone.stands_in.tolist()
