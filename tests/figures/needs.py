@@ -82,15 +82,26 @@ class Newest:
     below: float = float("inf")
 
     def measure(self, results: Iterable[Result]) -> Measured:
-        """The figure and the day it was measured."""
+        """The figure, the day it was measured and how much else the machine did then."""
         lines = [json.loads(text) for text in LINES.read_text("utf-8").splitlines()]
         newest = next((line for line in reversed(lines) if line.get("benchmark") == self.benchmark), None)
         if newest is None:
             return _not_measured(self.what)
-        number = self.figure(newest)
+        number = round(self.figure(newest), 1)
         is_met = self.at_least <= number < self.below
-        bound = f"not below {self.below:g}" if number >= self.below else f"not {self.at_least:g}"
-        return Measured(f"{number:.4g} {self.what}{'' if is_met else f' ({bound})'}", is_met)
+        bound = f"not below {self.below:,g}" if number >= self.below else f"not {self.at_least:,.10g}"
+        when = f"{newest['at'][:10]}, load {newest['load_before']}" + ("" if is_met else f"; {bound}")
+        return Measured(f"{number:,.10g} {self.what} ({when})", is_met)
+
+
+def served_per_second(page: str, line: dict[str, Any]) -> float:
+    """How many pages of a kind a second, of a line of benchmarks/serving.py."""
+    return next(row["per_second"] for row in line["rows"] if row["name"] == page)
+
+
+def slowest_page(line: dict[str, Any]) -> float:
+    """The longest that a page took which is no search, of a line of benchmarks/capacity.py."""
+    return max(taken["max"] for kind, taken in line["milliseconds"].items() if kind != "search")
 
 
 def _own(tests: tuple[str, ...], results: Iterable[Result]) -> tuple[list[Result], int]:

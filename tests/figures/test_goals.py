@@ -1,6 +1,7 @@
 """The table of goals names tests that there are, and says what falls short."""
 
 import ast
+import json
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,7 @@ def test_tests_are_counted_where_they_count_nothing_themselves() -> None:
     assert drawn([goal], results).splitlines()[-1] == "| policy | all | 2 tests | yes |"
 
 
+WHEN = {"at": "2026-03-01T12:00:00+00:00", "load_before": 1.5}
 SLOWEST = Worst("ms", 250, ("tests/a.py::served",), "p99_ms")
 
 
@@ -78,18 +80,17 @@ def test_of_times_the_worst_is_told(results: list[Result], measured: str, verdic
 
 def test_a_benchmark_is_read_from_its_newest_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = tmp_path / "results.jsonl"
-    lines.write_text(
-        '{"benchmark": "a", "n": 1}\n{"benchmark": "a", "n": 512.3}\n{"benchmark": "b", "n": 7}\n'
-    )
+    written = [{"benchmark": "a", "n": 1}, {"benchmark": "a", "n": 1512.31}, {"benchmark": "b", "n": 7}]
+    lines.write_text("".join(f"{json.dumps(line | WHEN)}\n" for line in written))
     monkeypatch.setattr(needs, "LINES", lines)
 
     def told(name: str, **bounds: float) -> str:
         need = Newest("a second", name, lambda line: line["n"], **bounds)
         return drawn([Goal("g", "f", (need,))], []).splitlines()[-1]
 
-    assert told("a", at_least=400) == "| g | f | 512.3 a second | yes |"
-    assert told("a", at_least=600) == "| g | f | 512.3 a second (not 600) | no |"
-    assert told("b", below=7) == "| g | f | 7 a second (not below 7) | no |"
+    assert told("a", at_least=400) == "| g | f | 1,512.3 a second (2026-03-01, load 1.5) | yes |"
+    assert told("a", at_least=2000) == "| g | f | 1,512.3 a second (2026-03-01, load 1.5; not 2,000) | no |"
+    assert told("b", below=7) == "| g | f | 7 a second (2026-03-01, load 1.5; not below 7) | no |"
     assert told("c", below=7) == "| g | f | not measured | no |"
 
 
