@@ -10,8 +10,8 @@ from app.domain.records import COMPUTE, Json, RunReport
 from app.errors import AppError
 from app.precompute.calibration import calibrate, load_calibration, save_calibration
 from app.precompute.executors import Executor, make_executor
-from app.precompute.first_words import described, first_words
 from app.precompute.loaded_run import LoadedRun
+from app.precompute.opening_lines import describe_devices, opening_lines
 from app.precompute.peak_memory import peak_memory_bytes
 from app.precompute.plan import NO_SAE, RunPlan, Unit
 from app.precompute.prepare import prepare
@@ -72,7 +72,7 @@ class _Job:
         run = self._run
         units = run.plan.units(run.corpus.n_sequences)
         with closing(make_executor(run, self._options)) as executor:
-            for line in first_words(run, self._slug, self._engine, executor.where):
+            for line in opening_lines(run, self._slug, self._engine, executor.where):
                 monitor.say(line)
             self._compute(run, executor, units, monitor)
         if self._options.shard is not None:
@@ -105,7 +105,7 @@ class _Job:
             "n_features": outcome.n_features,
             "n_run_again": outcome.n_run_again,
             "worst_residual": outcome.worst_residual,
-            "device": described(self._run),
+            "device": describe_devices(self._run),
             "batch_size": outcome.batch_size,
             "checks": self._run.checks,
             "sources": sources_json(self._run.spec),

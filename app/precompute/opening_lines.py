@@ -1,4 +1,4 @@
-"""What a job says before it starts to compute."""
+"""The lines that a job prints before it computes."""
 
 from app.adapters.devices import describe_device
 from app.precompute.loaded_run import LoadedRun
@@ -7,17 +7,17 @@ from app.store.atlas.reads import find_live_plan
 from app.store.database.engine import Engine, read_session
 
 
-def described(run: LoadedRun) -> str:
-    """Where and how the run computes: cpu, float32, 2 threads."""
+def describe_devices(run: LoadedRun) -> str:
+    """The device, number type and threads that the run computes with: cpu, float32, 2 threads."""
     plan = run.plan
     threads = f", {plan.threads} thread{'s' if plan.threads > 1 else ''}" if plan.device == "cpu" else ""
     return f"{describe_device(plan.device)}, {plan.dtype}{threads}"
 
 
-def first_words(run: LoadedRun, slug: str, engine: Engine, workers: str = "") -> list[str]:
-    """Where it is computed, then what is not as it was asked for, or as it was: said before hours of work."""
+def opening_lines(run: LoadedRun, slug: str, engine: Engine, workers: str = "") -> list[str]:
+    """Where the job computes, then how it differs from what was asked for and from the live run of the atlas."""
     lines = [
-        f"computing on {described(run)}{', in ' * bool(workers)}{workers}",
+        f"computing on {describe_devices(run)}{', in ' * bool(workers)}{workers}",
         *([] if run.plan.saes else [NO_SAE]),
     ]
     corpus, n_prompts = run.corpus, run.plan.n_prompts
