@@ -70,7 +70,7 @@ def pooled(found: list[HeadExampleCounts], kind: str) -> list[str]:
             share = sum(row.examples[kind] for row in part) / max(sum(row.n_examples for row in part), 1)
             most = max((row.showing[kind] for row in part), default=0)
             lines.append(
-                f"{kind}, {ranking}, {len(part)} {name}: {showing} of {of} features (at most {most} a head), "
+                f"{kind}, {ranking}, {len(part)} {name}: {showing} of {of} features (at most {most} per head), "
                 f"{share:.3f} of their examples"
             )
     return lines

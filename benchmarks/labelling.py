@@ -6,7 +6,7 @@ For every pace of the hand and every delay of the connection so many heads are l
 last head or new ones, a role, a confidence, a claim, often a note, then submitted. The hand waits for nothing but the
 next head. Cells run side by side, each in a process with a store, a server and a browser of its own; those that take
 longest begin first. Prints a table of heads, of differences between what was intended and what is stored, and of
-seconds a head.
+seconds per head.
 """
 
 import argparse
@@ -162,7 +162,7 @@ def label_cell(cell: tuple[int, int, int]) -> PaceResult:
 
 
 def print_table(cells: list[PaceResult]) -> None:
-    print("key ms  delay ms  heads  differences  s a head  slowest s")
+    print("key ms  delay ms  heads  differences  s per head  slowest s")
     for cell in sorted(cells, key=lambda cell: (cell.pace_ms, cell.delay_ms)):
         row = f"{cell.pace_ms:6}  {cell.delay_ms:8}  {cell.n_heads:5}  {len(cell.differences):11}"
         print(f"{row}  {cell.seconds_a_head:8}  {cell.slowest_s:9}")

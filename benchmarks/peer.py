@@ -4,7 +4,7 @@
 
 PEER_PYTHON is the Python of an environment with sae-dashboard 0.8.0 (`make bench-peer` makes one). The peer computes
 1,024 features at each of three batch sizes of features; Head Atlas all 4,608 of the SAE. Both are timed after loading,
-and head scores, which the peer has not, are left out. Prints seconds, features a second, peak memory and their ratios.
+and head scores, which the peer has not, are left out. Prints seconds, features per second, peak memory and ratios.
 """
 
 import argparse

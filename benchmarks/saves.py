@@ -1,4 +1,4 @@
-"""How many saves a second one server stores on SQLite, for 16 people who save at once.
+"""How many saves per second one server stores on SQLite, for 16 people who save at once.
 
     python benchmarks/saves.py [--clients 16] [--seconds 10] [--note TEXT]
 

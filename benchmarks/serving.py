@@ -1,10 +1,11 @@
-"""How many pages a second one server gives, beside a bare FastAPI route on the same machine and server settings.
+"""How many pages per second one server gives, beside a bare FastAPI route on the same machine and server settings.
 
     python benchmarks/serving.py head-atlas.sqlite smollm2-135m [--connections 8] [--seconds 5] [--note TEXT]
 
 Serves a copy of the store. First each page is asked for once (cold: it has to be built), then pages are asked for over
-several connections that are kept open, compressed, while one annotation a second is saved. Prints requests a second,
-their ratio to the bare route, milliseconds (mean, 99th percentile), and adds a JSON line to benchmarks/results.jsonl.
+several connections that are kept open, compressed, while one annotation per second is saved. Prints requests per
+second, their ratio to the bare route and milliseconds (mean, 99th percentile), and adds a JSON line to
+benchmarks/results.jsonl.
 """
 
 import argparse
@@ -41,7 +42,7 @@ def answer() -> dict[str, bool]:
 serve(app, Settings(port=int(sys.argv[1])))
 """
 N_COLD = 100
-# Requests a second as a share of the bare route's that a page is meant to have at least.
+# Requests per second as a share of the bare route's that a page is meant to have at least.
 TARGETS = {"atlas": 0.15, "head": 0.09, "unchanged head": 0.5}
 
 
@@ -59,7 +60,7 @@ class PageLoad:
 
 @dataclass(frozen=True)
 class Result:
-    """Requests a second of the bare route, before and after; cold pages; pages under load."""
+    """Requests per second of the bare route, before and after; cold pages; pages under load."""
 
     bare_per_second: tuple[float, float]
     cold_ms: dict[str, dict[str, float]]

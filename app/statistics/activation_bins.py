@@ -1,6 +1,6 @@
 """Fixed bins of activation, and the five intervals of (0, max] with edges snapped to them.
 
-A bin is a float32's exponent and its two leading mantissa bits: 4 bins an octave, with edges 1, 1.25, 1.5 and
+A bin is a float32's exponent and its two leading mantissa bits: 4 bins per octave, with edges 1, 1.25, 1.5 and
 1.75 times a power of two. They cover every float32, so no activation is ever clamped.
 """
 

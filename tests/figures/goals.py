@@ -232,17 +232,17 @@ GOALS = (
     ),
     Goal(
         "Read speed",
-        "list 400, feature page 250, unchanged 1,500 requests a second, over 8 connections",
+        "list 400, feature page 250, unchanged 1,500 requests per second, over 8 connections",
         tuple(
-            Newest(f"a second, {page}", "serving", partial(served_per_second, page), at_least=per_second)
+            Newest(f"per second, {page}", "serving", partial(served_per_second, page), at_least=per_second)
             for page, per_second in (("atlas", 400), ("feature", 250), ("unchanged head", 1500))
         ),
     ),
     Goal(
         "Write speed",
-        "200 saves a second on SQLite, p99 below 100 ms with 16 clients",
+        "200 saves per second on SQLite, p99 below 100 ms with 16 clients",
         (
-            Newest("saves a second", "saves", lambda line: line["saves_per_second"], at_least=200),
+            Newest("saves per second", "saves", lambda line: line["saves_per_second"], at_least=200),
             Newest("ms, p99", "saves", lambda line: line["p99_ms"], below=100),
         ),
         "One process answers, and a save costs it more than a two-hundredth of a second: it asks the store 14 times, "

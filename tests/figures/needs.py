@@ -95,7 +95,7 @@ class Newest:
 
 
 def served_per_second(page: str, line: dict[str, Any]) -> float:
-    """How many pages of a kind a second, of a line of benchmarks/serving.py."""
+    """How many pages of a kind per second, of a line of benchmarks/serving.py."""
     return next(row["per_second"] for row in line["rows"] if row["name"] == page)
 
 

@@ -73,7 +73,7 @@ def _by_prefix(
     ]
     places = tuple(map(str, lengths))
     rule = _RULE if len(lengths) > 1 else None
-    note = f"{n} sequences a length, seed {result.parameters.seed}"
+    note = f"{n} sequences per length, seed {result.parameters.seed}"
     if name == "logit":
         note += f"; parts sum to the logit within {result.worst_logit_error:.0e}"
     chart = LineChart("repeated prefix length (tokens)", places, series, rule)

@@ -120,7 +120,7 @@ def scan_figures(
             title=f"Induction over all {len(result.heads)} heads of {result.model}{beside}",
             measure="Attention on random repeated tokens: at one matching token, and what two or more add. "
             "Solid: long-prefix; hollow: standard; grey: neither",
-            note=f"{p.n_examples} sequences a length, up to {p.max_prefix} tokens, seed {p.seed}",
+            note=f"{p.n_examples} sequences per length, up to {p.max_prefix} tokens, seed {p.seed}",
             columns=(
                 *("model", "head", "one token", "added", "verdict", "reason"),
                 *(f"{name}{part}" for name in ("long gain", "one share") for part in parts),
