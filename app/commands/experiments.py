@@ -1,4 +1,4 @@
-"""Experiments on the heads of an atlas, a command each."""
+"""Commands that run experiments on the heads of an atlas."""
 
 from pathlib import Path
 from typing import Annotated

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with each parameter that is a dataclass replaced by the options which that declares.
+    """The command with each parameter that is a dataclass replaced by the options that the dataclass declares.
 
-    Required options come first, the others in the order of the signature. A field is an option if its type says so;
-    a field that is a dataclass stands for the options of that; others keep their defaults. A tuple is typed as text
-    between commas, or, if its Option says so, once for each value. A field with a default factory is an option
-    without a default: the factory has the say where it is not given.
+    Required options come first, the others in the order of the signature. A field is an option if its type has an
+    Option; a field that is itself a dataclass stands for the options of that; other fields keep their defaults. A
+    tuple is given as text with commas, or, if its Option is `repeated`, by giving the option once for each value. A
+    field with a default factory has no default on the command line: without the option, the factory makes its value.
     """
     hints = get_type_hints(command, include_extras=True)
     groups = {name: declared for name, declared in hints.items() if _is_group(declared)}
@@ -84,13 +84,13 @@ def _parameter(field: "Field[object]", declared: object) -> inspect.Parameter:
 
 
 def _parameter_name(field: "Field[object]", declared: object) -> str:
-    """The name of a field among the parameters of the command, where another dataclass may have a field of its name."""
+    """The name of a field's parameter in the command: that of its flag, since two dataclasses may share field names."""
     option = option_of(declared)
     return field.name if option is None else option_name(field.name, option).strip("-").replace("-", "_")
 
 
 def _instance(group: "type[DataclassInstance]", values: dict[str, object]) -> object:
-    """An instance of the dataclass, whose values are taken out of `values`."""
+    """An instance of the dataclass; the values of its options are removed from `values`."""
     mine: dict[str, object] = {}
     for field, declared in _option_fields(group):
         if _is_group(declared):
@@ -105,7 +105,7 @@ def _instance(group: "type[DataclassInstance]", values: dict[str, object]) -> ob
 
 
 def _parts(value: object) -> tuple[str, ...]:
-    """The values of a list that was typed as text between commas, or one after the other."""
+    """The values of a list that was given as text with commas, or by repeating the option."""
     if isinstance(value, list):
         return tuple(map(str, value))
     return tuple(part.strip() for part in str(value).split(",") if part.strip())

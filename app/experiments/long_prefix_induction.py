@@ -57,7 +57,7 @@ def long_prefix_induction(
         attended = attended_pairs(model, text, heads, min(p.threshold, *p.sweep), batching)
         corrupted = _corrupt(model, text, heads, attended, p, batching)
     by_head = [
-        _study(
+        _head_result(
             head,
             _head_logits(parts, head, data.n_lengths),
             attended.get(head),
@@ -105,7 +105,7 @@ def _head_logits(parts: LogitParts, head: HeadRef, n_lengths: int) -> NDArray[np
     return parts.heads[:, head.layer, head.head].cpu().numpy().reshape(-1, n_lengths)
 
 
-def _study(
+def _head_result(
     head: HeadRef,
     logits: NDArray[np.float64],
     attended: AttendedPairs | None,

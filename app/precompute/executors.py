@@ -21,12 +21,16 @@ from app.precompute.shard import run_unit
 
 
 class Executor(Protocol):
-    """Runs units in any order and yields each when its file is sealed."""
+    """Runs units in any order and yields each when its file is sealed.
+
+    where: which workers compute, for the first line of a job; empty for processes of this machine.
+    peak_memory_bytes: the largest that workers on Ray reported; 0 where all workers are children of this process.
+    """
 
     name: str
     workers: int
-    where: str  # which workers compute, for the first line of a job; empty for processes of this machine
-    peak_memory_bytes: int  # of workers that are no children of this process, as far as it is told
+    where: str
+    peak_memory_bytes: int
 
     def run(self, units: Iterable[Unit]) -> Iterator[Unit]: ...
 

@@ -1,4 +1,4 @@
-"""The examples of features, from the payloads of their layer: of many features at once, for what a step costs each."""
+"""The examples of features from the payloads of their layer, made for many features in one numpy step."""
 
 from collections.abc import Mapping, Sequence
 

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 def n_kept(run: LoadedRun) -> int:
-    """How many of the run's first sequences fit into KEPT_BYTES and into a quarter of the free disk space, at most."""
+    """How many of the run's first sequences to keep: as many as fit into KEPT_BYTES and a quarter of the free disk."""
     record, context = run.record, run.corpus.context_size
     # The triangle of the pattern, and values that heads share once.
     pattern = record.n_heads * (context + 1) / 2
@@ -35,9 +35,9 @@ def n_kept(run: LoadedRun) -> int:
     return _n_that_fit(run, _BYTES_PER_NUMBER * (pattern + values) * context)
 
 
-def _n_that_fit(run: LoadedRun, bytes_a_sequence: float) -> int:
+def _n_that_fit(run: LoadedRun, bytes_per_sequence: float) -> int:
     free = shutil.disk_usage(run.folder.root).free
-    return int(min(KEPT_BYTES, _SHARE_OF_FREE * free) // (max(len(run.saes), 1) * bytes_a_sequence))
+    return int(min(KEPT_BYTES, _SHARE_OF_FREE * free) // (max(len(run.saes), 1) * bytes_per_sequence))
 
 
 def keep(run: LoadedRun, batch: LayerBatch) -> None:

@@ -1,4 +1,4 @@
-"""Upgrading a store to another schema version. It is one transaction: a kill leaves the old schema whole."""
+"""Upgrading a store to another schema version, in one transaction: a kill leaves the old schema whole."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -43,7 +43,7 @@ def run_migration(engine: Engine, run: Callable[[Config], None]) -> None:
     with (
         translated(store_name(engine)),
         writing.connect() as connection,
-        _relaxed(connection),
+        _without_foreign_keys(connection),
         connection.begin(),
     ):
         if engine.dialect.name == "postgresql":
@@ -55,10 +55,11 @@ def run_migration(engine: Engine, run: Callable[[Config], None]) -> None:
 
 
 @contextmanager
-def _relaxed(connection: Connection) -> Generator[None]:
-    """Set SQLite, for the block, as a migration needs it; none of this can change inside a transaction.
+def _without_foreign_keys(connection: Connection) -> Generator[None]:
+    """Turn foreign keys off and wait longer for locks while the block runs; does nothing on Postgres.
 
-    With foreign keys on, rebuilding a table (the only way to alter one) would delete the rows under it.
+    SQLite alters a table by building it anew, and with foreign keys on that would delete the rows that refer to it.
+    They cannot be turned off inside a transaction.
     """
     if connection.dialect.name != "sqlite":
         yield

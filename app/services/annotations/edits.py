@@ -61,7 +61,7 @@ def apply_action(context: AtlasContext, head: HeadRef, form: SubmittedForm, now:
         saving.reveal_hint(context, head, now)
         return own_record(context, head)
     if form.action in ("undo", "redo"):
-        return _step(context, head, form, now)
+        return _undo_or_redo(context, head, form, now)
     content = with_action(context, head, form)
     status = FINISHING.get(form.action, "draft" if form.status == "skipped" else form.status)
     stored = own_record(context, head)
@@ -105,7 +105,7 @@ def with_action(context: AtlasContext, head: HeadRef, form: SubmittedForm) -> He
         case "drop_group":
             return edits.drop_group(content, _number(form.argument))
         case "cite":
-            return edits.cite(content, _link(form.argument))
+            return edits.cite(content, _evidence_link(form.argument))
         case "drop_evidence":
             return edits.drop_evidence(content, _number(form.argument))
         case "accept":
@@ -116,7 +116,9 @@ def with_action(context: AtlasContext, head: HeadRef, form: SubmittedForm) -> He
             return content
 
 
-def _step(context: AtlasContext, head: HeadRef, form: SubmittedForm, now: datetime) -> Revision | None:
+def _undo_or_redo(
+    context: AtlasContext, head: HeadRef, form: SubmittedForm, now: datetime
+) -> Revision | None:
     subject = saving.record_subject(context, head)
     versions = store.versions(context.session, context.atlas_id, subject, context.viewer.annotator_id)
     target = (edits.undo_target if form.action == "undo" else edits.redo_target)(versions)
@@ -128,10 +130,11 @@ def _step(context: AtlasContext, head: HeadRef, form: SubmittedForm, now: dateti
 
 
 def _number(text: str) -> int:
+    """The number that a button names, counted from 1; 0, which names nothing, for any other text."""
     return int(text) if text.isdecimal() and len(text) < 5 else 0
 
 
-def _link(argument: str) -> EvidenceLink:
+def _evidence_link(argument: str) -> EvidenceLink:
     kind, _, target = argument.partition(":")
     for evidence_kind in EVIDENCE_KINDS:
         if kind == evidence_kind and target:

@@ -43,12 +43,12 @@ class AtlasAnnotations:
 
 
 def read_notes(context: AtlasContext, by: str | None) -> AtlasAnnotations:
-    """The annotations that the viewer may see, with the labels of `by`; anonymous pages need no query."""
+    """The annotations that the viewer may see, with the labels of `by`. Makes no query for a page without a viewer."""
     if context.viewer == NO_VIEWER:
-        return AtlasAnnotations(_nothing(context), {}, {}, {})
+        return AtlasAnnotations(_without_annotations(context), {}, {}, {})
     overview = summarise_atlas(context, by)
     people = {name: heads for name, heads in submitted_heads(context.records).items() if name != CONSENSUS}
-    done = _done(overview)
+    done = _completion_by_head(overview)
     return AtlasAnnotations(
         atlas=_atlas_notes(context, overview, agreement(people, n_resamples=0), done),
         layers={row.layer: _layer_notes(row) for row in overview.layers if row.n_heads},
@@ -69,7 +69,7 @@ def head_notes(summary: RecordSummary) -> HeadNotes:
     )
 
 
-def _done(overview: Overview) -> dict[HeadRef, Completion]:
+def _completion_by_head(overview: Overview) -> dict[HeadRef, Completion]:
     mine, others = overview.progress.mine, overview.progress.others
     done: dict[HeadRef, Completion] = dict.fromkeys(mine - others, "you")
     return {**done, **dict.fromkeys(others - mine, "others"), **dict.fromkeys(overview.progress.both, "both")}
@@ -82,22 +82,22 @@ def _atlas_notes(
     counted = [how for ref, how in done.items() if ref.layer in layers]
     summaries = overview.heads.values()
     published = overview.published
-    may = context.viewer.may_write
+    may_write = context.viewer.may_write
     return AtlasNotes(
         by=overview.by,
         by_viewer=overview.by == context.viewer.name,
         annotators=overview.annotators,
         roles=tuple(sorted({role for head in summaries for role in head.roles})),
-        can_annotate=may,
+        can_annotate=may_write,
         n_heads=overview.progress.n_heads,
         n_you=counted.count("you"),
         n_others=counted.count("others"),
         n_both=counted.count("both"),
-        next=overview.progress.next if may else None,
+        next=overview.progress.next if may_write else None,
         order=context.viewer.order,
         again=context.viewer.again,
         types=tuple(
-            TypeRow(row.head_type, row.count, row.fraction, _of_type(published, row.head_type))
+            TypeRow(row.head_type, row.count, row.fraction, _published_count(published, row.head_type))
             for row in overview.tally.rows
         ),
         n_typed=overview.tally.total,
@@ -112,7 +112,7 @@ def _atlas_notes(
     )
 
 
-def _of_type(published: object, head_type: HeadType) -> int | None:
+def _published_count(published: object, head_type: HeadType) -> int | None:
     by_type: Mapping[HeadType, int] = getattr(published, "by_type", {})
     return by_type.get(head_type)
 
@@ -150,11 +150,12 @@ def _layer_notes(row: LayerRow) -> LayerNotes:
         n_annotated=row.n_heads,
         families=tuple(FamilyPart(family, count) for family, count in row.families),
         groups=tuple(name for name, _ in row.groups[:N_GROUPS]),
-        notable=tuple(_notable(head) for head in _first_alike(row.notable)[:N_NOTABLE]),
+        notable=tuple(_notable(head) for head in _most_uniform_first(row.notable)[:N_NOTABLE]),
     )
 
 
-def _first_alike(notable: Iterable[NotableHead]) -> list[NotableHead]:
+def _most_uniform_first(notable: Iterable[NotableHead]) -> list[NotableHead]:
+    """Heads with all features in one group first, then by the size of the largest group."""
     return sorted(notable, key=lambda head: (not head.all_alike, -head.n_in_group, head.head))
 
 
@@ -163,7 +164,7 @@ def _notable(head: NotableHead) -> NotableLine:
     return NotableLine(head.head, head.all_alike, words, head.n_in_group, head.n_features)
 
 
-def _nothing(context: AtlasContext) -> AtlasNotes:
+def _without_annotations(context: AtlasContext) -> AtlasNotes:
     layers = set(layers_to_annotate(context))
     return AtlasNotes(
         by=None,

@@ -42,7 +42,7 @@ class TypePair:
 @dataclass(frozen=True)
 class Opinion:
     annotator: Annotated[str, "Who"]
-    head_type: Annotated[HeadType | None, "The settled type; null where there is none"]
+    head_type: Annotated[HeadType | None, "The type, where it is not provisional; null where there is none"]
     roles: Annotated[tuple[str, ...], "The roles"]
 
 
@@ -61,9 +61,14 @@ class Agreement:
 
     annotators: Annotated[tuple[str, ...], "Whose records are compared"]
     head_type: Annotated[Estimate, "Krippendorff's alpha of settled head types, nominal"]
-    roles: Annotated[Estimate, "Mean over heads of roles in common over all roles, over pairs of annotators"]
-    confusion: Annotated[tuple[TypePair, ...], "Pairs of types with how often they meet"]
-    disagreements: Annotated[tuple[Disagreement, ...], "Heads to settle, layers upwards"]
+    roles: Annotated[
+        Estimate,
+        "Mean over heads, and in a head over pairs of annotators, of shared roles divided by all of their roles",
+    ]
+    confusion: Annotated[tuple[TypePair, ...], "How often each pair of types was given to one head"]
+    disagreements: Annotated[
+        tuple[Disagreement, ...], "Heads on which annotators disagree, by layer and index"
+    ]
 
 
 def agreement(by_annotator: ByAnnotator, seed: int = 0, n_resamples: int = N_RESAMPLES) -> Agreement:

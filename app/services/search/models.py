@@ -34,14 +34,14 @@ class HeadHit:
     labels: Annotated[tuple[HeadLabels, ...], "The records that fulfil the query, as far as they may be seen"]
     attended: Annotated[
         float | None,
-        "Share of its attention on what is no sink that is to, or from, the token of the first such term; null without",
+        "Share of its attention, sinks left out, to or from the token of the first attends term; null without one",
     ] = None
 
 
 @dataclass(frozen=True)
 class HeadCount:
     head: Annotated[HeadRef, "A head of the results"]
-    n: Annotated[int, "How many of the listed features it is named with; 1 in a list of heads"]
+    n: Annotated[int, "How many of the listed features name it as their head; 1 in a list of heads"]
 
 
 @dataclass(frozen=True)

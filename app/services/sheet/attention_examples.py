@@ -24,17 +24,17 @@ def attention_group_examples(
     members = {head: _members(content) for head, content in contents.items() if content.of_examples}
     if not members:
         return {}
-    kept = {each.ref: each for each in attention_of_heads(context.session, context.run, members)}
+    attention = {each.ref: each for each in attention_of_heads(context.session, context.run, members)}
     wanted = {ref.sequence for groups in members.values() for refs in groups.values() for ref in refs}
     sequences = get_texts(context.session, context.run, wanted)
     return {
         head: tuple(
             example
             for name, refs in groups.items()
-            if (example := _first(context, kept[head], name, refs, sequences))
+            if (example := _first_stored(context, attention[head], name, refs, sequences))
         )
         for head, groups in members.items()
-        if head in kept
+        if head in attention
     }
 
 
@@ -54,11 +54,12 @@ def _members(content: HeadAnnotation) -> dict[str, list[ExampleRef]]:
     return members
 
 
-def _first(
-    context: AtlasContext, kept: HeadAttention, name: str, refs: list[ExampleRef], sequences: Sequences
+def _first_stored(
+    context: AtlasContext, attention: HeadAttention, name: str, refs: list[ExampleRef], sequences: Sequences
 ) -> GroupExample | None:
+    """The first of the examples that the run stores, with its text; None if it stores none of them."""
     for ref in refs:
-        columns = kept.examples
+        columns = attention.examples
         rows = np.flatnonzero((columns.sequence == ref.sequence) & (columns.position == ref.position))
         if len(rows) and ref.sequence in sequences:
             text = sequences[ref.sequence]

@@ -121,7 +121,7 @@ def _write_sheet(book: Any, table: PublishedTable, name: str) -> None:
 
 
 def _height(columns: Sequence[TableColumn], row: Sequence[Cell]) -> float:
-    """The height of the row's longest wrapped text, in points: programs that only print do not find it themselves."""
+    """The height of a row in points, for its longest wrapped text: programs that only print need it in the file."""
     n_lines = 1
     for column, cell in zip(columns, row, strict=True):
         if isinstance(cell, str):
@@ -139,7 +139,7 @@ def _write_cell(sheet: Any, place: tuple[int, int], value: Cell, look: Any) -> i
 
 
 def _writable(text: str) -> str:
-    """The text without characters that XML cannot hold, cut to the size of a cell: this file is never imported."""
+    """The text without characters that XML cannot hold, cut to the size of a cell. Nothing reads it back."""
     plain = _UNWRITABLE.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
     plain = plain.encode("utf-8", "replace").decode()
     while len(plain.encode("utf-16-le")) // 2 > MAX_CELL:
@@ -148,7 +148,7 @@ def _writable(text: str) -> str:
 
 
 def markdown_table(table: PublishedTable) -> str:
-    """The table in Markdown, numbers to the right."""
+    """The table in Markdown, with numbers aligned to the right."""
     titles = " | ".join(column.title for column in table.columns)
     rule = " | ".join("---" if column.kind == "text" else "---:" for column in table.columns)
     lines = [f"## {table.name}", "", f"| {titles} |", f"| {rule} |"]
@@ -164,7 +164,7 @@ def _markdown(text: str) -> str:
 
 
 def latex_table(table: PublishedTable) -> str:
-    """The table in LaTeX, for the package booktabs; columns of long texts have a share of the line."""
+    """The table in LaTeX, for the package booktabs; text columns share the line by their widths."""
     widest = sum(column.width for column in table.columns)
     form = "".join(
         f"p{{{0.9 * column.width / widest:.2f}\\linewidth}}" if column.kind == "text" else "r"

@@ -1,4 +1,4 @@
-"""The tables of annotation. A change here needs a migration; the tests compare the two on both engines."""
+"""The tables of annotations. A change here needs a migration; tests compare tables and migrations on both engines."""
 
 from datetime import datetime
 from typing import Annotated
@@ -88,7 +88,7 @@ class RevisionRow(Base):
 
 
 class RevealedHintRow(Base):
-    """An annotator looked at what is known of a head before submitting their own record."""
+    """The fact that an annotator looked at what is known of a head before submitting their own record."""
 
     __tablename__ = "revealed_hints"
 

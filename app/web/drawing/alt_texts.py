@@ -18,7 +18,7 @@ from app.web.drawing.sheet import LevelChart, type_title
 
 
 def cell_name(cell: AtlasHead, score: str | None) -> str:
-    """A head of the grid with its type, its roles, and the value of the score it is coloured by, if it is."""
+    """The text of a cell of the atlas: head, type, roles, and the value of the score if that colours it."""
     words = [str(cell.head)]
     if cell.notes:
         words += [type_name(cell.notes.head_type)] if cell.notes.head_type else []
@@ -29,7 +29,7 @@ def cell_name(cell: AtlasHead, score: str | None) -> str:
 
 
 def columns_name(name: str, labels: Sequence[str], counts: Sequence[int]) -> str:
-    """The text of a chart of columns: each label with its count."""
+    """The text of a column chart: each label with its count."""
     return f"{name}: " + ", ".join(f"{label} {count}" for label, count in zip(labels, counts, strict=False))
 
 

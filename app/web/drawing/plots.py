@@ -64,7 +64,7 @@ def _lines(chart: LineChart) -> Drawing:
             index = series.index or 0
             shapes += _line(frame, points, index)
             ends.append((frame.y(points[-1][1].value), series.label, index))
-    for y, label, index in _apart(ends):
+    for y, label, index in _spread_labels(ends):
         texts.append(text_at(f"text-start text-bold text-{LETTERS[index]}", frame.right + 9, y + 4, label))
     return Drawing(WIDTH, HEIGHT, tuple(shapes), tuple(texts))
 
@@ -82,7 +82,7 @@ def _line(frame: Frame, points: list[tuple[float, PlotValue]], index: int) -> li
     ]
 
 
-def _apart(ends: list[tuple[float, str, int]], gap: float = 12) -> list[tuple[float, str, int]]:
+def _spread_labels(ends: list[tuple[float, str, int]], gap: float = 12) -> list[tuple[float, str, int]]:
     """Labels at the ends of lines, moved apart where two would overlap and kept above the bottom."""
     placed: list[tuple[float, str, int]] = []
     for y, label, index in sorted(ends):

@@ -93,8 +93,8 @@ def _is_plain(view: TokenView) -> bool:
     return view.kind == "text" and [part.kind for part in view.parts] == ["text"]
 
 
-def _says_all(view: TokenView) -> bool:
-    """Whether the drawn text shows the whole token."""
+def _shows_whole_token(view: TokenView) -> bool:
+    """Whether the drawn text shows every byte of the token."""
     return view.kind == "text" and all(part.kind in ("text", "control") for part in view.parts)
 
 
@@ -107,8 +107,8 @@ def _cell(cell: Cell, colour: str, peak: bool, grey: bool = False) -> str:
         if name
     )
     title = ""
-    if peak or not _says_all(view):
-        name = f"#{view.token_id}" if _says_all(view) else view.title
+    if peak or not _shows_whole_token(view):
+        name = f"#{view.token_id}" if _shows_whole_token(view) else view.title
         value = "" if cell.value is None else f", {numbers.number(cell.value)}"
         title = f' title="{escape(name + value)}"'
     text = escape(view.parts[0].text) if _is_plain(view) else token_text(view)

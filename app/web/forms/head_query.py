@@ -63,4 +63,4 @@ class HeadQuery:
         return replace(self, open_feature=None, group=0, example=0, look=None)
 
 
-HeadViewDependency = Annotated[HeadQuery, Depends()]
+HeadQueryDependency = Annotated[HeadQuery, Depends()]

@@ -23,7 +23,7 @@ from app.services.reading.visibility import Viewer, WorkOrder
 from app.store.annotations import Conflict
 from app.web.dependencies import AppContext, AppContextDependency, parse_head
 from app.web.forms.annotations import Fields, read_head_form
-from app.web.forms.head_query import HeadQuery, HeadViewDependency
+from app.web.forms.head_query import HeadQuery, HeadQueryDependency
 from app.web.responses import redirect_to, refusal, run_page, script_response, see_other, uncached_page
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency, remember_order, remember_second_looks
@@ -39,7 +39,7 @@ pages = APIRouter(include_in_schema=False)
 def annotation_json(
     request: Request, app_context: AppContextDependency, viewer: ViewerDependency, model: str, head: str
 ) -> Response:
-    """The viewer's own record of a head, and others' as far as they may be seen; or the viewer's second look at it."""
+    """The viewer's record of a head and those of others that they may see; or the viewer's second look at it."""
     ref = parse_head(head)
 
     def build(context: AtlasContext) -> HeadRecordsPage:
@@ -58,10 +58,10 @@ def show_next(
     order: WorkOrder | None = None,
     again: bool | None = None,
 ) -> Response:
-    """Redirect to the first head without a settled record of the viewer, or to the atlas if there is none.
+    """Redirect to the next head that the viewer has to annotate, or to the atlas if there is none.
 
-    order: the order of work from now on. again: whether a tenth of this atlas's submitted heads comes a second time.
-    The browser keeps both.
+    order: the order of work from now on. again: whether a tenth of the heads that the viewer submitted here comes up
+    for a second look. Cookies keep both.
     """
     if viewer.may_write:
         viewer = replace(viewer, order=order or viewer.order, again=viewer.again if again is None else again)
@@ -84,11 +84,11 @@ def annotate(
     model: str,
     head: str,
     fields: Fields,
-    view: HeadViewDependency,
+    query: HeadQueryDependency,
 ) -> Response:
-    """Save the form, then redirect: to the next head if this one was settled, else back to it.
+    """Save the form, then redirect to the next head if the button finished this one, else back to it.
 
-    Both keep the query string of the page. Scripts get the new state as JSON instead.
+    The address keeps the query of the page. Scripts get the new state as JSON instead.
     """
     ref, form = parse_head(head), read_head_form(fields)
     scripted = "application/json" in request.headers.get("Accept", "")
@@ -99,28 +99,28 @@ def annotate(
         if isinstance(error, Conflict) or error.status_code in (413, 422):
             if scripted:
                 return script_response({"error": refusal(error)}, error.status_code)
-            return _not_saved(app_context, viewer, model, view.question(ref), form, error)
+            return _not_saved(app_context, viewer, model, query.question(ref), form, error)
         raise
     if scripted:
-        return _state(app_context, viewer, model, ref, record, view)
-    address = _after(app_context, viewer, model, ref, view, form.action)
+        return _state(app_context, viewer, model, ref, record, query)
+    address = _address_after(app_context, viewer, model, ref, query, form.action)
     return see_other(address)
 
 
-def _after(
-    app_context: AppContext, viewer: Viewer, model: str, ref: HeadRef, view: HeadQuery, action: str
+def _address_after(
+    app_context: AppContext, viewer: Viewer, model: str, ref: HeadRef, query: HeadQuery, action: str
 ) -> str:
-    here = view.address(model, ref)
+    here = query.address(model, ref)
     if action not in FINISHING:
         return f"{here}#annotation"
     with app_context.open_atlas(model, viewer) as context:
         following = next_look(context, ref)
-    return _address_of(view, model, following) if following else here
+    return _address_of(query, model, following) if following else here
 
 
-def _address_of(view: HeadQuery, model: str, following: NextHead) -> str:
+def _address_of(query: HeadQuery, model: str, following: NextHead) -> str:
     look = None if following.look is None else str(following.look)
-    return replace(view.without_row(), look=look).address(model, following.head)
+    return replace(query.without_row(), look=look).address(model, following.head)
 
 
 def _state(
@@ -129,7 +129,7 @@ def _state(
     model: str,
     ref: HeadRef,
     record: Revision | None,
-    view: HeadQuery,
+    query: HeadQuery,
 ) -> Response:
     """The state after a save as JSON, with the values that the page's script cannot compute."""
     with app_context.open_atlas(model, viewer) as context:
@@ -144,7 +144,7 @@ def _state(
         "novel": list(page.novel),
         "can_undo": page.can_undo,
         "can_redo": page.can_redo,
-        "next": _address_of(view, model, following) if following else atlas_url(model),
+        "next": _address_of(query, model, following) if following else atlas_url(model),
     }
     return script_response(state)
 
@@ -157,7 +157,7 @@ def _not_saved(
     form: SubmittedForm,
     error: AppError,
 ) -> Response:
-    """The page with the text as it was typed, and for a conflict with both texts merged."""
+    """The page with the form as it was filled in; after a conflict, merged with what is stored."""
     message = refusal(error)
     attempt = Attempt(form.content, form.base_version, message)
     if isinstance(error, Conflict):

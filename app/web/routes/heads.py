@@ -13,7 +13,7 @@ from app.services.heads.models import HeadPage
 from app.services.heads.page import HeadQuestion, head_page
 from app.services.reading.context import AtlasContext
 from app.web.dependencies import AppContextDependency, parse_head
-from app.web.forms.head_query import CountQuery, HeadViewDependency, RankQuery
+from app.web.forms.head_query import CountQuery, HeadQueryDependency, RankQuery
 from app.web.responses import fragment, is_fragment, redirect, run_page
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
@@ -47,13 +47,13 @@ def show_head(
     viewer: ViewerDependency,
     model: str,
     head: str,
-    view: HeadViewDependency,
+    query: HeadQueryDependency,
 ) -> Response:
     """The head's page, or for htmx the one row to open."""
     ref = parse_head(head)
     if str(ref) != head:
         return redirect(request, head_url(model, ref))
-    question = view.question(ref)
+    question = query.question(ref)
     if question.open_feature is not None and is_fragment(request):
         template = "partials/feature_row.html"
         return fragment(

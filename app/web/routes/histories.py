@@ -13,7 +13,7 @@ from app.services.annotations.models import HistoryPage
 from app.services.annotations.saving import Restore
 from app.services.reading.context import AtlasContext
 from app.web.dependencies import AppContextDependency, PageNotFound, parse_head
-from app.web.forms.head_query import HeadQuery, HeadViewDependency
+from app.web.forms.head_query import HeadQuery, HeadQueryDependency
 from app.web.responses import run_page, see_other
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
@@ -56,7 +56,7 @@ def show_history(
     viewer: ViewerDependency,
     model: str,
     head: str,
-    view: HeadViewDependency,
+    query: HeadQueryDependency,
     annotator: AnnotatorQuery = None,
     below: Below = None,
 ) -> Response:
@@ -66,7 +66,7 @@ def show_history(
 
     def build(context: AtlasContext) -> HistoryPage:
         page = history_page(context, ref, annotator, below)
-        return replace(page, rank=view.rank, k=view.k, align=view.align, look=viewer.second_look)
+        return replace(page, rank=query.rank, k=query.k, align=query.align, look=viewer.second_look)
 
     return run_page(app_context, request, model, build, "pages/history.html", viewer)
 
@@ -79,12 +79,12 @@ def restore(
     head: str,
     version: Version,
     base_version: Version,
-    view: HeadViewDependency,
+    query: HeadQueryDependency,
 ) -> Response:
     """Append the old version's content as a new revision, so that no version is lost."""
     ref = parse_head(head)
     key = f"restore {version} {base_version}"
     with app_context.change_atlas(model, viewer) as context:
         saving.restore(context, Restore(ref, version, base_version, key), app_context.now())
-    address = history_url(model, ref, look=view.look, rank=view.rank, k=view.k, align=view.align)
+    address = history_url(model, ref, look=query.look, rank=query.rank, k=query.k, align=query.align)
     return see_other(address)

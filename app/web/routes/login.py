@@ -28,7 +28,7 @@ def _check_team(app_context: AppContext) -> None:
         )
 
 
-def _leave(address: str) -> Response:
+def _redirect_inside(address: str) -> Response:
     return see_other(inside(address))
 
 
@@ -46,7 +46,7 @@ def log_in(
     password: Text = "",
     next_page: Annotated[str, Form(alias="next", max_length=2000)] = "/",
 ) -> Response:
-    """Log in with a new session token, and end the session of a cookie that was sent along."""
+    """Start a new session, and end the one whose cookie came with the request."""
     _check_team(app_context)
     address = request.client.host if request.client else ""
     try:
@@ -57,7 +57,7 @@ def log_in(
         page = LoginPage(inside(next_page), name, error.sentence)
         return uncached_page(app_context, page, "pages/login.html", error.status_code, wait)
     app_context.logins.forget(name, address)
-    response = _leave(next_page)
+    response = _redirect_inside(next_page)
     start_session(request, app_context, annotator, response)
     return response
 
@@ -69,7 +69,7 @@ def _check_password(app_context: AppContext, name: str, password: str) -> Annota
 
 @router.post("/logout", name="logout")
 def log_out(request: Request, app_context: AppContextDependency) -> Response:
-    response = _leave("/login")
+    response = _redirect_inside("/login")
     end_session(request, app_context, response)
     return response
 
@@ -95,18 +95,18 @@ def change_password(
     address = request.client.host if request.client else ""
     try:
         app_context.logins.try_once(viewer.name, address)
-        changed = _change(app_context, viewer.name, password, new)
+        changed = _set_password(app_context, viewer.name, password, new)
     except AppError as error:
         page = AccountPage(viewer.name, viewer.role, viewer.blind, error.sentence)
         status = 403 if isinstance(error, accounts.WrongLogin) else error.status_code
         return uncached_page(app_context, page, "pages/account.html", status)
     app_context.logins.forget(viewer.name, address)
-    response = _leave("/")
+    response = _redirect_inside("/")
     start_session(request, app_context, changed, response)
     return response
 
 
-def _change(app_context: AppContext, name: str, password: str, new: str) -> Annotator:
+def _set_password(app_context: AppContext, name: str, password: str, new: str) -> Annotator:
     annotator = _check_password(app_context, name, password)
     hashed = accounts.hash_password(new)
     with app_context.write() as session:

@@ -1,4 +1,4 @@
-"""The files of a static export: for each the URL that the server has for it, and how it is made."""
+"""The files of a static export: of each its URL on the server, and how it is made."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -64,7 +64,7 @@ class Bundle:
         self._labels = context.viewer != NO_VIEWER
 
     def files(self) -> Iterator[BundleFile]:
-        """Every file but the static ones. Expensive work is left to `build`."""
+        """Every file except CSS and scripts. A page is not made until its `build` is called."""
         yield from self._atlas()
         yield from self._heads()
         for sae in self._context.run.record.saes:
