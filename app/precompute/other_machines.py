@@ -55,7 +55,7 @@ def check_machine(spec: JobSpec) -> None:
 
 
 def wait_until_seen(path: Path, host: str) -> None:
-    """Wait until a file that another machine has written is to be seen from here. Raises MachineDiffers."""
+    """Wait until a file that another machine wrote is visible on this one. Raises MachineDiffers."""
     deadline = time.monotonic() + _SEEN_WITHIN_S
     # A look at the folder makes a network's file system ask for its files anew.
     while not path.exists() and path not in path.parent.iterdir():

@@ -123,7 +123,7 @@ def _are_ids(data: bytes, d_vocab: int) -> bool:
 
 
 def _check_records(session: Session, name: str) -> None:
-    """Read every revision of an annotation. Raises InvalidStore for one that is none."""
+    """Read every revision of an annotation. Raises InvalidStore for one that cannot be read."""
     query = select(RevisionRow.id, RevisionRow.kind, cast(RevisionRow.content, Text))
     with session.execute(query, execution_options=_IN_PARTS) as rows:
         for row_id, kind, text in rows:

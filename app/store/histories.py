@@ -24,10 +24,10 @@ WHOLE = HistoryRange()
 
 @dataclass(frozen=True)
 class HistoryPart:
-    """Some revisions of a record, newest first, and where they stand among all of it.
+    """Some revisions of a record, newest first, and where they stand among all of the record.
 
-    preceding: the revision before the last of these. newest: the newest version of all. newer: the `below` of the
-    part that ends where this one begins; None at the newest.
+    preceding: the revision before the last of these. total: how many the record has. newest: the version of the
+    newest. newer: the `below` of the part that ends where this one begins; None at the newest.
     """
 
     revisions: tuple[Revision, ...] = ()
@@ -38,7 +38,7 @@ class HistoryPart:
 
     @property
     def older(self) -> int | None:
-        """The `below` of the part that goes on from here; None at the end."""
+        """The `below` of the next older part; None if this one holds the oldest."""
         return self.revisions[-1].version if self.preceding and self.revisions else None
 
 
@@ -50,7 +50,7 @@ def read_history(
     part: HistoryRange,
     with_drafts: bool,
 ) -> HistoryPart:
-    """A part of the history of one record. with_drafts: its drafts are among it."""
+    """A part of the history of one record. with_drafts: whether drafts are included."""
     of = [is_about(atlas_id, subject), RevisionRow.annotator_id == annotator_id]
     if not with_drafts:
         of.append(RevisionRow.status != "draft")

@@ -82,10 +82,10 @@ def without_sinks(features: Sequence[FeatureThroughHead]) -> list[FeatureThrough
     examples = [example for row in features for example in row.examples[: row.evidence_n]]
     places = Counter(example.source_position for example in examples if example.source_position is not None)
     sinks = {place for place, count in places.items() if count >= MIN_SHARE * len(examples)}
-    return [_apart_from(row, sinks) for row in features] if sinks else list(features)
+    return [_without_sources_at(sinks, row) for row in features] if sinks else list(features)
 
 
-def _apart_from(row: FeatureThroughHead, sinks: set[int]) -> FeatureThroughHead:
+def _without_sources_at(sinks: set[int], row: FeatureThroughHead) -> FeatureThroughHead:
     at_sink = [example for example in row.examples[: row.evidence_n] if example.source_position in sinks]
     at_sink_by_kind = {
         "previous_token": sum(example.source_position == example.position - 1 for example in at_sink),

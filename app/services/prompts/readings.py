@@ -43,14 +43,14 @@ def make_reading(context: AtlasContext, layer: int, answer: PromptAnswer) -> Pro
         activation=None if feature is None else feature.activation[dest],
         pre_activation=None if feature is None else feature.pre_activation[dest],
         head_contribution=None if feature is None else feature.contributions[answer.head],
-        others_contribution=None if feature is None else _others(feature, answer.head),
+        others_contribution=None if feature is None else _contribution_of_others(feature, answer.head),
         bias=None if feature is None else feature.bias,
         residual=None if feature is None else from_records.finite(feature.residual),
         max_activation=_largest_activation(feature, record),
         dfa_maximum=max((abs(value) for each in heads for value in each.dfa), default=0.0),
         heads=heads,
         sources=_sources(answer, views),
-        sources_rest=_rest(answer),
+        sources_rest=_rest_of_dfa(answer),
         most_attended=int(np.argmax(answer.pattern[dest])),
         pattern=tuple(tuple(row) for row in answer.pattern),
         active=tuple(
@@ -110,13 +110,13 @@ def _sources(answer: PromptAnswer, views: Sequence[TokenView]) -> tuple[PromptSo
     )
 
 
-def _rest(answer: PromptAnswer) -> float | None:
+def _rest_of_dfa(answer: PromptAnswer) -> float | None:
     if answer.feature is None:
         return None
     return math.fsum(answer.feature.dfa[answer.head][at] for at in _order(answer)[N_SOURCES:])
 
 
-def _others(feature: FeatureReading, head: int) -> float:
+def _contribution_of_others(feature: FeatureReading, head: int) -> float:
     return math.fsum(value for other, value in enumerate(feature.contributions) if other != head)
 
 

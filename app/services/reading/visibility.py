@@ -30,9 +30,9 @@ class Viewer:
     """The person who is looking, with role and restrictions.
 
     blind: others' records of a head are hidden until the viewer has submitted their own. submitted_only:
-    others' skipped and unsure records are hidden too, as in published files. order: of the heads that the viewer
-    is led through. again: whether a tenth of submitted heads is among them a second time. second_look: the head that
-    the viewer looks at for the second time, of which nothing but that look is shown.
+    others' skipped and unsure records are hidden too, as in published files. order: in which the viewer is
+    led through the heads. again: whether a tenth of the submitted heads comes up for a second look. second_look: the
+    head whose second look is open; nothing else of that head is shown meanwhile.
     """
 
     annotator_id: int
@@ -81,19 +81,23 @@ def visible_records(
 def visible_of(records: Iterable[Revision], viewer: Viewer, opened: set[Subject] | None) -> list[Revision]:
     """The records that the viewer may see, second looks among them. opened: the result of `opened_subjects`.
 
-    Others' second looks are open where the head is. In a second look there is nothing else of its head.
+    Others' second looks at a head are visible where their records of it are. While the viewer takes a second look at a
+    head, that look is all that is visible of it.
     """
 
     def is_visible(record: Revision) -> bool:
         own = record.annotator == viewer.name
         if viewer.looks_again_at(record.subject.ref):
             return own and record.subject.second
-        return own or (_is_shown(record, viewer) and (opened is None or _first(record.subject) in opened))
+        return own or (
+            _is_shown(record, viewer) and (opened is None or _first_look(record.subject) in opened)
+        )
 
     return [record for record in records if is_visible(record)]
 
 
-def _first(subject: Subject) -> Subject:
+def _first_look(subject: Subject) -> Subject:
+    """The subject of the first look at the head; any other subject as it is."""
     return replace(subject, second=False) if subject.second else subject
 
 
@@ -131,7 +135,7 @@ def visible_history(
 
 
 def is_open(session: Session, atlas_id: int, viewer: Viewer, subject: Subject) -> bool:
-    """Whether others' records of this subject are shown to the viewer: of a second look, nobody's ever are."""
+    """Whether others' records of this subject are shown to the viewer; never while the viewer looks a second time."""
     if viewer.looks_again_at(subject.ref):
         return False
     opened = opened_subjects(session, atlas_id, viewer)

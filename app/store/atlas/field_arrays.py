@@ -20,7 +20,7 @@ _NUMBERS: dict[Any, Any] = {int: np.int64, float: np.float64}
 
 
 class StoredArrays(dict[str, NDArray[Any]]):
-    """The arrays of a block. Raises InvalidStore for a missing one: a sound block may be one of something else."""
+    """The arrays of a block. A missing one raises InvalidStore, since an undamaged block may hold something else."""
 
     def __missing__(self, name: str) -> NDArray[Any]:
         raise InvalidStore(f"a stored block is damaged: it lacks {name!r}")

@@ -14,7 +14,7 @@ from app.store.tables.atlas import Base
 def insert_unless_there(
     session: Session, table: type[Base], values: Mapping[str, object] | Sequence[Mapping[str, object]]
 ) -> Insert:
-    """The statement that adds a row or several, or leaves what has their keys already as it is."""
+    """The statement that inserts the rows, and leaves those whose keys are taken as they are in the store."""
     if session.get_bind().dialect.name == "postgresql":
         from sqlalchemy.dialects.postgresql import insert
     else:
