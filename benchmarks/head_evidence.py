@@ -36,7 +36,8 @@ class HeadExampleCounts:
 def head_evidence(session: Session, run: LiveRun, head: HeadRecord, ranking: Ranking) -> HeadExampleCounts:
     """One row of the table."""
     refs = [place.ref for place in get_ranking(session, run, head.ref, ranking, TOP).features]
-    showing, examples = dict.fromkeys(KINDS, 0), dict.fromkeys(KINDS, 0)
+    showing: dict[str, int] = dict.fromkeys(KINDS, 0)
+    examples: dict[str, int] = dict.fromkeys(KINDS, 0)
     n_examples = 0
     for feature in get_features(session, run, refs, with_examples=False):
         n_examples += feature.evidence.n_examples
