@@ -25,3 +25,12 @@ def describe_device(device: str) -> str:
     """The device with the name of the accelerator that it is."""
     is_cuda = torch.device(device).type == "cuda"
     return f"{device} ({torch.cuda.get_device_name(device)})" if is_cuda else device
+
+
+def take_own_gpu(device: str, place: int) -> None:
+    """Let `cuda` mean a GPU of its own for the worker at this place among a machine's, as far as there are so many.
+
+    A GPU that is named by its number (`cuda:1`) is used by all workers, as is the only one of a machine.
+    """
+    if device == "cuda":
+        torch.cuda.set_device(place % torch.cuda.device_count())

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
+from multiprocessing.sharedctypes import Synchronized
 from typing import Protocol
 
+from app.adapters.devices import take_own_gpu
 from app.errors import AppError
 from app.precompute.dead_workers import MAX_TRIES, units_given_up
 from app.precompute.loaded_run import JobSpec, LoadedRun
@@ -108,7 +110,8 @@ class ProcessExecutor(_OnThisMachine):
         """
         context = multiprocessing.get_context("spawn")  # a fork of a process with torch threads may hang
         workers = min(self.workers, len(units))
-        with ProcessPoolExecutor(workers, context, _start_worker, (self._spec,)) as pool:
+        started = context.Value("i", 0)
+        with ProcessPoolExecutor(workers, context, _start_worker, (self._spec, started)) as pool:
             waiting = list(reversed(units))
             running: dict[Future[None], Unit] = {}
             while waiting or running:
@@ -125,13 +128,15 @@ class ProcessExecutor(_OnThisMachine):
                     return
 
 
-_worker_spec: list[JobSpec] = []
+_worker: list[tuple[JobSpec, int]] = []  # what this worker is to run, and its place among the workers
 
 
-def _start_worker(spec: JobSpec) -> None:
+def _start_worker(spec: JobSpec, started: Synchronized) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker_spec.append(spec)
+    with started.get_lock():
+        _worker.append((spec, started.value))
+        started.value += 1
 
 
 def _end_with_parent() -> None:
@@ -145,7 +150,9 @@ def _end_with_parent() -> None:
 @cache
 def _worker_run() -> LoadedRun:
     """The worker's loaded run. Its first unit loads it, so that errors are reported like those of a unit."""
-    return LoadedRun(_worker_spec[0])
+    spec, place = _worker[0]
+    take_own_gpu(spec.plan.device, place)
+    return LoadedRun(spec)
 
 
 def _run_in_worker(unit: Unit) -> None:

@@ -5,14 +5,72 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 
 import app.precompute.executors
+from app.adapters.devices import take_own_gpu
 from app.precompute.dead_workers import WorkerDied
 from app.precompute.executors import ProcessExecutor
 from app.precompute.plan import Unit
+
+PLACE = "HEAD_ATLAS_TEST_PLACES"
+
+
+def note_gpu(device: str, place: int) -> None:
+    """What a worker does in the next test when it loads its run."""
+    Path(os.environ[PLACE], f"{device} {place}").touch()
+
+
+def take_gpu_and_wait(unit: Unit) -> None:
+    """Load the run, and keep the worker busy until both have begun."""
+    app.precompute.executors.take_own_gpu = note_gpu
+    app.precompute.executors.LoadedRun = lambda spec: spec  # type: ignore[assignment,misc]
+    app.precompute.executors._worker_run()
+    deadline = time.monotonic() + 180
+    while len(list(Path(os.environ[PLACE]).iterdir())) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+@dataclass(frozen=True)
+class PlanOnGpu:
+    """As much of a plan as a worker reads before it loads."""
+
+    device: str = "cuda"
+
+
+@dataclass(frozen=True)
+class SpecOnGpu:
+    """As much of a job's specification."""
+
+    plan: PlanOnGpu = PlanOnGpu()
+
+
+@pytest.mark.slow
+def test_workers_take_one_gpu_each(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(app.precompute.executors, "_run_in_worker", take_gpu_and_wait)
+    monkeypatch.setenv(PLACE, str(tmp_path))
+    units = [Unit("features", index) for index in range(2)]
+    assert sorted(ProcessExecutor(SpecOnGpu(), 2).run(units)) == units  # type: ignore[arg-type]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cuda 0", "cuda 1"]
+
+
+@pytest.mark.parametrize(
+    ("device", "n_gpus", "taken"),
+    [("cuda", 2, [0, 1, 0]), ("cuda", 1, [0, 0, 0]), ("cuda:1", 2, []), ("cpu", 0, [])],
+)
+def test_a_worker_takes_the_gpu_of_its_place(
+    device: str, n_gpus: int, taken: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen: list[int] = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: n_gpus)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    for place in range(3):
+        take_own_gpu(device, place)
+    assert chosen == taken
 
 
 def doomed_unit(unit: Unit) -> None:
@@ -40,7 +98,7 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
         "import time, multiprocessing as m\n"
         "from app.precompute.executors import _start_worker\n"
         "def idle(path):\n"
-        "    _start_worker(None)\n"
+        "    _start_worker(None, m.Value('i'))\n"
         "    import os, pathlib; pathlib.Path(path).write_text(str(os.getpid())); time.sleep(60)\n"
         "if __name__ == '__main__':\n"
         "    import sys; w = m.get_context('spawn').Process(target=idle, args=(sys.argv[1],)); w.start(); w.join()\n"
@@ -51,7 +109,7 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     parent = subprocess.Popen(
         [sys.executable, str(path), str(tmp_path / "pid")], env=os.environ | {"PYTHONPATH": root}
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
         assert time.monotonic() < deadline
         time.sleep(0.05)
