@@ -138,7 +138,10 @@ class WorkFolder:
             self.root.mkdir(parents=True, exist_ok=True)
             file = path.open("a+", errors="replace")
         except OSError as error:
-            raise AppError(f"the work folder {self.root} cannot be written: {error.strerror}") from error
+            place = error.filename or path
+            raise AppError(
+                f"the work folder {self.root} cannot be written: {place}: {error.strerror}"
+            ) from error
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

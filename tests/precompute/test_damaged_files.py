@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from app.errors import InvalidCorpus
+from app.errors import AppError, InvalidCorpus
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.plan import RunPlanChanged
 from app.precompute.prepare import prepare
 from app.precompute.publish import Publisher
+from app.precompute.work_folder import WorkFolder
 from tests.support.tiny_jobs import SLUG, Tiny, digest_of, make_tiny, run
 
 # Kinds of files below the work folder of an atlas; of one kind, the one in the middle is spoilt.
@@ -104,6 +105,15 @@ def files_of(work: Path) -> list[Path]:
 def test_no_file_of_a_work_folder_is_left_out(tiny: Tiny, work: Path) -> None:
     known = {path for kind in (*KINDS, NEVER_READ) for path in (work / SLUG).glob(kind)}
     assert set(files_of(work)) == known
+
+
+def test_a_folder_in_place_of_the_lock_is_named(tmp_path: Path) -> None:
+    (tmp_path / "work" / "lock").mkdir(parents=True)
+    with (
+        pytest.raises(AppError, match=r"cannot be written: .*/work/lock: Is a directory$"),
+        WorkFolder(tmp_path / "work").locked(),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("spoil", SPOILS)
