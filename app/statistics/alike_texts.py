@@ -45,7 +45,7 @@ class DistinctTexts:
 def distinct_texts(
     windows: NDArray[np.integer], n_candidates: Sequence[int], n_wanted: Sequence[int]
 ) -> list[DistinctTexts]:
-    """Of each of many lists of windows the first n_wanted, in their order, that differ from all chosen before.
+    """Choose from each of many lists the first n_wanted windows, in their order, that differ from all chosen before.
 
     windows: [candidates of all lists, places], one list of n_candidates after the other. Two windows differ in the
     places where both have a token and not the same; those that differ in fewer than MIN_DIFFERENT are alike. A
