@@ -21,12 +21,18 @@ from app.commands.experiment_options import (
 )
 from app.commands.option_groups import with_options
 from app.commands.options import SaePaths
-from app.domain.experiments.ablation import AblationParameters
-from app.domain.experiments.feature_check import FeatureCheckParameters
-from app.domain.experiments.known_heads import KnownHeadParameters
-from app.domain.experiments.long_prefix import LongPrefixParameters
-from app.domain.experiments.rankings import RankingParameters
-from app.domain.experiments.scan import ScanParameters
+from app.domain.experiments.ablation import (
+    DEFAULT_TASKS,
+    HEAD_ABLATION,
+    N_PROMPTS,
+    POLYSEMANTICITY,
+    AblationParameters,
+)
+from app.domain.experiments.feature_check import FEATURE_CHECK, FeatureCheckParameters
+from app.domain.experiments.known_heads import KNOWN_HEADS, KnownHeadParameters
+from app.domain.experiments.long_prefix import LONG_PREFIX_INDUCTION, LongPrefixParameters
+from app.domain.experiments.rankings import WEIGHT_VS_FVE, RankingParameters
+from app.domain.experiments.scan import UNIVERSALITY, ScanParameters
 from app.errors import AppError
 from app.studies.options import ComputeOptions, PassOptions, ResultOptions
 
@@ -34,21 +40,19 @@ experiment = typer.Typer(
     no_args_is_help=True,
     help="Test what annotations claim. Results are stored with the atlas and shown under /{model}/experiments.",
 )
-DEFAULT_TASKS = ("noun-digit", "short-urls", "succession", "induction", "duplicate-token", "proxy:induction")
 
 
-@experiment.command("long-prefix-induction")
+@experiment.command(LONG_PREFIX_INDUCTION.name, help=LONG_PREFIX_INDUCTION.purpose)
 @with_options
 def long_prefix_induction(
     *,
     source: ModelledAtlasOptions,
     heads: Heads = None,
     layer: Layer = None,
-    n_sequences: Sequences = 128,
+    n_sequences: Sequences = LONG_PREFIX_INDUCTION.n_sequences,
     parameters: LongPrefixParameters,
     compute: ComputeOptions,
 ) -> None:
-    """Test whether heads need one matching token to attend by induction, or two or more."""
     with opened_atlas(source) as atlas:
         refs = parse_heads(heads, layer, atlas)
         from app.studies.experiments import run_long_prefix
@@ -56,7 +60,7 @@ def long_prefix_induction(
         say(run_long_prefix(load_setup(atlas, source, compute, n_sequences), refs, parameters))
 
 
-@experiment.command("head-ablation")
+@experiment.command(HEAD_ABLATION.name, help=HEAD_ABLATION.purpose)
 @with_options
 def head_ablation(
     *,
@@ -67,12 +71,11 @@ def head_ablation(
         list[Path] | None,
         typer.Option(help='JSON lines such as {"text": "The bus 7, and the bus[[ 7]]"}; repeatable'),
     ] = None,
-    n_prompts: Prompts = 60,
-    n_sequences: Sequences = 128,
+    n_prompts: Prompts = N_PROMPTS,
+    n_sequences: Sequences = HEAD_ABLATION.n_sequences,
     parameters: AblationParameters,
     compute: ComputeOptions,
 ) -> None:
-    """Measure the change in loss on task families when each head of a layer is ablated."""
     with opened_atlas(source) as atlas:
         atlas.heads_of(layer)
         from app.studies.experiments import run_ablation
@@ -85,23 +88,22 @@ def head_ablation(
         say(run_ablation(load_setup(atlas, source, compute, n_sequences), layer, chosen, parameters))
 
 
-@experiment.command("known-heads")
+@experiment.command(KNOWN_HEADS.name, help=KNOWN_HEADS.purpose)
 @with_options
 def known_heads(
     *,
     source: ModelledAtlasOptions,
-    n_sequences: Sequences = 64,
+    n_sequences: Sequences = KNOWN_HEADS.n_sequences,
     parameters: KnownHeadParameters,
     compute: ComputeOptions,
 ) -> None:
-    """Run detectors of well-known kinds of heads on every head, and score them against reference lists."""
     with opened_atlas(source) as atlas:
         from app.studies.experiments import run_known_heads
 
         say(run_known_heads(load_setup(atlas, source, compute, n_sequences), parameters))
 
 
-@experiment.command("weight-vs-fve")
+@experiment.command(WEIGHT_VS_FVE.name, help=WEIGHT_VS_FVE.purpose)
 @with_options
 def weight_vs_fve(
     *,
@@ -112,7 +114,6 @@ def weight_vs_fve(
     parameters: RankingParameters,
     options: ResultOptions,
 ) -> None:
-    """Compare decoder weight share with FVE for each head, from the store alone: no model is loaded."""
     with opened_atlas(source) as atlas:
         chosen = layers_of(layers, atlas)
         from app.studies.experiments import run_rankings
@@ -123,19 +124,18 @@ def weight_vs_fve(
             say(run_rankings(atlas, layer, parameters, PassOptions(again=options.again)))
 
 
-@experiment.command("universality")
+@experiment.command(UNIVERSALITY.name, help=UNIVERSALITY.purpose)
 @with_options
 def universality(
     *, source: ModelledAtlasOptions, parameters: ScanParameters, compute: ComputeOptions
 ) -> None:
-    """Find the long-prefix and standard induction heads among all heads of a model."""
     with opened_atlas(source) as atlas:
         from app.studies.experiments import run_universality
 
         say(run_universality(load_setup(atlas, source, compute), parameters))
 
 
-@experiment.command("polysemanticity")
+@experiment.command(POLYSEMANTICITY.name, help=POLYSEMANTICITY.purpose)
 @with_options
 def polysemanticity(
     *,
@@ -145,11 +145,10 @@ def polysemanticity(
         str | None,
         typer.Option(help="roles, separated by commas; default the roles in submitted annotations"),
     ] = None,
-    n_prompts: Prompts = 60,
+    n_prompts: Prompts = N_PROMPTS,
     parameters: AblationParameters,
     compute: ComputeOptions,
 ) -> None:
-    """Test whether ablating a head hurts the task of each role that it is annotated with."""
     with opened_atlas(source) as atlas:
         [ref] = parse_heads(head.split(",")[0], None, atlas)
         from app.studies.experiments import run_polysemanticity
@@ -159,7 +158,7 @@ def polysemanticity(
         say(run_polysemanticity(load_setup(atlas, source, compute), ref, chosen, n_prompts, parameters))
 
 
-@experiment.command("feature-check")
+@experiment.command(FEATURE_CHECK.name, help=FEATURE_CHECK.purpose)
 @with_options
 def feature_check(
     *,
@@ -169,11 +168,10 @@ def feature_check(
     sae_path: SaePaths = None,
     release: Annotated[str | None, typer.Option(help="SAE release of the sae_lens registry")] = None,
     sae_id: Annotated[str | None, typer.Option(help="id in the release")] = None,
-    n_sequences: Sequences = 256,
+    n_sequences: Sequences = FEATURE_CHECK.n_sequences,
     parameters: FeatureCheckParameters,
     compute: ComputeOptions,
 ) -> None:
-    """Measure a feature's specificity and sensitivity for a proxy, over intervals of activation."""
     with opened_atlas(source) as atlas:
         from app.domain.refs import FeatureRef
         from app.studies.saes import sae_of

@@ -45,6 +45,7 @@ FILTERS = {
     "scientific": numbers.scientific,
     "ordinal": numbers.ordinal,
     "time_left": numbers.time_left,
+    "duration": numbers.duration,
     "cell_class": atlas_drawing.cell_class,
     "fill_class": fill_class,
     "score_label": display_names.score_label,

@@ -228,6 +228,12 @@ def make_run(slug: str = "tiny", seed: int = 1, shape: RunShape | None = None) -
     return StoredRun(slug, record, vocabulary, sequences, scored, by_ref, rankings, attention)
 
 
+def without_saes(run: StoredRun) -> StoredRun:
+    """The run, as it is where no layer has an SAE."""
+    heads = [HeadRecord(head.ref, head.scores) for head in run.heads]
+    return replace(run, record=replace(run.record, saes=()), heads=heads, features={}, rankings={})
+
+
 def _head(rng: np.random.Generator, head: HeadRef, has_sae: bool) -> HeadRecord:
     scores = {name: float(rng.beta(0.5, 3)) for name in SCORES}
     scores["copying"] = float(rng.uniform(-1, 1))

@@ -1,11 +1,12 @@
 """Ablation of heads, on tasks and on the roles that annotations claim."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from app.domain.experiments.errors import InvalidExperiment
 from app.domain.experiments.intervals import Interval, Resampling
-from app.domain.experiments.kind import ExperimentKind
+from app.domain.experiments.kind import ExperimentKind, TextSizes
 from app.domain.experiments.options import Seed
 from app.domain.experiments.wording import listed
 from app.domain.options import Option
@@ -17,6 +18,16 @@ Mode = Literal["zero", "mean", "resample"]
 
 
 MODES: tuple[Mode, ...] = ("zero", "mean", "resample")
+# Tasks of an ablation that names none, with about how many tokens a prompt has; None for those of the atlas's text.
+DEFAULT_TASKS: Mapping[str, int | None] = {
+    "noun-digit": 12,
+    "short-urls": 18,
+    "succession": 7,
+    "induction": 41,
+    "duplicate-token": 41,
+    "proxy:induction": None,
+}
+N_PROMPTS = 60  # of each task
 
 
 @dataclass(frozen=True)
@@ -122,6 +133,20 @@ class PolysemanticityResult:
         return sum(role.hurt and role.stands_out for role in self.roles)
 
 
+def _n_passes(parameters: AblationParameters, n_heads: int) -> int:
+    """How often each prompt is read: whole, for z of the layer, and once for each replacement."""
+    return 2 + n_heads * sum(parameters.n_draws if mode == "resample" else 1 for mode in parameters.modes)
+
+
+def _tokens_of_ablation(parameters: AblationParameters, text: TextSizes) -> int:
+    of_prompts = sum(text.context_size if tokens is None else tokens for tokens in DEFAULT_TASKS.values())
+    return N_PROMPTS * of_prompts * _n_passes(parameters, text.n_heads)
+
+
+def _tokens_of_one_role(parameters: AblationParameters, text: TextSizes) -> int:
+    return N_PROMPTS * (DEFAULT_TASKS["induction"] or 0) * _n_passes(parameters, text.n_heads)
+
+
 def _kinds_by_task(result: HeadAblationResult) -> dict[HeadRef, dict[str, list[str]]]:
     """The kinds of ablation under which a head stands out, by head and task."""
     by_head: dict[HeadRef, dict[str, list[str]]] = {}
@@ -167,16 +192,21 @@ def _roles_by_head(result: PolysemanticityResult) -> dict[HeadRef, str]:
 
 HEAD_ABLATION = ExperimentKind(
     name="head-ablation",
+    purpose="Measure the change in loss on task families when each head of a layer is ablated.",
     parameters_type=AblationParameters,
     result_type=HeadAblationResult,
     summarise=_summarise_ablation,
     by_head=_ablation_by_head,
+    n_tokens=_tokens_of_ablation,
+    n_sequences=128,
 )
 POLYSEMANTICITY = ExperimentKind(
     name="polysemanticity",
+    purpose="Test whether ablating a head hurts the task of each role that it is annotated with.",
     parameters_type=AblationParameters,
     result_type=PolysemanticityResult,
     summarise=_summarise_roles,
     by_head=_roles_by_head,
+    n_tokens=_tokens_of_one_role,
     needs_roles=True,
 )

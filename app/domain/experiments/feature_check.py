@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from app.domain.experiments.intervals import Interval
-from app.domain.experiments.kind import ExperimentKind
+from app.domain.experiments.kind import ExperimentKind, TextSizes
 from app.domain.experiments.options import Seed
 from app.domain.options import Option
 from app.domain.refs import FeatureRef, HeadRef
@@ -58,10 +58,17 @@ def _by_head(_result: FeatureCheckResult) -> dict[HeadRef, str]:
     return {}
 
 
+def _n_tokens(_parameters: FeatureCheckParameters, text: TextSizes) -> int:
+    return text.n_tokens
+
+
 FEATURE_CHECK = ExperimentKind(
     name="feature-check",
+    purpose="Measure a feature's specificity and sensitivity for a proxy, over intervals of activation.",
     parameters_type=FeatureCheckParameters,
     result_type=FeatureCheckResult,
     summarise=_summarise,
     by_head=_by_head,
+    n_tokens=_n_tokens,
+    n_sequences=256,
 )

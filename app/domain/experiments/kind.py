@@ -15,20 +15,39 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True)
+class TextSizes:
+    """What decides how long an experiment takes, besides its parameters: the text it reads, and heads of a layer."""
+
+    n_sequences: int
+    context_size: int
+    n_heads: int
+
+    @property
+    def n_tokens(self) -> int:
+        """The tokens of the text."""
+        return self.n_sequences * self.context_size
+
+
+@dataclass(frozen=True)
 class ExperimentKind(Generic[P, R]):
     """One kind of experiment: all that the store, the pages and the commands have to know of it.
 
-    name: of its command, in its address and in the store. parameters_type, result_type: frozen dataclasses.
+    name: of its command, in its address and in the store. purpose: what it tests, in one sentence, which is the help
+    of its command. parameters_type, result_type: frozen dataclasses. n_sequences: sequences of the atlas's text that
+    it reads unless asked otherwise. n_tokens: about how many tokens the model reads in all; 0 where none is loaded.
     summarise: one sentence for a whole result. by_head: one sentence for each head that a result says something of.
     needs_roles: its results rest on roles that annotators gave, so that blind annotators do not see them.
     How it is drawn is declared in `app.services.experiments.figures.registry`.
     """
 
     name: str
+    purpose: str
     parameters_type: type[P]
     result_type: type[R]
     summarise: Callable[[R], str]
     by_head: Callable[[R], Mapping[HeadRef, str]]
+    n_tokens: Callable[[P, TextSizes], int]
+    n_sequences: int = 0
     needs_roles: bool = False
 
     def pack(self, result: R) -> Json:

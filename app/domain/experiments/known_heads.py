@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from app.domain.experiments.errors import InvalidExperiment
-from app.domain.experiments.kind import ExperimentKind
+from app.domain.experiments.kind import ExperimentKind, TextSizes
 from app.domain.experiments.options import Seed
 from app.domain.experiments.wording import listed
 from app.domain.options import Option
@@ -116,6 +116,11 @@ def _summarise(result: KnownHeadsResult) -> str:
     return "; ".join(f"{role.replace('_', ' ')}: {listed(by_role[role])}" for role in ROLES)
 
 
+def _n_tokens(parameters: KnownHeadParameters, text: TextSizes) -> int:
+    repeated = parameters.n_sequences * (1 + 2 * parameters.length)
+    return repeated + 2 * text.n_tokens  # once for what is predicted, once for what is attended to
+
+
 def _by_head(result: KnownHeadsResult) -> dict[HeadRef, str]:
     return {
         head.head: "detected as "
@@ -127,9 +132,12 @@ def _by_head(result: KnownHeadsResult) -> dict[HeadRef, str]:
 
 KNOWN_HEADS = ExperimentKind(
     name="known-heads",
+    purpose="Run detectors of well-known kinds of heads on every head, and score them against reference lists.",
     parameters_type=KnownHeadParameters,
     result_type=KnownHeadsResult,
     summarise=_summarise,
     by_head=_by_head,
+    n_tokens=_n_tokens,
+    n_sequences=64,
     needs_roles=True,  # one of its scoreboards is against annotations
 )

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from app.domain.experiments.errors import InvalidExperiment
 from app.domain.experiments.intervals import Interval, Resampling
-from app.domain.experiments.kind import ExperimentKind
+from app.domain.experiments.kind import ExperimentKind, TextSizes
 from app.domain.experiments.options import Examples, MaxPrefix, RandomLength, Seed
 from app.domain.experiments.wording import listed
 from app.domain.options import Option
@@ -123,14 +123,24 @@ def _summarise(result: LongPrefixResult) -> str:
     return verdicts_in_words({head.head: head.verdict.kind for head in result.heads})
 
 
+def _n_tokens(parameters: LongPrefixParameters, text: TextSizes) -> int:
+    of_random_tokens = parameters.n_examples + parameters.n_logit_examples
+    random = of_random_tokens * (parameters.max_prefix + 1) * parameters.length
+    corrupted = parameters.max_corrupted * (parameters.n_draws + 1) * text.context_size
+    return random + text.n_tokens + corrupted
+
+
 def _by_head(result: LongPrefixResult) -> dict[HeadRef, str]:
     return {head.head: f"{head.verdict.kind}: {head.verdict.reason}" for head in result.heads}
 
 
 LONG_PREFIX_INDUCTION = ExperimentKind(
     name="long-prefix-induction",
+    purpose="Test whether heads need one matching token to attend by induction, or two or more.",
     parameters_type=LongPrefixParameters,
     result_type=LongPrefixResult,
     summarise=_summarise,
     by_head=_by_head,
+    n_tokens=_n_tokens,
+    n_sequences=128,
 )

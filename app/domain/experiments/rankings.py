@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
-from app.domain.experiments.kind import ExperimentKind
+from app.domain.experiments.kind import ExperimentKind, TextSizes
 from app.domain.experiments.wording import listed
 from app.domain.options import Option
 from app.domain.refs import FeatureRef, HeadRef
@@ -120,10 +120,16 @@ def _by_head(result: WeightVsFveResult) -> dict[HeadRef, str]:
     }
 
 
+def _n_tokens(_parameters: RankingParameters, _text: TextSizes) -> int:
+    return 0
+
+
 WEIGHT_VS_FVE = ExperimentKind(
     name="weight-vs-fve",
+    purpose="Compare decoder weight share with FVE for each head, from the store alone: no model is loaded.",
     parameters_type=RankingParameters,
     result_type=WeightVsFveResult,
     summarise=_summarise,
     by_head=_by_head,
+    n_tokens=_n_tokens,
 )

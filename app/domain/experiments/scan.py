@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from app.domain.experiments.intervals import Resampling
-from app.domain.experiments.kind import ExperimentKind
+from app.domain.experiments.kind import ExperimentKind, TextSizes
 from app.domain.experiments.long_prefix import Kind, Verdict, VerdictRule, verdicts_in_words
 from app.domain.experiments.options import Examples, MaxPrefix, RandomLength, Seed
 from app.domain.refs import HeadRef
@@ -58,10 +58,16 @@ def _by_head(result: UniversalityResult) -> dict[HeadRef, str]:
     }
 
 
+def _n_tokens(parameters: ScanParameters, _text: TextSizes) -> int:
+    return parameters.n_examples * (parameters.max_prefix + 1) * parameters.length
+
+
 UNIVERSALITY = ExperimentKind(
     name="universality",
+    purpose="Find the long-prefix and standard induction heads among all heads of a model.",
     parameters_type=ScanParameters,
     result_type=UniversalityResult,
     summarise=_summarise,
     by_head=_by_head,
+    n_tokens=_n_tokens,
 )

@@ -168,6 +168,21 @@ class ProposedExperiment:
 
 
 @dataclass(frozen=True)
+class RunnableExperiment:
+    """One kind of experiment, as it can be run on this atlas."""
+
+    name: Annotated[str, "Which experiment"]
+    purpose: Annotated[str, "What it tests, in a sentence"]
+    command: Annotated[str, "The command that runs it on this atlas; empty where it cannot be run"]
+    lacks: Annotated[str, "Why it cannot be run; empty where it can"]
+    last_seconds: Annotated[float | None, "Time the newest finished one took; null before the first"]
+    expected_seconds: Annotated[
+        float | None,
+        "About the time it takes with this command, at the rate of the atlas's own job; null where that is not stored",
+    ]
+
+
+@dataclass(frozen=True)
 class ExperimentsPage:
     model: Annotated[str, "The atlas"]
     run: Annotated[RunSummary, "The atlas's live run"]
@@ -175,6 +190,10 @@ class ExperimentsPage:
     proposed: Annotated[
         ProposedExperiment | None, "How to ablate the head that was asked for; null where none was"
     ] = None
+    runnable: Annotated[
+        tuple[RunnableExperiment, ...],
+        "Every experiment that there is, with its command; none in exported files",
+    ] = ()
 
 
 @dataclass(frozen=True)

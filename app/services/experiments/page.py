@@ -3,14 +3,12 @@
 import csv
 import io
 import json
-import shlex
 from collections.abc import Sequence
 
 from app.domain.experiments.ablation import HEAD_ABLATION
 from app.domain.experiments.records import StoredExperiment
 from app.domain.records import Json
 from app.domain.refs import HeadRef
-from app.domain.slugs import slugify
 from app.errors import NotFound
 from app.services.atlas.page import jobs_under_way
 from app.services.examples.from_records import summarise_run
@@ -25,11 +23,11 @@ from app.services.experiments.models import (
     Parameter,
     ProposedExperiment,
 )
+from app.services.experiments.runnable import ablation_command, runnable_experiments
 from app.services.reading.cells import escape_cell
 from app.services.reading.context import AtlasContext, check_head
 from app.services.reading.visibility import check_may_see_experiment, sees_experiment
 from app.store import experiments as store
-from app.store.atlas.reads import LiveRun
 
 
 def experiments_page(context: AtlasContext, ablate: HeadRef | None = None) -> ExperimentsPage:
@@ -45,6 +43,7 @@ def experiments_page(context: AtlasContext, ablate: HeadRef | None = None) -> Ex
         summarise_run(context.run.record),
         tuple(map(summarise_experiment, listed)),
         proposed,
+        runnable_experiments(context, listed),
     )
 
 
@@ -58,19 +57,6 @@ def newest_ablation(context: AtlasContext, head: HeadRef) -> str | None:
         finding.experiment for finding in store.findings_of(context.session, context.run.slug, head)
     )
     return next((each.id for each in experiments if each.request.name == HEAD_ABLATION.name), None)
-
-
-def ablation_command(run: LiveRun, head: HeadRef) -> str:
-    """The shell command that ablates each head of this head's layer.
-
-    Raises NotFound for a head that the model does not have.
-    """
-    check_head(run, head)
-    model = run.record.model.name
-    words = ["head-atlas", "experiment", HEAD_ABLATION.name, "--model", model, "--layer", str(head.layer)]
-    if slugify(model) != run.slug:
-        words += ["--name", run.slug]
-    return shlex.join(words)
 
 
 def experiment_page(context: AtlasContext, experiment_id: str, options: FigureOptions) -> ExperimentPage:

@@ -33,6 +33,12 @@ def clear_progress(session: Session, fingerprint: str) -> None:
     session.execute(delete(tables.JobProgressRow).where(tables.JobProgressRow.fingerprint == fingerprint))
 
 
+def stage_rate(session: Session, fingerprint: str, stage: str) -> float | None:
+    """Units per second of one stage of one job; None where none is stored."""
+    row = session.get(tables.JobProgressRow, (fingerprint, stage))
+    return None if row is None else row.rate
+
+
 def list_progress(session: Session, limit: int = 100) -> list[JobProgress]:
     """The stages of jobs with the latest reports, newest first."""
     rows = session.scalars(

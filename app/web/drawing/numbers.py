@@ -81,3 +81,13 @@ def time_left(seconds: float) -> str:
     if minutes <= 1:
         return "less than a minute"
     return f"{minutes} minutes" if minutes < 100 else f"{round(minutes / 60)} hours"
+
+
+def duration(seconds: float) -> str:
+    """About how long something takes, as one says it: a few seconds, about 40 seconds, about 12 minutes."""
+    if seconds < 10:
+        return "a few seconds"
+    if seconds < 95:
+        return f"about {10 * round(seconds / 10)} seconds"
+    minutes = round(seconds / 60)
+    return f"about {minutes} minutes" if minutes < 100 else f"about {round(seconds / 3600)} hours"

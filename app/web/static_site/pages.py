@@ -147,6 +147,7 @@ class Bundle:
         listed = replace(
             page,
             experiments=tuple(experiment for experiment in page.experiments if experiment.state == "done"),
+            runnable=(),  # readers of the files do not have the store
         )
         if listed.experiments:
             address = urls.experiments_url(self._model)

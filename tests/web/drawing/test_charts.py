@@ -83,6 +83,21 @@ def test_times_to_wait(seconds: float, words: str) -> None:
     assert formats.time_left(seconds) == words
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "a few seconds"),
+        (12, "about 10 seconds"),
+        (94, "about 90 seconds"),
+        (95, "about 2 minutes"),
+        (3000, "about 50 minutes"),
+        (9000, "about 2 hours"),
+    ],
+)
+def test_durations_are_said_roughly(seconds: float, words: str) -> None:
+    assert formats.duration(seconds) == words
+
+
 def test_small_formats() -> None:
     assert [formats.scientific(value) for value in (2.1e-6, 0, 0.02, math.nan)] == [
         "2e-6",

@@ -16,7 +16,7 @@ from app.domain.experiments.long_prefix import LONG_PREFIX_INDUCTION, LongPrefix
 from app.domain.experiments.registry import KINDS
 from app.domain.refs import HeadRef
 from app.errors import InvalidStore
-from app.services.experiments.page import ablation_command
+from app.services.experiments.runnable import ablation_command
 from app.services.heads.experiments import experiments_of
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import Viewer

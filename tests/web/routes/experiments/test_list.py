@@ -3,6 +3,7 @@
 import pytest
 from starlette.testclient import TestClient
 
+from app.domain.experiments.registry import KINDS
 from app.domain.refs import HeadRef
 from app.web import urls
 from tests.support.experiment_pages import page_of, soup_of
@@ -20,7 +21,7 @@ def test_the_list_has_every_experiment_with_its_end(site: TestClient, ids: dict[
 
 
 def test_an_atlas_without_experiments_says_how_to_run_one(client: TestClient) -> None:
-    assert "head-atlas experiment --help" in client.get("/tiny/experiments").text
+    assert soup_of(client, "/tiny/experiments").select_one(".empty a")["href"] == "#run"
 
 
 def test_a_running_and_a_failed_one_keep_the_frame(site: TestClient, ids: dict[str, str]) -> None:
@@ -65,3 +66,22 @@ def test_addresses(site: TestClient) -> None:
     assert urls.experiments_url("tiny") == app.url_path_for("experiments", model="tiny")
     assert urls.experiment_url("tiny", "ab") == app.url_path_for("experiment", model="tiny", experiment="ab")
     assert urls.experiment_csv_url("tiny", "ab", figure="x:y") == "/tiny/experiments/ab.csv?figure=x%3Ay"
+
+
+def test_what_can_be_run_is_listed_with_its_command(
+    client: TestClient, site: TestClient, ids: dict[str, str]
+) -> None:
+    told = client.get("/tiny/experiments.json").json()["runnable"]
+    items = soup_of(client, "/tiny/experiments").select("#run li")
+    assert [item.h3.text for item in items] == [one["name"] for one in told] == list(KINDS)
+    for item, one in zip(items, told, strict=True):
+        assert " ".join(item.pre.text.split()) == one["command"]
+        assert item.select_one(".purpose").text == one["purpose"]
+        expected = "a few seconds here" if one["name"] == "weight-vs-fve" else "time not known"
+        assert " ".join(item.select_one(".takes").text.split()) == expected
+    # Once one has been run, what it took is said.
+    after = {
+        item.h3.text: " ".join(item.select_one(".takes").text.split())
+        for item in soup_of(site, "/tiny/experiments").select("#run li")
+    }
+    assert after == dict.fromkeys(KINDS, "took about 10 seconds last time")
