@@ -33,6 +33,7 @@ WORDS = {
     "new": "a new group “{name}”, as key {n}",
     "is": "“{name}” is key {n}",
     "no_group": "no group has the number {n}",
+    "nothing": "this head has nothing to group or to cite: up to Enter, nothing that is typed counts",
     "which_role": "role: which letter?",
     "no_role": "no role has the key {key}",
     "which_type": "type: "

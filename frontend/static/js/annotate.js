@@ -39,6 +39,7 @@ function onKey(event) {
   }
   if (leaving() && !metaKey && !altKey && (!ctrlKey || key === "Enter")) return take(event);
   if (key === "Enter" && ctrlKey) return take(event, press, "submit");
+  if (letterOf && key === "Enter") return take(event);
   if (typing(target)) return inField(event);
   if (metaKey || ctrlKey || altKey || key === "Shift" || stored((place) => place.getItem("keys")) === "off") return;
   if (key === "Enter" && enterSubmits() && !target.closest("a, button, summary, input"))

@@ -91,7 +91,8 @@ function role(letter) {
   touch();
 }
 
-// Chooses the type by its letter. Groups of examples give none, and are its reason until another is written.
+// Chooses the type by its letter, and asks for the reason. Groups of examples give no type, and are its reason until
+// another is written.
 function typeOf(letter) {
   const { override, override_reason: reason } = form().elements;
   const { type_keys: keys } = rules();
@@ -102,7 +103,16 @@ function typeOf(letter) {
   if (!override.value) reason.value = "";
   else if (ofExamples) reason.value ||= words("by_examples");
   touch();
-  if (override.value && !ofExamples) reason.focus();
+  // What is typed next is the reason, for each head alike; Enter alone leaves the one that stands there.
+  if (!override.value) return;
+  reason.focus();
+  reason.select();
+}
+
+// Says that the head has nothing to label or cite. What would have been typed stays text: it is left out, up to Enter.
+function refuse() {
+  awaited = refuse;
+  ask(words("nothing"));
 }
 
 function awaitLetter(use, question) {
@@ -127,6 +137,7 @@ function citeLooked() {
   if (example) press(example.value);
   else if (target?.dataset.strongest) citing("example", `${target.id}:${target.dataset.strongest}`);
   else if (target) citing(target.matches(".grouped-example") ? "example" : "feature", target.id);
+  else refuse();
 }
 
 // What a button of the form does, at once and here; only steps back and what was hidden need the server.
@@ -161,6 +172,7 @@ function edit(change) {
 }
 
 function focusNewGroup() {
+  if (!rows().length) return refuse();
   $("#new-group").focus();
   $("#new-group").select();
 }

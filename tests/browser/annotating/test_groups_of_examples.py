@@ -69,3 +69,41 @@ def test_labels_stay_while_other_examples_are_looked_at(tab):
     expect(page.locator("#grouped")).to_have_text("2 of 10 grouped")
     wait_until_saved(page)
     assert len(content(page, PAGE)["labels"]) == 11
+
+
+def test_what_is_typed_after_the_type_is_its_reason(tab):
+    page = tab.page
+    tab.go(PAGE)
+    page.wait_for_selector("#groups.numbered")
+    press(page, "g", *"commas", "Enter", "t", "b", *"musings", "Enter", "1")
+    wait_until_saved(page)
+    expect(page.locator("h1")).to_have_text("L1H1")
+    stored = content(page, PAGE)
+    assert (stored["override"], stored["override_reason"]) == ("bisemantic", "musings")
+    assert labels(page, PAGE)[:3] == ["commas", "commas", None]
+    assert (stored["notes"], stored["roles"]) == ("", [])
+    # Enter alone leaves the reason that stands there, and the next key is a command again.
+    press(page, "t", "m", "Enter", "1")
+    wait_until_saved(page)
+    stored = content(page, PAGE)
+    assert (stored["override"], stored["override_reason"]) == ("monosemantic", "musings")
+    assert labels(page, PAGE)[:4] == ["commas", "commas", "commas", None]
+
+
+@pytest.mark.parametrize("width", [1440, 1024, 390])
+def test_heads_of_columns_are_whole_and_fields_stay_within_the_form(tab, width):
+    page = tab.page
+    page.set_viewport_size({"width": width, "height": 900})
+    tab.go(PAGE)
+    page.wait_for_selector("#groups.numbered")
+    press(page, "t", "e", "Enter")
+    expect(page.locator("[name=override_reason]")).to_be_visible()
+    cut = page.locator(".strip-head :is(b, i)").evaluate_all(
+        "all => all.filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.textContent)"
+    )
+    assert cut == []
+    outside = page.locator(".override").evaluate(
+        """(part) => [...part.querySelectorAll("select, input")].filter((one) => one.offsetParent).filter((one) =>
+            one.getBoundingClientRect().right > part.getBoundingClientRect().right + 0.5).map((one) => one.name)"""
+    )
+    assert outside == []
