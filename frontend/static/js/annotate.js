@@ -7,7 +7,7 @@ import { drawTaps } from "./drawing.js";
 import { $, $$, form, label, ROW, rules, stored, typing } from "./elements.js";
 import { menus, recall } from "./groups.js";
 import { ask, begin, leaving, merging, redraw, renew, say, touch, words } from "./saving.js";
-import { abandoned, sendOthers } from "./server.js";
+import { abandoned, isBehind, sendOthers } from "./server.js";
 import { accept } from "./state.js";
 
 let held = []; // keys that wait until the form is as the record is
@@ -139,7 +139,8 @@ async function start() {
   offer([...Array.from({ length: rules().n_keys }, (_, at) => `${at + 1}`), ...Object.keys(commands).sort()], showKeys);
   dispatchEvent(new CustomEvent("head-atlas:annotating", { detail: (early) => held.push(...early) }));
   const back = performance.getEntriesByType("navigation")[0]?.type === "back_forward";
-  if (back || abandoned().some(({ here }) => here)) renew();
+  const behind = isBehind(Number(form().elements.base_version.value));
+  if (back || behind || abandoned().some(({ here }) => here)) renew();
   else replay();
   const heads = await sendOthers();
   if (heads.length) ask(words("waits", { names: heads.join(", ") }));

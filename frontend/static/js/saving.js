@@ -5,7 +5,7 @@ import { $, form, rules, typing } from "./elements.js";
 import { recall } from "./groups.js";
 import { Queue } from "./queue.js";
 import { fillIn } from "./rules.js";
-import { keep, post, send } from "./server.js";
+import { keep, learn, post, send } from "./server.js";
 import { read, write } from "./state.js";
 
 const DELAY = 400;
@@ -113,6 +113,7 @@ const page = {
   // The server has it; `all`: nothing has been edited or asked for since.
   accepts({ action }, reply, all) {
     form().elements.base_version.value = reply.version;
+    learn(reply.version);
     form().elements.status.value = reply.status;
     $("#counts").textContent = reply.counts;
     $("#changes").textContent = reply.changes.join(" ");

@@ -28,6 +28,17 @@ export function abandoned() {
   });
 }
 
+// The newest version that the server told this tab of: a page that was asked for before it was stored shows less.
+const newest = () => `version ${form().dataset.annotator} ${recordPath()}`;
+export const learn = (version) => stored(() => sessionStorage.setItem(newest(), version));
+
+// Whether the page shows less than was stored; it is said once, for the store may have been replaced.
+export function isBehind(version) {
+  const known = Number(stored(() => sessionStorage.getItem(newest())));
+  stored(() => sessionStorage.removeItem(newest()));
+  return version < known;
+}
+
 const PATIENCE = 10000;
 
 // `to`: the address of the form, this one's or that of another head. No answer is an error.

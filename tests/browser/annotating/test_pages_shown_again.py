@@ -53,3 +53,24 @@ def test_a_kept_page_of_a_submitted_head_can_be_edited_again(tab):
             page.wait_for_timeout(50)
     assert labels(page) == ["previous token", *["induction"] * 9]
     assert record(page)["status"] == "submitted"
+
+
+def test_a_page_that_was_asked_for_before_the_last_save_is_renewed(tab):
+    """The server drew it while the save was under way; the save was answered before the page came."""
+    tab.go(HEAD)
+    page, early = tab.page, []
+    page.route("**/heads/L0H0?rank=fve", lambda route: early.append((route, route.fetch())), times=1)
+    press(page, "1", "2")
+    page.evaluate("location.assign('?rank=fve')")
+    for _ in range(300):
+        if not (early and record(page)):
+            page.wait_for_timeout(50)
+    page.wait_for_timeout(500)  # for the answer to the save
+    [(route, answer)] = early
+    route.fulfill(response=answer)
+    page.wait_for_url("**rank=fve")
+    expect(page.locator("#grouped")).to_have_text("2 of 10 grouped", timeout=15000)
+    press(page, "3")
+    wait_until_stored(page)
+    expect(page.locator(".warning")).to_have_count(0)
+    assert len([label for label in record(page)["content"]["labels"] if label["group"]]) == 3
