@@ -1,4 +1,4 @@
-"""Documents to run a model on: files, folders, a hub dataset, or documentation that is already installed.
+"""Documents to run a model on: files, folders, a hub dataset, or texts that are already installed.
 
 Reading is lazy and imports no model library, so a source's identity can be checked quickly.
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from app.adapters.column_files import COLUMN_SUFFIXES, ColumnFile
+from app.adapters.demo_texts import DEMO_TEXTS, DemoTexts
 from app.adapters.text_files import (
     HTML_SUFFIXES,
     PACKED_SUFFIXES,
@@ -58,6 +59,8 @@ class NamedDocuments(Protocol):
 
 def open_text_source(dataset: str, text_field: str = "text") -> TextSource:
     """The source that `--dataset` names. Raises InvalidCorpus when there is no such file or folder."""
+    if dataset == DEMO_TEXTS:
+        return DemoTexts()
     if dataset == PYTHON_DOCS:
         return PythonDocs()
     if dataset == INSTALLED_DOCS:
