@@ -32,14 +32,13 @@ WORDS = {
     "known": "“{name}”, a name of the atlas, as key {n}",
     "new": "a new group “{name}”, as key {n}",
     "is": "“{name}” is key {n}",
-    "no_group": "no group has the number {n}",
-    "nothing": "this head has nothing to group or to cite: up to Enter, nothing that is typed counts",
+    "no_group": "no group {n}",
     "which_role": "role: which letter?",
-    "no_role": "no role has the key {key}",
+    "no_role": "no role {key}",
     "which_type": "type: "
     + ", ".join(f"{key} {HEAD_TYPE_NAMES[name]}" for key, name in TYPE_KEYS.items())
     + ", 0 none",
-    "no_type_key": "no type has the key {key}",
+    "no_type_key": "no type {key}",
     "by_examples": "groups of its examples",
     "ask_type": "No type is chosen, so the tally leaves the head out. Press again to submit it.",
     "ask_open": "{open} of {total} features are open, so the tally leaves the head out. Press again to submit it.",

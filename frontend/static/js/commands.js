@@ -6,6 +6,8 @@ import { completions, find, numberOf, release, used } from "./groups.js";
 import { ask, flush, leaving, merging, request, say, settle, touch, words } from "./saving.js";
 import { accept, putLabel } from "./state.js";
 
+const NOTHING_TO_LABEL = "this head has nothing to group or to cite: up to Enter, nothing that is typed counts";
+
 let awaited = null; // what takes the next letter
 let choice = 0; // which of the names that a beginning may mean
 
@@ -112,7 +114,7 @@ function typeOf(letter) {
 // Says that the head has nothing to label or cite. What would have been typed stays text: it is left out, up to Enter.
 function refuse() {
   awaited = refuse;
-  ask(words("nothing"));
+  ask(NOTHING_TO_LABEL);
 }
 
 function awaitLetter(use, question) {
