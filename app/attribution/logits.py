@@ -8,11 +8,11 @@ from jaxtyping import Bool, Float, Float32, Float64, Int64
 from torch import Tensor, einsum
 
 from app.attribution.largest import largest_of_rows
+from app.domain.evidence import NO_TOKEN
 
 # Logits held at once: 64 MB in float32, whatever the vocabulary.
 CHUNK_LOGITS = 2**24
 N_HISTOGRAM_BINS = 40
-NO_TOKEN = -1
 _UNITS_AT_ONCE = 64
 _PIECE = 256
 _NEXT_TO_EDGE = 1e-3  # of a bin's width: a hundred times what float32 is off by

@@ -10,7 +10,6 @@ from torch.testing import assert_close
 
 from app.attribution import logits as module
 from app.attribution.logits import (
-    NO_TOKEN,
     feature_directions,
     head_slice_tops,
     logit_effect,
@@ -19,6 +18,7 @@ from app.attribution.logits import (
     token_logit_by_head,
     top_and_bottom,
 )
+from app.domain.evidence import NO_TOKEN
 
 D_MODEL, D_VOCAB, N_HEADS, D_HEAD, N_FEATURES = 12, 31, 3, 4, 5
 

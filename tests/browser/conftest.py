@@ -12,7 +12,7 @@ from app import cli
 from app.store.database.engine import open_store
 from tests.support.browser_stores import annotate, fill
 from tests.support.browsing import CHROMIUM, FLAGS, Visit, open_tab, serving
-from tests.support.run_data import RunShape, StoredRun, make_run, publish
+from tests.support.run_data import RunShape, StoredRun, make_run, publish, store_with
 
 pytest.register_assert_rewrite("tests.support.keys")
 
@@ -25,11 +25,7 @@ def run() -> StoredRun:
 
 @pytest.fixture(scope="session")
 def store_path(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, run: StoredRun) -> str:
-    path = shutil.copyfile(sqlite_template, tmp_path_factory.mktemp("browser") / "store.sqlite")
-    engine = open_store(path)
-    publish(engine, run)
-    engine.dispose()
-    return str(path)
+    return store_with(sqlite_template, tmp_path_factory.mktemp("browser"), run)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """The page of a prompt (with a peer for the model), search while typing, and pages in frames, in a real browser."""
 
-import shutil
 import sys
 import threading
 import time
@@ -19,12 +18,11 @@ from app.services.prompts.page import PromptService
 from app.services.prompts.process import PromptProcess
 from app.services.prompts.queue import PromptLimits, PromptQueue
 from app.settings import Settings
-from app.store.database.engine import open_store
 from app.web.factory import create_app
 from tests.support import fake_prompt_worker
 from tests.support.browsing import Visit, open_tab
 from tests.support.page_looks import WATCH_SHIFTS, covered, overflow, shifts, violations
-from tests.support.run_data import StoredRun, publish
+from tests.support.run_data import StoredRun, store_with
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -65,11 +63,7 @@ class Served:
 
 @pytest.fixture(scope="module")
 def store(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, run: StoredRun) -> str:
-    path = shutil.copyfile(sqlite_template, tmp_path_factory.mktemp("trying") / "store.sqlite")
-    engine = open_store(path)
-    publish(engine, run)
-    engine.dispose()
-    return str(path)
+    return store_with(sqlite_template, tmp_path_factory.mktemp("trying"), run)
 
 
 @pytest.fixture(scope="module")

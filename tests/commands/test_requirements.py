@@ -1,7 +1,6 @@
 """What a command needs is checked before it starts: one sentence, within a second, and no library is imported."""
 
 import json
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.precompute.work_folder import WorkFolder
-from tests.support.run_data import make_run, publish
+from tests.support.run_data import make_run, store_with
 
 ROOT = Path(__file__).parents[2]
 LIBRARIES = ("torch", "transformers", "transformer_lens", "sae_lens", "safetensors", "jaxtyping", "psutil")
@@ -58,13 +57,7 @@ def store(engine_of_run):
 
 @pytest.fixture
 def engine_of_run(sqlite_template, tmp_path):
-    from app.store.database.engine import open_store
-
-    path = shutil.copyfile(sqlite_template, tmp_path / "store.sqlite")
-    engine = open_store(path)
-    publish(engine, make_run())
-    engine.dispose()
-    return path
+    return store_with(sqlite_template, tmp_path, make_run())
 
 
 def experiments(store):

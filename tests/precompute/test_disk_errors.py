@@ -2,7 +2,6 @@
 
 import errno
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ import pytest
 import app.cli
 from app.store.database.engine import open_store
 from tests.support.counts import count
-from tests.support.run_data import make_run, publish
+from tests.support.run_data import make_run, store_with
 from tests.support.store_digest import table_digest
 from tests.support.tiny_jobs import Tiny, make_tiny
 
@@ -144,8 +143,4 @@ def test_a_folder_in_place_of_a_file_and_a_file_in_place_of_a_folder_are_a_sente
 
 @pytest.fixture
 def published_store(sqlite_template: Path, tmp_path: Path) -> str:
-    path = shutil.copyfile(sqlite_template, tmp_path / "store.sqlite")
-    engine = open_store(path)
-    publish(engine, make_run())
-    engine.dispose()
-    return str(path)
+    return store_with(sqlite_template, tmp_path, make_run())

@@ -4,8 +4,10 @@ The numbers are random, but what the pages rely on is true of them: shares sum t
 the text.
 """
 
+import shutil
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +41,7 @@ from app.domain.refs import FeatureRef, HeadRef
 from app.domain.tokens import Vocabulary
 from app.store.atlas import writes as runs
 from app.store.atlas.attention import add_attention
-from app.store.database.engine import write_session
+from app.store.database.engine import open_store, write_session
 from tests.support.attention_data import make_attention
 from tests.support.corpus_documents import DATASETS, documents_of
 from tests.support.example_data import RunShape, make_examples
@@ -259,3 +261,12 @@ def publish(engine: Engine, run: StoredRun) -> StoredRun:
         runs.add_features(session, run_id, list(run.features.values()), run.vocabulary)
         runs.go_live(session, run_id, RunReport(NOON, NOON, 1.0, "serial", 1, 2**30))
     return run
+
+
+def store_with(template: Path, folder: Path, run: StoredRun) -> str:
+    """The path of a store in the folder that holds the run. template: a store with all tables and no rows."""
+    path = shutil.copyfile(template, folder / "store.sqlite")
+    engine = open_store(path)
+    publish(engine, run)
+    engine.dispose()
+    return str(path)

@@ -1,22 +1,15 @@
 """A small atlas of each test's own, its server, and a tab on it."""
 
-import shutil
-
 import pytest
 
-from app.store.database.engine import open_store
 from tests.support.annotation_page import RUN
 from tests.support.browsing import open_tab, serving
-from tests.support.run_data import publish
+from tests.support.run_data import store_with
 
 
 @pytest.fixture
 def store(sqlite_template, tmp_path):
-    path = shutil.copyfile(sqlite_template, tmp_path / "store.sqlite")
-    engine = open_store(path)
-    publish(engine, RUN)
-    engine.dispose()
-    return str(path)
+    return store_with(sqlite_template, tmp_path, RUN)
 
 
 @pytest.fixture

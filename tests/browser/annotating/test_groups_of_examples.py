@@ -1,13 +1,10 @@
 """By keys alone: the examples of a head without features are grouped, its type is chosen, and it is submitted."""
 
-import shutil
-
 import pytest
 from playwright.sync_api import expect
 
-from app.store.database.engine import open_store
 from tests.support.annotation_page import content, labels, press, record, wait_until_saved
-from tests.support.run_data import RunShape, make_run, publish
+from tests.support.run_data import RunShape, make_run, store_with
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PAGE = "/tiny/heads/L1H1"
@@ -15,11 +12,9 @@ PAGE = "/tiny/heads/L1H1"
 
 @pytest.fixture
 def store(sqlite_template, tmp_path):
-    path = shutil.copyfile(sqlite_template, tmp_path / "store.sqlite")
-    engine = open_store(path)
-    publish(engine, make_run("tiny", 1, RunShape(n_layers=2, n_heads=3, sae_layers=(0,))))
-    engine.dispose()
-    return str(path)
+    return store_with(
+        sqlite_template, tmp_path, make_run("tiny", 1, RunShape(n_layers=2, n_heads=3, sae_layers=(0,)))
+    )
 
 
 def test_examples_are_grouped_and_the_type_is_chosen_by_keys(tab):

@@ -1,14 +1,12 @@
 """A head without features and without examples, by keys alone: what would have been a name is no command."""
 
-import shutil
 from dataclasses import replace
 
 import pytest
 from playwright.sync_api import expect
 
-from app.store.database.engine import open_store
 from tests.support.annotation_page import content, press, record, wait_until_saved
-from tests.support.run_data import RunShape, make_run, publish
+from tests.support.run_data import RunShape, make_run, store_with
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PAGE = "/tiny/heads/L1H1"
@@ -16,12 +14,8 @@ PAGE = "/tiny/heads/L1H1"
 
 @pytest.fixture
 def store(sqlite_template, tmp_path):
-    path = shutil.copyfile(sqlite_template, tmp_path / "store.sqlite")
-    engine = open_store(path)
     run = make_run("tiny", 1, RunShape(n_layers=2, n_heads=3, sae_layers=(0,)))
-    publish(engine, replace(run, attention={}))
-    engine.dispose()
-    return str(path)
+    return store_with(sqlite_template, tmp_path, replace(run, attention={}))
 
 
 def test_a_name_or_a_claim_that_has_no_place_is_left_out(tab):

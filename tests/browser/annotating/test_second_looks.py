@@ -1,13 +1,10 @@
 """One's own consistency: a head comes again, blind, and the agreement table says how far the two looks agree."""
 
-import shutil
-
 import pytest
 from playwright.sync_api import expect
 
-from app.store.database.engine import open_store
 from tests.support.annotation_page import press, record
-from tests.support.run_data import RunShape, make_run, publish
+from tests.support.run_data import RunShape, make_run, store_with
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 HEADS = [f"L{layer}H{head}" for layer in range(2) for head in range(5)]
@@ -18,11 +15,9 @@ NOTE = "what I said at first"
 
 @pytest.fixture
 def store(sqlite_template, tmp_path):
-    path = shutil.copyfile(sqlite_template, tmp_path / "store.sqlite")
-    engine = open_store(path)
-    publish(engine, make_run("tiny", 1, RunShape(n_layers=2, n_heads=5, sae_layers=(0, 1))))
-    engine.dispose()
-    return str(path)
+    return store_with(
+        sqlite_template, tmp_path, make_run("tiny", 1, RunShape(n_layers=2, n_heads=5, sae_layers=(0, 1)))
+    )
 
 
 def label_and_submit(page, keys, note=""):

@@ -1,6 +1,5 @@
 """`Y` on heads whose evidence is several things at once: one name for one behaviour, and nothing from sinks."""
 
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -8,9 +7,8 @@ import pytest
 
 from app.domain.evidence import KINDS
 from app.domain.refs import HeadRef
-from app.store.database.engine import open_store
 from tests.support.annotation_page import HEAD, NEXT, RUN, labels, press, wait_until_stored
-from tests.support.run_data import publish
+from tests.support.run_data import store_with
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 # What 20 top examples show through L0H0 and L0H1: the second reads one place, before which most of them fire.
@@ -48,11 +46,7 @@ def store(sqlite_template, tmp_path, scores):
         for head in RUN.heads
     ]
     features = {ref: showing(feature, 12 + ref.index % 6) for ref, feature in RUN.features.items()}
-    path = shutil.copyfile(sqlite_template, tmp_path / "store.sqlite")
-    engine = open_store(path)
-    publish(engine, replace(RUN, heads=heads, features=features))
-    engine.dispose()
-    return str(path)
+    return store_with(sqlite_template, tmp_path, replace(RUN, heads=heads, features=features))
 
 
 def accepted(tab, path):
