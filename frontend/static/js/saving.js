@@ -155,6 +155,7 @@ const page = {
     if (!ok) say($(".warning p").textContent, true);
     if (!ok && !typing(document.activeElement)) $(".warning").focus();
     draw(queue.pending());
+    if (ok && queue.pending().length) say("saving");
   },
   rests() {
     draw(queue.pending());

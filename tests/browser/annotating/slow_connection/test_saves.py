@@ -81,6 +81,34 @@ def test_what_is_edited_after_undo_is_made_on_what_undo_gives(tab, connection):
     assert kept["confidence"] is None
 
 
+SAID = """
+window.said = [];
+new MutationObserver(() => {
+    const text = document.querySelector("#saved")?.textContent;
+    if (text && text !== window.said.at(-1)) window.said.push(text);
+}).observe(document.body, {subtree: true, childList: true, characterData: true});
+"""
+
+
+def test_nothing_is_said_to_be_saved_before_what_was_typed_after_undo_is(tab, connection):
+    tab.go(HEAD)
+    page = tab.page
+    press(page, "1")
+    wait_until_stored(page)
+    press(page, "2")
+    expect(page.locator("[value=undo]")).to_be_enabled()
+    wait_until_stored(page)
+    connection.delay_s = 1
+    page.evaluate(SAID)
+    press(page, "u", "m", *"why not")
+    page.wait_for_function("() => window.said.some(text => text.includes('saved'))", timeout=20_000)
+    wait_until_stored(page)
+    assert content(page)["notes"] == "why not"
+    assert [text for text in page.evaluate("window.said") if "saved" in text] == [
+        page.locator("#saved").inner_text()
+    ]
+
+
 def test_what_is_not_stored_is_marked(tab, connection):
     tab.go(HEAD)
     connection.delay_s = 0.5
