@@ -19,7 +19,7 @@ from tests.support.planted_faults import PLANTED
 
 PROCESSINGS: tuple[Processing, ...] = ("raw", "processed")
 UNROTATED = {"bloom", "gpt2", "opt"}
-MORE = ("bloom", "glm4", "gpt_neox", "granite", "mixtral", "olmo2", "opt", "phi", "qwen2", "qwen3")
+MORE = ("mixtral", "opt", "qwen3")  # every family is in the sweep below
 
 
 def _source(family: str, tmp_path: Path) -> ModelSource:

@@ -17,8 +17,11 @@ from tests.support.planted_faults import PLANTED, planted
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("processing", "dtype"),
-    [("processed", torch.float32), ("raw", torch.bfloat16), ("processed", torch.bfloat16)],
-    ids=["processed, float32", "raw, bfloat16", "processed, bfloat16"],
+    [
+        pytest.param("processed", torch.float32, id="processed, float32"),
+        pytest.param("processed", torch.bfloat16, id="processed, bfloat16"),
+        pytest.param("raw", torch.bfloat16, id="raw, bfloat16", marks=pytest.mark.sweep),
+    ],
 )
 def test_smollm2_passes_and_each_planted_fault_is_found(processing: Processing, dtype: torch.dtype) -> None:
     source = find_model(EMBEDDED, Settings().cache_dir)

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.support.browsing import Visit, open_tab, serving
-from tests.support.page_looks import WATCH_SHIFTS, overflow, shifts, violations
+from tests.support.page_looks import THEMES_AND_WIDTHS, WATCH_SHIFTS, overflow, shifts, violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -56,9 +56,8 @@ def test_pages_fit_and_do_not_shift(full: Visit, path: str, width: int) -> None:
     assert shifts(full.page) == []
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("path", PAGES)
-@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize(("theme", "width"), THEMES_AND_WIDTHS)
 def test_axe_finds_nothing(chromium: Browser, full_url: str, path: str, theme: str, width: int) -> None:
     visit = open_tab(
         chromium, full_url, bypass_csp=True, color_scheme=theme, viewport={"width": width, "height": 1000}

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.support.browsing import Visit, open_tab
-from tests.support.page_looks import covered, overflow, violations
+from tests.support.page_looks import THEMES_AND_WIDTHS, covered, overflow, violations
 from tests.support.pages import IN_BROWSER
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -130,9 +130,8 @@ def test_c03_c07_odd_tokens_run_nothing_and_keep_their_place(visit: Visit) -> No
         assert ordered
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("path", IN_BROWSER)
-@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize(("theme", "width"), THEMES_AND_WIDTHS)
 def test_axe_finds_nothing(chromium: Browser, base_url: str, path: str, theme: str, width: int) -> None:
     # The policy would stop axe itself, so it is switched off for this tab alone.
     visit = open_tab(

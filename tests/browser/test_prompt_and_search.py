@@ -21,7 +21,7 @@ from app.settings import Settings
 from app.web.factory import create_app
 from tests.support import fake_prompt_worker
 from tests.support.browsing import Visit, open_tab
-from tests.support.page_looks import WATCH_SHIFTS, covered, overflow, shifts, violations
+from tests.support.page_looks import THEMES_AND_WIDTHS, WATCH_SHIFTS, covered, overflow, shifts, violations
 from tests.support.run_data import StoredRun, store_with
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -94,9 +94,8 @@ def test_no_page_scrolls_sideways_or_covers_words(visit: Visit, path: str, width
     assert covered(visit.page) == []
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("path", PAGES)
-@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize(("theme", "width"), THEMES_AND_WIDTHS)
 def test_axe_finds_nothing(chromium: Browser, trying: str, path: str, theme: str, width: int) -> None:
     visit = open_tab(
         chromium, trying, bypass_csp=True, color_scheme=theme, viewport={"width": width, "height": 1000}
@@ -193,8 +192,7 @@ def test_a_suggestion_of_the_bar_can_be_clicked(visit: Visit) -> None:
     visit.page.wait_for_url("**/tiny/search?q=layer%3A4")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 1024])
+@pytest.mark.parametrize(("theme", "width"), [("light", 1440), ("dark", 1024)])
 def test_axe_finds_nothing_in_open_suggestions(
     chromium: Browser, base_url: str, theme: str, width: int
 ) -> None:

@@ -34,6 +34,13 @@ PLACES = """
     return [name.join(" "), box.x, box.y, box.width, box.height];
 }).filter(([, , , width, height]) => width || height)
 """
+WINDOWS = ((1440, 900), (1024, 800), (390, 844))
+# Each page in one window; `make sweep` opens it in all.
+PAGES_IN_WINDOWS = [
+    pytest.param(path, *window, marks=() if n_path % 3 == n_window else pytest.mark.sweep)
+    for n_path, path in enumerate(PAGES)
+    for n_window, window in enumerate(WINDOWS)
+]
 LATER_SCRIPTS = re.compile(r"/static/(js/(?!theme)|vendor/htmx)")
 Box = tuple[float, ...]
 
@@ -59,8 +66,7 @@ def places(chromium: Browser, address: str, window: ViewportSize, scripts: bool)
     return found
 
 
-@pytest.mark.parametrize("path", PAGES)
-@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1024, 800), (390, 844)])
+@pytest.mark.parametrize(("path", "width", "height"), PAGES_IN_WINDOWS)
 def test_scripts_move_nothing(chromium: Browser, full_url: str, path: str, width: int, height: int) -> None:
     window = ViewportSize(width=width, height=height)
     painted = places(chromium, full_url + path, window, scripts=False)

@@ -22,7 +22,7 @@ from app.store.database.engine import open_store, write_session
 from app.web.factory import create_app
 from tests.support.annotated_atlas import NOW, labelled
 from tests.support.browsing import Visit, open_tab
-from tests.support.page_looks import covered, overflow, violations
+from tests.support.page_looks import THEMES_AND_WIDTHS, covered, overflow, violations
 from tests.support.run_data import publish
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -103,8 +103,7 @@ def test_no_page_of_annotations_scrolls_sideways_or_covers_words(tab: Visit, pat
     assert covered(tab.page) == []
 
 
-@pytest.mark.parametrize("width", [1440, 1024, 390])
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("theme", "width"), THEMES_AND_WIDTHS)
 @pytest.mark.parametrize("path", PAGES)
 def test_axe_finds_nothing_on_pages_of_annotations(chromium, annotated_url, path, theme, width) -> None:
     visit = open_tab(

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.support.browsing import open_tab
-from tests.support.page_looks import overflow, violations
+from tests.support.page_looks import THEMES_AND_WIDTHS, overflow, violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -62,8 +62,7 @@ def test_the_annotations_of_the_bundle_open_from_the_disk(chromium: Browser, bun
     assert visit.errors == []
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize(("theme", "width"), THEMES_AND_WIDTHS)
 @pytest.mark.parametrize(
     "name", ["index", "heads/L1H0", "heads/L1H3.fve", "features/L1F3", "annotations", "layers", "published"]
 )

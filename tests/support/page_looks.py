@@ -2,9 +2,17 @@
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page
 
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
+# Theme and width: a wide page in the light and a narrow one in the dark; `make sweep` looks at the others.
+THEMES_AND_WIDTHS = (
+    ("light", 1440),
+    ("dark", 390),
+    pytest.param("dark", 1440, marks=pytest.mark.sweep),
+    pytest.param("light", 390, marks=pytest.mark.sweep),
+)
 WATCH_SHIFTS = """
 window.shifts = [];
 new PerformanceObserver(list => {
