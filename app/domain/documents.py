@@ -54,9 +54,19 @@ class Document:
     name: Annotated[str | None, "Its file or topic, where the data set names its documents"] = None
 
     @property
+    def source(self) -> str:
+        """The data set without owner and suffix."""
+        return _SUFFIXES.sub("", self.dataset.rpartition("/")[2])
+
+    @property
+    def place(self) -> str:
+        """The name in the data set, or the number."""
+        return self.name or str(self.number)
+
+    @property
     def label(self) -> str:
-        """The document in a few words: the data set without owner and suffix, and the name or number."""
-        return f"{_SUFFIXES.sub('', self.dataset.rpartition('/')[2])} {self.name or self.number}"
+        """The document in a few words: data set and place."""
+        return f"{self.source} {self.place}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,4 +43,4 @@ def test_a_position_is_in_the_last_document_that_starts_before_it() -> None:
     ],
 )
 def test_a_label_is_short(document: Document, label: str) -> None:
-    assert document.label == label
+    assert document.label == f"{document.source} {document.place}" == label

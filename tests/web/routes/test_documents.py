@@ -38,7 +38,7 @@ def test_a_list_of_examples_says_in_order_whose_texts_they_are(client: TestClien
     assert twin["run"]["datasets"] == DATASETS
     row = twin["features"][0]
     expected = [label_of(run, example) for example in row["examples"][:10]]
-    assert f"Documents, in order: {', '.join(expected)}." in note
+    assert f"Documents, in order: {'; '.join(expected)}." in note
     strongest = [row["strongest"] for row in twin["features"]]
     for pair in strongest:
         dataset, _, rest = label_of(run, pair["example"]).partition(" ")
@@ -54,12 +54,24 @@ def test_every_group_of_a_feature_and_a_whole_text_say_it(client: TestClient, ru
     groups = client.get("/tiny/features/L0F3.json").json()["groups"]
     labels = [[label_of(run, pair["example"]) for pair in group["pairs"]] for group in groups]
     assert notes(client.get("/tiny/features/L0F3").text) == [
-        f"Documents, in order: {', '.join(group)}." for group in labels if group
+        f"Documents, in order: {'; '.join(group)}." for group in labels if group
     ]
     place = groups[0]["pairs"][0]["example"]
     whole = client.get(f"/tiny/features/L0F3?open={place['sequence']}.{place['position']}").text
     heading = soup(whole).select(".whole-example h4")[0].text
     assert f"{labels[0][0]}, text {place['sequence']}, token {place['position']}" in " ".join(heading.split())
+
+
+def test_the_one_data_set_of_a_list_is_named_once(store: str) -> None:
+    engine = open_store(store)
+    with write_session(engine) as session:
+        session.execute(update(SequenceRow).values(documents=[[1, 0, 4, "letter: a lamp, and its shade"]]))
+    engine.dispose()
+    with TestClient(served(store)) as client:
+        row = client.get("/tiny/heads/L0H1.json").json()["features"][0]
+        places = "; ".join(["letter: a lamp, and its shade"] * len(row["examples"][:10]))
+        [note] = notes(client.get("/tiny/heads/L0H1").text)
+        assert f"Documents of prose, in order: {places}." in note
 
 
 @pytest.mark.parametrize("path", LISTS)
