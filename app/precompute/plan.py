@@ -50,7 +50,7 @@ FeatureChoice = Literal["top", "all"]
 Dtype = Literal["float32", "bfloat16", "float16"]
 UnitKind = Literal["features", "scores"]
 ONE_DATASET_HELP = (
-    "text, JSONL, Parquet, Arrow, folder, .npy ids, hub dataset, python-docs, demo-texts, installed-docs"
+    "text, JSONL, Parquet, Arrow, folder, .npy ids, hub dataset, demo-texts, python-docs, installed-docs"
 )
 DATASET_HELP = f"{ONE_DATASET_HELP}; repeatable"
 DEVICE_HELP = "auto (CUDA where torch has it, else the CPU), cpu, cuda, cuda:1, ..."

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app.adapters.demo_texts import DEMO_TEXTS, DemoTexts
 from app.adapters.text_sources import (
     INSTALLED_DOCS,
     PYTHON_DOCS,
@@ -27,6 +28,7 @@ def test_each_name_opens_its_kind_of_source(tmp_path: Path) -> None:
     text = write(tmp_path / "a.txt", b"x")
     lines = write(tmp_path / "a.jsonl.gz", b"")
     kinds = {
+        DEMO_TEXTS: DemoTexts(),
         PYTHON_DOCS: PythonDocs(),
         INSTALLED_DOCS: InstalledDocs(),
         str(text): TextFile(text),

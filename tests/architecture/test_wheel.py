@@ -15,6 +15,7 @@ from urllib.error import URLError
 
 import pytest
 
+from app.adapters.demo_texts import DemoTexts
 from tests.support.repository import APP, ROOT
 
 pytestmark = pytest.mark.slow
@@ -120,3 +121,9 @@ def test_the_shipped_saes_are_found(installed: Path, tmp_path: Path):
     )
     shipped = [path for path in (APP / "embedded").glob("*/layer_*") if path.is_dir()]
     assert int(found) == len(shipped) >= 5
+
+
+def test_the_shipped_texts_are_found(installed: Path, tmp_path: Path):
+    names = "from app.adapters.demo_texts import DemoTexts; print(*DemoTexts().document_names(), sep=chr(10))"
+    found = run(installed / "python", "-c", names, cwd=tmp_path)
+    assert found.splitlines() == list(DemoTexts().document_names())
