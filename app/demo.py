@@ -1,4 +1,4 @@
-"""The embedded default: SmolLM2-135M, the SAEs that ship with the package, and Python's own documentation.
+"""The embedded default: SmolLM2-135M, and the SAEs and texts that ship with the package.
 
 Imports no model library, so that a demo which is up to date starts at once.
 """
@@ -9,16 +9,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from app.adapters.demo_texts import DEMO_TEXTS, DemoTexts
 from app.adapters.model_sources import EMBEDDED, embedded_checksum
 from app.adapters.sae_config import parse_config, sae_identity
 from app.adapters.sae_sources import LocalSae, folder_facts
-from app.adapters.text_sources import PYTHON_DOCS, open_text_source
 from app.domain.options import AUTO
 from app.errors import AppError, InvalidSae
 from app.precompute.plan import DamagedPlan, RunPlan, RunPlanChanged, SaePlan
 from app.precompute.request import DatasetPlan, JobRequest, make_plan
 
-N_SEQUENCES = 256  # 32,512 counted tokens at a context of 128
+N_SEQUENCES = 256  # 32,512 counted tokens at a context of 128; docs/decisions/0019 says why no more
 _log = logging.getLogger(__name__)
 _FOLDER = Path(__file__).parent / "embedded" / EMBEDDED
 
@@ -79,7 +79,7 @@ def demo_plan(
     folders: DemoFolders, threads: int | None = None, layers: tuple[int, ...] | None = None
 ) -> RunPlan:
     """The plan that demo_request leads to, from files alone: without the checksums of what is loaded."""
-    source = open_text_source(PYTHON_DOCS)
+    source = DemoTexts()
     saes = [_sae_plan(path) for path in demo_sae_folders(layers)]
     request = _request(folders, (), threads)
     return make_plan(
@@ -120,7 +120,7 @@ def _request(folders: DemoFolders, saes: tuple[Any, ...], threads: int | None) -
     return JobRequest(
         model=EMBEDDED,
         saes=saes,
-        dataset=(PYTHON_DOCS,),
+        dataset=(DEMO_TEXTS,),
         work_dir=folders.work_dir,
         cache_dir=folders.cache_dir,
         n_prompts=N_SEQUENCES,
