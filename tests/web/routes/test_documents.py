@@ -62,6 +62,11 @@ def test_every_group_of_a_feature_and_a_whole_text_say_it(client: TestClient, ru
     assert f"{labels[0][0]}, text {place['sequence']}, token {place['position']}" in " ".join(heading.split())
 
 
+def test_a_page_of_many_features_leaves_names_to_whole_texts(client: TestClient) -> None:
+    assert notes(client.get("/tiny/heads/L0H1").text)
+    assert not notes(client.get("/tiny/heads/L0H1?k=20").text)
+
+
 def test_the_one_data_set_of_a_list_is_named_once(store: str) -> None:
     engine = open_store(store)
     with write_session(engine) as session:
