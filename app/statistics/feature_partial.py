@@ -8,6 +8,7 @@ from app.domain.records import N_INTERVAL_EXAMPLES, N_TOP_EXAMPLES
 from app.statistics.activation_bins import MAX_FEATURES, BinCounts
 from app.statistics.activation_sample import ActivationSample
 from app.statistics.arrays import AnyArray, Floats, Floats32, Ints, distinct, places
+from app.statistics.feature_sums import FeatureSums, OrderedPairs
 from app.statistics.kept_tokens import TopTokens, activation_rank, token_key
 from app.statistics.leaves import Count, Shards, Total
 from app.statistics.moments import CoMoments, GroupedCoMoments
@@ -98,22 +99,41 @@ class FeaturePartial(Partial):
         feature, token_index = (x[order].astype(np.int64) for x in (batch.feature, batch.token_index))
         activation, text = batch.activation[order], batch.text[order]
         rank = activation_rank(activation)
-        moments = GroupedCoMoments.of(
-            feature, batch.contribution[order], batch.pre_activation[order], self.d_sae
+        pairs = OrderedPairs(
+            n_tokens=batch.n_tokens,
+            feature=feature,
+            activation=activation,
+            pre_activation=batch.pre_activation[order],
+            contribution=batch.contribution[order],
+            z=batch.z,
+            squared_error=batch.squared_error,
         )
-        activation_sum = np.bincount(feature, weights=activation, minlength=self.d_sae)
-        return replace(
-            self,
-            n_tokens=self.n_tokens.merge(Count.of(batch.n_tokens)),
-            n_active=self.n_active.merge(Count(moments.n)),
-            activation_sum=self.activation_sum.merge(Total.of(activation_sum)),
+        return self.with_sums(self.sums.add(pairs)).with_kept(
             histogram=self.histogram.merge(BinCounts.of(feature, activation)),
-            active=self.active.merge(moments),
-            z=self.z.merge(CoMoments.of(batch.z)),
-            squared_error=self.squared_error.merge(Total.of(batch.squared_error)),
             top=self.top.add(feature, token_key(rank, token_index), text),
             sample=self.sample.add(feature, activation, token_index, text),
-        ).normalise()
+        )
+
+    @property
+    def sums(self) -> FeatureSums:
+        """Everything that is a sum."""
+        return FeatureSums(self.n_tokens, self.activation_sum, self.active, self.z, self.squared_error)
+
+    def with_sums(self, sums: FeatureSums) -> "FeaturePartial":
+        """A partial with these sums in place of its own."""
+        return replace(
+            self,
+            n_tokens=sums.n_tokens,
+            n_active=Count(sums.active.n),
+            activation_sum=sums.activation_sum,
+            active=sums.active,
+            z=sums.z,
+            squared_error=sums.squared_error,
+        )
+
+    def with_kept(self, histogram: BinCounts, top: TopTokens, sample: ActivationSample) -> "FeaturePartial":
+        """A partial with these counts and kept tokens in place of its own; payloads of others are dropped."""
+        return replace(self, histogram=histogram, top=top, sample=sample).normalise()
 
     def _pair_order(self, batch: FeatureBatch) -> AnyArray:
         """The order of pairs by feature, then token: in it sums are the same however the caller found the pairs."""

@@ -9,7 +9,7 @@ from app.statistics.arrays import AnyArray, Floats32, Ints, Record, require_same
 INDEX_BITS = 32
 MAX_TOKEN_INDEX = 2**INDEX_BITS - 1
 _WORD = 2**64
-_INFINITY_BITS = 0x7F800000  # NaNs are above, and negative numbers have the sign bit
+INFINITY_BITS = 0x7F800000  # NaNs are above, and negative numbers have the sign bit
 
 
 def activation_rank(activation: Floats32) -> Ints:
@@ -21,7 +21,7 @@ def activation_rank(activation: Floats32) -> Ints:
         raise TypeError(f"activations must be float32, not {activation.dtype}")
     bits = np.ascontiguousarray(activation).view(np.int32)
     # Judged by the bits: a library that flushes denormals would make some of them compare equal to 0.
-    if not ((bits > 0) & (bits < _INFINITY_BITS)).all():
+    if not ((bits > 0) & (bits < INFINITY_BITS)).all():
         raise ValueError("an active feature's activation must be positive and finite")
     return bits.astype(np.int64)
 
