@@ -24,6 +24,7 @@ from app.domain.records import N_SOURCES
 # Pairs gathered at once: 1 MB of gathered rows at d_in 576, which stays in the cache. On one thread, at 32
 # active features per token, 256 or 512 pairs cost 16 microseconds per token and 4,096 pairs cost 70.
 CHUNK = 256
+ACCELERATOR_CHUNK = 2**14  # 50 MB at d_in 768: an accelerator needs few large steps
 _MAX_SRC = 2**15 - 1
 _FEATURES_AT_ONCE = 32
 
@@ -44,7 +45,7 @@ def pair_contributions(
     scale: Float[Tensor, " token"],
     token_index: Int[Tensor, " pair"],
     feature_index: Int[Tensor, " pair"],
-    chunk: int = CHUNK,
+    chunk: int | None = None,
 ) -> Float[Tensor, "pair n_heads"]:
     """head_contributions of the active (token, feature) pairs. The same bits for any chunk.
 
@@ -60,6 +61,8 @@ def pair_contributions(
         used, feature_index = torch.unique(feature_index, return_inverse=True)
         rows = w_read.flatten(0, 1).index_select(1, used).T.contiguous().view(-1, *w_read.shape[:2])
     dtype = _at_least_float32(z)
+    if chunk is None:
+        chunk = CHUNK if z.device.type == "cpu" else ACCELERATOR_CHUNK
     out = torch.empty((len(token_index), z.shape[1]), dtype=dtype, device=z.device)
     for start in range(0, len(token_index), chunk):
         part = slice(start, start + chunk)

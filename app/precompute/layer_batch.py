@@ -6,10 +6,11 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
+from app.accumulators.batches import PairBatch, ShardTokens
 from app.adapters.language_model import LayerActivations
 from app.attribution.dfa import (
     dfa_by_source,
@@ -69,30 +70,57 @@ class LayerBatch:
         """Positions in a sequence."""
         return self.counted.shape[1]
 
-    def feature_batch(self, text: NDArray[np.int64] | None = None) -> FeatureBatch:
-        """The statistics' input: every active (token, feature) pair of the batch, and z of its tokens.
-
-        text: [batch pos] the key of each position's text; without it each position has a text of its own.
-        """
-        acts, hidden_pre = self.encoded.feature_acts, self.encoded.hidden_pre
+    def feature_batch(self) -> FeatureBatch:
+        """Every active (token, feature) pair of the batch, and z of its tokens, on the host; texts all differ."""
         token, feature = self.active
-        contribution = pair_contributions(self.z, self.sae.read_by_head, self.encoded.scale, token, feature)
-        z_flat = self.z.flatten(1)
-        missed = (self.sae.coder.decode(acts, self.encoded) - z_flat).double()
-        place = self.counted.flatten().nonzero()[:, 0]
-        at = place[token].numpy(force=True)
-        token_index = at + self.first_sequence * self.context_size
+        token_index = self._positions[token].numpy(force=True) + self.first_sequence * self.context_size
+        acts, hidden_pre = self.encoded.feature_acts, self.encoded.hidden_pre
         return FeatureBatch(
-            n_tokens=len(z_flat),
+            n_tokens=len(self.z),
             token_index=token_index,
-            text=token_index if text is None else text.reshape(-1)[at],
+            text=token_index,
             feature=feature.numpy(force=True),
             activation=acts[token, feature].float().numpy(force=True),
             pre_activation=hidden_pre[token, feature].float().numpy(force=True),
-            contribution=contribution.float().numpy(force=True),
-            z=z_flat.float().numpy(force=True),
-            squared_error=float((missed**2).sum()),
+            contribution=self._contributions().numpy(force=True),
+            z=self.z.flatten(1).float().numpy(force=True),
+            squared_error=float(self._squared_error(self.z.device)),
         )
+
+    def pair_batch(self, tokens: ShardTokens) -> PairBatch:
+        """What the statistics of a shard are accumulated from, where these are."""
+        token, feature = self.active
+        acts, hidden_pre = self.encoded.feature_acts, self.encoded.hidden_pre
+        feature, order = feature.sort(stable=True)  # the pairs come by token
+        token = token[order]
+        position = self._positions[token] + (self.first_sequence * self.context_size - tokens.first)
+        columns = (
+            feature,
+            position,
+            acts[token, feature].float(),
+            hidden_pre[token, feature].float(),
+            self._contributions()[order],
+            self.z.flatten(1),
+            self._squared_error(tokens.device),
+        )
+        return PairBatch(*(column.to(tokens.device) for column in columns))
+
+    @property
+    def _positions(self) -> Int64[Tensor, " token"]:
+        """Where each counted token is in the batch, all positions counted."""
+        return self.counted.flatten().nonzero()[:, 0]
+
+    def _contributions(self) -> Float[Tensor, "pair n_heads"]:
+        """What each head adds to the pre-activation of each active pair."""
+        token, feature = self.active
+        scale = self.encoded.scale
+        return pair_contributions(self.z, self.sae.read_by_head, scale, token, feature).float()
+
+    def _squared_error(self, device: torch.device) -> Float64[Tensor, ""]:
+        """The sum over tokens of |z - reconstruction|^2, computed on a device that has float64."""
+        decoded = self.sae.coder.decode(self.encoded.feature_acts, self.encoded)
+        missed = (decoded - self.z.flatten(1)).to(device).double()
+        return (missed**2).sum()
 
     def payloads(self, feature: NDArray[np.int64], token_index: NDArray[np.int64]) -> Payloads:
         """Payloads of examples in this batch: contributions, DFA, and the feature over the whole sequence.

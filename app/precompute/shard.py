@@ -4,9 +4,9 @@ A shard of the corpus (`features_of_shard`), for every layer with an SAE:
 
 1. Its sequences go through the model in batches that never span two shards, once per weight processing.
 2. Each layer's z is encoded by its SAE; only pairs of a counted token and an active feature are kept.
-3. Each pair's pre-activation is split by head (DFA, `attribution/dfa`), and the batch is folded into the
-   layer's mergeable statistics: counts, moments, histograms, top examples, a sample of each activation
-   interval.
+3. Each pair's pre-activation is split by head (DFA, `attribution/dfa`), and the batch is added to the layer's
+   statistics (`accumulators/layer_statistics`): counts, moments, histograms, top examples, a sample of each
+   activation interval. They become a mergeable partial when the shard is done.
 4. The batch's activations are written to disk while there is room; with `--features all`, the examples that
    lead at this point get their payloads at once instead.
 5. The patterns of every layer with heads, SAE or not, are folded into statistics of what its heads attend to
@@ -28,6 +28,8 @@ import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
+from app.accumulators.batches import ShardTokens
+from app.accumulators.layer_statistics import LayerStatistics, statistics_device
 from app.adapters.language_model import ReadPattern
 from app.attribution.head_scores import (
     SequenceScores,
@@ -80,23 +82,38 @@ def features_of_shard(run: LoadedRun, shard: int) -> dict[str, Partial]:
     plan = run.plan
     first = shard * plan.shard_size
     last = min(first + plan.shard_size, run.corpus.n_sequences)
-    partials = {layer: empty_partial(run, layer, Shards.of(shard)) for layer in run.saes}
+    shard_texts = text_keys(np.asarray(run.corpus.tokens[first:last]))
+    tokens = shard_tokens(run, first, shard_texts)
+    layers = {
+        layer: LayerStatistics(empty_partial(run, layer, Shards.of(shard)), tokens) for layer in run.saes
+    }
     scores, attention = _empty_scores(run, shard), AttentionReader(run, shard)
     for start, stop in batches(run.batch.sequences, first, last):
         by_layer: dict[int, Scores] = {}
-        texts = text_keys(np.asarray(run.corpus.tokens[start:stop]))
-        readers = [attention.of_batch(start, stop, texts)]
+        readers = [attention.of_batch(start, stop, shard_texts[start - first : stop - first])]
         if start < plan.n_score_sequences:
             readers.append(_text_reader(run, start, min(stop, plan.n_score_sequences), by_layer))
         for batch in layer_batches(run, start, stop, read=_all_of(readers)):
-            partials[batch.sae.layer] = _fold(run, partials[batch.sae.layer], batch, texts)
+            layers[batch.sae.layer].add(batch.pair_batch(tokens))
+            if start < n_kept(run):
+                keep(run, batch)
         if by_layer:
             scores = scores.update(_score_batch(by_layer, run.record.n_layers))
     return {
         SCORES: scores,
-        **{layer_name(layer): partial for layer, partial in partials.items()},
+        # Popped, so that what a layer accumulated is free once its partial is made.
+        **{layer_name(layer): layers.pop(layer).partial() for layer in list(layers)},
         **{attention_name(layer): partial for layer, partial in attention.partials.items()},
     }
+
+
+def shard_tokens(run: LoadedRun, first: int, texts: Ints) -> ShardTokens:
+    """The tokens of a shard that begins with sequence `first`, where its statistics are accumulated.
+
+    texts: [sequence pos] the key of each position's text.
+    """
+    device = statistics_device(run.plan.device)
+    return ShardTokens.of(first * run.corpus.context_size, texts.reshape(-1), run.plan.seed, device)
 
 
 def _all_of(readers: Sequence[ReadPattern]) -> ReadPattern:
@@ -173,13 +190,6 @@ def token_batches(
             yield LayerBatch.of(run.saes[layer], activations.pop(layer), counted, start)
     if read is not None:  # no layer has an SAE
         run.any_model.read_patterns(tokens, read)
-
-
-def _fold(run: LoadedRun, partial: FeaturePartial, batch: LayerBatch, texts: Ints) -> FeaturePartial:
-    partial = partial.update(batch.feature_batch(texts))
-    if batch.first_sequence < n_kept(run):
-        keep(run, batch)
-    return partial
 
 
 def random_scores(run: LoadedRun, index: int) -> dict[str, Partial]:
