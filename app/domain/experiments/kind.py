@@ -50,6 +50,11 @@ class ExperimentKind(Generic[P, R]):
     n_sequences: int = 0
     needs_roles: bool = False
 
+    @property
+    def has_seed(self) -> bool:
+        """Whether anything in it is drawn at random."""
+        return hasattr(self.parameters_type, "seed")
+
     def pack(self, result: R) -> Json:
         """The stored form of a result."""
         return {"version": VERSION, "result": to_json(result)}

@@ -32,6 +32,11 @@ def find_kind(name: str) -> ExperimentKind[Any, Any]:
     return KINDS[name]
 
 
+def has_seed(name: str) -> bool:
+    """Whether experiments of that name have a seed; of one that only another version knows, its stored seed counts."""
+    return name not in KINDS or KINDS[name].has_seed
+
+
 def needs_roles(name: str) -> bool:
     """Whether experiments of that name rest on roles that annotators gave."""
     return name in KINDS and KINDS[name].needs_roles

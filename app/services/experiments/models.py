@@ -151,7 +151,7 @@ class ExperimentSummary:
     message: Annotated[str, "Why it failed"]
     created_at: Annotated[str, "When it began, UTC"]
     seconds: Annotated[float | None, "Time it took"]
-    seed: Annotated[int, "Seed of all randomness"]
+    seed: Annotated[int | None, "Seed of all randomness; null where nothing is drawn at random"]
     software: Annotated[str, "Version of Head Atlas that ran it"]
     model_name: Annotated[str, "The language model"]
     model_revision: Annotated[str, "Its revision, or a checksum of its weights"]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from app.domain.experiments.ablation import HEAD_ABLATION
 from app.domain.experiments.records import StoredExperiment
+from app.domain.experiments.registry import has_seed
 from app.domain.records import Json
 from app.domain.refs import HeadRef
 from app.errors import NotFound
@@ -149,7 +150,7 @@ def summarise_experiment(stored: StoredExperiment) -> ExperimentSummary:
         message=stored.message,
         created_at=stored.created_at.strftime("%Y-%m-%d %H:%M"),
         seconds=stored.seconds,
-        seed=request.seed,
+        seed=request.seed if has_seed(request.name) else None,
         software=request.software,
         model_name=request.model_name,
         model_revision=request.model_revision,

@@ -69,3 +69,11 @@ def test_what_is_published_is_a_row_a_head_in_words_without_drafts(tab):
     expect(page.locator("main")).not_to_contain_text("{")
     for name in ("XLSX", "CSV", "Markdown", "LaTeX"):
         expect(page.get_by_role("link", name=name, exact=True)).to_be_visible()
+
+
+def test_the_first_heading_stands_apart_from_what_is_above_it_with_one_annotator(tab):
+    page = submit_two_heads(tab)
+    tab.go("/tiny/annotations/publish")
+    expect(page.get_by_role("group", name="Labels of")).to_have_count(0)
+    top, heading = (page.locator(place).bounding_box() for place in (".sheet-top", "#types"))
+    assert heading["y"] - (top["y"] + top["height"]) >= 16

@@ -11,7 +11,7 @@ from tests.support.tiny_jobs import SLUG
 
 PROMPT = '{"text": "The quick brown fox jumps over the lazy dog[[;]]"}\n'
 # The experiments that draw something at random.
-SEEDED = [name for name in SMALL if hasattr(KINDS[name].parameters_type(), "seed")]
+SEEDED = [name for name in SMALL if KINDS[name].has_seed]
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -58,6 +58,20 @@ def test_the_twins_match_their_schema(site: TestClient, ids: dict[str, str], nam
         assert check(value, {"$ref": f"#/components/schemas/{kind}"}, schemas) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "seed"), [("head-ablation", 5), ("weight-vs-fve", None), (RUNNING, 6), (FAILED, 6)]
+)
+def test_only_what_is_drawn_at_random_has_a_seed(
+    site: TestClient, ids: dict[str, str], name: str, seed: int | None
+) -> None:
+    found = soup_of(site, urls.experiment_url("tiny", ids[name]))
+    [fact] = [row.dd.text for row in found.select("dl > div") if row.dt.text == "seed"]
+    assert fact == ("none: nothing is drawn at random" if seed is None else str(seed))
+    [row] = [row for row in soup_of(site, "/tiny/experiments").select("tbody tr") if row.th.text == ids[name]]
+    assert row.select("td")[2].text.split() == ["seed", "–" if seed is None else str(seed)]
+    assert site.get(f"{urls.experiment_url('tiny', ids[name])}.json").json()["experiment"]["seed"] == seed
+
+
 def test_a_link_for_each_threshold_and_kind_of_ablation(site: TestClient, ids: dict[str, str]) -> None:
     found = page_of(site, ids, "long-prefix-induction", threshold="0.5", heads="L1H1")
     links = found.select("#natural .segmented a")
