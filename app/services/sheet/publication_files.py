@@ -99,7 +99,7 @@ def _write_sheet(book: Any, table: PublishedTable, name: str) -> None:
     header = {**cell, "bold": True, "bg_color": "#E8EEF0", "bottom": 1, "valign": "vcenter"}
     formats = {kind: book.add_format({**cell, **look}) for kind, look in _LOOKS.items()}
     titles = {kind: book.add_format({**header, **look}) for kind, look in _LOOKS.items()}
-    first = book.add_format({**cell, "bold": True})
+    first = book.add_format({**cell, **_LOOKS["text"], "bold": True})
     sheet.set_landscape()
     sheet.set_paper(_A4)
     sheet.set_margins(left=_MARGIN, right=_MARGIN, top=_MARGIN, bottom=_LOWER_MARGIN)

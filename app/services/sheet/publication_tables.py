@@ -81,20 +81,20 @@ def examples_in_words(entry: HeadEntry) -> str:
 
 
 ENTRY_COLUMNS: tuple[tuple[TableColumn, Callable[[HeadEntry], Cell]], ...] = (
-    (TableColumn("Head", 8), lambda entry: str(entry.head)),
-    (TableColumn("Type", 16), entry_type_in_words),
+    (TableColumn("Head", 7), lambda entry: str(entry.head)),
+    (TableColumn("Type", 15), entry_type_in_words),
     (TableColumn("Roles", 12), lambda entry: ", ".join(entry.roles)),
-    (TableColumn("Groups", 22), groups_in_words),
+    (TableColumn("Groups", 18), groups_in_words),
     (TableColumn("Level", 6, "number"), lambda entry: entry.abstraction),
-    (TableColumn("Novelty", 13), novelty_in_words),
+    (TableColumn("Novelty", 12), novelty_in_words),
     (TableColumn("Sure", 5, "whole"), lambda entry: entry.confidence),
-    (TableColumn("Notes", 28), lambda entry: entry.notes),
+    (TableColumn("Notes", 20), lambda entry: entry.notes),
     (
-        TableColumn("Top features", 34),
+        TableColumn("Top features", 28),
         lambda entry: "\n".join(map(feature_in_words, entry.features[:N_FEATURES])),
     ),
-    (TableColumn("An example of each group", 52), examples_in_words),
-    (TableColumn("Record of", 10), lambda entry: entry.annotator),
+    (TableColumn("An example of each group", 42), examples_in_words),
+    (TableColumn("Record of", 9), lambda entry: entry.annotator),
 )
 
 

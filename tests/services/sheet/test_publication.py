@@ -162,6 +162,11 @@ def test_the_workbook_is_made_to_print(team):
     assert (first["Sure"].data_type, first["Sure"].value) == ("n", 4)
     assert first["Notes"].value == ODD
     assert heads.row_dimensions[2].height > 30  # of three features and two examples
+    # As wide as a page of A4: the text of 9 points is printed with more than 7.
+    assert sum(dimension.width for dimension in heads.column_dimensions.values()) < 185
+    assert all(
+        sheet["A1"].alignment.indent == sheet["A2"].alignment.indent for sheet in book if sheet["A2"].font.b
+    )
     features = book["Features"]
     assert {cell.data_type for column in "BEF" for cell in features[column][1:]} == {"n"}
     assert [cell.value for cell in features["A"][1:11]] == ["L0H0"] * 10
