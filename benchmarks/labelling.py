@@ -44,6 +44,7 @@ class IntendedRecord:
     confidence: int | None = None
     claims: list[str] = field(default_factory=list)
     notes: str = ""
+    groups: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class Hand:
             intended.notes = self.choose.choice(("odd", "123 [r] u"))
             self.press("m", *intended.notes, "Escape")
         self.press("Control+Enter")
+        intended.groups = sorted({name for name in intended.labels if name not in (None, "?")})
         return intended
 
     def _groups(self, intended: IntendedRecord) -> dict[str, str | None]:
@@ -116,6 +118,7 @@ def stored_record(page: Page, base: str, head: str) -> IntendedRecord | None:
         confidence=content["confidence"],
         claims=[link["note"] for link in content["evidence"]],
         notes=content["notes"],
+        groups=sorted(group["name"] for group in content["groups"]),
     )
 
 

@@ -33,6 +33,12 @@ def drop_group(content: HeadAnnotation, number: int) -> HeadAnnotation:
     return replace(content, groups=tuple(g for g in content.groups if g is not gone), labels=labels)
 
 
+def without_empty_groups(content: HeadAnnotation) -> HeadAnnotation:
+    """The annotation without the groups that no label is in: an empty one says nothing about the head."""
+    used = {label.group for label in content.labels}
+    return replace(content, groups=tuple(group for group in content.groups if group.name in used))
+
+
 def put_into_groups(
     content: HeadAnnotation, groups: Mapping[LabelledRef, str], suggested: bool
 ) -> HeadAnnotation:

@@ -91,7 +91,15 @@ def derived_key(base_version: int, status: str, content: Content) -> str:
 
 
 def with_action(context: AtlasContext, head: HeadRef, form: SubmittedForm) -> HeadAnnotation:
-    """The form's content after the button's edit, with labels in the order of the ranking."""
+    """The form's content after the button's edit, with labels in the order of the ranking.
+
+    Groups that hold nothing are left out, but for those of somebody who is just adding and removing groups.
+    """
+    content = _edited(context, head, form)
+    return content if form.action in ("add_group", "drop_group") else edits.without_empty_groups(content)
+
+
+def _edited(context: AtlasContext, head: HeadRef, form: SubmittedForm) -> HeadAnnotation:
     content = form.content
     if form.theirs:
         stored = own_record(context, head)

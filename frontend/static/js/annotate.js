@@ -34,7 +34,7 @@ function onKey(event) {
   const letterOf = !["Shift", "CapsLock"].includes(key) && takesLetter();
   const letter = letterOf && key.length === 1 && !(metaKey || ctrlKey || altKey);
   if (held && !typing(target) && !metaKey && !altKey && (!ctrlKey || key === "Enter")) {
-    if (!ctrlKey && (key.length === 1 || key === "Enter")) held.push(key);
+    if (!ctrlKey && !event.repeat && (key.length === 1 || key === "Enter")) held.push(key);
     return take(event);
   }
   if (leaving() && !metaKey && !altKey && (!ctrlKey || key === "Enter")) return take(event);
@@ -55,6 +55,8 @@ function onKey(event) {
   if (letter) take(event, letterOf, key);
   else if (isGroup) take(event, assign, command);
   else take(event, commands[command]);
+  // What is pressed after a step back is meant for what it gives.
+  if (!event.repeat && (command === "u" || command === "U")) held = [];
 }
 addEventListener("keydown", onKey, true);
 

@@ -1,8 +1,8 @@
 // What the keys and buttons of the form do to it, at once and here.
-import { currentRow, cursor } from "./cursor.js";
+import { currentRow, cursor, goOn } from "./cursor.js";
 import { $, $$, form, groups, label, rows, rules } from "./elements.js";
 import { cite, drop } from "./evidence.js";
-import { completions, find, numberOf, release, used } from "./groups.js";
+import { completions, find, keepsNumber, numberOf, release } from "./groups.js";
 import { ask, flush, leaving, merging, request, say, settle, touch, words } from "./saving.js";
 import { accept, putLabel } from "./state.js";
 
@@ -17,18 +17,15 @@ export function assign(value, suggested = false) {
   if (!target) return;
   label(target.id).value = value;
   accept(target.id, suggested);
-  const all = rows();
-  const at = all.indexOf(target);
-  const next = value && [...all.slice(at + 1), ...all.slice(0, at)].find((each) => !label(each.id).value);
-  cursor.row = (next || target).id;
-  (next || target).focus({ preventScroll: true });
-  (next || target).scrollIntoView({ block: "nearest" });
+  goOn(target, value);
   cursor.looked = target.id;
   touch();
 }
 
 // Puts features that have no group yet into the groups of the pairs “feature group”.
 function putAll(pairs, suggested) {
+  const { row, looked } = cursor;
+  const open = row && !label(row)?.value;
   for (const pair of pairs.filter(Boolean)) {
     const at = pair.indexOf(" ");
     const feature = pair.slice(0, at);
@@ -36,6 +33,8 @@ function putAll(pairs, suggested) {
     putLabel(feature, `=${pair.slice(at + 1)}`);
     accept(feature, suggested);
   }
+  if (open && label(row)?.value) goOn(document.getElementById(row), true);
+  cursor.looked = looked;
   touch();
 }
 
@@ -58,7 +57,7 @@ export function hint() {
   const typed = $("#new-group").value.trim();
   const name = meant();
   const item = name && find(name);
-  const n = groups().findIndex((each) => !used(each)) + 1 || groups().length + 1;
+  const n = groups().findIndex((each) => !keepsNumber(each)) + 1 || groups().length + 1;
   const text = item
     ? words("into", { name, n: groups().indexOf(item) + 1 })
     : words(name ? "known" : "new", { name: name ?? typed, n });

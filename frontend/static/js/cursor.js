@@ -13,6 +13,16 @@ export function currentRow() {
   );
 }
 
+// The cursor goes to the next row without a label, if it is to go on and there is one, else to that row itself.
+export function goOn(from, on) {
+  const all = rows();
+  const at = all.indexOf(from);
+  const row = (on && [...all.slice(at + 1), ...all.slice(0, at)].find((each) => !label(each.id).value)) || from;
+  cursor.row = row.id;
+  row.focus({ preventScroll: true });
+  row.scrollIntoView({ block: "nearest" });
+}
+
 // Out of a field, back to the row that the cursor is at.
 export function backToRow(field) {
   field.blur();

@@ -30,11 +30,13 @@ export function draw(pending = null) {
     row.classList.toggle("pending", Boolean(pending?.includes(`label:${row.id}`)));
   }
   items.forEach((item, i) => {
+    const level = $("[name=group_abstraction]", item);
+    if (used(item) && level.value === "offered") level.value = "";
     $("kbd", item).textContent = i < rules().n_keys ? keyOf(`${i + 1}`) : "";
     $("b", item).textContent = [...all.values()].filter((value) => value === `${i + 1}`).length;
     $(".dot", item).className = `dot family-${part(item, "family") || "none"}`;
     item.classList.toggle("off", !used(item));
-    $("[name=group_name]", item).readOnly = part(item, "abstraction") === "offered";
+    $("[name=group_name]", item).readOnly = level.value === "offered";
   });
   remember();
   drawType();

@@ -17,9 +17,11 @@ import {
 
 const members = (number) => labels().filter(({ value }) => value === `${number}`);
 
-// Whether the group at that place of the list is one of the record: named by hand, or with a feature in it.
-export const inUse = (item, at) => part(item, "abstraction") !== "offered" || members(at + 1).length > 0;
-export const used = (item) => inUse(item, groups().indexOf(item));
+// Whether the group is one of the record: whether a feature is in it.
+export const used = (item) => members(groups().indexOf(item) + 1).length > 0;
+
+// Whether no other group may have the group's number: one that was emptied on this page keeps it, too.
+export const keepsNumber = (item) => part(item, "abstraction") !== "offered" || used(item);
 
 function makeItem(name, family, abstraction) {
   const item = document.createElement("li");
@@ -70,7 +72,7 @@ export function recall() {
   const items = groups();
   const places = Array(items.length).fill(null);
   const wanted = new Map(items.map((item) => [item, [here, last].map((each) => each[plain(part(item, "name"))])]));
-  const [inside, offered] = [items.filter(used), items.filter((item) => !used(item))];
+  const [inside, offered] = [items.filter(keepsNumber), items.filter((item) => !keepsNumber(item))];
   const take = (item, number) => {
     if (!number || number > places.length || places[number - 1] || places.includes(item)) return;
     places[number - 1] = item;
@@ -84,20 +86,20 @@ export function recall() {
 }
 
 export function remember() {
-  const numbers = groups().flatMap((item, at) => (inUse(item, at) ? [[plain(part(item, "name")), at + 1]] : []));
+  const numbers = groups().map((item, at) => [plain(part(item, "name")), at + 1]);
   const text = JSON.stringify(Object.fromEntries(numbers));
   for (const key of numbers.length ? memory() : []) stored((place) => place.setItem(key, text));
 }
 
 export const find = (name) => groups().find((item) => plain(part(item, "name")) === plain(name));
 
-// The number of the group of that name. A new one takes the first number that no group in use has; what was offered
+// The number of the group of that name. A new one takes the first number that no other group keeps; what was offered
 // there goes to the end, and no other number changes.
 export function numberOf(name, family = "", abstraction = "") {
   const present = find(name);
   if (present) return groups().indexOf(present) + 1;
   const items = groups();
-  const at = items.findIndex((item, place) => !inUse(item, place));
+  const at = items.findIndex((item) => !keepsNumber(item));
   const made = makeItem(name, family, abstraction);
   if (at < 0) items.push(made);
   else items.push(...items.splice(at, 1, made));

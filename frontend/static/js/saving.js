@@ -1,7 +1,7 @@
 // Saving the form by itself: what is said of it, the page as the queue sees it, and leaving for the next head.
-import { currentRow, place } from "./cursor.js";
+import { currentRow, goOn, place } from "./cursor.js";
 import { counted, draw } from "./drawing.js";
-import { $, form, rules, typing } from "./elements.js";
+import { $, form, rows, rules, typing } from "./elements.js";
 import { recall } from "./groups.js";
 import { Queue } from "./queue.js";
 import { fillIn } from "./rules.js";
@@ -19,6 +19,7 @@ let left = false;
 let idle = ""; // what is said while nothing is under way
 let conflictBase = null; // the version from which a merge that waits for its choices began
 let restore = () => {};
+let before = null; // the state of the page that is replaced
 
 const clock = (iso) => new Date(iso).toLocaleTimeString("en-GB");
 export const words = (name, values = {}) => fillIn(rules().words[name], values);
@@ -141,6 +142,7 @@ const page = {
     const version = Number($("[name=base_version]", fresh).value);
     if (action === "refresh" && code === 200 && version === page.version) return false;
     restore = place();
+    before = read();
     $("#main").replaceWith(document.adoptNode(fresh));
     recall();
     listeners.redrawn();
@@ -150,6 +152,7 @@ const page = {
     conflictBase = code === 409 ? version : null;
     localise();
     restore();
+    if (action === "undo" || action === "redo") followLabels(action === "redo");
     const nothing = action !== "reveal" && page.version === version;
     if (ok && ["undo", "redo", "reveal"].includes(action)) idle = nothing ? `nothing to ${action}` : `${action}: done`;
     if (!ok) say($(".warning p").textContent, true);
@@ -165,6 +168,13 @@ const page = {
     listeners.ready();
   },
 };
+
+// The next label goes to the first row whose label an undo took or changed; after a redo, to the next open one.
+function followLabels(on) {
+  const now = read();
+  const row = rows().find(({ id }) => before.get(`label:${id}`) !== now.get(`label:${id}`));
+  if (row) goOn(row, on);
+}
 
 function localise() {
   const at = $("#saved").dataset.at;

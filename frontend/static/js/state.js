@@ -60,7 +60,7 @@ function putField(control, what, value) {
 
 function putGroup(name, value) {
   const item = groups().find((each) => plain(part(each, "name")) === name);
-  if (value === undefined) return item && release(item);
+  if (value === undefined) return item && !used(item) && release(item);
   const [text, family, level] = JSON.parse(value);
   const number = numberOf(text, family, level); // a new group changes the list
   const place = groups()[number - 1];

@@ -35,6 +35,12 @@ def test_dropping_a_group_clears_its_labels_alone():
     assert edits.drop_group(left, 9) == left
 
 
+def test_groups_that_no_label_is_in_are_left_out():
+    whole = edits.add_group(edits.add_group(content("a", None, "b"), "c"), "d")
+    assert edits.without_empty_groups(whole) == content("a", None, "b")
+    assert edits.without_empty_groups(edits.add_group(content(None), "c")).groups == ()
+
+
 def test_features_that_have_a_label_stay_where_they_are():
     wish = {REFS[0]: "new", REFS[1]: "new", REFS[2]: "A"}
     put = edits.put_into_groups(content("a", None, None), wish, suggested=True)

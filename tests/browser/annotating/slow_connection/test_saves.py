@@ -74,8 +74,8 @@ def test_what_is_edited_after_undo_is_made_on_what_undo_gives(tab, connection):
     assert kept["notes"] == "why not, then"
     assert [(each["group"], each["unclear"]) for each in kept["labels"]][:4] == [
         ("induction", False),
-        (None, False),
         (None, True),
+        (None, False),
         (None, False),
     ]
     assert kept["confidence"] is None

@@ -34,6 +34,17 @@ def test_a_label_is_saved_without_scripts_and_only_groups_that_are_used(local):
     assert "so far one group, 9 open" in page_of(local).select_one("#type").text
 
 
+def test_a_group_without_a_feature_is_stored_only_while_groups_are_added_and_removed(local):
+    for name in ("towns", "dates", "months"):
+        press(local, "add_group", {"new_group": name})
+    press(local, "drop_group:2", {})
+    assert [group["name"] for group in record(local)["content"]["groups"]] == ["towns", "months"]
+    press(local, "save", {first_label(local): "2"})
+    assert [group["name"] for group in record(local)["content"]["groups"]] == ["months"]
+    press(local, "submit", {first_label(local): ""})
+    assert record(local)["content"]["groups"] == []
+
+
 def test_groups_of_the_last_head_are_offered_first_in_their_order(local):
     for name in ("towns", "dates"):
         press(local, "add_group", {"new_group": name}, "/tiny/heads/L0H3")
