@@ -97,7 +97,7 @@ class SummedSources:
 class Examples:
     """The stored examples of one feature, as columns over n examples.
 
-    `dfa` holds, per head, the N_SOURCES largest sources (slot 0 the signed maximum, then by magnitude) and
+    `dfa` holds, per head, the N_SOURCES largest sources (slot 0 the signed maximum, the others in any order) and
     `dfa_rest` the sum over all other sources, so that dfa.sum(-1) + dfa_rest = head_contribution and
     head_contribution.sum(-1) + bias = pre_activation. Unused slots have source -1 and dfa 0.
     """

@@ -20,9 +20,9 @@ from app.precompute.payload_parts import MEMORY_BYTES
 from app.precompute.plan import RunPlan
 
 FLOAT32, FLOAT64, KEY = 4, 8, 24
-PACKED = 0.38  # bytes of a stored block over those of arrays that are full: 8,395 features of SmolLM2-135M
+PACKED = 0.21  # bytes of a stored block over those of arrays that are full: 2,304 features of SmolLM2-135M
 # Bytes of a feature's rows that search reads, their indexes, and pages that are not full: likewise.
-ROWS = 6_000
+ROWS = 3_700
 RANDOM_LENGTH = 2 * RunPlan.score_length + 1  # BOS, and the random tokens twice
 
 

@@ -22,10 +22,10 @@ from app.errors import AppError
 from app.paths import naming
 from app.precompute.plan_differences import difference
 
-FORMAT = 8  # raise it when the same plan would give other numbers, or its fields change their names
+FORMAT = 9  # raise it when the same plan would give other numbers, or its fields change their names
 # Formats of stored plans that mean the same numbers, and the names that their fields had. Before 5, they have neither
-# checksums of what was loaded nor identities of SAEs; before 6, their runs lack what heads attend to; before 7, their
-# lists are the strongest examples, alike or not; before 8, they have one data set, and no example says its document.
+# checksums of what was loaded nor identities of SAEs; before 6, no run has attention; before 7, lists are the strongest
+# examples, alike or not; before 8, there is one data set, and no example says its document; before 9, DFA is float32.
 _EARLIER_NAMES: Mapping[int, Mapping[str, str]] = {
     3: {  # version 0.1
         "corpus": "dataset",
@@ -36,7 +36,7 @@ _EARLIER_NAMES: Mapping[int, Mapping[str, str]] = {
         "calibration_sequences": "n_calibration",
         "score_sequences": "n_score_sequences",
     },
-    **{number: {} for number in range(4, 8)},  # 4: version 0.2
+    **{number: {} for number in range(4, 9)},  # 4: version 0.2
 }
 _EARLIER_POOLS: dict[str, Any] = {
     "n_top_pool": N_TOP_EXAMPLES,
@@ -209,7 +209,7 @@ class RunPlan(RowOptions, LoadedChecksums):
                 | {names.get(name, name): each for name, each in value.items()}
             )
             value |= {"format": FORMAT, "saes": [{"identity": "", **sae} for sae in value["saes"]]}
-            value |= {name: [value[name]] for name in _LISTED if name in value}
+            value |= {name: [value[name]] for name in _LISTED if isinstance(value.get(name), str)}
         names = {part.name for part in fields(cls)}
         if set(value) != names or value.get("format") != FORMAT:
             raise RunPlanChanged("the run was made by another version of Head Atlas; precompute it again")

@@ -54,6 +54,7 @@ def test_a_plan_survives_json_and_plans_of_earlier_versions_are_read():
     assert RunPlan.from_json(_of_version_0_2()) == EARLIER
     for earlier in (5, 6, 7):
         assert RunPlan.from_json({**PLAN.as_json(), **ONE_DATASET, "format": earlier}) == PLAN
+    assert RunPlan.from_json({**PLAN.as_json(), "format": 8}) == PLAN
 
 
 @pytest.mark.parametrize("change", [{"format": FORMAT + 1}, {"format": 2}, {"surplus": 1}])

@@ -43,11 +43,14 @@ def test_lists_publish_no_more_than_their_places() -> None:
 
 
 def test_the_demos_store_is_as_large_as_reckoned() -> None:
-    """258,289,664 bytes for 8,395 features of nine heads, and 3,229.9 MB of activations, as measured."""
+    """20.3 MB for 1,377 features of nine heads, and 3,229.9 MB of activations, as measured.
+
+    Features are counted as if all had 70 examples; in the demo they have 57 in the mean.
+    """
     model = ModelSizes(30, 9, 3, 64, 576, 49_152, 134_515_008, 106_203_456)
     saes = tuple(SaeSizes(layer, 576, 280, 32) for layer in range(30))
     work = Work(model, saes, 256, 128, 16, 64, 4, is_whole=True, k=20)
-    assert store_bytes(work) == pytest.approx(258_289_664 * 8_400 / 8_395, rel=0.1)
+    assert store_bytes(work) == pytest.approx(20.3e6 * 8_400 / 1_377, rel=0.2)
     assert kept_bytes(work) == pytest.approx(3_229.9e6, rel=0.03)
 
 

@@ -8,6 +8,8 @@ import shutil
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +43,13 @@ from app.domain.refs import FeatureRef, HeadRef
 from app.domain.tokens import Vocabulary
 from app.store.atlas import writes as runs
 from app.store.atlas.attention import add_attention
+from app.store.atlas.feature_blobs import (
+    feature_columns,
+    pack_examples,
+    pack_feature,
+    unpack_examples,
+    unpack_feature,
+)
 from app.store.database.engine import open_store, write_session
 from tests.support.attention_data import make_attention
 from tests.support.corpus_documents import DATASETS, documents_of
@@ -216,7 +225,7 @@ def make_run(slug: str = "tiny", seed: int = 1, shape: RunShape | None = None) -
     ]
     features = [make_feature(rng, shape, ref, sequences, len(vocabulary)) for ref in refs]
     features[-1] = dead_feature(features[-1])
-    features = [replace(feature, similar=_similar(feature, features)) for feature in features]
+    features = [_as_stored(replace(feature, similar=_similar(feature, features))) for feature in features]
     heads = [HeadRef(layer, head) for layer in range(shape.n_layers) for head in range(shape.n_heads)]
     rankings = {
         (head, ranking): _ranking([f for f in features[:-1] if f.ref.layer == head.layer], head, ranking)
@@ -228,6 +237,18 @@ def make_run(slug: str = "tiny", seed: int = 1, shape: RunShape | None = None) -
     by_ref = {feature.ref: feature for feature in features}
     attention = {head: make_attention(head, seed, sequences, len(vocabulary)) for head in heads}
     return StoredRun(slug, record, vocabulary, sequences, scored, by_ref, rankings, attention)
+
+
+def _as_stored(feature: FeatureRecord) -> FeatureRecord:
+    """The feature with its numbers rounded as a store rounds them, so that pages can be compared with it."""
+    row: Any = SimpleNamespace(
+        layer=feature.ref.layer,
+        feature_index=feature.ref.index,
+        data=pack_feature(feature),
+        **feature_columns(feature),
+    )
+    examples = feature.examples
+    return unpack_feature(row, examples and unpack_examples(pack_examples(examples, feature.ref)))
 
 
 def without_saes(run: StoredRun) -> StoredRun:

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, event
 from app.domain.numbers import HeadNumbers
 from app.domain.records import (
     FeatureRecord,
+    FveByHead,
     HeadRanking,
     HeadRecord,
     ModelRecord,
@@ -19,6 +20,7 @@ from app.domain.records import (
     RunRecord,
     RunReport,
     SaeRecord,
+    TokenLogits,
 )
 from app.domain.refs import FeatureRef, HeadRef
 from app.store.atlas import writes as runs
@@ -146,16 +148,20 @@ def publish(
     return run_id
 
 
-def assert_same(left: object, right: object) -> None:
-    """Equal in every field, and for arrays in dtype and shape too."""
+STORED_ERROR = 2**-16  # relative, of logits and FVE in stored blocks
+
+
+def assert_same(left: object, right: object, error: float = 0.0) -> None:
+    """Equal in every field, and for arrays in dtype and shape too; logits and FVE to what a store keeps of them."""
     assert type(left) is type(right) or isinstance(left, int | float | np.ndarray)
     if is_dataclass(left) and not isinstance(left, type):
+        error = STORED_ERROR if isinstance(left, FveByHead | TokenLogits) else error
         for part in fields(left):
-            assert_same(getattr(left, part.name), getattr(right, part.name))
+            assert_same(getattr(left, part.name), getattr(right, part.name), error)
     elif isinstance(left, np.ndarray):
         assert isinstance(right, np.ndarray)
         assert left.dtype == right.dtype
-        np.testing.assert_array_equal(left, right, strict=True)
+        np.testing.assert_allclose(left, right, rtol=error, atol=0, strict=True)
     elif isinstance(left, dict):
         assert isinstance(right, dict)
         assert sorted(left) == sorted(right)

@@ -9,7 +9,9 @@ from app.domain.numbers import FeatureNumbers
 from app.domain.records import Examples, FeatureRecord
 from app.domain.refs import FeatureRef
 from app.store.atlas.blobs import pack, unpack
+from app.store.atlas.dfa_steps import from_steps, to_steps
 from app.store.atlas.field_arrays import Arrays, StoredArrays, arrays_of_parts
+from app.store.atlas.shorter_numbers import longer, shorter
 from app.store.tables.atlas import FeatureRow
 
 # The numbers with a column of their own; the rest of the record is in the blocks.
@@ -28,13 +30,13 @@ def pack_feature(feature: FeatureRecord) -> bytes:
     """The block of everything of a feature but its columns and examples. Raises ValueError for a NaN or infinity."""
     arrays = _BLOCK.pack(feature)
     _refuse_not_finite(arrays, feature.ref)
-    return pack(arrays)
+    return pack(shorter(arrays))
 
 
 def unpack_feature(row: FeatureRow, examples: Examples | None) -> FeatureRecord:
     """The record of one row of features. Raises InvalidStore when its block is damaged."""
     columns: dict[str, Any] = {name: getattr(row, name) for name in COLUMNS}
-    parts: dict[str, Any] = _BLOCK.unpack(StoredArrays(unpack(row.data)))
+    parts: dict[str, Any] = _BLOCK.unpack(longer(StoredArrays(unpack(row.data))))
     ref = FeatureRef(row.layer, row.feature_index)
     return FeatureRecord(ref=ref, examples=examples, **columns, **parts)
 
@@ -43,12 +45,12 @@ def pack_examples(examples: Examples, ref: FeatureRef) -> bytes:
     """The block of all examples of a feature. Raises ValueError for a NaN or infinity."""
     arrays = _EXAMPLES.pack(examples)
     _refuse_not_finite(arrays, ref)
-    return pack(arrays)
+    return pack(to_steps(arrays))
 
 
 def unpack_examples(blob: bytes) -> Examples:
     """The examples of one feature. Raises InvalidStore when the block is damaged."""
-    return _EXAMPLES.unpack(StoredArrays(unpack(blob)))
+    return _EXAMPLES.unpack(from_steps(StoredArrays(unpack(blob))))
 
 
 def _refuse_not_finite(arrays: Arrays, ref: FeatureRef) -> None:

@@ -46,11 +46,11 @@ def test_every_example_shows_the_summed_sources(context: AtlasContext, run: Stor
             by_hand = sum(float(part) for part in examples.head_contribution[i])
             assert example.head_contribution == pytest.approx(by_hand)
             assert example.head_contribution + float(examples.bias[i]) == pytest.approx(
-                example.pre_activation, abs=1e-5
+                example.pre_activation, rel=1e-4
             )
             assert example.head_share == pytest.approx(by_hand / example.pre_activation)
             kept = float(summed.dfa[i].sum(dtype=np.float64)) + float(summed.rest[i])
-            assert kept == pytest.approx(example.head_contribution, abs=1e-5)
+            assert kept == pytest.approx(example.head_contribution, rel=1e-4)
 
 
 def test_evidence_is_counted_over_the_whole_top_group(context: AtlasContext, run: StoredRun) -> None:

@@ -1,5 +1,6 @@
 """Blocks of arrays: round trip, fixed bytes, an independent reader, and every kind of damage."""
 
+import hashlib
 import json
 import struct
 import zlib
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from app.errors import InvalidStore
 from app.store.atlas import blobs
-from app.store.atlas.blobs import MAGIC, MAX_UNPACKED, pack, unpack
+from app.store.atlas.blobs import MAGIC, MAX_UNPACKED, OLDER_MAGIC, pack, unpack
+from app.store.atlas.known_text import KNOWN_TEXT
 
 DTYPES = ["?", "i1", "u1", "<i2", ">i4", "<i8", "<u4", "<f2", ">f4", "<f8"]
 ARRAYS = st.sampled_from(DTYPES).flatmap(
@@ -41,14 +43,15 @@ def test_the_order_of_names_and_the_memory_layout_do_not_matter():
 def read_by_hand(blob):
     """The documented layout, read without the code under test."""
     magic, length = struct.unpack("<4sI", blob[:8])
-    body = zlib.decompress(blob[8:])
-    assert (magic, length) == (b"HAb1", len(body))
+    body = zlib.decompressobj(zdict=KNOWN_TEXT).decompress(blob[8:])
+    assert (magic, length) == (b"HAb2", len(body))
     (n,) = struct.unpack("<I", body[:4])
     at, found = 4 + n, {}
     for name, dtype, shape in json.loads(body[4 : 4 + n]):
-        size = np.dtype(dtype).itemsize * int(np.prod(shape))
-        found[name] = np.frombuffer(body[at : at + size], dtype).reshape(shape)
-        at += size
+        size, count = np.dtype(dtype).itemsize, int(np.prod(shape))
+        elements = [body[at + i : at + size * count : count] for i in range(count)]
+        found[name] = np.frombuffer(b"".join(elements), dtype).reshape(shape)
+        at += size * count
     assert at == len(body)
     return found
 
@@ -56,6 +59,18 @@ def read_by_hand(blob):
 def test_an_independent_reader_finds_the_same():
     for name, array in read_by_hand(pack(SAMPLE)).items():
         np.testing.assert_array_equal(array, SAMPLE[name], strict=True)
+
+
+def test_blocks_of_older_stores_are_read():
+    header = json.dumps([["a", "<i4", [2, 3]], ["b", "<f4", [2]]], separators=(",", ":")).encode()
+    body = struct.pack("<I", len(header)) + header + SAMPLE["a"].tobytes() + SAMPLE["b"].tobytes()
+    found = unpack(b"HAb1" + struct.pack("<I", len(body)) + zlib.compress(body, 1))
+    for name, array in SAMPLE.items():
+        np.testing.assert_array_equal(found[name], array, strict=True)
+
+
+def test_the_preset_dictionary_is_that_of_stores_out_there():
+    assert hashlib.sha256(KNOWN_TEXT).hexdigest()[:16] == "52278cc04e751f83"
 
 
 def test_every_flipped_bit_is_noticed():
@@ -84,7 +99,9 @@ def test_every_truncation_and_extension_is_noticed():
 def block(header, data=b"", length=None):
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     body = struct.pack("<I", len(text)) + text + data
-    return MAGIC + struct.pack("<I", len(body) if length is None else length) + zlib.compress(body)
+    stream = zlib.compressobj(zdict=KNOWN_TEXT)
+    packed = stream.compress(body) + stream.flush()
+    return MAGIC + struct.pack("<I", len(body) if length is None else length) + packed
 
 
 @pytest.mark.parametrize(
@@ -103,8 +120,9 @@ def block(header, data=b"", length=None):
         block(b"\xff\xfe"),
         block(b"[" * 5000),
         block([], length=MAX_UNPACKED + 1),
-        MAGIC + struct.pack("<I", 100) + zlib.compress(bytes(10**7)),
-        MAGIC + struct.pack("<I", 2) + zlib.compress(b"ab"),
+        OLDER_MAGIC + struct.pack("<I", 100) + zlib.compress(bytes(10**7)),
+        OLDER_MAGIC + struct.pack("<I", 2) + zlib.compress(b"ab"),
+        MAGIC + struct.pack("<I", 2) + zlib.compress(b"ab"),  # without the preset dictionary
         b"",
         b"PK\x03\x04",
     ],

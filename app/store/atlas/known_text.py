@@ -1,0 +1,37 @@
+"""What the beginning of stored blocks has in common, as a preset dictionary of their compression."""
+
+# Part of format 2 of blocks: with other bytes here no stored block could be read. zlib finds what stands last soonest.
+KNOWN_TEXT = (
+    b'[["distance","<f8",[128]],["examples.n_alike","<i8",[70]],["examples.position","<i4",[70]],'
+    b'["examples.rest","<f4",[70]],["examples.sequence","<i4",[70]],["examples.sink","<f4",[70]],'
+    b'["examples.source","<i2",[70,8]],["examples.weight","<f4",[70,8]],["first_sink_share","<f8",[]],'
+    b'["n_destinations","<i8",[]],["pictures","|u1",[10,32,128]],["read.base_rate","<f8",[20]],'
+    b'["read.share","<f8",[20]],["read.token_id","<i4",[20]],["read_from.base_rate","<f8",[20]],'
+    b'["read_from.share","<f8",[20]],["read_from.token_id","<i4",[20]],["sink_share","<f8",[]],'
+    b'["sinks.n","<i8",[0]],["sinks.share","<f8",[0]],["sinks.token_id","<i4",[0]]]'
+    b"top\ninterval 1\ninterval 2\ninterval 3\ninterval 4\ninterval 5"
+    b'[["activation_histogram.counts","<i8",[16]],["activation_histogram.edges","<f8",[17]],'
+    b'["decoder_weight_norm","<f4",[12]],["decoder_weight_share","<f4",[12]],'
+    b'["evidence.counts.bos","<i8",[12]],["evidence.counts.copying","<i8",[12]],'
+    b'["evidence.counts.induction","<i8",[12]],["evidence.counts.induction_fuzzy","<i8",[12]],'
+    b'["evidence.counts.previous_token","<i8",[12]],["evidence.counts.same_token","<i8",[12]],'
+    b'["evidence.n_examples","<i8",[]],["first_logit_by_head","<f4",[12]],'
+    b'["fve_active.covariance_share","<f4",[12]],["fve_active.r_squared","<f4",[12]],'
+    b'["fve_active.residual","<f4",[12]],["fve_all.covariance_share","<f4",[12]],'
+    b'["fve_all.r_squared","<f4",[12]],["fve_all.residual","<f4",[12]],'
+    b'["groups.lower","<f8",[6]],["groups.n_pool","<i8",[6]],["groups.n_tokens","<i8",[6]],'
+    b'["groups.name","|u1",[58]],["groups.share_of_active","<f8",[6]],["groups.start","<i8",[6]],'
+    b'["groups.stop","<i8",[6]],["groups.upper","<f8",[6]],["head_promoted.logit","<f4",[12,10]],'
+    b'["head_promoted.token_id","<i4",[12,10]],["head_suppressed.logit","<f4",[12,10]],'
+    b'["head_suppressed.token_id","<i4",[12,10]],["logit_histogram.counts","<i8",[40]],'
+    b'["logit_histogram.edges","<f8",[41]],["logit_histogram.ends","<f8",[2]],'
+    b'["promoted.logit","<f4",[20]],["promoted.token_id","<i4",[20]],["similar.cosine","<f4",[8]],'
+    b'["similar.feature_index","<i8",[8]],["suppressed.logit","<f4",[20]],["suppressed.token_id","<i4",[20]]]'
+    b'[["activation","<f4",[70]],["bias","<f4",[70]],["contribution.steps","<u4",[70,12]],'
+    b'["dfa.exponent","<i2",[70]],["dfa.finer","|u1",[70,13]],["dfa.steps","<u2",[70,13,8]],'
+    b'["n_alike","<i8",[70]],["position","<i4",[70]],["pre_activation","<f4",[70]],'
+    b'["prefix_length","<i2",[70,12]],["prefix_length_fuzzy","<i2",[70,12]],["residual","<f4",[70]],'
+    b'["rest.missed","<u4",[70,13]],["sequence","<i4",[70]],["sequence_activations","<f2",[70,128]],'
+    b'["source.back","|u1",[70,13,8]],["summed.prefix_length","<i2",[70]],'
+    b'["summed.prefix_length_fuzzy","<i2",[70]]]'
+)
