@@ -17,7 +17,7 @@ from app.web.drawing import charts, numbers
 
 TOKEN_STEPS = 6
 NEGATIVE_STEPS = 4
-LIGHTER_BEFORE, LIGHTER_AFTER = 20, 15  # characters
+LIGHTER_BEFORE, LIGHTER_AFTER = 15, 10  # characters
 NEVER_CUT = 8  # characters that fit into the narrowest chip
 CHIP_EDGES, CHARACTER_WIDTH = 13, 6.5  # pixels of a chip, with the gap to the next: never more than it takes
 FAINTEST = 0.02  # of the largest: what is less has no colour, or every token would have some
@@ -131,7 +131,7 @@ def _half(
 
 
 def lighter(pair: Pair) -> Pair:
-    """The pair with less text around its anchors, to save bytes in rows below the tenth."""
+    """The pair with less text around its anchors, to save bytes on pages of more than ten features."""
     return replace(pair, reads=_nearest(pair.reads), fires=_nearest(pair.fires))
 
 

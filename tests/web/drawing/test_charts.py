@@ -286,8 +286,8 @@ def test_lighter_text_is_the_nearest_to_the_hinge() -> None:
     words = [f" {letter * 5}" for letter in "abcdefghij"]
     whole = TextWindow(_cells(*words), _cells(*words))
     pair = lighter(Pair(None, whole, TextWindow((), ())))  # type: ignore[arg-type]
-    assert [cell.text for cell in pair.reads.before] == words[-4:]
-    assert [cell.text for cell in pair.reads.after] == words[:3]
+    assert [cell.text for cell in pair.reads.before] == words[-3:]
+    assert [cell.text for cell in pair.reads.after] == words[:2]
     assert pair.fires == TextWindow((), ())
 
 
