@@ -56,6 +56,16 @@ def test_both_hinges_hold_when_aligned_by_token(visit: Visit) -> None:
         assert len(set(ends)) == 1
 
 
+def test_documents_stand_below_their_examples(visit: Visit) -> None:
+    visit.go("/tiny/features/L1F3")
+    lefts = visit.page.locator(".interval-row:has(p)").evaluate_all(
+        """rows => rows.map(row => ["ol", "p"].map(part =>
+            row.querySelector(part)?.getBoundingClientRect().left).filter(left => left !== undefined))"""
+    )
+    assert any(len(pair) == 2 for pair in lefts)
+    assert all(len(set(pair)) == 1 for pair in lefts)
+
+
 def test_the_menu_of_heads_and_all_of_them(visit: Visit) -> None:
     page = visit.page
     visit.go("/tiny/features/L1F3?head=L1H2")
