@@ -115,7 +115,9 @@ addEventListener("pageshow", ({ persisted }) => {
 function replay() {
   const waited = held ?? [];
   held = null;
-  for (const key of waited) {
+  for (const [nth, key] of waited.entries()) {
+    // One of them was a step back: the others wait for what it gives.
+    if (held) return void held.push(...waited.slice(nth));
     const at = document.activeElement;
     if (typing(at) && key.length === 1) {
       at.setRangeText(key, at.selectionStart, at.selectionEnd, "end");

@@ -41,10 +41,12 @@ function putAll(pairs, suggested) {
 const suggestions = () => ($("[name=suggestion]", form())?.value ?? "").split(";");
 
 function acceptOne() {
-  const name = currentRow() && $(".suggestion span", currentRow());
+  const row = currentRow();
+  const name = row && $(".suggestion span", row);
   if (!name) return;
-  putLabel(currentRow().id, `=${name.textContent}`);
-  assign(label(currentRow().id).value, true);
+  putLabel(row.id, `=${name.textContent}`);
+  cursor.row = row.id;
+  assign(label(row.id).value, true);
 }
 
 // What Enter in the field of a new group would do: the group that is meant, or none for a new one.

@@ -69,7 +69,7 @@ export class Queue {
     const { state, fields } = command ?? this.now();
     const { version, status, merging } = this.page;
     const isNew = changes(this.stored, state).length && (!this.refused || changes(this.refused, state).length);
-    if (isNew && !merging) return { action: "save", state, fields, version, status };
+    if (isNew && !merging && (command || !this.page.edited)) return { action: "save", state, fields, version, status };
     return command ? { ...this.commands.shift(), version, status } : null;
   }
 

@@ -12,7 +12,7 @@ const DELAY = 400;
 const RETRY_S = 5;
 let queue = null;
 let listeners = {}; // `redrawn`: the page is another one; `ready`: the form is as the record is, or stays as it is
-let timer = 0;
+let timer = null; // runs from an edit until the save of it
 let wake = () => {};
 let asked = false; // whether it was said that features are open
 let left = false;
@@ -58,10 +58,14 @@ export function touch() {
   if (page.merging) return say(words("choose"), true);
   say("saving");
   clearTimeout(timer);
-  timer = setTimeout(() => queue.flush(), DELAY);
+  timer = setTimeout(flush, DELAY);
 }
 
-export const flush = () => queue.flush();
+export function flush() {
+  clearTimeout(timer);
+  timer = null;
+  queue.flush();
+}
 export const request = (action) => queue.push(action, true);
 export const redraw = () => draw(queue?.pending());
 
@@ -106,6 +110,10 @@ const page = {
   },
   get merging() {
     return Boolean($(".warning button"));
+  },
+  // Whether the last edit is so young that the next may be part of the same step.
+  get edited() {
+    return timer !== null;
   },
   fields() {
     const apart = ["new_group", "base_version", "status", "suggestion", "from_label"];

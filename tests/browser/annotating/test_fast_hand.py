@@ -111,6 +111,16 @@ def test_the_next_label_after_all_suggestions_goes_to_a_row_without_one(tab):
     assert all(each["suggested"] for each in marks[1:] if each["feature"] not in PLAIN)
 
 
+def test_the_first_key_on_a_page_may_accept_a_suggestion(tab):
+    tab.go(HEAD)
+    page = tab.page
+    suggestion = page.locator("article.feature-entry .suggestion span").first.inner_text()
+    pressed(page, "y")
+    first, *others = content(page)["labels"]
+    assert (first["group"], first["suggested"]) == (suggestion, True)
+    assert [each["group"] for each in others] == [None] * len(others)
+
+
 def test_offered_groups_keep_their_numbers_over_an_undo_a_reload_and_the_next_head(tab):
     tab.go(HEAD)
     page = tab.page

@@ -109,6 +109,33 @@ def test_nothing_is_said_to_be_saved_before_what_was_typed_after_undo_is(tab, co
     ]
 
 
+def test_what_is_typed_after_an_undo_and_a_redo_is_whole(tab, connection):
+    tab.go(HEAD)
+    page = tab.page
+    for _ in range(2):
+        press(page, "1")
+        wait_until_stored(page)
+    connection.delay_s = 0.4
+    press(page, "u", "U", "m", *"sister says so")
+    expect(page.locator("[name=notes]")).to_have_value("sister says so")
+    wait_until_stored(page)
+    assert content(page)["notes"] == "sister says so"
+
+
+def test_what_is_typed_while_a_save_is_under_way_is_one_step(tab, connection):
+    tab.go(HEAD)
+    page = tab.page
+    connection.delay_s = 0.4
+    press(page, "1")
+    page.wait_for_timeout(450)  # the save of it is on its way
+    press(page, "m")
+    page.keyboard.type("a note that is longer than one answer takes", delay=60)
+    wait_until_stored(page)
+    stored = record(page)
+    assert stored["content"]["notes"] == "a note that is longer than one answer takes"
+    assert stored["version"] == 2
+
+
 def test_what_is_not_stored_is_marked(tab, connection):
     tab.go(HEAD)
     connection.delay_s = 0.5
