@@ -184,7 +184,9 @@ def test_rankings_are_the_sorted_values_of_live_features(everything: Any) -> Non
                 stored = published.ranking(HeadRef(layer, head), name).features
                 assert [place.rank for place in stored] == list(range(1, K + 1))
                 np.testing.assert_allclose(
-                    [place.value for place in stored], [values[name][i] for i in orders[name][:K]], rtol=1e-5
+                    [place.value for place in stored],
+                    [values[name][i] for i in orders[name][:K]],
+                    rtol=2**-16,
                 )
                 assert [place.other_rank for place in stored] == [
                     orders[other].index(place.ref.index) + 1 for place in stored

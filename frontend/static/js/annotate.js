@@ -56,7 +56,7 @@ function onKey(event) {
   else if (isGroup) take(event, assign, command);
   else take(event, commands[command]);
   // What is pressed after a step back is meant for what it gives.
-  if (!event.repeat && (command === "u" || command === "U")) held = [];
+  if (!letter && !event.repeat && (command === "u" || command === "U")) held = [];
 }
 addEventListener("keydown", onKey, true);
 

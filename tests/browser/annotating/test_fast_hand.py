@@ -121,6 +121,15 @@ def test_the_first_key_on_a_page_may_accept_a_suggestion(tab):
     assert [each["group"] for each in others] == [None] * len(others)
 
 
+def test_keys_go_on_after_the_letter_u_of_a_role(tab):
+    tab.go(HEAD)
+    page = tab.page
+    first = names_on_keys(page)["1"]
+    pressed(page, "r", "u", "1")
+    stored = content(page)
+    assert (stored["roles"], labels(page)[0]) == (["successor"], first)
+
+
 def test_offered_groups_keep_their_numbers_over_an_undo_a_reload_and_the_next_head(tab):
     tab.go(HEAD)
     page = tab.page
