@@ -89,11 +89,14 @@ def test_the_feature_page_reads_through_any_head(client: TestClient, run: Stored
 def test_a_slice_whose_tokens_are_not_stored_says_so(make_sqlite_store: Callable[..., str]) -> None:
     run, ref, head = make_run(), FeatureRef(0, 3), 2
     record, store = run.features[ref], make_sqlite_store()
-    ends = (record.head_promoted, record.head_suppressed)
-    for end in ends:
-        end.token_id[head], end.logit[head] = -1, 0
+    ends = {}
+    for name in ("head_promoted", "head_suppressed"):
+        end = getattr(record, name)
+        token_id, logit = end.token_id.copy(), end.logit.copy()
+        token_id[head], logit[head] = -1, 0
+        ends[name] = replace(end, token_id=token_id, logit=logit)
     engine = open_store(store)
-    publish(engine, run)
+    publish(engine, replace(run, features=run.features | {ref: replace(record, **ends)}))
     engine.dispose()
     with TestClient(served(store)) as client:
         for asked, n_tokens in ((head, 0), (1, 10)):
