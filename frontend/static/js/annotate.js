@@ -6,11 +6,12 @@ import { backToRow, cursor } from "./cursor.js";
 import { drawTaps } from "./drawing.js";
 import { $, $$, form, label, ROW, rules, stored, typing } from "./elements.js";
 import { menus, recall } from "./groups.js";
-import { ask, begin, leaving, merging, redraw, renew, say, touch, words } from "./saving.js";
+import { ask, begin, leaving, merging, redraw, renew, say, stepping, touch, words } from "./saving.js";
 import { abandoned, isBehind, sendOthers } from "./server.js";
 import { accept } from "./state.js";
 
-let held = []; // keys that wait until the form is as the record is
+let ready = false;
+let held = []; // keys that wait until the form is as the record is, or for a step back
 
 function take(event, action, ...given) {
   event.preventDefault();
@@ -33,11 +34,12 @@ function onKey(event) {
   const { key, target, metaKey, ctrlKey, altKey } = event;
   const letterOf = !["Shift", "CapsLock"].includes(key) && takesLetter();
   const letter = letterOf && key.length === 1 && !(metaKey || ctrlKey || altKey);
-  if (held && !typing(target) && !metaKey && !altKey && (!ctrlKey || key === "Enter")) {
+  const mayAct = !metaKey && !altKey && (!ctrlKey || key === "Enter");
+  if (mayAct && !typing(target) && (!ready || held.length || stepping())) {
     if (!ctrlKey && !event.repeat && (key.length === 1 || key === "Enter")) held.push(key);
     return take(event);
   }
-  if (leaving() && !metaKey && !altKey && (!ctrlKey || key === "Enter")) return take(event);
+  if (mayAct && leaving()) return take(event);
   if (key === "Enter" && ctrlKey) return take(event, press, "submit");
   if (letterOf && key === "Enter") return take(event);
   if (typing(target)) return inField(event);
@@ -55,8 +57,6 @@ function onKey(event) {
   if (letter) take(event, letterOf, key);
   else if (isGroup) take(event, assign, command);
   else take(event, commands[command]);
-  // What is pressed after a step back is meant for what it gives.
-  if (!letter && !event.repeat && (command === "u" || command === "U")) held = [];
 }
 addEventListener("keydown", onKey, true);
 
@@ -107,17 +107,16 @@ new MutationObserver((records) => {
 // Back shows a page from before: it is renewed from the store, and from what was not stored when it was left.
 addEventListener("pageshow", ({ persisted }) => {
   if (!form() || !persisted) return;
-  held = [];
+  [ready, held] = [false, []];
   renew();
 });
 
-// Keys that were pressed before this script was there, or before the form was as the record is.
+// Keys that were pressed before this script was there, or before the form was as the record is, up to a step back.
 function replay() {
-  const waited = held ?? [];
-  held = null;
-  for (const [nth, key] of waited.entries()) {
-    // One of them was a step back: the others wait for what it gives.
-    if (held) return void held.push(...waited.slice(nth));
+  ready = true;
+  const waited = held.splice(0);
+  while (waited.length && !stepping()) {
+    const key = waited.shift();
     const at = document.activeElement;
     if (typing(at) && key.length === 1) {
       at.setRangeText(key, at.selectionStart, at.selectionEnd, "end");
@@ -125,6 +124,7 @@ function replay() {
     } else if (key !== "s" || letterIsAwaited())
       at.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
   }
+  held = waited;
 }
 
 // The keys that the page shows are those that are bound.

@@ -19,6 +19,11 @@ export class Queue {
     return changes(this.stored, this.page.read());
   }
 
+  // What is on its way, then what was asked for since.
+  get requests() {
+    return [this.request, ...this.commands].filter(Boolean);
+  }
+
   push(action, asPage = false) {
     this.commands.push({ action, asPage, ...this.now() });
     this.flush();
@@ -30,8 +35,8 @@ export class Queue {
 
   // What a later page must send if this one is left: requests in their order, the first of which has a version.
   outstanding() {
-    const asked = [this.request, ...this.commands].filter(Boolean);
-    const list = asked.some(({ asPage }) => asPage) ? [] : asked;
+    const { requests } = this;
+    const list = requests.some(({ asPage }) => asPage) ? [] : requests;
     const now = this.now();
     if (changes(list.at(-1)?.state ?? this.stored, now.state).length) list.push({ action: "save", ...now });
     return list.map(({ action, fields }) => ({ action, fields }));
@@ -107,6 +112,6 @@ export class Queue {
       seen = state;
     }
     page.write(seen, now);
-    page.replaced(request, reply);
+    page.replaced(request, reply, now);
   }
 }

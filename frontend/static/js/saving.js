@@ -19,7 +19,6 @@ let left = false;
 let idle = ""; // what is said while nothing is under way
 let conflictBase = null; // the version from which a merge that waits for its choices began
 let restore = () => {};
-let before = null; // the state of the page that is replaced
 
 const clock = (iso) => new Date(iso).toLocaleTimeString("en-GB");
 export const words = (name, values = {}) => fillIn(rules().words[name], values);
@@ -34,8 +33,11 @@ export function ask(text) {
 }
 
 // Whether a submitted head waits for its answer: until then no key means anything.
-const leaves = (request) => request && rules().finishing.includes(request.action) && !request.tries;
-export const leaving = () => left || [queue.request, ...queue.commands].some(leaves);
+const leaves = (request) => rules().finishing.includes(request.action) && !request.tries;
+export const leaving = () => left || queue.requests.some(leaves);
+const STEPS = ["undo", "redo"];
+// Whether a step waits for its answer, and what is pressed is meant for what it gives.
+export const stepping = () => !queue.request?.tries && queue.requests.some(({ action }) => STEPS.includes(action));
 export const merging = () => page.merging;
 
 function freeze() {
@@ -150,19 +152,18 @@ const page = {
     const version = Number($("[name=base_version]", fresh).value);
     if (action === "refresh" && code === 200 && version === page.version) return false;
     restore = place();
-    before = read();
     $("#main").replaceWith(document.adoptNode(fresh));
     recall();
     listeners.redrawn();
     return true;
   },
-  replaced({ action, version }, { code, ok }) {
+  replaced({ action, version }, { code, ok }, before) {
     conflictBase = code === 409 ? version : null;
     localise();
     restore();
-    if (action === "undo" || action === "redo") followLabels(action === "redo");
+    if (STEPS.includes(action)) followLabels(before, action === "redo");
     const nothing = action !== "reveal" && page.version === version;
-    if (ok && ["undo", "redo", "reveal"].includes(action)) idle = nothing ? `nothing to ${action}` : `${action}: done`;
+    if (ok && [...STEPS, "reveal"].includes(action)) idle = nothing ? `nothing to ${action}` : `${action}: done`;
     if (!ok) say($(".warning p").textContent, true);
     if (!ok && !typing(document.activeElement)) $(".warning").focus();
     draw(queue.pending());
@@ -178,7 +179,7 @@ const page = {
 };
 
 // The next label goes to the first row whose label an undo took or changed; after a redo, to the next open one.
-function followLabels(on) {
+function followLabels(before, on) {
   const now = read();
   const row = rows().find(({ id }) => before.get(`label:${id}`) !== now.get(`label:${id}`));
   if (row) goOn(row, on);

@@ -122,6 +122,23 @@ def test_what_is_typed_after_an_undo_and_a_redo_is_whole(tab, connection):
     assert content(page)["notes"] == "sister says so"
 
 
+def test_keys_after_the_button_of_undo_are_meant_for_what_it_gives(tab, connection):
+    tab.go(HEAD)
+    page = tab.page
+    keys = names_on_keys(page)
+    for key in "12":
+        press(page, key)
+        wait_until_stored(page)
+    connection.delay_s = 0.5
+    page.locator("[value=undo]").click()
+    page.locator("[value=undo]").evaluate("button => button.blur()")
+    press(page, "3")
+    expect(page.locator("[value=undo]")).to_be_enabled()
+    page.wait_for_timeout(1200)
+    wait_until_stored(page)
+    assert labels(page)[:3] == [keys["1"], keys["3"], None]
+
+
 def test_what_is_typed_while_a_save_is_under_way_is_one_step(tab, connection):
     tab.go(HEAD)
     page = tab.page
