@@ -102,14 +102,16 @@ def _rounded_with_their_sum(values: _Floats) -> _Ints:
 def _exponents(dfa: _Floats, contribution: _Floats) -> tuple[_Ints, _Ints]:
     """The power of two above each example's values, and how many times its step is halved for each head.
 
-    That is by the head's first source, as far as 16 bits hold the others.
+    That is by the head's first source, as far as 16 bits hold the others; where the first has none, as often as these
+    allow, since it may have been rounded to none.
     """
     of_head, first = np.abs(dfa).max(-1, initial=0), np.abs(dfa[..., 0])
     largest = np.maximum(of_head.max(-1, initial=0), np.abs(contribution).max(-1, initial=0))
     exponent = _power_above(largest)
-    behind = exponent[:, None] - _power_above(np.where(first > 0, first, of_head)) - (_STEP_BITS - _HEAD_BITS)
-    most = exponent[:, None] - _power_above(of_head) + (_MOST_BITS - _STEP_BITS)
-    return exponent, np.where(of_head > 0, behind, 0).clip(0, np.minimum(most, _MOST_FINER))
+    behind, least = (exponent[:, None] - _power_above(values) for values in (first, of_head))
+    finer = np.where(first > 0, behind - (_STEP_BITS - _HEAD_BITS), _MOST_FINER)
+    most = np.where(of_head > 0, least + (_MOST_BITS - _STEP_BITS), _MOST_FINER)
+    return exponent, finer.clip(0, np.minimum(most, _MOST_FINER))
 
 
 def _power_above(values: _Floats) -> _Ints:

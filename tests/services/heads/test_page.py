@@ -36,7 +36,7 @@ def test_what_a_row_says_is_what_was_stored(context: AtlasContext, run: StoredRu
             assert row.dfa_maximum == pytest.approx(np.abs(stored.dfa[:, head.head]).max())
             for i, example in enumerate(row.examples):
                 assert example.head_share == pytest.approx(
-                    stored.head_contribution[i, head.head] / stored.pre_activation[i], abs=1e-5
+                    stored.head_contribution[i, head.head] / stored.pre_activation[i]
                 )
 
 

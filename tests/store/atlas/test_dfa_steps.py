@@ -113,7 +113,14 @@ def test_contributions_and_sources_still_sum_to_the_pre_activation(scale: float)
 def test_what_was_read_is_stored_again_without_another_loss() -> None:
     made = examples()
     made.dfa[0] *= 1.9999 / np.abs(made.dfa[0]).max()  # is rounded up to the next power of two
+    made.dfa[1:, 1, 0] *= 1e-9  # a first source that is rounded to none, beside others
+    for of_head in (made.dfa, made.dfa_rest, made.head_contribution):
+        of_head[1:, 2] *= 4e-9  # all sources are rounded to none, beside a contribution that is not
+    assert "dfa.steps" in unpack(pack_examples(made, REF))
     once = stored(made)
+    assert not once.dfa[1:, 1, 0].any()
+    assert not once.dfa[1:, 2].any()
+    assert once.head_contribution[1:, 2].any()
     twice = stored(once)
     for name in ("dfa", "dfa_rest", "head_contribution", "source"):
         np.testing.assert_array_equal(getattr(twice, name), getattr(once, name))
