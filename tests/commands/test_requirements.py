@@ -10,6 +10,7 @@ import pytest
 
 from app.precompute.work_folder import WorkFolder
 from tests.support.run_data import make_run, store_with
+from tests.support.time_limits import slowness
 
 ROOT = Path(__file__).parents[2]
 LIBRARIES = ("torch", "transformers", "transformer_lens", "sae_lens", "safetensors", "jaxtyping", "psutil")
@@ -38,7 +39,7 @@ class EndedCommand:
     code: int
     out: str
     err: str
-    seconds: float
+    seconds: float  # of a processor as fast as the reference
     loaded: list[str]
 
 
@@ -47,7 +48,9 @@ def ended(commands, absent=()):
     command = [sys.executable, "-c", RUNNER, "", " ".join(absent)]
     done = subprocess.run(command, input=lines, capture_output=True, text=True, cwd=ROOT, timeout=300)
     assert done.returncode == 0, done.stderr
-    return [EndedCommand(*json.loads(line)) for line in done.stdout.splitlines()]
+    slower = slowness()
+    results = (json.loads(line) for line in done.stdout.splitlines())
+    return [EndedCommand(code, out, err, s / slower, loaded) for code, out, err, s, loaded in results]
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from tests.support.partial_batches import (
     slow_intervals,
     slow_sample,
 )
+from tests.support.time_limits import less_than
 
 
 def active_pairs(batch: FeatureBatch, feature: int) -> list[int]:
@@ -249,9 +250,6 @@ def test_an_update_takes_less_than_half_a_second_of_one_core():
     )
     partial = FeaturePartial.empty("plan", shape, SEED).update(batch)
     later = replace(batch, token_index=token + n_tokens, text=token + n_tokens)
-    seconds = []
-    for _ in range(3):
-        start = time.process_time()
+    partial.update(later)  # once before: the first call makes what later ones have
+    with less_than(0.5, time.process_time):
         partial.update(later)
-        seconds.append(time.process_time() - start)
-    assert min(seconds) < 0.5

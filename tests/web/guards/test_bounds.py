@@ -18,6 +18,7 @@ from tests.support.annotated_site import team_of
 from tests.support.generated_notes import make_notes
 from tests.support.logins import logged_in, visitor
 from tests.support.server_processes import running, status_of
+from tests.support.time_limits import less_than
 
 PATH = "/tiny/annotations/import"
 
@@ -76,10 +77,9 @@ QUERIES = (
 def test_e21_e22_no_search_is_slow_or_an_error(client: TestClient, kind: str) -> None:
     headers = {"HX-Request": "true"} if "typing" in kind else {}
     for query in QUERIES:
-        began = time.process_time()
-        answer = client.get(f"/tiny/{kind}{quote(query)}", headers=headers)
+        with less_than(2, time.process_time):
+            answer = client.get(f"/tiny/{kind}{quote(query)}", headers=headers)
         assert answer.status_code in (200, 422), query
-        assert time.process_time() - began < 2, query
     assert client.get(f"/tiny/{kind}{'a' * 301}").status_code == 422
 
 
@@ -101,9 +101,8 @@ LISTS = (
 
 @pytest.mark.parametrize("address", LISTS, ids=range(len(LISTS)))
 def test_long_lists_in_an_address_are_bounded(client: TestClient, address: str) -> None:
-    began = time.monotonic()
-    assert client.get(address).status_code in (200, 303, 307, 404, 422)
-    assert time.monotonic() - began < 3
+    with less_than(3, time.process_time):
+        assert client.get(address).status_code in (200, 303, 307, 404, 422)
 
 
 @pytest.fixture
