@@ -8,7 +8,8 @@ plausible, also if it is recorded.
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from app.adapters.language_model import LanguageModel, Processing
 from app.adapters.sae_formats import LoadedSae
+from app.domain.records import Json
 from app.errors import InvalidCorpus, InvalidSae
 from app.precompute.layer_batch import LayerBatch
 from app.precompute.loaded_run import LayerSae, LoadedRun
@@ -31,8 +33,6 @@ L0_FACTOR = 5.0
 _TIE = 1e-3  # relative FVU: processings that differ by less are the same to this SAE
 _log = logging.getLogger(__name__)
 
-Calibration = dict[int, FeaturePartial]
-
 
 @dataclass(frozen=True)
 class Fit:
@@ -41,6 +41,9 @@ class Fit:
     processing: Processing
     fvu: float
     l0: float
+
+
+Calibration = dict[int, Fit]  # by layer
 
 
 def measure(
@@ -94,18 +97,21 @@ def check_fit(loaded: LoadedSae, fit: Fit) -> None:
 
 
 def calibrate(run: LoadedRun) -> Calibration:
-    """Every layer's statistics on the first sequences.
+    """How well every layer's SAE fits on the first sequences.
 
     Raises InvalidSae for an SAE that does not fit the model.
     """
     partials = with_smaller_batches(run.batch, lambda: _first_statistics(run))
-    for sae in run.plan.saes:
-        partial = partials[sae.layer]
-        check_fit(run.saes[sae.layer].loaded, Fit(sae.processing, partial.fvu(), partial.l0()))
-    return partials
+    fits = {
+        sae.layer: Fit(sae.processing, partials[sae.layer].fvu(), partials[sae.layer].l0())
+        for sae in run.plan.saes
+    }
+    for layer, fit in fits.items():
+        check_fit(run.saes[layer].loaded, fit)
+    return fits
 
 
-def _first_statistics(run: LoadedRun) -> Calibration:
+def _first_statistics(run: LoadedRun) -> dict[int, FeaturePartial]:
     partials = {layer: empty_partial(run, layer, Shards.of()) for layer in run.saes}
     stop = min(run.plan.n_calibration, run.corpus.n_sequences)
     for start, end in batches(run.batch.sequences, 0, stop):
@@ -117,25 +123,25 @@ def _first_statistics(run: LoadedRun) -> Calibration:
 
 def save_calibration(run: LoadedRun, calibration: Calibration) -> None:
     """Seal the calibration, so that a resumed job does not repeat it."""
-    header = SealedHeader(plan=run.plan.fingerprint, shards=())
-    named = {layer_name(layer): partial for layer, partial in calibration.items()}
-    write_sealed(run.folder.sealed / CALIBRATION, header, named)
+    facts: dict[str, Json] = {layer_name(layer): asdict(fit) for layer, fit in calibration.items()}
+    write_sealed(run.folder.sealed / CALIBRATION, SealedHeader(run.plan.fingerprint, (), facts), {})
 
 
 def load_calibration(folder: WorkFolder, fingerprint: str) -> Calibration | None:
     """The stored calibration of the run; None if it is missing, damaged, or of another run."""
     path = folder.sealed / CALIBRATION
     try:
-        file = open_sealed(path)
-        if file.header.plan != fingerprint:
-            return None
-        partials = {int(name.removeprefix("L")): file.read(name) for name in file.names}
+        header = open_sealed(path).header
     except FileNotFoundError:
         return None
     except CorruptPartial as error:
         _log.warning("%s, and is computed again", error)
         return None
-    return {layer: part for layer, part in partials.items() if isinstance(part, FeaturePartial)}
+    if header.plan != fingerprint:
+        return None
+    return {
+        int(name.removeprefix("L")): Fit(**cast(dict[str, Any], fit)) for name, fit in header.facts.items()
+    }
 
 
 def _is_l0_believable(loaded: LoadedSae, fit: Fit) -> bool:

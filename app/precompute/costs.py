@@ -122,7 +122,7 @@ def memory(work: Work) -> dict[str, float]:
 
 
 def statistics_bytes(work: Work) -> float:
-    """Bytes of one shard's statistics of all layers; a sealed shard is as large."""
+    """Bytes of one shard's statistics of all layers; a sealed shard is at most as large."""
     n_heads = work.model.n_heads
     per_feature = FLOAT64 * (3 + 3 + 3 * n_heads) + KEY * (N_TOP_POOL + 6 * N_INTERVAL_POOL)
     return sum(FLOAT64 * (sae.d_in**2 + sae.d_in) + per_feature * sae.d_sae for sae in work.saes)

@@ -1,8 +1,8 @@
 """Sealed files: named partials of some shards in one immutable file that is either complete or absent.
 
 Layout: magic, length of the header, header (JSON), the partials' arrays, sha256 of everything before it. Each
-partial's arrays are contiguous, so one partial can be read without the others. Numbers are little-endian,
-nothing is pickled, and the same partials give the same bytes.
+partial's arrays are contiguous, so one partial can be read without the others. Numbers are little-endian and
+short (`short_arrays`), nothing is pickled, and the same partials give the same bytes.
 """
 
 import errno
@@ -16,18 +16,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-
 from app.domain.records import Json
 from app.errors import AppError, OutOfSpace
 from app.paths import naming, remove
+from app.precompute.short_arrays import NUMBERS, ArrayForm
 from app.statistics.arrays import AnyArray
 from app.statistics.attention_partial import AttentionPartial
 from app.statistics.feature_partial import FeaturePartial
 from app.statistics.head_partial import HeadScorePartial
 from app.statistics.partial import Partial
 
-SCHEMA_VERSION = 1  # raise it when a statistic changes its meaning but not its arrays
+SCHEMA_VERSION = 2  # raise it when the layout changes, or a statistic its meaning but not its arrays
 _MAGIC = b"head-atlas\x00seal\x1a"  # 16 bytes; the NUL and ^Z keep tools from taking it for text
 _ALIGNMENT = 64
 _DIGEST_BYTES = hashlib.sha256().digest_size
@@ -70,7 +69,7 @@ class SealedFile:
     def read(self, name: str) -> Partial:
         """Read one partial and check its checksum again. Raises KeyError or CorruptPartial.
 
-        Its arrays are read-only views of one buffer.
+        Its arrays are read-only.
         """
         entry = self._index[name]
         with _opened(self.path) as file:
@@ -175,7 +174,7 @@ def _is_stale(path: Path) -> bool:
 
 
 def _blocks(header: SealedHeader, partials: Mapping[str, Partial]) -> Iterator[bytes | memoryview]:
-    """The bytes of a file before its trailer; arrays are not copied."""
+    """The bytes of a file before its trailer."""
     index: dict[str, Any] = {}
     body: list[bytes | memoryview] = []
     offset = 0
@@ -202,28 +201,24 @@ def _blocks(header: SealedHeader, partials: Mapping[str, Partial]) -> Iterator[b
 
 
 def _packed(arrays: Mapping[str, AnyArray]) -> tuple[dict[str, Any], list[bytes | memoryview], int]:
-    """(dtype, shape, offset) of each array; the blocks, each padded to the alignment; their total size."""
+    """(offset, form) of each array; the blocks, each padded to the alignment; their total size."""
     specs: dict[str, Any] = {}
     blocks: list[bytes | memoryview] = []
     offset = 0
     for name in sorted(arrays):
-        array = arrays[name]
-        if array.dtype.kind not in "biuf":
-            raise TypeError(f"array {name} has dtype {array.dtype}, which a sealed file cannot hold")
-        array = array.astype(array.dtype.newbyteorder("<"), copy=False)
-        specs[name] = [array.dtype.str, list(array.shape), offset]
-        flat = np.ascontiguousarray(array).reshape(-1)
-        padding = -flat.nbytes % _ALIGNMENT
-        blocks += [flat.view(np.uint8).data, bytes(padding)]
-        offset += flat.nbytes + padding
+        if arrays[name].dtype.kind not in NUMBERS:
+            raise TypeError(f"array {name} has dtype {arrays[name].dtype}, which a sealed file cannot hold")
+        form = ArrayForm.of(arrays[name])
+        stored = form.shorten(arrays[name])
+        specs[name] = [offset, *form.to_json()]
+        padding = -stored.nbytes % _ALIGNMENT
+        blocks += [stored.data, bytes(padding)]
+        offset += stored.nbytes + padding
     return specs, blocks, offset
 
 
-def _array(buffer: bytes, dtype: str, shape: list[int], offset: int) -> AnyArray:
-    if np.dtype(dtype).kind not in "biuf":
-        raise TypeError(f"dtype {dtype}")
-    n_values = int(np.prod(shape, dtype=np.int64))
-    return np.frombuffer(buffer, dtype=dtype, count=n_values, offset=offset).reshape(shape)
+def _array(buffer: bytes, offset: int, *form: Any) -> AnyArray:
+    return ArrayForm.from_json(*form).lengthen(buffer, offset)
 
 
 @contextmanager
