@@ -158,8 +158,9 @@ def create_app(settings: Settings, allow_anonymous: bool = False) -> FastAPI:
     # The last one added is the outermost. Compression is inside HeadAsGet, so that HEAD tells the size GET would send.
     app.add_middleware(Compression)
     app.add_middleware(HeadAsGet)
-    app.add_middleware(BodyLimits, may_send_files=lambda scope: may_send_files(Request(scope), app_context))
+    # What reads a whole form is inside the limits, so that nothing beyond them is kept in memory.
     app.add_middleware(FormBodies)
+    app.add_middleware(BodyLimits, may_send_files=lambda scope: may_send_files(Request(scope), app_context))
     app.add_middleware(SameOrigin, public_url=settings.public_url)
     app.add_middleware(AllowedHosts, hosts=(*settings.allowed_hosts, *_own_name(settings.public_url)))
     app.add_middleware(SecurityHeaders, frame_ancestors=settings.frame_ancestors)

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping
 
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.middleware.body_limit import RequestBodyLimitResponder
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 MAX_BODY = 2**20
 MAX_FILE = 50 * 2**20
+FILES = "multipart/form-data"  # the one kind of form with files; others are read whole
 # Ends of paths that take files.
 FILE_PATHS: Mapping[str, int] = {"/annotations/import": MAX_FILE}
 
@@ -28,6 +30,8 @@ class BodyLimits:
             await self.app(scope, receive, send)
             return
         limit = next((n for end, n in FILE_PATHS.items() if scope["path"].endswith(end)), MAX_BODY)
+        if not Headers(scope=scope).get("content-type", "").lower().startswith(FILES):
+            limit = MAX_BODY
         if limit > MAX_BODY and not await run_in_threadpool(self.may_send_files, scope):
             limit = MAX_BODY
         await RequestBodyLimitResponder(self.app, limit)(scope, receive, send)

@@ -1,5 +1,6 @@
 """What one account, or somebody without one, may ask of the server at a time: files, searches and long lists."""
 
+import asyncio
 import http.client
 import threading
 import time
@@ -8,7 +9,9 @@ from contextlib import ExitStack
 from urllib.parse import quote
 
 import pytest
+from fastapi import FastAPI
 from starlette.testclient import TestClient
+from starlette.types import Message
 
 from app.services.sheet.xlsx import write_xlsx
 from app.web.guards.body_limits import MAX_BODY
@@ -46,6 +49,44 @@ def test_a_large_file_is_taken_only_from_who_may_annotate(store: str, name: str 
         answer = client.post(PATH, files={"file": ("s.csv", data)}, data={"action": "show"})
         assert answer.status_code in (status, 400, 422) if name == "ada" else answer.status_code == status
         assert client.post(PATH, files={"file": ("s.csv", b"head,notes\n")}).status_code != 413
+
+
+FIELDS = "application/x-www-form-urlencoded"
+
+
+def parts_read(app: FastAPI, path: str, headers: dict[str, str]) -> tuple[int, int]:
+    """The status of a change whose body has 64 parts of MAX_BODY / 4, and how many of them were asked for."""
+    names = [(name.lower().encode(), text.encode()) for name, text in headers.items()]
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": names}
+    read, statuses = 0, []
+
+    async def receive() -> Message:
+        nonlocal read
+        read += 1
+        return {"type": "http.request", "body": b"a" * (MAX_BODY // 4), "more_body": read < 64}
+
+    async def send_one(message: Message) -> None:
+        statuses.append(message.get("status"))
+
+    asyncio.run(app({**scope, "scheme": "http", "server": ("testserver", 80)}, receive, send_one))
+    return statuses[0], read
+
+
+@pytest.mark.parametrize("length", [{}, {"Content-Length": str(16 * MAX_BODY)}], ids=["chunks", "length"])
+@pytest.mark.parametrize(
+    ("path", "name", "kind"),
+    [("/login", None, FIELDS), ("/login", None, "multipart/form-data; boundary=x"), (PATH, "ada", FIELDS)],
+)
+def test_e25_no_more_of_a_body_is_read_than_the_limit(
+    store: str, path: str, name: str | None, kind: str, length: dict[str, str]
+) -> None:
+    app = team_of(store)
+    token = logged_in(app, name).cookies["head_atlas_session"] if name else ""
+    cookie = {"Cookie": f"head_atlas_session={token}"} if name else {}
+    headers = {"Host": "testserver", "Sec-Fetch-Site": "same-origin", "Content-Type": kind, **cookie}
+    status, n_parts = parts_read(app, path, headers | length)
+    assert status in (400, 413)
+    assert n_parts <= 5
 
 
 QUERIES = (
