@@ -1,7 +1,5 @@
 """The pages of experiments: the list, and one experiment with its figures."""
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 
@@ -25,7 +23,7 @@ from app.services.experiments.models import (
     ProposedExperiment,
 )
 from app.services.experiments.runnable import ablation_command, runnable_experiments
-from app.services.reading.cells import escape_cell
+from app.services.reading.cells import csv_text
 from app.services.reading.context import AtlasContext, check_head
 from app.services.reading.visibility import check_may_see_experiment, sees_experiment
 from app.store import experiments as store
@@ -130,14 +128,7 @@ def figure_of(page: ExperimentPage, name: str | None) -> Figure:
 
 def figure_csv(figure: Figure) -> bytes:
     """The figure's table as CSV, escaped so that no spreadsheet reads a cell as a formula."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(figure.columns)
-    for row in figure.rows:
-        writer.writerow(
-            ["" if cell is None else escape_cell(cell) if isinstance(cell, str) else cell for cell in row]
-        )
-    return text.getvalue().encode()
+    return csv_text((figure.columns, *figure.rows)).encode()
 
 
 def summarise_experiment(stored: StoredExperiment) -> ExperimentSummary:

@@ -13,7 +13,7 @@ _ZIP = b"PK\x03\x04"
 _REMEDY = "save it as 'CSV UTF-8', or as xlsx"
 
 
-def csv_text(data: bytes) -> tuple[str, str]:
+def decoded_csv(data: bytes) -> tuple[str, str]:
     """A file's text from its header on, and its delimiter. Raises InvalidSheet."""
     text = _decoded(data)
     first = re.split(r"\r\n|\r|\n", text, maxsplit=1)[0]

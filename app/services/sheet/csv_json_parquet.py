@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, cast
 
-from app.services.reading.cells import escape_cell, unescape_cell
-from app.services.sheet.csv_dialects import csv_text
+from app.services.reading.cells import csv_text, unescape_cell
+from app.services.sheet.csv_dialects import decoded_csv
 from app.services.sheet.rows import NOTE_COLUMNS, InvalidSheet, Row, Rows
 
 FORMAT, FORMAT_VERSION = "head-atlas annotations", 1
@@ -23,18 +23,14 @@ def write_csv(rows: Rows) -> bytes:
 
     Feature notes would need a second table.
     """
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(rows.columns)
-    for row in rows.heads:
-        writer.writerow([escape_cell(row[name]) for name in rows.columns])
-    return (BOM + text.getvalue()).encode()
+    cells = ([row[name] for name in rows.columns] for row in rows.heads)
+    return (BOM + csv_text((rows.columns, *cells))).encode()
 
 
 def read_csv(data: bytes) -> list[tuple[int, Row]]:
     """The rows with their number in the sheet; the header is row 1. Raises InvalidSheet."""
     check_size(data)
-    text, delimiter = csv_text(data)
+    text, delimiter = decoded_csv(data)
     # The limit is one of the whole process; a larger one does no harm, and the file's size is bounded.
     csv.field_size_limit(MAX_IMPORT_BYTES)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)

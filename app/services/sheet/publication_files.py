@@ -1,13 +1,12 @@
 """The published tables as files: a workbook to print, CSV, and tables for Markdown and LaTeX."""
 
-import csv
 import io
 import re
 from collections.abc import Sequence
 from textwrap import wrap
 from typing import Any, Literal, get_args
 
-from app.services.reading.cells import escape_cell
+from app.services.reading.cells import csv_text
 from app.services.reading.context import AtlasContext
 from app.services.sheet.csv_json_parquet import BOM
 from app.services.sheet.files import Export
@@ -76,12 +75,9 @@ def export_publication(
 
 
 def _csv(table: PublishedTable) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow([*(column.title for column in table.columns), "Page"])
-    for row, link in zip(table.rows, table.links, strict=True):
-        writer.writerow([escape_cell(cell) if isinstance(cell, str) else cell for cell in (*row, link)])
-    return (BOM + text.getvalue()).encode("utf-8", "replace")
+    header = [*(column.title for column in table.columns), "Page"]
+    rows = ((*row, link) for row, link in zip(table.rows, table.links, strict=True))
+    return (BOM + csv_text((header, *rows))).encode("utf-8", "replace")
 
 
 def _workbook(tables: Sequence[PublishedTable], name: str) -> bytes:

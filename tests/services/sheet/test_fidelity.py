@@ -118,6 +118,11 @@ def test_g03_csv_opened_in_libreoffice_has_no_formula(tmp_path):
     kinds = kinds_of_cells(office(tmp_path, "notes.csv", f"--infilter={CSV_FILTER}"))
     assert "f" not in kinds
     assert "s" in kinds
+    # As its dialogue offers to open it at first: cut at commas, semicolons and tabs.
+    cut = ("x;=1+1;y", "x\t=1+1", ";=1+1", '"";"=1+1', "a;b\n=1+1;-1")
+    (tmp_path / "cut.csv").write_bytes(write_csv(sheet_of((*cut, *notes))))
+    offered = CSV_FILTER.replace("44", "44/59/9")
+    assert "f" not in kinds_of_cells(office(tmp_path, "cut.csv", f"--infilter={offered}"))
     # The test could fail: what is not escaped becomes a formula.
     (tmp_path / "bare.csv").write_text("head,notes\nL0H0,=1+1\n", "utf-8")
     assert "f" in kinds_of_cells(office(tmp_path, "bare.csv", f"--infilter={CSV_FILTER}"))

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import zipfile
 
 import openpyxl
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from app.domain.annotations.note_text import MAX_NOTE_BYTES
 from app.domain.annotations.records import Against, HeadAnnotation, Revision, Subject
 from app.domain.refs import HeadRef
-from app.services.reading.cells import escape_cell, unescape_cell
+from app.services.reading.cells import csv_text, escape_cell, unescape_cell
 from app.services.sheet import xlsx as spreadsheet_xlsx
 from app.services.sheet.csv_json_parquet import InvalidSheet, read_csv, write_csv
 from app.services.sheet.rows import HEAD_COLUMNS, read_content, rows_of
@@ -134,6 +135,15 @@ def test_g08_csv_is_rfc_4180_with_a_byte_order_mark():
     header, row = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""))
     assert tuple(header) == HEAD_COLUMNS
     assert len(row) == len(header)
+
+
+@pytest.mark.parametrize("text", ["x;=1+1", "x\t=1+1", ';"=1+1"', "a,b;c\td"])
+def test_g01_no_separator_of_other_programs_stands_outside_quotes(text):
+    table = csv_text([["n", None, 0.5, "a b"], [text, "=1;=2"]])
+    assert table.splitlines()[0] == "n,,0.5,a b"
+    rest = re.sub('"([^"]|"")*"', "", table)
+    assert not re.search("[;\t=]", rest)
+    assert list(csv.reader(io.StringIO(table, newline="")))[1] == [text, "'=1;=2"]
 
 
 @pytest.mark.parametrize(
