@@ -1,9 +1,10 @@
-"""Scripts as browsers get them: without comment lines, and bundled with the modules that they import."""
+"""Scripts as browsers get them: without comment lines and indents, and bundled with the modules that they import."""
 
 import re
 from pathlib import Path
 
-_COMMENT_LINES = re.compile(r"^ *//.*\n", re.MULTILINE)
+# No template literal may go over several lines: what is left out of it would be text.
+_COMMENT_LINES_AND_INDENTS = re.compile(r"^\s*(?://.*\n)?", re.MULTILINE)
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "\./([a-z]+)\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:const|class|(?:async )?function) ([\w$]+))", re.MULTILINE)
 
@@ -28,7 +29,7 @@ def sent_content(path: Path) -> bytes:
 
 def _linked(path: Path, modules: dict[str, str]) -> str:
     """The script with its imports as constants; adds its imports to `modules`, each after its own imports."""
-    text = _COMMENT_LINES.sub("", path.read_text())
+    text = _COMMENT_LINES_AND_INDENTS.sub("", path.read_text())
     for _, name in _IMPORT.findall(text):
         if name not in modules:
             linked = _linked(path.with_name(f"{name}.js"), modules)

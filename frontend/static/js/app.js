@@ -6,7 +6,8 @@ function stored(name) {
   try {
     return localStorage.getItem(name);
   } catch {
-    return null; // Storage may be switched off.
+    // Storage may be switched off.
+    return null;
   }
 }
 
@@ -54,7 +55,8 @@ let openingAll = false;
 function openAll() {
   const rows = [...document.querySelectorAll(".feature-entry")];
   const closed = rows.filter((row) => !row.querySelector("details[open]"));
-  openingAll = true; // the focus, and with it the next label, stays where it was
+  // The focus, and with it the next label, stays where it was.
+  openingAll = true;
   closed.forEach(openRow);
   openingAll = false;
   if (!closed.length) for (const row of rows) row.querySelector("details").open = false;

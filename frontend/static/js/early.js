@@ -14,7 +14,8 @@
     if (target.closest?.("input, textarea, select") || (key.length > 1 && key !== "Enter")) return;
     event.preventDefault();
     event.stopImmediatePropagation();
-    if (!ctrlKey) keys.push(key); // what is not shown yet is not submitted
+    // What is not shown yet is not submitted.
+    if (!ctrlKey) keys.push(key);
   };
   const stop = () => removeEventListener("keydown", wait, true);
   addEventListener("keydown", wait, true);

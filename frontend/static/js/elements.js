@@ -4,7 +4,8 @@ import { plainName } from "./rules.js";
 export const $ = (selector, from = document) => from.querySelector(selector);
 export const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
 export const form = () => $("#annotation");
-export const address = () => form().getAttribute("action"); // form.action would be the buttons of that name
+// `form.action` would be the buttons of that name.
+export const address = () => form().getAttribute("action");
 // What names the record: the address without what the page shows beside it. A second look is a record of its own.
 export const recordPath = () => address().match(/^[^?]*(\?look=second)?/)[0];
 export const label = (feature) => form().elements[`label:${feature}`];

@@ -5,9 +5,12 @@ export const changes = (before, after) =>
   [...new Set([...before.keys(), ...after.keys()])].filter((key) => before.get(key) !== after.get(key));
 
 export class Queue {
-  commands = []; // what was asked for beside saving, each with the form as it was then
-  request = null; // what is on its way
-  refused = null; // what the server would not take: it is not sent again as it is
+  // What was asked for beside saving, each with the form as it was then.
+  commands = [];
+  // What is on its way.
+  request = null;
+  // What the server would not take: it is not sent again as it is.
+  refused = null;
   running = false;
 
   constructor(page, send, pause) {
@@ -53,7 +56,8 @@ export class Queue {
       for (this.request ??= this.next(); this.request; this.request ??= this.next()) {
         const { request } = this;
         const reply = await this.send(request).catch(() => null);
-        if (this.request !== request) continue; // given up
+        // Given up.
+        if (this.request !== request) continue;
         if (reply) {
           this.request = null;
           this.take(request, reply);

@@ -16,7 +16,8 @@ export function headType(values, rules) {
 
 // The form under which two names are the same.
 export function plainName(name, { separators, folds }) {
-  const small = (character) => character.toLowerCase().toUpperCase().toLowerCase(); // ß as ss, ς as σ
+  // It takes ß as ss, ς as σ.
+  const small = (character) => character.toLowerCase().toUpperCase().toLowerCase();
   const fold = (character) => (separators.includes(character) ? " " : (folds[character] ?? small(character)));
   return [...name].map(fold).join("").split(" ").filter(Boolean).join(" ");
 }

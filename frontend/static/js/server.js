@@ -1,7 +1,8 @@
 // Asks the server: saves, steps and pages of the form; and the drafts of what is not stored yet, kept in this browser.
 import { address, form, recordPath, stored } from "./elements.js";
 
-const SENT_AFTER = 30000; // a page that still tries renews its draft every second
+// A page that still tries renews its draft every second.
+const SENT_AFTER = 30000;
 const page = `${Date.now()} ${Math.random()}`;
 const whose = () => `draft ${form().dataset.annotator} `;
 const mine = () => `${whose()}${recordPath()} ${page}`;
@@ -20,9 +21,11 @@ export function abandoned() {
   return keys.flatMap((key) => {
     const draft = stored((place) => JSON.parse(place.getItem(key)));
     if (!draft) return [];
-    const requests = draft.requests ?? [{ action: "save", fields: draft.fields }]; // of an earlier version
+    // Of an earlier version.
+    const requests = draft.requests ?? [{ action: "save", fields: draft.fields }];
     const to = key.slice(whose().length).split(" ")[0];
-    if (!to.startsWith("/")) return []; // of somebody whose name begins alike
+    // Of somebody whose name begins alike.
+    if (!to.startsWith("/")) return [];
     const live = draft.requests && !draft.left && Date.now() - draft.at < SENT_AFTER;
     return live ? [] : [{ key, to, here: to === recordPath(), draft: { ...draft, requests } }];
   });

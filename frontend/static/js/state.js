@@ -62,7 +62,8 @@ function putGroup(name, value) {
   const item = groups().find((each) => plain(part(each, "name")) === name);
   if (value === undefined) return item && !used(item) && release(item);
   const [text, family, level] = JSON.parse(value);
-  const number = numberOf(text, family, level); // a new group changes the list
+  // A new group changes the list.
+  const number = numberOf(text, family, level);
   const place = groups()[number - 1];
   if (family) $("[name=group_family]", place).value = family;
   if (level) $("[name=group_abstraction]", place).value = level;
