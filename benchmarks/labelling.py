@@ -95,15 +95,16 @@ class Hand:
     def _groups(self, intended: IntendedRecord) -> dict[str, str | None]:
         """The keys of two groups and of unclear; a group that is named labels the first feature with it."""
         self.page.wait_for_selector("#groups.numbered")
-        names = self.page.evaluate(
-            "[...document.querySelectorAll('#groups li')].map((item) => item.querySelector('[name=group_name]').value)"
-        )
         if self.choose.random() < 0.3:
             name = self.choose.choice(NEW_GROUPS)
             self.press("g", *name, "Enter")
             intended.labels.append(name)
+            # It may have taken the number of an offered group, as the page then says.
+            self.page.wait_for_function("document.getElementById('completes').textContent.includes('is key')")
+        names = self.page.evaluate(
+            "[...document.querySelectorAll('#groups li')].map((item) => item.querySelector('[name=group_name]').value)"
+        )
         first, second = self.choose.sample(range(2, 5), 2)
-        # A new group takes the first number; those after it stay as they are.
         return {str(first): names[first - 1], str(second): names[second - 1], "-": "?"}
 
 

@@ -1,9 +1,18 @@
 """The page of a head in a browser: what its keys are told, and what they leave in the store."""
 
 import re
+import uuid
 
 from playwright.sync_api import expect
 
+from app.domain.annotations.records import FeatureLabel, Group, HeadAnnotation
+from app.services.annotations.saving import Save, save
+from app.services.reading.context import AtlasContext
+from app.services.reading.visibility import Viewer
+from app.store.annotators import ensure_annotator
+from app.store.atlas.reads import get_live_run
+from app.store.database.engine import open_store, write_session
+from tests.support.annotated_atlas import NOW
 from tests.support.run_data import RunShape, make_run
 
 HEAD, NEXT = "/tiny/heads/L0H0", "/tiny/heads/L0H1"
@@ -59,3 +68,16 @@ def names_on_keys(page):
         for item in page.locator("#groups li").all()
         if item.locator("kbd").inner_text()
     }
+
+
+def label_of(store, head, names):
+    """A record of the local annotator, whose first features are in groups of these names."""
+    engine = open_store(store)
+    features = RUN.rankings[head, "decoder_weight"].features
+    groups = tuple(Group(name) for name in dict.fromkeys(names))
+    marks = tuple(FeatureLabel(each.ref, name) for each, name in zip(features, names, strict=False))
+    with write_session(engine) as session:
+        me = Viewer.of(ensure_annotator(session, "me", NOW, "admin"))
+        context = AtlasContext(session, get_live_run(session, "tiny"), me)
+        save(context, Save(head, HeadAnnotation(groups, marks), 0, str(uuid.uuid4()), "submitted"), NOW)
+    engine.dispose()

@@ -5,13 +5,14 @@ import { addGroup, assign, choose, commands, letterIsAwaited, press, takesLetter
 import { backToRow, cursor } from "./cursor.js";
 import { drawTaps } from "./drawing.js";
 import { $, $$, form, label, ROW, rules, stored, typing } from "./elements.js";
-import { menus, recall } from "./groups.js";
+import { isOfNumbers, menus, recall } from "./groups.js";
 import { ask, begin, leaving, merging, redraw, renew, say, stepping, touch, words } from "./saving.js";
 import { abandoned, isBehind, sendOthers } from "./server.js";
 import { accept } from "./state.js";
 
 let ready = false;
-let held = []; // keys that wait until the form is as the record is, or for a step back
+// Keys that wait until the form is as the record is, or for a step back.
+let held = [];
 
 function take(event, action, ...given) {
   event.preventDefault();
@@ -108,7 +109,16 @@ new MutationObserver((records) => {
 addEventListener("pageshow", ({ persisted }) => {
   if (!form() || !persisted) return;
   [ready, held] = [false, []];
+  recall(true);
+  redraw();
   renew();
+});
+
+// Another tab has changed the numbers; this one follows, and does not answer.
+addEventListener("storage", ({ key }) => {
+  if (!form() || !isOfNumbers(key)) return;
+  recall(true);
+  redraw(true);
 });
 
 // Keys that were pressed before this script was there, or before the form was as the record is, up to a step back.

@@ -2,14 +2,16 @@
 import { currentRow, cursor, goOn } from "./cursor.js";
 import { $, $$, form, groups, label, rows, rules } from "./elements.js";
 import { cite, drop } from "./evidence.js";
-import { completions, find, keepsNumber, numberOf, release } from "./groups.js";
+import { completions, find, numberOf, placeOf, release } from "./groups.js";
 import { ask, flush, leaving, merging, request, say, settle, touch, words } from "./saving.js";
 import { accept, putLabel } from "./state.js";
 
 const NOTHING_TO_LABEL = "this head has nothing to group or to cite: up to Enter, nothing that is typed counts";
 
-let awaited = null; // what takes the next letter
-let choice = 0; // which of the names that a beginning may mean
+// What takes the next letter.
+let awaited = null;
+// Which of the names that a beginning may mean.
+let choice = 0;
 
 export function assign(value, suggested = false) {
   const target = currentRow();
@@ -55,15 +57,14 @@ function meant() {
   return names[choice % (names.length + 1)] ?? null;
 }
 
+const ofKey = (said, name, n) => words(n > rules().n_keys ? `${said}_keyless` : said, { name, n });
+
 export function hint() {
   const typed = $("#new-group").value.trim();
   const name = meant();
   const item = name && find(name);
-  const n = groups().findIndex((each) => !keepsNumber(each)) + 1 || groups().length + 1;
-  const text = item
-    ? words("into", { name, n: groups().indexOf(item) + 1 })
-    : words(name ? "known" : "new", { name: name ?? typed, n });
-  $("#completes").textContent = typed ? text : "";
+  const said = item ? "into" : name ? "known" : "new";
+  $("#completes").textContent = typed && ofKey(said, name ?? typed, placeOf(item) + 1);
 }
 
 export function addGroup(anew = false) {
@@ -73,10 +74,12 @@ export function addGroup(anew = false) {
   field.value = "";
   choice = 0;
   if (!typed) return field.blur();
+  const says = $("#completes");
+  says.textContent = "";
   const n = numberOf(name);
   assign(`${n}`);
   touch();
-  $("#completes").textContent = words("is", { name, n });
+  says.textContent ||= ofKey("is", name, n);
 }
 
 function confidence(step) {

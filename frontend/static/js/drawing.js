@@ -17,7 +17,7 @@ export function counted() {
 }
 
 // What is shown of the form: swatches, counts, the type and the bar. `pending`: names of what is not stored yet.
-export function draw(pending = null) {
+export function draw(pending = null, heard = false) {
   const all = values();
   const items = groups();
   for (const row of rows()) {
@@ -38,7 +38,7 @@ export function draw(pending = null) {
     item.classList.toggle("off", !used(item));
     $("[name=group_name]", item).readOnly = level.value === "offered";
   });
-  remember();
+  if (!heard) remember();
   drawType();
   drawTaps();
 }

@@ -2,7 +2,6 @@
 import {
   $,
   $$,
-  address,
   form,
   groups,
   hidden,
@@ -12,8 +11,10 @@ import {
   plain,
   recordPath,
   rows,
+  rules,
   stored,
 } from "./elements.js";
+import { fillIn } from "./rules.js";
 
 const members = (number) => labels().filter(({ value }) => value === `${number}`);
 
@@ -21,9 +22,9 @@ const members = (number) => labels().filter(({ value }) => value === `${number}`
 export const used = (item) => members(groups().indexOf(item) + 1).length > 0;
 
 // Whether no other group may have the group's number: one that was emptied on this page keeps it, too.
-export const keepsNumber = (item) => part(item, "abstraction") !== "offered" || used(item);
+const keepsNumber = (item) => part(item, "abstraction") !== "offered" || used(item);
 
-function makeItem(name, family, abstraction) {
+function makeItem(name, family = "", abstraction = "") {
   const item = document.createElement("li");
   const input = Object.assign(document.createElement("input"), { name: "group_name", value: name });
   const dot = Object.assign(document.createElement("i"), { className: "dot" });
@@ -59,52 +60,100 @@ function arrange(items) {
   for (const control of labels()) control.value = values.get(control.name) ?? "";
 }
 
-// Keys of numbers that this browser remembers: those of this head, and those of the head before it.
-const memory = () => {
-  const [, model] = address().split("/");
-  const who = `numbers ${form().dataset.annotator}`;
-  return [`${who} ${recordPath()}`, `${who} ${model}`];
-};
+const isNamed = (name) => (item) => plain(part(item, "name")) === plain(name);
+export const find = (name) => groups().find(isNamed(name));
 
-// Gives each group the number that it had on this head, else on the last; a group in use goes before an offered one.
-export function recall() {
-  const [here, last] = memory().map((key) => stored((place) => JSON.parse(place.getItem(key))) ?? {});
+// Where this browser keeps the numbers of an atlas. A second look keeps its own, for it must not show the names of the
+// first, and begins with those of the atlas.
+function memory() {
+  const [path, who] = [recordPath(), `numbers ${form().dataset.annotator}`];
+  const ofAtlas = `${who} ${path.split("/")[1]}`;
+  return [path.includes("?") ? `${who} ${path}` : ofAtlas, ofAtlas];
+}
+
+// The groups that have a number, the one that was in use longest ago first: [name, number, family, whether it ever was].
+let known = null;
+
+// An earlier version kept numbers by name.
+function kept(key) {
+  const list = stored((storage) => JSON.parse(storage.getItem(key)));
+  return list && (list.map ? list : Object.entries(list));
+}
+
+// How long ago the group was in use in this browser: the less, the longer. Below zero it never was.
+function age(item) {
+  const at = known.findIndex(([name]) => isNamed(name)(item));
+  return used(item) ? Infinity : known[at]?.[3] ? at : -1;
+}
+
+const byAge = (items) => items.slice(0, rules().n_keys).sort((a, b) => age(a) - age(b));
+
+export function remember() {
   const items = groups();
-  const places = Array(items.length).fill(null);
-  const wanted = new Map(items.map((item) => [item, [here, last].map((each) => each[plain(part(item, "name"))])]));
-  const [inside, offered] = [items.filter(keepsNumber), items.filter((item) => !keepsNumber(item))];
-  const take = (item, number) => {
-    if (!number || number > places.length || places[number - 1] || places.includes(item)) return;
-    places[number - 1] = item;
-  };
-  for (const item of inside) take(item, wanted.get(item)[0]);
-  for (const item of inside) take(item, places.indexOf(null) + 1);
-  for (const item of offered) for (const number of wanted.get(item)) take(item, number);
-  for (const item of offered) take(item, places.indexOf(null) + 1);
-  arrange(places);
+  const entry = (item) => [part(item, "name"), items.indexOf(item) + 1, part(item, "family"), age(item) >= 0];
+  known = byAge(items).map(entry);
+  if (items.length) stored((storage) => storage.setItem(memory()[0], JSON.stringify(known)));
+}
+
+function first(items, isFree) {
+  const at = items.findIndex(isFree);
+  return at < 0 ? items.length : at;
+}
+
+// The place that a group has, or takes as it comes into use: the first without a group that ever was in use, else that
+// of the offered group that was in use longest ago.
+export function placeOf(item, items = groups()) {
+  const at = items.indexOf(item);
+  const { n_keys: n } = rules();
+  if (at >= 0 && at < n) return at;
+  const free = first(items, (each) => !each || (!keepsNumber(each) && age(each) < 0));
+  if (free < n) return free;
+  const oldest = byAge(items).find((each) => !keepsNumber(each));
+  return oldest ? items.indexOf(oldest) : at < 0 ? items.length : at;
+}
+
+// Gives a group its place in the list; whose place it takes goes to the end, and the page says so.
+function seat(item, items) {
+  const [at, to] = [items.indexOf(item), placeOf(item, items)];
+  const old = items[to];
+  if (old === item) return;
+  if (at >= 0) items.splice(at, 1);
+  items[to] = item;
+  if (!old) return;
+  items.push(old);
+  const values = { name: part(item, "name"), n: to + 1, old: part(old, "name") };
+  $("#completes").append(fillIn(rules().words.was, values), " ");
+}
+
+// Gives each group the number that it has in this browser. Where the page is open, groups in use stay where they are,
+// whatever another tab has done.
+export function recall(open = false) {
+  const [own, ofAtlas] = memory();
+  const mine = kept(own);
+  if (open) known = null;
+  known ??= mine ?? kept(ofAtlas) ?? [];
+  const inUse = groups().filter(keepsNumber);
+  const items = [];
+  if (open) for (const item of inUse) items[groups().indexOf(item)] = item;
+  for (const [name, number, family] of known) {
+    const item = find(name) ?? ((mine || own === ofAtlas) && makeItem(name, family, "offered"));
+    if (item && number <= rules().n_keys && !items.includes(item)) items[number - 1] ??= item;
+  }
+  for (const item of inUse) seat(item, items);
+  for (const item of open ? [] : groups()) if (!items.includes(item)) items[first(items, (each) => !each)] = item;
+  arrange(items.flat());
   $("#groups").classList.add("numbered");
 }
 
-export function remember() {
-  const numbers = groups().map((item, at) => [plain(part(item, "name")), at + 1]);
-  const text = JSON.stringify(Object.fromEntries(numbers));
-  for (const key of numbers.length ? memory() : []) stored((place) => place.setItem(key, text));
-}
+export const isOfNumbers = (key) => key === memory()[0];
 
-export const find = (name) => groups().find((item) => plain(part(item, "name")) === plain(name));
-
-// The number of the group of that name. A new one takes the first number that no other group keeps; what was offered
-// there goes to the end, and no other number changes.
+// The number of the group of that name, which comes into use: no number changes but that of the group whose place it takes.
 export function numberOf(name, family = "", abstraction = "") {
-  const present = find(name);
-  if (present) return groups().indexOf(present) + 1;
   const items = groups();
-  const at = items.findIndex((item) => !keepsNumber(item));
-  const made = makeItem(name, family, abstraction);
-  if (at < 0) items.push(made);
-  else items.push(...items.splice(at, 1, made));
+  const item = find(name) ?? makeItem(name, family, abstraction);
+  seat(item, items);
   arrange(items);
-  return items.indexOf(made) + 1;
+  return items.indexOf(item) + 1;
 }
 
 // Takes a group out of the record; it is offered at the same number.

@@ -11,13 +11,18 @@ import { read, write } from "./state.js";
 const DELAY = 400;
 const RETRY_S = 5;
 let queue = null;
-let listeners = {}; // `redrawn`: the page is another one; `ready`: the form is as the record is, or stays as it is
-let timer = null; // runs from an edit until the save of it
+// `redrawn`: the page is another one; `ready`: the form is as the record is, or stays as it is.
+let listeners = {};
+// Runs from an edit until the save of it.
+let timer = null;
 let wake = () => {};
-let asked = false; // whether it was said that features are open
+// Whether it was said that features are open.
+let asked = false;
 let left = false;
-let idle = ""; // what is said while nothing is under way
-let conflictBase = null; // the version from which a merge that waits for its choices began
+// What is said while nothing is under way.
+let idle = "";
+// The version from which a merge that waits for its choices began.
+let conflictBase = null;
 let restore = () => {};
 
 const clock = (iso) => new Date(iso).toLocaleTimeString("en-GB");
@@ -69,7 +74,7 @@ export function flush() {
   queue.flush();
 }
 export const request = (action) => queue.push(action, true);
-export const redraw = () => draw(queue?.pending());
+export const redraw = (heard) => draw(queue?.pending(), heard);
 
 // Submits the head, skips it or leaves it unsure; asks once where features are open.
 export function settle(action) {

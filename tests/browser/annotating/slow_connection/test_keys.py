@@ -1,25 +1,15 @@
 """Keys of a fast hand: each means what it says on the page, however slow the connection is."""
 
-import uuid
-
 import pytest
 from playwright.sync_api import expect
 
-from app.domain.annotations.records import FeatureLabel, Group, HeadAnnotation
 from app.domain.refs import HeadRef
-from app.services.annotations.saving import Save, save
-from app.services.reading.context import AtlasContext
-from app.services.reading.visibility import Viewer
-from app.store.annotators import ensure_annotator
-from app.store.atlas.reads import get_live_run
-from app.store.database.engine import open_store, write_session
-from tests.support.annotated_atlas import NOW
 from tests.support.annotation_page import (
     HEAD,
     NEXT,
-    RUN,
     Keyboard,
     content,
+    label_of,
     labels,
     names_on_keys,
     press,
@@ -28,19 +18,6 @@ from tests.support.annotation_page import (
 )
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
-
-def label_of(store, head, names):
-    """A record of the local annotator, whose first features are in groups of these names."""
-    engine = open_store(store)
-    features = RUN.rankings[head, "decoder_weight"].features
-    groups = tuple(Group(name) for name in dict.fromkeys(names))
-    marks = tuple(FeatureLabel(each.ref, name) for each, name in zip(features, names, strict=False))
-    with write_session(engine) as session:
-        me = Viewer.of(ensure_annotator(session, "me", NOW, "admin"))
-        context = AtlasContext(session, get_live_run(session, "tiny"), me)
-        save(context, Save(head, HeadAnnotation(groups, marks), 0, str(uuid.uuid4()), "submitted"), NOW)
-    engine.dispose()
 
 
 NINE = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
