@@ -7,7 +7,7 @@ export const form = () => $("#annotation");
 // `form.action` would be the buttons of that name.
 export const address = () => form().getAttribute("action");
 // What names the record: the address without what the page shows beside it. A second look is a record of its own.
-export const recordPath = () => address().match(/^[^?]*(\?look=second)?/)[0];
+export const recordPath = () => address().match(/^[^?]*(\?look=\w+)?/)[0];
 export const label = (feature) => form().elements[`label:${feature}`];
 export const labels = () => [...form().elements].filter((control) => control.name.startsWith("label:"));
 // What has a label: a feature, or an example of a head without features.
