@@ -3,11 +3,14 @@
 import csv
 import io
 import json
+import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, cast
 
+from app.errors import AppError
 from app.services.reading.cells import csv_text, unescape_cell
 from app.services.sheet.csv_dialects import decoded_csv
 from app.services.sheet.rows import NOTE_COLUMNS, InvalidSheet, Row, Rows
@@ -52,9 +55,7 @@ def table_rows(rows: Sequence[Sequence[str]]) -> list[tuple[int, Row]]:
     if not rows or not any(cell.strip() for cell in rows[0]):
         raise InvalidSheet("the sheet has no header row")
     header = [name.strip() for name in rows[0]]
-    doubled = sorted(name for name, count in Counter(header).items() if name and count > 1)
-    if doubled:
-        raise InvalidSheet(f"the sheet has two columns {doubled[0][:60]!r}")
+    _check_names(header)
     numbered_rows: list[tuple[int, Row]] = []
     for number, row in enumerate(rows[1:], 2):
         if len(row) > len(header) and any(row[len(header) :]):
@@ -63,6 +64,13 @@ def table_rows(rows: Sequence[Sequence[str]]) -> list[tuple[int, Row]]:
         if any(cell.strip() for cell in cells.values()):
             numbered_rows.append((number, cells))
     return numbered_rows
+
+
+def _check_names(header: Sequence[str]) -> None:
+    """Raise InvalidSheet for two columns of one name."""
+    doubled = sorted(name for name, count in Counter(header).items() if name and count > 1)
+    if doubled:
+        raise InvalidSheet(f"the sheet has two columns {doubled[0][:60]!r}")
 
 
 def check_shape(n_rows: int, n_columns: int) -> None:
@@ -77,6 +85,24 @@ def check_size(data: bytes) -> None:
     """Raise InvalidSheet for a file above the size limit."""
     if len(data) > MAX_IMPORT_BYTES:
         raise InvalidSheet(f"the file has {len(data)} bytes; at most {MAX_IMPORT_BYTES} are read")
+
+
+@contextmanager
+def read_by_library(kind: str) -> Generator[None]:
+    """Turn whatever a library raises for a file that is damaged, or made to do harm, into InvalidSheet.
+
+    Nothing that it warns of is shown: texts of the file would be in a log or on a terminal.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except (AppError, MemoryError):
+        raise
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        plain = "".join(letter if letter.isprintable() else " " for letter in reason[:80])
+        raise InvalidSheet(f"the file is not {kind}: {plain}") from error
 
 
 def write_json(rows: Rows, atlas: str) -> bytes:
@@ -155,16 +181,13 @@ def write_parquet(rows: Rows) -> bytes:
 def read_parquet(data: bytes) -> list[tuple[int, Row]]:
     """Rows numbered from 1, with other types converted to text. Raises InvalidSheet."""
     check_size(data)
-    pyarrow, parquet = _pyarrow()
-    try:
+    _, parquet = _pyarrow()
+    with read_by_library("Parquet"):
         shape = parquet.read_metadata(io.BytesIO(data))
         check_shape(1 + shape.num_rows, shape.num_columns)
-        table = parquet.read_table(io.BytesIO(data))
-    except MemoryError:
-        raise
-    except (pyarrow.ArrowException, OSError) as error:
-        raise InvalidSheet(f"the file is not Parquet: {str(error)[:80]}") from error
+        _check_names(shape.schema.to_arrow_schema().names)
+        rows = parquet.read_table(io.BytesIO(data)).to_pylist()
     return [
         (number, {name: "" if cell is None else str(cell) for name, cell in row.items()})
-        for number, row in enumerate(table.to_pylist(), 1)
+        for number, row in enumerate(rows, 1)
     ]

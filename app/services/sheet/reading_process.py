@@ -50,7 +50,8 @@ def read_upload(data: bytes, file_name: str, watch: Watch = lambda: None) -> tup
 def _run(command: Sequence[str], request: IO[bytes], reply: IO[bytes], watch: Watch) -> int:
     """Run the command to its end and return its exit status; it does not outlive this call."""
     # The command is this interpreter, a module of ours and the name of a format: nothing that anyone typed is in it.
-    child = subprocess.Popen(command, stdin=request, stdout=reply)  # noqa: S603
+    # What a library prints is not for the log: a file could write lines of its own there.
+    child = subprocess.Popen(command, stdin=request, stdout=reply, stderr=subprocess.DEVNULL)  # noqa: S603
     deadline = time.monotonic() + MAX_WAIT_S
     try:
         while child.poll() is None:

@@ -8,11 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO, Any
-from xml.etree.ElementTree import ParseError
 
-from defusedxml.common import DefusedXmlException
-
-from app.services.sheet.csv_json_parquet import InvalidSheet, check_shape, check_size, table_rows
+from app.services.sheet.csv_json_parquet import (
+    InvalidSheet,
+    check_shape,
+    check_size,
+    read_by_library,
+    table_rows,
+)
 from app.services.sheet.rows import NOTE_COLUMNS, NumberCell, Row, Rows
 
 MAX_CELL = 32_767  # UTF-16 units
@@ -119,22 +122,16 @@ def read_xlsx(data: bytes) -> tuple[list[tuple[int, Row]], list[tuple[int, Row]]
     Without a sheet named `heads`, the first sheet is read, so that sheets made by hand need no name.
     """
     import openpyxl
-    from openpyxl.utils.exceptions import InvalidFileException
 
     check_size(data)
-    _check_archive(data)
-    try:
+    with read_by_library("a sound XLSX workbook"):
+        _check_archive(data)
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, keep_links=False)
         names = book.sheetnames
         overflow = _read_overflow(_cells(book["overflow"])) if "overflow" in names else {}
         first = _cells(book["heads" if "heads" in names else names[0]])
         notes = _cells(book["feature_notes"]) if "feature_notes" in names else []
         book.close()
-    except (InvalidFileException, DefusedXmlException, ParseError, zipfile.BadZipFile) as error:
-        raise InvalidSheet(f"the file cannot be read as XLSX: {type(error).__name__}") from error
-    except (KeyError, ValueError, TypeError, AttributeError, IndexError, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:80]
-        raise InvalidSheet(f"the file is not a sound XLSX workbook: {reason}") from error
     return (
         table_rows(_whole(first, overflow)),
         table_rows(_whole(notes, overflow)) if notes else [],

@@ -5,6 +5,7 @@ import json
 import subprocess
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 import openpyxl
@@ -143,3 +144,54 @@ def test_what_the_worker_says_goes_to_stdout_and_nothing_else():
     done = subprocess.run(command, input=b"notes\nx\n", capture_output=True, check=True)
     assert json.loads(done.stdout) == {"heads": [[2, {"notes": "x"}]], "notes": []}
     assert done.stderr == b""
+
+
+def rewritten(data, name, change):
+    """The workbook with one of its parts changed."""
+    sink = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(sink, "w") as made:
+        for part in source.namelist():
+            made.writestr(part, change(source.read(part)) if part == name else source.read(part))
+    return sink.getvalue()
+
+
+AREA = b"""<definedNames><definedName name="_xlnm.Print_Area" localSheetId="0">none&#10;{"event": "request"}&#10;
+</definedName></definedNames>"""
+
+
+def test_f18_no_file_writes_into_the_log(capfd):
+    data = as_xlsx(["head"], [["L0H0"]])
+    names = rewritten(data, "xl/workbook.xml", lambda part: part.replace(b"</sheets>", b"</sheets>" + AREA))
+    assert read_upload(names, "a.xlsx") == ([(2, {"head": "L0H0"})], [])
+    assert capfd.readouterr() == ("", "")
+
+
+def damaged_workbooks():
+    """One workbook: packed parts with a wrong bit each, in a way of packing that there is not, and locked."""
+    data = as_xlsx(["head", "notes"], [["L0H0", "x"]])
+    for place in range(40, len(data), 97):
+        yield bytes(byte ^ (32 if at == place else 0) for at, byte in enumerate(data))
+    for place, value in ((10, 99), (8, 1)):
+        parts = data.split(b"PK\x01\x02")
+        yield b"PK\x01\x02".join(
+            [parts[0], *(part[: place - 4] + bytes([value]) + part[place - 3 :] for part in parts[1:])]
+        )
+
+
+def test_g11_a_damaged_workbook_is_refused_or_read_and_never_an_error_of_ours():
+    refusals: list[str] = []
+    for data in damaged_workbooks():
+        try:
+            read_sheet(data, "xlsx")
+        except InvalidSheet as error:
+            refusals.append(str(error))
+    assert len(refusals) > 20
+    assert all(map(str.isprintable, refusals))
+
+
+def test_g12_two_columns_of_a_parquet_file_with_one_name_are_refused():
+    table = pyarrow.table([pyarrow.array(["L0H0"]), pyarrow.array(["L0H1"])], names=["head", "head"])
+    sink = io.BytesIO()
+    parquet.write_table(table, sink)
+    with pytest.raises(InvalidSheet, match="two columns 'head'"):
+        read_sheet(sink.getvalue(), "parquet")
