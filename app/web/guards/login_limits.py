@@ -4,12 +4,16 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from app.errors import AppError
+from app.web.guards.turns import TurnLimits, Turns
 
 WINDOW_S = 60.0
 PER_ACCOUNT, PER_ADDRESS = 5, 30
 MAX_KEYS = 10_000
+# A password takes 64 MiB to check, on purpose. Behind a proxy all come from one address.
+TURNS = TurnLimits(at_once=2, of_one_account=16, altogether=16, wait_s=10.0)
 
 
 class TooManyLogins(AppError):
@@ -29,6 +33,11 @@ class LoginLimits:
         self._clock = clock
         self._lock = threading.Lock()
         self._tried: OrderedDict[tuple[str, ...], deque[float]] = OrderedDict()
+        self._turns = Turns(TURNS, lambda _: TooManyLogins(1), "logins")
+
+    def turn(self, address: str) -> AbstractContextManager[None]:
+        """Let few passwords at a time be checked, and few wait. Raises TooManyLogins."""
+        return self._turns.turn(address)
 
     def try_once(self, name: str, address: str) -> None:
         """Count an attempt. Raises TooManyLogins."""

@@ -51,7 +51,8 @@ def log_in(
     address = request.client.host if request.client else ""
     try:
         app_context.logins.try_once(name, address)
-        annotator = _check_password(app_context, name, password)
+        with app_context.logins.turn(address):
+            annotator = _check_password(app_context, name, password)
     except (TooManyLogins, accounts.WrongLogin) as error:
         wait = {"Retry-After": str(error.wait_s)} if isinstance(error, TooManyLogins) else {}
         page = LoginPage(inside(next_page), name, error.sentence)
@@ -95,7 +96,8 @@ def change_password(
     address = request.client.host if request.client else ""
     try:
         app_context.logins.try_once(viewer.name, address)
-        changed = _set_password(app_context, viewer.name, password, new)
+        with app_context.logins.turn(address):
+            changed = _set_password(app_context, viewer.name, password, new)
     except AppError as error:
         page = AccountPage(viewer.name, viewer.role, viewer.blind, error.sentence)
         status = 403 if isinstance(error, accounts.WrongLogin) else error.status_code

@@ -1,5 +1,6 @@
 """Logins: who gets in, what a cookie is worth, and where one is led afterwards."""
 
+from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from app.web.guards.login_limits import (
     MAX_KEYS,
     PER_ACCOUNT,
     PER_ADDRESS,
+    TURNS,
     WINDOW_S,
     LoginLimits,
     TooManyLogins,
@@ -175,6 +177,18 @@ def test_e15_logins_are_limited_and_say_the_same_of_every_name(team):
     unknown = log_in(client, "nobody", "wrong")
     assert unknown.status_code == 401
     assert unknown.text.replace("nobody", "ada") == answers[0].text
+    assert log_in(client, "root").status_code == 303
+
+
+def test_e15_few_passwords_are_checked_at_a_time(team):
+    client, turns, busy = visitor(team), team.state.app_context.logins._turns, ExitStack()
+    with busy:
+        for number in range(TURNS.altogether):
+            busy.enter_context(turns.place(f"192.0.2.{number}"))
+        refused = log_in(client, "root")
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
+    for _ in range(TURNS.at_once + 1):  # each turn ends with its answer, right or wrong
+        assert log_in(client, "root", "wrong").status_code == 401
     assert log_in(client, "root").status_code == 303
 
 
