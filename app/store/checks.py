@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import Engine, Text, cast, func, inspect, select
+from sqlalchemy import Engine, LargeBinary, Text, cast, func, inspect, select
 from sqlalchemy.orm import Session
 
 from app.domain.annotations.json_form import head_from_json, note_from_json
@@ -72,10 +72,25 @@ def _check_rows(session: Session, name: str) -> None:
         raise InvalidStore(
             f"{name} is damaged: the atlas {slug!r} shows a run that is not there; restore it from a backup"
         )
+    _check_cells(session, name)
     _check_runs(session, name)
     _check_blocks(session, name)
     _check_texts(session, name)
     _check_records(session, name)
+
+
+def _check_cells(session: Session, name: str) -> None:
+    """Read every cell but blocks, as pages do. Raises InvalidStore for text, JSON or a time that is none."""
+    for table in Base.metadata.sorted_tables:
+        columns = [column for column in table.columns if not isinstance(column.type, LargeBinary)]
+        try:
+            with session.execute(select(*columns), execution_options=_IN_PARTS) as rows:
+                for _ in rows:
+                    pass
+        except (InvalidStore, ValueError, TypeError) as error:
+            raise InvalidStore(
+                f"{name} is damaged: a row of {table.name!r} cannot be read; restore it from a backup"
+            ) from error
 
 
 def _check_blocks(session: Session, name: str) -> None:

@@ -1,18 +1,20 @@
 """Rows that the database holds without complaint and no page can read: the check names them."""
 
 import pytest
-from sqlalchemy import inspect, update
+from sqlalchemy import inspect, text, update
 
 from app.domain.annotations.records import FeatureNote, HeadAnnotation
 from app.domain.refs import FeatureRef
 from app.errors import InvalidStore
 from app.store.checks import check_store
-from app.store.database.engine import write_session
+from app.store.database.engine import open_store, read_session, write_session
 from app.store.tables.annotations import RevisionRow
 from app.store.tables.atlas import (
     FeatureExamplesRow,
     FeatureRow,
     HeadAttentionRow,
+    RunReportRow,
+    RunRow,
     SequenceRow,
     VocabularyRow,
 )
@@ -87,3 +89,30 @@ def test_f10_a_label_that_is_none_is_found(team: Team, kind: str, content: objec
         session.execute(update(RevisionRow).where(RevisionRow.kind == kind).values(content=content))
     with pytest.raises(InvalidStore, match=r"revision \d of the annotations cannot be read"):
         check_store(team.engine)
+
+
+# What Postgres keeps from being stored; SQLite takes any bytes, as a disk may give them.
+CELLS = {
+    "run_reports.details": ("CAST(zeroblob(8) AS TEXT)", lambda session: session.query(RunReportRow).first()),
+    "runs.plan": ("'{'", lambda session: session.query(RunRow).first()),
+    "runs.model_name": ("CAST(x'74ff78' AS TEXT)", lambda session: session.query(RunRow).first()),
+    "annotation_revisions.content": ("'{\"groups\": ['", lambda session: session.query(RevisionRow).first()),
+}
+
+
+@pytest.mark.parametrize("cell", [*CELLS, "run_reports.created_at"])
+def test_f10_a_cell_that_is_no_text_json_or_time_is_found_and_no_crash(make_sqlite_store, cell: str) -> None:
+    engine = open_store(make_sqlite_store())
+    made = Team(engine, ada={})
+    made.save("ada", HeadAnnotation(notes="one"))
+    check_store(engine)
+    value, read = CELLS.get(cell, ("'yesterday'", None))
+    table, column = cell.split(".")
+    with write_session(engine) as session:
+        session.execute(text(f"UPDATE {table} SET {column} = {value}"))  # noqa: S608 - of this file
+    with pytest.raises(InvalidStore, match="is damaged"):
+        check_store(engine)
+    if read is not None:  # so a page is answered with 503 and the sentence
+        with pytest.raises(InvalidStore, match="the store is damaged"), read_session(engine) as session:
+            read(session)
+    engine.dispose()

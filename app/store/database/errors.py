@@ -10,7 +10,7 @@ from app.errors import AppError, FaultyDisk, InvalidStore, OutOfSpace, StoreBusy
 
 _BUSY = "the store is in use by another process; try again in a moment"
 _FULL = "the disk that holds the store is full; this change was not stored"
-_DAMAGED = "the store is damaged; restore it from a backup"
+DAMAGED = "the store is damaged; restore it from a backup"
 _NO_SCHEMA = "the store lacks tables that this version needs; run `head-atlas db upgrade`"
 READ_ONLY = "the store cannot be written: it or its folder is read-only"
 _GONE = "the database server that holds the store cannot be reached; try again in a moment"
@@ -18,8 +18,9 @@ _GONE = "the database server that holds the store cannot be reached; try again i
 _SQLITE: tuple[tuple[str, type[AppError], str], ...] = (
     ("is locked", StoreBusy, _BUSY),
     ("disk is full", OutOfSpace, _FULL),
-    ("malformed", InvalidStore, _DAMAGED),
-    ("not a database", InvalidStore, _DAMAGED),
+    ("malformed", InvalidStore, DAMAGED),
+    ("not a database", InvalidStore, DAMAGED),
+    ("could not decode to utf-8", InvalidStore, DAMAGED),
     ("disk i/o error", FaultyDisk, "the disk that holds the store reports an input/output error"),
     ("readonly database", InvalidStore, READ_ONLY),
     ("unable to open", InvalidStore, "the store file cannot be opened or made at this place"),

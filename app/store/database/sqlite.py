@@ -17,6 +17,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 
 from app.errors import InvalidStore
+from app.store.database.errors import DAMAGED
 from app.store.database.fair_lock import FairLock
 
 BUSY_TIMEOUT_S = 5.0
@@ -43,6 +44,14 @@ def journal_mode(version: tuple[int, ...]) -> str:
 def dump_json(value: object) -> str:
     """JSON, the same text for equal values. Raises ValueError for NaN, which is not JSON."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _load_json(text: str) -> object:
+    """What dump_json made this text of. Raises InvalidStore for a text that it cannot have made."""
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidStore(DAMAGED) from error
 
 
 def is_writable(path: Path) -> bool:
@@ -95,6 +104,7 @@ def sqlite_engine(path: Path, read_only: bool = False) -> Engine:
         max_overflow=3,
         pool_timeout=BUSY_TIMEOUT_S,
         json_serializer=dump_json,
+        json_deserializer=_load_json,
         execution_options={"head_atlas_turns": FairLock(BUSY_TIMEOUT_S), "head_atlas_read_only": read_only},
     )
     event.listen(engine, "connect", _configure)
