@@ -21,6 +21,7 @@ from app.store.database.engine import Engine, Session, is_read_only, read_sessio
 from app.store.database.schema_versions import check_current
 from app.web.guards.login_limits import LoginLimits
 from app.web.guards.searches import Searches
+from app.web.guards.shares import AccountShares
 from app.web.guards.uploads import Uploads
 from app.web.metrics import Metrics
 from app.web.page_cache import PageCache
@@ -55,6 +56,7 @@ class AppContext:
         self.logins = LoginLimits()
         self.uploads = Uploads()
         self.searches = Searches()
+        self.shares = AccountShares()
         self.metrics = Metrics()
         self.pages = PageCache()
         self._cache = RunCache()

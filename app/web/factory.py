@@ -144,7 +144,7 @@ def create_app(settings: Settings, allow_anonymous: bool = False) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=_lifespan(app_context),
-        dependencies=[Depends(require_login)],
+        dependencies=[Depends(require_login, scope="function")],
     )
     app.state.app_context = app_context
     app.state.prompt_service = prompt.make_prompt_service(settings)

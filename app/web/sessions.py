@@ -1,6 +1,7 @@
 """Login sessions, and the viewer of a request: the local annotator, or the logged-in account in team mode."""
 
 import threading
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated
@@ -146,10 +147,17 @@ def get_viewer_in_look(request: Request, app_context: AppContextDependency, look
 ViewerDependency = Annotated[Viewer, Depends(get_viewer_in_look)]
 
 
-async def require_login(request: Request, app_context: AppContextDependency) -> None:
-    """Dependency of every route: in team mode pages need a login, because they may show others' labels."""
-    if app_context.access.team and request.scope["path"] not in OPEN_PATHS:
-        await run_in_threadpool(get_viewer, request, app_context)
+async def require_login(request: Request, app_context: AppContextDependency) -> AsyncGenerator[None]:
+    """Dependency of every route: in team mode pages need a login, because they may show others' labels.
+
+    It holds a share of the account until the answer is made.
+    """
+    if not app_context.access.team or request.scope["path"] in OPEN_PATHS:
+        yield
+        return
+    viewer = await run_in_threadpool(get_viewer, request, app_context)
+    async with app_context.shares.share(viewer.annotator_id):
+        yield
 
 
 def cookie_name(request: Request, app_context: AppContext) -> str:

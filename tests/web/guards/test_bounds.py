@@ -4,8 +4,8 @@ import asyncio
 import http.client
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager
 from urllib.parse import quote
 
 import pytest
@@ -15,6 +15,8 @@ from starlette.types import Message
 
 from app.services.sheet.xlsx import write_xlsx
 from app.web.guards.body_limits import MAX_BODY
+from app.web.guards.shares import OF_ONE_ACCOUNT as OF_EACH
+from app.web.guards.shares import AccountShares
 from app.web.guards.uploads import ALTOGETHER, OF_ONE_ACCOUNT, TooManyUploads, Uploads
 from tests.services.sheet.test_fidelity import sheet_of
 from tests.support.annotated_site import team_of
@@ -87,6 +89,54 @@ def test_e25_no_more_of_a_body_is_read_than_the_limit(
     status, n_parts = parts_read(app, path, headers | length)
     assert status in (400, 413)
     assert n_parts <= 5
+
+
+def test_one_account_leaves_others_their_share_of_the_server() -> None:
+    shares = AccountShares()
+    most = {1: 0, 2: 0}
+
+    async def ask(account: int, inside: dict[int, int], done: asyncio.Event) -> None:
+        async with shares.share(account):
+            inside[account] += 1
+            most[account] = max(most[account], inside[account])
+            await done.wait()
+            inside[account] -= 1
+
+    async def ask_all() -> None:
+        inside, done = {1: 0, 2: 0}, asyncio.Event()
+        asked = [asyncio.create_task(ask(account, inside, done)) for account in [1] * 30 + [2]]
+        while not inside[2]:
+            await asyncio.sleep(0)
+        assert inside == {1: OF_EACH, 2: 1}
+        done.set()
+        await asyncio.gather(*asked)
+
+    asyncio.run(ask_all())
+    assert most == {1: OF_EACH, 2: 1}
+    assert not shares._free
+    assert not shares._inside
+
+
+@pytest.mark.parametrize(
+    "path", ["/tiny", "/tiny/annotations.xlsx", "/tiny/heads/L0H1.json", "/tiny/heads/L99H9"]
+)
+def test_every_page_of_a_team_takes_its_share(store: str, path: str) -> None:
+    app, taken = team_of(store), []
+
+    class Recorded(AccountShares):
+        @asynccontextmanager
+        async def share(self, account: int) -> AsyncGenerator[None]:
+            async with super().share(account):
+                taken.append(account)
+                yield
+
+    client, app.state.app_context.shares = logged_in(app, "ada"), Recorded()
+    client.get(path)
+    assert len(taken) == 1
+    for open_to_all in ("/healthz", "/login"):
+        client.get(open_to_all)
+    assert len(taken) == 1
+    assert not app.state.app_context.shares._inside
 
 
 QUERIES = (
