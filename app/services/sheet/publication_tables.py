@@ -71,9 +71,9 @@ def feature_in_words(feature: EntryFeature) -> str:
 
 
 def examples_in_words(entry: HeadEntry) -> str:
-    """One line per group: the text that fires, the document it is from, and the text that the head reads there."""
-    return "\n".join(
-        f"{example.group}: {example.fires}"
+    """A paragraph per group: feature, the text that fires, its document, the text that the head reads there."""
+    return "\n\n".join(
+        f"{example.group}{f', {example.feature}' if example.feature else ''}: {example.fires}"
         + (f" ({example.document.label})" if example.document else "")
         + (f"\n   ← {example.reads}" if example.reads else "")
         for example in entry.examples

@@ -24,19 +24,22 @@ export function assign(value, suggested = false) {
   touch();
 }
 
-// Puts features that have no group yet into the groups of the pairs “feature group”.
+// Puts features that have no group yet into the groups of the pairs “feature group”. What was looked
+// at stays that; where nothing was, it is the first of them.
 function putAll(pairs, suggested) {
   const { row, looked } = cursor;
   const open = row && !label(row)?.value;
+  let first = null;
   for (const pair of pairs.filter(Boolean)) {
     const at = pair.indexOf(" ");
     const feature = pair.slice(0, at);
     if (label(feature)?.value) continue;
+    first ??= feature;
     putLabel(feature, `=${pair.slice(at + 1)}`);
     accept(feature, suggested);
   }
   if (open && label(row)?.value) goOn(document.getElementById(row), true);
-  cursor.looked = looked;
+  cursor.looked = looked ?? row ?? first;
   touch();
 }
 
@@ -133,7 +136,7 @@ function citing(kind, target) {
 }
 
 // What was looked at: the example or score that has the focus, else the row that was labelled last or has the cursor;
-// where all were labelled at once, the first: what is typed after `c` is text in any case.
+// what is typed after `c` is text in any case.
 function citeLooked() {
   const example = $(
     ".cite-example",

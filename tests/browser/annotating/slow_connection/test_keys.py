@@ -160,6 +160,20 @@ def test_what_is_cited_is_what_was_looked_at(tab):
     assert cited == [("example", strongest[1], "labelled"), ("example", strongest[0], "seen")]
 
 
+@pytest.mark.parametrize(("keys", "of"), [("", 0), ("jj", 1)])
+def test_after_all_proposals_at_once_the_first_is_cited_or_where_the_cursor_is(tab, keys, of):
+    tab.go(HEAD.replace("L0H0", "L0H2"))
+    page = tab.page
+    rows = page.locator("article.feature-entry").all()
+    proposed = page.locator("article.feature-entry:has(.suggestion)").all()
+    assert 0 < len(proposed) < len(rows)  # some stay open
+    target = (rows[of] if keys else proposed[0]).get_attribute("id")
+    press(page, *keys, "Y", "c", *"all", "Enter")
+    wait_until_stored(page)
+    [link] = content(page, HEAD.replace("L0H0", "L0H2"))["evidence"]
+    assert link["target"].startswith(f"{target}:")
+
+
 def test_keys_can_be_bound_to_others_and_enter_alone_can_submit(tab):
     tab.go(HEAD)
     page = tab.page
