@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from app.adapters.language_model import Processing
-from tests.parity.matrix import LIMITS, make_row
+from tests.parity.matrix import LIMITS, limit_of, make_row
 from tests.parity.measure import measure
 from tests.parity.pages import measure_pages
 from tests.parity.table import BUILT, UNBUILT, committed, unbuilt
@@ -22,10 +22,6 @@ def test_no_family_is_absent_from_the_page() -> None:
     assert all(all(cells[:-1]) for cells in committed(BUILT))
 
 
-# DFA is stored in steps of this share of a power of two above the largest of its example, or finer ones.
-DFA_STEP = 2**-10
-
-
 @pytest.mark.parametrize("processing", ["raw", "processed"])
 @pytest.mark.parametrize("family", SAMPLE)
 def test_numbers_are_those_of_the_plain_model(family: str, processing: Processing, tmp_path: Path) -> None:
@@ -39,8 +35,7 @@ def test_pages_say_what_the_plain_model_does(processing: Processing, tmp_path: P
     folder = save_family("gpt2", tmp_path / "gpt2")
     found = measure_pages(folder, tmp_path, processing, torch.float32, folds=processing == "processed")
     assert not isinstance(found, str)
-    stored = dict.fromkeys(("DFA", "strongest source"), DFA_STEP)
-    assert {kind: v for kind, v in found.items() if not v <= stored.get(kind, LIMITS[torch.float32])} == {}
+    assert {kind: value for kind, value in found.items() if not value <= limit_of(kind, torch.float32)} == {}
 
 
 @pytest.mark.parametrize(
