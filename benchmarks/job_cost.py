@@ -25,7 +25,7 @@ import app.precompute.calibration
 from app.adapters.sae_sources import LocalSae
 from app.demo import demo_sae_folders
 from app.domain.records import RunReport
-from app.precompute.calibration import calibrate, save_calibration
+from app.precompute.calibration import calibrate, seal_calibration
 from app.precompute.executors import SerialExecutor
 from app.precompute.job import peak_memory_bytes
 from app.precompute.loaded_run import LoadedRun
@@ -120,7 +120,8 @@ def measure(request: JobRequest, folder: Path, with_limit: bool = True) -> JobCo
     run = LoadedRun(spec, parts)
     run.checks = check_run(run)
     spec.folder.start(spec.plan, new_run=True)
-    save_calibration(run, calibrate(run))
+    calibrate(run)
+    seal_calibration(run)
     load_s, cpu_began = time.perf_counter() - began, time.process_time()
     units, executor = run.plan.units(run.corpus.n_sequences), SerialExecutor(run)
     features, scores = ([unit for unit in units if unit.kind == kind] for kind in ("features", "scores"))

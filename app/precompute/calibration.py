@@ -8,8 +8,7 @@ plausible, also if it is recorded.
 
 import logging
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, cast
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,12 +16,11 @@ from numpy.typing import NDArray
 
 from app.adapters.language_model import LanguageModel, Processing
 from app.adapters.sae_formats import LoadedSae
-from app.domain.records import Json
 from app.errors import InvalidCorpus, InvalidSae
 from app.precompute.layer_batch import LayerBatch
 from app.precompute.loaded_run import LayerSae, LoadedRun
 from app.precompute.partial_files import CorruptPartial, SealedHeader, open_sealed, write_sealed
-from app.precompute.shard import batches, empty_partial, layer_batches, layer_name
+from app.precompute.shard import batches, empty_partial, layer_batches
 from app.precompute.smaller_batches import BatchSize, with_smaller_batches
 from app.precompute.work_folder import CALIBRATION, WorkFolder
 from app.statistics.feature_partial import FeaturePartial, FeatureShape
@@ -41,9 +39,6 @@ class Fit:
     processing: Processing
     fvu: float
     l0: float
-
-
-Calibration = dict[int, Fit]  # by layer
 
 
 def measure(
@@ -96,19 +91,12 @@ def check_fit(loaded: LoadedSae, fit: Fit) -> None:
         )
 
 
-def calibrate(run: LoadedRun) -> Calibration:
-    """How well every layer's SAE fits on the first sequences.
-
-    Raises InvalidSae for an SAE that does not fit the model.
-    """
+def calibrate(run: LoadedRun) -> None:
+    """Check on the first sequences how well every layer's SAE fits. Raises InvalidSae for one that does not."""
     partials = with_smaller_batches(run.batch, lambda: _first_statistics(run))
-    fits = {
-        sae.layer: Fit(sae.processing, partials[sae.layer].fvu(), partials[sae.layer].l0())
-        for sae in run.plan.saes
-    }
-    for layer, fit in fits.items():
-        check_fit(run.saes[layer].loaded, fit)
-    return fits
+    for sae in run.plan.saes:
+        partial = partials[sae.layer]
+        check_fit(run.saes[sae.layer].loaded, Fit(sae.processing, partial.fvu(), partial.l0()))
 
 
 def _first_statistics(run: LoadedRun) -> dict[int, FeaturePartial]:
@@ -121,27 +109,20 @@ def _first_statistics(run: LoadedRun) -> dict[int, FeaturePartial]:
     return partials
 
 
-def save_calibration(run: LoadedRun, calibration: Calibration) -> None:
-    """Seal the calibration, so that a resumed job does not repeat it."""
-    facts: dict[str, Json] = {layer_name(layer): asdict(fit) for layer, fit in calibration.items()}
-    write_sealed(run.folder.sealed / CALIBRATION, SealedHeader(run.plan.fingerprint, (), facts), {})
+def seal_calibration(run: LoadedRun) -> None:
+    """Leave word in the work folder that the run is calibrated, so that a resumed job does not repeat it."""
+    write_sealed(run.folder.sealed / CALIBRATION, SealedHeader(run.plan.fingerprint, ()), {})
 
 
-def load_calibration(folder: WorkFolder, fingerprint: str) -> Calibration | None:
-    """The stored calibration of the run; None if it is missing, damaged, or of another run."""
-    path = folder.sealed / CALIBRATION
+def is_calibrated(folder: WorkFolder, fingerprint: str) -> bool:
+    """Whether the run was calibrated: not if the word of it is missing, damaged, or of another run."""
     try:
-        header = open_sealed(path).header
+        return open_sealed(folder.sealed / CALIBRATION).header.plan == fingerprint
     except FileNotFoundError:
-        return None
+        return False
     except CorruptPartial as error:
         _log.warning("%s, and is computed again", error)
-        return None
-    if header.plan != fingerprint:
-        return None
-    return {
-        int(name.removeprefix("L")): Fit(**cast(dict[str, Any], fit)) for name, fit in header.facts.items()
-    }
+        return False
 
 
 def _is_l0_believable(loaded: LoadedSae, fit: Fit) -> bool:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from app.adapters.corpora import Corpus
 from app.domain.records import COMPUTE, Json, RunReport
 from app.errors import AppError
-from app.precompute.calibration import calibrate, load_calibration, save_calibration
+from app.precompute.calibration import calibrate, is_calibrated, seal_calibration
 from app.precompute.executors import Executor, make_executor
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.opening_lines import describe_devices, opening_lines
@@ -42,9 +42,10 @@ def run_job(request: JobRequest, store: str, options: RunOptions) -> str:
             spec.folder.check_plan(spec.plan, options.new_run)
             run = LoadedRun(spec, parts)
             run.checks = check_run(run)
-            calibration = load_calibration(spec.folder, fingerprint) or calibrate(run)
+            if not is_calibrated(spec.folder, fingerprint):
+                calibrate(run)
         spec.folder.start(spec.plan, options.new_run)
-        save_calibration(run, calibration)
+        seal_calibration(run)
         with migrated_store(store) as engine:
             return _Job(request.slug, run, engine, options).run()
 
