@@ -30,8 +30,12 @@ class BodyLimits:
             await self.app(scope, receive, send)
             return
         limit = next((n for end, n in FILE_PATHS.items() if scope["path"].endswith(end)), MAX_BODY)
-        if not Headers(scope=scope).get("content-type", "").lower().startswith(FILES):
-            limit = MAX_BODY
-        if limit > MAX_BODY and not await run_in_threadpool(self.may_send_files, scope):
+        if limit > MAX_BODY and not (
+            _has_files(scope) and await run_in_threadpool(self.may_send_files, scope)
+        ):
             limit = MAX_BODY
         await RequestBodyLimitResponder(self.app, limit)(scope, receive, send)
+
+
+def _has_files(scope: Scope) -> bool:
+    return Headers(scope=scope).get("content-type", "").lower().startswith(FILES)
