@@ -36,15 +36,21 @@ def submit(page, following):
 
 
 @pytest.fixture
-def twelve(store, tab):
-    """A page where twelve groups are offered or in use: nine of another head, and three new ones."""
+def nine(store, tab):
+    """A page where the nine groups of another head are offered."""
     label_of(store, HeadRef(1, 2), NINE)
     tab.go(HEAD)
-    for name in NEW:
-        pressed(tab.page, "g", *name, "Enter")
-    assert tab.page.locator("#groups li").count() == 12
-    assert set(NEW) < set(names_on_keys(tab.page).values())
     return tab.page
+
+
+@pytest.fixture
+def twelve(nine):
+    """The page with three new groups beside the nine."""
+    for name in NEW:
+        pressed(nine, "g", *name, "Enter")
+    assert nine.locator("#groups li").count() == 12
+    assert set(NEW) < set(names_on_keys(nine).values())
+    return nine
 
 
 def test_no_key_changes_by_an_undo(twelve):
@@ -101,38 +107,33 @@ def test_no_key_changes_where_no_more_are_offered_than_there_are_keys(store, tab
     assert names_on_keys(page) == keys
 
 
-def test_a_new_group_takes_the_key_that_was_in_use_longest_ago_and_the_page_says_so(store, tab):
-    label_of(store, HeadRef(1, 2), NINE)
-    tab.go(HEAD)
-    page = tab.page
-    pressed(page, *"234156789")
-    submit(page, "L0H1")
-    pressed(page, *"13245678")
-    page.locator("article.feature-entry").nth(1).focus()
-    pressed(page, "2")
-    submit(page, "L0H2")
-    assert list(names_on_keys(page).values()) == NINE
-    pressed(page, "g", *"dates", "Enter")
-    says = page.locator("#completes")
+def test_a_new_group_takes_the_key_that_was_in_use_longest_ago_and_the_page_says_so(nine):
+    pressed(nine, *"234156789")
+    submit(nine, "L0H1")
+    pressed(nine, *"13245678")
+    nine.locator("article.feature-entry").nth(1).focus()
+    pressed(nine, "2")
+    submit(nine, "L0H2")
+    assert list(names_on_keys(nine).values()) == NINE
+    pressed(nine, "g", *"dates", "Enter")
+    says = nine.locator("#completes")
     expect(says).to_have_text("“dates” is key 9, which was “nine”")
-    keys = names_on_keys(page)
+    keys = names_on_keys(nine)
     assert keys == dict(zip("123456789", [*NINE[:8], "dates"], strict=True))
-    pressed(page, "g", *"towns", "Enter")
+    pressed(nine, "g", *"towns", "Enter")
     expect(says).to_have_text("“towns” is key 3, which was “three”")
     keys["3"] = "towns"
-    assert names_on_keys(page) == keys
-    page.reload()
-    assert names_on_keys(page) == keys
-    pressed(page, "g", *"nine", "Enter")
+    assert names_on_keys(nine) == keys
+    nine.reload()
+    assert names_on_keys(nine) == keys
+    pressed(nine, "g", *"nine", "Enter")
     expect(says).to_contain_text("“nine” is key ")
-    assert labels(page, "/tiny/heads/L0H2")[:3] == ["dates", "towns", "nine"]
-    assert "nine" in names_on_keys(page).values()
+    assert labels(nine, "/tiny/heads/L0H2")[:3] == ["dates", "towns", "nine"]
+    assert "nine" in names_on_keys(nine).values()
 
 
-def test_two_tabs_have_the_same_keys(store, tab):
-    label_of(store, HeadRef(1, 2), NINE)
-    tab.go(HEAD)
-    page = tab.page
+def test_two_tabs_have_the_same_keys(nine, tab):
+    page = nine
     other = page.context.new_page()
     other.goto(tab.base + NEXT)
     other.wait_for_selector("#groups.numbered")
@@ -187,18 +188,15 @@ def test_a_page_that_is_gone_back_to_has_the_keys_of_the_last(twelve):
     assert names_on_keys(twelve) == keys
 
 
-def test_a_tenth_group_in_use_is_said_to_have_no_key(store, tab):
-    label_of(store, HeadRef(1, 2), NINE)
-    tab.go(HEAD)
-    page = tab.page
-    pressed(page, *"123456789")
-    keys = names_on_keys(page)
-    says = page.locator("#completes")
-    press(page, "g", *"dates")
+def test_a_tenth_group_in_use_is_said_to_have_no_key(nine):
+    pressed(nine, *"123456789")
+    keys = names_on_keys(nine)
+    says = nine.locator("#completes")
+    press(nine, "g", *"dates")
     expect(says).to_have_text("a new group “dates”, without a key")
-    pressed(page, "Enter")
+    pressed(nine, "Enter")
     expect(says).to_have_text("“dates” has no key")
-    assert names_on_keys(page) == keys
-    assert labels(page) == [*NINE, "dates"]
-    page.reload()
-    assert names_on_keys(page) == keys
+    assert names_on_keys(nine) == keys
+    assert labels(nine) == [*NINE, "dates"]
+    nine.reload()
+    assert names_on_keys(nine) == keys
