@@ -132,9 +132,16 @@ def make_model(folder: Path, shape: dict[str, int]) -> Path:
     tokenizer = Tokenizer(models.BPE(vocab={letter: i for i, letter in enumerate(letters)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # pyright: ignore[reportAttributeAccessIssue]
     tokenizer.decoder = decoders.ByteLevel()  # pyright: ignore[reportAttributeAccessIssue]
-    sizes = {name: value for name, value in shape.items() if name != "d_sae"}
     torch.manual_seed(0)
-    config = GPT2Config(**sizes, n_positions=1024, bos_token_id=0, eos_token_id=0)
+    config = GPT2Config(
+        vocab_size=shape["vocab_size"],
+        n_positions=1024,
+        n_embd=shape["n_embd"],
+        n_layer=shape["n_layer"],
+        n_head=shape["n_head"],
+        bos_token_id=0,
+        eos_token_id=0,
+    )
     GPT2LMHeadModel(config).save_pretrained(folder)
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=letters[0]).save_pretrained(folder)
     return folder

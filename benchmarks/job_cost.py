@@ -23,12 +23,14 @@ from job_inputs import make_inputs
 
 import app.precompute.calibration
 from app.adapters.sae_sources import LocalSae
+from app.adapters.transformer_lens_model import TransformerLensModel
 from app.demo import demo_sae_folders
 from app.domain.records import RunReport
 from app.precompute.calibration import calibrate, seal_calibration
 from app.precompute.executors import SerialExecutor
 from app.precompute.job import peak_memory_bytes
 from app.precompute.loaded_run import LoadedRun
+from app.precompute.plan import FeatureChoice
 from app.precompute.prepare import prepare
 from app.precompute.progress import JobMonitor, rows_into
 from app.precompute.publish import Publisher
@@ -96,7 +98,9 @@ def main() -> None:
     print(json.dumps(asdict(measure(request, options.folder, options.limit))))
 
 
-def make_request(folder: Path, layers: tuple[int, ...], n: int, sae: str, features: str) -> JobRequest:
+def make_request(
+    folder: Path, layers: tuple[int, ...], n: int, sae: str, features: FeatureChoice
+) -> JobRequest:
     """A job on the inputs of the folder, which are made."""
     inputs = make_inputs(folder, layers if sae == "random" else (), n)
     return JobRequest(
@@ -155,8 +159,15 @@ def measure(request: JobRequest, folder: Path, with_limit: bool = True) -> JobCo
 
 
 def measure_limit(run: LoadedRun, n_features: int) -> Limit:
-    """The limit's parts, each warmed up by one batch. n_features: those published."""
+    """The limit's parts, each warmed up by one batch. n_features: those published.
+
+    Raises TypeError for a model that cannot stop at z.
+    """
     model, layers = run.any_model, sorted(run.saes)
+    if not isinstance(model, TransformerLensModel):
+        raise TypeError(
+            f"{type(model).__name__} gives no z without values and pattern, which the limit leaves out"
+        )
     batches = [
         torch.from_numpy(np.asarray(run.corpus.tokens[start:stop]).astype(np.int64))
         for start, stop in corpus_batches(run)

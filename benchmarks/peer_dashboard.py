@@ -10,19 +10,60 @@ import argparse
 import json
 import resource
 import time
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from sae_dashboard.sae_vis_data import SaeVisConfig
-from sae_dashboard.sae_vis_runner import SaeVisRunner
 from sae_lens import SAE, HookedSAETransformer
 from transformer_lens import HookedTransformerConfig
 from transformer_lens.pretrained.weight_conversions import convert_llama_weights
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 MINIBATCH_TOKENS = 16  # sequences of a forward pass, as Head Atlas has them
+
+
+# What is asked of SAEDashboard, which is installed in the peer's environment alone.
+class MakeConfig(Protocol):
+    """The class of its settings."""
+
+    def __call__(
+        self,
+        *,
+        hook_point: str,
+        features: Sequence[int],
+        minibatch_size_features: int,
+        minibatch_size_tokens: int,
+        use_dfa: bool,
+        device: str,
+    ) -> object: ...
+
+
+class FeatureData(Protocol):
+    """What it makes: a page's data for each feature."""
+
+    @property
+    def feature_data_dict(self) -> Mapping[int, object]: ...
+
+
+class Runner(Protocol):
+    """One that has its settings."""
+
+    def run(self, *, encoder: SAE, model: HookedSAETransformer, tokens: torch.Tensor) -> FeatureData: ...
+
+
+class MakeRunner(Protocol):
+    """The class of runners."""
+
+    def __call__(self, config: object, /) -> Runner: ...
+
+
+def dashboard() -> tuple[MakeConfig, MakeRunner]:
+    """The classes of SAEDashboard's settings and of its runner."""
+    settings, runner = (import_module(f"sae_dashboard.{name}") for name in ("sae_vis_data", "sae_vis_runner"))
+    return settings.SaeVisConfig, runner.SaeVisRunner
 
 
 def main() -> None:
@@ -41,7 +82,8 @@ def main() -> None:
     hook = f"blocks.{options.layer}.attn.hook_z"
     sae.cfg.hook_name = hook  # where the peer looks for it
     tokens = torch.from_numpy(np.load(options.tokens)).long()
-    config = SaeVisConfig(
+    make_config, make_runner = dashboard()
+    config = make_config(
         hook_point=hook,
         features=list(range(options.features)),
         minibatch_size_features=options.minibatch,
@@ -50,7 +92,7 @@ def main() -> None:
         device="cpu",
     )
     began = time.perf_counter()
-    data = SaeVisRunner(config).run(encoder=sae, model=model, tokens=tokens)
+    data = make_runner(config).run(encoder=sae, model=model, tokens=tokens)
     seconds = time.perf_counter() - began
     figures = {
         "minibatch": options.minibatch,

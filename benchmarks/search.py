@@ -59,7 +59,7 @@ def main() -> None:
             "engine": engine.dialect.name,
             "sqlalchemy": version("sqlalchemy"),
             "engine_version": ".".join(map(str, engine.dialect.server_version_info or ()))
-            or engine.dialect.dbapi.sqlite_version,
+            or getattr(engine.dialect.dbapi, "sqlite_version", ""),
             "n_layers": options.layers,
             "d_sae": options.d_sae,
             "rows": n_rows,
