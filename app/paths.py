@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 _PACKAGE = Path(__file__).parent
 
@@ -40,6 +41,15 @@ def naming(path: Path) -> Generator[None]:
         if error.filename is None:
             error.filename = str(path)
         raise
+
+
+def open_new(path: Path) -> BinaryIO:
+    """A file made now, to be written: what stood at its name is removed, and a link there is not followed.
+
+    Raises OSError.
+    """
+    path.unlink(missing_ok=True)
+    return path.open("xb")
 
 
 def file_sha256(path: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from app.domain.records import Json
 from app.errors import AppError
-from app.paths import file_sha256, naming
+from app.paths import file_sha256, naming, open_new
 
 _log = logging.getLogger(__name__)
 
@@ -26,8 +26,8 @@ def seal_folder(folder: Path, manifest: str, facts: Mapping[str, Json]) -> None:
     content: dict[str, Json] = {**facts, "files": {**files}}
     content["sha256"] = _digest(content)
     scratch = folder / f"{manifest}.tmp{os.getpid()}"
-    with naming(scratch):
-        scratch.write_text(json.dumps(content))
+    with naming(scratch), open_new(scratch) as file:
+        file.write(json.dumps(content).encode())
     scratch.replace(folder / manifest)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from app.errors import AppError
+from app.paths import open_new
 
 Format = TypeVar("Format", bound=str)
 
@@ -36,7 +37,8 @@ def write_whole(path: Path, data: bytes) -> None:
     """Write all of the file or none: a reader never finds half of it. Raises UnusableFile."""
     partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_bytes(data)
+        with open_new(partial) as file:
+            file.write(data)
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from app.paths import naming
+from app.paths import naming, open_new
 from app.statistics.arrays import AnyArray
 
 
@@ -14,7 +14,7 @@ def write_arrays(path: Path, arrays: Mapping[str, AnyArray]) -> None:
     """Write a temporary name, then rename it; nothing is left where that fails. Raises OSError with the path."""
     temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
     try:
-        with naming(temporary), temporary.open("wb") as file:
+        with naming(temporary), open_new(temporary) as file:
             np.savez(file, allow_pickle=False, **arrays)
         temporary.replace(path)
     finally:

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 from app.domain.records import Json
 from app.errors import AppError, OutOfSpace
-from app.paths import naming, remove
+from app.paths import naming, open_new, remove
 from app.precompute.short_arrays import NUMBERS, ArrayForm
 from app.statistics.arrays import AnyArray
 from app.statistics.attention_partial import AttentionPartial
@@ -96,7 +96,7 @@ def write_sealed(path: Path, header: SealedHeader, partials: Mapping[str, Partia
     blocks = list(_blocks(header, partials))
     temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
     try:
-        with naming(temporary), temporary.open("wb") as file:
+        with naming(temporary), open_new(temporary) as file:
             digest = hashlib.sha256()
             for block in blocks:
                 digest.update(block)

@@ -19,7 +19,7 @@ from app.domain.records import (
     Processing,
 )
 from app.errors import AppError
-from app.paths import naming
+from app.paths import naming, open_new
 from app.precompute.plan_differences import difference
 
 FORMAT = 9  # raise it when the same plan would give other numbers, or its fields change their names
@@ -226,10 +226,9 @@ class RunPlan(RowOptions, LoadedChecksums):
         """Write the plan for a later resume to check against."""
         scratch = path.with_name(f"{path.name}.tmp{os.getpid()}")
         try:
-            with naming(scratch):
-                scratch.write_text(
-                    json.dumps({**asdict(self), _SELF: self.fingerprint}, indent=1, sort_keys=True)
-                )
+            text = json.dumps({**asdict(self), _SELF: self.fingerprint}, indent=1, sort_keys=True)
+            with naming(scratch), open_new(scratch) as file:
+                file.write(text.encode())
             scratch.replace(path)
         finally:
             scratch.unlink(missing_ok=True)

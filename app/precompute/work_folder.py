@@ -1,5 +1,6 @@
 """A run's folder on disk: its plan, tokenised corpus and sealed partials, and the lock that guards it."""
 
+import errno
 import fcntl
 import json
 import logging
@@ -18,6 +19,7 @@ from app.precompute.partial_files import CorruptPartial, open_sealed, sweep_temp
 from app.precompute.plan import DamagedPlan, RunPlan, Unit
 
 CALIBRATION = "calibration.seal"
+_LOCK_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _log = logging.getLogger(__name__)
 
 
@@ -136,9 +138,13 @@ class WorkFolder:
         path = self.root / "lock"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            file = path.open("a+", errors="replace")
+            file = os.fdopen(os.open(path, _LOCK_FLAGS, 0o666), "a+", errors="replace")
         except OSError as error:
             place = error.filename or path
+            if error.errno == errno.ELOOP and path.is_symlink():
+                raise AppError(
+                    f"{path} is a link, and a job writes to no file through one; remove it"
+                ) from error
             raise AppError(
                 f"the work folder {self.root} cannot be written: {place}: {error.strerror}"
             ) from error

@@ -8,7 +8,7 @@ from pathlib import Path
 from app.adapters.corpora import MIN_CONTEXT
 from app.domain.options import check_minimums, option_name
 from app.errors import AppError
-from app.paths import naming
+from app.paths import naming, open_new
 from app.training.options import TrainingOptions
 
 RECIPE_FILE = "recipe.json"
@@ -105,8 +105,8 @@ class Recipe(TrainingOptions):
 def write_json(path: Path, value: object) -> None:
     """Write JSON to a file, which is there whole or not at all."""
     scratch = path.with_name(f"{path.name}.tmp{os.getpid()}")
-    with naming(scratch):
-        scratch.write_text(json.dumps(value, indent=2) + "\n")
+    with naming(scratch), open_new(scratch) as file:
+        file.write(f"{json.dumps(value, indent=2)}\n".encode())
     scratch.replace(path)
 
 

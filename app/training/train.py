@@ -18,6 +18,7 @@ from app.adapters.sae_formats import LocalSae, load_sae  # first: it imports sae
 from app.adapters.sae_sources import CONFIG_FILE, WEIGHTS_FILE
 from app.adapters.sealed_folders import seal_folder, whole_folder
 from app.domain.records import ModelRecord
+from app.paths import remove
 from app.training.activation_stream import ActivationStream, hook_name
 from app.training.recipe import Recipe, write_json
 
@@ -187,7 +188,7 @@ def _save_half(sae: Any, folder: Path) -> None:
     The folder is there whole or not at all.
     """
     scratch = folder.with_name(f"{folder.name}.tmp")
-    shutil.rmtree(scratch, ignore_errors=True)
+    remove(scratch)
     sae.save_inference_model(str(scratch))
     weights = load_file(scratch / WEIGHTS_FILE)
     save_file({name: tensor.half().contiguous() for name, tensor in weights.items()}, scratch / WEIGHTS_FILE)

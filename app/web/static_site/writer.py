@@ -38,6 +38,7 @@ def export_site(engine: Engine, slug: str, out: Path, labels: bool = True) -> in
         raise FolderInUse(f"{out} exists and is not an empty folder; give a new one with --out")
     partial = out.with_name(f"{out.name}.partial-{os.getpid()}")
     try:
+        partial.mkdir(parents=True)
         with read_session(engine) as session:
             viewer = PUBLIC if labels else NO_VIEWER
             n_files = _write(AtlasContext(session, get_live_run(session, slug), viewer), partial)
