@@ -1,6 +1,6 @@
 """Second looks: a tenth of the heads that an annotator has submitted, shown again without what they said of them."""
 
-from app.domain.annotations.records import Revision
+from app.domain.annotations.records import Revision, Status
 from app.domain.refs import HeadRef
 from app.errors import NotFound
 from app.services.annotations.head_records import next_head, own_heads, own_record
@@ -45,10 +45,21 @@ def _own_second_looks(context: AtlasContext) -> list[Revision]:
 
 
 def check_second_look(context: AtlasContext) -> None:
-    """Raise NotFound if the viewer has not submitted a record of the head that they would look at again."""
+    """Raise NotFound if the viewer would look again at a head without a submitted record of it by them.
+
+    A second look that is begun goes on, whatever becomes of the first record.
+    """
     head = context.viewer.second_look
-    if head is None:
+    if head is None or own_record(context, head) is not None:
         return
     first = own_record(context.outside_of_second_look, head)
     if first is None or first.status != "submitted":
         raise NotFound(f"there is no submitted record of {head} by you to look at again")
+
+
+def may_be_looked_at_again(status: Status, version: int) -> bool:
+    """Whether a second look beside a first record like this may be: it is submitted, or was before it was changed.
+
+    A file does not say what earlier versions were.
+    """
+    return status == "submitted" or version > 1

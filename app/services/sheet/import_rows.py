@@ -36,7 +36,7 @@ from app.services.sheet.rows import (
     read_number,
     read_time,
 )
-from app.store.annotators import PUBLISHED
+from app.store.annotators import CONSENSUS, PUBLISHED
 
 FIRST_YEAR, CLOCKS_DIFFER = 2000, timedelta(days=1)
 # Cells that are stored beside the content, and whose columns hold one short line.
@@ -85,6 +85,8 @@ def read_row(importing: Importing, number: int, row: Row, columns: tuple[str, ..
     if annotator.casefold() == PUBLISHED:
         raise InvalidCell("records of 'published' come with the program and are not imported")
     check_may_write(viewer, annotator)
+    if subject.second and annotator == CONSENSUS:
+        raise InvalidCell("the consensus has no second look: only people look at a head twice")
     before = importing.stored.get((subject, annotator))
     change = _new(importing, number, row, subject, annotator)
     check_content(change.content, subject)

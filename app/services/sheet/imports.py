@@ -8,6 +8,7 @@ from typing import Literal
 
 from app.domain.annotations.records import Subject
 from app.errors import AppError
+from app.services.annotations.second_looks import may_be_looked_at_again
 from app.services.reading.context import AtlasContext
 from app.services.sheet.import_rows import Importing, RowChange, read_row
 from app.services.sheet.rows import HEAD_COLUMNS, NOTE_COLUMNS, READ_COLUMNS, InvalidCell, Row
@@ -117,7 +118,29 @@ def plan_import(
                 errors.append(RowError(sheet, number, message))
             seen[key] = number
             changes.append(change)
-    return Plan(tuple(changes), tuple(errors))
+    return Plan(tuple(changes), tuple(errors or _looks_without_first(context, changes)))
+
+
+def _looks_without_first(context: AtlasContext, changes: Sequence[RowChange]) -> list[RowError]:
+    """The rows that would begin a second look at a head without a first record, in the file or the store."""
+    records = context.outside_of_second_look.records
+    firsts = {(record.subject, record.annotator): (record.status, record.version) for record in records}
+    for change in changes:
+        version = change.before.version + (change.kind == "changed") if change.before else change.version
+        firsts[change.subject, change.annotator] = change.status, version
+    return [
+        RowError(
+            "heads",
+            change.row,
+            f"there is no submitted record of {change.subject.ref} by {change.annotator!r} to look at again",
+        )
+        for change in changes
+        if change.subject.second
+        and change.kind == "new"
+        and not may_be_looked_at_again(
+            *firsts.get((Subject(change.subject.ref), change.annotator), ("draft", 1))
+        )
+    ]
 
 
 def apply_import(context: AtlasContext, plan: Plan, now: datetime) -> int:

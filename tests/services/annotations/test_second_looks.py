@@ -1,6 +1,8 @@
 """Second looks: which heads come twice and when, records of their own, and how consistent they are with the first."""
 
+import json
 import random
+import re
 from dataclasses import replace
 
 import pytest
@@ -17,6 +19,7 @@ from app.services.reading.context import AtlasContext
 from app.services.rollups.consistency import cohens_kappa
 from app.services.rollups.rollup import agree, consistency
 from app.services.sheet.files import SHEET_FORMATS, read_sheet
+from app.services.sheet.imports import ImportRefused
 from app.store import annotations as store
 from app.store.annotations import get_atlas_id
 from app.store.atlas.reads import get_live_run
@@ -202,3 +205,60 @@ def test_a_file_that_is_made_in_a_look_has_nothing_of_the_first(team, file_forma
     team.save(twice, labelled(0, *"abb", notes="second"), now=later(3))
     [(_, row)] = read_sheet(export_sheet(team, file_format, twice), file_format)[0]
     assert (row["notes"], row["look"]) == ("second", "second")
+
+
+def look_row(annotator="ada", look="second", status="submitted", version=""):
+    return {"head": str(HEAD), "annotator": annotator, "look": look, "status": status, "version": version}
+
+
+def file_of(*rows):
+    whole = {"format": "head-atlas annotations", "version": 1, "heads": rows}
+    return json.dumps(whole).encode()
+
+
+REFUSED = re.escape("there is no submitted record of L0H1 by 'ada' to look at again")
+
+
+@pytest.mark.parametrize("status", [None, "draft", "unsure", "skipped"])
+def test_a_file_begins_no_second_look_at_a_head_that_was_not_submitted(team, status):
+    firsts = [look_row(look="", status=status)] if status else []
+    with pytest.raises(ImportRefused, match=f"1 rows are wrong: row {1 + len(firsts)} of heads: {REFUSED}"):
+        import_sheet(team, "json", file_of(*firsts, look_row()))
+    if status:
+        team.save("ada", status=status)
+    with pytest.raises(ImportRefused, match=REFUSED):
+        import_sheet(team, "json", file_of(look_row()), "ada")
+
+
+def test_the_first_record_is_in_the_store_or_in_the_file_in_any_order(team):
+    _, done = import_sheet(team, "json", file_of(look_row(), look_row(look="")))
+    assert done == 2
+    team.save("ben")
+    with pytest.raises(ImportRefused, match="by 'cleo'"):
+        import_sheet(team, "json", file_of(look_row("cleo")))
+    _, done = import_sheet(team, "json", file_of(look_row("ben")))
+    assert done == 1
+
+
+def test_the_consensus_is_not_looked_at_twice(team):
+    team.save("root", for_consensus=True)
+    with pytest.raises(ImportRefused, match="the consensus has no second look"):
+        import_sheet(team, "json", file_of(look_row("consensus")))
+
+
+@pytest.mark.parametrize("status", ["draft", "unsure", "skipped"])
+def test_a_look_that_is_begun_goes_on_and_comes_back_whatever_becomes_of_the_first(team, status, make_store):
+    team.save("ada", labelled(0, "a"))
+    twice = look_again(team, "ada")
+    team.save(twice, labelled(0, "b"), now=later(1))
+    team.save("ada", labelled(0, "a"), base=1, status=status, now=later(2))
+    form = SubmittedForm(labelled(0, "c"), 1, "submitted", key="k")
+    with write_session(team.engine) as session:
+        context = AtlasContext(session, get_live_run(session, "tiny"), team[twice])
+        assert edits.apply_action(context, HEAD, form, later(3)).version == 2
+    whole = export_sheet(team, "json")
+    other = Team(open_store(make_store()), root={"role": "admin"})
+    plan, done = import_sheet(other, "json", whole, now=later(9))
+    assert (done, plan.errors) == (2, ())
+    assert export_sheet(other, "json") == whole
+    other.engine.dispose()
