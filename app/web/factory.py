@@ -22,6 +22,7 @@ from app.web.guards.body_limits import BodyLimits
 from app.web.guards.body_types import FormBodies
 from app.web.guards.compression import Compression
 from app.web.guards.headers import AllowedHosts, HeadAsGet, SecurityHeaders, host_name
+from app.web.guards.login_first import LoginFirst
 from app.web.guards.origins import SameOrigin
 from app.web.guards.request_log import RequestLog
 from app.web.render import Renderer
@@ -47,7 +48,7 @@ from app.web.routes import (
 )
 from app.web.schema import install_openapi
 from app.web.scripts import is_own_script, sent_content
-from app.web.sessions import may_send_files, require_login
+from app.web.sessions import LoginNeeded, check_login, may_send_files, require_login
 
 # A name of ours before the names of atlases, JSON versions before the pages whose pattern they fit.
 JSON_ROUTES = (
@@ -127,6 +128,15 @@ def _open(settings: Settings, access: Access) -> AppContext:
     return AppContext(engine, Renderer(frontend_dir(), settings.team, read_only=read_only), access)
 
 
+def _refusal(request: Request, app_context: AppContext) -> Response | None:
+    """The answer to a change that needs a login and comes without; None for any other request."""
+    try:
+        check_login(request, app_context)
+    except LoginNeeded as error:
+        return error_pages.on_login_needed(request, error)
+    return None
+
+
 def create_app(settings: Settings, allow_anonymous: bool = False) -> FastAPI:
     """The web application on the store of the settings. Raises InvalidStore if the store cannot be served.
 
@@ -160,6 +170,7 @@ def create_app(settings: Settings, allow_anonymous: bool = False) -> FastAPI:
     app.add_middleware(HeadAsGet)
     # What reads a whole form is inside the limits, so that nothing beyond them is kept in memory.
     app.add_middleware(FormBodies)
+    app.add_middleware(LoginFirst, refusal=lambda scope: _refusal(Request(scope), app_context))
     app.add_middleware(BodyLimits, may_send_files=lambda scope: may_send_files(Request(scope), app_context))
     app.add_middleware(SameOrigin, public_url=settings.public_url)
     app.add_middleware(AllowedHosts, hosts=(*settings.allowed_hosts, *_own_name(settings.public_url)))

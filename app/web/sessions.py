@@ -126,6 +126,17 @@ def may_send_files(request: Request, app_context: AppContext) -> bool:
         return True
 
 
+def check_login(request: Request, app_context: AppContext) -> None:
+    """Raise LoginNeeded where the request needs a login and has none. Passes if the store cannot be asked."""
+    if app_context.access.team and request.scope["path"] not in OPEN_PATHS:
+        try:
+            get_viewer(request, app_context)
+        except LoginNeeded:
+            raise
+        except AppError:
+            return
+
+
 LookQuery = Annotated[
     str | None,
     Query(

@@ -14,7 +14,8 @@ _UTF8 = re.compile(r"(?:^|;)\s*charset=\"?utf-?8\"?\s*(?:;|$)")
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 REFUSED = "Changes must be sent as a form in UTF-8; this request is not one, and nothing was saved.\n"
 NO_UTF8 = "The form holds bytes that are no text in UTF-8, and nothing was saved.\n"
-_NO_ASCII = re.compile(rb"[\x80-\xff]")
+_ESCAPED = [bytes((byte,)) if byte < 128 else b"%%%02X" % byte for byte in range(256)]
+_SEPARATORS = re.compile(rb"&&+")
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -41,9 +42,9 @@ class FormBodies:
             if not _is_utf8(body):
                 await PlainTextResponse(NO_UTF8, 422, _NO_STORE)(scope, receive, send)
                 return
-            # The framework would read bytes that are not escaped, as curl sends them, as Latin 1.
-            escaped = _NO_ASCII.sub(lambda byte: b"%%%02X" % byte[0][0], body)
-            receive = _again({**last, "body": escaped} if last["type"] == "http.request" else last, receive)
+            receive = _again(
+                {**last, "body": _plain(body)} if last["type"] == "http.request" else last, receive
+            )
         elif "content-type" in headers:
             await self._read_along(scope, MultipartText(receive, headers["content-type"]), send)
             return
@@ -59,6 +60,16 @@ class FormBodies:
                 await PlainTextResponse(NO_UTF8, 422, _NO_STORE)(scope, form.receive, send)
 
         await self.app(scope, form.receive, unless_refused)
+
+
+def _plain(body: bytes) -> bytes:
+    """The same form as the framework reads it rightly and soon.
+
+    Bytes that are not escaped, as curl sends them, it would read as Latin 1; an empty field takes it microseconds.
+    """
+    if not body.isascii():
+        body = b"".join(map(_ESCAPED.__getitem__, body))
+    return _SEPARATORS.sub(b"&", body)
 
 
 async def _whole_body(receive: Receive) -> tuple[Message, bytes]:
