@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
-from app.attribution.largest import largest_of_rows
+from app.attribution.rows import largest_of_rows
 
 UNRANKED = -1
 

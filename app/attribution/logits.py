@@ -7,15 +7,13 @@ import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int64
 from torch import Tensor, einsum
 
-from app.attribution.largest import largest_of_rows
+from app.attribution.rows import largest_of_rows, sorted_rows
 from app.domain.evidence import NO_TOKEN
 
 # Logits held at once: 64 MB in float32, whatever the vocabulary.
 CHUNK_LOGITS = 2**24
 N_HISTOGRAM_BINS = 40
 _UNITS_AT_ONCE = 64
-_PIECE = 256
-_NEXT_TO_EDGE = 1e-3  # of a bin's width: a hundred times what float32 is off by
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,8 @@ def summarise_logits(
     read_out = _read_out(direction, final_norm_weight, centre_residual).to(w_u.dtype)
     for product in _products(read_out, w_u, step):
         logits = _about_mean(product).float()
-        parts.append(LogitSummary(*top_and_bottom(logits, k), *logit_histogram(logits)))
+        ascending = sorted_rows(logits)
+        parts.append(LogitSummary(*_ends(logits, ascending, k), *_histogram(ascending, N_HISTOGRAM_BINS)))
     return LogitSummary.joined(parts)
 
 
@@ -133,9 +132,8 @@ def token_logit_by_head(
 
 def top_and_bottom(logits: Float[Tensor, "unit d_vocab"], k: int) -> tuple[TopLogits, TopLogits]:
     """The k largest and the k smallest logits of each unit, strongest first, then the lower token id."""
-    k = min(k, logits.shape[1])
-    top, bottom = _largest(logits.float(), k), _largest(-logits.float(), k)
-    return top, TopLogits(bottom.token_id, -bottom.logit)
+    logits = logits.float()
+    return _ends(logits, sorted_rows(logits), k)
 
 
 def logit_histogram(
@@ -146,24 +144,33 @@ def logit_histogram(
     A bin holds its lower edge and the last one also its upper. If all logits are equal the bins span 1 about
     them.
     """
-    # aminmax would take twenty times as long as both.
-    lower, upper = (edge.double() for edge in (logits.amin(1, keepdim=True), logits.amax(1, keepdim=True)))
+    return _histogram(sorted_rows(logits.float()), n_bins)
+
+
+def _ends(
+    logits: Float32[Tensor, "unit d_vocab"], ascending: Float32[Tensor, "unit d_vocab"], k: int
+) -> tuple[TopLogits, TopLogits]:
+    """What top_and_bottom says of logits that were also sorted; columns of W_U repeat in real vocabularies, and tie."""
+    k = min(k, logits.shape[1])
+    top = TopLogits(*largest_of_rows(logits, k, ascending[:, -k]))
+    bottom = TopLogits(*largest_of_rows(-logits, k, -ascending[:, k - 1]))
+    return top, TopLogits(bottom.token_id, -bottom.logit)
+
+
+def _histogram(
+    ascending: Float32[Tensor, "unit d_vocab"], n_bins: int
+) -> tuple[Float64[Tensor, "unit edge"], Int64[Tensor, "unit bin"]]:
+    """What logit_histogram says of logits that were sorted: an edge's place among them is how many are below it."""
+    ordered = ascending.double()
+    lower, upper = ordered[:, :1], ordered[:, -1:]
     flat = upper == lower
     lower, upper = torch.where(flat, lower - 0.5, lower), torch.where(flat, upper + 0.5, upper)
-    steps = torch.linspace(0, 1, n_bins + 1, dtype=torch.float64, device=logits.device)
+    steps = torch.linspace(0, 1, n_bins + 1, dtype=torch.float64, device=ordered.device)
     edges = lower + (upper - lower) * steps
     edges[:, -1:] = upper
-    # float32 is enough for all that is not next to an edge; what is there the edges decide.
-    place = (logits.float() - lower.float()).mul_((n_bins / (upper - lower)).float())
-    bin_index = place.int().clamp_(0, n_bins - 1)
-    far = (place - place.round()).abs_() > _NEXT_TO_EDGE
-    row, token = (~far | flat).nonzero(as_tuple=True)
-    inner_edges = edges[:, 1:-1].contiguous()[row]
-    decided = torch.searchsorted(inner_edges, logits[row, token].double()[:, None], right=True)[:, 0]
-    bin_index[row, token] = decided.int()
-    rows = torch.arange(len(logits), dtype=torch.int32, device=logits.device)[:, None] * n_bins
-    counts = torch.bincount((bin_index + rows).flatten(), minlength=len(logits) * n_bins)
-    return edges, counts.view(len(logits), n_bins)
+    below = torch.searchsorted(ordered, edges[:, 1:-1].contiguous())
+    ends = (torch.zeros_like(below[:, :1]), torch.full_like(below[:, :1], ordered.shape[1]))
+    return edges, torch.cat([ends[0], below, ends[1]], dim=1).diff(dim=1)
 
 
 def _about_mean(logits: Float[Tensor, "unit d_vocab"]) -> Float[Tensor, "unit d_vocab"]:
@@ -192,27 +199,6 @@ def _read_out(
     if centre:
         direction = direction - direction.mean(dim=-1, keepdim=True)
     return direction * final_norm_weight
-
-
-def _largest(logits: Float32[Tensor, "unit d_vocab"], k: int) -> TopLogits:
-    """The k largest of each row, chosen within the k pieces of it whose maxima are the largest.
-
-    No other piece can hold one of them: k maxima come before all that it holds, also in the order of equal logits.
-    """
-    n_pieces = -(-logits.shape[1] // _PIECE)
-    if n_pieces <= 2 * k:
-        return _largest_of_all(logits, k)
-    padded = torch.nn.functional.pad(logits, (0, n_pieces * _PIECE - logits.shape[1]), value=-torch.inf)
-    maxima = padded.view(len(logits), n_pieces, _PIECE).amax(dim=2)
-    piece = _largest_of_all(maxima, k).token_id.sort(dim=1).values
-    token_id = (piece[:, :, None] * _PIECE + torch.arange(_PIECE, device=logits.device)).flatten(1)
-    best = _largest_of_all(padded.gather(1, token_id), k)
-    return TopLogits(token_id.gather(1, best.token_id), best.logit)
-
-
-def _largest_of_all(logits: Float32[Tensor, "unit d_vocab"], k: int) -> TopLogits:
-    """The k largest of each row; columns of W_U repeat in real vocabularies, so there are ties."""
-    return TopLogits(*largest_of_rows(logits, k))
 
 
 def _joined(parts: Sequence[TopLogits]) -> TopLogits:

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
+from app.attribution.rows import places_of_true
 from app.attribution.sae_steps import Activation, InputNorm
 
 _SPARSE_SHARE = 0.1  # of active entries, up to which gathering rows is faster than a dense product
@@ -131,7 +132,7 @@ def sparse_product(
     acts: Float[Tensor, "token d_sae"], w_dec: Float[Tensor, "d_sae d_in"]
 ) -> Float[Tensor, "token d_in"]:
     """acts @ w_dec from the rows of active features alone: a token has tens of them, of thousands."""
-    token, feature = acts.nonzero(as_tuple=True)
+    token, feature = places_of_true(acts != 0)
     if not 0 < len(token) <= acts.numel() * _SPARSE_SHARE or acts.dtype not in (torch.float32, torch.float64):
         return acts @ w_dec
     first = torch.searchsorted(token, torch.arange(len(acts), device=acts.device))

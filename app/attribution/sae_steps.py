@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
+
+from app.attribution.rows import at_least, count_true, kth_largest, places_of_true
 
 LAYER_NORM_EPS = 1e-5
 
@@ -167,7 +169,7 @@ class TopK(_PlainGains):
         b_enc: Float[Tensor, " d_sae"],
     ) -> tuple[Float[Tensor, "token d_sae"], Float[Tensor, "token d_sae"]]:
         hidden_pre = torch.addmm(b_enc, x, w_enc)
-        return hidden_pre, hidden_pre.relu().mul_(_top_k_mask(hidden_pre, self.k))
+        return hidden_pre, _top_k_acts(hidden_pre, self.k)
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +193,7 @@ class RescaledTopK:
         b_enc: Float[Tensor, " d_sae"],
     ) -> tuple[Float[Tensor, "token d_sae"], Float[Tensor, "token d_sae"]]:
         hidden_pre = torch.addmm(b_enc, x, w_enc) * self.decoder_norm
-        return hidden_pre, hidden_pre.relu().mul_(_top_k_mask(hidden_pre, self.k))
+        return hidden_pre, _top_k_acts(hidden_pre, self.k)
 
     def read_gain(self) -> Float[Tensor, " d_sae"] | None:
         return self.decoder_norm
@@ -250,18 +252,19 @@ class Gated:
         return None
 
 
-def _top_k_mask(hidden_pre: Float[Tensor, "token d_sae"], k: int) -> Bool[Tensor, "token d_sae"]:
-    """At most k features per token. torch.topk breaks ties by no rule, so it only gives the k-th value."""
-    least = hidden_pre.topk(k, dim=-1, sorted=False).values.amin(dim=-1, keepdim=True)
-    mask = hidden_pre >= least
+def _top_k_acts(hidden_pre: Float[Tensor, "token d_sae"], k: int) -> Float[Tensor, "token d_sae"]:
+    """The k largest pre-activations of each token where they are positive; of a tie the lower indices."""
+    least = kth_largest(hidden_pre, k)
+    mask = at_least(hidden_pre, least)
     # Ties at or below zero are left: the ReLU removes them anyway.
-    crowded = (mask.sum(dim=-1) > k) & (least[:, 0] > 0)
+    crowded = (count_true(mask) > k) & (least > 0)
     if crowded.any():
-        row, value = hidden_pre[crowded], least[crowded]
+        row, value = hidden_pre[crowded], least[crowded][:, None]
         above, tied = row > value, row == value
         room = k - above.sum(dim=-1, keepdim=True)
         mask[crowded] = above | (tied & (tied.cumsum(dim=-1) <= room))
-    return mask
+    places = places_of_true(mask)
+    return torch.zeros_like(hidden_pre).index_put_(places, hidden_pre[places].relu())
 
 
 def _check_k(k: int, d_sae: int) -> None:

@@ -19,6 +19,7 @@ from app.attribution.dfa import (
     residual,
     sequence_dfa,
 )
+from app.attribution.rows import places_of_true
 from app.attribution.sae import EncodedTokens
 from app.errors import InvalidModel
 from app.precompute.loaded_run import LayerSae
@@ -62,8 +63,7 @@ class LayerBatch:
     @cached_property
     def active(self) -> tuple[Int64[Tensor, " pair"], Int64[Tensor, " pair"]]:
         """The token (as a row of z) and the feature of every active pair: [pair] each."""
-        token, feature = (self.encoded.feature_acts > 0).nonzero(as_tuple=True)
-        return token, feature
+        return places_of_true(self.encoded.feature_acts > 0)
 
     @property
     def context_size(self) -> int:
@@ -84,7 +84,7 @@ class LayerBatch:
             pre_activation=hidden_pre[token, feature].float().numpy(force=True),
             contribution=self._contributions().numpy(force=True),
             z=self.z.flatten(1).float().numpy(force=True),
-            squared_error=float(self._squared_error(self.z.device)),
+            squared_error=float(self.squared_error(self.z.device)),
         )
 
     def pair_batch(self, tokens: ShardTokens) -> PairBatch:
@@ -101,7 +101,7 @@ class LayerBatch:
             hidden_pre[token, feature].float(),
             self._contributions()[order],
             self.z.flatten(1),
-            self._squared_error(tokens.device),
+            self.squared_error(tokens.device),
         )
         return PairBatch(*(column.to(tokens.device) for column in columns))
 
@@ -116,7 +116,7 @@ class LayerBatch:
         scale = self.encoded.scale
         return pair_contributions(self.z, self.sae.read_by_head, scale, token, feature).float()
 
-    def _squared_error(self, device: torch.device) -> Float64[Tensor, ""]:
+    def squared_error(self, device: torch.device) -> Float64[Tensor, ""]:
         """The sum over tokens of |z - reconstruction|^2, computed on a device that has float64."""
         decoded = self.sae.coder.decode(self.encoded.feature_acts, self.encoded)
         missed = (decoded - self.z.flatten(1)).to(device).double()

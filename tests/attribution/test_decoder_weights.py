@@ -15,7 +15,6 @@ from app.attribution.decoder_weights import (
     most_similar,
     rank_features,
 )
-from app.attribution.largest import largest_of_rows
 
 D_SAE, N_HEADS, D_HEAD = 17, 3, 5
 
@@ -122,16 +121,3 @@ def test_the_most_similar_rows_are_the_slow_loop() -> None:
     few, _ = most_similar(rows[:2], 3)
     assert few.tolist() == [[1], [0]]
     assert most_similar(rows[:0], 3)[0].shape == (0, 3)
-
-
-@pytest.mark.parametrize("n_values", [1, 2, 5, 1000])
-@pytest.mark.parametrize("k", [0, 1, 7, 40])
-def test_the_largest_of_rows_are_the_slow_loop(n_values: int, k: int) -> None:
-    generator = torch.Generator().manual_seed(n_values + k)
-    values = torch.randint(0, n_values, (6, 40), generator=generator).double()
-    values[0, :30] = -torch.inf
-    column, value = largest_of_rows(values, k)
-    for row in range(6):
-        best = sorted(range(40), key=lambda c: (-values[row, c].item(), c))[:k]
-        assert column[row].tolist() == best
-        assert value[row].tolist() == values[row, best].tolist()
