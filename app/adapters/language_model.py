@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from app.attribution.norms import FrozenNorm
@@ -30,6 +31,11 @@ class UnembedWeights:
     w_u: Float[Tensor, "d_model d_vocab"]  # times the model's logit scale
     final_norm_weight: Float[Tensor, " d_model"]  # ones where it is folded into w_u
     centre_residual: bool  # LayerNorm subtracts the mean over d_model, RMSNorm does not
+
+    @cached_property
+    def mean(self) -> Float64[Tensor, " d_model"]:
+        """The mean of w_u over the vocabulary."""
+        return self.w_u.double().mean(dim=1)
 
 
 @dataclass(frozen=True)

@@ -123,10 +123,14 @@ def token_logit_by_head(
     w_u: Float[Tensor, "d_model d_vocab"],
     final_norm_weight: Float[Tensor, " d_model"],
     centre_residual: bool,
+    mean: Float64[Tensor, " d_model"] | None = None,
 ) -> Float32[Tensor, "feature n_heads"]:
-    """Logit effect of every head's slice on one token of each feature. Heads sum to the feature's own."""
+    """Logit effect of every head's slice on one token of each feature. Heads sum to the feature's own.
+
+    mean: of w_u over the vocabulary, where it is known.
+    """
     read_out = _read_out(direction, final_norm_weight, centre_residual).double()
-    column = w_u[:, token_id].T.double() - w_u.double().mean(dim=1)
+    column = w_u[:, token_id].T.double() - (w_u.double().mean(dim=1) if mean is None else mean)
     return (read_out * column[:, None]).sum(dim=-1).float()
 
 

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from app.adapters.language_model import LanguageModel
+from app.adapters.language_model import UnembedWeights
 from app.attribution.logits import (
     LogitSummary,
     TopLogits,
@@ -60,15 +61,16 @@ class FeatureLogits:
 
 
 def feature_logits(
-    sae: LayerSae, features: NDArray[np.int64], model: LanguageModel, with_tokens: NDArray[np.bool_]
+    sae: LayerSae,
+    features: NDArray[np.int64],
+    w_o: Float[Tensor, "n_heads d_head d_model"],
+    unembed: UnembedWeights,
+    with_tokens: NDArray[np.bool_],
 ) -> FeatureLogits:
-    """Logit effects of these features; empty if the layer's path to the logits is not known.
+    """Logit effects of these features of a layer whose heads write by w_o.
 
     with_tokens: [feature n_heads], the heads whose slices have their own tokens stored.
     """
-    if model.logits_withheld(sae.layer) is not None:
-        return _no_logits(len(features), sae.coder.n_heads)
-    w_o, unembed = model.head_weights(sae.layer).w_write, model.unembed_weights()
     write = sae.coder.write_by_head[torch.from_numpy(features).to(sae.coder.w_dec.device)]
     read_out = (unembed.w_u, unembed.final_norm_weight, unembed.centre_residual)
     top, bottom = head_slice_tops(
@@ -79,7 +81,8 @@ def feature_logits(
     for part in write.split(_FEATURES_AT_ONCE):
         direction = feature_directions(part, w_o)
         summaries.append(summarise_logits(direction.sum(1), *read_out, k=N_LOGITS))
-        first.append(token_logit_by_head(direction, summaries[-1].promoted.token_id[:, 0], *read_out))
+        strongest = summaries[-1].promoted.token_id[:, 0]
+        first.append(token_logit_by_head(direction, strongest, *read_out, mean=unembed.mean))
     whole = LogitSummary.joined(summaries)
     return FeatureLogits(
         *map(_on_host, (whole.promoted, whole.suppressed, top, bottom)),
@@ -94,7 +97,7 @@ def _on_host(tokens: TopLogits) -> TokenLogits:
     )
 
 
-def _no_logits(n_features: int, n_heads: int) -> FeatureLogits:
+def no_logits(n_features: int, n_heads: int) -> FeatureLogits:
     """The logit effects of a layer whose path to the logits is not known: no tokens, and a histogram of none."""
     whole, by_head = (
         TokenLogits(np.zeros(shape, np.int32), np.zeros(shape, np.float32))

@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from app.adapters.copying import copying_scores
-from app.adapters.language_model import Processing
+from app.adapters.language_model import Processing, UnembedWeights
 from app.attribution.decoder_weights import most_similar
 from app.domain.evidence import NO_TOKEN
 from app.domain.records import (
@@ -39,7 +39,7 @@ from app.domain.records import (
 from app.domain.refs import FeatureRef, HeadRef
 from app.precompute.distinct_examples import DistinctGroup, TextCounts, example_groups
 from app.precompute.feature_examples import ExampleMaker
-from app.precompute.feature_logits import FeatureLogits, LogitsOfFeature, feature_logits
+from app.precompute.feature_logits import FeatureLogits, LogitsOfFeature, feature_logits, no_logits
 from app.precompute.loaded_run import LayerSae, LoadedRun
 from app.precompute.ranking import LayerRankings
 from app.statistics.arrays import Floats, Ints
@@ -78,17 +78,27 @@ class Finalizer:
     def __init__(self, run: LoadedRun, fuzzy_ids: NDArray[np.int64]) -> None:
         self._run = run
         self._examples = ExampleMaker(run.corpus, fuzzy_ids)
+        self._unembed: dict[Processing, UnembedWeights] = {}
 
     def features(self, result: LayerResult) -> Iterator[list[FeatureRecord]]:
         """The records of the layer's chosen features, in their order, a part of them at a time."""
         chosen = result.chosen
         features = np.array(list(chosen.groups), np.int64)
-        model = self._run.model(_processing_of(self._run, result.sae.layer))
         similar = similar_features(result.sae, features)
-        logits = feature_logits(result.sae, features, model, chosen.rankings.shown_heads[features])
+        logits = self._logits(result.sae, features, chosen.rankings.shown_heads[features])
         for first in range(0, len(features), _RECORDS_AT_ONCE):
             places = range(first, min(first + _RECORDS_AT_ONCE, len(features)))
             yield self._records(result, features, logits, places, similar)
+
+    def _logits(self, sae: LayerSae, features: Ints, with_tokens: NDArray[np.bool_]) -> FeatureLogits:
+        processing = _processing_of(self._run, sae.layer)
+        model = self._run.model(processing)
+        if model.logits_withheld(sae.layer) is not None:
+            return no_logits(len(features), sae.coder.n_heads)
+        if processing not in self._unembed:
+            self._unembed[processing] = model.unembed_weights()
+        w_o = model.head_weights(sae.layer).w_write
+        return feature_logits(sae, features, w_o, self._unembed[processing], with_tokens)
 
     def _records(
         self,
