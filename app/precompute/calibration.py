@@ -20,11 +20,10 @@ from app.errors import InvalidCorpus, InvalidSae
 from app.precompute.layer_batch import LayerBatch
 from app.precompute.loaded_run import LayerSae, LoadedRun
 from app.precompute.partial_files import CorruptPartial, SealedHeader, open_sealed, write_sealed
-from app.precompute.shard import batches, empty_partial, layer_batches
+from app.precompute.shard import batches, layer_batches
 from app.precompute.smaller_batches import BatchSize, with_smaller_batches
 from app.precompute.work_folder import CALIBRATION, WorkFolder
-from app.statistics.feature_partial import FeaturePartial, FeatureShape
-from app.statistics.leaves import Shards
+from app.statistics.moments import CoMoments
 
 MAX_FVU = 0.7
 L0_FACTOR = 5.0
@@ -41,24 +40,44 @@ class Fit:
     l0: float
 
 
+class FitSums:
+    """What one SAE leaves unexplained of z on some sequences, and how many features are active there."""
+
+    def __init__(self, sae: LayerSae) -> None:
+        self._z = CoMoments.empty(sae.coder.d_in)
+        self._n_active, self._squared_error = 0, 0.0
+
+    def add(self, batch: LayerBatch) -> None:
+        """Count one batch in. Raises ValueError for a z that is not finite."""
+        host = torch.device("cpu")
+        self._z = self._z.merge(CoMoments.of(batch.z.flatten(1).float().numpy(force=True)))
+        self._n_active += len(batch.active[0])
+        self._squared_error += float(batch.squared_error(host))
+
+    def fit(self, processing: Processing) -> Fit:
+        """The fit on all batches; NaN where there is no token, or where z does not vary."""
+        n_tokens = int(self._z.n) or math.nan
+        return Fit(
+            processing,
+            fvu=self._squared_error / (self._z.total_variance() or math.nan),
+            l0=self._n_active / n_tokens,
+        )
+
+
 def measure(
     sae: LayerSae,
     model: LanguageModel,
     tokens: NDArray[np.int64],
     counted: NDArray[np.bool_],
     size: BatchSize,
-) -> FeaturePartial:
-    """The SAE's statistics on a few sequences [batch pos], without payloads."""
-    coder = sae.coder
-    partial = FeaturePartial.empty(
-        "calibration", FeatureShape(coder.d_sae, coder.n_heads, coder.d_in), seed=0
-    )
+) -> Fit:
+    """How well the SAE explains z of a model, under its weight processing, on a few sequences [batch pos]."""
+    sums = FitSums(sae)
     for start, stop in batches(size.sequences, 0, len(tokens)):
         part = slice(start, stop)
         activations = model.activations(torch.from_numpy(tokens[part]), [sae.layer])[sae.layer]
-        batch = LayerBatch.of(sae, activations, torch.from_numpy(counted[part]), start)
-        partial = partial.update(batch.feature_batch())
-    return partial
+        sums.add(LayerBatch.of(sae, activations, torch.from_numpy(counted[part]), start))
+    return sums.fit(model.processing)
 
 
 def choose_processing(loaded: LoadedSae, fits: list[Fit]) -> Fit:
@@ -93,20 +112,18 @@ def check_fit(loaded: LoadedSae, fit: Fit) -> None:
 
 def calibrate(run: LoadedRun) -> None:
     """Check on the first sequences how well every layer's SAE fits. Raises InvalidSae for one that does not."""
-    partials = with_smaller_batches(run.batch, lambda: _first_statistics(run))
+    sums = with_smaller_batches(run.batch, lambda: _first_sums(run))
     for sae in run.plan.saes:
-        partial = partials[sae.layer]
-        check_fit(run.saes[sae.layer].loaded, Fit(sae.processing, partial.fvu(), partial.l0()))
+        check_fit(run.saes[sae.layer].loaded, sums[sae.layer].fit(sae.processing))
 
 
-def _first_statistics(run: LoadedRun) -> dict[int, FeaturePartial]:
-    partials = {layer: empty_partial(run, layer, Shards.of()) for layer in run.saes}
+def _first_sums(run: LoadedRun) -> dict[int, FitSums]:
+    sums = {layer: FitSums(sae) for layer, sae in run.saes.items()}
     stop = min(run.plan.n_calibration, run.corpus.n_sequences)
     for start, end in batches(run.batch.sequences, 0, stop):
         for batch in layer_batches(run, start, end):
-            layer = batch.sae.layer
-            partials[layer] = partials[layer].update(batch.feature_batch())
-    return partials
+            sums[batch.sae.layer].add(batch)
+    return sums
 
 
 def seal_calibration(run: LoadedRun) -> None:

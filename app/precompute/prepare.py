@@ -178,10 +178,9 @@ def _processing(request: JobRequest, sae: LoadedSae, models: ModelCopies, corpus
             if processing == "raw":
                 raise
             continue  # the library cannot process this family, so the SAE was not trained on it
-        statistics = with_smaller_batches(
-            size, partial(measure, LayerSae.of(sae), model, tokens, counted, size)
+        fits.append(
+            with_smaller_batches(size, partial(measure, LayerSae.of(sae), model, tokens, counted, size))
         )
-        fits.append(Fit(processing, statistics.fvu(), statistics.l0()))
     return choose_processing(sae, fits).processing
 
 
