@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,13 +91,22 @@ def _parse_line(entry: Any) -> MarkedText:
     if "spans" not in entry:
         return MarkedText.parse(entry["text"])
     text, spans = entry["text"], entry["spans"]
-    try:
-        pairs = tuple((int(start), int(end)) for start, end in spans)
-    except (TypeError, ValueError) as error:
-        raise InvalidExperiment(f"spans {spans!r} are not pairs of numbers") from error
+    pairs = _pairs(spans)
     if not pairs or not all(0 <= start < end <= len(text) for start, end in pairs):
         raise InvalidExperiment(f"spans {spans!r} do not lie in a text of {len(text)} characters")
     return MarkedText(text, pairs)
+
+
+def _pairs(spans: Any) -> tuple[tuple[int, int], ...]:
+    """The pairs of whole numbers in JSON. Raises InvalidExperiment for true, text, or a number that is not whole."""
+    pairs: list[tuple[int, int]] = []
+    for pair in cast(list[Any], spans) if isinstance(spans, list) else [None]:
+        match pair:
+            case [int(start), int(end)] if bool not in (type(start), type(end)):
+                pairs.append((start, end))
+            case _:
+                raise InvalidExperiment(f"spans {spans!r} are not pairs of whole numbers")
+    return tuple(pairs)
 
 
 def given_prompts(model: ExperimentModel, texts: Sequence[MarkedText], name: str = "prompts") -> Prompts:

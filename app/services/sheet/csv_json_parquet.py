@@ -127,8 +127,9 @@ def read_json(data: bytes) -> tuple[list[tuple[int, Row]], list[tuple[int, Row]]
     content = cast(dict[str, Any], whole) if isinstance(whole, dict) else {}
     if content.get("format") != FORMAT:
         raise InvalidSheet(f'the file is not an export of annotations: it lacks "format": {FORMAT!r}')
-    if content.get("version") != FORMAT_VERSION:
-        version = str(content.get("version"))[:20]
+    version = content.get("version")
+    if isinstance(version, bool) or version != FORMAT_VERSION:  # to Python true is 1
+        version = json.dumps(version)[:20]
         raise InvalidSheet(f"the file has format version {version}; this version reads {FORMAT_VERSION}")
     return _objects(content.get("heads", [])), _objects(content.get("feature_notes", []))
 

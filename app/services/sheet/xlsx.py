@@ -189,9 +189,12 @@ def _read_overflow(rows: Iterable[Sequence[str]]) -> dict[str, str]:
     texts: dict[str, str] = {}
     for number, whole in parts.items():
         try:
-            texts[number] = str(json.loads(whole))
+            text: Any = json.loads(whole)
         except ValueError as error:
             raise InvalidSheet(f"text {number[:20]} of the sheet overflow is damaged") from error
+        if not isinstance(text, str):
+            raise InvalidSheet(f"text {number[:20]} of the sheet overflow is no text")
+        texts[number] = text
     return texts
 
 

@@ -2,8 +2,10 @@
 
 import io
 import json
+import re
 import zipfile
 
+import openpyxl
 import pytest
 
 from app.domain.annotations.note_text import InvalidText
@@ -88,6 +90,26 @@ def test_g12_a_sheet_of_another_version_of_the_format_is_refused_with_both_versi
     data = json.dumps({"format": "head-atlas annotations", "version": 0, "heads": []}).encode()
     with pytest.raises(InvalidSheet, match="format version 0; this version reads 1"):
         read_sheet(data, "json")
+
+
+@pytest.mark.parametrize("version", ["true", '"1"', "[1]", "null", "1.5"])
+def test_g12_a_version_of_another_type_is_no_version(version):
+    text = '{"format": "head-atlas annotations", "version": %s, "heads": []}'
+    with pytest.raises(InvalidSheet, match=re.escape(f"format version {version}; this version reads 1")):
+        read_sheet((text % version).encode(), "json")
+    assert read_sheet((text % 1).encode(), "json") == ([], [])
+
+
+@pytest.mark.parametrize("whole", ["true", "5", "[1]", "null"])
+def test_a_long_text_of_a_workbook_is_text(whole):
+    book = openpyxl.load_workbook(io.BytesIO(workbook(["head", "notes"], ["L0H0", "\u21aa overflow 1: x"])))
+    long_texts = book.create_sheet("overflow")
+    for row in (["text", "part", "json"], ["1", "1", whole]):
+        long_texts.append(row)
+    sink = io.BytesIO()
+    book.save(sink)
+    with pytest.raises(InvalidSheet, match="text 1 of the sheet overflow is no text"):
+        read_sheet(sink.getvalue(), "xlsx")
 
 
 def test_g12_two_columns_that_would_be_read_as_one_are_refused(team):
