@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from app.domain.annotations.records import Subject
+from app.domain.annotations.records import Status, Subject
 from app.errors import AppError
 from app.services.annotations.second_looks import may_be_looked_at_again
 from app.services.reading.context import AtlasContext
@@ -124,7 +124,10 @@ def plan_import(
 def _looks_without_first(context: AtlasContext, changes: Sequence[RowChange]) -> list[RowError]:
     """The rows that would begin a second look at a head without a first record, in the file or the store."""
     records = context.outside_of_second_look.records
-    firsts = {(record.subject, record.annotator): (record.status, record.version) for record in records}
+    never: tuple[Status, int] = ("draft", 1)
+    firsts: dict[tuple[Subject, str], tuple[Status, int]] = {
+        (record.subject, record.annotator): (record.status, record.version) for record in records
+    }
     for change in changes:
         version = change.before.version + (change.kind == "changed") if change.before else change.version
         firsts[change.subject, change.annotator] = change.status, version
@@ -137,9 +140,7 @@ def _looks_without_first(context: AtlasContext, changes: Sequence[RowChange]) ->
         for change in changes
         if change.subject.second
         and change.kind == "new"
-        and not may_be_looked_at_again(
-            *firsts.get((Subject(change.subject.ref), change.annotator), ("draft", 1))
-        )
+        and not may_be_looked_at_again(*firsts.get((Subject(change.subject.ref), change.annotator), never))
     ]
 
 
