@@ -16,6 +16,7 @@ from app.services.features.page import HeadOrSum
 from app.services.reading.cache import RunCache
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import NO_VIEWER, Viewer
+from app.store.annotators import end_login
 from app.store.atlas.reads import LiveRun, get_live_state, list_atlases
 from app.store.database.engine import Engine, Session, is_read_only, read_session, write_session
 from app.store.database.schema_versions import check_current
@@ -59,14 +60,25 @@ class AppContext:
         self.shares = AccountShares()
         self.metrics = Metrics()
         self.pages = PageCache()
+        # Tokens of sessions that ended while the store could not be written: it still has them as valid.
+        self.ended: set[str] = set()
         self._cache = RunCache()
 
     def session(self) -> AbstractContextManager[Session]:
         return read_session(self.engine)
 
-    def write(self) -> AbstractContextManager[Session]:
-        """Open a transaction that is committed when the block ends, always before the response is sent."""
-        return write_session(self.engine)
+    @contextmanager
+    def write(self) -> Generator[Session]:
+        """Open a transaction that is committed when the block ends, always before the response is sent.
+
+        It takes down the sessions that have ended but could not be taken down then.
+        """
+        ended = tuple(self.ended)
+        with write_session(self.engine) as session:
+            for token in ended:
+                end_login(session, token)
+            yield session
+        self.ended.difference_update(ended)
 
     def now(self) -> datetime:
         return datetime.now(UTC)

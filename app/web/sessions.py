@@ -10,7 +10,7 @@ from fastapi import Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from app.errors import AppError
+from app.errors import AppError, InvalidStore
 from app.services.reading.visibility import WORK_ORDERS, Viewer, WorkOrder
 from app.store.annotators import (
     Annotator,
@@ -38,6 +38,17 @@ class LoginNeeded(AppError):
     """Team mode requires a login, and the request has no valid session."""
 
     status_code = 401
+
+
+class SessionInStore(AppError):
+    """A session has ended, and the store could not be told so."""
+
+    def __init__(self, cause: AppError) -> None:
+        self.status_code = 503 if isinstance(cause, InvalidStore) else cause.status_code
+        super().__init__(
+            f"You are logged out, but the store could not be told: {cause}. If the server is restarted before it can "
+            f"be written again, a copy of your cookie is valid once more, until {LIFETIME.days} days after the login"
+        )
 
 
 def get_viewer(request: Request, app_context: AppContextDependency) -> Viewer:
@@ -108,7 +119,7 @@ def _find_viewer(request: Request, app_context: AppContext) -> Viewer:
 
 def _logged_in(request: Request, app_context: AppContext) -> Viewer:
     token = session_token(request, app_context)
-    if token is not None:
+    if token is not None and token not in app_context.ended:
         with app_context.session() as session:
             annotator = session_annotator(session, token, app_context.now())
         if annotator is not None:
@@ -204,12 +215,26 @@ def start_session(
     )
 
 
-def end_session(request: Request, app_context: AppContext, response: Response) -> None:
-    """End the session of the request's cookie, so that copies of its token are worthless too."""
+def end_session(request: Request, app_context: AppContext) -> None:
+    """End the session of the request's cookie, so that copies of its token are worthless too.
+
+    Raises SessionInStore where the store could not be written: then it ends in this server alone, which takes it down
+    with its next change.
+    """
     token = session_token(request, app_context)
-    if token is not None:
+    if token is None:
+        return
+    if app_context.access.team:  # and the token is a valid one: others are not let in to here
+        app_context.ended.add(token)
+    try:
         with app_context.write() as session:
             end_login(session, token)
+    except AppError as error:
+        raise SessionInStore(error) from error
+
+
+def forget_session(request: Request, response: Response) -> None:
+    """Have the browser drop the cookie of its session."""
     for name in SESSION_COOKIES:
         if name in request.cookies:
             response.delete_cookie(name, httponly=True, samesite="lax", secure=name.startswith("__Host-"))

@@ -1,5 +1,6 @@
 """Logging in and out, and changing the password. In local mode there are no logins."""
 
+import logging
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request
@@ -10,12 +11,14 @@ from app.services.accounts import accounts
 from app.services.accounts.page import AccountPage, LoginPage
 from app.store.annotators import Annotator
 from app.web.dependencies import AppContext, AppContextDependency, PageNotFound
+from app.web.error_pages import error_response
 from app.web.guards.login_limits import TooManyLogins
 from app.web.guards.origins import inside
 from app.web.responses import see_other, uncached_page
-from app.web.sessions import ViewerDependency, end_session, start_session
+from app.web.sessions import SessionInStore, ViewerDependency, end_session, forget_session, start_session
 
 router = APIRouter(include_in_schema=False)
+logger = logging.getLogger(__name__)
 
 NextQuery = Annotated[str, Query(alias="next", max_length=2000)]
 Text = Annotated[str, Form(max_length=2000)]
@@ -70,8 +73,14 @@ def _check_password(app_context: AppContext, name: str, password: str) -> Annota
 
 @router.post("/logout", name="logout")
 def log_out(request: Request, app_context: AppContextDependency) -> Response:
+    """End the session, and have the browser forget it even where the store could not be told."""
     response = _redirect_inside("/login")
-    end_session(request, app_context, response)
+    try:
+        end_session(request, app_context)
+    except SessionInStore as error:
+        logger.warning("session not taken down", extra={"detail": str(error.__cause__)})
+        response = error_response(request, error.status_code, error.sentence)
+    forget_session(request, response)
     return response
 
 
