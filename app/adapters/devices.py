@@ -1,7 +1,11 @@
 """The device that a model runs on: the one asked for, or the best that torch can use here."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
+from app.attribution.float64 import float64_device
 from app.domain.options import AUTO
 from app.errors import AppError
 
@@ -22,9 +26,34 @@ def choose_device(asked: str) -> str:
 
 
 def describe_device(device: str) -> str:
-    """The device with the name of the accelerator that it is."""
-    is_cuda = torch.device(device).type == "cuda"
-    return f"{device} ({torch.cuda.get_device_name(device)})" if is_cuda else device
+    """The device with the name of the accelerator that it is, and where float64 is computed if not there."""
+    if torch.device(device).type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    has_float64 = float64_device(device) == torch.device(device)
+    return device if has_float64 else f"{device} (float64 sums on the CPU)"
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether a device ran out of memory; for MPS torch has no class of this error."""
+    return isinstance(error, torch.OutOfMemoryError) or str(error).startswith("MPS backend out of memory")
+
+
+@contextmanager
+def unless_out_of_memory() -> Iterator[None]:
+    """Go on after the block, if a device runs out of memory in it."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+
+
+def free_unused_memory() -> None:
+    """Give back what torch keeps of accelerators' memory for later tensors."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
 
 
 def take_own_gpu(device: str, place: int) -> None:

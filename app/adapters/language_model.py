@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
+from app.attribution.float64 import widened
 from app.attribution.norms import FrozenNorm
 from app.domain.records import ModelRecord, Processing
 from app.domain.tokens import Vocabulary
@@ -35,7 +36,7 @@ class UnembedWeights:
     @cached_property
     def mean(self) -> Float64[Tensor, " d_model"]:
         """The mean of w_u over the vocabulary."""
-        return self.w_u.double().mean(dim=1)
+        return widened(self.w_u).mean(dim=1)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from app.attribution.float64 import widened
 from app.attribution.norms import FrozenNorm
 
 _SCALES = (1.0, 1e-2)  # the smaller one shows the epsilon
@@ -29,14 +30,14 @@ def describe_norm(
         up, down = (_call(module, sign * x[None]) for sign in (1, -1))
     if up is None or down is None:
         return None
-    odd, bias = (up - down)[0].double() / 2, (up + down)[0].double().mean(dim=0) / 2
+    odd, bias = widened(up - down)[0] / 2, widened(up + down)[0].mean(dim=0) / 2
     best, error = None, torch.inf
     for norm in _candidates(module, bias, d_model):
-        missed = norm.linear(x.double()) * norm.scale(x.double()) - odd
+        missed = norm.linear(widened(x)) * norm.scale(widened(x)) - odd
         size = float(missed.norm(dim=1).max() / odd.norm(dim=1).min().clamp(min=1e-30))
         if size < error:
             best, error = norm, size
-    return _in_float32(best) if best is not None and error <= 8 * torch.finfo(dtype).eps else None
+    return _in_float32(best, device) if best is not None and error <= 8 * torch.finfo(dtype).eps else None
 
 
 def _call(module: Callable[[Tensor], Any], x: Float[Tensor, "1 n d_model"]) -> Tensor | None:
@@ -51,14 +52,14 @@ def _candidates(module: Any, bias: Tensor, d_model: int) -> Iterator[FrozenNorm]
     inner = getattr(module, "original_component", None) or module
     stored = next((w for each in (inner, module) if _fits(w := getattr(each, "weight", None), d_model)), None)
     ones = torch.ones(d_model, dtype=torch.float64, device=bias.device)
-    weights = [ones] if stored is None else [stored.detach().double(), 1 + stored.detach().double(), ones]
+    weights = [ones] if stored is None else [widened(stored.detach()), 1 + widened(stored.detach()), ones]
     own = getattr(inner, "bias", None)
     if (
         isinstance(own, Tensor)
         and _fits(own, d_model)
-        and float((own.detach().double() - bias).norm()) <= 1e-2 * float(bias.norm())
+        and float((widened(own.detach()) - bias).norm()) <= 1e-2 * float(bias.norm())
     ):
-        bias = own.detach().double()  # as it is stored, without the rounding of the probe
+        bias = widened(own.detach())  # as it is stored, without the rounding of the probe
     elif float(bias.norm()) <= 1e-3 * d_model**0.5 * torch.finfo(torch.float32).eps:
         bias = torch.zeros_like(bias)
     for weight, eps, centre in product(weights, _epsilons(inner, module), (False, True)):
@@ -82,5 +83,6 @@ def _epsilons(*modules: Any) -> list[float]:
     return list(dict.fromkeys([*stored, 1e-5, 1e-6, 1e-8, 1e-12, torch.finfo(torch.float32).eps, 0.0]))
 
 
-def _in_float32(norm: FrozenNorm) -> FrozenNorm:
-    return FrozenNorm(norm.weight.float(), norm.bias.float(), norm.eps, norm.centre)
+def _in_float32(norm: FrozenNorm, device: torch.device) -> FrozenNorm:
+    weight, bias = (part.float().to(device) for part in (norm.weight, norm.bias))
+    return FrozenNorm(weight, bias, norm.eps, norm.centre)

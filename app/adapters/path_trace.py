@@ -85,8 +85,8 @@ def _keeper(
         inputs = [_rows(value, n_pos, width) for value in (*args, *kwargs.values())]
         outputs = output if isinstance(output, tuple | list) else (output,)
         written = _rows(outputs[0], n_pos, width) if outputs else None
-        read = next((value for value in inputs if value is not None), torch.zeros(0, width))
         if written is not None:
+            read = next((value for value in inputs if value is not None), written[:0])
             keep(ModuleCall(name, module, read, written))
 
     return hook

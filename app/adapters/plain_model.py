@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from app.adapters.devices import unless_out_of_memory
 from app.adapters.model_sources import ModelSource
 from app.errors import InvalidModel
 
@@ -83,7 +84,7 @@ def plain_activations(
     model = model.to(device).eval()
     found = _run(model, tokens.to(device), places)
     if dtype != torch.float32:
-        with suppress(torch.OutOfMemoryError):
+        with unless_out_of_memory():
             found.exact = _run(model.float(), tokens.to(device), places)
     return found
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from app.adapters.norm_probe import describe_norm
 from app.adapters.path_trace import BlockCalls, ModuleCall, Trace
+from app.attribution.float64 import widened
 from app.attribution.norms import FrozenNorm
 
 _ROUNDINGS = 4.0  # of the dtype, by which a sum may miss
@@ -100,9 +101,12 @@ class PathReader:
         if (factor := self._fit(logits, [unembedded])) is not None:
             return factor[0], None
         for cap in self._caps:
-            uncapped = cap * torch.atanh((logits.double() / cap).clamp(-1, 1))
-            safe = logits.abs() < 0.9 * cap
-            if safe.any() and (factor := self._fit(uncapped[safe], [unembedded[safe]])) is not None:
+            uncapped = cap * torch.atanh((widened(logits) / cap).clamp(-1, 1))
+            safe = (logits.abs() < 0.9 * cap).to(uncapped.device)
+            if (
+                safe.any()
+                and (factor := self._fit(uncapped[safe], [unembedded.to(safe.device)[safe]])) is not None
+            ):
                 return factor[0], cap
         return None
 
@@ -136,9 +140,9 @@ class PathReader:
         flat = weight.flatten(0, 1) if name == "W_O" else weight.transpose(0, 1).flatten(1)
         if flat.shape != (call.read.shape[1], call.written.shape[1]):
             return False
-        rest = call.written.double() - call.read.double() @ flat.double()
+        rest = widened(call.written) - widened(call.read) @ widened(flat)
         rest = rest - rest.mean(dim=0)
-        size = call.read.double().norm() * flat.double().norm()
+        size = widened(call.read).norm() * widened(flat).norm()
         return float(rest.norm()) <= _ROUNDINGS * self._eps * float(size)
 
     @staticmethod
@@ -200,12 +204,12 @@ class PathReader:
         self, target: Tensor, parts: Sequence[Tensor], stream: Tensor | None = None
     ) -> list[float] | None:
         """Factors by which the parts sum to the target, to the rounding of the stream that they are added to."""
-        matrix = torch.stack([part.double().flatten() for part in parts], dim=1)
-        goal = target.double().flatten()
+        matrix = torch.stack([widened(part).flatten() for part in parts], dim=1)
+        goal = widened(target).flatten()
         if matrix.shape[0] != goal.shape[0]:
             return None
         factors = torch.linalg.lstsq(matrix, goal[:, None]).solution[:, 0]
-        size = float((target if stream is None else stream).double().norm())
+        size = float(widened(target if stream is None else stream).norm())
         # Rounding of a large stream moves the factor of a small part by as much.
         slack = (_ROUNDINGS * self._eps * size / matrix.norm(dim=0).clamp(min=1e-30)).clamp(max=_MAX_SLACK)
         measured = zip(factors.tolist(), slack.tolist(), strict=True)

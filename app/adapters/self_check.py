@@ -6,7 +6,6 @@ for a family, every number would be, without a word.
 
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
@@ -14,10 +13,12 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from app.adapters.devices import unless_out_of_memory
 from app.adapters.language_model import Processing
 from app.adapters.model_sources import ModelSource
 from app.adapters.path_weights import PathWeights
 from app.adapters.plain_model import ModulePlaces, PlainActivations, plain_activations
+from app.attribution.float64 import widened
 from app.domain.records import ModelRecord
 from app.errors import InvalidModel
 
@@ -116,7 +117,7 @@ def compare(model: CheckedModel, plain: PlainActivations, tokens: Int[Tensor, "b
     if plain.exact is None:
         return check
     limits = limits_in_float32(plain, model.dtype, model.processing, model.attention_layers)
-    with suppress(torch.OutOfMemoryError), model.weights.in_float32():
+    with unless_out_of_memory(), model.weights.in_float32():
         return replace(check, in_float32=_compare_once(model, plain.exact, tokens, limits))
     return check
 
@@ -184,7 +185,7 @@ def limits_in_float32(
 
 def _difference(found: Tensor, expected: Tensor, centre: int | tuple[int, int] | None) -> float:
     """The relative difference, after taking the mean over some dimensions out of both."""
-    found, expected = found.double(), expected.double()
+    found, expected = widened(found), widened(expected)
     if found.shape != expected.shape:
         return float("inf")
     if centre is not None:
@@ -194,7 +195,7 @@ def _difference(found: Tensor, expected: Tensor, centre: int | tuple[int, int] |
 
 def relative_difference(found: Tensor, expected: Tensor) -> float:
     """|found - expected| / |expected| over all numbers; infinity where it is no finite number."""
-    missed = (found - expected).double().norm() / expected.double().norm().clamp(min=1e-30)
+    missed = widened(found - expected).norm() / widened(expected).norm().clamp(min=1e-30)
     return float(missed) if bool(torch.isfinite(missed)) else float("inf")
 
 

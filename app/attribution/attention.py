@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int64, UInt8
 from torch import Tensor
 
+from app.attribution.float64 import beside_float64
 from app.domain.attention import PICTURE_COLUMNS, PICTURE_LEVELS, PICTURE_ROWS, SINK_ATTENTION
 from app.domain.records import N_SOURCES
 
@@ -40,8 +41,10 @@ def open_attention(
 
     A source is a sink of a head, in its sequence, if at least `fewest` later destinations count and give it more than
     SINK_ATTENTION on average. What it gives itself does not matter. This is decided within the sequence, so the order
-    in which sequences are read changes nothing.
+    in which sequences are read changes nothing. Results are where float64 is.
     """
+    pattern = beside_float64(pattern)
+    counted = counted.to(pattern.device)
     weights = pattern.float() * counted[:, None, :, None]
     received = weights.sum(dim=2, dtype=torch.float64)
     n_later = counted.sum(dim=1, keepdim=True) - counted.cumsum(dim=1)
@@ -70,6 +73,8 @@ def strongest_sources(
     rows: Float[Tensor, "n src"], is_sink: Bool[Tensor, "n src"], n_sources: int = N_SOURCES
 ) -> StrongestSources:
     """The largest open weights of each row, of equals the earlier source. Weights of 0 are none."""
+    rows = beside_float64(rows)
+    is_sink = is_sink.to(rows.device)
     open_rows = rows.float().masked_fill(is_sink, 0)
     ordered, place = open_rows.sort(dim=1, descending=True, stable=True)
     if (missing := n_sources - ordered.shape[1]) > 0:

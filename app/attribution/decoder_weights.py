@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
+from app.attribution.float64 import beside_float64, widened
 from app.attribution.rows import largest_of_rows
 
 UNRANKED = -1
@@ -14,7 +15,7 @@ def decoder_weight_norm(w_dec: Float[Tensor, "d_sae n_heads d_head"]) -> Float64
 
     The squares sum over heads to the squared norm of the whole row.
     """
-    return torch.linalg.vector_norm(w_dec, dim=-1, dtype=torch.float64)
+    return torch.linalg.vector_norm(beside_float64(w_dec), dim=-1, dtype=torch.float64)
 
 
 def decoder_weight_share(norm: Float[Tensor, "d_sae n_heads"]) -> Float64[Tensor, "d_sae n_heads"]:
@@ -24,7 +25,7 @@ def decoder_weight_share(norm: Float[Tensor, "d_sae n_heads"]) -> Float64[Tensor
     Source: Kissane et al. 2024, "We Inspected Every Head In GPT-2 Small using SAEs" (decoder weight
     attribution).
     """
-    norm = norm.double()
+    norm = widened(norm)
     total = norm.sum(dim=-1, keepdim=True)
     return torch.where(total == 0, 0.0, norm / total)
 
@@ -56,8 +57,8 @@ def concentration(
 ) -> Float64[Tensor, " n_heads"]:
     """The largest share each head has of any live feature. NaN when no feature is live."""
     if not live.any():
-        return share.new_full((share.shape[1],), torch.nan, dtype=torch.float64)
-    return share[live].double().amax(dim=0)
+        return beside_float64(share).new_full((share.shape[1],), torch.nan, dtype=torch.float64)
+    return widened(share[live]).amax(dim=0)
 
 
 def most_similar(
@@ -68,7 +69,7 @@ def most_similar(
     Ties go to the lower index. Columns are fewer than k where there are not k others. A zero row is similar to
     none: its cosines are 0.
     """
-    rows = w_dec.double()
+    rows = widened(w_dec)
     norm = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     unit = torch.where(norm == 0, 0.0, rows / norm)
     indices: list[Tensor] = []

@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float, Float32, Float64, Int, Int16, Int64
 from torch import Tensor, einsum
 
+from app.attribution.float64 import beside_float64, widened
 from app.domain.records import N_SOURCES
 
 # Pairs gathered at once: 1 MB of gathered rows at d_in 576, which stays in the cache. On one thread, at 32
@@ -120,7 +121,7 @@ def sequence_dfa(
 
 def dfa_by_source(dfa: Float[Tensor, "example n_heads src"]) -> Float64[Tensor, "example src"]:
     """DFA by source position with the heads summed."""
-    return dfa.double().sum(dim=1)
+    return widened(dfa).sum(dim=1)
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,8 @@ def keep_sources(dfa: Float[Tensor, "example n_heads src"], dest: Int[Tensor, " 
     n_src = dfa.shape[-1]
     if n_src > _MAX_SRC:
         raise ValueError(f"{n_src} source positions do not fit in 16 bits")
-    dfa = dfa.float()
+    dfa = beside_float64(dfa.float())
+    dest = dest.to(dfa.device)
     src = torch.arange(n_src, device=dfa.device)
     past = torch.where(src > dest[:, None, None], -torch.inf, 0.0)
     first = _source_of(_ordered_key(dfa + past).amax(dim=-1, keepdim=True))
@@ -194,8 +196,8 @@ def residual(
 
     0 when nothing is missed, 0/0 included; infinite when something is and no source adds anything.
     """
-    flat = dfa.double().flatten(1)
-    miss = (flat.sum(dim=1) + bias.double() - pre_activation.double()).abs()
+    flat = widened(dfa).flatten(1)
+    miss = (flat.sum(dim=1) + widened(bias) - widened(pre_activation)).abs()
     return torch.where(miss == 0, 0.0, miss / flat.abs().sum(dim=1))
 
 

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
+from app.attribution.float64 import beside_float64, widened
+
 
 @dataclass(frozen=True)
 class SequenceScores:
@@ -57,7 +59,7 @@ def repeated_sequence_scores(
         diagonal = pattern.diagonal(offset=-offset, dim1=2, dim2=3)
         part = diagonal[:, :, slice(dest.start - offset, None)]
         count = torch.full((len(pattern),), part.shape[2], dtype=torch.int64)
-        return SequenceScores(part.sum(dim=2, dtype=torch.float64), count)
+        return SequenceScores(beside_float64(part).sum(dim=2, dtype=torch.float64), count)
 
     return {
         "previous_token": back(1, slice(2, None)),
@@ -74,7 +76,8 @@ def corpus_scores(
     counted: the destinations to average over, without BOS and padding. bos_attention is attention to position
     0.
     """
-    pattern = pattern.double()
+    pattern = widened(pattern)
+    counted = counted.to(pattern.device)
     position = torch.arange(pattern.shape[3], dtype=torch.float64, device=pattern.device)
     distance = pattern.sum(dim=3) * position - pattern @ position
     per_dest = {
@@ -103,12 +106,13 @@ def vocabulary_map(
     is applied, a LayerNorm's centring is applied on the way in and out, and W_U is centred over the
     vocabulary. `centre_read=False` leaves the way in to the weights that read.
     """
+    w_u, w_e = beside_float64(w_u), beside_float64(w_e)
     mean_logit = w_u.mean(dim=1, keepdim=True, dtype=torch.float64)
     out = torch.zeros(w_u.shape[0], w_e.shape[1], dtype=torch.float64, device=w_u.device)
     for start in range(0, w_u.shape[1], chunk):
         part = slice(start, start + chunk)
         out += (w_u[:, part].double() - mean_logit) @ w_e[part].double()
-    out *= final_norm_weight.double()[:, None]
+    out *= widened(final_norm_weight)[:, None]
     if centre_residual:
         out = out - out.mean(dim=0, keepdim=True)
     if centre_residual if centre_read is None else centre_read:
@@ -130,7 +134,7 @@ def copying_score(
     Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits" (copying, eigenvalue
     summary).
     """
-    circuit = w_o.double() @ vocabulary @ w_v.double()
+    circuit = widened(w_o) @ vocabulary @ widened(w_v)
     # The eigenvalues of a real matrix sum to its trace, which is real.
     total = circuit.diagonal(dim1=1, dim2=2).sum(dim=1)
     size = torch.linalg.eigvals(circuit).abs().sum(dim=1)

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int64
 from torch import Tensor, einsum
 
+from app.attribution.float64 import widened
 from app.attribution.rows import largest_of_rows, sorted_rows
 from app.domain.evidence import NO_TOKEN
 
@@ -129,8 +130,8 @@ def token_logit_by_head(
 
     mean: of w_u over the vocabulary, where it is known.
     """
-    read_out = _read_out(direction, final_norm_weight, centre_residual).double()
-    column = w_u[:, token_id].T.double() - (w_u.double().mean(dim=1) if mean is None else mean)
+    read_out = widened(_read_out(direction, final_norm_weight, centre_residual))
+    column = widened(w_u[:, token_id].T) - (widened(w_u).mean(dim=1) if mean is None else mean)
     return (read_out * column[:, None]).sum(dim=-1).float()
 
 
@@ -165,7 +166,7 @@ def _histogram(
     ascending: Float32[Tensor, "unit d_vocab"], n_bins: int
 ) -> tuple[Float64[Tensor, "unit edge"], Int64[Tensor, "unit bin"]]:
     """What logit_histogram says of logits that were sorted: an edge's place among them is how many are below it."""
-    ordered = ascending.double()
+    ordered = widened(ascending)
     lower, upper = ordered[:, :1], ordered[:, -1:]
     flat = upper == lower
     lower, upper = torch.where(flat, lower - 0.5, lower), torch.where(flat, upper + 0.5, upper)

@@ -133,7 +133,9 @@ def sparse_product(
 ) -> Float[Tensor, "token d_in"]:
     """acts @ w_dec from the rows of active features alone: a token has tens of them, of thousands."""
     token, feature = places_of_true(acts != 0)
-    if not 0 < len(token) <= acts.numel() * _SPARSE_SHARE or acts.dtype not in (torch.float32, torch.float64):
+    is_sparse = 0 < len(token) <= acts.numel() * _SPARSE_SHARE
+    # MPS has no bags in all versions of torch, and a CPU has them in float32 and float64 alone.
+    if not is_sparse or acts.device.type == "mps" or acts.dtype not in (torch.float32, torch.float64):
         return acts @ w_dec
     first = torch.searchsorted(token, torch.arange(len(acts), device=acts.device))
     return embedding_bag(feature, w_dec, first, mode="sum", per_sample_weights=acts[token, feature])

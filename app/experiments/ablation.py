@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from app.adapters.interventions import ExperimentModel, ZEdit
+from app.attribution.float64 import widened
 from app.domain.experiments.ablation import Mode
 from app.domain.experiments.errors import InvalidExperiment
 from app.domain.refs import HeadRef
@@ -28,7 +29,7 @@ def target_losses(
     prompt, position = (torch.from_numpy(index) for index in np.nonzero(prompts.targets[rows]))
     at_target = logits[prompt, position - 1]
     target_ids = tokens[prompt, position].to(at_target.device)
-    loss = at_target.logsumexp(-1).double() - at_target.gather(1, target_ids[:, None])[:, 0].double()
+    loss = widened(at_target.logsumexp(-1)) - widened(at_target.gather(1, target_ids[:, None])[:, 0])
     n_targets = prompts.targets[rows].sum(axis=1)
     return np.bincount(prompt.numpy(), weights=loss.cpu().numpy(), minlength=len(n_targets)) / n_targets
 

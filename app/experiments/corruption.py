@@ -108,7 +108,7 @@ def _attention(
     activations = model.activations(torch.from_numpy(tokens), sorted({head.layer for head in heads}))
     rows = torch.arange(len(tokens))
     picked = [activations[head.layer].pattern[rows, head.head, dest, source] for head in heads]
-    return torch.stack(picked).double().cpu().numpy()
+    return torch.stack(picked).cpu().double().numpy()
 
 
 def _replacements(

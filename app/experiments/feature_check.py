@@ -45,7 +45,7 @@ def feature_activations(
     for part in batching.slices(len(text.tokens), f"activations of {feature}"):
         z = model.activations(torch.from_numpy(text.tokens[part]), [feature.layer])[feature.layer].z
         acts = coder.encode(z.flatten(2).flatten(0, 1)).feature_acts[:, feature.index]
-        out[part] = acts.double().cpu().numpy().reshape(out[part].shape)
+        out[part] = acts.cpu().double().numpy().reshape(out[part].shape)
     return out
 
 

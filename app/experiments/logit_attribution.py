@@ -10,6 +10,7 @@ from jaxtyping import Float64, Int
 from torch import Tensor
 
 from app.adapters.interventions import ReadOut, ResidualDecomposition
+from app.attribution.float64 import widened
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,23 +59,24 @@ def logit_parts(residual: ResidualDecomposition, read_out: ReadOut, target: Int[
     Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits" (direct path to the
     logits).
     """
-    column = (read_out.w_u[:, target] - read_out.w_u.mean(dim=1, keepdim=True)).double().T
-    total = residual.total.double()
+    column = widened(read_out.w_u[:, target] - read_out.w_u.mean(dim=1, keepdim=True)).T
+    target = target.to(column.device)
+    total = widened(residual.total)
     if read_out.centre_residual:
         total = total - total.mean(dim=1, keepdim=True)
     scale = (total.square().mean(dim=1, keepdim=True) + read_out.eps).sqrt()
-    direction = column * read_out.norm_weight.double()
+    direction = column * widened(read_out.norm_weight)
     if read_out.centre_residual:  # centring the component or the direction it is read in is the same
         direction = direction - direction.mean(dim=1, keepdim=True)
     direction = direction / scale
-    b_u = read_out.b_u.double()
-    logits = residual.logits.double()
+    b_u = widened(read_out.b_u)
+    logits = widened(residual.logits)
     picked = logits.gather(1, target[:, None])[:, 0]
     return LogitParts(
-        embedding=(residual.embedding.double() * direction).sum(dim=1),
-        heads=torch.einsum("nlhm,nm->nlh", residual.heads.double(), direction),
-        attention_bias=torch.einsum("nlm,nm->nl", residual.attention_bias.double(), direction),
-        mlp=torch.einsum("nlm,nm->nl", residual.mlp.double(), direction),
-        bias=column @ read_out.norm_bias.double() + b_u[target] - b_u.mean(),
+        embedding=(widened(residual.embedding) * direction).sum(dim=1),
+        heads=torch.einsum("nlhm,nm->nlh", widened(residual.heads), direction),
+        attention_bias=torch.einsum("nlm,nm->nl", widened(residual.attention_bias), direction),
+        mlp=torch.einsum("nlm,nm->nl", widened(residual.mlp), direction),
+        bias=column @ widened(read_out.norm_bias) + b_u[target] - b_u.mean(),
         logit=picked - logits.mean(dim=1),
     )

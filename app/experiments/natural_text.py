@@ -64,7 +64,7 @@ def attended_pairs(
         counted = text.counted[part]
         both = counted[:, :, None] & counted[:, None, :]
         for head in heads:
-            pattern = activations[head.layer].pattern[:, head.head].double().cpu().numpy()
+            pattern = activations[head.layer].pattern[:, head.head].cpu().double().numpy()
             row, dest, source = np.nonzero((pattern > threshold) & both)
             attention = pattern[row, dest, source]
             parts_by_head[head].append(np.array([row + part.start, dest, source, attention], np.float64))

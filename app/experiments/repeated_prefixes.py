@@ -86,7 +86,7 @@ def attention_by_prefix(
         rows = np.arange(part.stop - part.start)
         for index, head in enumerate(heads):
             out[index, part] = (
-                activations[head.layer].pattern[rows, head.head, dest[part], source[part]].double().cpu()
+                activations[head.layer].pattern[rows, head.head, dest[part], source[part]].cpu().double()
             )
     return out.reshape(len(heads), *data.tokens.shape[:2])
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from app.adapters.devices import is_out_of_memory
 from app.precompute.distinct_examples import DistinctGroup
 from app.precompute.kept_activations import kept_batch
 from app.precompute.layer_batch import LayerBatch
@@ -80,8 +80,10 @@ def _batch_payloads(
             payloads_by_layer.append(
                 (layer, batch.payloads(*(part[here[layer]] for part in parts[layer])), is_kept)
             )
-    except torch.OutOfMemoryError:
-        return None
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            return None
+        raise
     return payloads_by_layer
 
 

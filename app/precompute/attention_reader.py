@@ -13,6 +13,7 @@ from torch import Tensor
 
 from app.adapters.language_model import ReadPattern
 from app.attribution.attention import OpenAttention, open_attention, pictures, strongest_sources
+from app.attribution.float64 import beside_float64
 from app.domain.attention import fewest_destinations
 from app.precompute.loaded_run import LoadedRun
 from app.statistics.arrays import Ints
@@ -86,6 +87,7 @@ def fold_pattern(
     partial: AttentionPartial, pattern: Float[Tensor, "sequence n_heads dest src"], text: TextBatch
 ) -> AttentionPartial:
     """The partial with one more batch of one layer, and with payloads of the destinations kept from it."""
+    pattern = beside_float64(pattern)
     counted = torch.from_numpy(text.counted).to(pattern.device)
     attention = open_attention(pattern, counted, fewest_destinations(pattern.shape[2]))
     partial = partial.update(_batch(attention, text))

@@ -49,10 +49,9 @@ class FitSums:
 
     def add(self, batch: LayerBatch) -> None:
         """Count one batch in. Raises ValueError for a z that is not finite."""
-        host = torch.device("cpu")
         self._z = self._z.merge(CoMoments.of(batch.z.flatten(1).float().numpy(force=True)))
         self._n_active += len(batch.active[0])
-        self._squared_error += float(batch.squared_error(host))
+        self._squared_error += float(batch.squared_error())
 
     def fit(self, processing: Processing) -> Fit:
         """The fit on all batches; NaN where there is no token, or where z does not vary."""

@@ -19,6 +19,7 @@ from app.attribution.dfa import (
     residual,
     sequence_dfa,
 )
+from app.attribution.float64 import widened
 from app.attribution.rows import places_of_true
 from app.attribution.sae import EncodedTokens
 from app.errors import InvalidModel
@@ -84,7 +85,7 @@ class LayerBatch:
             pre_activation=hidden_pre[token, feature].float().numpy(force=True),
             contribution=self._contributions().numpy(force=True),
             z=self.z.flatten(1).float().numpy(force=True),
-            squared_error=float(self.squared_error(self.z.device)),
+            squared_error=float(self.squared_error()),
         )
 
     def pair_batch(self, tokens: ShardTokens) -> PairBatch:
@@ -101,7 +102,7 @@ class LayerBatch:
             hidden_pre[token, feature].float(),
             self._contributions()[order],
             self.z.flatten(1),
-            self.squared_error(tokens.device),
+            self.squared_error(),
         )
         return PairBatch(*(column.to(tokens.device) for column in columns))
 
@@ -116,10 +117,10 @@ class LayerBatch:
         scale = self.encoded.scale
         return pair_contributions(self.z, self.sae.read_by_head, scale, token, feature).float()
 
-    def squared_error(self, device: torch.device) -> Float64[Tensor, ""]:
-        """The sum over tokens of |z - reconstruction|^2, computed on a device that has float64."""
+    def squared_error(self) -> Float64[Tensor, ""]:
+        """The sum over tokens of |z - reconstruction|^2."""
         decoded = self.sae.coder.decode(self.encoded.feature_acts, self.encoded)
-        missed = (decoded - self.z.flatten(1)).to(device).double()
+        missed = widened(decoded - self.z.flatten(1))
         return (missed**2).sum()
 
     def payloads(self, feature: NDArray[np.int64], token_index: NDArray[np.int64]) -> Payloads:

@@ -1,5 +1,6 @@
 """The lines that a job prints before it computes."""
 
+from app.accumulators.layer_statistics import statistics_device
 from app.adapters.devices import describe_device
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.plan import NO_SAE
@@ -10,7 +11,8 @@ from app.store.database.engine import Engine, read_session
 def describe_devices(run: LoadedRun) -> str:
     """The device, number type and threads that the run computes with: cpu, float32, 2 threads."""
     plan = run.plan
-    threads = f", {plan.threads} thread{'s' if plan.threads > 1 else ''}" if plan.device == "cpu" else ""
+    on_host = statistics_device(plan.device).type == "cpu"
+    threads = f", {plan.threads} thread{'s' if plan.threads > 1 else ''}" if on_host else ""
     return f"{describe_device(plan.device)}, {plan.dtype}{threads}"
 
 

@@ -53,7 +53,7 @@ ONE_DATASET_HELP = (
     "text, JSONL, Parquet, Arrow, folder, .npy ids, hub dataset, demo-texts, python-docs, installed-docs"
 )
 DATASET_HELP = f"{ONE_DATASET_HELP}; repeatable"
-DEVICE_HELP = "auto (CUDA where torch has it, else the CPU), cpu, cuda, cuda:1, ..."
+DEVICE_HELP = "auto (CUDA where torch has it, else the CPU), cpu, cuda, cuda:1, mps (an Apple GPU), ..."
 THREADS_HELP = "threads of a forward pass; part of the run's fingerprint"
 NO_SAE = "no SAE was given, so heads have scores and attention, but no features"
 

@@ -13,6 +13,7 @@ from app.attribution.decoder_weights import (
     feature_ranks,
     rank_features,
 )
+from app.attribution.float64 import widened
 from app.attribution.fve import all_token_covariances, fve_from_covariance, spearman, top_overlap
 from app.domain.records import FveByHead, HeadRanking, RankedFeature, Ranking
 from app.domain.refs import FeatureRef, HeadRef
@@ -124,5 +125,5 @@ def fve_over_all(sae: LayerSae, partial: FeaturePartial) -> FveByHead | None:
     if sae.coder.input_norm.is_per_token:
         return None
     z = partial.z
-    read = sae.read_by_head.double().numpy(force=True)
+    read = widened(sae.read_by_head).numpy(force=True)
     return FveByHead(*fve_from_covariance(*all_token_covariances(z.comoment / max(int(z.n), 1), read)))

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-import torch
-
+from app.adapters.devices import free_unused_memory, is_out_of_memory
 from app.errors import AppError
 
 T = TypeVar("T")
@@ -31,8 +30,7 @@ class BatchSize:
                 "smaller --context-size, fewer --layers, or --dtype bfloat16"
             )
         self.sequences //= 2
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_unused_memory()
 
 
 def with_smaller_batches(size: BatchSize, compute: Callable[[], T]) -> T:
@@ -43,6 +41,7 @@ def with_smaller_batches(size: BatchSize, compute: Callable[[], T]) -> T:
     while True:
         try:
             return compute()
-        except torch.OutOfMemoryError:
-            pass  # what the failed call holds is free once its error is gone
+        except RuntimeError as error:  # what the failed call holds is free once its error is gone
+            if not is_out_of_memory(error):
+                raise
         size.halve()

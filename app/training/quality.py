@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from app.adapters.transformer_lens_model import TransformerLensModel
+from app.attribution.float64 import widened
 from app.attribution.sae import SparseCoder
 from app.paths import remove
 from app.statistics.moments import CoMoments
@@ -168,7 +169,7 @@ def _count(
     x_hat = sae.decode(encoded.feature_acts, encoded).float()
     sums.moments = sums.moments.merge(CoMoments.of(x.cpu().numpy()))
     sums.n_active += (encoded.feature_acts > 0).sum(0).cpu().numpy()
-    sums.error += float((x.double() - x_hat.double()).square().sum())
+    sums.error += float((widened(x) - widened(x_hat)).square().sum())
     rebuilt = z.clone()
     rebuilt[mask] = x_hat
     return rebuilt
