@@ -5,8 +5,10 @@ last layer (attention of every head is read), the encoding of all features, what
 and the published features through W_O and W_U. Formulas are in docs/scale.md.
 """
 
+import math
 from dataclasses import dataclass
 
+from app.accumulators.active_pairs import FEWEST_WAITING
 from app.domain.records import (
     N_INTERVAL_EXAMPLES,
     N_INTERVAL_POOL,
@@ -23,6 +25,10 @@ FLOAT32, FLOAT64, KEY = 4, 8, 24
 PACKED = 0.21  # bytes of a stored block over those of arrays that are full: 2,304 features of SmolLM2-135M
 # Bytes of a feature's rows that search reads, their indexes, and pages that are not full: likewise.
 ROWS = 3_700
+# What a shard accumulates of a feature: histogram cells (random lognormal activations fill some 40), and the places of
+# samples: the bins above the first inner edge of the intervals, four an octave, and one for all below.
+N_CELLS, N_SLOTS = 40, 1 + math.ceil(4 * math.log2(N_INTERVALS))
+CELL, ROW, SHARD_TOKEN = 16, 12, 16  # bytes: of a cell, a kept or waiting pair, a token's text and quality
 RANDOM_LENGTH = 2 * RunPlan.score_length + 1  # BOS, and the random tokens twice
 
 
@@ -114,11 +120,31 @@ def memory(work: Work) -> dict[str, float]:
         "SAEs": FLOAT32 * sum(3.0 * sae.d_in * sae.d_sae for sae in work.saes),
         "activations of a batch": FLOAT32 * positions * values * float(len(work.saes)),
         "encoding a batch": FLOAT32 * positions * wide * 4.0,
+        "accumulators": accumulator_bytes(work),
         "statistics": statistics_bytes(work),
         # Parts in memory, and the largest layer's whole: as parts, and joined.
         "payloads": min(MEMORY_BYTES, payload_bytes(work))
         + 2 * max(_payload_bytes_by_layer(work), default=0.0),
     }
+
+
+def accumulator_bytes(work: Work) -> float:
+    """Bytes that a shard's statistics hold before they are partials, at most: where they are accumulated.
+
+    That is on the device of the activations if it has float64, else on the host.
+    """
+    n_tokens = min(work.shard_size, work.n_sequences) * work.context_size
+    layers = (_layer_accumulator_bytes(sae, work.model.n_heads, sae.l0 * n_tokens) for sae in work.saes)
+    return SHARD_TOKEN * n_tokens + sum(layers)
+
+
+def _layer_accumulator_bytes(sae: SaeSizes, n_heads: int, n_pairs: float) -> float:
+    # Of a feature: active tokens, their sum, mean and squares of p, and of each head's c these and its product with p.
+    sums = FLOAT64 * (sae.d_sae * (4 + 3 * n_heads) + sae.d_in + sae.d_in**2)
+    top, sampled = (min(n * sae.d_sae, n_pairs) for n in (N_TOP_POOL, N_SLOTS * N_INTERVAL_POOL))
+    waiting = min(max(FEWEST_WAITING, sampled), n_pairs)
+    cells = min(N_CELLS * sae.d_sae, n_pairs)
+    return sums + FLOAT32 * sae.d_sae + CELL * cells + ROW * (top + sampled + waiting)
 
 
 def statistics_bytes(work: Work) -> float:

@@ -4,15 +4,34 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
+import app.accumulators.active_pairs
+import app.accumulators.layer_statistics
+import app.precompute.costs
 import app.precompute.planner
+from app.accumulators.batches import PairBatch, ShardTokens
+from app.accumulators.layer_statistics import LayerStatistics, make_sums
+from app.accumulators.sums import DeviceSums
 from app.adapters.model_sizes import model_sizes
 from app.adapters.model_sources import find_model
 from app.adapters.sae_sources import LocalSae, ReleaseSae
+from app.domain.records import N_INTERVAL_POOL, N_TOP_POOL
 from app.errors import AppError, InvalidModel, InvalidSae
-from app.precompute.costs import ModelSizes, SaeSizes, Work, disk, kept_bytes, operations, store_bytes
+from app.precompute.costs import (
+    ModelSizes,
+    SaeSizes,
+    Work,
+    accumulator_bytes,
+    disk,
+    kept_bytes,
+    operations,
+    store_bytes,
+)
 from app.precompute.planner import plan_text
+from app.statistics.feature_partial import FeaturePartial, FeatureShape
 from tests.support.saved_saes import saved
 from tests.support.tiny_jobs import SLUG, Tiny, make_tiny, run, tiny_model
 
@@ -71,7 +90,7 @@ def test_a_plan_does_nothing_else(tiny: Tiny, tmp_path: Path, monkeypatch: pytes
     text = plan_text(tiny.request(work_dir=tmp_path / "work"))
     assert "2 layers with an SAE, 10 sequences of 24 tokens" in text
     assert "on cpu in float32" in text
-    assert [line.split()[0] for line in text.splitlines()[3:]] == ["memory"] * 7 + ["disk"] * 4 + ["time"] * 6
+    assert [line.split()[0] for line in text.splitlines()[3:]] == ["memory"] * 8 + ["disk"] * 4 + ["time"] * 6
     assert not (tmp_path / "work").exists()
 
 
@@ -115,3 +134,58 @@ def test_the_page_has_the_tables_that_the_script_counts() -> None:
     counts = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(counts)
     assert counts.tables() in (ROOT / "docs" / "scale.md").read_text()
+
+
+@pytest.mark.parametrize("make", [make_sums, DeviceSums])
+@pytest.mark.parametrize(("d_sae", "l0", "n_tokens"), [(40, 10, 4096), (2000, 2, 1024)])
+def test_accumulators_hold_about_what_is_reckoned(
+    make: Any, d_sae: int, l0: int, n_tokens: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the most over all batches, within a fifth: where features are often active, and where they are rare."""
+    monkeypatch.setattr(app.accumulators.layer_statistics, "make_sums", make)
+    for module in (app.accumulators.active_pairs, app.precompute.costs):
+        monkeypatch.setattr(module, "FEWEST_WAITING", 500)
+    tokens = ShardTokens.of(0, np.arange(n_tokens), seed=0)
+    empty = FeaturePartial.empty("plan", FeatureShape(d_sae, 4, 32), 0, None, N_TOP_POOL, N_INTERVAL_POOL)
+    statistics = LayerStatistics(empty, tokens)
+    most = 0
+    for start in range(0, n_tokens, 256):
+        statistics.add(random_pairs(d_sae, l0, start, 256))
+        most = max(
+            most, held_bytes([statistics._sums, statistics._pairs])
+        )  # zeros of `_empty` take no memory
+    work = Work(TINY, (SaeSizes(0, 32, d_sae, l0),), n_tokens // 128, 128, 2, 512, 4, is_whole=True, k=3)
+    assert 0.8 <= most / accumulator_bytes(work) <= 1.2
+
+
+def random_pairs(d_sae: int, l0: int, start: int, n_tokens: int) -> PairBatch:
+    """Tokens from `start` on, each with l0 random features that are active by uniform numbers."""
+    generator = torch.Generator().manual_seed(start)
+    feature = torch.rand(n_tokens, d_sae, generator=generator).topk(l0).indices.flatten()
+    feature, order = feature.sort(stable=True)
+    token = (start + torch.arange(n_tokens).repeat_interleave(l0))[order]
+    activation = torch.rand(len(feature), generator=generator) + 1e-3
+    contribution = torch.rand(len(feature), 4, generator=generator)
+    z = torch.rand(n_tokens, 32, generator=generator)
+    error = torch.ones((), dtype=torch.float64)
+    return PairBatch(feature, token, activation, activation, contribution, z, error)
+
+
+def held_bytes(thing: Any) -> int:
+    """The bytes of all arrays that hang on an object, each memory once."""
+    sizes: dict[int, int] = {}
+    waiting, seen = [thing], set[int]()
+    while waiting:
+        each = waiting.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        if isinstance(each, torch.Tensor):
+            sizes[each.untyped_storage().data_ptr()] = each.untyped_storage().nbytes()
+        elif isinstance(each, np.ndarray):
+            sizes[each.ctypes.data] = each.nbytes
+        elif isinstance(each, list | tuple):
+            waiting += each
+        else:
+            waiting += getattr(each, "__dict__", {}).values()
+    return sum(sizes.values())
