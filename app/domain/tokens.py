@@ -9,6 +9,7 @@ import struct
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import accumulate, groupby
 from typing import Literal
 
@@ -147,9 +148,16 @@ class Vocabulary:
 
     def plain_text(self, token_ids: Iterable[int]) -> str:
         """The text of a sequence, special tokens by name; U+FFFD where bytes are not UTF-8 even together."""
-        ids = (int(token_id) for token_id in token_ids)
-        data = b"".join(self.token_bytes(token_id) for token_id in ids if 0 <= token_id < len(self))
-        return data.decode(errors="replace")
+        return self.plain_texts([token_ids])[0]
+
+    def plain_texts(self, sequences: Iterable[Iterable[int]]) -> list[str]:
+        """The text of each sequence, as `plain_text` gives it; each token is looked up once."""
+
+        @cache
+        def bytes_of(token_id: int) -> bytes:
+            return self.token_bytes(token_id) if 0 <= token_id < len(self) else b""
+
+        return [b"".join(map(bytes_of, token_ids)).decode(errors="replace") for token_ids in sequences]
 
     def _make_view(self, token_id: int) -> TokenView:
         if not 0 <= token_id < len(self):

@@ -2,16 +2,19 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain, islice
+from operator import itemgetter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.domain.records import FeatureRecord, TokenLogits
+from app.domain.records import Examples, FeatureRecord
 from app.domain.tokens import Vocabulary
-from app.store.database.inserts import insert_rows
+from app.store.database.inserts import insert_columns
 from app.store.tables.atlas import SequenceRow
 from app.store.tables.search import FeatureEvidenceRow, FeatureTokenRow, FeatureWordRow
 
@@ -22,6 +25,8 @@ N_EXAMPLES = 10
 TOKENS_BEFORE, TOKENS_AFTER = 8, 4
 MAX_WORD = 40
 _WORD = re.compile(r"[^\W_]{2,}")
+
+_Columns = dict[str, list[Any]]
 
 
 def words_of(text: str) -> list[str]:
@@ -36,68 +41,83 @@ def index_features(
 
     Words need the run's sequences in the store.
     """
-    insert_rows(
-        session, FeatureTokenRow, (row for feature in features for row in _token_rows(run_id, feature))
-    )
-    insert_rows(
-        session, FeatureEvidenceRow, (row for feature in features for row in _evidence_rows(run_id, feature))
-    )
+    heads = [feature.largest_head.head for feature in features]
+    places, columns = _token_columns(features)
+    columns = {**_keys(run_id, features, places), "head": [heads[place] for place in places], **columns}
+    insert_columns(session, FeatureTokenRow, columns)
+    places, columns = _evidence_columns(features)
+    insert_columns(session, FeatureEvidenceRow, _keys(run_id, features, places) | columns)
     if vocabulary is not None:
-        tokens = _sequences(session, run_id, features)
-        insert_rows(
-            session,
-            FeatureWordRow,
-            (row for feature in features for row in _word_rows(run_id, feature, tokens, vocabulary)),
-        )
+        places, columns = _word_columns(features, _sequences(session, run_id, features), vocabulary)
+        columns = {**_keys(run_id, features, places), "head": [heads[place] for place in places], **columns}
+        insert_columns(session, FeatureWordRow, columns)
 
 
-def _token_rows(run_id: int, feature: FeatureRecord) -> Iterable[dict[str, object]]:
-    sides: tuple[tuple[int, TokenLogits], ...] = ((1, feature.promoted), (-1, feature.suppressed))
-    for sign, logits in sides:
-        logit_of: dict[int, float] = {}
-        for token_id, logit in zip(logits.token_id[:N_TOKENS], logits.logit[:N_TOKENS], strict=True):
-            logit_of.setdefault(int(token_id), float(logit))
-        for rank, (token_id, logit) in enumerate(logit_of.items(), 1):
-            yield {
-                **_key(run_id, feature),
-                "head": feature.largest_head.head,
-                "token_id": token_id,
-                "sign": sign,
-                "rank": rank,
-                "logit": logit,
-            }
+def _token_columns(features: Sequence[FeatureRecord]) -> tuple[list[int], _Columns]:
+    """Which of the features each row is of, by its place among them, and the rows as columns."""
+    places: list[int] = []
+    columns: _Columns = {"token_id": [], "sign": [], "rank": [], "logit": []}
+    for place, feature in enumerate(features):
+        for sign, logits in ((1, feature.promoted), (-1, feature.suppressed)):
+            ids, values = logits.token_id[:N_TOKENS].tolist(), logits.logit[:N_TOKENS].tolist()
+            logit_of: dict[int, float] = {}
+            for token_id, logit in zip(ids, values, strict=True):
+                logit_of.setdefault(token_id, logit)
+            places += [place] * len(logit_of)
+            columns["token_id"] += logit_of
+            columns["sign"] += [sign] * len(logit_of)
+            columns["rank"] += range(1, len(logit_of) + 1)
+            columns["logit"] += logit_of.values()
+    return places, columns
 
 
-def _evidence_rows(run_id: int, feature: FeatureRecord) -> Iterable[dict[str, object]]:
-    """Rows of heads with at least an even part of the decoder row; others write too little to be asked about."""
-    n = feature.evidence.n_examples
-    shares = feature.decoder_weight_share
-    for head in np.flatnonzero(shares >= 1 / len(shares)) if n else ():
-        for kind, counts in feature.evidence.counts.items():
-            if counts[head] > 0:
-                yield {
-                    **_key(run_id, feature),
-                    "head": int(head),
-                    "kind": kind,
-                    "share": float(counts[head] / n),
-                }
+def _evidence_columns(features: Sequence[FeatureRecord]) -> tuple[list[int], _Columns]:
+    """Likewise, of heads with at least an even part of the decoder row; others write too little to be asked about."""
+    places: list[int] = []
+    columns: _Columns = {"head": [], "kind": [], "share": []}
+    for place, feature in enumerate(features):
+        n, shares = feature.evidence.n_examples, feature.decoder_weight_share
+        counts = {kind: of_kind.tolist() for kind, of_kind in feature.evidence.counts.items()}
+        for head in np.flatnonzero(shares >= 1 / len(shares)).tolist() if n else ():
+            kinds = [kind for kind, of_kind in counts.items() if of_kind[head] > 0]
+            places += [place] * len(kinds)
+            columns["head"] += [head] * len(kinds)
+            columns["kind"] += kinds
+            columns["share"] += [counts[kind][head] / n for kind in kinds]
+    return places, columns
 
 
-def _word_rows(
-    run_id: int, feature: FeatureRecord, tokens: Mapping[int, NDArray[np.int32]], vocabulary: Vocabulary
-) -> Iterable[dict[str, object]]:
-    if feature.examples is None:
-        return
-    counts: Counter[str] = Counter()
-    for index in range(min(N_EXAMPLES, len(feature.examples))):
-        at = int(feature.examples.position[index])
-        row = tokens[int(feature.examples.sequence[index])]
-        window = [int(token) for token in row[max(0, at - TOKENS_BEFORE + 1) : at + TOKENS_AFTER + 1]]
-        plain = [token for token in window if token not in vocabulary.special_ids]
-        counts.update(dict.fromkeys(words_of(vocabulary.plain_text(plain)), 1))
-    # Equal counts stay in the order of the examples, the strongest first.
-    for word, count in counts.most_common(N_WORDS):
-        yield {**_key(run_id, feature), "head": feature.largest_head.head, "word": word, "count": count}
+def _word_columns(
+    features: Sequence[FeatureRecord], tokens: Mapping[int, NDArray[np.int32]], vocabulary: Vocabulary
+) -> tuple[list[int], _Columns]:
+    """Likewise, of the words near the firing tokens of the strongest examples."""
+    places: list[int] = []
+    columns: _Columns = {"word": [], "count": []}
+    windows = [_windows(feature.examples, tokens, vocabulary.special_ids) for feature in features]
+    texts = iter(vocabulary.plain_texts(chain.from_iterable(windows)))
+    for place, of_feature in enumerate(windows):
+        words_by_example = map(words_of, islice(texts, len(of_feature)))
+        counts = Counter(chain.from_iterable(map(dict.fromkeys, words_by_example)))
+        # Equal counts stay in the order of the examples, the strongest first.
+        most_common = sorted(counts.items(), key=itemgetter(1), reverse=True)[:N_WORDS]
+        places += [place] * len(most_common)
+        columns["word"] += [word for word, _ in most_common]
+        columns["count"] += [count for _, count in most_common]
+    return places, columns
+
+
+def _windows(
+    examples: Examples | None, tokens: Mapping[int, NDArray[np.int32]], special_ids: frozenset[int]
+) -> list[list[int]]:
+    """The tokens about the firing token of each of the strongest examples, but for special ones."""
+    if examples is None:
+        return []
+    windows: list[list[int]] = []
+    sequences, positions = examples.sequence[:N_EXAMPLES].tolist(), examples.position[:N_EXAMPLES].tolist()
+    for sequence, at in zip(sequences, positions, strict=True):
+        window = tokens[sequence][max(0, at - TOKENS_BEFORE + 1) : at + TOKENS_AFTER + 1]
+        windows.append([token for token in window.tolist() if token not in special_ids])
+    return windows
 
 
 def _sequences(
@@ -115,5 +135,11 @@ def _sequences(
     return {index: np.frombuffer(token_ids, "<i4") for index, token_ids in rows}
 
 
-def _key(run_id: int, feature: FeatureRecord) -> dict[str, object]:
-    return {"run_id": run_id, "layer": feature.ref.layer, "feature_index": feature.ref.index}
+def _keys(run_id: int, features: Sequence[FeatureRecord], places: Sequence[int]) -> _Columns:
+    layers = [feature.ref.layer for feature in features]
+    indices = [feature.ref.index for feature in features]
+    return {
+        "run_id": [run_id] * len(places),
+        "layer": [layers[place] for place in places],
+        "feature_index": [indices[place] for place in places],
+    }

@@ -138,6 +138,7 @@ def test_a_special_token_interrupts_a_character() -> None:
     assert words.plain_text([0, 2, 1]) == f"\ufffd{BOS}\ufffd"
     assert words.sequence_views([0, 2, 1]) == (words.view(0), words.view(2), words.view(1))
     assert words.plain_text([0, 1]) == "\u2019"
+    assert words.plain_texts([[0, 2, 1], [], [0, 1, 9]]) == [f"\ufffd{BOS}\ufffd", "", "\u2019"]
 
 
 def pieces(data: bytes, cuts: list[int]) -> list[bytes]:

@@ -44,9 +44,9 @@ from app.domain.tokens import Vocabulary
 from app.store.atlas import writes as runs
 from app.store.atlas.attention import add_attention
 from app.store.atlas.feature_blobs import (
-    feature_columns,
+    COLUMNS,
     pack_examples,
-    pack_feature,
+    pack_features,
     unpack_examples,
     unpack_feature,
 )
@@ -244,11 +244,11 @@ def _as_stored(feature: FeatureRecord) -> FeatureRecord:
     row: Any = SimpleNamespace(
         layer=feature.ref.layer,
         feature_index=feature.ref.index,
-        data=pack_feature(feature),
-        **feature_columns(feature),
+        data=pack_features([feature])[0],
+        **{name: getattr(feature, name) for name in COLUMNS},
     )
     examples = feature.examples
-    return unpack_feature(row, examples and unpack_examples(pack_examples(examples, feature.ref)))
+    return unpack_feature(row, examples and unpack_examples(pack_examples([examples], [feature.ref])[0]))
 
 
 def without_saes(run: StoredRun) -> StoredRun:

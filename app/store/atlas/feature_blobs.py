@@ -1,14 +1,16 @@
 """Feature records to columns and blocks, and back. What a block holds follows from the fields of the records."""
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.domain.numbers import FeatureNumbers
 from app.domain.records import Examples, FeatureRecord
 from app.domain.refs import FeatureRef
-from app.store.atlas.blobs import pack, unpack
+from app.store.atlas.blobs import pack_all, unpack
 from app.store.atlas.dfa_steps import from_steps, to_steps
 from app.store.atlas.field_arrays import Arrays, StoredArrays, arrays_of_parts
 from app.store.atlas.shorter_numbers import longer, shorter
@@ -21,16 +23,19 @@ _EXAMPLES = arrays_of_parts(Examples)
 _MAY_BE_NAN = ("fve_active.", "fve_all.")
 
 
-def feature_columns(feature: FeatureRecord) -> dict[str, object]:
-    """The numbers of a feature that have columns of their own."""
-    return {name: getattr(feature, name) for name in COLUMNS}
+def feature_columns(features: Sequence[FeatureRecord]) -> dict[str, list[Any]]:
+    """The numbers of features that have columns of their own, by column."""
+    return {name: [getattr(feature, name) for feature in features] for name in COLUMNS}
 
 
-def pack_feature(feature: FeatureRecord) -> bytes:
-    """The block of everything of a feature but its columns and examples. Raises ValueError for a NaN or infinity."""
-    arrays = _BLOCK.pack(feature)
-    _refuse_not_finite(arrays, feature.ref)
-    return pack(shorter(arrays))
+def pack_features(features: Sequence[FeatureRecord]) -> list[bytes]:
+    """The block of everything of each feature but its columns and examples. Raises ValueError for a NaN or infinity.
+
+    Blocks do not depend on which features are packed together: that only saves time.
+    """
+    arrays = [_BLOCK.pack(feature) for feature in features]
+    _refuse_not_finite(arrays, [feature.ref for feature in features])
+    return pack_all(shorter(arrays))
 
 
 def unpack_feature(row: FeatureRow, examples: Examples | None) -> FeatureRecord:
@@ -41,11 +46,11 @@ def unpack_feature(row: FeatureRow, examples: Examples | None) -> FeatureRecord:
     return FeatureRecord(ref=ref, examples=examples, **columns, **parts)
 
 
-def pack_examples(examples: Examples, ref: FeatureRef) -> bytes:
-    """The block of all examples of a feature. Raises ValueError for a NaN or infinity."""
-    arrays = _EXAMPLES.pack(examples)
-    _refuse_not_finite(arrays, ref)
-    return pack(to_steps(arrays))
+def pack_examples(examples: Sequence[Examples], refs: Sequence[FeatureRef]) -> list[bytes]:
+    """The block of all examples of each feature, likewise. Raises ValueError for a NaN or infinity."""
+    arrays = [_EXAMPLES.pack(of_feature) for of_feature in examples]
+    _refuse_not_finite(arrays, refs)
+    return pack_all(to_steps(arrays))
 
 
 def unpack_examples(blob: bytes) -> Examples:
@@ -53,9 +58,16 @@ def unpack_examples(blob: bytes) -> Examples:
     return _EXAMPLES.unpack(from_steps(StoredArrays(unpack(blob))))
 
 
-def _refuse_not_finite(arrays: Arrays, ref: FeatureRef) -> None:
-    for name, array in arrays.items():
-        # A head without variance has no share of it: there, and only there, NaN says so.
-        undefined = np.isnan(array) if name.startswith(_MAY_BE_NAN) else False
-        if array.dtype.kind == "f" and not (np.isfinite(array) | undefined).all():
+def _refuse_not_finite(features: Sequence[Arrays], refs: Sequence[FeatureRef]) -> None:
+    for name in {name: None for arrays in features for name in arrays}:
+        having = [i for i, arrays in enumerate(features) if name in arrays and arrays[name].dtype.kind == "f"]
+        # All at once: only where some are not, one by one.
+        if having and not _are_finite(name, np.concatenate([features[i][name] for i in having], axis=None)):
+            ref = next(refs[i] for i in having if not _are_finite(name, features[i][name]))
             raise ValueError(f"{name} of {ref} cannot be stored: it holds a NaN or infinity")
+
+
+def _are_finite(name: str, values: NDArray[Any]) -> bool:
+    # A head without variance has no share of it: there, and only there, NaN says so.
+    is_stored = ~np.isinf(values) if name.startswith(_MAY_BE_NAN) else np.isfinite(values)
+    return bool(is_stored.all())

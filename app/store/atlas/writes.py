@@ -15,8 +15,8 @@ from app.domain.records import FeatureRecord, HeadRanking, HeadRecord, Json, Run
 from app.domain.slugs import check_slug
 from app.domain.tokens import Vocabulary
 from app.errors import StoreBusy
-from app.store.atlas.feature_blobs import feature_columns, pack_examples, pack_feature
-from app.store.database.inserts import insert_rows, insert_unless_there
+from app.store.atlas.feature_blobs import feature_columns, pack_examples, pack_features
+from app.store.database.inserts import insert_columns, insert_rows, insert_unless_there
 from app.store.search_index import index_features
 from app.store.tables import atlas as tables
 
@@ -150,27 +150,16 @@ def add_features(
     With the vocabulary, they are found by words as well; their sequences must then be in the store already.
     """
     require_publishing(session, run_id)
-    insert_rows(
-        session,
-        tables.FeatureRow,
-        (
-            {
-                **_feature_key(run_id, feature),
-                **feature_columns(feature),
-                "data": pack_feature(feature),
-            }
-            for feature in features
-        ),
-    )
-    insert_rows(
-        session,
-        tables.FeatureExamplesRow,
-        (
-            {**_feature_key(run_id, feature), "data": pack_examples(feature.examples, feature.ref)}
-            for feature in features
-            if feature.examples is not None
-        ),
-    )
+    columns = {
+        **_feature_keys(run_id, features),
+        **feature_columns(features),
+        "data": pack_features(features),
+    }
+    insert_columns(session, tables.FeatureRow, columns)
+    shown = [(feature, feature.examples) for feature in features if feature.examples is not None]
+    keys = _feature_keys(run_id, [feature for feature, _ in shown])
+    data = pack_examples([examples for _, examples in shown], [feature.ref for feature, _ in shown])
+    insert_columns(session, tables.FeatureExamplesRow, {**keys, "data": data})
     index_features(session, run_id, features, vocabulary)
 
 
@@ -216,5 +205,9 @@ def require_publishing(session: Session, run_id: int) -> int:
     return atlas_id
 
 
-def _feature_key(run_id: int, feature: FeatureRecord) -> dict[str, int]:
-    return {"run_id": run_id, "layer": feature.ref.layer, "feature_index": feature.ref.index}
+def _feature_keys(run_id: int, features: Sequence[FeatureRecord]) -> dict[str, list[int]]:
+    return {
+        "run_id": [run_id] * len(features),
+        "layer": [feature.ref.layer for feature in features],
+        "feature_index": [feature.ref.index for feature in features],
+    }

@@ -7,7 +7,9 @@ from typing import Any, LiteralString, cast
 from sqlalchemy import Connection, Dialect, Insert, Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeEngine
 
+from app.store.database.column_types import Whole
 from app.store.tables.atlas import Base
 
 
@@ -23,39 +25,51 @@ def insert_unless_there(
 
 
 def insert_rows(session: Session, table: type[Base], rows: Iterable[Mapping[str, object]]) -> None:
-    """Add the rows, of which there may be none, all with the same columns; on Postgres by COPY.
+    """Add the rows, of which there may be none, all with the same columns, as `insert_columns` does.
 
-    They go to the driver as tuples, past SQLAlchemy's handling of each row, but through the checks of their columns'
-    types. Raises KeyError for a row that lacks a column of the first one.
+    Raises KeyError for a row that lacks a column of the first one.
     """
     listed = list(rows)
-    if not listed:
+    if listed:
+        insert_columns(session, table, {name: list(map(itemgetter(name), listed)) for name in listed[0]})
+
+
+def insert_columns(session: Session, table: type[Base], columns: Mapping[str, Sequence[object]]) -> None:
+    """Add the rows that these columns, all as long, consist of; on Postgres by COPY.
+
+    They go to the driver as tuples, past SQLAlchemy's handling of each row, but through the checks of their columns'
+    types. Raises ValueError for columns of different lengths.
+    """
+    connection, whole_table = session.connection(), _table_of(table)
+    rows = _driver_rows(connection.dialect, whole_table, columns)
+    if not rows:
         return
-    connection, whole_table, names = session.connection(), _table_of(table), tuple(listed[0])
-    values = _driver_values(connection.dialect, whole_table, names, listed)
     quote = connection.dialect.identifier_preparer.quote
-    target = f"{quote(whole_table.name)} ({', '.join(map(quote, names))})"
+    target = f"{quote(whole_table.name)} ({', '.join(map(quote, columns))})"
     if connection.dialect.name == "postgresql":
-        _copy(connection, f"COPY {target} FROM STDIN", values)
+        _copy(connection, f"COPY {target} FROM STDIN", rows)
     else:
-        places = ", ".join("?" * len(names))
-        connection.exec_driver_sql(f"INSERT INTO {target} VALUES ({places})", values)  # noqa: S608 - names of columns
+        places = ", ".join("?" * len(columns))
+        connection.exec_driver_sql(f"INSERT INTO {target} VALUES ({places})", rows)  # noqa: S608 - names of columns
 
 
 def _table_of(table: type[Base]) -> Table:
     return Base.metadata.tables[table.__tablename__]
 
 
-def _driver_values(
-    dialect: Dialect, table: Table, names: Sequence[str], rows: Sequence[Mapping[str, object]]
+def _driver_rows(
+    dialect: Dialect, table: Table, columns: Mapping[str, Sequence[object]]
 ) -> list[tuple[Any, ...]]:
     """The rows as tuples of what the driver takes."""
-    columns: list[Iterable[Any]] = []
-    for name in names:
-        values = map(itemgetter(name), rows)
-        to_driver = table.columns[name].type.dialect_impl(dialect).bind_processor(dialect)
-        columns.append(values if to_driver is None else map(to_driver, values))
-    return list(zip(*columns, strict=True))
+    of_driver = (_driver_values(dialect, table.columns[name].type, columns[name]) for name in columns)
+    return list(zip(*of_driver, strict=True))
+
+
+def _driver_values(dialect: Dialect, kind: TypeEngine[Any], values: Sequence[object]) -> Iterable[Any]:
+    if isinstance(kind, Whole) and {int}.issuperset(map(type, values)):
+        return values  # as they are, which is quicker seen of all than of each
+    to_driver = kind.dialect_impl(dialect).bind_processor(dialect)
+    return values if to_driver is None else map(to_driver, values)
 
 
 def _copy(connection: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -68,8 +68,12 @@ def examples(scale: float = 1.0, seed: int = 0) -> Examples:
     )
 
 
+def packed(made: Examples) -> bytes:
+    return pack_examples([made], [REF])[0]
+
+
 def stored(made: Examples) -> Examples:
-    return unpack_examples(pack_examples(made, REF))
+    return unpack_examples(packed(made))
 
 
 def by_position(source: np.ndarray, dfa: np.ndarray) -> list[dict[int, float]]:
@@ -81,7 +85,7 @@ def by_position(source: np.ndarray, dfa: np.ndarray) -> list[dict[int, float]]:
 def test_dfa_is_within_a_step_and_its_sources_are_the_same(scale: float) -> None:
     made = examples(scale)
     found = stored(made)
-    assert "dfa.steps" in unpack(pack_examples(made, REF))
+    assert "dfa.steps" in unpack(packed(made))
     assert (found.source[..., 0] == made.source[..., 0]).all()
     assert made.summed is not None
     largest = np.abs(made.dfa).max(-1)
@@ -116,7 +120,7 @@ def test_what_was_read_is_stored_again_without_another_loss() -> None:
     made.dfa[1:, 1, 0] *= 1e-9  # a first source that is rounded to none, beside others
     for of_head in (made.dfa, made.dfa_rest, made.head_contribution):
         of_head[1:, 2] *= 4e-9  # all sources are rounded to none, beside a contribution that is not
-    assert "dfa.steps" in unpack(pack_examples(made, REF))
+    assert "dfa.steps" in unpack(packed(made))
     once = stored(made)
     assert not once.dfa[1:, 1, 0].any()
     assert not once.dfa[1:, 2].any()
@@ -150,7 +154,7 @@ def test_everything_else_comes_back_as_it_was() -> None:
 def test_a_block_takes_less_than_half_of_what_floats_take() -> None:
     made = examples()
     plain = {part.name: getattr(made, part.name) for part in fields(Examples) if part.name != "summed"}
-    assert len(pack_examples(made, REF)) < len(pack(plain)) / 2
+    assert len(packed(made)) < len(pack(plain)) / 2
 
 
 def with_source(made: Examples, at: tuple[int, int, int], value: int) -> Examples:
@@ -194,7 +198,7 @@ def test_a_feature_without_examples_has_none() -> None:
 
 @pytest.mark.parametrize("name", ["dfa.finer", "source.back", "contribution.steps", "rest.missed"])
 def test_a_block_whose_arrays_do_not_fit_is_damaged(name: str) -> None:
-    arrays = unpack(pack_examples(examples(), REF))
+    arrays = unpack(packed(examples()))
     with pytest.raises(InvalidStore):
         unpack_examples(pack({**arrays, name: arrays[name][:-1]}))
     with pytest.raises(InvalidStore, match="lacks"):

@@ -40,14 +40,19 @@ def feature() -> FeatureRecord:
 
 def row_of(feature: FeatureRecord, blob: bytes) -> FeatureRow:
     key = {"run_id": 1, "layer": feature.ref.layer, "feature_index": feature.ref.index}
-    return FeatureRow(**key, **feature_blobs.feature_columns(feature), data=blob)
+    columns = {name: getattr(feature, name) for name in feature_blobs.COLUMNS}
+    return FeatureRow(**key, **columns, data=blob)
+
+
+def packed(feature: FeatureRecord) -> bytes:
+    return feature_blobs.pack_features([feature])[0]
 
 
 def test_a_feature_comes_back_whole_under_the_names_of_stores_out_there(feature: FeatureRecord) -> None:
-    blob = feature_blobs.pack_feature(feature)
+    blob = packed(feature)
     assert set(unpack(blob)) >= NAMES  # more: numbers that are younger
     assert feature.examples is not None
-    examples = feature_blobs.unpack_examples(feature_blobs.pack_examples(feature.examples, feature.ref))
+    examples = feature_blobs.unpack_examples(*feature_blobs.pack_examples([feature.examples], [feature.ref]))
     assert_same(feature_blobs.unpack_feature(row_of(feature, blob), examples), feature)
 
 
@@ -61,14 +66,14 @@ def test_the_numbers_of_a_feature_are_columns_under_their_names() -> None:
     [("first_logit_by_head", "top_logit"), ("similar", "similar"), ("fve_active", "fve_active")],
 )
 def test_what_an_older_block_lacks_is_none(feature: FeatureRecord, lost: str, field: str) -> None:
-    arrays = unpack(feature_blobs.pack_feature(feature))
+    arrays = unpack(packed(feature))
     older = pack({name: array for name, array in arrays.items() if name.split(".")[0] != lost})
     assert getattr(feature_blobs.unpack_feature(row_of(feature, older), None), field) is None
 
 
 @pytest.mark.parametrize("lost", ["decoder_weight_norm", "promoted.logit", "similar.cosine", "groups.lower"])
 def test_a_block_that_lacks_what_it_must_have_is_refused(feature: FeatureRecord, lost: str) -> None:
-    arrays = unpack(feature_blobs.pack_feature(feature))
+    arrays = unpack(packed(feature))
     del arrays[lost]
     with pytest.raises(InvalidStore, match=lost):
         feature_blobs.unpack_feature(row_of(feature, pack(arrays)), None)
@@ -88,6 +93,6 @@ def test_a_type_that_a_block_cannot_hold_is_refused_where_it_is_declared() -> No
 
 
 def test_refs_are_not_part_of_a_block(feature: FeatureRecord) -> None:
-    row = row_of(feature, feature_blobs.pack_feature(feature))
+    row = row_of(feature, packed(feature))
     row.layer, row.feature_index = 1, 5
     assert feature_blobs.unpack_feature(row, None).ref == FeatureRef(1, 5)

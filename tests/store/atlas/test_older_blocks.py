@@ -9,9 +9,9 @@ from app.domain.refs import FeatureRef, HeadRef
 from app.store.atlas.attention import pack_attention, unpack_attention
 from app.store.atlas.blobs import pack, unpack
 from app.store.atlas.feature_blobs import (
-    feature_columns,
+    COLUMNS,
     pack_examples,
-    pack_feature,
+    pack_features,
     unpack_examples,
     unpack_feature,
 )
@@ -27,9 +27,8 @@ def older(blob: bytes) -> bytes:
 
 def test_a_feature_from_before_has_groups_from_no_pool() -> None:
     record = make_run().features[FeatureRef(0, 3)]
-    row: Any = SimpleNamespace(
-        layer=0, feature_index=3, data=older(pack_feature(record)), **feature_columns(record)
-    )
+    columns = {name: getattr(record, name) for name in COLUMNS}
+    row: Any = SimpleNamespace(layer=0, feature_index=3, data=older(*pack_features([record])), **columns)
     read = unpack_feature(row, None)
     assert [group.name for group in read.groups] == [group.name for group in record.groups]
     assert {group.n_pool for group in read.groups} == {0}
@@ -39,7 +38,7 @@ def test_examples_from_before_stand_for_nothing_that_is_known() -> None:
     run = make_run()
     examples = run.features[FeatureRef(0, 3)].examples
     assert examples is not None
-    read = unpack_examples(older(pack_examples(examples, FeatureRef(0, 3))))
+    read = unpack_examples(older(*pack_examples([examples], [FeatureRef(0, 3)])))
     assert read.n_alike is None
     assert np.array_equal(read.position, examples.position)
     attention = run.attention[HeadRef(0, 1)]

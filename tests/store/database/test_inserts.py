@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.errors import StoreBusy
 from app.store.database.column_types import UnstorableText
 from app.store.database.engine import open_store, read_session, write_session
-from app.store.database.inserts import insert_rows
+from app.store.database.inserts import insert_columns, insert_rows
 from app.store.tables.atlas import VocabularyRow
 from app.store.tables.search import FeatureTokenRow, FeatureWordRow
 from tests.support.stored_runs import publish
@@ -89,6 +89,25 @@ def test_a_row_twice_and_a_row_that_lacks_a_column_are_refused(engine):
     short = {name: value for name, value in _word(run_id, "short").items() if name != "head"}
     with pytest.raises(KeyError, match="head"), write_session(engine) as session:
         insert_rows(session, FeatureWordRow, [_word(run_id, "whole"), short])
+
+
+def test_columns_are_stored_as_rows_are_and_must_be_as_long(engine):
+    run_id = publish(engine)
+    rows = [_word(run_id, word, count=count) for word, count in (("one", np.int64(1)), ("two", 2))]
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    with write_session(engine) as session:
+        insert_columns(session, FeatureWordRow, {name: [] for name in columns})
+        insert_columns(session, FeatureWordRow, columns)
+    with read_session(engine) as session:
+        counts = select(FeatureWordRow.word, FeatureWordRow.count).where(
+            FeatureWordRow.word.in_(columns["word"])
+        )
+        assert sorted(tuple(row) for row in session.execute(counts)) == [("one", 1), ("two", 2)]
+    for name, values in (("head", [0]), ("layer", [1, True, 1])):
+        with pytest.raises(ValueError, match="zip"), write_session(engine) as session:
+            insert_columns(session, FeatureWordRow, columns | {name: values})
+    with pytest.raises(TypeError), write_session(engine) as session:
+        insert_columns(session, FeatureWordRow, columns | {"count": [3, 2.0]})
 
 
 def insert_after(event: Callable[[Session], None], session: Session, rows: list[dict[str, object]]) -> None:
