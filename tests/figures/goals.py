@@ -264,9 +264,14 @@ GOALS = (
     ),
     Goal(
         "Soak",
-        "an hour of mixed load (ten minutes here): memory, file descriptors and WAL flat",
-        (Need("seconds of mixed load", 600, ("tests/web/test_soak.py::descriptors_and_memory",), "seconds"),),
-        "Memory may grow by 10 MB in ten minutes; it grew by 1.8 MB in the second half, and not in the last minutes",
+        "an hour of mixed load (24 minutes here): memory, file descriptors and WAL flat",
+        (
+            Need(
+                "seconds of mixed load", 1440, ("tests/web/test_soak.py::descriptors_and_memory",), "seconds"
+            ),
+        ),
+        "24 minutes and not an hour. Memory may grow by 10 MB in ten minutes; it grew from 133 to 142 MB in the first "
+        "twelve, and by .2 MB in the last twelve",
     ),
     Goal(
         "Coverage",

@@ -21,12 +21,11 @@ from app.precompute.other_machines import MachineDiffers, check_machine, wait_un
 from app.precompute.prepare import prepare
 from tests.support.counts import count
 from tests.support.server_processes import free_port
-from tests.support.stopped_jobs import N_UNITS, sealed_files, start, undisturbed_run, wait_for_units
+from tests.support.stopped_jobs import N_UNITS, WAIT_S, sealed_files, start, undisturbed_run, wait_for_units
 from tests.support.time_limits import less_than
 from tests.support.tiny_jobs import SLUG, Tiny, digest_of, make_tiny, run
 
 ON_RAY = ("--executor", "ray", "--workers", "2")
-WAIT_S = 90.0
 LOOPBACK = {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
 
 

@@ -12,6 +12,7 @@ from tests.support.counts import count
 from tests.support.tiny_jobs import SLUG, Tiny, digest_of, run
 
 N_UNITS = 3 + 22  # shards of the corpus, batches of the 64 score sequences
+WAIT_S = 240  # a cluster of Ray takes a minute to start its workers where others use the processors too
 _JOB = "import sys; from app.cli import main; sys.argv[0] = 'head-atlas'; main()"
 
 
@@ -43,11 +44,11 @@ def _heed_interrupts() -> None:
 
 
 def wait_for_units(process: subprocess.Popen[str], folder: Path, n: int) -> None:
+    """Wait until so many units are sealed, or the job has ended. Raises AssertionError where that takes too long."""
     sealed = folder / "work" / SLUG / "sealed"
-    deadline = time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < deadline:
-        if sealed.is_dir() and len(list(sealed.glob("*.seal"))) >= n:
-            return
+    deadline = time.monotonic() + WAIT_S
+    while process.poll() is None and not (sealed.is_dir() and len(list(sealed.glob("*.seal"))) >= n):
+        assert time.monotonic() < deadline, f"the job had not sealed {n} units after {WAIT_S} s"
         time.sleep(0.002)
 
 
