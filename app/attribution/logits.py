@@ -83,7 +83,8 @@ def summarise_logits(
     for product in _products(read_out, w_u, step):
         logits = _about_mean(product).float()
         ascending = sorted_rows(logits)
-        parts.append(LogitSummary(*_ends(logits, ascending, k), *_histogram(ascending, N_HISTOGRAM_BINS)))
+        ends, histogram = top_and_bottom(logits, k, ascending), logit_histogram(logits, ascending=ascending)
+        parts.append(LogitSummary(*ends, *histogram))
     return LogitSummary.joined(parts)
 
 
@@ -135,38 +136,32 @@ def token_logit_by_head(
     return (read_out * column[:, None]).sum(dim=-1).float()
 
 
-def top_and_bottom(logits: Float[Tensor, "unit d_vocab"], k: int) -> tuple[TopLogits, TopLogits]:
-    """The k largest and the k smallest logits of each unit, strongest first, then the lower token id."""
-    logits = logits.float()
-    return _ends(logits, sorted_rows(logits), k)
-
-
-def logit_histogram(
-    logits: Float[Tensor, "unit d_vocab"], n_bins: int = N_HISTOGRAM_BINS
-) -> tuple[Float64[Tensor, "unit edge"], Int64[Tensor, "unit bin"]]:
-    """Equal bins from each unit's smallest to its largest logit; counts sum to d_vocab.
-
-    A bin holds its lower edge and the last one also its upper. If all logits are equal the bins span 1 about
-    them.
-    """
-    return _histogram(sorted_rows(logits.float()), n_bins)
-
-
-def _ends(
-    logits: Float32[Tensor, "unit d_vocab"], ascending: Float32[Tensor, "unit d_vocab"], k: int
+def top_and_bottom(
+    logits: Float[Tensor, "unit d_vocab"], k: int, ascending: Float32[Tensor, "unit d_vocab"] | None = None
 ) -> tuple[TopLogits, TopLogits]:
-    """What top_and_bottom says of logits that were also sorted; columns of W_U repeat in real vocabularies, and tie."""
-    k = min(k, logits.shape[1])
+    """The k largest and the k smallest logits of each unit, strongest first, then the lower token id.
+
+    Columns of W_U repeat in real vocabularies, so there are ties. ascending: the logits in float32, each unit's by
+    size, where they were sorted before.
+    """
+    logits, k = logits.float(), min(k, logits.shape[1])
+    ascending = sorted_rows(logits) if ascending is None else ascending
     top = TopLogits(*largest_of_rows(logits, k, ascending[:, -k]))
     bottom = TopLogits(*largest_of_rows(-logits, k, -ascending[:, k - 1]))
     return top, TopLogits(bottom.token_id, -bottom.logit)
 
 
-def _histogram(
-    ascending: Float32[Tensor, "unit d_vocab"], n_bins: int
+def logit_histogram(
+    logits: Float[Tensor, "unit d_vocab"],
+    n_bins: int = N_HISTOGRAM_BINS,
+    ascending: Float32[Tensor, "unit d_vocab"] | None = None,
 ) -> tuple[Float64[Tensor, "unit edge"], Int64[Tensor, "unit bin"]]:
-    """What logit_histogram says of logits that were sorted: an edge's place among them is how many are below it."""
-    ordered = widened(ascending)
+    """Equal bins from each unit's smallest to its largest logit; counts sum to d_vocab.
+
+    A bin holds its lower edge and the last one also its upper. If all logits are equal the bins span 1 about
+    them. An edge's place among the logits by size, which are `ascending` where known, is how many are below it.
+    """
+    ordered = widened(sorted_rows(logits.float()) if ascending is None else ascending)
     lower, upper = ordered[:, :1], ordered[:, -1:]
     flat = upper == lower
     lower, upper = torch.where(flat, lower - 0.5, lower), torch.where(flat, upper + 0.5, upper)
