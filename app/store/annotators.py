@@ -41,6 +41,14 @@ class Annotator:
     password_hash: str | None
 
 
+@dataclass(frozen=True)
+class Login:
+    """Someone who is logged in, and until when."""
+
+    annotator: Annotator
+    expires_at: datetime
+
+
 def add_annotator(
     session: Session,
     name: str,
@@ -92,6 +100,17 @@ def find_annotator(session: Session, name: str) -> Annotator | None:
     return None if row is None else _annotator(row)
 
 
+_OF_TOKEN = (
+    select(AnnotatorRow, SessionRow.expires_at)
+    .join(SessionRow, SessionRow.annotator_id == AnnotatorRow.id)
+    .where(
+        SessionRow.token_hash == bindparam("token_hash"),
+        SessionRow.expires_at > bindparam("now"),
+        AnnotatorRow.removed_at.is_(None),
+    )
+)
+
+
 def get_annotator(session: Session, name: str) -> Annotator:
     """The annotator of this name. Raises NotFound."""
     annotator = find_annotator(session, name)
@@ -141,18 +160,10 @@ def start_login(session: Session, annotator: Annotator, now: datetime, lifetime:
     return token
 
 
-def session_annotator(session: Session, token: str, now: datetime) -> Annotator | None:
-    """The annotator who holds the token; None where it is unknown, expired, closed, or its holder was removed."""
-    row = session.scalar(
-        select(AnnotatorRow)
-        .join(SessionRow, SessionRow.annotator_id == AnnotatorRow.id)
-        .where(
-            SessionRow.token_hash == _hash(token),
-            SessionRow.expires_at > now,
-            AnnotatorRow.removed_at.is_(None),
-        )
-    )
-    return None if row is None else _annotator(row)
+def find_login(session: Session, token: str, now: datetime) -> Login | None:
+    """The login of the token; None where it is unknown, expired, closed, or its holder was removed."""
+    row = session.execute(_OF_TOKEN, {"token_hash": _hash(token), "now": now}).one_or_none()
+    return None if row is None else Login(_annotator(row[0]), row[1])
 
 
 def end_login(session: Session, token: str) -> None:

@@ -18,12 +18,14 @@ from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import NO_VIEWER, Viewer
 from app.store.annotators import end_login
 from app.store.atlas.reads import LiveRun, get_live_state, list_atlases
+from app.store.database.changes import ChangeWatch
 from app.store.database.engine import Engine, Session, is_read_only, read_session, write_session
 from app.store.database.schema_versions import check_current
 from app.web.guards.login_limits import LoginLimits
 from app.web.guards.searches import Searches
 from app.web.guards.shares import AccountShares
 from app.web.guards.uploads import Uploads
+from app.web.known_answers import KnownAnswers, Version
 from app.web.metrics import Metrics
 from app.web.page_cache import PageCache
 from app.web.render import Renderer
@@ -60,9 +62,11 @@ class AppContext:
         self.shares = AccountShares()
         self.metrics = Metrics()
         self.pages = PageCache()
+        self.answers = KnownAnswers()
         # Tokens of sessions that ended while the store could not be written: it still has them as valid.
         self.ended: set[str] = set()
         self._cache = RunCache()
+        self._changes = ChangeWatch(engine)
 
     def session(self) -> AbstractContextManager[Session]:
         return read_session(self.engine)
@@ -80,10 +84,16 @@ class AppContext:
             yield session
         self.ended.difference_update(ended)
 
+    def version(self) -> Version | None:
+        """What differs after every change of the store; None where that cannot be told."""
+        store = self._changes.version()
+        return None if store is None else Version(store, frozenset(self.ended))
+
     def now(self) -> datetime:
         return datetime.now(UTC)
 
     def close(self) -> None:
+        self._changes.close()
         self.engine.dispose()
 
     def check(self, session: Session) -> None:

@@ -25,6 +25,7 @@ from app.web.guards.headers import AllowedHosts, HeadAsGet, SecurityHeaders, hos
 from app.web.guards.login_first import LoginFirst
 from app.web.guards.origins import SameOrigin
 from app.web.guards.request_log import RequestLog
+from app.web.known_answers import AnsweredBefore
 from app.web.render import Renderer
 from app.web.routes import (
     annotations,
@@ -167,6 +168,7 @@ def create_app(settings: Settings, allow_anonymous: bool = False) -> FastAPI:
     install_openapi(app)
     # The last one added is the outermost. Compression is inside HeadAsGet, so that HEAD tells the size GET would send.
     app.add_middleware(Compression)
+    app.add_middleware(AnsweredBefore, source=app_context)
     app.add_middleware(HeadAsGet)
     # What reads a whole form is inside the limits, so that nothing beyond them is kept in memory.
     app.add_middleware(FormBodies)

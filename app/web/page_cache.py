@@ -8,6 +8,7 @@ from cachetools import LRUCache
 
 from app.web.guards.compression import LEVEL
 
+_N_TURNS = 64  # of all places together, so that two places may share one
 MAX_BYTES = 64 * 1024 * 1024  # of compressed pages: some 4,000 head pages
 
 
@@ -29,6 +30,11 @@ class PageCache:
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._pages: LRUCache[Place, tuple[str, bytes]] = LRUCache(max_bytes, getsizeof=_size)
         self._lock = Lock()
+        self._turns = [Lock() for _ in range(_N_TURNS)]
+
+    def turn(self, place: Place) -> Lock:
+        """A lock to hold while the page is looked for and built: others who ask for it wait, and then find it."""
+        return self._turns[hash(place) % _N_TURNS]
 
     def get(self, place: Place, tag: str) -> bytes | None:
         """The page of this place under this ETag, compressed; None if it has to be built."""

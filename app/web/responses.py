@@ -4,8 +4,10 @@ import gzip
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from fastapi import Request
+from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.errors import AppError
@@ -15,6 +17,7 @@ from app.services.reading.visibility import NO_VIEWER, Viewer, seen_by
 from app.services.sheet.files import Export
 from app.web.dependencies import AppContext
 from app.web.forms.downloads import download
+from app.web.guards.compression import accepts_gzip
 from app.web.page_cache import Place
 from app.web.render import Page
 
@@ -46,9 +49,9 @@ def page_tag(app_context: AppContext, request: Request, context: AtlasContext, a
     return f'W/"{hashlib.sha256(parts.encode()).hexdigest()[:32]}"'
 
 
-def holds(request: Request, tag: str) -> bool:
+def holds(headers: Headers, tag: str) -> bool:
     """Whether the browser's cache has this version (If-None-Match)."""
-    tags = [part.strip() for part in request.headers.get("If-None-Match", "").split(",")]
+    tags = [part.strip() for part in headers.get("If-None-Match", "").split(",")]
     return "*" in tags or tag in tags
 
 
@@ -88,26 +91,45 @@ def run_page(
     Pages that show annotations must pass the viewer, or browsers and the cache would show pages that are out of
     date. also: a text that changes with whatever else the page shows.
     """
-    with app_context.open_atlas(model, viewer) as context:
-        tag = page_tag(app_context, request, context, also(context))
-        if holds(request, tag):
-            return Response(status_code=304, headers=caching(tag))
-        place = Place(template, _address(request), viewer.annotator_id)
-        if (compressed := app_context.pages.get(place, tag)) is not None:
-            return _respond_compressed(request, compressed, caching(tag))
-        page = build(context)
-    content = draw(app_context, request, page, template).encode("utf-8", "replace")
-    return _respond_compressed(request, app_context.pages.add(place, tag, content), caching(tag))
+    place, is_json = Place(template, _address(request), viewer.annotator_id), wants_json(request)
+    with app_context.pages.turn(place):
+        with app_context.open_atlas(model, viewer) as context:
+            tag = page_tag(app_context, request, context, also(context))
+            kept = _Kept(app_context, place, tag, is_json)
+            app_context.answers.keep(request, kept.response)
+            if (response := kept.response(request.headers)) is not None:
+                return response
+            page = build(context)
+        content = draw(app_context, request, page, template).encode("utf-8", "replace")
+        return kept.answer(request.headers, app_context.pages.add(place, tag, content))
 
 
-def _respond_compressed(request: Request, compressed: bytes, headers: dict[str, str]) -> Response:
-    """The response for a compressed page, which is unpacked for a client that does not accept gzip."""
-    media_type = "application/json" if wants_json(request) else "text/html"
-    headers["Vary"] += ", Accept-Encoding"
-    if "gzip" in request.headers.get("Accept-Encoding", ""):
-        headers["Content-Encoding"] = "gzip"
-        return Response(compressed, media_type=media_type, headers=headers)
-    return Response(gzip.decompress(compressed), media_type=media_type, headers=headers)
+@dataclass(frozen=True)
+class _Kept:
+    """A page under its tag, as far as it is in memory."""
+
+    app_context: AppContext
+    place: Place
+    tag: str
+    is_json: bool
+
+    def response(self, headers: Headers) -> Response | None:
+        """The answer to a request with these headers; None if the page has to be built for it."""
+        if holds(headers, self.tag):
+            return Response(status_code=304, headers=self._caching())
+        compressed = self.app_context.pages.get(self.place, self.tag)
+        return None if compressed is None else self.answer(headers, compressed)
+
+    def answer(self, headers: Headers, compressed: bytes) -> Response:
+        """The response for a compressed page, which is unpacked for a client that does not accept gzip."""
+        media_type = "application/json" if self.is_json else "text/html"
+        if not accepts_gzip(headers):
+            return Response(gzip.decompress(compressed), media_type=media_type, headers=self._caching())
+        caching_headers = {**self._caching(), "Content-Encoding": "gzip"}
+        return Response(compressed, media_type=media_type, headers=caching_headers)
+
+    def _caching(self) -> dict[str, str]:
+        return {**caching(self.tag), "Vary": "HX-Request, Accept-Encoding"}
 
 
 def run_file(
@@ -121,7 +143,7 @@ def run_file(
     """A file to download that depends on the live run and on the annotations that the viewer may see."""
     with app_context.open_atlas(model, viewer) as context:
         tag = page_tag(app_context, request, context)
-        if holds(request, tag):
+        if holds(request.headers, tag):
             return Response(status_code=304, headers=caching(tag))
         file = build(context)
     return download(file.data, file.file_name, file_format, caching(tag))
@@ -148,7 +170,7 @@ def changing_page(app_context: AppContext, request: Request, page: Page, templat
     """A page that can change while the run does not, such as one with jobs; its ETag is a hash of it."""
     content = draw(app_context, request, page, template)
     tag = f'W/"{hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:32]}"'
-    if holds(request, tag):
+    if holds(request.headers, tag):
         return Response(status_code=304, headers=caching(tag))
     return _respond(request, content, caching(tag))
 

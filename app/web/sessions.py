@@ -17,7 +17,7 @@ from app.store.annotators import (
     end_login,
     ensure_annotator,
     find_annotator,
-    session_annotator,
+    find_login,
     start_login,
 )
 from app.web.dependencies import AppContext, AppContextDependency, parse_head
@@ -121,9 +121,10 @@ def _logged_in(request: Request, app_context: AppContext) -> Viewer:
     token = session_token(request, app_context)
     if token is not None and token not in app_context.ended:
         with app_context.session() as session:
-            annotator = session_annotator(session, token, app_context.now())
-        if annotator is not None:
-            return Viewer.of(annotator)
+            login = find_login(session, token, app_context.now())
+        if login is not None:
+            request.state.login_ends = login.expires_at
+            return Viewer.of(login.annotator)
     raise LoginNeeded("Log in to see this atlas; your login is missing or has ended.")
 
 

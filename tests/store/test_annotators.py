@@ -17,6 +17,11 @@ from tests.support.annotated_atlas import NOW, draft, later, make_atlas, save
 HOUR = timedelta(hours=1)
 
 
+def holder_of(session, token, now):
+    login = annotators.find_login(session, token, now)
+    return None if login is None else login.annotator
+
+
 @pytest.fixture
 def session(engine):
     with write_session(engine) as opened:
@@ -79,10 +84,10 @@ def test_d15_text_and_authorship_follow_a_rename_and_outlive_a_removal(engine):
 def test_a_session_is_found_by_its_token_until_it_expires(session):
     ada = add_annotator(session, "ada", NOW)
     token = annotators.start_login(session, ada, NOW, HOUR)
-    assert annotators.session_annotator(session, token, later(59)) == ada
-    assert annotators.session_annotator(session, token, later(60)) is None
+    assert holder_of(session, token, later(59)) == ada
+    assert annotators.find_login(session, token, later(60)) is None
     for wrong in ("", token[:-1], token + "x", "\udfff"):
-        assert annotators.session_annotator(session, wrong, NOW) is None
+        assert annotators.find_login(session, wrong, NOW) is None
 
 
 def test_the_store_keeps_no_token(session):
@@ -98,18 +103,18 @@ def test_e12_every_login_has_a_token_of_its_own_and_e13_logging_out_ends_it(sess
     ada = add_annotator(session, "ada", NOW)
     first, second = (annotators.start_login(session, ada, NOW, HOUR) for _ in range(2))
     annotators.end_login(session, first)
-    assert annotators.session_annotator(session, first, NOW) is None
-    assert annotators.session_annotator(session, second, NOW) == ada
+    assert annotators.find_login(session, first, NOW) is None
+    assert holder_of(session, second, NOW) == ada
 
 
 def test_e13_a_new_password_ends_all_sessions_of_that_annotator(session):
     ada, ben = add_annotator(session, "ada", NOW), add_annotator(session, "ben", NOW)
     hers, his = (annotators.start_login(session, who, NOW, HOUR) for who in (ada, ben))
     annotators.change_annotator(session, replace(ada, blind=True))
-    assert annotators.session_annotator(session, hers, NOW) is not None
+    assert annotators.find_login(session, hers, NOW) is not None
     annotators.change_annotator(session, replace(ada, password_hash="new"))
-    assert annotators.session_annotator(session, hers, NOW) is None
-    assert annotators.session_annotator(session, his, NOW) == ben
+    assert annotators.find_login(session, hers, NOW) is None
+    assert holder_of(session, his, NOW) == ben
 
 
 def test_a_removed_annotator_has_no_session(session):
@@ -117,9 +122,9 @@ def test_a_removed_annotator_has_no_session(session):
     token = annotators.start_login(session, ada, NOW, HOUR)
     removed = annotators.remove_annotator(session, ada, NOW)
     assert removed.password_hash is None
-    assert annotators.session_annotator(session, token, NOW) is None
+    assert annotators.find_login(session, token, NOW) is None
     late = annotators.start_login(session, removed, NOW, HOUR)
-    assert annotators.session_annotator(session, late, NOW) is None
+    assert annotators.find_login(session, late, NOW) is None
 
 
 def test_expired_sessions_are_swept(session):

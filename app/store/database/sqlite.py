@@ -129,6 +129,15 @@ def _connect_read_only(path: Path) -> Any:
     )
 
 
+def reading_connection(path: Path, read_only: bool) -> Any:
+    """A connection outside of the engine's pool that only reads, and that any thread may use; it waits for no lock."""
+    if read_only:
+        return _connect_read_only(path)
+    connection = driver().connect(str(path), isolation_level=None, timeout=0.0, check_same_thread=False)
+    connection.execute("PRAGMA query_only=ON")
+    return connection
+
+
 def _configure(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")

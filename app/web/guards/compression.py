@@ -24,10 +24,18 @@ class Compression(GZipMiddleware):
         async def send_varied(message: Message) -> None:
             # A 304 names what the response varies by as its 200 does: a shared cache keeps one for each encoding.
             if message["type"] == "http.response.start" and message["status"] == 304:
-                MutableHeaders(scope=message).add_vary_header("Accept-Encoding")
+                headers = MutableHeaders(scope=message)
+                if "Accept-Encoding" not in headers.get("Vary", ""):
+                    headers.add_vary_header("Accept-Encoding")
             await send(message)
 
         await super().__call__(_without_refused_gzip(scope), receive, send_varied)
+
+
+def accepts_gzip(headers: Headers) -> bool:
+    """Whether a client says that it accepts gzip, and does not say that it refuses it."""
+    accepted = headers.get("accept-encoding", "")
+    return "gzip" in accepted and not _REFUSED_GZIP.search(accepted)
 
 
 def _without_refused_gzip(scope: Scope) -> Scope:

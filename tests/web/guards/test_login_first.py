@@ -70,7 +70,7 @@ def test_where_the_store_cannot_be_asked_the_answer_says_so(
     def busy(*_: object) -> None:
         raise StoreBusy("the store is in use by another process; try again in a moment")
 
-    monkeypatch.setattr(sessions, "session_annotator", busy)
+    monkeypatch.setattr(sessions, "find_login", busy)
     assert client.post("/me", data={"password": "", "new": ""}).status_code == 503
 
 

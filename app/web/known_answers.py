@@ -1,0 +1,119 @@
+"""Answers that are given again without a look at the store, as long as nothing at all was written to it."""
+
+from collections.abc import Callable
+from datetime import datetime
+from threading import Lock
+from typing import NamedTuple, Protocol
+
+from cachetools import LRUCache
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.web.guards.compression import accepts_gzip
+
+MAX_ANSWERS = 8192
+MAX_KEY_BYTES = 1024
+# What an answer depends on besides its address: who asks, and whether for a fragment.
+_HEADERS = (b"cookie", b"hx-request", b"hx-history-restore-request")
+
+
+class Version(NamedTuple):
+    """A state of the store, and the sessions that ended without the store having been told."""
+
+    store: int
+    ended: frozenset[str]
+
+
+class Asked(NamedTuple):
+    """A request as far as its answer depends on it."""
+
+    scheme: str
+    path: bytes
+    query: bytes
+    headers: tuple[tuple[bytes, bytes], ...]
+
+
+class KnownAnswer(NamedTuple):
+    """The answer to a request in one version of the store. until: when its viewer's login ends."""
+
+    version: Version
+    until: datetime | None
+    route: object
+    respond: Callable[[Headers], Response | None]  # None where it is not in memory any more
+
+
+class KnownAnswers:
+    """The last answers, each under its request."""
+
+    def __init__(self, size: int = MAX_ANSWERS) -> None:
+        self._answers: LRUCache[Asked, KnownAnswer] = LRUCache(size)
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    def get(self, asked: Asked) -> KnownAnswer | None:
+        with self._lock:
+            return self._answers.get(asked)
+
+    def keep(self, request: Request, respond: Callable[[Headers], Response | None]) -> None:
+        """Keep the answer to a request that came by way of AnsweredBefore, and whose version is known."""
+        asked, version = getattr(request.state, "asked", None), getattr(request.state, "version", None)
+        if asked is None or version is None or _size(asked) > MAX_KEY_BYTES:
+            return
+        until = getattr(request.state, "login_ends", None)
+        with self._lock:
+            self._answers[asked] = KnownAnswer(version, until, request.scope.get("route"), respond)
+
+
+class AnswerSource(Protocol):
+    """What the answers come from: the application's context."""
+
+    answers: KnownAnswers
+
+    def version(self) -> Version | None: ...
+    def now(self) -> datetime: ...
+
+
+class AnsweredBefore:
+    """Middleware that repeats an answer that is known, where all that it was made of is as it was.
+
+    It is inside all that checks a request by itself (its host, its origin), and outside of all that reads the store:
+    the viewer was let in when the answer was made, and in the same version of the store is let in until the login ends.
+    """
+
+    def __init__(self, app: ASGIApp, source: AnswerSource) -> None:
+        self.app = app
+        self.source = source
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "GET" or scope["path"].startswith("/static/"):
+            await self.app(scope, receive, send)
+            return
+        asked, version = asked_by(scope), self.source.version()
+        answer = self.source.answers.get(asked) if version is not None else None
+        if answer is not None and answer.version == version and self._is_let_in(answer):
+            headers = Headers(scope=scope)
+            response = answer.respond(headers) if accepts_gzip(headers) else None
+            if response is not None:
+                scope["route"] = answer.route
+                await response(scope, receive, send)
+                return
+        scope.setdefault("state", {}).update(asked=asked, version=version)
+        await self.app(scope, receive, send)
+
+    def _is_let_in(self, answer: KnownAnswer) -> bool:
+        return answer.until is None or self.source.now() < answer.until
+
+
+def asked_by(scope: Scope) -> Asked:
+    """The request of the scope, with every header that its answer may depend on but by its encoding and version."""
+    headers = tuple((name, value) for name, value in scope["headers"] if name in _HEADERS)
+    path = scope.get("raw_path") or scope["path"].encode()
+    return Asked(scope["scheme"], path, scope["query_string"], headers)
+
+
+def _size(asked: Asked) -> int:
+    return len(asked.path) + len(asked.query) + sum(len(value) for _, value in asked.headers)
