@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page
 from starlette.types import ASGIApp
 
 from app.settings import Settings
-from app.web.factory import create_app
+from tests.support.serving import application
 
 CHROMIUM = "/usr/bin/chromium-headless-shell"
 
@@ -47,7 +47,7 @@ def listening(app: ASGIApp) -> Iterator[str]:
 @contextmanager
 def serving(store: str | Path, team: bool = False) -> Iterator[str]:
     """The address of a server of the store on a free port."""
-    with listening(create_app(Settings(store=str(store), team=team))) as address:
+    with listening(application(Settings(store=str(store), team=team))) as address:
         yield address
 
 

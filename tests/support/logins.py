@@ -8,8 +8,7 @@ from app.services.accounts import accounts
 from app.settings import Settings
 from app.store.annotators import add_annotator
 from app.store.database.engine import open_store, write_session
-from app.web.factory import create_app
-from tests.support.serving import HOSTS
+from tests.support.serving import HOSTS, application
 
 PASSWORD = "correct horse battery"
 ORIGIN = {"Origin": "http://testserver"}
@@ -30,7 +29,7 @@ def add_people(store, now, **people):
 
 
 def team_app(store, **settings):
-    return create_app(Settings(store=store, allowed_hosts=HOSTS, team=True, **settings))
+    return application(Settings(store=store, allowed_hosts=HOSTS, team=True, **settings))
 
 
 def visitor(app, base="http://testserver"):

@@ -7,55 +7,39 @@ the text.
 import shutil
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from app.domain.attention import HeadAttention
-from app.domain.evidence import KINDS
 from app.domain.numbers import HeadNumbers
 from app.domain.records import (
-    N_INTERVAL_EXAMPLES,
-    N_INTERVALS,
-    N_TOP_EXAMPLES,
     RANKINGS,
-    Evidence,
-    ExampleGroup,
     FeatureRecord,
-    FveByHead,
     HeadRanking,
     HeadRecord,
-    Histogram,
     ModelRecord,
     RankedFeature,
     Ranking,
     RunRecord,
     RunReport,
     SaeRecord,
-    SimilarFeatures,
-    TokenLogits,
 )
 from app.domain.refs import FeatureRef, HeadRef
 from app.domain.tokens import Vocabulary
 from app.store.atlas import writes as runs
 from app.store.atlas.attention import add_attention
-from app.store.atlas.feature_blobs import (
-    COLUMNS,
-    pack_examples,
-    pack_features,
-    unpack_examples,
-    unpack_feature,
-)
 from app.store.database.engine import open_store, write_session
 from tests.support.attention_data import make_attention
 from tests.support.corpus_documents import DATASETS, documents_of
-from tests.support.example_data import RunShape, make_examples
+from tests.support.example_data import RunShape
+from tests.support.feature_data import as_stored, dead_feature, make_feature, similar_to
 from tests.support.odd_text import make_sequences, make_vocabulary
-from tests.support.record_data import random_fields, random_record
+from tests.support.read_only import protect
+from tests.support.record_data import random_fields
 
 SCORES = ("induction", "previous_token", "duplicate_token", "copying", "bos_attention", "entropy")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -73,101 +57,6 @@ class StoredRun:
     features: dict[FeatureRef, FeatureRecord]
     rankings: dict[tuple[HeadRef, Ranking], HeadRanking]
     attention: dict[HeadRef, HeadAttention]
-
-
-def _groups(largest: float) -> tuple[ExampleGroup, ...]:
-    groups = [ExampleGroup("top", 0.7 * largest, largest, N_TOP_EXAMPLES, 0.04, 0, N_TOP_EXAMPLES)]
-    for i in range(N_INTERVALS):
-        start = N_TOP_EXAMPLES + i * N_INTERVAL_EXAMPLES
-        upper = largest * (1 - i / N_INTERVALS)
-        lower = largest * (1 - (i + 1) / N_INTERVALS)
-        name = f"interval {i + 1}"
-        groups.append(
-            ExampleGroup(
-                name, lower, upper, 100 * (i + 1), 0.06 * (i + 1), start, start + N_INTERVAL_EXAMPLES
-            )
-        )
-    return tuple(groups)
-
-
-def _logits(rng: np.random.Generator, n_tokens: int, shape: tuple[int, ...], sign: float) -> TokenLogits:
-    ids = np.stack([rng.permutation(n_tokens)[: shape[-1]] for _ in range(int(np.prod(shape[:-1])) or 1)])
-    logit = sign * -np.sort(-np.abs(rng.normal(0, 2, (len(ids), shape[-1]))), axis=-1)
-    return TokenLogits(ids.reshape(shape).astype(np.int32), logit.reshape(shape).astype(np.float32))
-
-
-def make_feature(
-    rng: np.random.Generator, shape: RunShape, ref: FeatureRef, sequences: NDArray[np.int32], n_tokens: int
-) -> FeatureRecord:
-    largest = float(rng.uniform(2, 9))
-    groups = _groups(largest)
-    drawn = [np.sort(rng.uniform(g.lower, g.upper, g.stop - g.start))[::-1] for g in groups]
-    activation = np.concatenate(drawn).astype(np.float32)
-    activation[0] = largest
-    norm = rng.dirichlet(np.full(shape.n_heads, 0.6)).astype(np.float32) + np.float32(0.01)
-    share = rng.dirichlet(np.full(shape.n_heads, 0.6))
-    fve = FveByHead(share, share * 0.9, share**0.5)
-    examples = make_examples(rng, shape, sequences, activation)
-    drawn = [kind for kind in KINDS if kind != "induction_fuzzy"]
-    counts = {kind: rng.integers(0, N_TOP_EXAMPLES + 1, shape.n_heads) for kind in drawn}
-    # A source at BOS shows nothing else.
-    counts["bos"] = (examples.source[:N_TOP_EXAMPLES, :, 0] == 0).sum(0)
-    counts = {
-        k: n if k == "bos" else np.minimum(n, N_TOP_EXAMPLES - counts["bos"]) for k, n in counts.items()
-    }
-    counts["induction_fuzzy"] = np.minimum(counts["induction"] + 1, N_TOP_EXAMPLES - counts["bos"])
-    # What is said below is what pages rely on; any other number that is declared is random.
-    sizes = {"n": 1, "heads": shape.n_heads, "context": shape.context}
-    unsaid: FeatureRecord = random_record(FeatureRecord, np.random.default_rng(ref.index), sizes)
-    return replace(
-        unsaid,
-        ref=ref,
-        n_active=1500,
-        density=1500 / 9e5,
-        mean_activation=largest / 3,
-        max_activation=largest,
-        decoder_weight_norm=norm,
-        decoder_weight_share=norm / norm.sum(),
-        fve_active=fve,
-        fve_all=replace(fve, residual=share * 0.5),
-        promoted=_logits(rng, n_tokens, (20,), 1),
-        suppressed=_logits(rng, n_tokens, (20,), -1),
-        head_promoted=_logits(rng, n_tokens, (shape.n_heads, 10), 1),
-        head_suppressed=_logits(rng, n_tokens, (shape.n_heads, 10), -1),
-        logit_histogram=Histogram(np.linspace(-4, 4, 41), rng.integers(0, 900, 40)),
-        activation_histogram=Histogram(
-            np.linspace(0, largest, 21), np.geomspace(900, 2, 20).astype(np.int64)
-        ),
-        evidence=Evidence(N_TOP_EXAMPLES, counts),
-        groups=groups,
-        worst_residual=float(examples.residual.max()),
-        examples=examples,
-        top_logit=(share * 4).astype(np.float32),
-    )
-
-
-def dead_feature(feature: FeatureRecord) -> FeatureRecord:
-    """The same weights, never active: no examples, no variance, nothing to count."""
-    return replace(
-        feature,
-        n_active=0,
-        density=0.0,
-        mean_activation=0.0,
-        max_activation=0.0,
-        fve_active=None,
-        fve_all=None,
-        activation_histogram=Histogram(np.array([0.0, 1.0]), np.array([0])),
-        evidence=Evidence(0, {kind: np.zeros_like(n) for kind, n in feature.evidence.counts.items()}),
-        groups=(),
-        worst_residual=0.0,
-        examples=None,
-    )
-
-
-def _similar(feature: FeatureRecord, features: list[FeatureRecord]) -> SimilarFeatures:
-    others = [other.ref.index for other in features if other.ref.layer == feature.ref.layer]
-    others = [index for index in others if index != feature.ref.index][:3]
-    return SimilarFeatures(np.array(others), np.linspace(0.9, 0.1, len(others)).astype(np.float32))
 
 
 def _ranking(features: list[FeatureRecord], head: HeadRef, ranking: Ranking) -> HeadRanking:
@@ -207,8 +96,24 @@ def _sae(layer: int) -> SaeRecord:
 
 
 def make_run(slug: str = "tiny", seed: int = 1, shape: RunShape | None = None) -> StoredRun:
-    """Deterministic in its arguments. The last feature of the last SAE layer is dead and not ranked."""
-    shape, rng, vocabulary = shape or RunShape(), np.random.default_rng(seed), make_vocabulary()
+    """Deterministic in its arguments. The last feature of the last SAE layer is dead and not ranked.
+
+    Made once, as most tests ask for the same: lists are the caller's own, and arrays cannot be written.
+    """
+    run = _made_once(slug, seed, shape or RunShape())
+    copied = {name: dict(getattr(run, name)) for name in ("features", "rankings", "attention")}
+    return replace(run, heads=[*run.heads], **copied)
+
+
+@cache
+def _made_once(slug: str, seed: int, shape: RunShape) -> StoredRun:
+    run = _new_run(slug, seed, shape)
+    protect(run)
+    return run
+
+
+def _new_run(slug: str, seed: int, shape: RunShape) -> StoredRun:
+    rng, vocabulary = np.random.default_rng(seed), make_vocabulary()
     sequences = make_sequences(rng, shape.n_sequences, shape.context, len(vocabulary))
     record = RunRecord(
         fingerprint=f"{seed:08x}" + "5eed" * 14,
@@ -225,7 +130,7 @@ def make_run(slug: str = "tiny", seed: int = 1, shape: RunShape | None = None) -
     ]
     features = [make_feature(rng, shape, ref, sequences, len(vocabulary)) for ref in refs]
     features[-1] = dead_feature(features[-1])
-    features = [_as_stored(replace(feature, similar=_similar(feature, features))) for feature in features]
+    features = [as_stored(replace(feature, similar=similar_to(feature, features))) for feature in features]
     heads = [HeadRef(layer, head) for layer in range(shape.n_layers) for head in range(shape.n_heads)]
     rankings = {
         (head, ranking): _ranking([f for f in features[:-1] if f.ref.layer == head.layer], head, ranking)
@@ -237,18 +142,6 @@ def make_run(slug: str = "tiny", seed: int = 1, shape: RunShape | None = None) -
     by_ref = {feature.ref: feature for feature in features}
     attention = {head: make_attention(head, seed, sequences, len(vocabulary)) for head in heads}
     return StoredRun(slug, record, vocabulary, sequences, scored, by_ref, rankings, attention)
-
-
-def _as_stored(feature: FeatureRecord) -> FeatureRecord:
-    """The feature with its numbers rounded as a store rounds them, so that pages can be compared with it."""
-    row: Any = SimpleNamespace(
-        layer=feature.ref.layer,
-        feature_index=feature.ref.index,
-        data=pack_features([feature])[0],
-        **{name: getattr(feature, name) for name in COLUMNS},
-    )
-    examples = feature.examples
-    return unpack_feature(row, examples and unpack_examples(pack_examples([examples], [feature.ref])[0]))
 
 
 def without_saes(run: StoredRun) -> StoredRun:

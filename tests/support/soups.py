@@ -2,7 +2,7 @@
 
 import re
 
-from bs4 import BeautifulSoup, NavigableString, Tag
+from bs4 import BeautifulSoup, NavigableString, SoupStrainer, Tag
 
 # White space is text in these: fields, and what the stylesheets show as it was typed.
 _AS_TYPED = ("pre", "textarea", "script", "style")
@@ -30,13 +30,13 @@ _BLOCKS = {
 }
 
 
-def soup(text: str) -> BeautifulSoup:
-    """The tree of a page or a part of one.
+def soup(text: str, parts: SoupStrainer | None = None) -> BeautifulSoup:
+    """The tree of a page or a part of one. parts: the outermost elements to keep, which is faster than the whole.
 
     Lines of templates break where a browser shows a space or nothing: a break is a space here, and nothing beside a
     block or at an end of an element.
     """
-    tree = BeautifulSoup(text, "html.parser")
+    tree = BeautifulSoup(text, "html.parser", parse_only=parts)
     for string in [*tree.find_all(string=re.compile("\n"))]:
         if type(string) is NavigableString and not _is_as_typed(string):
             string.replace_with(NavigableString(_as_seen(string)))

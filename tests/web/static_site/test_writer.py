@@ -1,9 +1,11 @@
 """The atlas as files: every link leads to a file that exists, nothing needs a server, and nothing is told too early."""
 
 import json
+import os
 import shutil
 import uuid
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -103,10 +105,11 @@ def test_there_is_a_page_for_everything(made: Made, run: StoredRun) -> None:
 
 @pytest.mark.parametrize("which", ["whole", "plain"])
 def test_every_link_leads_to_a_file(made: Made, which: str) -> None:
-    site: Path = getattr(made, which)
+    site: Path = getattr(made, which).resolve()
+    is_file = cache(Path.is_file)
     n_links = 0
     for path in pages(site):
-        page = soup(path)
+        page = BeautifulSoup(path.read_text("utf-8"), "html.parser")  # white space says nothing here
         ids = {tag["id"] for tag in page.find_all(id=True)}
         for tag in page.find_all(True):
             for name in ("href", "src"):
@@ -115,11 +118,11 @@ def test_every_link_leads_to_a_file(made: Made, which: str) -> None:
                     continue
                 n_links += 1
                 file, _, fragment = address.partition("#")
-                target = (path.parent / unquote(file)).resolve() if file else path.resolve()
-                assert target.is_file(), f"{path.name}: {address}"
-                assert site.resolve() in target.parents
+                target = Path(os.path.normpath(path.parent / unquote(file))) if file else path
+                assert is_file(target), f"{path.name}: {address}"
+                assert site in target.parents
                 assert not file.startswith("/")
-                if fragment and target == path.resolve():
+                if fragment and target == path:
                     assert fragment in ids or tag.name == "use", f"{path.name}: {address}"
             assert not [name for name in tag.attrs if name.startswith("hx-")]
             assert tag.name != "form" or tag["method"] == "dialog"
