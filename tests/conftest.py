@@ -1,5 +1,9 @@
-"""Stores for tests: fresh ones, on SQLite, and on a real Postgres where slow tests are asked for."""
+"""Stores for tests: fresh ones, on SQLite, and on a real Postgres where slow tests are asked for.
 
+And what holds for every run of tests: long files first, and nothing of the collection looked at by the collector.
+"""
+
+import gc
 import itertools
 import shutil
 import tempfile
@@ -12,6 +16,7 @@ from sqlalchemy.engine import make_url
 
 from app.store.database.engine import open_store
 from app.store.migrate import upgrade
+from tests.support.long_files import longest_first
 
 # Writes what tests did, where HEAD_ATLAS_FIGURES names a file.
 pytest_plugins = ["tests.figures.recorder"]
@@ -20,6 +25,18 @@ ENGINES = [pytest.param("sqlite"), pytest.param("postgres", marks=pytest.mark.sl
 TEMPLATE = "head_atlas_template"
 # Makes the address of a new store, with its tables unless told otherwise.
 MakeStore = Callable[..., str]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no worker ends long before the other."""
+    items[:] = longest_first(items)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector thousands of tests and all modules, which live as long as the run."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

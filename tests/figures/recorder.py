@@ -1,7 +1,8 @@
-"""Writes the outcome and counts of every test to the file that HEAD_ATLAS_FIGURES names: a line of JSON each."""
+"""Writes outcome, counts and seconds of every test to the file that HEAD_ATLAS_FIGURES names: a line of JSON each."""
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.support.counts import take_counts
 VARIABLE = "HEAD_ATLAS_FIGURES"
 ONLY_GOALS = "HEAD_ATLAS_FIGURES_ONLY"
 _COUNTS = "counts"
+_seconds: Counter[str] = Counter()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -40,13 +42,17 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Write one line where the outcome of a test is known."""
     path = os.environ.get(VARIABLE)
-    if not path or "PYTEST_XDIST_WORKER" in os.environ or not (report.when == "call" or report.failed):
+    if not path or "PYTEST_XDIST_WORKER" in os.environ:
+        return
+    _seconds[report.nodeid] += report.duration
+    if not (report.when == "call" or report.failed):
         return
     properties = dict(report.user_properties)
     counts = json.loads(str(properties.pop(_COUNTS, "{}")))
     # Tests that count one thing alone say it by pytest's own record_property.
     counts |= {name: value for name, value in properties.items() if isinstance(value, int)}
-    line = {"test": report.nodeid, "passed": report.passed, "counts": counts}
+    seconds = round(_seconds[report.nodeid], 2)  # of its set-up, too
+    line = {"test": report.nodeid, "passed": report.passed, "counts": counts, "seconds": seconds}
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with Path(path).open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")

@@ -7,11 +7,12 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Result:
-    """One test: its id, whether it passed, and what it counted."""
+    """One test: its id, whether it passed, what it counted, and how long it took with its set-up."""
 
     test: str
     passed: bool
     counts: dict[str, int]
+    seconds: float = 0.0
 
     def is_of(self, reference: str) -> bool:
         """Whether a reference of a goal, path::part of the name or a folder, means this test."""
