@@ -174,7 +174,9 @@ print(kill_at)
 )
 
 
-@pytest.mark.parametrize("stride", [9, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "stride", [9, pytest.param(4, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.sweep)]
+)
 def test_f02_a_kill_before_any_statement_leaves_a_store_that_upgrades(tmp_path, stride):
     command = [sys.executable, "-c", KILLER, str(tmp_path), str(stride)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
