@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Float32, Float64, Int64
 from torch import Tensor, einsum
 
 from app.attribution.float64 import widened
-from app.attribution.rows import largest_of_rows, sorted_rows
+from app.attribution.rows import largest_of_rows, smallest_of_rows, sorted_rows
 from app.domain.evidence import NO_TOKEN
 
 # Logits held at once: 64 MB in float32, whatever the vocabulary.
@@ -145,10 +145,9 @@ def top_and_bottom(
     size, where they were sorted before.
     """
     logits, k = logits.float(), min(k, logits.shape[1])
-    ascending = sorted_rows(logits) if ascending is None else ascending
-    top = TopLogits(*largest_of_rows(logits, k, ascending[:, -k]))
-    bottom = TopLogits(*largest_of_rows(-logits, k, -ascending[:, k - 1]))
-    return top, TopLogits(bottom.token_id, -bottom.logit)
+    bounds = (None, None) if ascending is None else (ascending[:, -k], ascending[:, k - 1])
+    top, bottom = largest_of_rows(logits, k, bounds[0]), smallest_of_rows(logits, k, bounds[1])
+    return TopLogits(*top), TopLogits(*bottom)
 
 
 def logit_histogram(

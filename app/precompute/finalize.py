@@ -72,6 +72,15 @@ class LayerResult:
         return self.partial.density()
 
 
+@dataclass(frozen=True, eq=False)
+class DecoderEffects:
+    """Of a layer's features that have a page, each array and list with one entry per feature."""
+
+    features: Ints
+    logits: FeatureLogits
+    similar: Sequence[SimilarFeatures]
+
+
 class Finalizer:
     """Makes the records of one run. fuzzy_ids: [d_vocab], from `domain.evidence.normalised_ids`."""
 
@@ -80,15 +89,17 @@ class Finalizer:
         self._examples = ExampleMaker(run.corpus, fuzzy_ids)
         self._unembed: dict[Processing, UnembedWeights] = {}
 
-    def features(self, result: LayerResult) -> Iterator[list[FeatureRecord]]:
-        """The records of the layer's chosen features, in their order, a part of them at a time."""
-        chosen = result.chosen
+    def decoder_effects(self, sae: LayerSae, chosen: ChosenFeatures) -> DecoderEffects:
+        """What follows from the decoder rows of a layer's chosen features alone, and so from no partial."""
         features = np.array(list(chosen.groups), np.int64)
-        similar = similar_features(result.sae, features)
-        logits = self._logits(result.sae, features, chosen.rankings.shown_heads[features])
-        for first in range(0, len(features), _RECORDS_AT_ONCE):
-            places = range(first, min(first + _RECORDS_AT_ONCE, len(features)))
-            yield self._records(result, features, logits, places, similar)
+        logits = self._logits(sae, features, chosen.rankings.shown_heads[features])
+        return DecoderEffects(features, logits, similar_features(sae, features))
+
+    def features(self, result: LayerResult, effects: DecoderEffects) -> Iterator[list[FeatureRecord]]:
+        """The records of the layer's chosen features, in their order, a part of them at a time."""
+        n_features = len(effects.features)
+        for first in range(0, n_features, _RECORDS_AT_ONCE):
+            yield self._records(result, effects, range(first, min(first + _RECORDS_AT_ONCE, n_features)))
 
     def _logits(self, sae: LayerSae, features: Ints, with_tokens: NDArray[np.bool_]) -> FeatureLogits:
         processing = _processing_of(self._run, sae.layer)
@@ -100,22 +111,17 @@ class Finalizer:
         w_o = model.head_weights(sae.layer).w_write
         return feature_logits(sae, features, w_o, self._unembed[processing], with_tokens)
 
-    def _records(
-        self,
-        result: LayerResult,
-        features: Ints,
-        logits: FeatureLogits,
-        places: range,
-        similar: Sequence[SimilarFeatures],
-    ) -> list[FeatureRecord]:
-        """The records of the features at some places among those whose logit effects these are."""
+    def _records(self, result: LayerResult, effects: DecoderEffects, places: range) -> list[FeatureRecord]:
+        """The records of the features at some places among those of the layer that have a page."""
         chosen, n_heads = result.chosen, result.sae.coder.n_heads
-        groups = {feature: chosen.groups[feature] for feature in features[places].tolist()}
+        groups = {feature: chosen.groups[feature] for feature in effects.features[places].tolist()}
         examples = self._examples.of(result.partial.payloads, groups, chosen.text_counts, n_heads)
-        promoted = promoted_ids(logits.promoted, places)
+        promoted = promoted_ids(effects.logits.promoted, places)
         evidence = self._examples.evidence(examples, list(groups.values()), promoted)
         return [
-            self._feature(result, feature, logits.of(place), of_feature, shown, similar[place])
+            self._feature(
+                result, feature, effects.logits.of(place), of_feature, shown, effects.similar[place]
+            )
             for place, feature, of_feature, shown in zip(places, groups, examples, evidence, strict=True)
         ]
 

@@ -24,11 +24,13 @@ from app.attribution.rows import places_of_true
 from app.attribution.sae import EncodedTokens
 from app.errors import InvalidModel
 from app.precompute.loaded_run import LayerSae
+from app.precompute.side_by_side import side_by_side
 from app.statistics.feature_partial import FeatureBatch
 from app.statistics.payloads import Payloads
 
 Columns = dict[str, NDArray[np.generic]]
 _EXAMPLES_AT_ONCE = 128  # whose DFA of all heads and sources fits in a processor's cache
+_MOST_THREADS = 8  # that make payloads, each with its own DFA in memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,21 +135,16 @@ class LayerBatch:
         local = token_index - self.first_sequence * self.context_size
         sequence, dest = np.divmod(local, self.context_size)
         order = np.argsort(sequence, kind="stable")
-        feature, token_index = feature[order], token_index[order]
-        parts = list(self._by_sequence(sequence[order], dest[order], feature))
-        columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        return Payloads.of(feature, token_index, columns)
 
-    def _by_sequence(
-        self, sequence: NDArray[np.int64], dest: NDArray[np.int64], feature: NDArray[np.int64]
-    ) -> Iterator[Columns]:
-        starts = np.flatnonzero(np.diff(sequence, prepend=-1)).tolist()
-        for start, stop in zip(starts, [*starts[1:], len(sequence)], strict=True):
-            for first in range(start, stop, _EXAMPLES_AT_ONCE):
-                part = slice(first, min(first + _EXAMPLES_AT_ONCE, stop))
-                yield self._sequence_columns(
-                    int(sequence[start]), self._on_device(dest[part]), self._on_device(feature[part])
-                )
+        def columns_of(part: slice) -> Columns:
+            chosen = order[part]
+            where = (self._on_device(values[chosen]) for values in (dest, feature))
+            return self._sequence_columns(int(sequence[chosen[0]]), *where)
+
+        n_threads = min(torch.get_num_threads(), _MOST_THREADS)
+        parts = side_by_side(columns_of, _parts(sequence[order]), self.row.device, n_threads)
+        columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return Payloads.of(feature[order], token_index[order], columns)
 
     def _on_device(self, values: NDArray[np.int64]) -> Int64[Tensor, " example"]:
         return torch.from_numpy(values).to(self.row.device)
@@ -202,3 +199,11 @@ class LayerBatch:
 def token_rows(counted: Bool[Tensor, "batch pos"]) -> Int64[Tensor, "batch pos"]:
     """The index of each counted token among the counted ones; -1 for other tokens."""
     return torch.where(counted, counted.flatten().cumsum(0).view(counted.shape) - 1, -1)
+
+
+def _parts(sequence: NDArray[np.int64]) -> Iterator[slice]:
+    """Slices of at most _EXAMPLES_AT_ONCE examples of one sequence each. sequence: [example], ascending."""
+    starts = np.flatnonzero(np.diff(sequence, prepend=-1)).tolist()
+    for start, stop in zip(starts, [*starts[1:], len(sequence)], strict=True):
+        for first in range(start, stop, _EXAMPLES_AT_ONCE):
+            yield slice(first, min(first + _EXAMPLES_AT_ONCE, stop))

@@ -25,6 +25,7 @@ from app.precompute.plan import Unit
 from app.precompute.progress import JobMonitor, Stage
 from app.precompute.ranking import LayerRankings, rank_layer
 from app.precompute.shard import BATCH_SIZE, SCORES, empty_partial, layer_name
+from app.precompute.side_by_side import one_ahead
 from app.precompute.write_behind import WriteBehind
 from app.statistics.feature_partial import FeaturePartial
 from app.statistics.head_partial import HeadScorePartial
@@ -71,10 +72,15 @@ class Publisher:
         saes: list[SaeRecord] = []
         worst = 0.0
         with WriteBehind() as writer:
-            for layer in layers:
+            for layer, effects in one_ahead(
+                lambda layer: finalizer.decoder_effects(self._run.saes[layer], chosen[layer]),
+                layers,
+                self._run.plan.device,
+                torch_threads=max(self._run.plan.threads - 1, 1),  # beside the one that writes
+            ):
                 partial = self._folded(layer).with_payloads(payloads.payloads.take(layer))
                 result = LayerResult(self._run.saes[layer], partial, chosen[layer])
-                for records in finalizer.features(result):
+                for records in finalizer.features(result, effects):
                     writer.add(lambda records=records: self._store(engine, run_id, records))
                     worst = max(worst, *(record.worst_residual for record in records))
                 saes.append(sae_record(self._run, result))

@@ -1,5 +1,7 @@
 """What is largest and true in each row, against slow loops, by numpy and by torch."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -10,8 +12,11 @@ from app.attribution.rows import (
     kth_largest,
     largest_of_rows,
     places_of_true,
+    smallest_of_rows,
     sorted_rows,
 )
+
+Ends = Callable[..., tuple[Tensor, Tensor]]
 
 
 def rows_of(n_values: int, dtype: torch.dtype) -> Tensor:
@@ -25,13 +30,31 @@ def rows_of(n_values: int, dtype: torch.dtype) -> Tensor:
 @pytest.mark.parametrize("n_values", [1, 2, 5, 1000])
 @pytest.mark.parametrize("k", [0, 1, 7, 40])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
-def test_the_largest_of_rows_are_the_slow_loop(n_values: int, k: int, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize(("ends", "sign"), [(largest_of_rows, -1), (smallest_of_rows, 1)])
+@pytest.mark.parametrize("bounded", [False, True])
+def test_the_ends_of_rows_are_the_slow_loop(
+    n_values: int, k: int, dtype: torch.dtype, ends: Ends, sign: int, bounded: bool
+) -> None:
     values = rows_of(n_values, dtype)
-    column, value = largest_of_rows(values, k)
+    bound = values.sort(1, descending=sign < 0).values[:, k - 1] if bounded and k else None
+    column, value = ends(values, k, bound)
     for row in range(6):
-        best = sorted(range(40), key=lambda c: (-values[row, c].item(), c))[:k]
+        best = sorted(range(40), key=lambda c: (sign * values[row, c].item(), c))[:k]
         assert column[row].tolist() == best
         assert value[row].tolist() == values[row, best].tolist()
+
+
+@pytest.mark.parametrize("n_columns", [20, 63, 64, 65, 1000, 5003])
+@pytest.mark.parametrize(("ends", "sign"), [(largest_of_rows, -1), (smallest_of_rows, 1)])
+def test_the_ends_of_long_rows_are_found_in_any_group(n_columns: int, ends: Ends, sign: int) -> None:
+    generator = torch.Generator().manual_seed(n_columns)
+    values = torch.randint(-40, 40, (9, n_columns), generator=generator).float()  # ties
+    values[1::2] = torch.randn(4, n_columns, generator=generator)
+    values[2] = sign * -torch.arange(n_columns)  # all of the ends in the last columns, in one group or none
+    column, _ = ends(values, 4)
+    for row in range(9):
+        slow = sorted(range(n_columns), key=lambda c: (sign * values[row, c].item(), c))[:4]
+        assert column[row].tolist() == slow
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -59,6 +82,11 @@ def test_nothing_is_true_in_rows_without_columns() -> None:
     assert [len(part) for part in places_of_true(mask)] == [0, 0]
 
 
-def test_a_nan_among_the_largest_is_refused() -> None:
+@pytest.mark.parametrize("n_columns", [3, 4000])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("ends", [largest_of_rows, smallest_of_rows])
+def test_a_nan_among_the_first_is_refused(ends: Ends, dtype: torch.dtype, n_columns: int) -> None:
+    values = torch.arange(n_columns, dtype=dtype)[None]
+    values[0, 1] = torch.nan
     with pytest.raises(ValueError, match="NaN"):
-        largest_of_rows(torch.tensor([[1.0, torch.nan, 0.0]]), 2)
+        ends(values, 2)

@@ -3,8 +3,10 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from app.attribution.sae import EncodedTokens
 from app.precompute.layer_batch import LayerBatch
@@ -30,12 +32,28 @@ def batch(request: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Layer
 def check(batch: LayerBatch, arrays: Any) -> None:
     """Every payload of every active pair."""
     again = unpack_batch(batch.sae, arrays, batch.counted, batch.first_sequence)
-    token, feature = batch.active
-    place = batch.counted.flatten().nonzero()[:, 0]
-    where = (feature.numpy(), (place[token] + batch.first_sequence * batch.context_size).numpy())
+    where = where_active(batch)
     assert batch.payloads(*where) == again.payloads(*where)
     for name in ("v", "pattern", "z"):
         assert torch.equal(getattr(batch, name), getattr(again, name)), name
+
+
+def where_active(batch: LayerBatch) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The feature and the token of the corpus of every active pair."""
+    token, feature = batch.active
+    place = batch.counted.flatten().nonzero()[:, 0]
+    return feature.numpy(), (place[token] + batch.first_sequence * batch.context_size).numpy()
+
+
+def test_payloads_are_the_same_bits_for_any_number_of_threads(batch: tuple[LayerBatch, int]) -> None:
+    where, before = where_active(batch[0]), torch.get_num_threads()
+    assert len(np.unique(where[1] // batch[0].context_size)) > 1  # so that there is more than one thing to do
+    try:
+        made = [(torch.set_num_threads(n), batch[0].payloads(*where))[1] for n in (1, 2, 5)]
+    finally:
+        torch.set_num_threads(before)
+    assert made[0] == made[1] == made[2]
+    assert len(made[0]) == len(where[0])
 
 
 def test_it_gives_the_same_payloads(batch: tuple[LayerBatch, int]) -> None:

@@ -1,0 +1,58 @@
+"""Work in several threads, whose results come in the order of the work: the same ones, however many threads there are.
+
+Each thread has torch compute with a number of threads of its own that does not depend on what else is running.
+Where torch computes on an accelerator, all is done in the calling thread: no device is asked by two at once.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+import torch
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def side_by_side(
+    work: Callable[[Item], Result], items: Iterable[Item], device: torch.device | str, n_threads: int
+) -> list[Result]:
+    """The result of each item, made by n_threads threads in each of which torch computes with one.
+
+    The first error is raised once the items that were begun are done.
+    """
+    if torch.device(device).type != "cpu":
+        return list(map(work, items))
+    with _pool(n_threads, 1) as pool:
+        return list(pool.map(work, items))
+
+
+def one_ahead(
+    work: Callable[[Item], Result], items: Iterable[Item], device: torch.device | str, torch_threads: int
+) -> Iterator[tuple[Item, Result]]:
+    """Each item with its result. While the caller uses one, the next is made in a thread of its own, and no more.
+
+    An error of an item is raised when its turn comes.
+    """
+    if torch.device(device).type != "cpu":
+        yield from ((item, work(item)) for item in items)
+        return
+    waiting, pending = iter(items), deque[tuple[Item, Future[Result]]]()
+    with _pool(1, torch_threads) as pool:
+        for item in islice(waiting, 1):
+            pending.append((item, pool.submit(work, item)))
+        while pending:
+            item, future = pending.popleft()
+            result = future.result()
+            for following in islice(waiting, 1):
+                pending.append((following, pool.submit(work, following)))
+            yield item, result
+
+
+def _pool(n_threads: int, torch_threads: int) -> ThreadPoolExecutor:
+    # What torch is told in a thread holds for this thread alone.
+    return ThreadPoolExecutor(
+        n_threads, "side-by-side", initializer=torch.set_num_threads, initargs=(torch_threads,)
+    )
