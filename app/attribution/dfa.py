@@ -20,6 +20,7 @@ from jaxtyping import Float, Float32, Float64, Int, Int16, Int64
 from torch import Tensor, einsum
 
 from app.attribution.float64 import beside_float64, widened
+from app.attribution.rows import first_largest
 from app.domain.records import N_SOURCES
 
 # Pairs gathered at once: 1 MB of gathered rows at d_in 576, which stays in the cache. On one thread, at 32
@@ -148,9 +149,9 @@ def keep_sources(dfa: Float[Tensor, "example n_heads src"], dest: Int[Tensor, " 
     dest = dest.to(dfa.device)
     src = torch.arange(n_src, device=dfa.device)
     past = torch.where(src > dest[:, None, None], -torch.inf, 0.0)
-    first = _source_of(_ordered_key(dfa + past).amax(dim=-1, keepdim=True))
+    first = first_largest(dfa + past)[..., None]
     magnitude = (dfa.abs() + past).scatter(-1, first, torch.inf)
-    key = _largest(_ordered_key(magnitude), min(N_SOURCES, n_src))
+    key = _largest(_magnitude_key(magnitude), min(N_SOURCES, n_src))
     unused = key < 0
     selected = torch.where(unused, first, _source_of(key))
     value = dfa.gather(-1, selected).masked_fill(unused, 0.0)
@@ -164,15 +165,13 @@ def keep_sources(dfa: Float[Tensor, "example n_heads src"], dest: Int[Tensor, " 
     )
 
 
-def _ordered_key(
-    value: Float32[Tensor, "example n_heads src"],
+def _magnitude_key(
+    magnitude: Float32[Tensor, "example n_heads src"],
 ) -> Int64[Tensor, "example n_heads src"]:
-    """Keys in the order of the values, and of equal values the earlier source first; no two are equal."""
-    bits = value.view(torch.int32)
-    # Bits of a float order as it does, once those of a negative one but its sign are turned over.
-    ordered = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).long()
-    src = torch.arange(value.shape[-1], device=value.device)
-    return ordered.bitwise_left_shift_(16).bitwise_or_(_MAX_SRC - src)
+    """Keys in the order of the values, and of equal values the earlier source first; negative for -inf."""
+    src = torch.arange(magnitude.shape[-1], device=magnitude.device)
+    # Bits of floats that are not negative order as these do.
+    return magnitude.view(torch.int32).long().bitwise_left_shift_(16).bitwise_or_(_MAX_SRC - src)
 
 
 def _source_of(key: Int64[Tensor, "example n_heads kept"]) -> Int64[Tensor, "example n_heads kept"]:

@@ -27,6 +27,13 @@ def kth_largest(values: Float[Tensor, "row column"], k: int) -> Float[Tensor, " 
     return torch.from_numpy(np.partition(values.detach().numpy(), place, axis=1)[:, place].copy())
 
 
+def first_largest(values: Float[Tensor, "*row column"]) -> Int64[Tensor, "*row"]:
+    """The first column with the largest value of each row."""
+    if not _numpy_has(values):
+        return values.argmax(dim=-1)
+    return torch.from_numpy(np.asarray(values.detach().numpy().argmax(axis=-1)))
+
+
 def largest_of_rows(
     values: Float[Tensor, "row column"], k: int, bound: Float[Tensor, " row"] | None = None
 ) -> tuple[Int64[Tensor, "row k"], Float[Tensor, "row k"]]:

@@ -9,6 +9,7 @@ from torch import Tensor
 from app.attribution.rows import (
     at_least,
     count_true,
+    first_largest,
     kth_largest,
     largest_of_rows,
     places_of_true,
@@ -55,6 +56,14 @@ def test_the_ends_of_long_rows_are_found_in_any_group(n_columns: int, ends: Ends
     for row in range(9):
         slow = sorted(range(n_columns), key=lambda c: (sign * values[row, c].item(), c))[:4]
         assert column[row].tolist() == slow
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_of_equals_the_first_is_the_first_largest(dtype: torch.dtype) -> None:
+    values = rows_of(3, dtype).view(2, 3, 40)
+    by_hand = [[row.index(max(row)) for row in part] for part in values.tolist()]
+    assert first_largest(values).tolist() == by_hand
+    assert first_largest(torch.tensor([-0.0, 0.0, -1.0], dtype=dtype)).item() == 0
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
