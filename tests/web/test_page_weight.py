@@ -1,6 +1,7 @@
 """What atlas and head pages weigh as they are sent, compressed, whatever is annotated and shown."""
 
 import re
+import shutil
 
 import pytest
 
@@ -29,7 +30,13 @@ def labelled_by_turns(features: tuple[FeatureThroughHead, ...]) -> HeadAnnotatio
     return HeadAnnotation(groups=groups, labels=labels, roles=("induction", "copying"), notes="why " * 50)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def store(published, tmp_path_factory):
+    """A store of this module's own: no test changes what another looks at."""
+    return str(shutil.copyfile(published, tmp_path_factory.mktemp("weight") / "store.sqlite"))
+
+
+@pytest.fixture(scope="module")
 def annotated(store):
     """A browser of ada's on an atlas of twenty features per head, all annotated by her and by ben."""
     add_people(store, NOW, ada={}, ben={})
