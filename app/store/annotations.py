@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, select, tuple_
+from sqlalchemy import ColumnElement, and_, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from app.domain.annotations.json_form import content_to_json
@@ -20,7 +20,7 @@ from app.domain.refs import FeatureRef, HeadRef
 from app.errors import AppError, NotFound, StoreBusy
 from app.store.database.inserts import insert_unless_there
 from app.store.revisions import REVISIONS, read_revisions, subject_of
-from app.store.tables.annotations import AnnotatorRow, RevealedHintRow, RevisionRow
+from app.store.tables.annotations import RevisionRow
 from app.store.tables.atlas import AtlasRow
 
 MAX_KEY = 100
@@ -223,11 +223,17 @@ def current_records_and_second_looks(
         units = {(s.ref.layer, s.ref.head if isinstance(s.ref, HeadRef) else s.ref.index) for s in only}
         newest = newest.where(tuple_(RevisionRow.layer, RevisionRow.unit).in_(units))
     query = REVISIONS.where(tuple_(*_KEY, RevisionRow.version).in_(newest.group_by(*_KEY)))
-    records = [record for record in read_revisions(session, query) if only is None or record.subject in only]
-    records.sort(
-        key=lambda r: (isinstance(r.subject.ref, FeatureRef), r.subject.ref, r.subject.sae, r.annotator)
+    return in_order(
+        [record for record in read_revisions(session, query) if only is None or record.subject in only]
     )
-    return records
+
+
+def in_order(records: list[Revision]) -> list[Revision]:
+    """The records by layer, unit, then name in code points; those of features after those of heads."""
+    return sorted(
+        records,
+        key=lambda r: (isinstance(r.subject.ref, FeatureRef), r.subject.ref, r.subject.sae, r.annotator),
+    )
 
 
 def versions(session: Session, atlas_id: int, subject: Subject, annotator_id: int) -> dict[int, int | None]:
@@ -247,27 +253,6 @@ def ever_submitted(session: Session, atlas_id: int, annotator_id: int) -> set[Su
     )
     rows = session.execute(query.distinct())
     return {subject_of(kind, layer, unit, sae) for kind, layer, unit, sae in rows}
-
-
-_ATLAS_ID = select(AtlasRow.id).where(AtlasRow.slug == bindparam("slug")).scalar_subquery()
-# Every request asks this: it is put together once.
-_STATE = select(
-    select(func.max(RevisionRow.id)).where(RevisionRow.atlas_id == _ATLAS_ID).scalar_subquery(),
-    select(func.count())
-    .where(RevealedHintRow.atlas_id == _ATLAS_ID, RevealedHintRow.annotator_id == bindparam("annotator_id"))
-    .scalar_subquery(),
-    *(AnnotatorRow.id, AnnotatorRow.name, AnnotatorRow.role, AnnotatorRow.removed_at),
-).order_by(AnnotatorRow.id)
-
-
-def annotation_state(
-    session: Session, slug: str, annotator_id: int
-) -> tuple[int, int, list[tuple[object, ...]]]:
-    """The id of the atlas's newest revision, the annotator's revealed hints, and the annotators as they are."""
-    rows = session.execute(_STATE, {"slug": slug, "annotator_id": annotator_id}).all()
-    if not rows:  # nobody has written anything yet
-        return 0, 0, []
-    return rows[0][0] or 0, rows[0][1], [tuple(row[2:]) for row in rows]
 
 
 def _newest(session: Session, atlas_id: int, subject: Subject, annotator_id: int) -> Revision | None:

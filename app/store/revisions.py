@@ -32,9 +32,11 @@ REVISIONS: Select[*tuple[Any, ...]] = (
 )
 
 
-def read_revisions(session: Session, query: Select[*tuple[Any, ...]]) -> list[Revision]:
-    """The revisions that the query, which is made from REVISIONS, selects."""
-    return [_revision(row) for row in session.execute(query)]
+def read_revisions(
+    session: Session, query: Select[*tuple[Any, ...]], values: dict[str, object] | None = None
+) -> list[Revision]:
+    """The revisions that the query, which is made from REVISIONS, selects. values: of its parameters."""
+    return [_revision(row) for row in session.execute(query, values)]
 
 
 def subject_of(kind: str, layer: int, unit: int, sae: str) -> Subject:

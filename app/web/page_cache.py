@@ -1,6 +1,7 @@
-"""Pages kept in memory with their ETag, so that a page is built once for each viewer and state of the store."""
+"""Pages kept in memory with what they were made of, so that a page is built once for each viewer and what they see."""
 
 import gzip
+import hashlib
 from threading import Lock
 from typing import NamedTuple
 
@@ -17,18 +18,34 @@ class Place(NamedTuple):
 
     template: str
     address: str
-    annotator_id: int
+    viewer: str
+
+
+class State(NamedTuple):
+    """What a page is made of. run: a digest of what saves leave as it is, the viewer among it."""
+
+    run: str
+    annotations: str
+
+
+class KeptPage(NamedTuple):
+    """A page that holds in a state. part: a digest of what saves can change of it, where that is told apart."""
+
+    state: State
+    part: str
+    tag: str
+    compressed: bytes
 
 
 class PageCache:
-    """Compressed pages, each with its ETag, the last used ones up to `max_bytes`.
+    """Compressed pages, each with the last state in which it holds; the last used ones up to `max_bytes`.
 
-    An ETag is made of everything that its page depends on, the viewer included (responses.page_tag), so a cached page
-    equals the page that would be built. A page with a new ETag replaces the one cached for its place.
+    A page is given for a request only in that state, which holds everything that a page depends on (run_pages), the
+    viewer included, so it equals the page that would be built.
     """
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
-        self._pages: LRUCache[Place, tuple[str, bytes]] = LRUCache(max_bytes, getsizeof=_size)
+        self._pages: LRUCache[Place, KeptPage] = LRUCache(max_bytes, getsizeof=_size)
         self._lock = Lock()
         self._turns = [Lock() for _ in range(_N_TURNS)]
 
@@ -36,20 +53,32 @@ class PageCache:
         """A lock to hold while the page is looked for and built: others who ask for it wait, and then find it."""
         return self._turns[hash(place) % _N_TURNS]
 
-    def get(self, place: Place, tag: str) -> bytes | None:
-        """The page of this place under this ETag, compressed; None if it has to be built."""
+    def get(self, place: Place) -> KeptPage | None:
+        """The last version of the page of this place; None if it has to be built."""
         with self._lock:
-            tagged = self._pages.get(place)
-        return tagged[1] if tagged is not None and tagged[0] == tag else None
+            return self._pages.get(place)
 
-    def add(self, place: Place, tag: str, content: bytes) -> bytes:
-        """Keep the page, and return it compressed. A page that is larger than the whole cache is not kept."""
-        compressed = gzip.compress(content, LEVEL, mtime=0)
+    def add(self, place: Place, state: State, part: str, content: bytes) -> KeptPage:
+        """Keep the page in place of its last version. A page that is larger than the whole cache is not kept."""
+        return self._keep(
+            place, KeptPage(state, part, tag_of(content), gzip.compress(content, LEVEL, mtime=0))
+        )
+
+    def renew(self, place: Place, page: KeptPage, state: State) -> KeptPage:
+        """Keep the page as one that holds in this state, too."""
+        return self._keep(place, page._replace(state=state))
+
+    def _keep(self, place: Place, page: KeptPage) -> KeptPage:
         with self._lock:
-            if len(compressed) <= self._pages.maxsize:
-                self._pages[place] = tag, compressed
-        return compressed
+            if len(page.compressed) <= self._pages.maxsize:
+                self._pages[place] = page
+        return page
 
 
-def _size(page: tuple[str, bytes]) -> int:
-    return len(page[1])
+def tag_of(content: bytes) -> str:
+    """The ETag of what is sent. It is weak, for one page is sent in two encodings."""
+    return f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
+
+
+def _size(page: KeptPage) -> int:
+    return len(page.compressed)

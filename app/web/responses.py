@@ -1,10 +1,7 @@
 """Responses made from page dataclasses: HTML, htmx fragments, JSON, redirects, and their caching headers."""
 
-import gzip
-import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from fastapi import Request
 from starlette.datastructures import Headers
@@ -13,12 +10,9 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from app.errors import AppError
 from app.services.reading.context import AtlasContext
 from app.services.reading.page_json import page_json
-from app.services.reading.visibility import NO_VIEWER, Viewer, seen_by
-from app.services.sheet.files import Export
+from app.services.reading.visibility import NO_VIEWER, Viewer
 from app.web.dependencies import AppContext
-from app.web.forms.downloads import download
-from app.web.guards.compression import accepts_gzip
-from app.web.page_cache import Place
+from app.web.page_cache import tag_of
 from app.web.render import Page
 
 NO_STORE = {"Cache-Control": "no-store"}
@@ -33,20 +27,6 @@ def is_fragment(request: Request) -> bool:
 
 def wants_json(request: Request) -> bool:
     return request.url.path.endswith(".json")
-
-
-def _address(request: Request) -> str:
-    """The request's path and query, without the name by which the server was called."""
-    return f"{request.url.path}?{request.url.query}"
-
-
-def page_tag(app_context: AppContext, request: Request, context: AtlasContext, also: str = "") -> str:
-    """The page's ETag, from all that the page depends on: run, templates, URL, visible annotations, and `also`."""
-    run, viewer = context.run, context.viewer
-    seen = "" if viewer == NO_VIEWER else seen_by(context.session, run.slug, viewer)
-    state = (app_context.renderer.build, run.slug, run.record.fingerprint, run.experiments)
-    parts = "\n".join((*state, _address(request), seen, also))
-    return f'W/"{hashlib.sha256(parts.encode()).hexdigest()[:32]}"'
 
 
 def holds(headers: Headers, tag: str) -> bool:
@@ -77,78 +57,6 @@ def _respond(request: Request, content: str, headers: dict[str, str]) -> Respons
     return HTMLResponse(content.encode("utf-8", "replace"), headers=headers)
 
 
-def run_page(
-    app_context: AppContext,
-    request: Request,
-    model: str,
-    build: Callable[[AtlasContext], Page],
-    template: str,
-    viewer: Viewer = NO_VIEWER,
-    also: Callable[[AtlasContext], str] = lambda _: "",
-) -> Response:
-    """A page or its JSON that depends on the live run and, with a viewer, on the annotations they may see.
-
-    Pages that show annotations must pass the viewer, or browsers and the cache would show pages that are out of
-    date. also: a text that changes with whatever else the page shows.
-    """
-    place, is_json = Place(template, _address(request), viewer.annotator_id), wants_json(request)
-    with app_context.pages.turn(place):
-        with app_context.open_atlas(model, viewer) as context:
-            tag = page_tag(app_context, request, context, also(context))
-            kept = _Kept(app_context, place, tag, is_json)
-            app_context.answers.keep(request, kept.response)
-            if (response := kept.response(request.headers)) is not None:
-                return response
-            page = build(context)
-        content = draw(app_context, request, page, template).encode("utf-8", "replace")
-        return kept.answer(request.headers, app_context.pages.add(place, tag, content))
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """A page under its tag, as far as it is in memory."""
-
-    app_context: AppContext
-    place: Place
-    tag: str
-    is_json: bool
-
-    def response(self, headers: Headers) -> Response | None:
-        """The answer to a request with these headers; None if the page has to be built for it."""
-        if holds(headers, self.tag):
-            return Response(status_code=304, headers=self._caching())
-        compressed = self.app_context.pages.get(self.place, self.tag)
-        return None if compressed is None else self.answer(headers, compressed)
-
-    def answer(self, headers: Headers, compressed: bytes) -> Response:
-        """The response for a compressed page, which is unpacked for a client that does not accept gzip."""
-        media_type = "application/json" if self.is_json else "text/html"
-        if not accepts_gzip(headers):
-            return Response(gzip.decompress(compressed), media_type=media_type, headers=self._caching())
-        caching_headers = {**self._caching(), "Content-Encoding": "gzip"}
-        return Response(compressed, media_type=media_type, headers=caching_headers)
-
-    def _caching(self) -> dict[str, str]:
-        return {**caching(self.tag), "Vary": "HX-Request, Accept-Encoding"}
-
-
-def run_file(
-    app_context: AppContext,
-    request: Request,
-    model: str,
-    build: Callable[[AtlasContext], Export],
-    file_format: str,
-    viewer: Viewer,
-) -> Response:
-    """A file to download that depends on the live run and on the annotations that the viewer may see."""
-    with app_context.open_atlas(model, viewer) as context:
-        tag = page_tag(app_context, request, context)
-        if holds(request.headers, tag):
-            return Response(status_code=304, headers=caching(tag))
-        file = build(context)
-    return download(file.data, file.file_name, file_format, caching(tag))
-
-
 def fragment(
     app_context: AppContext,
     model: str,
@@ -169,7 +77,7 @@ def fragment(
 def changing_page(app_context: AppContext, request: Request, page: Page, template: str) -> Response:
     """A page that can change while the run does not, such as one with jobs; its ETag is a hash of it."""
     content = draw(app_context, request, page, template)
-    tag = f'W/"{hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:32]}"'
+    tag = tag_of(content.encode("utf-8", "replace"))
     if holds(request.headers, tag):
         return Response(status_code=304, headers=caching(tag))
     return _respond(request, content, caching(tag))

@@ -47,16 +47,15 @@ class Suggestions:
     roles: tuple[RoleSuggestion, ...] = ()
 
 
-def suggest(
-    features: Sequence[FeatureThroughHead], blind: bool, usual_long_share: Callable[[], float]
-) -> Suggestions:
-    """Groups and roles suggested by the evidence of the head's top features; empty in blind mode.
+NO_SUGGESTIONS = Suggestions()
+
+
+def suggest(features: Sequence[FeatureThroughHead], usual_long_share: Callable[[], float]) -> Suggestions:
+    """Groups and roles suggested by the evidence of the head's top features.
 
     features: as the head's page shows them, in the same order. usual_long_share: how many of the sources with a
     prefix have a long one by chance, as a fraction; called only if this head's prefixes are mostly long.
     """
-    if blind:
-        return Suggestions()
     features = without_sinks(features)
     kinds = [(row, kind) for row, kind in zip(features, _one_kind_each(features), strict=True) if kind]
     long = _is_long([row for row, kind in kinds if kind == "induction"], usual_long_share)

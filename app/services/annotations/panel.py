@@ -18,7 +18,7 @@ from app.services.annotations.head_records import (
     record_state,
     with_labels,
 )
-from app.services.annotations.hints import Suggestions, suggest
+from app.services.annotations.hints import NO_SUGGESTIONS, Suggestions, suggest
 from app.services.annotations.long_prefixes import usual_long_share
 from app.services.annotations.models import ClashView, GroupSlot, Hint, Panel, RoleChoice
 from app.services.annotations.record_words import evidence_view, record_view
@@ -59,16 +59,16 @@ class Attempt:
 class ShownRows:
     """The rows that a page of the head shows, each of which has an input for its label.
 
-    k: the number of rows of features if they are the first k of the ranking, 0 if they are not. neighbours: the rows
-    among which a suggestion is made, where they are not those that are shown. examples, strongest: of a head without
-    features, the examples that are shown and those that are counted.
+    k: the number of rows of features if they are the first k of the ranking, 0 if they are not. suggestions: for the
+    rows, from their evidence alone. examples, strongest: of a head without features, the examples that are shown and
+    those that are counted.
     """
 
     head: HeadRef
     rank: Ranking
     k: int
-    features: tuple[FeatureThroughHead, ...]
-    neighbours: tuple[FeatureThroughHead, ...] = ()
+    features: tuple[FeatureRef, ...]
+    suggestions: Suggestions = NO_SUGGESTIONS
     examples: tuple[ExampleRef, ...] = ()
     strongest: tuple[ExampleRef, ...] = ()
 
@@ -120,14 +120,28 @@ def panel(context: AtlasContext, page: ShownRows, attempt: Attempt | None = None
     )
 
 
-def _proposals(context: AtlasContext, page: ShownRows, others_open: bool) -> Suggestions:
-    """The suggestions for the rows that are shown; what one feature is called depends on the head's others.
+def shown_rows(
+    context: AtlasContext,
+    head: HeadRef,
+    rank: Ranking,
+    k: int,
+    features: Sequence[FeatureThroughHead],
+    neighbours: Sequence[FeatureThroughHead] = (),
+) -> ShownRows:
+    """The rows of these features in brief, with what is suggested for them.
 
-    The blind get none before others' records are open to them, and in a second look.
+    neighbours: the rows among which a suggestion is made, where they are not those that are shown: what one feature is
+    called depends on the head's others.
     """
-    rows = page.neighbours or page.features
+    rows = neighbours or features
+    suggestions = suggest(rows, lambda: usual_long_share(context, head, rank, rows))
+    return ShownRows(head, rank, k, tuple(row.feature for row in features), suggestions)
+
+
+def _proposals(context: AtlasContext, page: ShownRows, others_open: bool) -> Suggestions:
+    """The suggestions for the rows; none for the blind before others' records are open, and in a second look."""
     blind = context.viewer.blind if context.viewer.looks_again_at(page.head) else not others_open
-    return suggest(rows, blind, lambda: usual_long_share(context, page.head, page.rank, rows))
+    return NO_SUGGESTIONS if blind else page.suggestions
 
 
 def _label_values(content: HeadAnnotation, slots: Sequence[GroupSlot]) -> dict[LabelledRef, str]:
@@ -140,7 +154,7 @@ def _label_values(content: HeadAnnotation, slots: Sequence[GroupSlot]) -> dict[L
 
 
 def _unshown(labels: Mapping[LabelledRef, str], page: ShownRows) -> tuple[tuple[LabelledRef, str], ...]:
-    on_page = {*(row.feature for row in page.features), *page.examples}
+    on_page = {*page.features, *page.examples}
     return tuple((feature, value) for feature, value in labels.items() if feature not in on_page)
 
 
@@ -148,7 +162,7 @@ def _counted(context: AtlasContext, page: ShownRows, content: HeadAnnotation) ->
     if page.strongest:
         return page.strongest[: content.k]
     if page.features and page.rank == content.ranking and page.k >= content.k:
-        return tuple(row.feature for row in page.features[: content.k])
+        return page.features[: content.k]
     return counted_refs(context, page.head, content)
 
 

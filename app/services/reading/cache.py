@@ -1,21 +1,25 @@
 """A cache of what does not change while a run is live and is slow to read: the run itself, vocabulary and heads."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
+from threading import Lock
 from typing import Any, TypeVar
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from app.domain.evidence import normalised_ids
 from app.domain.records import HeadRecord
 from app.domain.tokens import Vocabulary
+from app.services.reading.records_memory import RecordsMemory
 from app.services.reading.token_index import TokenIndex
 from app.store.atlas.attention import has_attention
 from app.store.atlas.reads import LiveRun, LiveState, get_heads, get_vocabulary, load_run
 from app.store.database.engine import Session
 
 T = TypeVar("T")
+_ROWS_IN_MEMORY = 4096  # of pages, some 3 kB each
 
 
 class RunCache:
@@ -24,6 +28,9 @@ class RunCache:
     def __init__(self, size: int = 15) -> None:
         self._size = size
         self._kept: dict[tuple[str, int, str], Any] = {}
+        self.records = RecordsMemory().records
+        self._rows: LRUCache[Hashable, Any] = LRUCache(_ROWS_IN_MEMORY)
+        self._lock = Lock()
 
     def live_run(self, session: Session, state: LiveState) -> LiveRun:
         """The run in this state. A run is immutable once it is live; which experiments it has is not."""
@@ -52,6 +59,17 @@ class RunCache:
     def of_run(self, kind: str, run: LiveRun, load: Callable[[], T]) -> T:
         """A value of the run that its reader makes, under a name of its own."""
         return self._get(kind, run, load)
+
+    def rows(self, run: LiveRun, question: Hashable, load: Callable[[], T]) -> T:
+        """What the annotation panel says of the rows of one head page; of many pages, for it is small."""
+        key = (run.id, run.fingerprint, question)
+        with self._lock:
+            rows = self._rows.get(key)
+        if rows is None:
+            rows = load()
+            with self._lock:
+                self._rows[key] = rows
+        return rows
 
     def _get(self, kind: str, run: LiveRun | LiveState, load: Callable[[], Any]) -> Any:
         key = (kind, run.id, run.fingerprint)

@@ -14,7 +14,8 @@ from app.errors import NotFound
 from app.services.reading.cache import RunCache
 from app.services.reading.token_index import TokenIndex
 from app.services.reading.visibility import NO_VIEWER, Viewer, opened_subjects, visible_of
-from app.store.annotations import current_records_and_second_looks, get_atlas_id
+from app.store.annotation_state import AnnotationState, annotation_state
+from app.store.annotations import get_atlas_id
 from app.store.atlas.reads import LiveRun
 from app.store.database.engine import Session
 
@@ -58,6 +59,11 @@ class AtlasContext:
         return get_atlas_id(self.session, self.run.slug)
 
     @cached_property
+    def annotation_state(self) -> AnnotationState:
+        """What changes with anything that the viewer may see of the atlas's annotations, as it was read first."""
+        return annotation_state(self.session, self.run.slug, self.viewer.annotator_id)
+
+    @cached_property
     def records(self) -> tuple[Revision, ...]:
         """Every current annotation that the viewer may see, read once: later saves are not included."""
         look = self.viewer.second_look
@@ -84,7 +90,7 @@ class AtlasContext:
 
     @cached_property
     def _stored(self) -> list[Revision]:
-        return current_records_and_second_looks(self.session, self.atlas_id)
+        return self.cache.records(self.session, self.atlas_id, self.annotation_state)
 
     @cached_property
     def _opened(self) -> set[Subject] | None:

@@ -183,12 +183,6 @@ def check_may_write(viewer: Viewer, annotator: str) -> None:
         raise Forbidden(f"only an admin may write {whose}")
 
 
-def seen_by(session: Session, atlas: str, viewer: Viewer) -> str:
-    """A version key that changes with anything the viewer may see of the atlas's annotations; one query."""
-    newest, revealed, people = store.annotation_state(session, atlas, viewer.annotator_id)
-    return repr((viewer, newest, revealed, people))
-
-
 def opened_subjects(session: Session, atlas_id: int, viewer: Viewer) -> set[Subject] | None:
     """The subjects that are open to a blind viewer; None if all are."""
     return store.ever_submitted(session, atlas_id, viewer.annotator_id) if viewer.blind else None

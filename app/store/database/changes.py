@@ -19,21 +19,25 @@ class ChangeWatch:
     def __init__(self, engine: Engine) -> None:
         self._lock = Lock()
         self._connection: Any = None
+        self._path = Path(str(engine.url.database))
         if engine.dialect.name == "sqlite":
-            self._connection = reading_connection(Path(str(engine.url.database)), is_read_only(engine))
+            self._connection = reading_connection(self._path, is_read_only(engine))
+            self._file = self._path.stat().st_ino
 
     def version(self) -> int | None:
-        """The number; None where it cannot be known: on Postgres, and while the file is locked or broken.
+        """The number; None where it cannot be known: on Postgres, and while the file is locked, broken or another one.
 
         It must be asked before what is kept under it is read: what is committed between the two then gives another.
         """
-        if self._connection is None:
-            return None
-        try:
-            with self._lock:
+        with self._lock:
+            if self._connection is None:
+                return None
+            try:
+                if self._path.stat().st_ino != self._file:
+                    return None
                 return self._connection.execute("PRAGMA data_version").fetchone()[0]
-        except driver().Error:
-            return None
+            except (driver().Error, OSError):
+                return None
 
     def close(self) -> None:
         with self._lock:

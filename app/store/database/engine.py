@@ -112,6 +112,11 @@ def backup(engine: Engine, destination: Path) -> None:
         backup_to(engine, destination)
 
 
+def only_reads(session: Session) -> bool:
+    """Whether the session is one that cannot write."""
+    return not session.get_bind().get_execution_options().get("head_atlas_writes", False)
+
+
 @contextmanager
 def read_session(engine: Engine) -> Generator[Session]:
     """One consistent view of the store, however many statements are read from it. Writing fails."""

@@ -24,7 +24,8 @@ from app.store.annotations import Conflict
 from app.web.dependencies import AppContext, AppContextDependency, parse_head
 from app.web.forms.annotations import Fields, read_head_form
 from app.web.forms.head_query import HeadQuery, HeadQueryDependency
-from app.web.responses import redirect_to, refusal, run_page, script_response, see_other, uncached_page
+from app.web.responses import redirect_to, refusal, script_response, see_other, uncached_page
+from app.web.run_pages import run_page
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency, remember_order, remember_second_looks
 from app.web.urls import atlas_url, head_url

@@ -14,7 +14,8 @@ from app.services.atlas.page import AtlasView, atlas_page, index_page, jobs_unde
 from app.services.reading.context import AtlasContext
 from app.services.reading.layer_ranges import InvalidQuery
 from app.web.dependencies import AppContextDependency, parse_head
-from app.web.responses import NO_STORE, changing_page, fragment, is_fragment, redirect_to, run_page
+from app.web.responses import NO_STORE, changing_page, fragment, is_fragment, redirect_to
+from app.web.run_pages import Changing, run_page
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
 from app.web.urls import atlas_url
@@ -124,7 +125,9 @@ def show_atlas(
     def jobs(context: AtlasContext) -> str:
         return repr(jobs_under_way(context.session))
 
-    return run_page(app_context, request, model, build, "pages/atlas.html", viewer, also=jobs)
+    return run_page(
+        app_context, request, model, build, "pages/atlas.html", viewer, jobs, Changing(lambda page: page)
+    )
 
 
 @pages.get("/{model}/heads/{head}/card", name="head_card")

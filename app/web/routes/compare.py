@@ -11,7 +11,8 @@ from app.errors import AppError
 from app.services.compare.models import ComparePage
 from app.services.compare.page import MAX_HEADS, compare_page
 from app.web.dependencies import AppContextDependency, parse_head
-from app.web.responses import redirect_to, run_page
+from app.web.responses import redirect_to
+from app.web.run_pages import run_page
 from app.web.schema import documents
 from app.web.urls import compare_url
 

@@ -7,8 +7,8 @@ from app.services.features.page import feature_page
 from app.services.heads.page import HeadQuestion, head_page
 from app.web.dependencies import AppContextDependency, parse_feature, parse_head, parse_through
 from app.web.forms.head_query import CountQuery, RankQuery
-from app.web.responses import run_page
 from app.web.routes.features import HeadQuery
+from app.web.run_pages import run_page
 
 pages = APIRouter(prefix="/embed", include_in_schema=False)
 

@@ -18,8 +18,9 @@ from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import NO_VIEWER, Viewer
 from app.web.dependencies import AppContextDependency, PageNotFound, parse_feature, parse_through
 from app.web.forms.head_query import AlignQuery
-from app.web.responses import fragment, is_fragment, redirect, run_page, wants_json
+from app.web.responses import fragment, is_fragment, redirect, wants_json
 from app.web.routes.notes import with_notes
+from app.web.run_pages import run_page
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
 from app.web.urls import feature_url

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from app.domain.refs import HeadRef
-from app.services.heads.annotated import annotated_head, annotated_row
+from app.services.heads.annotated import annotated_head, annotated_row, annotation_panel
 from app.services.heads.attention import AttentionQuestion, attention_page
 from app.services.heads.attention_models import AttentionPage
 from app.services.heads.models import HeadPage
@@ -14,7 +14,8 @@ from app.services.heads.page import HeadQuestion, head_page
 from app.services.reading.context import AtlasContext
 from app.web.dependencies import AppContextDependency, parse_head
 from app.web.forms.head_query import CountQuery, HeadQueryDependency, RankQuery
-from app.web.responses import fragment, is_fragment, redirect, run_page
+from app.web.responses import fragment, is_fragment, redirect
+from app.web.run_pages import Changing, run_page
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
 from app.web.urls import attention_url, head_url
@@ -59,9 +60,14 @@ def show_head(
         return fragment(
             app_context, model, lambda context: annotated_row(context, question), template, viewer
         )
-    template = "pages/head.html"
     return run_page(
-        app_context, request, model, lambda context: annotated_head(context, question), template, viewer
+        app_context,
+        request,
+        model,
+        lambda context: annotated_head(context, question),
+        "pages/head.html",
+        viewer,
+        changing=Changing(lambda page: page.annotation, lambda context: annotation_panel(context, question)),
     )
 
 

@@ -14,7 +14,8 @@ from app.services.annotations.saving import Restore
 from app.services.reading.context import AtlasContext
 from app.web.dependencies import AppContextDependency, PageNotFound, parse_head
 from app.web.forms.head_query import HeadQuery, HeadQueryDependency
-from app.web.responses import run_page, see_other
+from app.web.responses import see_other
+from app.web.run_pages import run_page
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
 from app.web.urls import history_url

@@ -18,7 +18,8 @@ from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import Viewer
 from app.store.annotations import Conflict
 from app.web.dependencies import AppContext, AppContextDependency, parse_feature, parse_through
-from app.web.responses import refusal, run_page, see_other, uncached_page
+from app.web.responses import refusal, see_other, uncached_page
+from app.web.run_pages import run_page
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
 from app.web.urls import feature_url

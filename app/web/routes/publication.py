@@ -14,7 +14,7 @@ from app.services.sheet.publication_files import PUBLICATION_FORMATS, Publicatio
 from app.services.sheet.publication_models import PublicationPage
 from app.web.answers import files_content
 from app.web.dependencies import AppContextDependency, PageNotFound
-from app.web.responses import run_file, run_page
+from app.web.run_pages import run_file, run_page
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
 

@@ -10,7 +10,7 @@ from app.services.reading.context import AtlasContext
 from app.services.sheet.models import AnnotatedLayersPage, PublishedPage
 from app.services.sheet.pages import NoSuchAnnotator, layers_page, published_page
 from app.web.dependencies import AppContextDependency, PageNotFound
-from app.web.responses import run_page
+from app.web.run_pages import run_page
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
 

@@ -13,7 +13,8 @@ from app.services.search.page import MAX_PAGES, bare_reference, search_page
 from app.services.search.suggestions import search_suggestions
 from app.services.search.time_limit import within_time
 from app.web.dependencies import AppContextDependency
-from app.web.responses import fragment, is_fragment, redirect_to, run_page
+from app.web.responses import fragment, is_fragment, redirect_to
+from app.web.run_pages import run_page
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency, asker_of
 from app.web.urls import feature_url, head_url

@@ -21,7 +21,8 @@ from app.services.sheet.selection import DEFAULT_COLUMNS, InvalidView, SheetView
 from app.store.annotations import Conflict
 from app.web.answers import files_content
 from app.web.dependencies import AppContext, AppContextDependency, PageNotFound, parse_head
-from app.web.responses import run_file, run_page, see_other, uncached_page
+from app.web.responses import see_other, uncached_page
+from app.web.run_pages import run_file, run_page
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
 from app.web.urls import annotations_url

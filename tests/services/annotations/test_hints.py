@@ -54,21 +54,17 @@ def features_with(team):
     ],
 )
 def test_evidence_suggests_groups_and_roles_with_their_counts(features_with, kind, prefix, expected):
-    found = suggest(features_with(kind, 10, prefix), False, lambda: 0.3)
+    found = suggest(features_with(kind, 10, prefix), lambda: 0.3)
     assert {suggestion.group for suggestion in found.features} == {expected}
     assert found.features[0].total == 20
     assert [(role.role, role.count, role.total) for role in found.roles] == [(expected, 6, 6)]
 
 
 def test_too_little_evidence_suggests_nothing(features_with):
-    assert suggest(features_with("induction", 9), False, lambda: 0.3) == Suggestions()
-    assert suggest([], False, lambda: 0.3) == Suggestions()
+    assert suggest(features_with("induction", 9), lambda: 0.3) == Suggestions()
+    assert suggest([], lambda: 0.3) == Suggestions()
     few = [replace(row, evidence_n=4) for row in features_with("induction", 4)]
-    assert suggest(few, False, lambda: 0.3) == Suggestions()
-
-
-def test_a_blind_annotator_has_no_suggestions(features_with):
-    assert suggest(features_with("induction", 20), True, lambda: 0.3) == Suggestions()
+    assert suggest(few, lambda: 0.3) == Suggestions()
 
 
 @pytest.fixture
@@ -88,7 +84,7 @@ def showing(row, long=0, **counts):
 
 
 def named(features, usual=0.3):
-    return [found.group for found in suggest(features, False, lambda: usual).features]
+    return [found.group for found in suggest(features, lambda: usual).features]
 
 
 def test_an_induction_head_gets_one_name_though_some_of_its_features_have_long_prefixes(rows):
@@ -103,7 +99,7 @@ def test_long_prefixes_are_proposed_for_all_features_or_none_and_only_above_what
     assert named(features, usual=0.5) == ["long-prefix induction"] * 10
     assert named(features, usual=0.55) == ["induction"] * 10  # 116 of 200 may be that by chance
     assert named(features, usual=0.9) == ["induction"] * 10
-    found = suggest(features, False, lambda: 0.3)
+    found = suggest(features, lambda: 0.3)
     assert [one.count for one in found.features[:3]] == [8, 12, 16]
 
 
@@ -112,7 +108,7 @@ def test_what_is_usual_is_asked_only_for_long_prefixes(rows):
         raise AssertionError("asked")
 
     features = [showing(row, long=9, induction=20) for row in rows]
-    assert {one.group for one in suggest(features, False, fail).features} == {"induction"}
+    assert {one.group for one in suggest(features, fail).features} == {"induction"}
 
 
 def test_a_source_that_is_several_things_gets_the_name_of_the_heads_other_features(rows):
@@ -197,7 +193,7 @@ def test_no_long_prefixes_are_proposed_where_attention_does_not_go_to_copies(eng
         context = AtlasContext(session, get_live_run(session, "tiny"))
         rows = head_page(context, HeadQuestion(HEAD)).features
         features = [showing(row, long=20, induction=20) for row in rows]
-        found = suggest(features, False, lambda: usual_long_share(context, HEAD, "decoder_weight", features))
+        found = suggest(features, lambda: usual_long_share(context, HEAD, "decoder_weight", features))
     expected = "long-prefix induction" if exceeded else "induction"
     assert {one.group for one in found.features} == {expected}
 
@@ -217,7 +213,7 @@ def test_a_place_that_the_head_reads_whatever_stands_there_shows_nothing(rows):
     assert named(read_elsewhere) == ["previous token"] * 10
     assert named([at_place(row, 4, 11) for row in previous]) == []  # five or fewer are left of each
     copies = [at_place(showing(row, copying=15), 4, 10) for row in rows]
-    assert [one.count for one in suggest(copies, False, lambda: 0.3).features] == [10] * 10
+    assert [one.count for one in suggest(copies, lambda: 0.3).features] == [10] * 10
 
 
 @pytest.mark.parametrize("rank", ["decoder_weight", "fve"])

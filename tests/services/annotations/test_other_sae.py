@@ -10,7 +10,7 @@ from app.services.annotations.citations import CitationChange, apply_change, cit
 from app.services.annotations.edits import SubmittedForm, apply_action
 from app.services.annotations.feature_notes import notes_page
 from app.services.annotations.head_records import group_names, last_groups, own_record
-from app.services.annotations.panel import ShownRows, panel
+from app.services.annotations.panel import panel, shown_rows
 from app.services.annotations.saving import Restore, restore
 from app.services.heads.page import HeadQuestion, head_page
 from app.services.reading.context import AtlasContext
@@ -64,13 +64,9 @@ def edited(team, content, base, action="save"):
 def form(team, name="ada"):
     def filled(context):
         page = head_page(context, HeadQuestion(HEAD))
-        return panel(context, shown_rows(page))
+        return panel(context, shown_rows(context, page.head, page.rank, page.k, page.features))
 
     return team.view(filled, team[name])
-
-
-def shown_rows(page):
-    return ShownRows(page.head, page.rank, page.k, page.features)
 
 
 def test_nothing_of_the_old_sae_is_said_of_the_new_ones_features(team):

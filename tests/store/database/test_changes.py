@@ -87,3 +87,13 @@ def test_where_it_cannot_be_known_there_is_no_version(make_sqlite_store):
 def test_the_watch_cannot_write(watch):
     with pytest.raises(driver().OperationalError, match="readonly|read-only|read only"):
         watch._connection.execute("CREATE TABLE t (x)")
+
+
+def test_where_another_file_took_the_stores_place_there_is_no_version(engine, watch):
+    path = Path(str(engine.url.database))
+    path.rename(path.with_suffix(".old"))
+    assert watch.version() is None
+    path.write_bytes(path.with_suffix(".old").read_bytes())
+    assert watch.version() is None
+    path.with_suffix(".old").replace(path)
+    assert watch.version() is not None

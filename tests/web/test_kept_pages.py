@@ -1,0 +1,191 @@
+"""Pages that outlive saves which change nothing on them: always the page that would be built, whatever was saved."""
+
+import random
+import uuid
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+
+import pytest
+
+from app.domain.annotations.records import FeatureNote, HeadAnnotation
+from app.domain.refs import FeatureRef, HeadRef
+from app.services.annotations.saving import Save, reveal_hint, save
+from app.services.reading.context import AtlasContext
+from app.services.reading.visibility import Viewer
+from app.store.annotation_state import annotation_state
+from app.store.annotations import Conflict, current_records_and_second_looks, get_atlas_id
+from app.store.annotators import change_annotator, get_annotator
+from app.store.atlas.reads import get_live_run
+from app.store.database.engine import open_store, read_session, write_session
+from app.web.page_cache import PageCache
+from tests.support.annotated_atlas import labelled, later
+from tests.support.annotated_site import team_of
+from tests.support.logins import logged_in
+
+PAGE = "/tiny/heads/L0H1"
+PATHS = (
+    *(
+        PAGE,
+        "/tiny/heads/L0H0",
+        "/tiny/heads/L2H3?rank=fve&k=3",
+        "/tiny/heads/L1H0",
+        "/tiny/heads/L0H0?look=L0H0",
+    ),
+    *("/tiny", "/tiny?colour=type&annotator=ada", "/tiny.json", "/tiny/layers", "/tiny/features/L0F3"),
+)
+
+
+@pytest.fixture
+def team(store):
+    return team_of(store)
+
+
+@pytest.fixture
+def engine(store):
+    engine = open_store(store)
+    yield engine
+    engine.dispose()
+
+
+class Writer:
+    """Somebody who writes to the store, but not through the server."""
+
+    def __init__(self, engine, name, minutes=0):
+        self.engine, self.name, self.now = engine, name, later(minutes)
+
+    def save(self, ref, content, status="submitted", **fields):
+        """Save as the newest version."""
+        with write_session(self.engine) as session:
+            viewer = Viewer.of(get_annotator(session, self.name))
+            context = AtlasContext(session, get_live_run(session, "tiny"), viewer)
+            for base in range(40):
+                with_base = Save(ref, content, base, str(uuid.uuid4()), status, **fields)
+                try:
+                    save(context, with_base, self.now)
+                except Conflict:
+                    continue
+                return
+
+    def reveal(self, head):
+        with write_session(self.engine) as session:
+            viewer = Viewer.of(get_annotator(session, self.name))
+            reveal_hint(AtlasContext(session, get_live_run(session, "tiny"), viewer), head, self.now)
+
+    def change(self, **fields):
+        with write_session(self.engine) as session:
+            change_annotator(session, replace(get_annotator(session, self.name), **fields))
+
+
+@contextmanager
+def drawn(app):
+    """The templates that are drawn in the block."""
+    renderer, seen = app.state.app_context.renderer, []
+    draw = renderer.html
+    renderer.html = lambda template, page: seen.append(template) or draw(template, page)
+    yield seen
+    renderer.html = draw
+
+
+def test_a_note_on_another_head_leaves_the_page_and_its_tag(team, engine):
+    ada = logged_in(team, "ada")
+    pages = {path: ada.get(path) for path in (PAGE, "/tiny")}
+    Writer(engine, "ada").save(HeadRef(0, 2), HeadAnnotation(notes="draft"), "draft")
+    pages["/tiny"] = ada.get("/tiny")
+    Writer(engine, "ada").save(HeadRef(0, 2), HeadAnnotation(notes="another draft"), "draft")
+    with drawn(team) as templates:
+        for path, before in pages.items():
+            after = ada.get(path)
+            assert (after.text, after.headers["ETag"]) == (before.text, before.headers["ETag"]), path
+            tag = {"If-None-Match": before.headers["ETag"]}
+            assert ada.get(path, headers=tag).status_code == 304
+    assert templates == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda writer: writer.save(HeadRef(0, 1), HeadAnnotation(notes="of this head"), "draft"),
+        lambda writer: writer.save(HeadRef(0, 2), labelled(0, *"x" * 5), "draft"),
+        lambda writer: writer.save(HeadRef(0, 2), HeadAnnotation(), "submitted"),
+        lambda writer: writer.change(name="adele"),
+        lambda writer: Writer(writer.engine, "root").save(HeadRef(0, 1), HeadAnnotation(notes="by root")),
+        lambda writer: Writer(writer.engine, "root").save(
+            HeadRef(0, 1), HeadAnnotation(), for_consensus=True
+        ),
+    ],
+    ids=["this head", "a group's name", "the next head", "a name", "another's record", "the consensus"],
+)
+def test_what_is_shown_of_other_heads_and_people_changes_the_page(team, engine, change):
+    ada = logged_in(team, "ada")
+    before = ada.get(PAGE)
+    change(Writer(engine, "ada"))
+    after = ada.get(PAGE, headers={"If-None-Match": before.headers["ETag"]})
+    assert after.status_code == 200
+    assert after.headers["ETag"] != before.headers["ETag"]
+
+
+def random_change(rng, engine, at):
+    """Something that one of the people does."""
+    writer = Writer(engine, rng.choice(("ada", "ben", "root")), at)
+    names = [rng.choice(("a", "b", "new", "?", None)) for _ in range(10)]
+    head, status = (
+        HeadRef(rng.choice((0, 0, 1, 2)), rng.randrange(4)),
+        rng.choice(("draft", "submitted", "skipped")),
+    )
+    match rng.randrange(6):
+        case 0:
+            writer.save(FeatureRef(0, rng.choice((3, 10))), FeatureNote(rng.choice("xyz"), "note"))
+        case 1:
+            writer.reveal(head)
+        case 2:
+            writer.change(blind=rng.random() < 0.5)
+        case 3:
+            Writer(engine, "root", at).save(head, HeadAnnotation(notes=str(at)), for_consensus=True)
+        case 4:
+            writer.save(head, HeadAnnotation(notes=str(at), roles=("induction",)), status)
+        case _:
+            writer.save(head, labelled(head.layer, *names) if head.layer != 1 else HeadAnnotation(), status)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_every_page_is_the_one_that_would_be_built_after_any_saves(team, engine, seed):
+    rng, context = random.Random(seed), team.state.app_context
+    people = [logged_in(team, name) for name in ("ada", "ben", "vera", "root")]
+    for at in range(8):
+        random_change(rng, engine, at + 1)
+        given = [[person.get(path).text for path in PATHS] for person in people]
+        kept = context.pages
+        context.pages = PageCache()
+        assert given == [[person.get(path).text for path in PATHS] for person in people]
+        context.pages = kept
+
+
+def test_records_in_memory_are_those_of_the_store(team, engine):
+    context, rng = team.state.app_context, random.Random(3)
+    for at in range(30):
+        random_change(rng, engine, at + 1)
+        with context.session() as session:
+            atlas = get_atlas_id(session, "tiny")
+            state = annotation_state(session, "tiny", 0)
+            assert context._cache.records(session, atlas, state) == current_records_and_second_looks(
+                session, atlas
+            )
+
+
+def test_what_a_transaction_wrote_and_did_not_commit_is_forgotten(team, engine):
+    memory = team.state.app_context._cache.records
+    with read_session(engine) as session:
+        atlas = get_atlas_id(session, "tiny")
+        before = memory(session, atlas, annotation_state(session, "tiny", 0))
+    uncommitted = HeadAnnotation(notes="uncommitted")
+    with suppress(ZeroDivisionError), write_session(engine) as session:
+        viewer = Viewer.of(get_annotator(session, "ada"))
+        context = AtlasContext(session, get_live_run(session, "tiny"), viewer)
+        save(context, Save(HeadRef(1, 1), uncommitted, 0, "key"), later(1))
+        after = memory(session, atlas, annotation_state(session, "tiny", 0))
+        assert uncommitted in [record.content for record in after]
+        raise ZeroDivisionError
+    Writer(engine, "ada").save(HeadRef(1, 1), HeadAnnotation(notes="committed"))
+    with read_session(engine) as session:
+        now = memory(session, atlas, annotation_state(session, "tiny", 0))
+    assert {record.content.notes for record in now if record not in before} == {"committed"}
