@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, select, tuple_
+from sqlalchemy import ColumnElement, and_, bindparam, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from app.domain.annotations.json_form import content_to_json
@@ -73,9 +73,13 @@ class SavedRevision:
     replayed: bool
 
 
+# What every request and every save asks is put together once.
+_ATLAS_ID = select(AtlasRow.id).where(AtlasRow.slug == bindparam("slug"))
+
+
 def get_atlas_id(session: Session, slug: str) -> int:
     """The id of the atlas. Raises NotFound."""
-    atlas_id = session.scalar(select(AtlasRow.id).where(AtlasRow.slug == slug))
+    atlas_id = session.scalar(_ATLAS_ID, {"slug": slug})
     if atlas_id is None:
         raise NotFound(f"no atlas {slug[:60]!r} in this store")
     return atlas_id
@@ -92,19 +96,17 @@ def save(session: Session, atlas_id: int, draft: Draft, now: datetime) -> SavedR
     if not (1 <= len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
         raise KeyReused(f"an idempotency key is 1 to {MAX_KEY} plain characters")
     values = _values(atlas_id, draft, now)
-    if replay := _replay(session, values):
-        return replay
-    current = _newest(session, atlas_id, draft.subject, draft.annotator_id)
+    current = newest_of(session, atlas_id, draft.subject, draft.annotator_id)
     version = current.version if current else 0
     if version == draft.base_version:
         statement = insert_unless_there(session, RevisionRow, values).returning(RevisionRow.id)
         row_id = session.scalar(statement)
         if row_id is not None:
-            return SavedRevision(_read_one(session, RevisionRow.id == row_id), replayed=False)
-        # A rival was first: with this key, or with this version.
-        if replay := _replay(session, values):
-            return replay
-    theirs = _newest(session, atlas_id, draft.subject, draft.annotator_id)
+            return SavedRevision(_read_one(session, row_id), replayed=False)
+    # It was stored before, or a rival was first: with this key, or with this version.
+    if replay := _replay(session, values):
+        return replay
+    theirs = newest_of(session, atlas_id, draft.subject, draft.annotator_id)
     if theirs is None:
         raise NotFound(f"there is no version {draft.base_version} of {draft.subject.ref} to change")
     base = (is_about(atlas_id, draft.subject), RevisionRow.annotator_id == draft.annotator_id)
@@ -133,14 +135,9 @@ def save_new(session: Session, atlas_id: int, drafts: Sequence[tuple[Draft, date
 
 
 def _values(atlas_id: int, draft: Draft, now: datetime) -> dict[str, object]:
-    ref = draft.subject.ref
     first = draft.first_version if draft.base_version == 0 else None
     return {
-        "atlas_id": atlas_id,
-        "kind": _kind(draft.subject),
-        "layer": ref.layer,
-        "unit": ref.head if isinstance(ref, HeadRef) else ref.index,
-        "sae": draft.subject.sae,
+        **_place_of(atlas_id, draft.subject),
         "annotator_id": draft.annotator_id,
         "version": first or draft.base_version + 1,
         "author_id": draft.author_id,
@@ -170,7 +167,7 @@ def _replay(session: Session, values: dict[str, object]) -> SavedRevision | None
         return None
     if any(getattr(row, name) != values[name] for name in _SAME):
         raise KeyReused("this idempotency key belongs to another save of this record; reload the form")
-    return SavedRevision(_read_one(session, RevisionRow.id == row.id), replayed=True)
+    return SavedRevision(_read_one(session, row.id), replayed=True)
 
 
 _KEY = (
@@ -189,16 +186,22 @@ def _kind(subject: Subject) -> str:
     return "second" if subject.second else "head"
 
 
+def _place_of(atlas_id: int, subject: Subject) -> dict[str, object]:
+    """The values of the columns that say what a revision is about."""
+    ref = subject.ref
+    return {
+        "atlas_id": atlas_id,
+        "kind": _kind(subject),
+        "layer": ref.layer,
+        "unit": ref.head if isinstance(ref, HeadRef) else ref.index,
+        "sae": subject.sae,
+    }
+
+
 def is_about(atlas_id: int, subject: Subject) -> ColumnElement[bool]:
     """The condition that a row is about this head or feature."""
-    ref = subject.ref
-    unit = ref.head if isinstance(ref, HeadRef) else ref.index
     return and_(
-        RevisionRow.atlas_id == atlas_id,
-        RevisionRow.kind == _kind(subject),
-        RevisionRow.layer == ref.layer,
-        RevisionRow.unit == unit,
-        RevisionRow.sae == subject.sae,
+        *(getattr(RevisionRow, name) == value for name, value in _place_of(atlas_id, subject).items())
     )
 
 
@@ -236,12 +239,15 @@ def in_order(records: list[Revision]) -> list[Revision]:
     )
 
 
+# The record of these parameters. What each save asks is put together once.
+_IS_RECORD = and_(*(column == bindparam(column.key) for column in _KEY))
+_VERSIONS = select(RevisionRow.version, RevisionRow.restored_from).where(_IS_RECORD)
+
+
 def versions(session: Session, atlas_id: int, subject: Subject, annotator_id: int) -> dict[int, int | None]:
     """The versions of one record, and the version that each restored."""
-    query = select(RevisionRow.version, RevisionRow.restored_from).where(
-        is_about(atlas_id, subject), RevisionRow.annotator_id == annotator_id
-    )
-    return {row.version: row.restored_from for row in session.execute(query)}
+    record = {**_place_of(atlas_id, subject), "annotator_id": annotator_id}
+    return {row.version: row.restored_from for row in session.execute(_VERSIONS, record)}
 
 
 def ever_submitted(session: Session, atlas_id: int, annotator_id: int) -> set[Subject]:
@@ -255,11 +261,16 @@ def ever_submitted(session: Session, atlas_id: int, annotator_id: int) -> set[Su
     return {subject_of(kind, layer, unit, sae) for kind, layer, unit, sae in rows}
 
 
-def _newest(session: Session, atlas_id: int, subject: Subject, annotator_id: int) -> Revision | None:
-    of = (is_about(atlas_id, subject), RevisionRow.annotator_id == annotator_id)
-    rows = read_revisions(session, REVISIONS.where(*of).order_by(RevisionRow.version.desc()).limit(1))
+def newest_of(session: Session, atlas_id: int, subject: Subject, annotator_id: int) -> Revision | None:
+    """The newest revision of one record."""
+    record = {**_place_of(atlas_id, subject), "annotator_id": annotator_id}
+    rows = read_revisions(session, _NEWEST, record)
     return rows[0] if rows else None
 
 
-def _read_one(session: Session, condition: ColumnElement[bool]) -> Revision:
-    return read_revisions(session, REVISIONS.where(condition))[0]
+_NEWEST = REVISIONS.where(_IS_RECORD).order_by(RevisionRow.version.desc()).limit(1)
+_ONE = REVISIONS.where(RevisionRow.id == bindparam("row_id"))
+
+
+def _read_one(session: Session, row_id: int) -> Revision:
+    return read_revisions(session, _ONE, {"row_id": row_id})[0]

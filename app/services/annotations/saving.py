@@ -84,10 +84,10 @@ def save(context: AtlasContext, request: Save, now: datetime) -> SavedRevision:
     owner_name = CONSENSUS if request.for_consensus else context.viewer.name
     check_may_write(context.viewer, owner_name)
     subject = _subject(context, request)
-    content, against = _of_its_sae(context, subject, owner_name, request.content)
     owner_id = context.viewer.annotator_id
     if request.for_consensus:
         owner_id = ensure_annotator(context.session, CONSENSUS, now, "system").id
+    content, against = _of_its_sae(context, subject, owner_id, request.content)
     draft = Draft(
         subject=subject,
         annotator_id=owner_id,
@@ -103,7 +103,7 @@ def save(context: AtlasContext, request: Save, now: datetime) -> SavedRevision:
 
 
 def _of_its_sae(
-    context: AtlasContext, subject: Subject, owner: str, content: Content
+    context: AtlasContext, subject: Subject, owner_id: int, content: Content
 ) -> tuple[Content, Against]:
     """The content to store for an edit, and the run and SAE that it is stored with.
 
@@ -112,8 +112,7 @@ def _of_its_sae(
     """
     here = against_of(context.run, subject.ref.layer)
     if isinstance(content, HeadAnnotation) and not speaks_of_features(content):
-        records = store.current_records(context.session, context.atlas_id, [subject])
-        record = next((each for each in records if each.annotator == owner), None)
+        record = store.newest_of(context.session, context.atlas_id, subject, owner_id)
         if record is not None and is_of_other_sae(context.run, record) and speaks_of_features(record.head):
             return with_features_of(content, record), record.against
     check_labels(context.run, subject, content)

@@ -171,22 +171,21 @@ def get_heads(session: Session, run: LiveRun) -> list[HeadRecord]:
     return [_head_record(row, scores[HeadRef(row.layer, row.head)]) for row in heads]
 
 
+_ROW = tables.RankedFeatureRow
+_RANKED = (
+    select(_ROW.feature_index, _ROW.rank, _ROW.value, _ROW.other_rank)
+    .where(*(getattr(_ROW, name) == bindparam(name) for name in ("run_id", "layer", "head", "ranking")))
+    .order_by(_ROW.rank)
+    .limit(bindparam("k"))
+)
+
+
 def get_ranking(session: Session, run: LiveRun, head: HeadRef, ranking: Ranking, k: int) -> HeadRanking:
     """The best k features of a head, fewer where fewer were ranked, none where its layer has no SAE."""
-    row_type = tables.RankedFeatureRow
-    rows = session.scalars(
-        select(row_type)
-        .where(
-            row_type.run_id == run.id,
-            row_type.layer == head.layer,
-            row_type.head == head.head,
-            row_type.ranking == ranking,
-        )
-        .order_by(row_type.rank)
-        .limit(k)
-    )
+    asked = {"run_id": run.id, "layer": head.layer, "head": head.head, "ranking": ranking, "k": k}
+    rows = session.execute(_RANKED, asked)
     features = (
-        RankedFeature(FeatureRef(row.layer, row.feature_index), row.rank, row.value, row.other_rank)
+        RankedFeature(FeatureRef(head.layer, row.feature_index), row.rank, row.value, row.other_rank)
         for row in rows
     )
     return HeadRanking(head, ranking, tuple(features))
