@@ -41,7 +41,6 @@ def answer() -> dict[str, bool]:
     return {"ok": True}
 serve(app, Settings(port=int(sys.argv[1])))
 """
-N_COLD = 100
 # Requests per second as a share of the bare route's that a page is meant to have at least.
 TARGETS = {"atlas": 0.15, "head": 0.09, "unchanged head": 0.5}
 
@@ -184,7 +183,7 @@ def addresses(store: Path, model: str) -> dict[str, list[str]]:
 
 async def measure(port: int, bare: int, pages: dict[str, list[str]], n: int, seconds: float) -> Result:
     """Every kind of page on the server at `port`: cold, then n at a time for so many seconds."""
-    first = {name: await cold(port, pages[name][:N_COLD]) for name in ("atlas", "head", "feature", "search")}
+    first = {name: await cold(port, pages[name]) for name in ("atlas", "head", "feature", "search")}
     connection = Connection(port)
     await connection.open()
     _, headers = await connection.request(pages["head"][0])

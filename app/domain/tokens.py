@@ -61,6 +61,10 @@ class TokenView:
     text: str
     title: str
 
+    def __hash__(self) -> int:
+        """The id, since views of one token differ only where a character is split over several."""
+        return self.token_id
+
     @property
     def visible_text(self) -> str:
         """The token as pages show it, with signs for what cannot be seen."""
@@ -127,10 +131,10 @@ class Vocabulary:
 
     def view(self, token_id: int) -> TokenView:
         """One token by itself. An id that is no token (models pad their embeddings) is shown as unknown."""
-        token_id = int(token_id)
-        if token_id not in self._views:
-            self._views[token_id] = self._make_view(token_id)
-        return self._views[token_id]
+        view = self._views.get(token_id)
+        if view is None:
+            view = self._views[int(token_id)] = self._make_view(int(token_id))
+        return view
 
     def sequence_views(self, token_ids: Iterable[int]) -> tuple[TokenView, ...]:
         """The views of the tokens of a sequence, in their context.
@@ -138,7 +142,9 @@ class Vocabulary:
         A character split over several tokens stays a byte chip in each of them, but their titles name it, and
         the token it begins in has it as `raw`, so copied text is right.
         """
-        views = [self.view(token_id) for token_id in token_ids]
+        views = [self.view(token_id) for token_id in np.asarray(token_ids).tolist()]
+        if not any(map(_may_be_split, views)):
+            return tuple(views)
         for split, run in groupby(range(len(views)), lambda i: _may_be_split(views[i])):
             if split:
                 positions = list(run)

@@ -7,6 +7,7 @@ from app.errors import AppError
 from app.settings import Settings, is_loopback
 from app.web.connections import MAX_CONNECTIONS, EvictingProtocol
 from app.web.factory import create_app
+from app.web.warming import warm_soon
 
 # What is under way when the server is told to stop has so long to end.
 GRACE_S = 10
@@ -34,6 +35,8 @@ def make_application(settings: Settings, open_to_network: bool = False) -> FastA
 
 def serve(application: FastAPI, settings: Settings) -> None:
     """Serve the application until it is interrupted."""
+    if (app_context := getattr(application.state, "app_context", None)) is not None:
+        warm_soon(app_context)
     uvicorn.run(
         application,
         host=settings.host.strip("[]"),

@@ -134,8 +134,7 @@ def record_state(context: AtlasContext, head: HeadRef, content: HeadAnnotation |
     """The state of the viewer's record of the head, or the state that it would have with `content`."""
     record = own_record(context, head)
     annotation = content or (on_this_sae(context.run, record) if record else HeadAnnotation())
-    subject = context.viewer.subject_of(head)
-    versions = store.versions(context.session, context.atlas_id, subject, context.viewer.annotator_id)
+    versions = _versions(context, head) if record else {}
     computed = annotation.computed
     return RecordState(
         saved_at=saved_at(record) if record else None,
@@ -150,6 +149,11 @@ def record_state(context: AtlasContext, head: HeadRef, content: HeadAnnotation |
         can_undo=undo_target(versions) is not None,
         can_redo=redo_target(versions) is not None,
     )
+
+
+def _versions(context: AtlasContext, head: HeadRef) -> dict[int, int | None]:
+    subject = context.viewer.subject_of(head)
+    return store.versions(context.session, context.atlas_id, subject, context.viewer.annotator_id)
 
 
 def head_records(context: AtlasContext, head: HeadRef) -> HeadRecordsPage:

@@ -87,7 +87,7 @@ def panel(context: AtlasContext, page: ShownRows, attempt: Attempt | None = None
     vocabulary = group_names(context)
     slots = _slots(content, (*last_groups(context, page.head), *vocabulary))
     labels = _label_values(content, slots)
-    hint_open = _shows_hint(context, page.head)
+    hint_open = _shows_hint(context, page.head, record)
     return Panel(
         annotator=context.viewer.name,
         may_write=context.viewer.may_write,
@@ -218,15 +218,20 @@ def _has_hints(context: AtlasContext, head: HeadRef) -> bool:
     return not context.viewer.looks_again_at(head) and published_for(context.run.record.model) is not None
 
 
-def _shows_hint(context: AtlasContext, head: HeadRef) -> bool:
+def _shows_hint(context: AtlasContext, head: HeadRef, record: Revision | None) -> bool:
     """Whether to show the published hint: yes for viewers, and for annotators after they submit or reveal it."""
     if context.viewer.looks_again_at(head):
         return False
     if context.viewer.role == "viewer":
         return True
     annotator = context.viewer.annotator_id
-    if Subject(head) in store.ever_submitted(context.session, context.atlas_id, annotator):
+    if record is not None and (
+        record.status == "submitted"
+        or Subject(head) in store.ever_submitted(context.session, context.atlas_id, annotator)
+    ):
         return True
+    if not context.annotation_state.revealed:
+        return False
     return head in revealed_hints(context.session, context.atlas_id, annotator)
 
 

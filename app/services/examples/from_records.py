@@ -20,6 +20,7 @@ from app.domain.records import (
     TokenLogits,
 )
 from app.domain.tokens import Vocabulary
+from app.services.examples import texts
 from app.services.examples.models import (
     ActivationGroup,
     Align,
@@ -180,11 +181,11 @@ def make_examples(feature: FeatureRecord, head: int) -> tuple[Example, ...]:
     """Every stored example as seen through one head, in stored order."""
     if feature.examples is None:
         return ()
-    view = view_through(feature.examples, head)
+    examples, view = feature.examples, view_through(feature.examples, head)
     return tuple(
-        make_example(feature.examples, view, index, group.name)
+        example
         for group in feature.groups
-        for index in range(group.start, group.stop)
+        for example in texts.make_examples(examples, view, slice(group.start, group.stop), group.name)
     )
 
 

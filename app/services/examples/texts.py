@@ -59,24 +59,33 @@ def make_window(
 
 def make_example(examples: Examples, view: ExamplesThroughHead, index: int, group: str) -> Example:
     """The numbers of one example, as seen in this view."""
-    source = int(view.source[index, 0])
-    pre_activation = float(examples.pre_activation[index])
-    contribution = float(view.contribution[index])
-    return Example(
-        group=group,
-        sequence=int(examples.sequence[index]),
-        position=int(examples.position[index]),
-        activation=float(examples.activation[index]),
-        pre_activation=pre_activation,
-        head_contribution=contribution,
-        head_share=contribution / pre_activation if pre_activation else None,
-        source_position=source if source >= 0 else None,
-        source_dfa=float(view.dfa[index, 0]) if source >= 0 else None,
-        prefix_length=int(view.prefix_length[index]),
-        prefix_length_fuzzy=int(view.prefix_length_fuzzy[index]),
-        residual=float(examples.residual[index]),
-        n_alike=None if examples.n_alike is None else int(examples.n_alike[index]),
+    return make_examples(examples, view, slice(index, index + 1), group)[0]
+
+
+def make_examples(examples: Examples, view: ExamplesThroughHead, rows: slice, group: str) -> list[Example]:
+    """The numbers of the examples of these rows, as seen in this view."""
+    pre_activations, contributions = examples.pre_activation[rows].tolist(), view.contribution[rows].tolist()
+    sources = view.source[rows, 0].tolist()
+    alike = examples.n_alike
+    columns = zip(
+        examples.sequence[rows].tolist(),
+        examples.position[rows].tolist(),
+        examples.activation[rows].tolist(),
+        pre_activations,
+        contributions,
+        [of / all_ if all_ else None for of, all_ in zip(contributions, pre_activations, strict=True)],
+        [source if source >= 0 else None for source in sources],
+        [
+            dfa if source >= 0 else None
+            for dfa, source in zip(view.dfa[rows, 0].tolist(), sources, strict=True)
+        ],
+        view.prefix_length[rows].tolist(),
+        view.prefix_length_fuzzy[rows].tolist(),
+        examples.residual[rows].tolist(),
+        [None] * len(sources) if alike is None else alike[rows].tolist(),
+        strict=True,
     )
+    return [Example(group, *values) for values in columns]
 
 
 def make_pair(

@@ -12,13 +12,13 @@ from app.services.reading.context import AtlasContext
 def annotated_head(context: AtlasContext, question: HeadQuestion, attempt: Attempt | None = None) -> HeadPage:
     """The page of a head as the viewer may see and annotate it."""
     page = head_page(context, question)
-    rows = context.cache.rows(context.run, question, lambda: _rows(context, page))
+    rows = context.cache.of_page(context.run, question, lambda: _rows(context, page))
     return replace(page, annotation=panel(context, rows, attempt))
 
 
 def annotation_panel(context: AtlasContext, question: HeadQuestion) -> Panel:
     """The annotation panel of that page alone, which is all of it that changes while the run does not."""
-    rows = context.cache.rows(context.run, question, lambda: _rows(context, head_page(context, question)))
+    rows = context.cache.of_page(context.run, question, lambda: _rows(context, head_page(context, question)))
     return panel(context, rows)
 
 

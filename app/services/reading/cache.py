@@ -19,7 +19,7 @@ from app.store.atlas.reads import LiveRun, LiveState, get_heads, get_vocabulary,
 from app.store.database.engine import Session
 
 T = TypeVar("T")
-_ROWS_IN_MEMORY = 4096  # of pages, some 3 kB each
+_PAGES_IN_MEMORY = 4096  # of pages, some 3 kB each
 
 
 class RunCache:
@@ -29,7 +29,7 @@ class RunCache:
         self._size = size
         self._kept: dict[tuple[str, int, str], Any] = {}
         self.records = RecordsMemory().records
-        self._rows: LRUCache[Hashable, Any] = LRUCache(_ROWS_IN_MEMORY)
+        self._of_pages: LRUCache[Hashable, Any] = LRUCache(_PAGES_IN_MEMORY)
         self._lock = Lock()
 
     def live_run(self, session: Session, state: LiveState) -> LiveRun:
@@ -60,16 +60,16 @@ class RunCache:
         """A value of the run that its reader makes, under a name of its own."""
         return self._get(kind, run, load)
 
-    def rows(self, run: LiveRun, question: Hashable, load: Callable[[], T]) -> T:
-        """What the annotation panel says of the rows of one head page; of many pages, for it is small."""
+    def of_page(self, run: LiveRun, question: Hashable, load: Callable[[], T]) -> T:
+        """What annotations need to know of one page; of many pages, for it is small."""
         key = (run.id, run.fingerprint, question)
         with self._lock:
-            rows = self._rows.get(key)
-        if rows is None:
-            rows = load()
+            value = self._of_pages.get(key)
+        if value is None:
+            value = load()
             with self._lock:
-                self._rows[key] = rows
-        return rows
+                self._of_pages[key] = value
+        return value
 
     def _get(self, kind: str, run: LiveRun | LiveState, load: Callable[[], Any]) -> Any:
         key = (kind, run.id, run.fingerprint)

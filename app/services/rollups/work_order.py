@@ -18,10 +18,7 @@ def in_work_order(context: AtlasContext) -> list[HeadRef]:
     layer: from the first up. score: the largest induction, previous-token or duplicate-token score first. disagreement:
     the most different types from others first, then the most records of others, as far as the viewer may see them.
     """
-    run = context.run.record
-    heads = [
-        HeadRef(layer, head) for layer in layers_to_annotate(context) for head in range(run.model.n_heads)
-    ]
+    heads = context.cache.of_run("by_layer", context.run, lambda: _by_layer(context))
     if context.viewer.order == "score":
         strongest = {head.ref: best[0] for head in context.heads if (best := strongest_telling(head))}
         return sorted(heads, key=lambda head: -strongest.get(head, -math.inf))
@@ -32,7 +29,12 @@ def in_work_order(context: AtlasContext) -> list[HeadRef]:
             if name not in (context.viewer.name, CONSENSUS)
         }
         return sorted(heads, key=lambda head: _disagreement(others, head), reverse=True)
-    return heads
+    return list(heads)
+
+
+def _by_layer(context: AtlasContext) -> tuple[HeadRef, ...]:
+    n_heads = context.run.record.model.n_heads
+    return tuple(HeadRef(layer, head) for layer in layers_to_annotate(context) for head in range(n_heads))
 
 
 def _disagreement(others: Mapping[str, Mapping[HeadRef, HeadAnnotation]], head: HeadRef) -> tuple[int, int]:

@@ -8,6 +8,7 @@ the two halves of a text window are <b> and <i>.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from markupsafe import Markup, escape
 
@@ -15,6 +16,7 @@ from app.domain.tokens import TokenView
 from app.services.examples.models import Cell, Pair, TextWindow, TokenLogit
 from app.web.drawing import charts, numbers
 
+_LOOKS_IN_MEMORY = 2**15  # tokens
 TOKEN_STEPS = 6
 NEGATIVE_STEPS = 4
 LIGHTER_BEFORE, LIGHTER_AFTER = 15, 10  # characters
@@ -98,24 +100,31 @@ def _shows_whole_token(view: TokenView) -> bool:
     return view.kind == "text" and all(part.kind in ("text", "control") for part in view.parts)
 
 
-def _cell(cell: Cell, colour: str, peak: bool, grey: bool = False) -> str:
-    view = cell.view
-    tag = "u" if space_class(view) else "i"
-    names = " ".join(
-        name
-        for name in ("matched" if cell.matched else "", "peak" if peak else "", "" if grey else colour)
-        if name
-    )
-    title = ""
-    if peak or not _shows_whole_token(view):
-        name = f"#{view.token_id}" if _shows_whole_token(view) else view.title
-        value = "" if cell.value is None else f", {numbers.number(cell.value)}"
-        title = f' title="{escape(name + value)}"'
+@lru_cache(_LOOKS_IN_MEMORY)
+def _look(view: TokenView) -> tuple[str, str, str]:
+    """What is the same of a token in every text: its tag, its content, and a title if it does not show all of it."""
     text = escape(view.parts[0].text) if _is_plain(view) else token_text(view)
+    title = "" if _shows_whole_token(view) else f' title="{escape(view.title)}"'
+    return "u" if space_class(view) else "i", str(text), title
+
+
+def _cell(cell: Cell, colour: str, peak: bool, grey: bool = False) -> str:
+    tag, text, title = _look(cell.view)
+    names = [name for name in ("matched" if cell.matched else "", "peak" if peak else "") if name]
+    if colour and not grey:
+        names.append(colour)
+    if cell.value is not None and (peak or title):
+        title = _valued_title(cell.view, cell.value)
+    elif peak and not title:
+        title = f' title="#{cell.view.token_id}"'
     number = f' data-v="{numbers.number(cell.value)}"' if colour else ""
-    kind = f' class="{names}"' if names else ""
-    opening = f"<{tag}{kind}{title}{number}>"
-    return f"{opening}{text}</{tag}>"
+    kind = f' class="{" ".join(names)}"' if names else ""
+    return f"<{tag}{kind}{title}{number}>{text}</{tag}>"
+
+
+def _valued_title(view: TokenView, value: float) -> str:
+    name = f"#{view.token_id}" if _shows_whole_token(view) else view.title
+    return f' title="{escape(f"{name}, {numbers.number(value)}")}"'
 
 
 def _half(

@@ -1,7 +1,8 @@
 """Query parameters of a head's page, read from its URL and written to every URL that leads back to it."""
 
+import inspect
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Query
 
@@ -63,4 +64,10 @@ class HeadQuery:
         return replace(self, open_feature=None, group=0, example=0, look=None)
 
 
-HeadQueryDependency = Annotated[HeadQuery, Depends()]
+async def _head_query(**parameters: Any) -> HeadQuery:  # Any: each parameter has its own type, checked before
+    """The dependency of that name; async, because what waits for nothing needs no thread."""
+    return HeadQuery(**parameters)
+
+
+_head_query.__signature__ = inspect.signature(HeadQuery)  # pyright: ignore[reportFunctionMemberAccess]
+HeadQueryDependency = Annotated[HeadQuery, Depends(_head_query)]

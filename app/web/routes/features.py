@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from app.domain.refs import MAX_INDEX, FeatureRef
 from app.services.annotations.citations import citations
+from app.services.annotations.feature_notes import notes_panel
 from app.services.examples.models import Align
 from app.services.features.figure_models import WholeExample
 from app.services.features.models import FeaturePage, LayerPage
@@ -20,7 +21,7 @@ from app.web.dependencies import AppContextDependency, PageNotFound, parse_featu
 from app.web.forms.head_query import AlignQuery
 from app.web.responses import fragment, is_fragment, redirect, wants_json
 from app.web.routes.notes import with_notes
-from app.web.run_pages import run_page
+from app.web.run_pages import Changing, run_page
 from app.web.schema import documents
 from app.web.sessions import ViewerDependency
 from app.web.urls import feature_url
@@ -105,9 +106,23 @@ def _feature(
 
     def build(context: AtlasContext) -> FeaturePage:
         page = feature_page(context, ref, through, look.align, place)
+        context.cache.of_page(context.run, (ref, through), lambda: (page.head,))
         return page if viewer == NO_VIEWER else with_notes(context, page)
 
-    return run_page(app_context, request, model, build, "pages/feature.html", viewer)
+    def notes_now(context: AtlasContext) -> tuple[object, ...]:
+        (head,) = context.cache.of_page(context.run, (ref, through), lambda: (build(context).head,))
+        return notes_panel(context, ref), citations(context, ref, head)
+
+    changing = Changing[FeaturePage](lambda page: (page.annotation, page.citations), notes_now)
+    return run_page(
+        app_context,
+        request,
+        model,
+        build,
+        "pages/feature.html",
+        viewer,
+        changing=None if viewer == NO_VIEWER else changing,
+    )
 
 
 def _cited_example(

@@ -1,0 +1,48 @@
+"""What the first visitor would wait for: templates, vocabulary and heads, made ready soon after the start."""
+
+import threading
+
+from app.domain.refs import HeadRef
+from app.errors import AppError
+from app.services.atlas.page import atlas_page
+from app.services.features.page import feature_page
+from app.services.heads.annotated import annotated_head
+from app.services.heads.page import HeadQuestion
+from app.services.reading.context import AtlasContext, layers_to_annotate
+from app.services.reading.visibility import Viewer
+from app.store.atlas.reads import list_atlases
+from app.web.dependencies import AppContext
+from app.web.routes.notes import with_notes
+
+# A server that was killed answers first: it listens after a second, and pages are asked for later than that.
+AFTER_S = 0.5
+N_ATLASES = 3
+
+
+def warm_soon(app_context: AppContext) -> None:
+    """Draw one page of each of the main kinds in a thread of its own."""
+    timer = threading.Timer(AFTER_S, warm, [app_context])
+    timer.daemon = True
+    timer.start()
+
+
+def warm(app_context: AppContext) -> None:
+    """Draw the atlas and the pages of a head and a feature, of the first few atlases. What fails there fails again."""
+    try:
+        with app_context.session() as session:
+            slugs = [atlas.slug for atlas in list_atlases(session) if atlas.run is not None]
+        for slug in slugs[:N_ATLASES]:
+            with app_context.open_atlas(slug, Viewer(0, "", "admin")) as context:
+                _draw(app_context, context)
+    except AppError:
+        return
+
+
+def _draw(app_context: AppContext, context: AtlasContext) -> None:
+    draw = app_context.renderer.html
+    draw("pages/atlas.html", atlas_page(context, None))
+    head = annotated_head(context, HeadQuestion(HeadRef(layers_to_annotate(context)[0], 0)))
+    draw("pages/head.html", head)
+    for row in head.features[:1]:
+        draw("pages/feature.html", with_notes(context, feature_page(context, row.feature, None)))
+    app_context.renderer.environment.get_template("pages/search.html")
