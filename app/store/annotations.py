@@ -18,7 +18,7 @@ from app.domain.annotations.records import (
 )
 from app.domain.refs import FeatureRef, HeadRef
 from app.errors import AppError, NotFound, StoreBusy
-from app.store.database.inserts import insert_unless_there
+from app.store.database.inserts import insert_one_unless_there, insert_unless_there
 from app.store.revisions import REVISIONS, read_revisions, subject_of
 from app.store.tables.annotations import RevisionRow
 from app.store.tables.atlas import AtlasRow
@@ -99,8 +99,7 @@ def save(session: Session, atlas_id: int, draft: Draft, now: datetime) -> SavedR
     current = newest_of(session, atlas_id, draft.subject, draft.annotator_id)
     version = current.version if current else 0
     if version == draft.base_version:
-        statement = insert_unless_there(session, RevisionRow, values).returning(RevisionRow.id)
-        row_id = session.scalar(statement)
+        row_id = insert_one_unless_there(session, RevisionRow, values)
         if row_id is not None:
             return SavedRevision(_read_one(session, row_id), replayed=False)
     # It was stored before, or a rival was first: with this key, or with this version.

@@ -25,7 +25,7 @@ from app.web.guards.login_limits import LoginLimits
 from app.web.guards.searches import Searches
 from app.web.guards.shares import AccountShares
 from app.web.guards.uploads import Uploads
-from app.web.known_answers import KnownAnswers, Version
+from app.web.known_answers import KnownAnswers, KnownViewers, Version
 from app.web.metrics import Metrics
 from app.web.page_cache import PageCache
 from app.web.render import Renderer
@@ -63,6 +63,7 @@ class AppContext:
         self.metrics = Metrics()
         self.pages = PageCache()
         self.answers = KnownAnswers()
+        self.viewers = KnownViewers()
         # Tokens of sessions that ended while the store could not be written: it still has them as valid.
         self.ended: set[str] = set()
         self._cache = RunCache()

@@ -1,4 +1,4 @@
-"""Answers that are given again without a look at the store, as long as nothing at all was written to it."""
+"""Answers and viewers that are known without a look at the store, as long as nothing at all was written to it."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -11,9 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.services.reading.visibility import Viewer
 from app.web.guards.compression import accepts_gzip
 
 MAX_ANSWERS = 8192
+MAX_VIEWERS = 1024
 MAX_KEY_BYTES = 1024
 # What an answer depends on besides its address: who asks, and whether for a fragment.
 _HEADERS = (b"cookie", b"hx-request", b"hx-history-restore-request")
@@ -66,6 +68,33 @@ class KnownAnswers:
         until = getattr(request.state, "login_ends", None)
         with self._lock:
             self._answers[asked] = KnownAnswer(version, until, request.scope.get("route"), respond)
+
+
+class KnownViewers:
+    """The viewers of the last requests, each by their account, in one version of the store."""
+
+    def __init__(self, size: int = MAX_VIEWERS) -> None:
+        self._viewers: LRUCache[str, tuple[Version, datetime | None, Viewer]] = LRUCache(size)
+        self._lock = Lock()
+
+    def get(self, request: Request, account: str, now: datetime) -> Viewer | None:
+        """The account's viewer, and when their login ends with the request; None where the store has to be asked."""
+        with self._lock:
+            known = self._viewers.get(account)
+        if known is None or known[0] != getattr(request.state, "version", None):
+            return None
+        _, until, viewer = known
+        if until is not None and now >= until:
+            return None
+        request.state.login_ends = until
+        return viewer
+
+    def keep(self, request: Request, account: str, viewer: Viewer) -> None:
+        """Keep the viewer that was read for the request, if the version in which it was read is known."""
+        version = getattr(request.state, "version", None)
+        if version is not None and len(account) <= MAX_KEY_BYTES:
+            with self._lock:
+                self._viewers[account] = version, getattr(request.state, "login_ends", None), viewer
 
 
 class AnswerSource(Protocol):

@@ -56,10 +56,32 @@ def get_viewer(request: Request, app_context: AppContextDependency) -> Viewer:
 
     In local mode the annotator is created with the first change.
     """
+    viewer = _known_viewer(request, app_context)
+    if viewer is None:
+        found = _find_viewer(request, app_context)
+        app_context.viewers.keep(request, _account(request, app_context), found)
+        viewer = request.state.viewer = _in_order(request, found)
+    return viewer
+
+
+async def viewer_of(request: Request, app_context: AppContext) -> Viewer:
+    """The viewer of the request, in a thread only where the store has to be asked. Raises as get_viewer does."""
+    known = _known_viewer(request, app_context)
+    return await run_in_threadpool(get_viewer, request, app_context) if known is None else known
+
+
+def _known_viewer(request: Request, app_context: AppContext) -> Viewer | None:
+    """The viewer, if this request has asked already, or another of the same account since the last change."""
     viewer = getattr(request.state, "viewer", None)
     if viewer is None:
-        viewer = request.state.viewer = _in_order(request, _find_viewer(request, app_context))
+        found = app_context.viewers.get(request, _account(request, app_context), app_context.now())
+        viewer = request.state.viewer = None if found is None else _in_order(request, found)
     return viewer
+
+
+def _account(request: Request, app_context: AppContext) -> str:
+    """What tells one viewer from another: the token of their session, in team mode."""
+    return (session_token(request, app_context) or "") if app_context.access.team else ""
 
 
 def asker_of(request: Request, viewer: Viewer) -> str:
@@ -158,12 +180,14 @@ LookQuery = Annotated[
 ]
 
 
-def get_viewer_in_look(request: Request, app_context: AppContextDependency, look: LookQuery = None) -> Viewer:
+async def get_viewer_in_look(
+    request: Request, app_context: AppContextDependency, look: LookQuery = None
+) -> Viewer:
     """The viewer of the request, in a second look at the head that its address names.
 
     Raises LoginNeeded in team mode, and PageNotFound for what is not a head.
     """
-    viewer = get_viewer(request, app_context)
+    viewer = await viewer_of(request, app_context)
     return replace(viewer, second_look=parse_head(look)) if look and viewer.may_write else viewer
 
 
@@ -178,7 +202,7 @@ async def require_login(request: Request, app_context: AppContextDependency) -> 
     if not app_context.access.team or request.scope["path"] in OPEN_PATHS:
         yield
         return
-    viewer = await run_in_threadpool(get_viewer, request, app_context)
+    viewer = await viewer_of(request, app_context)
     async with app_context.shares.share(viewer.annotator_id):
         yield
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import func, select, update
 
 from app.domain.annotations.records import FeatureNote, HeadAnnotation
 from app.domain.refs import FeatureRef, HeadRef
@@ -17,6 +18,7 @@ from app.store.annotations import Conflict, current_records_and_second_looks, ge
 from app.store.annotators import change_annotator, get_annotator
 from app.store.atlas.reads import get_live_run
 from app.store.database.engine import open_store, read_session, write_session
+from app.store.tables.annotations import RevisionRow
 from app.web.page_cache import PageCache
 from tests.support.annotated_atlas import labelled, later
 from tests.support.annotated_site import team_of
@@ -163,7 +165,10 @@ def test_every_page_is_the_one_that_would_be_built_after_any_saves(team, engine,
 def test_records_in_memory_are_those_of_the_store(team, engine):
     context, rng = team.state.app_context, random.Random(3)
     for at in range(30):
-        random_change(rng, engine, at + 1)
+        if at < 29:
+            random_change(rng, engine, at + 1)
+        else:
+            Writer(engine, "ben").change(name="benno")
         with context.session() as session:
             atlas = get_atlas_id(session, "tiny")
             state = annotation_state(session, "tiny", 0)
@@ -189,3 +194,19 @@ def test_what_a_transaction_wrote_and_did_not_commit_is_forgotten(team, engine):
     with read_session(engine) as session:
         now = memory(session, atlas, annotation_state(session, "tiny", 0))
     assert {record.content.notes for record in now if record not in before} == {"committed"}
+
+
+def test_a_save_that_is_committed_after_one_with_a_larger_id_is_seen(team, engine):
+    """As two that save at once may be on Postgres."""
+    ada, memory = logged_in(team, "ada"), team.state.app_context._cache.records
+    before = ada.get(PAGE)
+    Writer(engine, "root").save(HeadRef(0, 1), HeadAnnotation(notes="late"))
+    with write_session(engine) as session:
+        newest = session.scalar(select(func.max(RevisionRow.id)))
+        session.execute(update(RevisionRow).where(RevisionRow.id == newest).values(id=-1))
+    after = ada.get(PAGE, headers={"If-None-Match": before.headers["ETag"]})
+    assert after.status_code == 200
+    assert "late" in after.text
+    with read_session(engine) as session:
+        atlas, state = get_atlas_id(session, "tiny"), annotation_state(session, "tiny", 0)
+        assert memory(session, atlas, state) == current_records_and_second_looks(session, atlas)

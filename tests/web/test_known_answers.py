@@ -1,5 +1,6 @@
 """Answers repeated without a look at the store: to the same viewer only, and only while nothing was written."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from starlette.testclient import TestClient
 
 from app.domain.annotations.records import HeadAnnotation
 from app.domain.refs import HeadRef
-from app.store.annotators import get_annotator, remove_annotator
+from app.store.annotators import change_annotator, get_annotator, remove_annotator
 from app.store.database.engine import open_store, write_session
 from app.web.known_answers import MAX_KEY_BYTES
 from app.web.sessions import LIFETIME
@@ -154,3 +155,29 @@ def test_long_requests_and_those_of_no_version_are_not_kept(store):
         context.version = lambda: None
         assert [client.get(PAGE).status_code for _ in range(2)] == [200, 200]
         assert len(context.answers) == 0
+
+
+def test_a_known_viewer_is_the_one_of_the_session_and_of_the_same_version(team, store):
+    ada, ben, context = logged_in(team, "ada"), logged_in(team, "ben"), team.state.app_context
+    for client, name in ((ada, "ada"), (ben, "ben"), (ada, "ada")):
+        with counted(context.engine) as statements:
+            names = [
+                client.get(f"{path}?n={name}").json()["annotator"]
+                for path in (MINE, MINE.replace("L1", "L2"))
+            ]
+        assert names == [name, name]
+        assert sum("annotator_sessions" in statement for statement in statements) <= 1
+    engine = open_store(store)
+    with write_session(engine) as session:
+        change_annotator(session, replace(get_annotator(session, "ada"), name="adele"))
+    engine.dispose()
+    assert ada.get(MINE).json()["annotator"] == "adele"
+    assert visitor(team).get(MINE).status_code == 401
+
+
+def test_a_known_viewer_is_let_in_no_longer_than_the_login(team, monkeypatch):
+    ada, context = logged_in(team, "ada"), team.state.app_context
+    now = context.now()
+    assert ada.get(MINE).status_code == 200
+    monkeypatch.setattr(context, "now", lambda: now + LIFETIME + timedelta(seconds=1))
+    assert ada.get("/tiny/layers").status_code == 303

@@ -1,6 +1,7 @@
 """Inserts of many rows, and of rows that rivals may insert at the same moment."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from operator import itemgetter
 from typing import Any, LiteralString, cast
 
@@ -17,11 +18,25 @@ def insert_unless_there(
     session: Session, table: type[Base], values: Mapping[str, object] | Sequence[Mapping[str, object]]
 ) -> Insert:
     """The statement that inserts the rows, and leaves those whose keys are taken as they are in the store."""
-    if session.get_bind().dialect.name == "postgresql":
+    return _insert(session.get_bind().dialect.name, table).values(values)
+
+
+def insert_one_unless_there(session: Session, table: type[Base], row: Mapping[str, object]) -> int | None:
+    """Insert the row and return its id; None where one of its keys is taken. Cheaper than the statement for many."""
+    statement = _insert(session.get_bind().dialect.name, table, "id")
+    return session.connection().execute(statement, row).scalar()
+
+
+@cache
+def _insert(dialect: str, table: type[Base], returned: str = "") -> Any:
+    """An insert that leaves rows whose keys are taken, without values. Any: the two dialects' inserts share no type."""
+    if dialect == "postgresql":
         from sqlalchemy.dialects.postgresql import insert
     else:
         from sqlalchemy.dialects.sqlite import insert
-    return insert(table).values(values).on_conflict_do_nothing()
+    whole_table = _table_of(table)
+    statement = insert(whole_table if returned else table).on_conflict_do_nothing()
+    return statement.returning(whole_table.c[returned]) if returned else statement
 
 
 def insert_rows(session: Session, table: type[Base], rows: Iterable[Mapping[str, object]]) -> None:
