@@ -14,6 +14,8 @@ from app.services.accounts import accounts
 from app.services.annotations import saving
 from app.services.annotations.feature_notes import notes_page
 from app.services.annotations.saving import Restore
+from app.services.heads.annotated import annotation_panel
+from app.services.heads.page import HeadQuestion
 from app.services.reading import visibility
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import (
@@ -135,6 +137,21 @@ def test_a_revealed_hint_is_recorded_and_ends_blindness_to_it(team):
     assert not team.read(hints_are_open, atlas_id, team["ben"], HeadRef(0, 2))
     assert not team.save("ben").blind
     assert seen(team, "ben") == {("L0H1", "ben")}
+
+
+def test_a_hint_is_open_on_the_panel_of_the_head_that_it_was_revealed_of(team):
+    def is_open(head):
+        return team.view(lambda context: annotation_panel(context, HeadQuestion(head)).hint_open, team["ben"])
+
+    other = HeadRef(HEAD.layer, HEAD.head + 1)
+    assert [is_open(head) for head in (HEAD, other)] == [False, False]
+    with write_session(team.engine) as session:
+        saving.reveal_hint(AtlasContext(session, team.run, team["ben"]), HEAD, later(1))
+    assert [is_open(head) for head in (HEAD, other)] == [True, False]
+    team.save("ben", ref=other)
+    assert is_open(other)
+    team.save("ben", ref=other, base=1, status="draft")
+    assert is_open(other)  # withdrawn: what was seen is seen
 
 
 def test_drafts_of_others_are_not_shown(team):
