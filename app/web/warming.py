@@ -1,5 +1,6 @@
 """What the first visitor would wait for: templates, vocabulary and heads, made ready soon after the start."""
 
+import gc
 import threading
 
 from app.domain.refs import HeadRef
@@ -14,16 +15,23 @@ from app.store.atlas.reads import list_atlases
 from app.web.dependencies import AppContext
 from app.web.routes.notes import with_notes
 
-# A server that was killed answers first: it listens after a second, and pages are asked for later than that.
-AFTER_S = 0.5
+# The server listens before that, so that one that was killed is back as soon as it can be.
+AFTER_S = 0.1
 N_ATLASES = 3
 
 
 def warm_soon(app_context: AppContext) -> None:
     """Draw one page of each of the main kinds in a thread of its own."""
-    timer = threading.Timer(AFTER_S, warm, [app_context])
+    timer = threading.Timer(AFTER_S, _warm_and_keep, [app_context])
     timer.daemon = True
     timer.start()
+
+
+def _warm_and_keep(app_context: AppContext) -> None:
+    """Warm, and have the garbage collector not look again at what is there from now on: a page would wait for that."""
+    warm(app_context)
+    gc.collect()
+    gc.freeze()
 
 
 def warm(app_context: AppContext) -> None:

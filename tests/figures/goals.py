@@ -245,8 +245,8 @@ GOALS = (
             Newest("saves per second", "saves", lambda line: line["saves_per_second"], at_least=200),
             Newest("ms, p99", "saves", lambda line: line["p99_ms"], below=100),
         ),
-        "One process answers, and a save costs it more than a two-hundredth of a second: it asks the store 14 times, "
-        "twice for all records of the atlas",
+        "One process answers, and a save costs it more than a two-hundredth of a second: it sends the store 14 "
+        "statements, and waits for the disk",
     ),
     Goal(
         "Capacity",
