@@ -2,6 +2,8 @@
 
 import gzip
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Lock
 from typing import NamedTuple
 
@@ -9,7 +11,6 @@ from cachetools import LRUCache
 
 from app.web.guards.compression import LEVEL
 
-_N_TURNS = 64  # of all places together, so that two places may share one
 MAX_BYTES = 64 * 1024 * 1024  # of compressed pages: some 4,000 head pages
 
 
@@ -47,11 +48,25 @@ class PageCache:
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._pages: LRUCache[Place, KeptPage] = LRUCache(max_bytes, getsizeof=_size)
         self._lock = Lock()
-        self._turns = [Lock() for _ in range(_N_TURNS)]
+        self._turns: dict[Place, tuple[Lock, int]] = {}  # of places that are asked for, with by how many
 
-    def turn(self, place: Place) -> Lock:
-        """A lock to hold while the page is looked for and built: others who ask for it wait, and then find it."""
-        return self._turns[hash(place) % _N_TURNS]
+    @contextmanager
+    def turn(self, place: Place) -> Iterator[None]:
+        """Look for the page and build it inside: others who ask for it wait, and then find it.
+
+        Nobody waits for a page of another place, which may take as long as a search may.
+        """
+        with self._lock:
+            own, n = self._turns.get(place, (Lock(), 0))
+            self._turns[place] = own, n + 1
+        try:
+            with own:
+                yield
+        finally:
+            with self._lock:
+                own, n = self._turns.pop(place)
+                if n > 1:
+                    self._turns[place] = own, n - 1
 
     def get(self, place: Place) -> KeptPage | None:
         """The last version of the page of this place; None if it has to be built."""

@@ -1,6 +1,7 @@
 """Pages kept in memory: built once for all who may see the same of them, and never shown to anyone else."""
 
 import gzip
+import threading
 
 import pytest
 from starlette.testclient import TestClient
@@ -51,6 +52,35 @@ def test_the_last_used_pages_stay_and_a_page_larger_than_all_is_not_kept():
     large = bytes(range(256))
     assert gzip.decompress(cache.add(place_of("large"), state_of("now"), "", large).compressed) == large
     assert cache.get(place_of("large")) is None
+
+
+def test_a_page_is_waited_for_by_those_who_ask_for_it_alone():
+    cache, order = PageCache(), list[str]()
+
+    def ask(address: str) -> None:
+        with cache.turn(place_of(address)):
+            order.append(address)
+
+    with cache.turn(place_of("slow")):
+        others = [threading.Thread(target=ask, args=(f"other {n}",), daemon=True) for n in range(200)]
+        same = [threading.Thread(target=ask, args=("slow",), daemon=True) for _ in range(2)]
+        for thread in (*same, *others):
+            thread.start()
+        for thread in others:
+            thread.join(10)
+        assert sorted(order) == sorted(f"other {n}" for n in range(200))
+    for thread in same:
+        thread.join(10)
+    assert order[200:] == ["slow", "slow"]
+    assert cache._turns == {}  # it does not grow with every address that was ever asked for
+
+
+def test_a_page_that_cannot_be_built_leaves_its_turn_to_the_next():
+    cache, place = PageCache(), place_of("broken")
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError), cache.turn(place):
+            1 / 0  # noqa: B018 - the error of a page
+    assert cache._turns == {}  # it does not grow with every address that was ever asked for
 
 
 def test_one_version_of_a_page_is_kept_with_the_last_state_in_which_it_holds():

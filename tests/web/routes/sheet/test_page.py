@@ -165,8 +165,9 @@ def test_the_number_of_queries_does_not_grow(own):
     )
     engine = root.app.state.app_context.engine
     root.get("/tiny/annotations")  # from now on the run is in memory
-    before = {path: count_queries(engine, root, path) for path in paths}
+    annotate(store, "root", labelled(0, *"ab" * 5), HeadRef(0, 0))
+    before = {path: count_queries(engine, root, path) for path in paths}  # the first reads the new record
     assert max(before.values()) <= 7
-    for head in range(4):
+    for head in range(1, 4):
         annotate(store, "root", labelled(0, *"ab" * 5), HeadRef(0, head))
     assert {path: count_queries(engine, root, path) for path in paths} == before
