@@ -42,9 +42,7 @@ def _kind(text: str) -> str:
 def label_head(context: AtlasContext, head: HeadRef) -> HeadAnnotation:
     """Every feature of the head's top ten in a group, or unclear."""
     features = head_page(context, HeadQuestion(head, k=K)).features
-    suggestions = suggest(
-        features, False, lambda: usual_long_share(context, head, "decoder_weight", features)
-    )
+    suggestions = suggest(features, lambda: usual_long_share(context, head, "decoder_weight", features))
     proposed = {each.feature: each.group for each in suggestions.features}
     names = {
         feature.feature: proposed.get(feature.feature) or kind_of_tokens(feature) for feature in features

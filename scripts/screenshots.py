@@ -76,7 +76,8 @@ def take_pictures(base: str, names: dict[str, str], folder: Path, quality: int) 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         for name, path, theme, width, height, hovered in PICTURES:
-            context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
+            scheme = "dark" if theme == "dark" else "light"
+            context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
             page = context.new_page()
             page.goto(base + path.format(**names))
             if hovered:

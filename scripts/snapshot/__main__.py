@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="snapshot", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="snapshot", description=(__doc__ or "").partition("\n")[0])
     actions = parser.add_subparsers(dest="action", required=True)
     made = actions.add_parser("make-store", help="make a small store with the tree's own commands")
     made.add_argument("folder", type=Path)

@@ -36,15 +36,16 @@ def save_tiny_gpt2(folder: Path, lines: tuple[str, ...], sizes: tuple[int, int, 
     """The model and its tokenizer, saved. Sizes: layers, heads, d_head, positions."""
     n_layers, n_heads, d_head, n_positions = sizes
     tokenizer = _tokenizer(lines, n_positions)
+    bos, end = (tokenizer.get_vocab()[name] for name in (BOS, END))
     config = GPT2Config(
         vocab_size=len(tokenizer),
         n_positions=n_positions,
         n_embd=n_heads * d_head,
         n_layer=n_layers,
         n_head=n_heads,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.eos_token_id,
+        bos_token_id=bos,
+        eos_token_id=end,
+        pad_token_id=end,
     )
     torch.manual_seed(0)
     model = GPT2LMHeadModel(config)
