@@ -4,10 +4,8 @@ Each thread has torch compute with a number of threads of its own that does not 
 Where torch computes on an accelerator, all is done in the calling thread: no device is asked by two at once.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
@@ -39,15 +37,13 @@ def one_ahead(
     if torch.device(device).type != "cpu":
         yield from ((item, work(item)) for item in items)
         return
-    waiting, pending = iter(items), deque[tuple[Item, Future[Result]]]()
     with _pool(1, torch_threads) as pool:
-        for item in islice(waiting, 1):
-            pending.append((item, pool.submit(work, item)))
-        while pending:
-            item, future = pending.popleft()
+        begun = ((item, pool.submit(work, item)) for item in items)  # each when it is asked for
+        current = next(begun, None)
+        while current is not None:
+            item, future = current
             result = future.result()
-            for following in islice(waiting, 1):
-                pending.append((following, pool.submit(work, following)))
+            current = next(begun, None)
             yield item, result
 
 

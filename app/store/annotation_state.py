@@ -6,9 +6,9 @@ from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from app.domain.annotations.records import Revision
+from app.store.annotations import ATLAS_ID
 from app.store.revisions import REVISIONS, read_revisions
 from app.store.tables.annotations import AnnotatorRow, RevealedHintRow, RevisionRow
-from app.store.tables.atlas import AtlasRow
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class AnnotationState:
         return (self.newest, self.n_revisions, self.people) == (other.newest, other.n_revisions, other.people)
 
 
-_ATLAS_ID = select(AtlasRow.id).where(AtlasRow.slug == bindparam("slug")).scalar_subquery()
+_ATLAS_ID = ATLAS_ID.scalar_subquery()
 # Every request asks this: it is put together once.
 _STATE = select(
     select(func.max(RevisionRow.id)).where(RevisionRow.atlas_id == _ATLAS_ID).scalar_subquery(),

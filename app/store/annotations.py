@@ -74,12 +74,12 @@ class SavedRevision:
 
 
 # What every request and every save asks is put together once.
-_ATLAS_ID = select(AtlasRow.id).where(AtlasRow.slug == bindparam("slug"))
+ATLAS_ID = select(AtlasRow.id).where(AtlasRow.slug == bindparam("slug"))
 
 
 def get_atlas_id(session: Session, slug: str) -> int:
     """The id of the atlas. Raises NotFound."""
-    atlas_id = session.scalar(_ATLAS_ID, {"slug": slug})
+    atlas_id = session.scalar(ATLAS_ID, {"slug": slug})
     if atlas_id is None:
         raise NotFound(f"no atlas {slug[:60]!r} in this store")
     return atlas_id
@@ -185,14 +185,17 @@ def _kind(subject: Subject) -> str:
     return "second" if subject.second else "head"
 
 
+def _unit(subject: Subject) -> int:
+    return subject.ref.head if isinstance(subject.ref, HeadRef) else subject.ref.index
+
+
 def _place_of(atlas_id: int, subject: Subject) -> dict[str, object]:
     """The values of the columns that say what a revision is about."""
-    ref = subject.ref
     return {
         "atlas_id": atlas_id,
         "kind": _kind(subject),
-        "layer": ref.layer,
-        "unit": ref.head if isinstance(ref, HeadRef) else ref.index,
+        "layer": subject.ref.layer,
+        "unit": _unit(subject),
         "sae": subject.sae,
     }
 
@@ -222,7 +225,7 @@ def current_records_and_second_looks(
     newest = select(*_KEY, func.max(RevisionRow.version)).where(RevisionRow.atlas_id == atlas_id)
     only = None if subjects is None else set(subjects)
     if only is not None:
-        units = {(s.ref.layer, s.ref.head if isinstance(s.ref, HeadRef) else s.ref.index) for s in only}
+        units = {(s.ref.layer, _unit(s)) for s in only}
         newest = newest.where(tuple_(RevisionRow.layer, RevisionRow.unit).in_(units))
     query = REVISIONS.where(tuple_(*_KEY, RevisionRow.version).in_(newest.group_by(*_KEY)))
     return in_order(

@@ -53,8 +53,9 @@ def run_page(
     pages, place = app_context.pages, Place(template, _address(request), viewer.name)
 
     def holding(part: object) -> KeptPage | None:
-        same = kept is not None and kept.state.run == state.run and kept.part == _digest(repr(part))
-        return pages.renew(place, kept, state) if kept is not None and same else None
+        if kept is None or kept.state.run != state.run or kept.part != _digest(repr(part)):
+            return None
+        return pages.renew(place, kept, state)
 
     with pages.turn(place):
         with app_context.open_atlas(model, viewer) as context:
