@@ -3,7 +3,6 @@
 import gc
 import threading
 
-from app.domain.refs import HeadRef
 from app.errors import AppError
 from app.services.atlas.page import atlas_page
 from app.services.features.page import feature_page
@@ -35,7 +34,10 @@ def _warm_and_keep(app_context: AppContext) -> None:
 
 
 def warm(app_context: AppContext) -> None:
-    """Draw the atlas and the pages of a head and a feature, of the first few atlases. What fails there fails again."""
+    """Draw the atlas and the pages of a head and a feature, if any, of the first few atlases.
+
+    What fails there fails again.
+    """
     try:
         with app_context.session() as session:
             slugs = [atlas.slug for atlas in list_atlases(session) if atlas.run is not None]
@@ -49,8 +51,10 @@ def warm(app_context: AppContext) -> None:
 def _draw(app_context: AppContext, context: AtlasContext) -> None:
     draw = app_context.renderer.html
     draw("pages/atlas.html", atlas_page(context, None))
-    head = annotated_head(context, HeadQuestion(HeadRef(layers_to_annotate(context)[0], 0)))
-    draw("pages/head.html", head)
-    for row in head.features[:1]:
-        draw("pages/feature.html", with_notes(context, feature_page(context, row.feature, None)))
+    layers = layers_to_annotate(context)
+    for ref in [head.ref for head in context.heads if head.ref.layer in layers][:1]:
+        head = annotated_head(context, HeadQuestion(ref))
+        draw("pages/head.html", head)
+        for row in head.features[:1]:
+            draw("pages/feature.html", with_notes(context, feature_page(context, row.feature, None)))
     app_context.renderer.environment.get_template("pages/search.html")

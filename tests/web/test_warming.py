@@ -1,9 +1,14 @@
 """What is made ready soon after the start: the first pages find templates, vocabulary and heads in memory."""
 
+from dataclasses import replace
+
+import pytest
 from starlette.testclient import TestClient
 
+from app.store.database.engine import open_store
 from app.web.warming import warm
 from tests.support.queries import counted
+from tests.support.run_data import make_run, publish, without_saes
 from tests.support.serving import served
 
 
@@ -26,3 +31,24 @@ def test_a_store_without_an_atlas_is_served_all_the_same(empty_store):
     warm(app.state.app_context)
     with TestClient(app) as client:
         assert client.get("/").status_code == 200
+
+
+@pytest.mark.parametrize("run", [make_run(), without_saes(make_run())], ids=["an SAE", "no SAE"])
+def test_an_atlas_without_heads_is_drawn_and_the_next_one_is_warmed(empty_store, run):
+    engine = open_store(empty_store)
+    publish(engine, replace(run, slug="a-bare-one", heads=[], rankings={}, attention={}))
+    publish(engine, make_run("tiny", seed=2))
+    engine.dispose()
+    app = served(empty_store)
+    context, drawn = app.state.app_context, []
+    draw = context.renderer.html
+    context.renderer.html = lambda template, page: (
+        drawn.append((template, page.model)) or draw(template, page)
+    )
+    warm(context)
+    assert drawn == [
+        ("pages/atlas.html", "a-bare-one"),
+        ("pages/atlas.html", "tiny"),
+        ("pages/head.html", "tiny"),
+        ("pages/feature.html", "tiny"),
+    ]
