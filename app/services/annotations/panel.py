@@ -1,7 +1,7 @@
 """The annotation panel beside a head: the viewer's record as a form, with suggestions and others' records."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.domain.annotations.names import normalised
@@ -18,14 +18,12 @@ from app.services.annotations.head_records import (
     record_state,
     with_labels,
 )
-from app.services.annotations.hints import NO_SUGGESTIONS, Suggestions, suggest
-from app.services.annotations.long_prefixes import usual_long_share
+from app.services.annotations.hints import NO_SUGGESTIONS, Suggestions
 from app.services.annotations.models import ClashView, GroupSlot, Hint, Panel, RoleChoice
 from app.services.annotations.record_words import evidence_view, record_view
 from app.services.annotations.sae_of_record import is_of_other_sae, on_this_sae
 from app.services.annotations.saving import against_of
 from app.services.annotations.second_looks import check_second_look, next_look
-from app.services.examples.models import FeatureThroughHead
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import is_open
 from app.services.rollups.published import published_for
@@ -59,31 +57,35 @@ class Attempt:
 class ShownRows:
     """The rows that a page of the head shows, each of which has an input for its label.
 
-    k: the number of rows of features if they are the first k of the ranking, 0 if they are not. suggestions: for the
-    rows, from their evidence alone. examples, strongest: of a head without features, the examples that are shown and
-    those that are counted.
+    k: the number of rows of features if they are the first k of the ranking, 0 if they are not. examples, strongest:
+    of a head without features, the examples that are shown and those that are counted.
     """
 
     head: HeadRef
     rank: Ranking
     k: int
     features: tuple[FeatureRef, ...]
-    suggestions: Suggestions = NO_SUGGESTIONS
     examples: tuple[ExampleRef, ...] = ()
     strongest: tuple[ExampleRef, ...] = ()
 
 
-def panel(context: AtlasContext, page: ShownRows, attempt: Attempt | None = None) -> Panel:
+def panel(
+    context: AtlasContext,
+    page: ShownRows,
+    suggestions: Callable[[], Suggestions],
+    attempt: Attempt | None = None,
+) -> Panel:
     """The annotation form, filled from the stored record or from a failed save.
 
-    A second look is a form of its own, without others' records and hints, and without groups from the viewer's notes.
+    suggestions: what evidence suggests; called only if that is shown. A second look is a form of its own, without
+    others' records and hints, and without groups from the viewer's notes.
     """
     check_second_look(context)
     record = own_record(context, page.head)
     content = attempt.content if attempt else _stored(context, record)
     content = with_labels(content, counted := _counted(context, page, content))
     others_open = is_open(context.session, context.atlas_id, context.viewer, Subject(page.head))
-    proposals = _proposals(context, page, others_open)
+    proposals = suggestions() if _shows_suggestions(context, page.head, others_open) else NO_SUGGESTIONS
     vocabulary = group_names(context)
     slots = _slots(content, (*last_groups(context, page.head), *vocabulary))
     labels = _label_values(content, slots)
@@ -120,28 +122,13 @@ def panel(context: AtlasContext, page: ShownRows, attempt: Attempt | None = None
     )
 
 
-def shown_rows(
-    context: AtlasContext,
-    head: HeadRef,
-    rank: Ranking,
-    k: int,
-    features: Sequence[FeatureThroughHead],
-    neighbours: Sequence[FeatureThroughHead] = (),
-) -> ShownRows:
-    """The rows of these features in brief, with what is suggested for them.
+def _shows_suggestions(context: AtlasContext, head: HeadRef, others_open: bool) -> bool:
+    """Whether the form has suggestions: not for readers, nor while the blind may not see others' records.
 
-    neighbours: the rows among which a suggestion is made, where they are not those that are shown: what one feature is
-    called depends on the head's others.
+    In a second look there are none for the blind at all.
     """
-    rows = neighbours or features
-    suggestions = suggest(rows, lambda: usual_long_share(context, head, rank, rows))
-    return ShownRows(head, rank, k, tuple(row.feature for row in features), suggestions)
-
-
-def _proposals(context: AtlasContext, page: ShownRows, others_open: bool) -> Suggestions:
-    """The suggestions for the rows; none for the blind before others' records are open, and in a second look."""
-    blind = context.viewer.blind if context.viewer.looks_again_at(page.head) else not others_open
-    return NO_SUGGESTIONS if blind else page.suggestions
+    blind = context.viewer.blind if context.viewer.looks_again_at(head) else not others_open
+    return context.viewer.may_write and not blind
 
 
 def _label_values(content: HeadAnnotation, slots: Sequence[GroupSlot]) -> dict[LabelledRef, str]:

@@ -10,9 +10,9 @@ from app.services.annotations.citations import CitationChange, apply_change, cit
 from app.services.annotations.edits import SubmittedForm, apply_action
 from app.services.annotations.feature_notes import notes_page
 from app.services.annotations.head_records import group_names, last_groups, own_record
-from app.services.annotations.panel import panel, shown_rows
 from app.services.annotations.saving import Restore, restore
-from app.services.heads.page import HeadQuestion, head_page
+from app.services.heads.annotated import annotation_panel
+from app.services.heads.page import HeadQuestion
 from app.services.reading.context import AtlasContext
 from app.services.sheet.consensus import ConsensusForm, save_consensus
 from app.services.sheet.rows import rows_of
@@ -62,11 +62,7 @@ def edited(team, content, base, action="save"):
 
 
 def form(team, name="ada"):
-    def filled(context):
-        page = head_page(context, HeadQuestion(HEAD))
-        return panel(context, shown_rows(context, page.head, page.rank, page.k, page.features))
-
-    return team.view(filled, team[name])
+    return team.view(annotation_panel, team[name], HeadQuestion(HEAD))
 
 
 def test_nothing_of_the_old_sae_is_said_of_the_new_ones_features(team):
