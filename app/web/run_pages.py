@@ -4,7 +4,7 @@ import gzip
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from fastapi import Request
 from starlette.datastructures import Headers
@@ -28,10 +28,12 @@ class Changing(Generic[P]):
     """The part of a page that saves can change. All else of the page must stay as it is while the run does.
 
     of_page: the part of a page that was built. now: the part as it is now, where that is less work than the page.
+    around: the page with that part, where it need not be made again.
     """
 
     of_page: Callable[[P], object]
-    now: Callable[[AtlasContext], object] | None = None
+    now: Callable[[AtlasContext], Any] | None = None
+    around: Callable[[AtlasContext, Any], P] | None = None
 
 
 def run_page(
@@ -62,9 +64,13 @@ def run_page(
             state, kept = _state(app_context, request, context, also(context)), pages.get(place)
             if kept is not None and kept.state == state:
                 return _answer(app_context, request, place, kept)
-            if changing and changing.now and kept and (held := holding(changing.now(context))):
-                return _answer(app_context, request, place, held)
-            page = build(context)
+            part = None
+            if changing and changing.now and kept and kept.state.run == state.run:
+                part = changing.now(context)
+                if held := holding(part):
+                    return _answer(app_context, request, place, held)
+            around = changing.around if changing and part is not None else None
+            page = around(context, part) if around else build(context)
         part = changing.of_page(page) if changing else None
         if changing and (held := holding(part)):
             return _answer(app_context, request, place, held)

@@ -10,7 +10,9 @@ from sqlalchemy import func, select, update
 
 from app.domain.annotations.records import FeatureNote, HeadAnnotation
 from app.domain.refs import FeatureRef, HeadRef
+from app.services.annotations.panel import panel
 from app.services.annotations.saving import Save, reveal_hint, save
+from app.services.heads import annotated
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import Viewer
 from app.store.annotation_state import annotation_state
@@ -124,6 +126,15 @@ def test_what_is_shown_of_other_heads_and_people_changes_the_page(team, engine, 
     after = ada.get(PAGE, headers={"If-None-Match": before.headers["ETag"]})
     assert after.status_code == 200
     assert after.headers["ETag"] != before.headers["ETag"]
+
+
+def test_a_page_that_no_longer_holds_has_its_panel_made_once(team, engine, monkeypatch):
+    ada, made = logged_in(team, "ada"), []
+    ada.get(PAGE)
+    monkeypatch.setattr(annotated, "panel", lambda *arguments: made.append(panel(*arguments)) or made[-1])
+    Writer(engine, "ada").save(HeadRef(0, 1), HeadAnnotation(notes="of this head"), "draft")
+    assert "of this head" in ada.get(PAGE).text
+    assert len(made) == 1
 
 
 def random_change(rng, engine, at):

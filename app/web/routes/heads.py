@@ -1,5 +1,6 @@
 """The page of one head."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -60,6 +61,11 @@ def show_head(
         return fragment(
             app_context, model, lambda context: annotated_row(context, question), template, viewer
         )
+    changing = Changing[HeadPage](
+        lambda page: page.annotation,
+        lambda context: annotation_panel(context, question),
+        lambda context, panel: replace(head_page(context, question), annotation=panel),
+    )
     return run_page(
         app_context,
         request,
@@ -67,7 +73,7 @@ def show_head(
         lambda context: annotated_head(context, question),
         "pages/head.html",
         viewer,
-        changing=Changing(lambda page: page.annotation, lambda context: annotation_panel(context, question)),
+        changing=changing,
     )
 
 
