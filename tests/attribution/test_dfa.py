@@ -9,9 +9,9 @@ from app.attribution.dfa import (
     KeptSources,
     dfa_by_head_and_source,
     dfa_by_source,
-    head_contributions,
     keep_sources,
     pair_contributions,
+    products_of_gathered,
     residual,
     sequence_dfa,
 )
@@ -50,8 +50,8 @@ class Sequence:
             self.v, self.pattern, self.w_read, self.token, self.feature, self.scale[self.token]
         )
 
-    def contributions(self, chunk: int = 256) -> Tensor:
-        return pair_contributions(self.z, self.w_read, self.scale, self.token, self.feature, chunk)
+    def contributions(self) -> Tensor:
+        return pair_contributions(self.z, self.w_read, self.scale, self.token, self.feature)
 
 
 def slow_dfa(s: Sequence, example: int, head: int, src: int) -> float:
@@ -100,16 +100,27 @@ def test_low_precision_is_widened(dtype: torch.dtype) -> None:
     assert_close(s.contributions().double(), exact, rtol=1e-5, atol=1e-6)
     assert s.contributions().dtype == torch.float32
     assert s.dfa().dtype == torch.float32
-    assert head_contributions(s.z[s.token], rows, s.scale[s.token]).dtype == torch.float32
 
 
-@pytest.mark.parametrize("chunk", [1, 2, 3, 7, 100])
-def test_any_chunk_and_any_layout_give_the_same_bits(chunk: int) -> None:
+def test_bits_of_contributions_depend_on_no_other_pair_and_no_layout() -> None:
     s = Sequence(dtype=torch.float32)
+    s.token, s.feature = (
+        index.flatten() for index in torch.meshgrid(torch.arange(11), torch.arange(13), indexing="ij")
+    )
     whole = s.contributions()
-    assert torch.equal(s.contributions(chunk), whole)
     s.w_read = s.w_read.permute(2, 0, 1).contiguous().permute(1, 2, 0)
-    assert torch.equal(s.contributions(chunk), whole)
+    assert torch.equal(s.contributions(), whole)
+    pairs = list(zip(s.token.split(1), s.feature.split(1), whole, strict=True))
+    for s.token, s.feature, expected in pairs:
+        assert torch.equal(s.contributions()[0], expected)
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 7, 100])
+def testproducts_of_gathered_rows_are_those_at_places(at_once: int) -> None:
+    s = Sequence()
+    gathered = products_of_gathered(s.z, s.w_read, s.token, s.feature, at_once)
+    assert_close(gathered * s.scale[s.token, None], s.contributions(), rtol=1e-14, atol=0)
+    assert torch.equal(gathered, products_of_gathered(s.z, s.w_read, s.token, s.feature))
 
 
 def test_no_pairs_and_no_examples() -> None:
