@@ -25,6 +25,9 @@ class LayerActivations:
     pattern: Float[Tensor, "batch n_heads dest src"]
 
 
+ReadLayer = Callable[[int, LayerActivations], None]
+
+
 @dataclass(frozen=True)
 class UnembedWeights:
     """What turns a residual direction into logits, before a soft cap: final norm's weight and kind, then W_U."""
@@ -100,10 +103,21 @@ class LanguageModel(Protocol):
         """z, v and pattern of the given layers, computed only as deep as the last of them."""
         ...
 
-    def read_patterns(
-        self, tokens: Int[Tensor, "batch pos"], read: ReadPattern, layers: Sequence[int] = ()
-    ) -> dict[int, LayerActivations]:
-        """The pattern of every layer with heads goes to `read` as it is made. Returns the activations of `layers`."""
+    def read_patterns(self, tokens: Int[Tensor, "batch pos"], read: ReadPattern) -> None:
+        """The pattern of every layer with heads goes to `read` as it is made."""
+        ...
+
+    def read_layers(
+        self,
+        tokens: Int[Tensor, "batch pos"],
+        layers: Sequence[int],
+        read: ReadLayer,
+        read_pattern: ReadPattern | None = None,
+    ) -> None:
+        """Activations of `layers` go to `read` as each is made, and every layer's pattern to `read_pattern`.
+
+        The pass goes as deep as the last layer that is read.
+        """
         ...
 
     def patterns(

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from app.adapters.checkpoints import CheckpointLoader
 from app.adapters.context_limit import check_tokens, context_limit
-from app.adapters.language_model import LayerActivations, Processing, ReadPattern, Tokenizer
+from app.adapters.language_model import LayerActivations, Processing, ReadLayer, ReadPattern, Tokenizer
+from app.adapters.layer_reader import LayerReader, hook_name, hook_names
 from app.adapters.library_installs import nothing_installed
 from app.adapters.model_sources import ModelChecksums, ModelSource
 from app.adapters.path_trace import probe_tokens
@@ -47,7 +48,7 @@ class TransformerLensModel(ModelWithPath):
                 "Atlas needs"
             )
         self.attention_layers = tuple(
-            layer for layer in range(cfg.n_layers) if _hook_name(layer, "hook_z") in bridge.hook_dict
+            layer for layer in range(cfg.n_layers) if hook_name(layer, "hook_z") in bridge.hook_dict
         )
         if not self.attention_layers:
             raise InvalidModel(
@@ -76,19 +77,19 @@ class TransformerLensModel(ModelWithPath):
     ) -> dict[int, LayerActivations]:
         """z, v and pattern of the given layers. Raises InvalidModel for a layer the model lacks."""
         self._check_layers(layers)
-        cache = self._run(tokens, _names(layers), last_layer=max(layers))
+        cache = self._run(tokens, hook_names(layers), last_layer=max(layers))
         return {layer: self._layer(cache, layer) for layer in layers}
 
     def all_activations(
         self, tokens: Int[Tensor, "batch pos"]
     ) -> tuple[Tensor, dict[int, Tensor], dict[int, Tensor]]:
         """Logits, and z and pattern of each layer with heads, of one whole forward pass."""
-        names = [_hook_name(i, hook) for i in self.attention_layers for hook in ("hook_z", "hook_pattern")]
+        names = [hook_name(i, hook) for i in self.attention_layers for hook in ("hook_z", "hook_pattern")]
         with torch.inference_mode():
             logits, cache = self._bridge.run_with_cache(tokens.to(self.device), names_filter=names)
         self._check_hooks(cache, names)
         z, patterns = (
-            {i: cache[_hook_name(i, hook)].float() for i in self.attention_layers}
+            {i: cache[hook_name(i, hook)].float() for i in self.attention_layers}
             for hook in ("hook_z", "hook_pattern")
         )
         return logits.float(), z, patterns
@@ -98,34 +99,35 @@ class TransformerLensModel(ModelWithPath):
     ) -> dict[int, Float[Tensor, "batch pos n_heads d_head"]]:
         """z of the given layers alone, which is what SAE training needs."""
         self._check_layers(layers)
-        names = [_hook_name(layer, "hook_z") for layer in layers]
+        names = [hook_name(layer, "hook_z") for layer in layers]
         cache = self._run(tokens, names, last_layer=max(layers))
         return {layer: self._split_heads(cache[name]) for layer, name in zip(layers, names, strict=True)}
 
-    def read_patterns(
-        self, tokens: Int[Tensor, "batch pos"], read: ReadPattern, layers: Sequence[int] = ()
-    ) -> dict[int, LayerActivations]:
-        """The pattern of every layer with heads goes to `read` as it is made. Returns the activations of `layers`."""
+    def read_patterns(self, tokens: Int[Tensor, "batch pos"], read: ReadPattern) -> None:
+        """The pattern of every layer with heads goes to `read` as it is made."""
+        self.read_layers(tokens, (), lambda *_: None, read)
+
+    def read_layers(
+        self,
+        tokens: Int[Tensor, "batch pos"],
+        layers: Sequence[int],
+        read: ReadLayer,
+        read_pattern: ReadPattern | None = None,
+    ) -> None:
+        """Activations of `layers` go to `read` as each is made, and every layer's pattern to `read_pattern`."""
         if layers:
             self._check_layers(layers)
-        left = {_hook_name(layer, "hook_pattern"): layer for layer in self.attention_layers}
-        hook_names = frozenset(left)
-
-        def hook_pattern(pattern: Tensor, hook: Any) -> None:
-            read(left.pop(hook.name), pattern)
-
-        # One hook for all layers: the bridge lists all of its hooks anew for each that is added.
-        cache = self._run(
-            tokens,
-            _names(layers),
-            last_layer=self.attention_layers[-1],
-            hooks=[(hook_names.__contains__, hook_pattern)],
+        reader = LayerReader(
+            self._bridge.hook_dict,
+            layers,
+            lambda layer, found: read(layer, self._layer(found, layer)),
+            self.attention_layers if read_pattern else (),
+            read_pattern,
         )
-        if left:
-            raise InvalidModel(
-                f"{self.record.name} has no readable attention pattern in layer {min(left.values())}"
-            )
-        return {layer: self._layer(cache, layer) for layer in layers}
+        last_layer = self.attention_layers[-1] if read_pattern else max(layers)
+        # One hook for all layers: the bridge lists all of its hooks anew for each that is added.
+        self._run(tokens, [], last_layer, hooks=[(reader.names.__contains__, reader.hook)])
+        reader.check(self.record.name)
 
     def patterns(
         self, tokens: Int[Tensor, "batch pos"]
@@ -219,15 +221,6 @@ def _stop(module: Any, inputs: Any, output: Any) -> None:  # noqa: ARG001
     from transformer_lens.model_bridge.exceptions import StopAtLayerException
 
     raise StopAtLayerException(output[0] if isinstance(output, tuple) else output)
-
-
-def _hook_name(layer: int, hook: str) -> str:
-    return f"blocks.{layer}.attn.{hook}"
-
-
-def _names(layers: Sequence[int]) -> list[str]:
-    """The hooks of LayerActivations."""
-    return [_hook_name(layer, hook) for layer in layers for hook in ("hook_z", "hook_v", "hook_pattern")]
 
 
 def _library_class(config: Any) -> Any:

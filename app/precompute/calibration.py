@@ -18,9 +18,10 @@ from app.adapters.language_model import LanguageModel, Processing
 from app.adapters.sae_formats import LoadedSae
 from app.errors import InvalidCorpus, InvalidSae
 from app.precompute.layer_batch import LayerBatch
+from app.precompute.layer_workers import LayerWorkers
 from app.precompute.loaded_run import LayerSae, LoadedRun
 from app.precompute.partial_files import CorruptPartial, SealedHeader, open_sealed, write_sealed
-from app.precompute.shard import batches, layer_batches
+from app.precompute.shard import batches, read_batches
 from app.precompute.smaller_batches import BatchSize, with_smaller_batches
 from app.precompute.work_folder import CALIBRATION, WorkFolder
 from app.statistics.moments import CoMoments
@@ -119,9 +120,9 @@ def calibrate(run: LoadedRun) -> None:
 def _first_sums(run: LoadedRun) -> dict[int, FitSums]:
     sums = {layer: FitSums(sae) for layer, sae in run.saes.items()}
     stop = min(run.plan.n_calibration, run.corpus.n_sequences)
-    for start, end in batches(run.batch.sequences, 0, stop):
-        for batch in layer_batches(run, start, end):
-            sums[batch.sae.layer].add(batch)
+    with LayerWorkers(run.threads) as workers:
+        for sequences in batches(run.batch.sequences, 0, stop):
+            read_batches(run, sequences, lambda batch: sums[batch.sae.layer].add(batch), workers)
     return sums
 
 

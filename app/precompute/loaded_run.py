@@ -16,6 +16,7 @@ from app.adapters.transformer_lens_model import DTYPES, load_model
 from app.attribution.sae import SparseCoder
 from app.domain.records import Json, ModelRecord
 from app.errors import InvalidCorpus, InvalidModel, InvalidSae
+from app.precompute.layer_workers import Threads
 from app.precompute.plan import RunPlan
 from app.precompute.smaller_batches import BatchSize
 from app.precompute.work_folder import WorkFolder
@@ -69,7 +70,7 @@ class ModelCopies:
 
 @dataclass(frozen=True, eq=False)
 class LayerSae:
-    """One layer's loaded SAE, with encoder columns stored as rows so that gathering pairs is fast."""
+    """One layer's loaded SAE, with encoder columns stored as rows so that what an active pair reads is in one place."""
 
     layer: int
     loaded: LoadedSae
@@ -125,6 +126,12 @@ class LoadedRun:
     def record(self) -> ModelRecord:
         """The model's sizes."""
         return self.any_model.record
+
+    @cached_property
+    def threads(self) -> Threads:
+        """How the plan's threads are shared out."""
+        plan, n_layers = self.plan, len(self.any_model.attention_layers)
+        return Threads.of(plan.threads, plan.device, len(plan.saes), n_layers)
 
     @cached_property
     def saes(self) -> dict[int, LayerSae]:

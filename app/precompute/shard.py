@@ -3,7 +3,8 @@
 A shard of the corpus (`features_of_shard`), for every layer with an SAE:
 
 1. Its sequences go through the model in batches that never span two shards, once per weight processing.
-2. Each layer's z is encoded by its SAE; only pairs of a counted token and an active feature are kept.
+2. Each layer's z is encoded by its SAE as soon as it is there, beside the forward pass where many layers have one
+   (`layer_workers`); only pairs of a counted token and an active feature are kept.
 3. Each pair's pre-activation is split by head (DFA, `attribution/dfa`), and the batch is added to the layer's
    statistics (`accumulators/layer_statistics`): counts, moments, histograms, top examples, a sample of each
    activation interval. They become a mergeable partial when the shard is done.
@@ -20,7 +21,7 @@ Sources: Kissane et al. 2024, arXiv 2406.17759 (attention SAEs, DFA); Olsson et 
 and Induction Heads" (repeated random tokens).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ from torch import Tensor
 
 from app.accumulators.batches import ShardTokens
 from app.accumulators.layer_statistics import LayerStatistics, statistics_device
-from app.adapters.language_model import ReadPattern
+from app.adapters.language_model import LayerActivations, ReadPattern
 from app.attribution.head_scores import (
     SequenceScores,
     corpus_scores,
@@ -41,9 +42,11 @@ from app.domain.records import Json
 from app.precompute.attention_reader import AttentionReader, attention_name
 from app.precompute.kept_activations import keep, n_kept
 from app.precompute.layer_batch import LayerBatch
+from app.precompute.layer_workers import LayerWorkers
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.partial_files import SealedHeader, write_sealed
 from app.precompute.plan import Unit
+from app.precompute.side_by_side import side_by_side, torch_threads
 from app.precompute.smaller_batches import with_smaller_batches
 from app.statistics.alike_texts import text_keys
 from app.statistics.arrays import Ints
@@ -88,21 +91,28 @@ def features_of_shard(run: LoadedRun, shard: int) -> dict[str, Partial]:
         layer: LayerStatistics(empty_partial(run, layer, Shards.of(shard)), tokens) for layer in run.saes
     }
     scores, attention = _empty_scores(run, shard), AttentionReader(run, shard)
-    for start, stop in batches(run.batch.sequences, first, last):
-        by_layer: dict[int, Scores] = {}
-        readers = [attention.of_batch(start, stop, shard_texts[start - first : stop - first])]
-        if start < plan.n_score_sequences:
-            readers.append(_text_reader(run, start, min(stop, plan.n_score_sequences), by_layer))
-        for batch in layer_batches(run, start, stop, read=_all_of(readers)):
-            layers[batch.sae.layer].add(batch.pair_batch(tokens))
-            if start < n_kept(run):
-                keep(run, batch)
-        if by_layer:
-            scores = scores.update(_score_batch(by_layer, run.record.n_layers))
+
+    def add(batch: LayerBatch) -> None:
+        layers[batch.sae.layer].add(batch.pair_batch(tokens))
+        if batch.first_sequence < n_kept(run):
+            keep(run, batch)
+
+    with LayerWorkers(run.threads) as workers:
+        for start, stop in batches(run.batch.sequences, first, last):
+            by_layer: dict[int, Scores] = {}
+            readers = [attention.of_batch(start, stop, shard_texts[start - first : stop - first])]
+            if start < plan.n_score_sequences:
+                readers.append(_text_reader(run, start, min(stop, plan.n_score_sequences), by_layer))
+            read_batches(run, (start, stop), add, workers, _all_of(readers))
+            if by_layer:
+                scores = scores.update(_score_batch(by_layer, run.record.n_layers))
+    # Popped, so that what a layer accumulated is free once its partial is made.
+    partials = side_by_side(
+        lambda layer: layers.pop(layer).partial(), list(layers), plan.device, plan.threads
+    )
     return {
         SCORES: scores,
-        # Popped, so that what a layer accumulated is free once its partial is made.
-        **{layer_name(layer): layers.pop(layer).partial() for layer in list(layers)},
+        **{layer_name(layer): partial for layer, partial in zip(run.saes, partials, strict=True)},
         **{attention_name(layer): partial for layer, partial in attention.partials.items()},
     }
 
@@ -150,21 +160,44 @@ def empty_partial(run: LoadedRun, layer: int, shards: Shards) -> FeaturePartial:
     )
 
 
-def layer_batches(
+def read_batches(
     run: LoadedRun,
-    start: int,
-    stop: int,
-    only: Sequence[int] | None = None,
-    read: ReadPattern | None = None,
-) -> Iterator[LayerBatch]:
-    """The batch of each layer of the plan, or of those in `only`, on sequences start:stop.
+    sequences: tuple[int, int],
+    work: Callable[[LayerBatch], None],
+    workers: LayerWorkers,
+    read_pattern: ReadPattern | None = None,
+) -> None:
+    """Have the workers work on each layer's batch of some sequences, from first to stop, as the forward pass makes it.
 
-    There is one forward pass per weight processing. `read` gets the attention pattern of every layer of the
+    There is one forward pass per weight processing. `read_pattern` gets the attention pattern of every layer of the
     model, once.
     """
+    tokens, counted = _tokens(run, *sequences)
+
+    def read(layer: int, activations: LayerActivations) -> None:
+        workers.add(layer, lambda: work(LayerBatch.of(run.saes[layer], activations, counted, sequences[0])))
+
+    with torch_threads(run.threads.forward):
+        for processing, layers in run.layers_by_processing.items():
+            run.model(processing).read_layers(tokens, layers, read, read_pattern)
+            read_pattern = None  # patterns do not depend on the processing
+        if read_pattern is not None:  # no layer has an SAE
+            run.any_model.read_patterns(tokens, read_pattern)
+
+
+def layer_batches(
+    run: LoadedRun, start: int, stop: int, only: Sequence[int] | None = None
+) -> Iterator[LayerBatch]:
+    """The batches that `read_batches` makes, of some layers or all, equal to the last bit, in the caller's thread."""
+    return token_batches(run, *_tokens(run, start, stop), start, only)
+
+
+def _tokens(
+    run: LoadedRun, start: int, stop: int
+) -> tuple[Int64[Tensor, "batch pos"], Bool[Tensor, "batch pos"]]:
+    """The tokens of sequences start:stop, and which of them count."""
     tokens = torch.from_numpy(run.corpus.tokens[start:stop].astype(np.int64))
-    counted = torch.from_numpy(run.corpus.counted(start, stop))
-    return token_batches(run, tokens, counted, start, only, read)
+    return tokens, torch.from_numpy(run.corpus.counted(start, stop))
 
 
 def token_batches(
@@ -173,23 +206,18 @@ def token_batches(
     counted: Bool[Tensor, "batch pos"],
     start: int,
     only: Sequence[int] | None = None,
-    read: ReadPattern | None = None,
 ) -> Iterator[LayerBatch]:
-    """Layer batches for arbitrary sequences, numbered from `start`."""
+    """The batches of some layers, or all, of arbitrary sequences, numbered from `start`."""
     for processing, all_layers in run.layers_by_processing.items():
         layers = [layer for layer in all_layers if only is None or layer in only]
         if not layers:
             continue
-        model = run.model(processing)
-        if read is None:
-            activations = model.activations(tokens, layers)
-        else:
-            activations = model.read_patterns(tokens, read, layers)
-            read = None  # patterns do not depend on the processing
+        with torch_threads(run.threads.forward):
+            activations = run.model(processing).activations(tokens, layers)
         for layer in layers:
-            yield LayerBatch.of(run.saes[layer], activations.pop(layer), counted, start)
-    if read is not None:  # no layer has an SAE
-        run.any_model.read_patterns(tokens, read)
+            with torch_threads(run.threads.layer):
+                batch = LayerBatch.of(run.saes[layer], activations.pop(layer), counted, start)
+            yield batch
 
 
 def random_scores(run: LoadedRun, index: int) -> dict[str, Partial]:

@@ -6,6 +6,7 @@ Where torch computes on an accelerator, all is done in the calling thread: no de
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -45,6 +46,17 @@ def one_ahead(
             result = future.result()
             current = next(begun, None)
             yield item, result
+
+
+@contextmanager
+def torch_threads(n: int) -> Iterator[None]:
+    """Torch computes with n threads in this thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _pool(n_threads: int, torch_threads: int) -> ThreadPoolExecutor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, einsum
 from transformers import AutoModelForCausalLM
 
+from app.adapters.language_model import LayerActivations
 from app.adapters.model_sources import find_model
 from app.adapters.transformer_lens_model import TransformerLensModel, load_model
 from app.attribution.logits import logit_effect
@@ -172,18 +173,33 @@ def test_neither_the_last_mlp_nor_the_unembedding_is_run(kind: str, models: Mode
             handle.remove()
 
 
-def test_patterns_are_read_layer_by_layer_beside_activations(
-    model: TransformerLensModel, tokens: Tensor
-) -> None:
-    read: list[tuple[int, Tensor]] = []
-    found = model.read_patterns(tokens, lambda *given: read.append(given), [0, 2])
-    assert [layer for layer, _ in read] == list(range(N_LAYERS))
+def test_each_layer_is_read_as_it_is_made(model: TransformerLensModel, tokens: Tensor) -> None:
+    patterns: dict[int, Tensor] = {}
+    found: dict[int, LayerActivations] = {}
+    order: list[tuple[str, int]] = []
+
+    def read(layer: int, activations: LayerActivations) -> None:
+        order.append(("layer", layer))
+        found[layer] = activations
+
+    def read_pattern(layer: int, pattern: Tensor) -> None:
+        order.append(("pattern", layer))
+        patterns[layer] = pattern
+
+    model.read_layers(tokens, [2, 0], read, read_pattern)
+    assert len(order) == N_LAYERS + 2
+    assert [layer for kind, layer in order if kind == "pattern"] == list(range(N_LAYERS))
+    assert order.index(("layer", 0)) < order.index(("pattern", 1))
     whole = model.activations(tokens, range(N_LAYERS))
-    assert all(torch.equal(pattern, whole[layer].pattern) for layer, pattern in read)
+    assert all(torch.equal(pattern, whole[layer].pattern) for layer, pattern in patterns.items())
     assert list(found) == [0, 2]
     for layer, each in found.items():
         for name in ("z", "v", "pattern"):
             assert torch.equal(getattr(each, name), getattr(whole[layer], name))
+    found.clear()
+    model.read_layers(tokens, [1], read)  # no deeper than the layer asked for
+    assert list(found) == [1]
+    assert torch.equal(found[1].z, whole[1].z)
 
 
 def test_a15_the_batch_size_is_no_more_than_rounding(model: TransformerLensModel, tokens: Tensor) -> None:

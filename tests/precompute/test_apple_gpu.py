@@ -181,7 +181,10 @@ def test_a_job_on_it_publishes_what_one_on_the_cpu_does(
             assert one.n_active == other.n_active
             assert one.fve_active is not None
             assert other.fve_active is not None
-            np.testing.assert_allclose(one.fve_active.r_squared, other.fve_active.r_squared, rtol=1e-9)
+            # What a head adds is summed in another order there, in float32.
+            np.testing.assert_allclose(
+                one.fve_active.r_squared, other.fve_active.r_squared, rtol=0, atol=1e-7
+            )
             assert one.examples is not None
             assert other.examples is not None
             np.testing.assert_array_equal(one.examples.position, other.examples.position)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from app.adapters.interventions import ReadOut, ResidualDecomposition, ZEdit
-from app.adapters.language_model import HeadWeights, LayerActivations, ReadPattern, UnembedWeights
+from app.adapters.language_model import HeadWeights, LayerActivations, ReadLayer, ReadPattern, UnembedWeights
 from app.domain.records import ModelRecord
 from app.domain.refs import HeadRef
 from app.domain.tokens import Vocabulary
@@ -97,13 +97,21 @@ class HandBuiltModel:
         run = self._forward(tokens, [])
         return {layer: run.layers[layer] for layer in layers}
 
-    def read_patterns(
-        self, tokens: Tensor, read: ReadPattern, layers: Sequence[int] = ()
-    ) -> dict[int, LayerActivations]:
-        run = self._forward(tokens, [])
-        for layer, part in enumerate(run.layers):
-            read(layer, part.pattern)
-        return {layer: run.layers[layer] for layer in layers}
+    def read_patterns(self, tokens: Tensor, read: ReadPattern) -> None:
+        self.read_layers(tokens, (), lambda *_: None, read)
+
+    def read_layers(
+        self,
+        tokens: Tensor,
+        layers: Sequence[int],
+        read: ReadLayer,
+        read_pattern: ReadPattern | None = None,
+    ) -> None:
+        for layer, part in enumerate(self._forward(tokens, []).layers):
+            if read_pattern is not None:
+                read_pattern(layer, part.pattern)
+            if layer in layers:
+                read(layer, part)
 
     def patterns(self, tokens: Tensor) -> dict[int, Tensor]:
         return {layer: part.pattern for layer, part in enumerate(self._forward(tokens, []).layers)}

@@ -7,7 +7,7 @@ cannot say, nor what memory they take.
 """
 
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -114,13 +114,17 @@ class NarrowDevice:
     def __enter__(self) -> "NarrowDevice":
         # Gradients would ask for the library of the device, and views of a tensor that was made before inference mode
         # would be refused, since what they show is wrapped anew.
-        plain = patch.object(torch, "inference_mode", torch.no_grad)
+        plain = patch.object(torch, "inference_mode", _without_gradients)
         for each in (torch.no_grad(), plain, _WithIndex(), _Kernels(self.met)):
             self._entered.enter_context(each)
         return self
 
     def __exit__(self, *cause: Any) -> None:
         self._entered.close()
+
+
+def _without_gradients(mode: bool = True) -> AbstractContextManager[None]:
+    return torch.no_grad() if mode else nullcontext()
 
 
 class _Kernels(TorchDispatchMode):
