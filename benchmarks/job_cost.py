@@ -198,14 +198,18 @@ def product_seconds(run: LoadedRun, layers: Sequence[int], n_features: int) -> f
 
 def timed_all(results: Callable[[], Iterable[object]]) -> float:
     """Seconds that it takes to make all results, none of which is kept."""
-    return timed(lambda: deque(results(), maxlen=0))
+
+    def make() -> None:
+        with torch.inference_mode():
+            deque(results(), maxlen=0)
+
+    return timed(make)
 
 
 def timed(work: Callable[[], object]) -> float:
     """Seconds that a piece of work takes."""
     began = time.perf_counter()
-    with torch.inference_mode():
-        work()
+    work()
     return time.perf_counter() - began
 
 
