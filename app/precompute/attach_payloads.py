@@ -1,6 +1,6 @@
 """Payloads of the examples that a run stores, made after the merge has shown which examples these are."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from app.adapters.devices import is_out_of_memory
 from app.precompute.distinct_examples import DistinctGroup
 from app.precompute.kept_activations import kept_batch
-from app.precompute.layer_batch import LayerBatch
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.payload_parts import PayloadParts
 from app.precompute.shard import batches, corpus_batches, layer_batches
+from app.precompute.side_by_side import side_by_side
 from app.statistics.feature_partial import FeaturePartial
 from app.statistics.payloads import Payloads, payload_key, split_key
 
@@ -73,31 +73,39 @@ def _batch_payloads(
     first, last = start * run.corpus.context_size, stop * run.corpus.context_size
     here = {layer: (token >= first) & (token < last) for layer, (_, token) in parts.items()}
     layers = [layer for layer, inside in here.items() if inside.any()]
-    payloads_by_layer: list[tuple[int, Payloads, bool]] = []
     try:
-        for batch, is_kept in _again(run, start, stop, layers):
-            layer = batch.sae.layer
-            payloads_by_layer.append(
-                (layer, batch.payloads(*(part[here[layer]] for part in parts[layer])), is_kept)
-            )
+        return _payloads_of(run, start, stop, {layer: _of(parts[layer], here[layer]) for layer in layers})
     except RuntimeError as error:
         if is_out_of_memory(error):
             return None
         raise
-    return payloads_by_layer
 
 
-def _again(run: LoadedRun, start: int, stop: int, layers: Sequence[int]) -> Iterator[tuple[LayerBatch, bool]]:
-    """Each layer's batch, equal to that of the first pass, and whether it was read from kept activations.
+def _of(part: tuple[Keys, Keys], chosen: NDArray[np.bool_]) -> tuple[Keys, Keys]:
+    feature, token = part
+    return feature[chosen], token[chosen]
+
+
+def _payloads_of(
+    run: LoadedRun, start: int, stop: int, examples: Mapping[int, tuple[Keys, Keys]]
+) -> list[tuple[int, Payloads, bool]]:
+    """Payloads of each layer's examples from kept activations, several layers at once.
 
     Layers whose activations were not kept share one further forward pass.
     """
-    lost: list[int] = []
-    for layer in layers:
+    n_threads, at_once = run.threads.whole, max(min(run.threads.layers_at_once, len(examples)), 1)
+
+    def of_kept(layer: int) -> Payloads | None:
         batch = kept_batch(run, layer, start, stop)
-        if batch is None:
-            lost.append(layer)
-        else:
-            yield batch, True
-    for batch in layer_batches(run, start, stop, only=lost):
-        yield batch, False
+        return None if batch is None else batch.payloads(*examples[layer], n_threads // at_once)
+
+    made = dict(zip(examples, side_by_side(of_kept, examples, run.plan.device, at_once), strict=True))
+    lost = [layer for layer, part in made.items() if part is None]
+    again = (
+        (batch.sae.layer, batch.payloads(*examples[batch.sae.layer], n_threads))
+        for batch in layer_batches(run, start, stop, only=lost)
+    )
+    return [
+        *((layer, part, True) for layer, part in made.items() if part is not None),
+        *((layer, part, False) for layer, part in again),
+    ]

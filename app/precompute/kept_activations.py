@@ -18,6 +18,7 @@ from app.precompute.array_files import read_arrays, write_arrays
 from app.precompute.layer_batch import LayerBatch
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.packed_batch import pack_batch, unpack_batch
+from app.precompute.side_by_side import torch_threads
 from app.statistics.arrays import AnyArray
 
 KEPT_BYTES = 4 * 2**30
@@ -76,7 +77,10 @@ def kept_batch(run: LoadedRun, layer: int, start: int, stop: int) -> LayerBatch 
     if len(arrays["v"]) != stop - start:  # of a pass that memory cut otherwise
         return None
     counted = torch.from_numpy(run.corpus.counted(start, stop))
-    return unpack_batch(run.saes[layer], arrays, counted, start)
+    with torch_threads(
+        run.threads.layer
+    ):  # as where it was packed, since what is computed again must be the same
+        return unpack_batch(run.saes[layer], arrays, counted, start)
 
 
 def _read(path: Path, stamp: dict[str, NDArray[np.bytes_]]) -> dict[str, NDArray[Any]]:

@@ -125,10 +125,13 @@ class LayerBatch:
         missed = widened(decoded - self.z.flatten(1))
         return (missed**2).sum()
 
-    def payloads(self, feature: NDArray[np.int64], token_index: NDArray[np.int64]) -> Payloads:
+    def payloads(
+        self, feature: NDArray[np.int64], token_index: NDArray[np.int64], n_threads: int = 1
+    ) -> Payloads:
         """Payloads of examples in this batch: contributions, DFA, and the feature over the whole sequence.
 
-        feature, token_index: [example] each; every token must be one of this batch.
+        feature, token_index: [example] each; every token must be one of this batch. The bits are the same for any
+        n_threads.
         """
         if not len(token_index):
             return Payloads.empty()
@@ -141,7 +144,7 @@ class LayerBatch:
             where = (self._on_device(values[chosen]) for values in (dest, feature))
             return self._sequence_columns(int(sequence[chosen[0]]), *where)
 
-        n_threads = min(torch.get_num_threads(), _MOST_THREADS)
+        n_threads = min(n_threads, _MOST_THREADS)
         parts = side_by_side(columns_of, _parts(sequence[order]), self.row.device, n_threads)
         columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         return Payloads.of(feature[order], token_index[order], columns)

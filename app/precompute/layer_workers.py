@@ -16,7 +16,7 @@ import torch
 
 from app.precompute.side_by_side import torch_threads
 
-_MOST_WORKERS = 4  # each holds a batch of dense activations
+_MOST_LAYERS = 4  # that are worked on at once: each holds a batch of dense activations
 _WAITING = 2  # layers of a worker: one that is worked on, and one that waits
 
 
@@ -33,7 +33,7 @@ class Threads:
         if torch.device(device).type != "cpu":
             return cls(threads, 0)
         share = n_saes / (n_saes + n_layers)
-        return cls(threads, min(round(threads * share), threads - 1, _MOST_WORKERS))
+        return cls(threads, min(round(threads * share), threads - 1, _MOST_LAYERS))
 
     @property
     def forward(self) -> int:
@@ -44,6 +44,11 @@ class Threads:
     def layer(self) -> int:
         """Torch's threads in the work on one layer."""
         return 1 if self.n_workers else self.whole
+
+    @property
+    def layers_at_once(self) -> int:
+        """Layers that are worked on at once when there is no forward pass."""
+        return min(self.whole, _MOST_LAYERS)
 
     @property
     def layers_in_memory(self) -> int:

@@ -25,7 +25,7 @@ from app.precompute.plan import Unit
 from app.precompute.progress import JobMonitor, Stage
 from app.precompute.ranking import LayerRankings, rank_layer
 from app.precompute.shard import BATCH_SIZE, SCORES, empty_partial, layer_name
-from app.precompute.side_by_side import one_ahead
+from app.precompute.side_by_side import one_ahead, side_by_side
 from app.precompute.write_behind import WriteBehind
 from app.statistics.feature_partial import FeaturePartial
 from app.statistics.head_partial import HeadScorePartial
@@ -103,15 +103,20 @@ class Publisher:
         One pass makes the payloads of all layers, although each layer's partial is then folded twice: that is the
         cheaper.
         """
-        chosen: dict[int, ChosenFeatures] = {}
-        missing: dict[int, Keys] = {}
-        for layer in layers:
-            partial = self._folded(layer)
-            chosen[layer] = self._chosen(partial, self._ranked(partial, layer))
-            missing[layer] = missing_payloads(partial, chosen[layer].groups)
+        at_once = self._run.threads.layers_at_once
+        each = side_by_side(self._choose_of, layers, self._run.plan.device, at_once)
+        found = dict(zip(layers, each, strict=True))
+        chosen = {layer: of_layer for layer, (of_layer, _) in found.items()}
+        missing = {layer: keys for layer, (_, keys) in found.items()}
         payloads = make_missing_payloads(self._run, missing, stage.advance)
         stage.finish()
         return chosen, payloads
+
+    def _choose_of(self, layer: int) -> tuple[ChosenFeatures, Keys]:
+        """The features of a layer that have a page, and the examples of theirs without a payload."""
+        partial = self._folded(layer)
+        chosen = self._chosen(partial, self._ranked(partial, layer))
+        return chosen, missing_payloads(partial, chosen.groups)
 
     def go_live(self, engine: Engine, run_id: int, report: RunReport) -> None:
         """Make this the run that its atlas shows, in one transaction."""

@@ -24,6 +24,9 @@ def side_by_side(
     """
     if torch.device(device).type != "cpu":
         return list(map(work, items))
+    if n_threads == 1:
+        with torch_threads(1):
+            return list(map(work, items))
     with _pool(n_threads, 1) as pool:
         return list(pool.map(work, items))
 
