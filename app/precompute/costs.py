@@ -18,6 +18,7 @@ from app.domain.records import (
     N_TOP_POOL,
 )
 from app.precompute.kept_activations import KEPT_BYTES
+from app.precompute.layer_workers import encoding_bytes, most_layers
 from app.precompute.payload_parts import MEMORY_BYTES
 from app.precompute.plan import RunPlan
 
@@ -69,6 +70,7 @@ class Work:
     bytes_a_weight: int
     is_whole: bool  # every feature is published, not the lists of heads alone
     k: int
+    threads: int = 1  # that work on layers; 1 beside an accelerator
 
     @property
     def n_tokens(self) -> int:
@@ -112,14 +114,14 @@ def memory(work: Work) -> dict[str, float]:
     """Bytes of memory of each part at its peak."""
     model = work.model
     positions = work.batch_size * work.context_size
-    wide = max((sae.d_sae for sae in work.saes), default=0)
+    encoding = encoding_bytes(positions, max((sae.d_sae for sae in work.saes), default=0))
     values = 2 * model.n_heads * model.d_head + model.n_heads * work.context_size  # z, v and the pattern
     return {
         "model": float(model.n_parameters * work.bytes_a_weight),
         # Encoder, decoder, and the encoder once more with its columns as rows.
         "SAEs": FLOAT32 * sum(3.0 * sae.d_in * sae.d_sae for sae in work.saes),
         "activations of a batch": FLOAT32 * positions * values * float(len(work.saes)),
-        "encoding a batch": FLOAT32 * positions * wide * 4.0,
+        "encoding a batch": float(encoding * min(work.threads, len(work.saes), most_layers(encoding))),
         "accumulators": accumulator_bytes(work),
         "statistics": statistics_bytes(work),
         # Parts in memory, and the largest layer's whole: as parts, and joined.

@@ -77,9 +77,8 @@ def kept_batch(run: LoadedRun, layer: int, start: int, stop: int) -> LayerBatch 
     if len(arrays["v"]) != stop - start:  # of a pass that memory cut otherwise
         return None
     counted = torch.from_numpy(run.corpus.counted(start, stop))
-    with torch_threads(
-        run.threads.layer
-    ):  # as where it was packed, since what is computed again must be the same
+    # As where it was packed: what is computed again must be the same to the last bit.
+    with torch_threads(run.threads.layer):
         return unpack_batch(run.saes[layer], arrays, counted, start)
 
 

@@ -16,7 +16,7 @@ import torch
 
 from app.precompute.side_by_side import torch_threads
 
-_MOST_LAYERS = 4  # that are worked on at once: each holds a batch of dense activations
+_MOST_LAYERS, _DENSE_BYTES = 4, 2**30  # that are worked on at once, as far as their dense activations fit
 _WAITING = 2  # layers of a worker: one that is worked on, and one that waits
 
 
@@ -26,14 +26,18 @@ class Threads:
 
     whole: int
     n_workers: int  # that work on layers beside the forward pass; 0: layers are worked on within it
+    layers_at_once: int  # that are worked on at once when there is no forward pass
 
     @classmethod
-    def of(cls, threads: int, device: str, n_saes: int, n_layers: int) -> "Threads":
-        """A layer's own work takes about as long as its part of the forward pass. None beside an accelerator."""
+    def of(cls, threads: int, device: str, n_saes: int, n_layers: int, dense_bytes: int) -> "Threads":
+        """dense_bytes: what encoding a batch of the widest layer takes. Nothing goes on beside an accelerator.
+
+        A layer's own work takes about as long as its part of the forward pass.
+        """
         if torch.device(device).type != "cpu":
-            return cls(threads, 0)
-        share = n_saes / (n_saes + n_layers)
-        return cls(threads, min(round(threads * share), threads - 1, _MOST_LAYERS))
+            return cls(threads, 0, 1)
+        share, at_once = n_saes / (n_saes + n_layers), min(threads, most_layers(dense_bytes))
+        return cls(threads, min(round(threads * share), threads - 1, at_once), at_once)
 
     @property
     def forward(self) -> int:
@@ -46,14 +50,19 @@ class Threads:
         return 1 if self.n_workers else self.whole
 
     @property
-    def layers_at_once(self) -> int:
-        """Layers that are worked on at once when there is no forward pass."""
-        return min(self.whole, _MOST_LAYERS)
-
-    @property
     def layers_in_memory(self) -> int:
         """The most layers whose activations are in memory together: that of the forward pass, and those of workers."""
         return 1 + _WAITING * self.n_workers
+
+
+def encoding_bytes(n_positions: int, d_sae: int) -> int:
+    """Bytes of what is dense while a layer of a batch is encoded: four times [position d_sae], in float32."""
+    return 4 * 4 * n_positions * d_sae
+
+
+def most_layers(dense_bytes: int) -> int:
+    """How many layers may be worked on at once, if encoding a batch of one takes so much memory."""
+    return max(1, min(_MOST_LAYERS, _DENSE_BYTES // max(dense_bytes, 1)))
 
 
 class LayerWorkers:

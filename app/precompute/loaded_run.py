@@ -16,7 +16,7 @@ from app.adapters.transformer_lens_model import DTYPES, load_model
 from app.attribution.sae import SparseCoder
 from app.domain.records import Json, ModelRecord
 from app.errors import InvalidCorpus, InvalidModel, InvalidSae
-from app.precompute.layer_workers import Threads
+from app.precompute.layer_workers import Threads, encoding_bytes
 from app.precompute.plan import RunPlan
 from app.precompute.smaller_batches import BatchSize
 from app.precompute.work_folder import WorkFolder
@@ -131,7 +131,9 @@ class LoadedRun:
     def threads(self) -> Threads:
         """How the plan's threads are shared out."""
         plan, n_layers = self.plan, len(self.any_model.attention_layers)
-        return Threads.of(plan.threads, plan.device, len(plan.saes), n_layers)
+        widest = max((sae.coder.d_sae for sae in self.saes.values()), default=0)
+        dense = encoding_bytes(plan.batch_size * plan.context_size, widest)
+        return Threads.of(plan.threads, plan.device, len(plan.saes), n_layers, dense)
 
     @cached_property
     def saes(self) -> dict[int, LayerSae]:

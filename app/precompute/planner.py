@@ -25,7 +25,7 @@ def plan_text(request: JobRequest) -> str:
     device = choose_device(request.device)
     source = find_model(request.model, request.cache_dir, request.revision)
     sizes = ModelSizes(**model_sizes(source))
-    work = _work(request, sizes)
+    work = _work(request, sizes, device)
     rate = product_rate(device, DTYPES[request.dtype])
     counted = operations(work)
     assumption = "" if request.n_prompts else f" (--n-prompts is not given: for {_UNKNOWN_TEXT:,})"
@@ -46,7 +46,7 @@ def plan_text(request: JobRequest) -> str:
     return "\n".join(lines)
 
 
-def _work(request: JobRequest, sizes: ModelSizes) -> Work:
+def _work(request: JobRequest, sizes: ModelSizes, device: str) -> Work:
     return Work(
         model=sizes,
         saes=tuple(sae for sae in _sae_sizes(request) if sae.layer in (request.layers or (sae.layer,))),
@@ -57,6 +57,7 @@ def _work(request: JobRequest, sizes: ModelSizes) -> Work:
         bytes_a_weight=DTYPES[request.dtype].itemsize,
         is_whole=request.features == "all",
         k=request.k,
+        threads=request.threads if torch.device(device).type == "cpu" else 1,
     )
 
 

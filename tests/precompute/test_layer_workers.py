@@ -29,21 +29,31 @@ from tests.support.tiny_jobs import Tiny, digest_of, make_tiny, run
 def test_threads_are_shared_out_by_the_layers_with_an_sae(
     threads: int, n_saes: int, n_layers: int, n_workers: int
 ) -> None:
-    shared = Threads.of(threads, "cpu", n_saes, n_layers)
+    shared = Threads.of(threads, "cpu", n_saes, n_layers, 1)
     assert shared.n_workers == n_workers
     assert shared.forward + shared.n_workers == threads
     assert shared.layer == (1 if n_workers else threads)
+    assert shared.layers_at_once == min(threads, 4)
+
+
+@pytest.mark.parametrize(
+    ("dense_bytes", "at_once"), [(0, 4), (2**28, 4), (2**28 + 1, 3), (2**29, 2), (2**30, 1), (2**33, 1)]
+)
+def test_no_more_layers_are_worked_on_than_fit_in_memory(dense_bytes: int, at_once: int) -> None:
+    shared = Threads.of(16, "cpu", 12, 12, dense_bytes)
+    assert shared.layers_at_once == at_once
+    assert shared.n_workers == at_once
 
 
 def test_all_threads_are_the_forward_passes_beside_an_accelerator() -> None:
-    shared = Threads.of(8, "cuda:1", 12, 12)
-    assert (shared.n_workers, shared.forward, shared.layer) == (0, 8, 8)
+    shared = Threads.of(8, "cuda:1", 12, 12, 1)
+    assert (shared.n_workers, shared.forward, shared.layer, shared.layers_at_once) == (0, 8, 8, 1)
 
 
 @pytest.mark.parametrize("n_workers", [0, 1, 2, 3])
 def test_the_work_of_each_layer_is_done_in_its_order(n_workers: int) -> None:
     done: dict[int, list[int]] = defaultdict(list)
-    with LayerWorkers(Threads(4, n_workers)) as workers:
+    with LayerWorkers(Threads(4, n_workers, 1)) as workers:
         for batch in range(20):
             for layer in range(5):
                 workers.add(layer, lambda layer=layer, batch=batch: done[layer].append(batch))
@@ -54,7 +64,7 @@ def test_the_work_of_each_layer_is_done_in_its_order(n_workers: int) -> None:
 def test_torch_computes_with_the_threads_of_the_plan(n_workers: int) -> None:
     seen: list[int] = []
     before = torch.get_num_threads()
-    for threads in (Threads(4, n_workers), Threads(3, 0)):
+    for threads in (Threads(4, n_workers, 1), Threads(3, 0, 1)):
         with LayerWorkers(threads) as workers:
             workers.add(0, lambda: seen.append(torch.get_num_threads()))
     assert seen == [1, 3]
@@ -75,7 +85,7 @@ def test_no_more_layers_wait_than_memory_is_counted_for() -> None:
             workers.add(layer, wait)
             n_added += 1
 
-    threads = Threads(2, 1)
+    threads = Threads(2, 1, 1)
     with LayerWorkers(threads) as workers:
         adding = threading.Thread(target=add_all, args=[workers])
         adding.start()
@@ -88,15 +98,16 @@ def test_no_more_layers_wait_than_memory_is_counted_for() -> None:
     assert n_added == 10
 
 
+def fail() -> None:
+    raise ValueError("layer 3 is wrong")
+
+
 @pytest.mark.parametrize("n_workers", [0, 1, 2])
 def test_an_error_of_the_work_is_raised_and_what_waits_is_not_done(n_workers: int) -> None:
     done: list[int] = []
 
-    def fail() -> None:
-        raise ValueError("layer 3 is wrong")
-
     def add_all() -> None:
-        with LayerWorkers(Threads(4, n_workers)) as workers:
+        with LayerWorkers(Threads(4, n_workers, 1)) as workers:
             workers.add(0, fail)
             for layer in range(1, 10):
                 workers.add(2 * layer, lambda layer=layer: done.append(layer))
@@ -108,10 +119,10 @@ def test_an_error_of_the_work_is_raised_and_what_waits_is_not_done(n_workers: in
 
 def test_an_error_of_the_last_work_is_raised_on_leaving() -> None:
     def add() -> None:
-        with LayerWorkers(Threads(2, 1)) as workers:
-            workers.add(0, lambda: 1 // 0)
+        with LayerWorkers(Threads(2, 1, 1)) as workers:
+            workers.add(0, fail)
 
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ValueError, match="layer 3 is wrong"):
         add()
 
 

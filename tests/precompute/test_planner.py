@@ -1,6 +1,7 @@
 """A plan says what a job takes, from sizes alone: counted here by hand, and held against a job that ran."""
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from app.precompute.costs import (
     accumulator_bytes,
     disk,
     kept_bytes,
+    memory,
     operations,
     store_bytes,
 )
@@ -71,6 +73,14 @@ def test_the_demos_store_is_as_large_as_reckoned() -> None:
     work = Work(model, saes, 256, 128, 16, 64, 4, is_whole=True, k=20)
     assert store_bytes(work) == pytest.approx(20.3e6 * 8_400 / 1_377, rel=0.2)
     assert kept_bytes(work) == pytest.approx(3_229.9e6, rel=0.03)
+
+
+def test_layers_are_encoded_side_by_side_as_far_as_threads_and_memory_go() -> None:
+    alone = memory(WORK)["encoding a batch"]
+    assert alone == 3 * 24 * 68 * 4 * 4
+    assert memory(replace(WORK, threads=8))["encoding a batch"] == 2 * alone  # it has two layers
+    wide = replace(WORK, saes=(SaeSizes(0, 32, 2**20, 4), SaeSizes(1, 32, 50, 4)))
+    assert memory(replace(wide, threads=8)) == memory(wide)
 
 
 def test_sizes_of_a_model_are_read_without_its_weights(tiny: Tiny, tmp_path: Path) -> None:
