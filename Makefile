@@ -44,7 +44,7 @@ serve: $(RUNTIME) ## serve the store on PORT (8000)
 	@$(BIN)/head-atlas serve --port $(PORT)
 
 .PHONY: test
-test: $(DEVELOPMENT) ## run the tests that take under ten minutes
+test: $(DEVELOPMENT) ## run the tests without the slow ones, some ten minutes
 	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m "not slow and not sweep" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: quick
@@ -52,7 +52,7 @@ quick: $(DEVELOPMENT) ## run the tests that need no model and under a minute
 	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m "not slow and not sweep" -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(QUICK)
 
 .PHONY: test-slow
-test-slow: $(DEVELOPMENT) chromium libreoffice ## run the slow tests: browser, Postgres, kills, the wheel
+test-slow: $(DEVELOPMENT) chromium libreoffice ## run the slow tests: browser, Postgres, kills, training, the wheel
 	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m "slow and not sweep" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: sweep

@@ -14,6 +14,8 @@ import pytest
 
 from app.store.opening import open_migrated
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 # The job is a small program in place of head-atlas; the server is the real one.
 _SCRIPT = """

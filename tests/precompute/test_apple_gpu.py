@@ -163,6 +163,7 @@ def test_a_sparse_product_needs_no_operator_that_older_versions_lack() -> None:
     assert not [name for name in device.met if "embedding_bag" in name]
 
 
+@pytest.mark.slow
 def test_a_job_on_it_publishes_what_one_on_the_cpu_does(
     tiny: Tiny, on_cpu: PublishedAtlas, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,6 +18,8 @@ from app.precompute.publish import Publisher
 from app.precompute.work_folder import WorkFolder
 from tests.support.tiny_jobs import SLUG, Tiny, digest_of, make_tiny, run
 
+pytestmark = pytest.mark.slow
+
 # Kinds of files below the work folder of an atlas; of one kind, the one in the middle is spoilt.
 KINDS = (
     "plan.json",

@@ -30,6 +30,8 @@ from tests.support.stopped_jobs import (
 )
 from tests.support.tiny_jobs import SLUG, Tiny, digest_of, make_tiny, run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
@@ -60,7 +62,7 @@ def test_the_serial_run_has_every_unit(whole: Any) -> None:
     assert "calibration.seal" in whole[1]
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", [1, 2])
 def test_processes_leave_the_same_files_and_rows(
     tiny: Tiny, whole: Any, tmp_path: Path, workers: int
 ) -> None:
@@ -69,7 +71,7 @@ def test_processes_leave_the_same_files_and_rows(
     assert (digest_of(tmp_path / "store.sqlite"), sealed_files(tmp_path / "work")) == whole
 
 
-@pytest.mark.parametrize("order", [(1, 0), pytest.param((2, 0, 1), marks=pytest.mark.slow)], ids=str)
+@pytest.mark.parametrize("order", [(1, 0), (2, 0, 1)], ids=str)
 def test_a14_shares_in_another_order_leave_the_same_files_and_rows(
     tiny: Tiny, whole: Any, tmp_path: Path, order: tuple[int, ...]
 ) -> None:
@@ -166,7 +168,7 @@ def test_a_job_killed_between_units_goes_on_to_the_same_files_and_rows(
 
 @pytest.mark.parametrize(
     "seed",
-    [pytest.param(7, marks=pytest.mark.slow), *(pytest.param(s, marks=pytest.mark.sweep) for s in range(6))],
+    [7, *(pytest.param(s, marks=pytest.mark.sweep) for s in range(6))],
 )
 def test_a01_a11_jobs_killed_at_random_moments_go_on_to_the_same_files_and_rows(
     tiny: Tiny, whole: Any, tmp_path: Path, seed: int

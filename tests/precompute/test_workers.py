@@ -17,6 +17,8 @@ from app.precompute.dead_workers import WorkerDied
 from app.precompute.executors import ProcessExecutor
 from app.precompute.plan import Unit
 
+pytestmark = pytest.mark.slow
+
 PLACE = "HEAD_ATLAS_TEST_PLACES"
 
 
@@ -49,7 +51,6 @@ class SpecOnGpu:
     plan: PlanOnGpu = PlanOnGpu()
 
 
-@pytest.mark.slow
 def test_workers_take_one_gpu_each(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(app.precompute.executors, "_run_in_worker", take_gpu_and_wait)
     monkeypatch.setenv(PLACE, str(tmp_path))
@@ -84,7 +85,6 @@ def pools(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app.precompute.executors, "_run_in_worker", doomed_unit)
 
 
-@pytest.mark.slow
 def test_a17_a_unit_that_kills_its_workers_is_given_up_and_the_others_are_not(pools: None) -> None:
     units = [Unit("features", index) for index in range(4)]
     done: list[Unit] = []

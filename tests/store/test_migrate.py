@@ -24,6 +24,8 @@ from tests.support.annotated_atlas import FEATURE, draft, make_atlas, save
 from tests.support.migrations import UPGRADE_KILLED_AT, downgrade, schema_differences
 from tests.support.store_digest import table_digest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(migrate.__file__).parents[2]
 
 
@@ -174,9 +176,7 @@ print(kill_at)
 )
 
 
-@pytest.mark.parametrize(
-    "stride", [9, pytest.param(4, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.sweep)]
-)
+@pytest.mark.parametrize("stride", [4, pytest.param(1, marks=pytest.mark.sweep)])
 def test_f02_a_kill_before_any_statement_leaves_a_store_that_upgrades(tmp_path, stride):
     command = [sys.executable, "-c", KILLER, str(tmp_path), str(stride)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
@@ -225,7 +225,7 @@ def test_f04_of_two_upgrades_at_once_one_waits(make_store):
     engine.dispose()
 
 
-@pytest.mark.parametrize("n", [3, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [3, 8])
 def test_f04_several_processes_may_make_one_new_store_together(tmp_path, n):
     command = [sys.executable, "-c", RIVAL, str(tmp_path / "new.sqlite"), "0"]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(n)]

@@ -23,6 +23,8 @@ from tests.support.run_data import make_run, publish
 from tests.support.serving import HOSTS, served
 from tests.support.store_digest import table_digest
 
+pytestmark = pytest.mark.slow
+
 PAGES = (
     HEAD,
     "/",

@@ -19,6 +19,8 @@ from app.studies.reproduce import RELEASE
 from tests.support import tiny_models
 from tests.support.tiny_jobs import principal_weights, write_text
 
+pytestmark = pytest.mark.slow
+
 N, D_HEAD = 12, 4
 D_IN = N * D_HEAD
 CONTEXT = 96

@@ -13,6 +13,8 @@ from app.training.activation_stream import Sequences
 from app.training.quality import LayerQuality, quality_report, quality_table, read_report, write_report
 from tests.support.training_runs import sequences_of, small_recipe
 
+pytestmark = pytest.mark.slow
+
 D_IN = 32
 
 

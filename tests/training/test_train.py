@@ -17,6 +17,8 @@ from app.training.recipe import InvalidRecipe, Recipe
 from app.training.train import finish
 from tests.support.training_runs import sequences_of, small_recipe, trained
 
+pytestmark = pytest.mark.slow
+
 WEIGHTS = "sae_weights.safetensors"
 N_STEPS = 90  # a checkpoint every 10 of them
 

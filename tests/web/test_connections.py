@@ -17,6 +17,8 @@ from app.web.server import GRACE_S
 from tests.support.counts import count
 from tests.support.server_processes import running
 
+pytestmark = pytest.mark.slow
+
 IDLE = b""
 SLOW_HEAD = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "
 SLOW_BODY = (
@@ -109,7 +111,6 @@ def test_a_server_that_is_told_to_stop_answers_what_is_under_way_and_ends(served
         assert process.wait(GRACE_S + 5) in (0, 143, -signal.SIGTERM)
 
 
-@pytest.mark.slow
 def test_e27_slow_connections_are_closed_though_nobody_needs_their_place(port):
     with (
         opened(port, SLOW_HEAD) as trickling,

@@ -160,6 +160,7 @@ def random_change(rng, engine, at):
             writer.save(head, labelled(head.layer, *names) if head.layer != 1 else HeadAnnotation(), status)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_every_page_is_the_one_that_would_be_built_after_any_saves(team, engine, seed):
     rng, context = random.Random(seed), team.state.app_context

@@ -12,6 +12,8 @@ from tests.support.changed_inputs import CHANGES, RAW
 from tests.support.serving import served
 from tests.support.tiny_jobs import SLUG, PublishedAtlas, Tiny, digest_of, edit_config, run
 
+pytestmark = pytest.mark.slow
+
 OTHER_CONFIG = "sae-1 has the same weights and another config or factor"
 
 

@@ -140,6 +140,7 @@ print(len(seen))
 """
 
 
+@pytest.mark.slow
 def test_a23_readers_never_see_a_mixture_of_two_runs(store_url):
     engine = open_store(store_url)
     stored_runs.publish(engine, fingerprint="f0", seed=0)

@@ -9,6 +9,8 @@ from app.web.guards.headers import host_name
 from tests.support.annotated_site import SECRET, team_of
 from tests.support.logins import logged_in, visitor
 
+pytestmark = pytest.mark.slow
+
 NO_URLS = (
     "http://[bad/",
     "http://[::1/tiny",

@@ -29,6 +29,8 @@ from tests.support.experiment_results import FAILED, RUNNING, store_experiments
 from tests.support.run_data import StoredRun, make_run, publish
 from tests.support.soups import soup as parsed
 
+pytestmark = pytest.mark.slow
+
 SECRET = "not for everyone"
 UNFINISHED = (RUNNING, FAILED)
 ODD_NAME = "bén/../<b>"
