@@ -29,9 +29,9 @@ class LayerReader:
     ) -> None:
         """points: the model's hook points by name. read_pattern gets the patterns of pattern_layers, read the rest."""
         self._read, self._read_pattern = read, read_pattern
-        self._missing = {layer: set(hook_names([layer])) for layer in layers}
         self._patterns = {hook_name(layer, "hook_pattern"): layer for layer in pattern_layers}
-        self.names = frozenset([*self._patterns, *hook_names(layers)])
+        self._missing = {name: layer for layer in layers for name in hook_names([layer])}
+        self.names = frozenset([*self._patterns, *self._missing])
         # A point is known under a name of its own, too.
         self._own = {points[name].name: name for name in self.names if name in points}
         self._found: dict[int, dict[str, Tensor]] = {layer: {} for layer in layers}
@@ -42,18 +42,15 @@ class LayerReader:
         tensor = tensor[0] if isinstance(tensor, tuple) else tensor
         if self._read_pattern is not None and name in self._patterns:
             self._read_pattern(self._patterns.pop(name), tensor)
-        layer = layer_of(name)
-        missing = self._missing.get(layer, set())
-        if name in missing:
-            missing.remove(name)
+        if name in self._missing:
+            layer = self._missing.pop(name)
             self._found[layer][name] = tensor
-            if not missing:
+            if len(self._found[layer]) == len(HOOKS):
                 self._read(layer, self._found.pop(layer))
 
     def check(self, model: str) -> None:
         """Raises InvalidModel where a tensor has not come."""
-        left = [*self._patterns, *(name for names in self._missing.values() for name in sorted(names))]
-        if left:
+        if left := [*self._patterns, *self._missing]:
             raise InvalidModel(f"TransformerLens gives no {left[0]} for {model}")
 
 
@@ -65,8 +62,3 @@ def hook_name(layer: int, hook: str) -> str:
 def hook_names(layers: Sequence[int]) -> list[str]:
     """The hooks of LayerActivations."""
     return [hook_name(layer, hook) for layer in layers for hook in HOOKS]
-
-
-def layer_of(name: str) -> int:
-    """The layer of a hook's name."""
-    return int(name.split(".")[1])
