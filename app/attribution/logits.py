@@ -1,13 +1,13 @@
 """Logit effects: what one unit of a direction in the residual stream adds to each token's logit."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int64
 from torch import Tensor, einsum
 
-from app.attribution.float64 import widened
+from app.attribution.float64 import beside_float64, widened
 from app.attribution.rows import largest_of_rows, smallest_of_rows, sorted_rows
 from app.domain.evidence import NO_TOKEN
 
@@ -23,6 +23,10 @@ class TopLogits:
 
     token_id: Int64[Tensor, "*unit k"]
     logit: Float32[Tensor, "*unit k"]
+
+    def of(self, units: slice) -> "TopLogits":
+        """Those of some of the units, by the first of their dimensions."""
+        return TopLogits(self.token_id[units], self.logit[units])
 
 
 @dataclass(frozen=True)
@@ -99,24 +103,46 @@ def head_slice_tops(
 ) -> tuple[TopLogits, TopLogits]:
     """Top and bottom k tokens of the wanted heads' slices of each feature, as [feature n_heads k].
 
-    Of others the token is NO_TOKEN and the logit 0. Each head's path to the logits is multiplied out once, [d_head
-    d_vocab], so that a slice costs d_head and not d_model products per token: many times less over a dictionary.
+    Of others the token is NO_TOKEN and the logit 0. Where at least d_head features want a head, its path to the logits
+    is multiplied out once, [d_head d_vocab], so that a slice costs d_head and not d_model products per token: many
+    times less over a dictionary. The few slices of other heads go through w_o and w_u, all together. Which of the two
+    it was shows in a slice's last bits, other slices do not.
     """
     step, k = max(1, CHUNK_LOGITS // w_u.shape[1]), min(k, w_u.shape[1])
     shape = (*w_dec.shape[:2], k)
     token_ids = torch.full((2, *shape), NO_TOKEN, device=w_dec.device)
     logits = torch.zeros((2, *shape), device=w_dec.device)
-    for head in range(w_dec.shape[1]):
-        features = wanted[:, head].nonzero()[:, 0]
-        if not len(features):
-            continue
-        path = logit_effect(w_o[head], w_u, final_norm_weight, centre_residual)
-        slices = w_dec[features, head].to(path.dtype)
-        ends = [top_and_bottom(product.float(), k) for product in _products(slices, path, step)]
+
+    def keep(features: Tensor, heads: Tensor, products: Iterable[Float[Tensor, "part d_vocab"]]) -> None:
+        ends = [top_and_bottom(product.float(), k) for product in products]
         for side in (0, 1):
             joined = _joined([end[side] for end in ends])
-            token_ids[side, features, head], logits[side, features, head] = joined.token_id, joined.logit
+            token_ids[side, features, heads], logits[side, features, heads] = joined.token_id, joined.logit
+
+    is_many = wanted.sum(dim=0) >= w_dec.shape[2]
+    for head in is_many.nonzero()[:, 0]:
+        features = wanted[:, head].nonzero()[:, 0]
+        path = logit_effect(w_o[head], w_u, final_norm_weight, centre_residual)
+        keep(features, head, _products(w_dec[features, head].to(path.dtype), path, step))
+    features, heads = (wanted & ~is_many).nonzero(as_tuple=True)
+    if len(features):
+        direction = _slice_directions(w_dec[features, heads], w_o, heads)
+        read_out = _read_out(direction, final_norm_weight, centre_residual).to(w_u.dtype)
+        keep(features, heads, map(_about_mean, _products(read_out, w_u, step)))
     return TopLogits(token_ids[0], logits[0]), TopLogits(token_ids[1], logits[1])
+
+
+def _slice_directions(
+    slices: Float[Tensor, "slice d_head"],
+    w_o: Float[Tensor, "n_heads d_head d_model"],
+    heads: Int64[Tensor, " slice"],
+) -> Float[Tensor, "slice d_model"]:
+    """The residual direction that each slice of a decoder row writes by its head."""
+    direction = slices.new_empty(len(slices), w_o.shape[2])
+    for head in heads.unique():
+        of_head = heads == head
+        direction[of_head] = slices[of_head] @ w_o[head].to(slices.dtype)
+    return direction
 
 
 def token_logit_by_head(
@@ -160,16 +186,23 @@ def logit_histogram(
     A bin holds its lower edge and the last one also its upper. If all logits are equal the bins span 1 about
     them. An edge's place among the logits by size, which are `ascending` where known, is how many are below it.
     """
-    ordered = widened(sorted_rows(logits.float()) if ascending is None else ascending)
-    lower, upper = ordered[:, :1], ordered[:, -1:]
+    ordered = beside_float64(sorted_rows(logits.float()) if ascending is None else ascending)
+    lower, upper = widened(ordered[:, :1]), widened(ordered[:, -1:])
     flat = upper == lower
     lower, upper = torch.where(flat, lower - 0.5, lower), torch.where(flat, upper + 0.5, upper)
     steps = torch.linspace(0, 1, n_bins + 1, dtype=torch.float64, device=ordered.device)
     edges = lower + (upper - lower) * steps
     edges[:, -1:] = upper
-    below = torch.searchsorted(ordered, edges[:, 1:-1].contiguous())
+    below = torch.searchsorted(ordered, _rounded_up(edges[:, 1:-1]))
     ends = (torch.zeros_like(below[:, :1]), torch.full_like(below[:, :1], ordered.shape[1]))
     return edges, torch.cat([ends[0], below, ends[1]], dim=1).diff(dim=1)
+
+
+def _rounded_up(values: Float64[Tensor, "*any"]) -> Float32[Tensor, "*any"]:
+    """The least float32 that is not below each value: as many numbers of float32 are below the one as the other."""
+    nearest = values.float()
+    above = torch.nextafter(nearest, torch.full_like(nearest, torch.inf))
+    return torch.where(nearest.double() < values, above, nearest).contiguous()
 
 
 def _about_mean(logits: Float[Tensor, "unit d_vocab"]) -> Float[Tensor, "unit d_vocab"]:

@@ -1,5 +1,6 @@
 """Logit effects of features and of their slices, where the path from the layer's heads to the logits is known."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,6 @@ from torch import Tensor
 
 from app.adapters.language_model import UnembedWeights
 from app.attribution.logits import (
-    LogitSummary,
     TopLogits,
     feature_directions,
     head_slice_tops,
@@ -22,7 +22,6 @@ from app.precompute.loaded_run import LayerSae
 
 N_LOGITS = 20
 N_SLICE_LOGITS = 10
-_FEATURES_AT_ONCE = 4096  # whose directions by head are in memory together
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,29 +65,28 @@ def feature_logits(
     w_o: Float[Tensor, "n_heads d_head d_model"],
     unembed: UnembedWeights,
     with_tokens: NDArray[np.bool_],
-) -> FeatureLogits:
-    """Logit effects of these features of a layer whose heads write by w_o.
+    at_once: int,
+) -> Iterator[FeatureLogits]:
+    """Logit effects of these features of a layer whose heads write by w_o, of at_once features after the other.
 
-    with_tokens: [feature n_heads], the heads whose slices have their own tokens stored.
+    with_tokens: [feature n_heads], the heads whose slices have their own tokens stored. These come with the first part.
     """
     write = sae.coder.write_by_head[torch.from_numpy(features).to(sae.coder.w_dec.device)]
     read_out = (unembed.w_u, unembed.final_norm_weight, unembed.centre_residual)
     top, bottom = head_slice_tops(
         write, w_o, *read_out, k=N_SLICE_LOGITS, wanted=torch.from_numpy(with_tokens).to(write.device)
     )
-    summaries: list[LogitSummary] = []
-    first: list[Tensor] = []
-    for part in write.split(_FEATURES_AT_ONCE):
-        direction = feature_directions(part, w_o)
-        summaries.append(summarise_logits(direction.sum(1), *read_out, k=N_LOGITS))
-        strongest = summaries[-1].promoted.token_id[:, 0]
-        first.append(token_logit_by_head(direction, strongest, *read_out, mean=unembed.mean))
-    whole = LogitSummary.joined(summaries)
-    return FeatureLogits(
-        *map(_on_host, (whole.promoted, whole.suppressed, top, bottom)),
-        first_by_head=torch.cat(first).numpy(force=True),
-        histogram=Histogram(whole.edges.numpy(force=True), whole.counts.numpy(force=True)),
-    )
+    for start in range(0, len(write), at_once):
+        part = slice(start, start + at_once)
+        direction = feature_directions(write[part], w_o)
+        whole = summarise_logits(direction.sum(1), *read_out, k=N_LOGITS)
+        strongest = whole.promoted.token_id[:, 0]
+        first = token_logit_by_head(direction, strongest, *read_out, mean=unembed.mean)
+        yield FeatureLogits(
+            *map(_on_host, (whole.promoted, whole.suppressed, top.of(part), bottom.of(part))),
+            first_by_head=first.numpy(force=True),
+            histogram=Histogram(whole.edges.numpy(force=True), whole.counts.numpy(force=True)),
+        )
 
 
 def _on_host(tokens: TopLogits) -> TokenLogits:

@@ -46,7 +46,7 @@ from app.statistics.arrays import Floats, Ints
 from app.statistics.feature_partial import FeaturePartial
 
 N_SIMILAR = 8
-_RECORDS_AT_ONCE = 128  # features whose examples are in memory together
+_AT_ONCE = 128  # features whose logits, examples and records are made together
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ class LayerResult:
 
 @dataclass(frozen=True, eq=False)
 class DecoderEffects:
-    """Of a layer's features that have a page, each array and list with one entry per feature."""
+    """Of some of a layer's features that have a page, each array and list with one entry per feature."""
 
     features: Ints
     logits: FeatureLogits
@@ -89,40 +89,43 @@ class Finalizer:
         self._examples = ExampleMaker(run.corpus, fuzzy_ids)
         self._unembed: dict[Processing, UnembedWeights] = {}
 
-    def decoder_effects(self, sae: LayerSae, chosen: ChosenFeatures) -> DecoderEffects:
-        """What follows from the decoder rows of a layer's chosen features alone, and so from no partial."""
+    def decoder_effects(self, sae: LayerSae, chosen: ChosenFeatures) -> Iterator[DecoderEffects]:
+        """What follows from the decoder rows of a layer's chosen features alone, and so from no partial.
+
+        Of as many parts of the features, in their order, as `n_parts` says.
+        """
         features = np.array(list(chosen.groups), np.int64)
-        logits = self._logits(sae, features, chosen.rankings.shown_heads[features])
-        return DecoderEffects(features, logits, similar_features(sae, features))
+        similar = similar_features(sae, features)
+        all_logits = self._logits(sae, features, chosen.rankings.shown_heads[features])
+        for part, logits in zip(_parts(chosen), all_logits, strict=True):
+            yield DecoderEffects(features[part], logits, similar[part])
 
-    def features(self, result: LayerResult, effects: DecoderEffects) -> Iterator[list[FeatureRecord]]:
-        """The records of the layer's chosen features, in their order, a part of them at a time."""
-        n_features = len(effects.features)
-        for first in range(0, n_features, _RECORDS_AT_ONCE):
-            yield self._records(result, effects, range(first, min(first + _RECORDS_AT_ONCE, n_features)))
-
-    def _logits(self, sae: LayerSae, features: Ints, with_tokens: NDArray[np.bool_]) -> FeatureLogits:
+    def _logits(
+        self, sae: LayerSae, features: Ints, with_tokens: NDArray[np.bool_]
+    ) -> Iterator[FeatureLogits]:
         processing = _processing_of(self._run, sae.layer)
         model = self._run.model(processing)
         if model.logits_withheld(sae.layer) is not None:
-            return no_logits(len(features), sae.coder.n_heads)
+            return (
+                no_logits(len(part), sae.coder.n_heads)
+                for part in np.split(features, range(_AT_ONCE, len(features), _AT_ONCE))
+            )
         if processing not in self._unembed:
             self._unembed[processing] = model.unembed_weights()
         w_o = model.head_weights(sae.layer).w_write
-        return feature_logits(sae, features, w_o, self._unembed[processing], with_tokens)
+        return feature_logits(sae, features, w_o, self._unembed[processing], with_tokens, _AT_ONCE)
 
-    def _records(self, result: LayerResult, effects: DecoderEffects, places: range) -> list[FeatureRecord]:
-        """The records of the features at some places among those of the layer that have a page."""
+    def records(self, result: LayerResult, effects: DecoderEffects) -> list[FeatureRecord]:
+        """The records of the features that the effects are of."""
         chosen, n_heads = result.chosen, result.sae.coder.n_heads
-        groups = {feature: chosen.groups[feature] for feature in effects.features[places].tolist()}
+        groups = {feature: chosen.groups[feature] for feature in effects.features.tolist()}
         examples = self._examples.of(result.partial.payloads, groups, chosen.text_counts, n_heads)
-        promoted = promoted_ids(effects.logits.promoted, places)
+        promoted = promoted_ids(effects.logits.promoted)
         evidence = self._examples.evidence(examples, list(groups.values()), promoted)
+        of_features = zip(groups, examples, evidence, effects.similar, strict=True)
         return [
-            self._feature(
-                result, feature, effects.logits.of(place), of_feature, shown, effects.similar[place]
-            )
-            for place, feature, of_feature, shown in zip(places, groups, examples, evidence, strict=True)
+            self._feature(result, feature, effects.logits.of(place), of_feature, shown, similar)
+            for place, (feature, of_feature, shown, similar) in enumerate(of_features)
         ]
 
     def _feature(
@@ -157,10 +160,18 @@ class Finalizer:
         )
 
 
-def promoted_ids(promoted: TokenLogits, places: range) -> NDArray[np.int64]:
-    """The tokens that the features at some places boost, [place k]; NO_TOKEN where one does not boost so many."""
-    token_id, logit = promoted.token_id[places], promoted.logit[places]
-    return np.where(logit > 0, token_id, NO_TOKEN).astype(np.int64)
+def n_parts(chosen: ChosenFeatures) -> int:
+    """In how many parts a layer's features are made."""
+    return len(_parts(chosen))
+
+
+def _parts(chosen: ChosenFeatures) -> list[slice]:
+    return [slice(first, first + _AT_ONCE) for first in range(0, len(chosen.groups), _AT_ONCE)]
+
+
+def promoted_ids(promoted: TokenLogits) -> NDArray[np.int64]:
+    """The tokens that features boost, [feature k]; NO_TOKEN where one does not boost so many."""
+    return np.where(promoted.logit > 0, promoted.token_id, NO_TOKEN).astype(np.int64)
 
 
 def similar_features(sae: LayerSae, features: NDArray[np.int64]) -> list[SimilarFeatures]:

@@ -1,7 +1,9 @@
 """The whole precompute job: prepare, calibrate, run the units, publish, report."""
 
+import gc
 import time
-from contextlib import closing, suppress
+from collections.abc import Generator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -46,8 +48,18 @@ def run_job(request: JobRequest, store: str, options: RunOptions) -> str:
                 calibrate(run)
         spec.folder.start(spec.plan, options.new_run)
         seal_calibration(run)
-        with migrated_store(store) as engine:
+        with migrated_store(store) as engine, loaded_left_alone():
             return _Job(request.slug, run, engine, options).run()
+
+
+@contextmanager
+def loaded_left_alone() -> Generator[None]:
+    """Have the garbage collector not look, meanwhile, at a million objects that are loaded and stay."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 class _Job:

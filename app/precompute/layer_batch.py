@@ -29,7 +29,8 @@ from app.statistics.feature_partial import FeatureBatch
 from app.statistics.payloads import Payloads
 
 Columns = dict[str, NDArray[np.generic]]
-_EXAMPLES_AT_ONCE = 128  # whose DFA of all heads and sources fits in a processor's cache
+# Values by head and source: some memory, but with fewer, threads wait for one another between short steps.
+_DFA_AT_ONCE = 2**19
 _MOST_THREADS = 8  # that make payloads, each with its own DFA in memory
 
 
@@ -145,7 +146,8 @@ class LayerBatch:
             return self._sequence_columns(int(sequence[chosen[0]]), *where)
 
         n_threads = min(n_threads, _MOST_THREADS)
-        parts = side_by_side(columns_of, _parts(sequence[order]), self.row.device, n_threads)
+        at_once = max(1, _DFA_AT_ONCE // (self.context_size * self.sae.coder.n_heads))
+        parts = side_by_side(columns_of, _parts(sequence[order], at_once), self.row.device, n_threads)
         columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         return Payloads.of(feature[order], token_index[order], columns)
 
@@ -204,9 +206,9 @@ def token_rows(counted: Bool[Tensor, "batch pos"]) -> Int64[Tensor, "batch pos"]
     return torch.where(counted, counted.flatten().cumsum(0).view(counted.shape) - 1, -1)
 
 
-def _parts(sequence: NDArray[np.int64]) -> Iterator[slice]:
-    """Slices of at most _EXAMPLES_AT_ONCE examples of one sequence each. sequence: [example], ascending."""
+def _parts(sequence: NDArray[np.int64], at_once: int) -> Iterator[slice]:
+    """Slices of at most at_once examples of one sequence each. sequence: [example], ascending."""
     starts = np.flatnonzero(np.diff(sequence, prepend=-1)).tolist()
     for start, stop in zip(starts, [*starts[1:], len(sequence)], strict=True):
-        for first in range(start, stop, _EXAMPLES_AT_ONCE):
-            yield slice(first, min(first + _EXAMPLES_AT_ONCE, stop))
+        for first in range(start, stop, at_once):
+            yield slice(first, min(first + at_once, stop))

@@ -1,8 +1,9 @@
 """Publish a finished pass: merge layer by layer, make the records, store them, and make the run live."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from app.precompute.attach_payloads import (
 from app.precompute.attention_reader import attention_name, empty_attention
 from app.precompute.attention_records import head_attention
 from app.precompute.distinct_examples import DistinctExamples, TextCounts
-from app.precompute.finalize import ChosenFeatures, Finalizer, LayerResult, head_records, sae_record
+from app.precompute.finalize import ChosenFeatures, Finalizer, LayerResult, head_records, n_parts, sae_record
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.merge import SealedRun
 from app.precompute.plan import Unit
@@ -32,6 +33,7 @@ from app.statistics.head_partial import HeadScorePartial
 from app.statistics.leaves import Shards
 from app.store.atlas import writes
 from app.store.atlas.attention import add_attention
+from app.store.atlas.feature_blobs import FeatureBlocks, feature_blocks
 from app.store.database.engine import Engine, write_session
 
 _SEQUENCES_PER_TRANSACTION = 2048
@@ -71,17 +73,21 @@ class Publisher:
         finalizer = Finalizer(self._run, normalised_ids(self._vocabulary))
         saes: list[SaeRecord] = []
         worst = 0.0
-        with WriteBehind() as writer:
-            for layer, effects in one_ahead(
-                lambda layer: finalizer.decoder_effects(self._run.saes[layer], chosen[layer]),
-                layers,
-                self._run.plan.device,
-                torch_threads=max(self._run.plan.threads - 1, 1),  # beside the one that writes
-            ):
+        effects = one_ahead(
+            chain.from_iterable(
+                finalizer.decoder_effects(self._run.saes[layer], chosen[layer]) for layer in layers
+            ),
+            self._run.plan.device,
+            torch_threads=max(self._run.plan.threads - 1, 1),  # beside the one that writes
+        )
+        with closing(effects), WriteBehind() as writer:
+            for layer in layers:
                 partial = self._folded(layer).with_payloads(payloads.payloads.take(layer))
                 result = LayerResult(self._run.saes[layer], partial, chosen[layer])
-                for records in finalizer.features(result, effects):
-                    writer.add(lambda records=records: self._store(engine, run_id, records))
+                for part in islice(effects, n_parts(chosen[layer])):
+                    records = finalizer.records(result, part)
+                    made = (records, feature_blocks(records))
+                    writer.add(lambda made=made: self._store(engine, run_id, *made))
                     worst = max(worst, *(record.worst_residual for record in records))
                 saes.append(sae_record(self._run, result))
                 writer.wait()
@@ -91,9 +97,11 @@ class Publisher:
         n_features = sum(len(each.groups) for each in chosen.values())
         return run_id, Outcome(n_features, worst, payloads.n_run_again, tuple(saes), self._batch_size())
 
-    def _store(self, engine: Engine, run_id: int, records: Sequence[FeatureRecord]) -> None:
+    def _store(
+        self, engine: Engine, run_id: int, records: Sequence[FeatureRecord], blocks: FeatureBlocks
+    ) -> None:
         with write_session(engine) as session:
-            writes.add_features(session, run_id, records, self._vocabulary)
+            writes.add_features(session, run_id, records, self._vocabulary, blocks)
 
     def _choose(
         self, layers: Sequence[int], stage: Stage

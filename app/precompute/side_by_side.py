@@ -4,10 +4,10 @@ Each thread has torch compute with a number of threads of its own that does not 
 Where torch computes on an accelerator, all is done in the calling thread: no device is asked by two at once.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 
@@ -31,24 +31,21 @@ def side_by_side(
         return list(pool.map(work, items))
 
 
-def one_ahead(
-    work: Callable[[Item], Result], items: Iterable[Item], device: torch.device | str, torch_threads: int
-) -> Iterator[tuple[Item, Result]]:
-    """Each item with its result. While the caller uses one, the next is made in a thread of its own, and no more.
+def one_ahead(items: Iterable[Item], device: torch.device | str, torch_threads: int) -> Generator[Item]:
+    """The items. While the caller uses one, the next is made in a thread of its own, and no more.
 
     An error of an item is raised when its turn comes.
     """
     if torch.device(device).type != "cpu":
-        yield from ((item, work(item)) for item in items)
+        yield from items
         return
+    making, end = iter(items), object()
     with _pool(1, torch_threads) as pool:
-        begun = ((item, pool.submit(work, item)) for item in items)  # each when it is asked for
-        current = next(begun, None)
-        while current is not None:
-            item, future = current
-            result = future.result()
-            current = next(begun, None)
-            yield item, result
+        item = pool.submit(next, making, end).result()
+        while item is not end:
+            following = pool.submit(next, making, end)
+            yield cast("Item", item)
+            item = following.result()
 
 
 @contextmanager

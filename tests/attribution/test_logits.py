@@ -116,13 +116,15 @@ def test_without_the_mean_they_would_not() -> None:
     assert wrong > 0.04 * model.processed().abs().max()
 
 
-def test_head_slices_are_the_effects_of_their_directions() -> None:
+@pytest.mark.parametrize("n_features", [D_HEAD - 1, D_HEAD])  # through w_o and w_u, and by the head's path
+def test_head_slices_are_the_effects_of_their_directions(n_features: int) -> None:
     model = RandomGpt2()
+    model.w_dec = model.w_dec[:n_features]
     directions = feature_directions(model.w_dec, model.w_o)
     weights = (model.w_dec, model.w_o, model.w_u, model.norm_weight, True, 6)
-    every = torch.ones(N_FEATURES, N_HEADS, dtype=torch.bool)
+    every = torch.ones(n_features, N_HEADS, dtype=torch.bool)
     top, bottom = head_slice_tops(*weights, wanted=every)
-    assert top.token_id.shape == (N_FEATURES, N_HEADS, 6)
+    assert top.token_id.shape == (n_features, N_HEADS, 6)
     for h in range(N_HEADS):
         effect = logit_effect(directions[:, h], model.w_u, model.norm_weight, True)
         slow_top, slow_bottom = top_and_bottom(effect, 6)
@@ -143,9 +145,24 @@ def test_slices_that_are_not_wanted_change_no_other(n_wanted: int) -> None:
         head_slice_tops(*weights, wanted=every), head_slice_tops(*weights, wanted=wanted), strict=True
     ):
         assert torch.equal(ends.token_id[wanted], all_ends.token_id[wanted])
-        assert torch.equal(ends.logit[wanted], all_ends.logit[wanted])
+        assert_close(ends.logit[wanted], all_ends.logit[wanted], rtol=1e-6, atol=1e-6)
         assert (ends.token_id[~wanted] == NO_TOKEN).all()
         assert not ends.logit[~wanted].any()
+
+
+def test_a_slice_has_the_same_bits_whichever_others_come_along() -> None:
+    """As long as its head's are few, or many."""
+    generator = torch.Generator().manual_seed(2)
+    w_dec, w_o = torch.randn(300, 3, 8, generator=generator), torch.randn(3, 8, 40, generator=generator)
+    w_u, weight = torch.randn(40, 700, generator=generator), torch.ones(40)
+    some = torch.zeros(300, 3, dtype=torch.bool)
+    some[:100, 0] = some[:3, 1] = some[:5, 2] = True
+    fewer = some.clone()
+    fewer[10:17, 0] = fewer[1, 1] = fewer[3:, 2] = False
+    more, less = (head_slice_tops(w_dec, w_o, w_u, weight, False, 6, wanted=each) for each in (some, fewer))
+    for of_more, of_less in zip(more, less, strict=True):
+        assert torch.equal(of_more.token_id[fewer], of_less.token_id[fewer])
+        assert torch.equal(of_more.logit[fewer], of_less.logit[fewer])
 
 
 @pytest.mark.parametrize("centre", [False, True])

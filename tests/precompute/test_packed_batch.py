@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from app.attribution.sae import EncodedTokens
+from app.precompute import layer_batch
 from app.precompute.layer_batch import LayerBatch
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.packed_batch import pack_batch, unpack_batch
@@ -54,6 +55,17 @@ def test_payloads_are_the_same_bits_for_any_number_of_threads(batch: tuple[Layer
         torch.set_num_threads(before)
     assert made[0] == made[1] == made[2]
     assert len(made[0]) == len(where[0])
+
+
+def test_payloads_are_the_same_bits_however_many_are_made_at_once(
+    batch: tuple[LayerBatch, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = where_active(batch[0])
+    at_once = batch[0].payloads(*where)
+    per_example = batch[0].context_size * batch[0].sae.coder.n_heads
+    for n_examples in (1, 3):
+        monkeypatch.setattr(layer_batch, "_DFA_AT_ONCE", n_examples * per_example)
+        assert batch[0].payloads(*where) == at_once
 
 
 def test_it_gives_the_same_payloads(batch: tuple[LayerBatch, int]) -> None:

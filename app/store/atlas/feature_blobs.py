@@ -1,7 +1,7 @@
 """Feature records to columns and blocks, and back. What a block holds follows from the fields of the records."""
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -23,16 +23,31 @@ _EXAMPLES = arrays_of_parts(Examples)
 _MAY_BE_NAN = ("fve_active.", "fve_all.")
 
 
+@dataclass(frozen=True)
+class FeatureBlocks:
+    """The blocks of some features, and of those of them that have examples."""
+
+    features: list[bytes]
+    examples: list[bytes]
+
+
+def feature_blocks(features: Sequence[FeatureRecord]) -> FeatureBlocks:
+    """All blocks of the features. Raises ValueError for a NaN or infinity.
+
+    Blocks do not depend on which features are packed together: that only saves time.
+    """
+    shown = [feature for feature in features if feature.examples is not None]
+    examples = [feature.examples for feature in shown if feature.examples is not None]
+    return FeatureBlocks(pack_features(features), pack_examples(examples, [feature.ref for feature in shown]))
+
+
 def feature_columns(features: Sequence[FeatureRecord]) -> dict[str, list[Any]]:
     """The numbers of features that have columns of their own, by column."""
     return {name: [getattr(feature, name) for feature in features] for name in COLUMNS}
 
 
 def pack_features(features: Sequence[FeatureRecord]) -> list[bytes]:
-    """The block of everything of each feature but its columns and examples. Raises ValueError for a NaN or infinity.
-
-    Blocks do not depend on which features are packed together: that only saves time.
-    """
+    """The block of everything of each feature but its columns and examples. Raises ValueError for a NaN or infinity."""
     arrays = [_BLOCK.pack(feature) for feature in features]
     _refuse_not_finite(arrays, [feature.ref for feature in features])
     return pack_all(shorter(arrays))

@@ -15,7 +15,7 @@ from app.domain.records import FeatureRecord, HeadRanking, HeadRecord, Json, Run
 from app.domain.slugs import check_slug
 from app.domain.tokens import Vocabulary
 from app.errors import StoreBusy
-from app.store.atlas.feature_blobs import feature_columns, pack_examples, pack_features
+from app.store.atlas.feature_blobs import FeatureBlocks, feature_blocks, feature_columns
 from app.store.database.inserts import insert_columns, insert_rows, insert_unless_there
 from app.store.search_index import index_features
 from app.store.tables import atlas as tables
@@ -143,23 +143,23 @@ def add_rankings(session: Session, run_id: int, rankings: Sequence[HeadRanking])
 
 
 def add_features(
-    session: Session, run_id: int, features: Sequence[FeatureRecord], vocabulary: Vocabulary | None = None
+    session: Session,
+    run_id: int,
+    features: Sequence[FeatureRecord],
+    vocabulary: Vocabulary | None = None,
+    blocks: FeatureBlocks | None = None,
 ) -> None:
     """Add features with their examples and what search finds them by, one batch after the other.
 
     With the vocabulary, they are found by words as well; their sequences must then be in the store already.
+    blocks: the features', where they were made before.
     """
     require_publishing(session, run_id)
-    columns = {
-        **_feature_keys(run_id, features),
-        **feature_columns(features),
-        "data": pack_features(features),
-    }
+    blocks = feature_blocks(features) if blocks is None else blocks
+    columns = {**_feature_keys(run_id, features), **feature_columns(features), "data": blocks.features}
     insert_columns(session, tables.FeatureRow, columns)
-    shown = [(feature, feature.examples) for feature in features if feature.examples is not None]
-    keys = _feature_keys(run_id, [feature for feature, _ in shown])
-    data = pack_examples([examples for _, examples in shown], [feature.ref for feature, _ in shown])
-    insert_columns(session, tables.FeatureExamplesRow, {**keys, "data": data})
+    keys = _feature_keys(run_id, [feature for feature in features if feature.examples is not None])
+    insert_columns(session, tables.FeatureExamplesRow, {**keys, "data": blocks.examples})
     index_features(session, run_id, features, vocabulary)
 
 
