@@ -13,9 +13,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from job_cost import JobCost, Limit
+from least_work import LeastWork
 from results import keep, kept, renew_section, where_and_when
 from script_output import json_of
 
@@ -27,12 +28,13 @@ CONTEXT = 128
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. parts: where the time goes, or what else was measured."""
+    """One line of the table. parts: where the time goes, or what else was measured; least: from `least_work.py`."""
 
     name: str
     measured: float
     target: float
     parts: str
+    least: float | None = None
 
     @property
     def passed(self) -> bool:
@@ -57,6 +59,13 @@ def demo_ratio(cost: JobCost, limit: Limit) -> float:
     """Head scores included, beside all forward passes (theirs, too) and one encode."""
     forward = limit.forward_of_all_layers_s * (1 + SCORE_TOKENS / (cost.n_sequences * CONTEXT))
     return (cost.seconds + cost.head_scores_s) / (forward + limit.encode_s)
+
+
+def least_cost(cost: JobCost, limit: Limit, least: LeastWork) -> JobCost:
+    """A job that did nothing but the least."""
+    seconds = least.seconds + limit.encode_s + limit.logits_s
+    scores_s = least.forward_s * SCORE_TOKENS / (cost.n_sequences * CONTEXT)
+    return replace(cost, statistics_s=seconds, publish_s=0.0, head_scores_s=scores_s)
 
 
 CASES = (
@@ -97,15 +106,17 @@ def measured_row(case: Case) -> Row:
         layers = ",".join(map(str, case.layers))
         command = ["job_cost.py", folder, "--layers", layers, "--sequences", case.sequences]
         stored = json_of(sys.executable, *command, "--features", case.features, "--sae", case.sae)
-    limit = Limit(**stored.pop("limit"))
-    cost = JobCost(**stored, limit=limit)
+    limit, least = Limit(**stored.pop("limit")), LeastWork(**stored.pop("least"))
+    cost = JobCost(**stored, limit=limit, least=least)
     parts = (
         f"{cost.n_features:,} features; statistics {cost.statistics_s:.1f} s, publishing {cost.publish_s:.1f}; limit: "
         f"forward {limit.forward_s:.1f}, encode {limit.encode_s:.1f}, logits {limit.logits_s:.1f}; forward through all "
         f"layers {limit.forward_of_all_layers_s:.1f}; head scores {cost.head_scores_s:.1f}; "
-        f"{cost.peak_memory_mib:,} MiB"
+        f"{cost.peak_memory_mib:,} MiB; least: forward with patterns {least.forward_s:.1f}, "
+        f"sorts {least.sort_s:.1f}, packing {least.pack_s:.1f}, rows {least.rows_s:.1f}"
     )
-    return Row(case.name, case.ratio(cost, limit), case.target, parts)
+    least_ratio = case.ratio(least_cost(cost, limit, least), limit)
+    return Row(case.name, case.ratio(cost, limit), case.target, parts, least_ratio)
 
 
 def memory_row() -> Row:
@@ -120,18 +131,18 @@ def memory_row() -> Row:
 def table(names: list[str]) -> str:
     """The newest row of each name, in Markdown."""
     newest = {line["name"]: line for line in kept(BENCHMARK)}
-    lines = ["| what | measured | target | pass | parts | when |", "|---|---|---|---|---|---|"]
+    lines = ["| what | measured | target | pass | least | parts | when |", "|---|---|---|---|---|---|---|"]
     for name in names:
         if line := newest.get(name):
-            row = Row(name, line["measured"], line["target"], line["parts"])
+            row = Row(name, line["measured"], line["target"], line["parts"], line.get("least"))
             lines.append(line_of(row, where_and_when(line)))
     return "\n".join(lines)
 
 
 def line_of(row: Row, when: str) -> str:
     """One row in Markdown."""
-    passed = "yes" if row.passed else "no"
-    return f"| {row.name} | {row.measured:.2f} × | ≤ {row.target} × | {passed} | {row.parts} | {when} |"
+    passed, least = "yes" if row.passed else "no", "" if row.least is None else f"{row.least:.2f} ×"
+    return f"| {row.name} | {row.measured:.2f} × | ≤ {row.target} × | {passed} | {least} | {row.parts} | {when} |"
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from job_inputs import make_inputs
+from least_work import LeastWork, measure_least_work
 
 import app.precompute.calibration
 from app.adapters.sae_sources import LocalSae
@@ -73,6 +74,7 @@ class JobCost:
     peak_memory_mib: int
     store_mib: float
     limit: Limit | None
+    least: LeastWork | None
 
     @property
     def seconds(self) -> float:
@@ -155,6 +157,7 @@ def measure(request: JobRequest, folder: Path, with_limit: bool = True) -> JobCo
         peak_memory_mib=round(peak / 2**20),
         store_mib=round(store.stat().st_size / 2**20, 1),
         limit=measure_limit(run, outcome.n_features) if with_limit else None,
+        least=measure_least_work(run, store, outcome.n_features) if with_limit else None,
     )
 
 
