@@ -9,6 +9,8 @@ from torch import Tensor
 
 from app.attribution.float64 import beside_float64, widened
 
+_WIDENED_AT_ONCE = 2**20  # weights: much more memory than that is given back and taken anew for each step
+
 
 @dataclass(frozen=True)
 class SequenceScores:
@@ -76,6 +78,21 @@ def corpus_scores(
     counted: the destinations to average over, without BOS and padding. bos_attention is attention to position
     0.
     """
+    at_once = max(1, _WIDENED_AT_ONCE // pattern[0].numel())
+    parts = [
+        _corpus_scores(*part) for part in zip(pattern.split(at_once), counted.split(at_once), strict=True)
+    ]
+    return {
+        name: SequenceScores(
+            torch.cat([part[name].total for part in parts]), torch.cat([part[name].n for part in parts])
+        )
+        for name in parts[0]
+    }
+
+
+def _corpus_scores(
+    pattern: Float[Tensor, "sequence n_heads dest src"], counted: Bool[Tensor, "sequence dest"]
+) -> dict[str, SequenceScores]:
     pattern = widened(pattern)
     counted = counted.to(pattern.device)
     position = torch.arange(pattern.shape[3], dtype=torch.float64, device=pattern.device)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from app.attribution import head_scores
 from app.attribution.head_scores import (
     SequenceScores,
     copying_score,
@@ -98,6 +99,19 @@ def test_corpus_scores_are_the_slow_loop() -> None:
             for name, value in slow.items():
                 assert sums[name].total[sequence, head].item() == pytest.approx(value, rel=1e-12)
                 assert sums[name].n[sequence].item() == len(dests)
+
+
+@pytest.mark.parametrize("n_at_once", [1, 2, 5])
+def test_corpus_scores_are_the_same_bits_however_many_sequences_are_read_at_once(
+    monkeypatch: pytest.MonkeyPatch, n_at_once: int
+) -> None:
+    pattern = torch.cat([random_pattern(), random_pattern().flip(0), random_pattern()[:1]])
+    counted = torch.arange(N_POS) > torch.arange(5)[:, None]
+    together = corpus_scores(pattern, counted)
+    monkeypatch.setattr(head_scores, "_WIDENED_AT_ONCE", n_at_once * pattern[0].numel())
+    for name, score in corpus_scores(pattern, counted).items():
+        assert torch.equal(score.total, together[name].total)
+        assert torch.equal(score.n, together[name].n)
 
 
 def test_corpus_scores_of_a_head_on_bos_and_of_a_uniform_head() -> None:
