@@ -1,6 +1,6 @@
 """Logit effects: what one unit of a direction in the residual stream adds to each token's logit."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -108,41 +108,49 @@ def head_slice_tops(
     times less over a dictionary. The few slices of other heads go through w_o and w_u, all together. Which of the two
     it was shows in a slice's last bits, other slices do not.
     """
-    step, k = max(1, CHUNK_LOGITS // w_u.shape[1]), min(k, w_u.shape[1])
+    k = min(k, w_u.shape[1])
     shape = (*w_dec.shape[:2], k)
     token_ids = torch.full((2, *shape), NO_TOKEN, device=w_dec.device)
     logits = torch.zeros((2, *shape), device=w_dec.device)
-
-    def keep(features: Tensor, heads: Tensor, products: Iterable[Float[Tensor, "part d_vocab"]]) -> None:
+    read_out = (w_u, final_norm_weight, centre_residual)
+    for features, heads, products in _slice_products(w_dec, w_o, read_out, wanted.cpu()):
         ends = [top_and_bottom(product.float(), k) for product in products]
         for side in (0, 1):
             joined = _joined([end[side] for end in ends])
             token_ids[side, features, heads], logits[side, features, heads] = joined.token_id, joined.logit
-
-    is_many = wanted.sum(dim=0) >= w_dec.shape[2]
-    for head in is_many.nonzero()[:, 0]:
-        features = wanted[:, head].nonzero()[:, 0]
-        path = logit_effect(w_o[head], w_u, final_norm_weight, centre_residual)
-        keep(features, head, _products(w_dec[features, head].to(path.dtype), path, step))
-    features, heads = (wanted & ~is_many).nonzero(as_tuple=True)
-    if len(features):
-        direction = _slice_directions(w_dec[features, heads], w_o, heads)
-        read_out = _read_out(direction, final_norm_weight, centre_residual).to(w_u.dtype)
-        keep(features, heads, map(_about_mean, _products(read_out, w_u, step)))
     return TopLogits(token_ids[0], logits[0]), TopLogits(token_ids[1], logits[1])
 
 
-def _slice_directions(
-    slices: Float[Tensor, "slice d_head"],
+def _slice_products(
+    w_dec: Float[Tensor, "feature n_heads d_head"],
     w_o: Float[Tensor, "n_heads d_head d_model"],
-    heads: Int64[Tensor, " slice"],
+    read_out: tuple[Float[Tensor, "d_model d_vocab"], Float[Tensor, " d_model"], bool],
+    wanted: Bool[Tensor, "feature n_heads"],
+) -> Iterator[tuple[Int64[Tensor, " slice"], Int64[Tensor, " slice"] | int, Iterator[Tensor]]]:
+    """Features and heads of the wanted slices, each once, with their logits [part d_vocab]. wanted: on the host."""
+    w_u, norm_weight, centre = read_out
+    step = max(1, CHUNK_LOGITS // w_u.shape[1])
+    few: list[tuple[int, Tensor]] = []
+    for head, wanting in enumerate(wanted.T):
+        features = wanting.nonzero()[:, 0].to(w_dec.device)
+        if len(features) < w_dec.shape[2]:
+            few.append((head, features))
+            continue
+        path = logit_effect(w_o[head], w_u, norm_weight, centre)
+        yield features, head, _products(w_dec[features, head].to(path.dtype), path, step)
+    if any(len(features) for _, features in few):
+        heads = torch.cat([torch.full_like(of, head) for head, of in few])
+        direction = torch.cat([_slice_directions(w_dec[of, head], w_o[head]) for head, of in few])
+        products = _products(_read_out(direction, norm_weight, centre).to(w_u.dtype), w_u, step)
+        yield torch.cat([of for _, of in few]), heads, map(_about_mean, products)
+
+
+def _slice_directions(
+    slices: Float[Tensor, "slice d_head"], w_o: Float[Tensor, "d_head d_model"]
 ) -> Float[Tensor, "slice d_model"]:
-    """The residual direction that each slice of a decoder row writes by its head."""
-    direction = slices.new_empty(len(slices), w_o.shape[2])
-    for head in heads.unique():
-        of_head = heads == head
-        direction[of_head] = slices[of_head] @ w_o[head].to(slices.dtype)
-    return direction
+    """The residual direction that each of fewer than d_head slices of a head writes: always a product of one shape."""
+    whole = torch.nn.functional.pad(slices, (0, 0, 0, len(w_o) - len(slices)))
+    return (whole @ w_o.to(slices.dtype))[: len(slices)]
 
 
 def token_logit_by_head(

@@ -74,7 +74,7 @@ def feature_logits(
     write = sae.coder.write_by_head[torch.from_numpy(features).to(sae.coder.w_dec.device)]
     read_out = (unembed.w_u, unembed.final_norm_weight, unembed.centre_residual)
     top, bottom = head_slice_tops(
-        write, w_o, *read_out, k=N_SLICE_LOGITS, wanted=torch.from_numpy(with_tokens).to(write.device)
+        write, w_o, *read_out, k=N_SLICE_LOGITS, wanted=torch.from_numpy(with_tokens)
     )
     for start in range(0, len(write), at_once):
         part = slice(start, start + at_once)
