@@ -55,6 +55,7 @@ def run_job(request: JobRequest, store: str, options: RunOptions) -> str:
 @contextmanager
 def loaded_left_alone() -> Generator[None]:
     """Have the garbage collector not look, meanwhile, at a million objects that are loaded and stay."""
+    gc.collect()  # what is garbage now would stay, too
     gc.freeze()
     try:
         yield
