@@ -29,7 +29,7 @@ from app.demo import demo_sae_folders
 from app.domain.records import RunReport
 from app.precompute.calibration import calibrate, seal_calibration
 from app.precompute.executors import SerialExecutor
-from app.precompute.job import loaded_left_alone, peak_memory_bytes
+from app.precompute.job import peak_memory_bytes
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.plan import FeatureChoice
 from app.precompute.prepare import prepare
@@ -136,7 +136,7 @@ def measure(request: JobRequest, folder: Path, with_limit: bool = True) -> JobCo
     head_scores_s = timed(lambda: list(executor.run(scores)))
     cpu_began, began = time.process_time(), time.perf_counter()
     store = folder / "store.sqlite"
-    with migrated_store(str(store)) as engine, loaded_left_alone():
+    with migrated_store(str(store)) as engine:
         publisher = Publisher(run, request.slug, units)
         with JobMonitor(run.plan.fingerprint, rows_into(engine)) as monitor:
             run_id, outcome = publisher.write(engine, monitor)

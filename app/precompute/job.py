@@ -1,9 +1,7 @@
 """The whole precompute job: prepare, calibrate, run the units, publish, report."""
 
-import gc
 import time
-from collections.abc import Generator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -48,19 +46,8 @@ def run_job(request: JobRequest, store: str, options: RunOptions) -> str:
                 calibrate(run)
         spec.folder.start(spec.plan, options.new_run)
         seal_calibration(run)
-        with migrated_store(store) as engine, loaded_left_alone():
+        with migrated_store(store) as engine:
             return _Job(request.slug, run, engine, options).run()
-
-
-@contextmanager
-def loaded_left_alone() -> Generator[None]:
-    """Have the garbage collector not look, meanwhile, at a million objects that are loaded and stay."""
-    gc.collect()  # what is garbage now would stay, too
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 class _Job:
