@@ -106,10 +106,8 @@ class Finalizer:
         processing = _processing_of(self._run, sae.layer)
         model = self._run.model(processing)
         if model.logits_withheld(sae.layer) is not None:
-            return (
-                no_logits(len(part), sae.coder.n_heads)
-                for part in np.split(features, range(_AT_ONCE, len(features), _AT_ONCE))
-            )
+            sizes = (len(features[first : first + _AT_ONCE]) for first in range(0, len(features), _AT_ONCE))
+            return (no_logits(size, sae.coder.n_heads) for size in sizes)
         if processing not in self._unembed:
             self._unembed[processing] = model.unembed_weights()
         w_o = model.head_weights(sae.layer).w_write
