@@ -17,10 +17,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import torch
 from job_inputs import make_inputs
-from least_work import LeastWork, measure_least_work
+from least_work import LeastWork, measure_least_work, timed, token_batches
 
 import app.precompute.calibration
 from app.adapters.sae_sources import LocalSae
@@ -37,7 +36,6 @@ from app.precompute.progress import JobMonitor, rows_into
 from app.precompute.publish import Publisher
 from app.precompute.request import JobRequest
 from app.precompute.run_checks import check_run
-from app.precompute.shard import corpus_batches
 from app.store.atlas import writes
 from app.store.database.engine import write_session
 from app.store.opening import migrated_store
@@ -171,10 +169,7 @@ def measure_limit(run: LoadedRun, n_features: int) -> Limit:
         raise TypeError(
             f"{type(model).__name__} gives no z without values and pattern, which the limit leaves out"
         )
-    batches = [
-        torch.from_numpy(np.asarray(run.corpus.tokens[start:stop]).astype(np.int64))
-        for start, stop in corpus_batches(run)
-    ]
+    batches = token_batches(run)
     model.hook_z(batches[0], layers[:1])
     forward_s = timed_all(lambda: (model.hook_z(tokens, layers[-1:]) for tokens in batches))
     last = model.attention_layers[-1:]
@@ -207,13 +202,6 @@ def timed_all(results: Callable[[], Iterable[object]]) -> float:
             deque(results(), maxlen=0)
 
     return timed(make)
-
-
-def timed(work: Callable[[], object]) -> float:
-    """Seconds that a piece of work takes."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 def no_report() -> RunReport:

@@ -57,19 +57,15 @@ def measure_least_work(run: LoadedRun, store: Path, n_features: int) -> LeastWor
 
 def forward_seconds(run: LoadedRun) -> float:
     """Forward passes through all layers that give patterns, with nobody who reads them."""
-    model = run.any_model
-    batches = [
-        torch.from_numpy(np.asarray(run.corpus.tokens[start:stop]).astype(np.int64))
-        for start, stop in corpus_batches(run)
-    ]
+    model, batches = run.any_model, token_batches(run)
     model.read_patterns(batches[0], lambda *_: None)
-    return seconds_of(lambda: [model.read_patterns(tokens, lambda *_: None) for tokens in batches])
+    return timed(lambda: [model.read_patterns(tokens, lambda *_: None) for tokens in batches])
 
 
 def sort_seconds(n_features: int, d_vocab: int) -> float:
     """One sort of as many rows of random logits, by one thread."""
     logits = np.random.default_rng(0).standard_normal((ROWS_AT_ONCE, d_vocab), np.float32)
-    return seconds_of(lambda: np.sort(logits, axis=1)) * n_features / ROWS_AT_ONCE
+    return timed(lambda: np.sort(logits, axis=1)) * n_features / ROWS_AT_ONCE
 
 
 def pack_seconds(store: Path) -> float:
@@ -78,7 +74,7 @@ def pack_seconds(store: Path) -> float:
         blocks = [data for name in PACKED for (data,) in connection.execute(f"SELECT data FROM {name}")]  # noqa: S608
     seconds = 0.0
     for body in map(body_of, blocks):
-        seconds += seconds_of(lambda body=body: zlib.compress(body, 6))
+        seconds += timed(lambda body=body: zlib.compress(body, 6))
     return seconds
 
 
@@ -103,10 +99,18 @@ def insert_seconds(store: Path) -> float:
                 connection.execute(f"INSERT INTO main.{name} SELECT * FROM filled.{name}")  # noqa: S608
             connection.commit()
 
-        return seconds_of(insert)
+        return timed(insert)
 
 
-def seconds_of(work: Callable[[], object]) -> float:
+def token_batches(run: LoadedRun) -> list[torch.Tensor]:
+    """The tokens of each forward pass of the run."""
+    return [
+        torch.from_numpy(np.asarray(run.corpus.tokens[start:stop]).astype(np.int64))
+        for start, stop in corpus_batches(run)
+    ]
+
+
+def timed(work: Callable[[], object]) -> float:
     """Seconds that a piece of work takes."""
     began = time.perf_counter()
     work()

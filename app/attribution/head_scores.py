@@ -78,7 +78,7 @@ def corpus_scores(
     counted: the destinations to average over, without BOS and padding. bos_attention is attention to position
     0.
     """
-    at_once = max(1, _WIDENED_AT_ONCE // pattern[0].numel())
+    at_once = max(1, _WIDENED_AT_ONCE // pattern.shape[1:].numel())
     parts = [
         _corpus_scores(*part) for part in zip(pattern.split(at_once), counted.split(at_once), strict=True)
     ]

@@ -133,12 +133,12 @@ def _slice_products(
     few: list[tuple[int, Tensor]] = []
     for head, wanting in enumerate(wanted.T):
         features = wanting.nonzero()[:, 0].to(w_dec.device)
-        if len(features) < w_dec.shape[2]:
+        if len(features) >= w_dec.shape[2]:
+            path = logit_effect(w_o[head], w_u, norm_weight, centre)
+            yield features, head, _products(w_dec[features, head].to(path.dtype), path, step)
+        elif len(features):
             few.append((head, features))
-            continue
-        path = logit_effect(w_o[head], w_u, norm_weight, centre)
-        yield features, head, _products(w_dec[features, head].to(path.dtype), path, step)
-    if any(len(features) for _, features in few):
+    if few:
         heads = torch.cat([torch.full_like(of, head) for head, of in few])
         direction = torch.cat([_slice_directions(w_dec[of, head], w_o[head]) for head, of in few])
         products = _products(_read_out(direction, norm_weight, centre).to(w_u.dtype), w_u, step)

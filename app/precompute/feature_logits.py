@@ -1,6 +1,6 @@
 """Logit effects of features and of their slices, where the path from the layer's heads to the logits is known."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,9 +65,9 @@ def feature_logits(
     w_o: Float[Tensor, "n_heads d_head d_model"],
     unembed: UnembedWeights,
     with_tokens: NDArray[np.bool_],
-    at_once: int,
+    parts: Iterable[slice],
 ) -> Iterator[FeatureLogits]:
-    """Logit effects of these features of a layer whose heads write by w_o, of at_once features after the other.
+    """Logit effects of these features of a layer whose heads write by w_o, a part of them after the other.
 
     with_tokens: [feature n_heads], the heads whose slices have their own tokens stored. These come with the first part.
     """
@@ -76,8 +76,7 @@ def feature_logits(
     top, bottom = head_slice_tops(
         write, w_o, *read_out, k=N_SLICE_LOGITS, wanted=torch.from_numpy(with_tokens)
     )
-    for start in range(0, len(write), at_once):
-        part = slice(start, start + at_once)
+    for part in parts:
         direction = feature_directions(write[part], w_o)
         whole = summarise_logits(direction.sum(1), *read_out, k=N_LOGITS)
         strongest = whole.promoted.token_id[:, 0]

@@ -96,22 +96,22 @@ class Finalizer:
         """
         features = np.array(list(chosen.groups), np.int64)
         similar = similar_features(sae, features)
-        all_logits = self._logits(sae, features, chosen.rankings.shown_heads[features])
-        for part, logits in zip(_parts(chosen), all_logits, strict=True):
+        parts = _parts(chosen)
+        all_logits = self._logits(sae, features, chosen.rankings.shown_heads[features], parts)
+        for part, logits in zip(parts, all_logits, strict=True):
             yield DecoderEffects(features[part], logits, similar[part])
 
     def _logits(
-        self, sae: LayerSae, features: Ints, with_tokens: NDArray[np.bool_]
+        self, sae: LayerSae, features: Ints, with_tokens: NDArray[np.bool_], parts: Sequence[slice]
     ) -> Iterator[FeatureLogits]:
         processing = _processing_of(self._run, sae.layer)
         model = self._run.model(processing)
         if model.logits_withheld(sae.layer) is not None:
-            sizes = (len(features[first : first + _AT_ONCE]) for first in range(0, len(features), _AT_ONCE))
-            return (no_logits(size, sae.coder.n_heads) for size in sizes)
+            return (no_logits(len(features[part]), sae.coder.n_heads) for part in parts)
         if processing not in self._unembed:
             self._unembed[processing] = model.unembed_weights()
         w_o = model.head_weights(sae.layer).w_write
-        return feature_logits(sae, features, w_o, self._unembed[processing], with_tokens, _AT_ONCE)
+        return feature_logits(sae, features, w_o, self._unembed[processing], with_tokens, parts)
 
     def records(self, result: LayerResult, effects: DecoderEffects) -> list[FeatureRecord]:
         """The records of the features that the effects are of."""
