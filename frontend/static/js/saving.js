@@ -73,7 +73,11 @@ export function flush() {
   timer = null;
   queue.flush();
 }
-export const request = (action) => queue.push(action, true);
+// Asks for a page of the server; until it is there, nothing is said to be saved, for keys may wait for it.
+export function request(action) {
+  say(action === "save" ? "saving" : `${action}: on its way`);
+  queue.push(action, true);
+}
 export const redraw = (heard) => draw(queue?.pending(), heard);
 
 // Submits the head, skips it or leaves it unsure; asks once where features are open.
@@ -207,7 +211,7 @@ export function renew() {
   left = false;
   wake();
   freeze();
-  queue.push("refresh", true);
+  request("refresh");
 }
 
 addEventListener("online", () => wake());
