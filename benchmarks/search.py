@@ -13,7 +13,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -102,22 +102,21 @@ def rows(rng: np.random.Generator, run_id: int, n: int, d_sae: int) -> Iterator[
     yield FeatureTokenRow, table_of(run_id, d_sae, *unique(feature, tokens), head, {
         "token_id": lambda key: key % D_VOCAB,
         "sign": lambda key: np.where(rng.random(len(key)) < 0.5, -1, 1),
-        "rank": lambda key: rng.integers(1, TOKENS + 1, len(key)),
         "logit": lambda key: rng.gamma(2.0, 0.5, len(key)),
-    }, first="token_id")  # fmt: skip
+    }, key=("token_id", "sign", "logit"))  # fmt: skip
     words = frequent(rng, (n, WORDS), N_WORDS)
     names = np.array([spelling(i) for i in range(N_WORDS)])
     yield FeatureWordRow, table_of(run_id, d_sae, *unique(feature, words), head, {
         "word": lambda key: names[key],
         "count": lambda key: rng.integers(1, 11, len(key)),
-    }, first="word")  # fmt: skip
+    }, key=("word", "count"))  # fmt: skip
     kinds = np.where(rng.random((n, len(KINDS))) < 0.35, np.arange(len(KINDS)), -1)
     pairs = [(at, kind) for at, kind in zip(*unique(feature, kinds), strict=True)]
     at, kind = (np.array(part) for part in zip(*((a, k) for a, k in pairs if k >= 0), strict=True))
     yield FeatureEvidenceRow, table_of(run_id, d_sae, at, kind, head, {
         "kind": lambda key: np.array(KINDS)[key],
         "share": lambda key: rng.integers(1, 21, len(key)) / 20,
-    }, first="kind")  # fmt: skip
+    }, key=("kind",))  # fmt: skip
 
 
 def frequent(rng: np.random.Generator, shape: tuple[int, int], n: int) -> Any:
@@ -132,16 +131,16 @@ def unique(feature: Any, values: Any) -> tuple[Any, Any]:
 
 
 def table_of(
-    run_id: int, d_sae: int, feature: Any, key: Any, head: Any, more: dict[str, Any], first: str
+    run_id: int, d_sae: int, feature: Any, value: Any, head: Any, more: dict[str, Any], key: Sequence[str]
 ) -> dict[str, Any]:
     columns = {
         "run_id": np.full(len(feature), run_id),
         "layer": feature // d_sae,
         "feature_index": feature % d_sae,
         "head": head[feature],
-        **{name: make(key) for name, make in more.items()},
+        **{name: make(value) for name, make in more.items()},
     }
-    order = np.lexsort((columns["feature_index"], columns["layer"], columns[first]))
+    order = np.lexsort([columns[name] for name in (*key, "layer", "feature_index")][::-1])
     return {name: column[order] for name, column in columns.items()}
 
 
@@ -167,6 +166,8 @@ def measure(engine: Engine) -> Iterator[tuple[str, dict[str, float]]]:
         "evidence >= 0.8": ([ShowsEvidence("induction", 0.8, False)], None, None),
         "evidence >= 0.05": ([ShowsEvidence("induction", 0.05, False)], None, None),
         "evidence and token": ([ShowsEvidence("copying", 0.5, False), MovesToken((3,), 1)], None, None),
+        "two frequent tokens": ([MovesToken((0,), 1), MovesToken((1,), -1)], None, None),
+        "rare and frequent word": ([FiresNear(rare_word), FiresNear(frequent_word)], None, None),
         "word in two layers": ([FiresNear(frequent_word)], {5, 6}, None),
         "word by heads": ([FiresNear(frequent_word)], None, heads),
     }

@@ -24,8 +24,8 @@ from app.precompute.plan import RunPlan
 
 FLOAT32, FLOAT64, KEY = 4, 8, 24
 PACKED = 0.21  # bytes of a stored block over those of arrays that are full: 2,304 features of SmolLM2-135M
-# Bytes of a feature's rows that search reads, their indexes, and pages that are not full: likewise.
-ROWS = 3_700
+# Bytes of a feature's rows that search reads, the index of evidence, and pages that are not full: likewise.
+ROWS = 2_600
 # What a shard accumulates of a feature: histogram cells (random lognormal activations fill some 40), and the places of
 # samples: the bins above the first inner edge of the intervals, four an octave, and one for all below.
 N_CELLS, N_SLOTS = 40, 1 + math.ceil(4 * math.log2(N_INTERVALS))

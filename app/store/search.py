@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, false, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, false, func, or_, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from app.domain.refs import FeatureRef, HeadRef
@@ -106,7 +106,7 @@ def _best(
     if heads is not None:
         query = query.where(_written_by(table, heads))
     for condition in rest:
-        query = query.where(_also(table, condition))
+        query = query.where(_also(run, table, condition))
     size = value.asc() if isinstance(first, MovesToken) and first.sign < 0 else value.desc()
     query = query.order_by(size, table.layer, table.feature_index, table.head)
     n_rows, distinct = _ROWS_PER_FEATURE * limit, dict[FeatureRef, FoundFeature]()
@@ -145,10 +145,8 @@ def _parts(condition: Condition) -> tuple[Any, ColumnElement[bool], Any]:
             return tokens, moved, tokens.logit
         case FiresNear():
             words = aliased(FeatureWordRow)
-            near = [words.word == condition.word]
-            if condition.count is not None:
-                near.append(words.count == condition.count)
-            return words, and_(*near), words.count
+            counts = range(1, N_EXAMPLES + 1) if condition.count is None else [condition.count]
+            return words, and_(words.word == condition.word, words.count.in_(counts)), words.count
         case ShowsEvidence():
             evidence = aliased(FeatureEvidenceRow)
             share = evidence.share
@@ -156,10 +154,14 @@ def _parts(condition: Condition) -> tuple[Any, ColumnElement[bool], Any]:
             return evidence, and_(evidence.kind == condition.kind, above), share
 
 
-def _also(outer: Any, condition: Condition) -> ColumnElement[bool]:
+def _also(run: LiveRun, outer: Any, condition: Condition) -> ColumnElement[bool]:
+    """Whether the feature of a row of `outer` fulfils the condition, too."""
     table, fulfilled, _ = _parts(condition)
+    if isinstance(condition, MovesToken):  # rows are by logit: those of the tokens are read once
+        of_tokens = select(table.layer, table.feature_index).where(table.run_id == run.id, fulfilled)
+        return tuple_(outer.layer, outer.feature_index).in_(of_tokens)
     return exists().where(
-        table.run_id == outer.run_id,
+        table.run_id == run.id,
         table.layer == outer.layer,
         table.feature_index == outer.feature_index,
         fulfilled,

@@ -56,7 +56,7 @@ def index_features(
 def _token_columns(features: Sequence[FeatureRecord]) -> tuple[list[int], _Columns]:
     """Which of the features each row is of, by its place among them, and the rows as columns."""
     places: list[int] = []
-    columns: _Columns = {"token_id": [], "sign": [], "rank": [], "logit": []}
+    columns: _Columns = {"token_id": [], "sign": [], "logit": []}
     for place, feature in enumerate(features):
         for sign, logits in ((1, feature.promoted), (-1, feature.suppressed)):
             ids, values = logits.token_id[:N_TOKENS].tolist(), logits.logit[:N_TOKENS].tolist()
@@ -66,7 +66,6 @@ def _token_columns(features: Sequence[FeatureRecord]) -> tuple[list[int], _Colum
             places += [place] * len(logit_of)
             columns["token_id"] += logit_of
             columns["sign"] += [sign] * len(logit_of)
-            columns["rank"] += range(1, len(logit_of) + 1)
             columns["logit"] += logit_of.values()
     return places, columns
 

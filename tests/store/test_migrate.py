@@ -73,6 +73,30 @@ def test_the_orders_that_no_list_has_lose_their_indexes_and_rows_stay(engine):
     assert schema_differences(engine) == []
 
 
+def test_rows_of_search_are_kept_in_the_order_of_its_results_and_none_is_lost(engine):
+    stored_runs.publish(engine)
+    before = table_digest(engine)
+    downgrade(engine, "0011")
+    logits: dict[tuple[int, ...], list[float]] = {}
+    with read_session(engine) as session:
+        ranked = session.execute(text("SELECT * FROM feature_tokens ORDER BY rank")).mappings().all()
+    for row in ranked:
+        of_feature = logits.setdefault((row["layer"], row["feature_index"], row["sign"]), [])
+        of_feature.append(row["sign"] * row["logit"])
+        assert row["rank"] == len(of_feature)  # the earlier version's ranks: from 1, the largest first
+    assert len(logits) > 2
+    assert all(values == sorted(values, reverse=True) for values in logits.values())
+    migrate.upgrade(engine)
+    assert table_digest(engine) == before
+    assert schema_differences(engine) == []
+    for table, key in (
+        ("feature_tokens", ["run_id", "token_id", "sign", "logit", "layer", "feature_index"]),
+        ("feature_words", ["run_id", "word", "count", "layer", "feature_index"]),
+    ):
+        assert inspect(engine).get_pk_constraint(table)["constrained_columns"] == key
+        assert inspect(engine).get_indexes(table) == []
+
+
 def indexes_of_features(engine) -> set[str]:
     return {index["name"] for index in inspect(engine).get_indexes("features")}
 

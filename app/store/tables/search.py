@@ -1,4 +1,4 @@
-"""The tables that search reads, with indexes in the order of its results.
+"""The tables that search reads: tokens and words in the order of its results, evidence with an index in that order.
 
 All of it follows from the features: lost, it could be made again.
 
@@ -25,46 +25,29 @@ class FeatureTokenRow(Base):
     """A token that a feature raises (sign 1) or lowers (sign -1). `head` writes most of the feature."""
 
     __tablename__ = "feature_tokens"
-    __table_args__ = (
-        CheckConstraint("sign IN (-1, 1)", name="sign"),
-        Index(
-            "ix_feature_tokens_logit",
-            "run_id",
-            "token_id",
-            "sign",
-            "logit",
-            "layer",
-            "feature_index",
-            "head",
-        ),
-        _BY_KEY,
-    )
+    __table_args__ = (CheckConstraint("sign IN (-1, 1)", name="sign"), _BY_KEY)
 
     run_id: Mapped[int] = _run_id()
     token_id: Mapped[int] = _key()
     sign: Mapped[int] = _key()
+    logit: Mapped[float] = mapped_column(primary_key=True)
     layer: Mapped[int] = _key()
     feature_index: Mapped[int] = _key()
     head: Mapped[int]
-    rank: Mapped[int]
-    logit: Mapped[float]
 
 
 class FeatureWordRow(Base):
     """A word near the firing token of `count` of a feature's strongest examples."""
 
     __tablename__ = "feature_words"
-    __table_args__ = (
-        Index("ix_feature_words_count", "run_id", "word", "count", "layer", "feature_index", "head"),
-        _BY_KEY,
-    )
+    __table_args__ = (_BY_KEY,)
 
     run_id: Mapped[int] = _run_id()
     word: Mapped[str] = mapped_column(primary_key=True)
+    count: Mapped[int] = _key()
     layer: Mapped[int] = _key()
     feature_index: Mapped[int] = _key()
     head: Mapped[int]
-    count: Mapped[int]
 
 
 class FeatureEvidenceRow(Base):
