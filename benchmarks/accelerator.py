@@ -33,8 +33,8 @@ from app.domain.records import FeatureRecord
 from app.domain.refs import FeatureRef
 from app.precompute.costs import LIMIT, ModelSizes, SaeSizes, Work, operations
 from app.precompute.job import run_job
-from app.precompute.peak_memory import peak_memory_bytes
 from app.precompute.planner import product_rate
+from app.precompute.process_memory import peak_memory_bytes
 from app.precompute.request import JobRequest, RunOptions
 from app.store.atlas.features import list_features
 from app.store.atlas.reads import get_live_run

@@ -16,12 +16,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 from job_cost import JobCost, Limit
+from job_inputs import FIVE_LAYERS
 from least_work import LeastWork
 from results import keep, kept, renew_section, where_and_when
 from script_output import json_of
 
 BENCHMARK = "precompute"
-FIVE_LAYERS, ALL_LAYERS = (1, 8, 15, 17, 24), tuple(range(30))
+ALL_LAYERS = tuple(range(30))
 SCORE_TOKENS = 64 * 129  # of the random sequences that head scores are measured on
 CONTEXT = 128
 

@@ -18,6 +18,7 @@ from app.settings import Settings
 
 CONTEXT = 128
 D_SAE, N_ACTIVE = 4608, 32
+FIVE_LAYERS = (1, 8, 15, 17, 24)
 N_FITTED = 16  # sequences that the encoder's biases are set on
 
 

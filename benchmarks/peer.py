@@ -3,18 +3,20 @@
     python benchmarks/peer.py PEER_PYTHON [--sequences 64] [--note TEXT]
 
 PEER_PYTHON is the Python of an environment with sae-dashboard 0.8.0 (`make bench-peer` makes one). The peer computes
-1,024 features at each of three batch sizes of features; Head Atlas all 4,608 of the SAE. Both are timed after loading,
-and head scores, which the peer has not, are left out. Prints seconds, features per second, peak memory and ratios.
+1,024 features at each of three batch sizes of features; Head Atlas all 4,608 of the SAE, and of SAEs of five layers
+together, which the peer takes one after the other, each at its speed for one. Both are timed after loading, and head
+scores, which the peer has not, are left out. Prints seconds, features per second, peak memory and ratios.
 """
 
 import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from job_inputs import D_SAE, EMBEDDED, Settings, find_model
+from job_inputs import D_SAE, EMBEDDED, FIVE_LAYERS, Settings, find_model
 from results import keep, renew_section, where_and_when
 from script_output import json_of
 
@@ -54,17 +56,23 @@ def main() -> None:
     options = parser.parse_args()
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="head-atlas-peer-") as folder:
-        ours = head_atlas(Path(folder), options.sequences)
-        peers = [dashboard(options.peer_python, Path(folder), minibatch) for minibatch in MINIBATCHES]
+        ours, of_five = (
+            head_atlas(Path(folder) / f"{len(layers)}", layers, options.sequences)
+            for layers in ((LAYER,), FIVE_LAYERS)
+        )
+        peers = [dashboard(options.peer_python, Path(folder) / "1", minibatch) for minibatch in MINIBATCHES]
     best = max(peers, key=lambda speed: speed.features_per_second)
-    ratio = ours.features_per_second / best.features_per_second
-    lines = [line_of(speed) for speed in (ours, *peers)]
-    lines.append(f"\n{ratio:.1f} × the peer's best in features per second.")
+    ratio, ratio_of_five = (each.features_per_second / best.features_per_second for each in (ours, of_five))
+    lines = [line_of(speed) for speed in (ours, of_five, *peers)]
+    lines.append(
+        f"\n{ratio:.1f} × the peer's best in features per second of one layer, {ratio_of_five:.1f} × of five."
+    )
     print(*lines, COMPUTED, sep="\n")
     figures = {
         "ratio": round(ratio, 2),
+        "ratio_of_five_layers": round(ratio_of_five, 2),
         "memory_ratio": round(ours.peak_memory_mib / best.peak_memory_mib, 2),
-        "tools": [asdict(speed) for speed in (ours, *peers)],
+        "tools": [asdict(speed) for speed in (ours, of_five, *peers)],
     }
     line = keep("peer", figures, options.note, load)
     table = ["| tool | features | seconds | features per second | memory |", "|---|---|---|---|---|", *lines]
@@ -79,12 +87,15 @@ def line_of(speed: Speed) -> str:
     )
 
 
-def head_atlas(folder: Path, n_sequences: int) -> Speed:
-    """All features of the SAE."""
-    arguments = [folder, "--layers", LAYER, "--sequences", n_sequences, "--no-limit"]
+def head_atlas(folder: Path, layers: Sequence[int], n_sequences: int) -> Speed:
+    """All features of the SAEs of these layers."""
+    folder.mkdir()
+    listed = ",".join(map(str, layers))
+    arguments = [folder, "--layers", listed, "--sequences", n_sequences, "--no-limit"]
     cost = json_of(sys.executable, "job_cost.py", *arguments)
     seconds = cost["statistics_s"] + cost["publish_s"]
-    return Speed(f"Head Atlas, {D_SAE} features", cost["n_features"], seconds, cost["peak_memory_mib"])
+    name = f"Head Atlas, {D_SAE} features" if len(layers) == 1 else f"Head Atlas, {len(layers)} layers"
+    return Speed(name, cost["n_features"], seconds, cost["peak_memory_mib"])
 
 
 def dashboard(python: Path, folder: Path, minibatch: int) -> Speed:

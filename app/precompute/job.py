@@ -12,9 +12,9 @@ from app.precompute.calibration import calibrate, is_calibrated, seal_calibratio
 from app.precompute.executors import Executor, make_executor
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.opening_lines import describe_devices, opening_lines
-from app.precompute.peak_memory import peak_memory_bytes
 from app.precompute.plan import NO_SAE, RunPlan, Unit
 from app.precompute.prepare import prepare
+from app.precompute.process_memory import peak_memory_bytes
 from app.precompute.progress import JobMonitor, preparation, rows_into
 from app.precompute.publish import Outcome, Publisher
 from app.precompute.request import JobRequest, RunOptions

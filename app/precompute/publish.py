@@ -23,6 +23,7 @@ from app.precompute.finalize import ChosenFeatures, Finalizer, LayerResult, head
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.merge import SealedRun
 from app.precompute.plan import Unit
+from app.precompute.process_memory import give_back_free_memory
 from app.precompute.progress import JobMonitor, Stage
 from app.precompute.ranking import LayerRankings, rank_layer
 from app.precompute.shard import BATCH_SIZE, SCORES, empty_partial, layer_name
@@ -64,11 +65,13 @@ class Publisher:
 
         Returns the run's id in the store, and figures for the report.
         """
+        give_back_free_memory()  # of the pass
         layers = sorted(self._run.saes)
         run_id = self._begin(engine)
         chosen, payloads = self._choose(
             layers, monitor.stage(EXAMPLES, self._run.corpus.n_sequences, "sequences")
         )
+        give_back_free_memory()  # of payloads
         stage = monitor.stage(PUBLISH, len(layers), "layers")
         finalizer = Finalizer(self._run, normalised_ids(self._vocabulary))
         saes: list[SaeRecord] = []

@@ -24,8 +24,8 @@ from app.errors import AppError
 from app.precompute.dead_workers import MAX_TRIES, units_given_up
 from app.precompute.loaded_run import JobSpec, LoadedRun
 from app.precompute.other_machines import check_machine, wait_until_seen, with_absolute_paths
-from app.precompute.peak_memory import peak_memory_bytes
 from app.precompute.plan import Unit
+from app.precompute.process_memory import peak_memory_bytes
 from app.precompute.ray_address import NoCluster
 from app.precompute.shard import run_unit
 
