@@ -1,5 +1,9 @@
 """Running the web application."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import uvicorn
 from fastapi import FastAPI
 
@@ -11,6 +15,9 @@ from app.web.warming import warm_soon
 
 # What is under way when the server is told to stop has so long to end.
 GRACE_S = 10
+# How long a thread that computes keeps Python's lock while others wait: of an answer of a millisecond, each of the event
+# loop's few waits for the lock would take Python's 5 ms while a page is built or an annotation saved.
+SWITCH_S = 0.0005
 
 
 class ExposedServerError(AppError):
@@ -37,16 +44,27 @@ def serve(application: FastAPI, settings: Settings) -> None:
     """Serve the application until it is interrupted."""
     if (app_context := getattr(application.state, "app_context", None)) is not None:
         warm_soon(app_context)
-    uvicorn.run(
-        application,
-        host=settings.host.strip("[]"),
-        port=settings.port,
-        # On h11: httptools takes headers of any size, h11 stops at 64 KiB.
-        http=EvictingProtocol,
-        limit_concurrency=MAX_CONNECTIONS,
-        proxy_headers=False,
-        server_header=False,
-        log_config=None,
-        access_log=False,  # RequestLog tells the same without the query, which may be a visitor's text
-        timeout_graceful_shutdown=GRACE_S,
-    )
+    with _short_switches():
+        uvicorn.run(
+            application,
+            host=settings.host.strip("[]"),
+            port=settings.port,
+            # On h11: httptools takes headers of any size, h11 stops at 64 KiB.
+            http=EvictingProtocol,
+            limit_concurrency=MAX_CONNECTIONS,
+            proxy_headers=False,
+            server_header=False,
+            log_config=None,
+            access_log=False,  # RequestLog tells the same without the query, which may be a visitor's text
+            timeout_graceful_shutdown=GRACE_S,
+        )
+
+
+@contextmanager
+def _short_switches() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
