@@ -15,8 +15,8 @@ from app.web.warming import warm_soon
 
 # What is under way when the server is told to stop has so long to end.
 GRACE_S = 10
-# How long a thread that computes keeps Python's lock while others wait: of an answer of a millisecond, each of the event
-# loop's few waits for the lock would take Python's 5 ms while a page is built or an annotation saved.
+# How long a thread that computes keeps Python's lock while others wait. An answer of a millisecond waits for it a few
+# times: with Python's 5 ms it would take twenty while a page is built or an annotation saved.
 SWITCH_S = 0.0005
 
 
