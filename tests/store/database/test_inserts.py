@@ -16,7 +16,7 @@ from app.store.tables.atlas import VocabularyRow
 from app.store.tables.search import FeatureTokenRow, FeatureWordRow
 from tests.support.stored_runs import publish
 
-TOKEN = {"layer": 1, "head": 0, "rank": 99, "logit": 0.1}
+TOKEN = {"layer": 1, "head": 99, "logit": 0.1}
 
 
 def _word(run_id: int, word: str, **other: object) -> dict[str, object]:
@@ -50,7 +50,7 @@ def test_rows_come_back_as_they_were(engine: Engine):
         )
         found = select(FeatureTokenRow.logit, FeatureTokenRow.feature_index).where(FeatureTokenRow.sign == -1)
         mine = found.where(
-            FeatureTokenRow.rank == 99, FeatureTokenRow.token_id == FeatureTokenRow.feature_index
+            FeatureTokenRow.head == 99, FeatureTokenRow.token_id == FeatureTokenRow.feature_index
         )
         assert sorted(tuple(row) for row in session.execute(mine)) == sorted(
             zip(logits, range(4), strict=True)
