@@ -82,9 +82,9 @@ def _stretches(condition: Condition) -> Sequence[Condition]:
     match condition:
         case MovesToken():
             return [MovesToken((token_id,), condition.sign) for token_id in condition.token_ids]
-        case FiresNear():
+        case FiresNear(count=None):
             return [FiresNear(condition.word, count) for count in range(N_EXAMPLES, 0, -1)]
-        case ShowsEvidence():
+        case FiresNear() | ShowsEvidence():
             return [condition]
 
 

@@ -227,6 +227,7 @@ def test_search_looks_at_indexes_only(make_sqlite_store, monkeypatch: pytest.Mon
     with read_session(engine) as session:
         context = AtlasContext(session, get_live_run(session, "tiny"))
         search_page(context, "promotes:of the evidence:copying>0.1 evidence:bos layer:0 score:entropy>0")
+        search_page(context, 'the promotes:" of"')
         search_page(context, "theqq")
     queries = [(sql, given) for sql, given in seen if re.search("feature_(tokens|words|evidence)", sql)]
     assert len(queries) >= 2
@@ -249,7 +250,13 @@ def test_postgres_reads_the_indexes_in_their_order(make_postgres_store) -> None:
     event.listen(engine, "before_cursor_execute", lambda *call: seen.append((call[2], call[3])))
     with read_session(engine) as session:
         context = AtlasContext(session, get_live_run(session, "tiny"))
-        for query in ('promotes:" of"', "the", "evidence:copying>0.1", "the evidence:bos layer:0"):
+        for query in (
+            'promotes:" of"',
+            "the",
+            "evidence:copying>0.1",
+            "the evidence:bos layer:0",
+            'the promotes:" of"',
+        ):
             search_page(context, query)
     queries = [(sql, given) for sql, given in seen if re.search("FROM feature_(tokens|words|evidence)", sql)]
     assert len(queries) >= 4
