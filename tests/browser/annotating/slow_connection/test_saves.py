@@ -137,6 +137,25 @@ def test_keys_after_the_button_of_undo_are_meant_for_what_it_gives(tab, connecti
     assert labels(page)[:3] == [keys["1"], keys["3"], None]
 
 
+@pytest.mark.parametrize(("steps", "said"), [("u", "undo"), ("uU", "redo")])
+def test_nothing_is_said_to_be_saved_while_a_key_waits_for_a_step(tab, connection, steps, said):
+    tab.go(HEAD)
+    page = tab.page
+    keys = names_on_keys(page)
+    for key in "12":
+        press(page, key)
+        wait_until_stored(page)
+    for step in steps[:-1]:
+        press(page, step)
+        expect(page.locator("#saved")).to_have_text("undo: done")
+    connection.delay_s = 0.5
+    press(page, steps[-1], "3")
+    assert page.locator("#saved").inner_text() == f"{said}: on its way"
+    wait_until_stored(page)
+    kept = ["1", "2", "3"] if said == "redo" else ["1", "3"]
+    assert [group for group in labels(page) if group] == [keys[key] for key in kept]
+
+
 def test_what_is_typed_while_a_save_is_under_way_is_one_step(tab, connection):
     tab.go(HEAD)
     page = tab.page
