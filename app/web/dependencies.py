@@ -17,7 +17,7 @@ from app.services.reading.cache import RunCache
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import NO_VIEWER, Viewer
 from app.store.annotators import end_login
-from app.store.atlas.reads import LiveRun, get_live_state, list_atlases
+from app.store.atlas.reads import LiveRun, check_answers, get_live_state
 from app.store.database.changes import ChangeWatch
 from app.store.database.engine import Engine, Session, is_read_only, read_session, write_session
 from app.store.database.schema_versions import check_current
@@ -99,7 +99,7 @@ class AppContext:
 
     def check(self, session: Session) -> None:
         """Raise an AppError if the store does not answer."""
-        list_atlases(session)
+        check_answers(session)
 
     def check_ready(self) -> None:
         """Raise an AppError if the store does not answer, or is of another version by now."""

@@ -3,8 +3,8 @@
 import gzip
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import Lock
+from contextlib import contextmanager, nullcontext
+from threading import Lock, Semaphore
 from typing import NamedTuple
 
 from cachetools import LRUCache
@@ -12,6 +12,9 @@ from cachetools import LRUCache
 from app.web.guards.compression import LEVEL
 
 MAX_BYTES = 64 * 1024 * 1024  # of compressed pages: some 4,000 head pages
+# Quick pages that are built at a time. Python runs one thread at a time: of more, each waits for its lock after every
+# statement, and all are late. Two, since one may wait for the disk.
+QUICK_AT_ONCE = 2
 
 
 class Place(NamedTuple):
@@ -48,19 +51,20 @@ class PageCache:
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._pages: LRUCache[Place, KeptPage] = LRUCache(max_bytes, getsizeof=_size)
         self._lock = Lock()
+        self._quick = Semaphore(QUICK_AT_ONCE)
         self._turns: dict[Place, tuple[Lock, int]] = {}  # of places that are asked for, with by how many
 
     @contextmanager
-    def turn(self, place: Place) -> Iterator[None]:
+    def turn(self, place: Place, is_quick: bool) -> Iterator[None]:
         """Look for the page and build it inside: others who ask for it wait, and then find it.
 
-        Nobody waits for a page of another place, which may take as long as a search may.
+        Quick pages take turns with one another. No other page is waited for: it may take as long as a search may.
         """
         with self._lock:
             own, n = self._turns.get(place, (Lock(), 0))
             self._turns[place] = own, n + 1
         try:
-            with own:
+            with own, self._quick if is_quick else nullcontext():
                 yield
         finally:
             with self._lock:

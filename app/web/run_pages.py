@@ -59,7 +59,7 @@ def run_page(
             return None
         return pages.renew(place, kept, state)
 
-    with pages.turn(place):
+    with pages.turn(place, is_quick=changing is not None):
         with app_context.open_atlas(model, viewer) as context:
             state, kept = _state(app_context, request, context, also(context)), pages.get(place)
             if kept is not None and kept.state == state:

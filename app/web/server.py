@@ -42,8 +42,8 @@ def make_application(settings: Settings, open_to_network: bool = False) -> FastA
 
 def serve(application: FastAPI, settings: Settings) -> None:
     """Serve the application until it is interrupted."""
-    if (app_context := getattr(application.state, "app_context", None)) is not None:
-        warm_soon(app_context)
+    if hasattr(application.state, "app_context"):
+        warm_soon(application)
     with _short_switches():
         uvicorn.run(
             application,

@@ -1,7 +1,9 @@
-"""What the first visitor would wait for: templates, vocabulary and heads, made ready soon after the start."""
+"""What the first visitor would wait for: routes, templates, vocabulary and heads, made ready soon after the start."""
 
 import gc
 import threading
+
+from fastapi import FastAPI
 
 from app.errors import AppError
 from app.services.atlas.page import atlas_page
@@ -19,18 +21,25 @@ AFTER_S = 0.1
 N_ATLASES = 3
 
 
-def warm_soon(app_context: AppContext) -> None:
-    """Draw one page of each of the main kinds in a thread of its own."""
-    timer = threading.Timer(AFTER_S, _warm_and_keep, [app_context])
+def warm_soon(application: FastAPI) -> None:
+    """Look at each route and draw one page of each of the main kinds, in a thread of its own."""
+    timer = threading.Timer(AFTER_S, _warm_and_keep, [application])
     timer.daemon = True
     timer.start()
 
 
-def _warm_and_keep(app_context: AppContext) -> None:
+def _warm_and_keep(application: FastAPI) -> None:
     """Warm, and have the garbage collector not look again at what is there from now on: a page would wait for that."""
-    warm(app_context)
+    _look_at_routes(application)
+    warm(application.state.app_context)
     gc.collect()
     gc.freeze()
+
+
+def _look_at_routes(application: FastAPI) -> None:
+    """FastAPI puts together what the routes of a router declare when it looks for a path among them first."""
+    for route in application.routes:
+        route.matches({"type": "http", "method": "GET", "path": "/", "root_path": "", "headers": []})
 
 
 def warm(app_context: AppContext) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import threading
+from contextlib import ExitStack
 
 import pytest
 from starlette.testclient import TestClient
@@ -10,7 +11,7 @@ from app.domain.records import JobProgress
 from app.domain.refs import HeadRef
 from app.store.atlas.progress import report_progress
 from app.store.database.engine import open_store, write_session
-from app.web.page_cache import PageCache, Place, State
+from app.web.page_cache import QUICK_AT_ONCE, PageCache, Place, State
 from tests.support.annotated_atlas import NOW, labelled
 from tests.support.annotated_site import SECRET, annotate, team_of
 from tests.support.logins import logged_in
@@ -58,10 +59,10 @@ def test_a_page_is_waited_for_by_those_who_ask_for_it_alone():
     cache, order = PageCache(), list[str]()
 
     def ask(address: str) -> None:
-        with cache.turn(place_of(address)):
+        with cache.turn(place_of(address), is_quick=False):
             order.append(address)
 
-    with cache.turn(place_of("slow")):
+    with cache.turn(place_of("slow"), is_quick=False):
         others = [threading.Thread(target=ask, args=(f"other {n}",), daemon=True) for n in range(200)]
         same = [threading.Thread(target=ask, args=("slow",), daemon=True) for _ in range(2)]
         for thread in (*same, *others):
@@ -75,10 +76,40 @@ def test_a_page_is_waited_for_by_those_who_ask_for_it_alone():
     assert cache._turns == {}  # it does not grow with every address that was ever asked for
 
 
+def test_quick_pages_take_turns_a_few_at_a_time_and_wait_for_no_other():
+    cache, lock, n, most = PageCache(), threading.Lock(), 0, 0
+    all_are_in = threading.Barrier(QUICK_AT_ONCE)
+
+    def ask(address: str) -> None:
+        nonlocal n, most
+        with cache.turn(place_of(address), is_quick=True):
+            with lock:
+                n += 1
+                most = max(most, n)
+            all_are_in.wait(10)  # so many are let in at once
+            with lock:
+                n -= 1
+
+    with ExitStack() as slow:
+        for number in range(QUICK_AT_ONCE + 1):
+            slow.enter_context(cache.turn(place_of(f"slow {number}"), is_quick=False))
+        threads = [
+            threading.Thread(target=ask, args=(f"{number}",), daemon=True)
+            for number in range(20 * QUICK_AT_ONCE)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+        assert not any(thread.is_alive() for thread in threads)
+    assert (n, most) == (0, QUICK_AT_ONCE)
+    assert not all_are_in.broken
+
+
 def test_a_page_that_cannot_be_built_leaves_its_turn_to_the_next():
     cache, place = PageCache(), place_of("broken")
-    for _ in range(2):
-        with pytest.raises(ZeroDivisionError), cache.turn(place):
+    for _ in range(QUICK_AT_ONCE + 1):
+        with pytest.raises(ZeroDivisionError), cache.turn(place, is_quick=True):
             1 / 0  # noqa: B018 - the error of a page
     assert cache._turns == {}  # it does not grow with every address that was ever asked for
 

@@ -1,11 +1,14 @@
 """What is made ready soon after the start: the first pages find templates, vocabulary and heads in memory."""
 
+import threading
 from dataclasses import replace
 
+import fastapi.routing
 import pytest
 from starlette.testclient import TestClient
 
 from app.store.database.engine import open_store
+from app.web import warming
 from app.web.warming import warm
 from tests.support.queries import counted
 from tests.support.run_data import make_run, publish, without_saes
@@ -24,6 +27,28 @@ def test_templates_and_what_a_run_cannot_change_are_in_memory(store):
     assert not [
         statement for statement in statements if "vocabular" in statement or "head_scores" in statement
     ]
+
+
+def test_soon_after_the_start_the_first_request_finds_routes_and_templates(store, monkeypatch):
+    app = served(store)
+    monkeypatch.setattr(warming, "AFTER_S", 0.0)
+    monkeypatch.setattr(warming.gc, "freeze", lambda: None)
+    warming.warm_soon(app)
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.join(60)
+    assert len(app.state.app_context.renderer.environment.cache) > 0
+    declared = []
+    put_together = fastapi.routing.get_dependant
+    monkeypatch.setattr(
+        fastapi.routing, "get_dependant", lambda **asked: declared.append(asked) or put_together(**asked)
+    )
+    with TestClient(app) as client:
+        assert client.get("/tiny/search").status_code == 200
+    assert declared == []
+    with TestClient(served(store)) as client:
+        client.get("/tiny/search")
+    assert declared  # by a server of its own
 
 
 def test_a_store_without_an_atlas_is_served_all_the_same(empty_store):

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 from app.domain.evidence import LONG_PREFIX, long_prefix_share
-from app.domain.records import FeatureRecord, Ranking
+from app.domain.records import Evidence, FeatureRecord, Ranking
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.annotations.hints import MIN_EXAMPLES, MIN_SHARE
 from app.services.examples.models import FeatureThroughHead
 from app.services.reading.context import AtlasContext
-from app.store.atlas.features import stored_features
+from app.store.atlas.features import stored_evidence, stored_features
 from app.store.atlas.rankings import get_all_rankings
 from app.store.atlas.reads import get_sequences
 
@@ -52,27 +52,23 @@ def _share_in_same_examples(context: AtlasContext, head: HeadRef, features: Sequ
 
 def _share_of_others(context: AtlasContext, head: HeadRef, rank: Ranking, k: int) -> float:
     """The share through the layer's other heads; 0 where they read too few sources with a prefix."""
-    rankings = get_all_rankings(context.session, context.run, k)
-    features = {
-        ref: features
-        for (ref, ranking), features in rankings.items()
-        if ranking == rank and ref.layer == head.layer and ref != head
-    }
+    rankings = get_all_rankings(context.session, context.run, k, head.layer)
+    features = {ref: of_head for (ref, name), of_head in rankings.items() if name == rank and ref != head}
     every = sorted({feature for of_head in features.values() for feature in of_head})
-    records = stored_features(context.session, context.run, every)
+    evidence = stored_evidence(context.session, context.run, every)
     induction = [
         (ref, feature)
         for ref, of_head in features.items()
         for feature in of_head
-        if feature in records and _shows_induction(records[feature], ref)
+        if feature in evidence and _shows_induction(evidence[feature], ref)
     ]
     chosen = sorted({feature for _, feature in induction})
     return _long_share(induction, stored_features(context.session, context.run, chosen, with_examples=True))
 
 
-def _shows_induction(record: FeatureRecord, head: HeadRef) -> bool:
-    n = record.evidence.n_examples
-    return n >= MIN_EXAMPLES and record.evidence.counts["induction"][head.head] >= MIN_SHARE * n
+def _shows_induction(evidence: Evidence, head: HeadRef) -> bool:
+    n = evidence.n_examples
+    return n >= MIN_EXAMPLES and evidence.counts["induction"][head.head] >= MIN_SHARE * n
 
 
 def _long_share(

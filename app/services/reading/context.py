@@ -15,7 +15,6 @@ from app.services.reading.cache import RunCache
 from app.services.reading.token_index import TokenIndex
 from app.services.reading.visibility import NO_VIEWER, Viewer, opened_subjects, visible_of
 from app.store.annotation_state import AnnotationState, annotation_state
-from app.store.annotations import get_atlas_id
 from app.store.atlas.reads import LiveRun
 from app.store.database.engine import Session
 
@@ -53,10 +52,10 @@ class AtlasContext:
         """Whether the run keeps what its heads attend to."""
         return self.cache.has_attention(self.session, self.run)
 
-    @cached_property
+    @property
     def atlas_id(self) -> int:
-        """The key of the atlas in the store. Raises NotFound if there is no such atlas."""
-        return get_atlas_id(self.session, self.run.slug)
+        """The key of the atlas in the store."""
+        return self.run.atlas_id
 
     @cached_property
     def annotation_state(self) -> AnnotationState:
@@ -81,7 +80,7 @@ class AtlasContext:
         if self.viewer.second_look is None:
             return self
         other = replace(self, viewer=replace(self.viewer, second_look=None))
-        vars(other).update(atlas_id=self.atlas_id, _stored=self._stored, _opened=self._opened)
+        vars(other).update(_stored=self._stored, _opened=self._opened)
         return other
 
     @cached_property

@@ -52,8 +52,11 @@ def pack_all(blocks: Sequence[Arrays]) -> list[bytes]:
     return packed
 
 
-def unpack(blob: bytes) -> dict[str, NDArray[np.generic]]:
-    """The arrays of a block, read-only. Raises InvalidStore when the block is damaged or not one of ours."""
+def unpack(blob: bytes, prefix: str = "") -> dict[str, NDArray[np.generic]]:
+    """The arrays of a block whose names begin so, read-only.
+
+    Raises InvalidStore when the block is damaged or not one of ours.
+    """
     body = _decompress(blob)
     read = _from_bytes if blob.startswith(MAGIC) else np.frombuffer
     try:
@@ -65,7 +68,8 @@ def unpack(blob: bytes) -> dict[str, NDArray[np.generic]]:
             if dtype not in _DTYPES:
                 raise InvalidStore(f"a stored block holds an array of unknown kind {dtype[:20]!r}")
             count = prod(shape)
-            arrays[name] = read(body, np.dtype(dtype), count, start).reshape(shape)
+            if name.startswith(prefix):
+                arrays[name] = read(body, np.dtype(dtype), count, start).reshape(shape)
             start += count * np.dtype(dtype).itemsize
     except (struct.error, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise InvalidStore("a stored block is damaged: its header does not fit its data") from error

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, and_, func, null, or_, select
 from sqlalchemy.orm import Session
 
-from app.domain.records import FeatureRecord
+from app.domain.records import Evidence, FeatureRecord
 from app.domain.refs import FeatureRef
 from app.errors import NotFound
-from app.store.atlas.feature_blobs import unpack_examples, unpack_feature
+from app.store.atlas.feature_blobs import unpack_evidence, unpack_examples, unpack_feature
 from app.store.atlas.reads import LiveRun
 from app.store.tables.atlas import FeatureExamplesRow, FeatureRow
 
@@ -47,6 +47,15 @@ def stored_features(
         examples = None if blob is None else unpack_examples(blob)
         records[FeatureRef(row.layer, row.feature_index)] = unpack_feature(row, examples)
     return records
+
+
+def stored_evidence(session: Session, run: LiveRun, refs: Sequence[FeatureRef]) -> dict[FeatureRef, Evidence]:
+    """The evidence of those of the features that are stored, in one query."""
+    if not refs:
+        return {}
+    columns = (FeatureRow.layer, FeatureRow.feature_index, FeatureRow.data)
+    rows = session.execute(select(*columns).where(FeatureRow.run_id == run.id, _among(refs)))
+    return {FeatureRef(layer, index): unpack_evidence(blob) for layer, index, blob in rows}
 
 
 def get_feature(session: Session, run: LiveRun, ref: FeatureRef) -> FeatureRecord:

@@ -31,13 +31,13 @@ from app.store.tables.experiments import ExperimentRow
 _WITH_LIVE_RUN = select(tables.AtlasRow.slug, tables.RunRow).join(
     tables.RunRow, tables.RunRow.id == tables.AtlasRow.live_run_id, isouter=True
 )
-
-
+_ANY_ATLAS = select(tables.AtlasRow.id).limit(1)
 _DONE = (ExperimentRow.atlas_id == tables.AtlasRow.id, ExperimentRow.state == "done")
 # Every request asks this: it is put together once.
 _LIVE_STATE = (
     select(
         tables.RunRow.id,
+        tables.AtlasRow.id,
         tables.RunRow.fingerprint,
         select(func.count()).where(*_DONE).scalar_subquery(),
         select(func.max(ExperimentRow.created_at)).where(*_DONE).scalar_subquery(),
@@ -52,6 +52,7 @@ class LiveState:
     """What tells one live run, and the experiments it has, from another."""
 
     id: int
+    atlas_id: int
     slug: str
     fingerprint: str
     experiments: str  # differs whenever the atlas's finished experiments do
@@ -62,6 +63,7 @@ class LiveRun:
     """The run that an atlas shows. Every other reader takes one, so that a page cannot mix two runs."""
 
     id: int
+    atlas_id: int
     slug: str
     record: RunRecord
     experiments: str = ""  # as in LiveState
@@ -77,6 +79,11 @@ class StoredVocabulary:
 
     checksum: str
     blob: bytes
+
+
+def check_answers(session: Session) -> None:
+    """Read as little of the store as there is. Raises an AppError if it does not answer."""
+    session.execute(_ANY_ATLAS)
 
 
 def list_atlases(session: Session) -> list[AtlasRecord]:
@@ -116,8 +123,8 @@ def get_live_state(session: Session, slug: str) -> LiveState:
     row = session.execute(_LIVE_STATE, {"slug": slug}).one_or_none()
     if row is None:
         raise NotFound(f"no atlas {slug[:60]!r} in this store, or nothing of it is published yet")
-    run_id, fingerprint, n_done, last = row
-    return LiveState(run_id, slug, fingerprint, f"{n_done} {last}")
+    run_id, atlas_id, fingerprint, n_done, last = row
+    return LiveState(run_id, atlas_id, slug, fingerprint, f"{n_done} {last}")
 
 
 def load_run(session: Session, state: LiveState) -> LiveRun:
@@ -126,7 +133,7 @@ def load_run(session: Session, state: LiveState) -> LiveRun:
     if run is None:
         raise NotFound(f"the run of {state.slug!r} has just been removed")
     record = _run_record(run, _saes(session, [run.id])[run.id])
-    return LiveRun(run.id, state.slug, record, state.experiments)
+    return LiveRun(run.id, state.atlas_id, state.slug, record, state.experiments)
 
 
 def get_live_run(session: Session, slug: str) -> LiveRun:

@@ -26,6 +26,7 @@ FIRST_SAFE_WAL = (3, 51, 3)
 # The check at start-up reads the whole file; beyond this size it is left to the `check` command.
 MAX_CHECKED_BYTES = 512 * 2**20
 _HEADER = b"SQLite format 3\0"
+_CAN_WRITE = "head_atlas_can_write"  # of a pooled connection: as its last transaction left it
 
 
 def driver() -> ModuleType:
@@ -163,7 +164,9 @@ def set_journal_mode(engine: Engine) -> None:
 def _begin(connection: Connection) -> None:
     # IMMEDIATE waits for the write lock at once; a read that turns into a write would fail instead.
     writes = connection.get_execution_options().get("head_atlas_writes", False)
-    connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
+    if connection.info.get(_CAN_WRITE) is not writes:
+        connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
+        connection.info[_CAN_WRITE] = writes
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
@@ -199,6 +202,7 @@ def _outside_transactions(engine: Engine) -> Generator[Any]:
     raw = engine.raw_connection()
     try:
         connection: Any = raw.driver_connection
+        raw.info.pop(_CAN_WRITE, None)
         connection.execute("PRAGMA query_only=OFF")
         yield connection
     except driver().Error as error:

@@ -35,6 +35,14 @@ def test_round_trip(arrays):
         assert found[name].tobytes() == array.astype(array.dtype.newbyteorder("<")).tobytes()
 
 
+def test_arrays_are_read_by_the_beginning_of_their_names():
+    blob = pack({"b.x": SAMPLE["a"], "a": SAMPLE["b"], "b.y": SAMPLE["b"], "c": SAMPLE["a"]})
+    found = unpack(blob, "b.")
+    assert list(found) == ["b.x", "b.y"]
+    assert all(np.array_equal(found[name], unpack(blob)[name]) for name in found)
+    assert unpack(blob, "d") == {}
+
+
 def test_the_order_of_names_and_the_memory_layout_do_not_matter():
     other = {"b": SAMPLE["b"], "a": np.asfortranarray(SAMPLE["a"])}
     assert pack(other) == pack(SAMPLE)

@@ -9,6 +9,7 @@ from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
 from app.store.atlas import features, reads
 from app.store.atlas import writes as runs
+from app.store.atlas.rankings import get_all_rankings
 from app.store.database.engine import read_session, write_session
 from tests.support import stored_runs
 from tests.support.stored_runs import assert_same, counted_queries, publish
@@ -59,6 +60,31 @@ def test_pages_of_a_list_are_the_sorted_list(engine, limit):
     assert all(f.examples is None for f in found)
 
 
+def test_evidence_is_that_of_the_records_and_of_none_that_are_not_stored(engine):
+    publish(engine)
+    with read_session(engine) as session:
+        run = reads.get_live_run(session, "tiny")
+        refs = [*(f.ref for f in stored_runs.features()), FeatureRef(0, 999)]
+        found = features.stored_evidence(session, run, refs)
+        records = features.stored_features(session, run, refs)
+        assert_same(found, {ref: record.evidence for ref, record in records.items()})
+        assert found
+        assert features.stored_evidence(session, run, []) == {}
+
+
+def test_the_rankings_of_one_layer_are_those_among_all(engine):
+    publish(engine)
+    with read_session(engine) as session:
+        run = reads.get_live_run(session, "tiny")
+        every = get_all_rankings(session, run, 3)
+        layers = {head.layer for head, _ in every}
+        assert len(layers) > 1
+        for layer in layers:
+            of_layer = {key: refs for key, refs in every.items() if key[0].layer == layer}
+            assert get_all_rankings(session, run, 3, layer) == of_layer
+        assert get_all_rankings(session, run, 3, 99) == {}
+
+
 def test_each_reader_takes_a_fixed_small_number_of_queries(engine):
     publish(engine, "one")
     publish(engine, "two", "f2")
@@ -73,6 +99,7 @@ def test_each_reader_takes_a_fixed_small_number_of_queries(engine):
         "get_ranking": (1, lambda s: reads.get_ranking(s, run, HeadRef(2, 1), "fve", 10)),
         "few features": (1, lambda s: features.get_features(s, run, few, with_examples=True)),
         "many features": (1, lambda s: features.get_features(s, run, many, with_examples=True)),
+        "evidence": (1, lambda s: features.stored_evidence(s, run, many)),
         "neighbours": (1, lambda s: features.feature_neighbours(s, run, few[0])),
         "a page": (1, lambda s: features.list_features(s, run, 2, 3, few[0])),
         "sequences": (1, lambda s: reads.get_sequences(s, run, range(5))),

@@ -73,6 +73,35 @@ def test_a_read_session_cannot_write_and_the_next_write_can(engine):
         assert session.scalars(select(tables.AtlasRow.slug)).all() == ["x"]
 
 
+def test_what_a_connection_may_do_follows_from_its_transaction_and_not_from_the_one_before(
+    make_sqlite_store, tmp_path
+):
+    engine = open_store(make_sqlite_store())
+
+    def fails_to_write():
+        with pytest.raises(InvalidStore, match="cannot be written"), read_session(engine) as session:
+            session.execute(insert(tables.AtlasRow).values(slug="never"))
+
+    def writes(slug):
+        with write_session(engine) as session:
+            session.execute(insert(tables.AtlasRow).values(slug=slug))
+
+    for number in range(2):
+        writes(f"first {number}")
+        writes(f"second {number}")
+        fails_to_write()
+        fails_to_write()
+        backup(engine, tmp_path / f"{number}.sqlite")  # allows writing outside of transactions
+        fails_to_write()
+    engine.dispose()  # connections are made anew
+    fails_to_write()
+    with read_session(engine) as session:
+        assert session.scalars(select(tables.AtlasRow.slug).order_by(tables.AtlasRow.slug)).all() == [
+            *("first 0", "first 1", "second 0", "second 1")
+        ]
+    engine.dispose()
+
+
 def test_a_read_session_sees_one_moment(engine):
     stored_runs.publish(engine)
     with read_session(engine) as session:
