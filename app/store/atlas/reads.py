@@ -82,7 +82,7 @@ class StoredVocabulary:
 
 
 def check_answers(session: Session) -> None:
-    """Read as little of the store as there is. Raises an AppError if it does not answer."""
+    """Read next to nothing of the store. Raises an AppError if it does not answer."""
     session.execute(_ANY_ATLAS)
 
 
