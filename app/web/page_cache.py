@@ -4,17 +4,25 @@ import gzip
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from threading import Lock, Semaphore
+from threading import Lock
 from typing import NamedTuple
 
 from cachetools import LRUCache
 
+from app.errors import AppError
 from app.web.guards.compression import LEVEL
+from app.web.guards.turns import TurnLimits, Turns
 
 MAX_BYTES = 64 * 1024 * 1024  # of compressed pages: some 4,000 head pages
-# Quick pages that are built at a time. Python runs one thread at a time: of more, each waits for its lock after every
-# statement, and all are late. Two, since one may wait for the disk.
-QUICK_AT_ONCE = 2
+# Of quick pages. Python runs one thread at a time: of many, each waits for its lock after every statement, and all are
+# late. Two, since one may wait for the disk. All of the server's threads may wait, for no longer than for a lock.
+QUICK = TurnLimits(at_once=2, of_one_account=40, altogether=40, wait_s=5.0)
+
+
+class PagesTakeLong(AppError):
+    """The pages that are built take so long that this one is not waited for."""
+
+    status_code = 503
 
 
 class Place(NamedTuple):
@@ -51,7 +59,7 @@ class PageCache:
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._pages: LRUCache[Place, KeptPage] = LRUCache(max_bytes, getsizeof=_size)
         self._lock = Lock()
-        self._quick = Semaphore(QUICK_AT_ONCE)
+        self._quick = Turns(QUICK, PagesTakeLong, "pages")
         self._turns: dict[Place, tuple[Lock, int]] = {}  # of places that are asked for, with by how many
 
     @contextmanager
@@ -59,12 +67,13 @@ class PageCache:
         """Look for the page and build it inside: others who ask for it wait, and then find it.
 
         Quick pages take turns with one another. No other page is waited for: it may take as long as a search may.
+        Raises PagesTakeLong.
         """
         with self._lock:
             own, n = self._turns.get(place, (Lock(), 0))
             self._turns[place] = own, n + 1
         try:
-            with own, self._quick if is_quick else nullcontext():
+            with own, self._quick.turn(place.viewer) if is_quick else nullcontext():
                 yield
         finally:
             with self._lock:

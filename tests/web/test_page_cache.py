@@ -3,6 +3,7 @@
 import gzip
 import threading
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 from starlette.testclient import TestClient
@@ -11,7 +12,8 @@ from app.domain.records import JobProgress
 from app.domain.refs import HeadRef
 from app.store.atlas.progress import report_progress
 from app.store.database.engine import open_store, write_session
-from app.web.page_cache import QUICK_AT_ONCE, PageCache, Place, State
+from app.web import page_cache
+from app.web.page_cache import QUICK, PageCache, PagesTakeLong, Place, State
 from tests.support.annotated_atlas import NOW, labelled
 from tests.support.annotated_site import SECRET, annotate, team_of
 from tests.support.logins import logged_in
@@ -78,7 +80,7 @@ def test_a_page_is_waited_for_by_those_who_ask_for_it_alone():
 
 def test_quick_pages_take_turns_a_few_at_a_time_and_wait_for_no_other():
     cache, lock, n, most = PageCache(), threading.Lock(), 0, 0
-    all_are_in = threading.Barrier(QUICK_AT_ONCE)
+    all_are_in = threading.Barrier(QUICK.at_once)
 
     def ask(address: str) -> None:
         nonlocal n, most
@@ -91,24 +93,38 @@ def test_quick_pages_take_turns_a_few_at_a_time_and_wait_for_no_other():
                 n -= 1
 
     with ExitStack() as slow:
-        for number in range(QUICK_AT_ONCE + 1):
+        for number in range(QUICK.at_once + 1):
             slow.enter_context(cache.turn(place_of(f"slow {number}"), is_quick=False))
         threads = [
             threading.Thread(target=ask, args=(f"{number}",), daemon=True)
-            for number in range(20 * QUICK_AT_ONCE)
+            for number in range(20 * QUICK.at_once)
         ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(10)
         assert not any(thread.is_alive() for thread in threads)
-    assert (n, most) == (0, QUICK_AT_ONCE)
+    assert (n, most) == (0, QUICK.at_once)
     assert not all_are_in.broken
+
+
+def test_a_quick_page_does_not_wait_for_ever_and_leaves_its_place(monkeypatch):
+    monkeypatch.setattr(page_cache, "QUICK", replace(QUICK, wait_s=0.05))
+    cache = PageCache()
+    with ExitStack() as slow:
+        for number in range(QUICK.at_once):
+            slow.enter_context(cache.turn(place_of(f"slow {number}"), is_quick=True))
+        for _ in range(2 * QUICK.altogether):
+            with pytest.raises(PagesTakeLong, match="try again"), cache.turn(place_of("late"), is_quick=True):
+                pass
+    with cache.turn(place_of("late"), is_quick=True):
+        pass
+    assert cache._turns == {}
 
 
 def test_a_page_that_cannot_be_built_leaves_its_turn_to_the_next():
     cache, place = PageCache(), place_of("broken")
-    for _ in range(QUICK_AT_ONCE + 1):
+    for _ in range(QUICK.at_once + 1):
         with pytest.raises(ZeroDivisionError), cache.turn(place, is_quick=True):
             1 / 0  # noqa: B018 - the error of a page
     assert cache._turns == {}  # it does not grow with every address that was ever asked for
