@@ -23,8 +23,6 @@ _EXAMPLES = arrays_of_parts(Examples)
 _OF_EVIDENCE = "evidence."
 _EVIDENCE = arrays_of_parts(Evidence, _OF_EVIDENCE)
 _MAY_BE_NAN = ("fve_active.", "fve_all.")
-# Left out where it is the activation, as of ReLU and TopK: a fiftieth of a block.
-_ACTIVATION, _PRE_ACTIVATION = "activation", "pre_activation"
 
 
 @dataclass(frozen=True)
@@ -74,24 +72,12 @@ def pack_examples(examples: Sequence[Examples], refs: Sequence[FeatureRef]) -> l
     """The block of all examples of each feature, likewise. Raises ValueError for a NaN or infinity."""
     arrays = [_EXAMPLES.pack(of_feature) for of_feature in examples]
     _refuse_not_finite(arrays, refs)
-    return pack_all([_without_repeats(of_feature) for of_feature in to_steps(arrays)])
+    return pack_all(to_steps(arrays))
 
 
 def unpack_examples(blob: bytes) -> Examples:
     """The examples of one feature. Raises InvalidStore when the block is damaged."""
-    return _EXAMPLES.unpack(_with_repeats(from_steps(StoredArrays(unpack(blob)))))
-
-
-def _without_repeats(arrays: Arrays) -> Arrays:
-    if arrays[_PRE_ACTIVATION].tobytes() != arrays[_ACTIVATION].tobytes():
-        return arrays
-    return {name: array for name, array in arrays.items() if name != _PRE_ACTIVATION}
-
-
-def _with_repeats(arrays: StoredArrays) -> StoredArrays:
-    if _PRE_ACTIVATION not in arrays:
-        arrays[_PRE_ACTIVATION] = arrays[_ACTIVATION]
-    return arrays
+    return _EXAMPLES.unpack(from_steps(StoredArrays(unpack(blob))))
 
 
 def _refuse_not_finite(features: Sequence[Arrays], refs: Sequence[FeatureRef]) -> None:

@@ -1,7 +1,5 @@
 """What the stored blocks of a feature hold: the names stay, and what an older block lacks is None."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -56,19 +54,6 @@ def test_a_feature_comes_back_whole_under_the_names_of_stores_out_there(feature:
     assert feature.examples is not None
     examples = feature_blobs.unpack_examples(*feature_blobs.pack_examples([feature.examples], [feature.ref]))
     assert_same(feature_blobs.unpack_feature(row_of(feature, blob), examples), feature)
-
-
-@pytest.mark.parametrize(("differs_by", "is_stored"), [(0.0, False), (1e-6, True), (-0.5, True)])
-def test_a_pre_activation_is_stored_where_it_is_not_the_activation(
-    feature: FeatureRecord, differs_by: float, is_stored: bool
-) -> None:
-    assert feature.examples is not None
-    pre_activation = feature.examples.activation.copy()
-    pre_activation[-1] += np.float32(differs_by)
-    examples = replace(feature.examples, pre_activation=pre_activation)
-    (blob,) = feature_blobs.pack_examples([examples], [feature.ref])
-    assert ("pre_activation" in unpack(blob)) == is_stored
-    assert_same(feature_blobs.unpack_examples(blob), examples)
 
 
 def test_evidence_is_read_alone(feature: FeatureRecord) -> None:
