@@ -1,4 +1,4 @@
-"""What the first visitor would wait for: routes, templates, vocabulary and heads, made ready soon after the start."""
+"""What the first visitor would wait for: routes, templates and what a run cannot change, made ready after the start."""
 
 import gc
 import threading
@@ -67,3 +67,4 @@ def _draw(app_context: AppContext, context: AtlasContext) -> None:
         for row in head.features[:1]:
             draw("pages/feature.html", with_notes(context, feature_page(context, row.feature, None)))
     app_context.renderer.environment.get_template("pages/search.html")
+    _ = context.token_index  # which a search for tokens reads

@@ -7,6 +7,7 @@ import fastapi.routing
 import pytest
 from starlette.testclient import TestClient
 
+from app.services.reading.token_index import TokenIndex
 from app.store.database.engine import open_store
 from app.web import warming
 from app.web.warming import warm
@@ -15,15 +16,17 @@ from tests.support.run_data import make_run, publish, without_saes
 from tests.support.serving import served
 
 
-def test_templates_and_what_a_run_cannot_change_are_in_memory(store):
+def test_templates_and_what_a_run_cannot_change_are_in_memory(store, monkeypatch):
     app = served(store)
     context = app.state.app_context
     warm(context)
     loaded = context.renderer.environment.cache
     names = {key[1] for key in list(loaded.keys())}
     assert {"pages/atlas.html", "pages/head.html", "pages/feature.html", "pages/search.html"} <= names
+    monkeypatch.setattr(TokenIndex, "of", None)  # is not made again
     with TestClient(app) as client, counted(context.engine) as statements:
         assert client.get("/tiny/heads/L0H0").status_code == 200
+        assert client.get("/tiny/search?q=promotes:a").status_code == 200
     assert not [
         statement for statement in statements if "vocabular" in statement or "head_scores" in statement
     ]
