@@ -52,13 +52,13 @@ def pack_features(features: Sequence[FeatureRecord]) -> list[bytes]:
     """The block of everything of each feature but its columns and examples. Raises ValueError for a NaN or infinity."""
     arrays = [_BLOCK.pack(feature) for feature in features]
     _refuse_not_finite(arrays, [feature.ref for feature in features])
-    return pack_all(shorter(arrays))
+    return pack_all(shorter(arrays, [feature.n_active for feature in features]))
 
 
 def unpack_feature(row: FeatureRow, examples: Examples | None) -> FeatureRecord:
     """The record of one row of features. Raises InvalidStore when its block is damaged."""
     columns: dict[str, Any] = {name: getattr(row, name) for name in COLUMNS}
-    parts: dict[str, Any] = _BLOCK.unpack(longer(StoredArrays(unpack(row.data))))
+    parts: dict[str, Any] = _BLOCK.unpack(longer(StoredArrays(unpack(row.data)), row.n_active))
     ref = FeatureRef(row.layer, row.feature_index)
     return FeatureRecord(ref=ref, examples=examples, **columns, **parts)
 

@@ -1,5 +1,7 @@
 """What the stored blocks of a feature hold: the names stay, and what an older block lacks is None."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,31 @@ def test_a_feature_comes_back_whole_under_the_names_of_stores_out_there(feature:
     assert feature.examples is not None
     examples = feature_blobs.unpack_examples(*feature_blobs.pack_examples([feature.examples], [feature.ref]))
     assert_same(feature_blobs.unpack_feature(row_of(feature, blob), examples), feature)
+
+
+def test_shares_that_follow_from_other_numbers_are_not_stored(feature: FeatureRecord) -> None:
+    norm = np.array([0.3, 0.0, 1.7], np.float32)
+    share = (norm.astype(np.float64) / norm.sum(dtype=np.float64)).astype(np.float32)
+    groups = tuple(
+        replace(group, n_tokens=7 * i, share_of_active=7 * i / 31) for i, group in enumerate(feature.groups)
+    )
+    whole = replace(feature, n_active=31, groups=groups, decoder_weight_norm=norm, decoder_weight_share=share)
+    assert not {"decoder_weight_share", "groups.share_of_active"} & set(unpack(packed(whole)))
+    found = feature_blobs.unpack_feature(row_of(whole, packed(whole)), None)
+    assert [group.share_of_active for group in found.groups] == [7 * i / 31 for i in range(len(groups))]
+    assert_same(found, replace(whole, examples=None))
+    dead = replace(whole, n_active=0, groups=(), decoder_weight_norm=0 * norm, decoder_weight_share=0 * norm)
+    assert_same(feature_blobs.unpack_feature(row_of(dead, packed(dead)), None), replace(dead, examples=None))
+
+
+@pytest.mark.parametrize("name", ["decoder_weight_share", "share_of_active"])
+def test_shares_that_do_not_follow_are_stored_as_they_are(feature: FeatureRecord, name: str) -> None:
+    assert any(array.endswith(name) for array in unpack(packed(feature)))  # random numbers
+    found = feature_blobs.unpack_feature(row_of(feature, packed(feature)), None)
+    np.testing.assert_array_equal(found.decoder_weight_share, feature.decoder_weight_share)
+    assert [group.share_of_active for group in found.groups] == [
+        group.share_of_active for group in feature.groups
+    ]
 
 
 def test_evidence_is_read_alone(feature: FeatureRecord) -> None:
