@@ -14,14 +14,13 @@ from app.store.atlas.field_arrays import Arrays, StoredArrays
 
 _FVE = ("fve_active.", "fve_all.")
 _SHORT = (
-    *(
-        "promoted.logit",
-        "suppressed.logit",
-        "head_promoted.logit",
-        "head_suppressed.logit",
-        "first_logit_by_head",
-    ),
-    *("similar.cosine", *_FVE),
+    "promoted.logit",
+    "suppressed.logit",
+    "head_promoted.logit",
+    "head_suppressed.logit",
+    "first_logit_by_head",
+    "similar.cosine",
+    *_FVE,
 )
 _NORM, _SHARE = "decoder_weight_norm", "decoder_weight_share"
 _SHARE_ERROR = 2.0**-22
