@@ -122,13 +122,18 @@ def test_what_is_typed_after_an_undo_and_a_redo_is_whole(tab, connection):
     assert content(page)["notes"] == "sister says so"
 
 
-def test_keys_after_the_button_of_undo_are_meant_for_what_it_gives(tab, connection):
+def with_two_labels(tab):
+    """The page of a head whose first two features are labelled by the keys 1 and 2, and the names on the keys."""
     tab.go(HEAD)
-    page = tab.page
-    keys = names_on_keys(page)
+    keys = names_on_keys(tab.page)
     for key in "12":
-        press(page, key)
-        wait_until_stored(page)
+        press(tab.page, key)
+        wait_until_stored(tab.page)
+    return tab.page, keys
+
+
+def test_keys_after_the_button_of_undo_are_meant_for_what_it_gives(tab, connection):
+    page, keys = with_two_labels(tab)
     connection.delay_s = 0.5
     page.locator("[value=undo]").click()
     page.locator("[value=undo]").evaluate("button => button.blur()")
@@ -139,12 +144,7 @@ def test_keys_after_the_button_of_undo_are_meant_for_what_it_gives(tab, connecti
 
 @pytest.mark.parametrize(("steps", "said"), [("u", "undo"), ("uU", "redo")])
 def test_nothing_is_said_to_be_saved_while_a_key_waits_for_a_step(tab, connection, steps, said):
-    tab.go(HEAD)
-    page = tab.page
-    keys = names_on_keys(page)
-    for key in "12":
-        press(page, key)
-        wait_until_stored(page)
+    page, keys = with_two_labels(tab)
     for step in steps[:-1]:
         press(page, step)
         expect(page.locator("#saved")).to_have_text("undo: done")
