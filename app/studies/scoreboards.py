@@ -7,7 +7,7 @@ from app.domain.refs import HeadRef
 from app.experiments.published import KNOWN_HEADS_GPT2_SMALL
 from app.services.rollups.published import published_for
 from app.services.rollups.rollup import submitted_heads
-from app.store.annotations import current_records, get_atlas_id
+from app.store.annotations import current_records
 from app.store.database.engine import read_session
 from app.studies.atlas import OpenAtlas
 
@@ -25,7 +25,7 @@ DETECTORS = {
 def annotated_roles(atlas: OpenAtlas) -> dict[HeadRef, frozenset[str]]:
     """The roles of every head with a submitted record, taken together over annotators."""
     with read_session(atlas.engine) as session:
-        records = current_records(session, get_atlas_id(session, atlas.run.slug))
+        records = current_records(session, atlas.run.atlas_id)
     roles: dict[HeadRef, frozenset[str]] = {}
     for heads in submitted_heads(records).values():
         for head, annotation in heads.items():
