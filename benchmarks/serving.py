@@ -1,11 +1,12 @@
 """How many pages per second one server gives, beside a bare FastAPI route on the same machine and server settings.
 
-    python benchmarks/serving.py head-atlas.sqlite smollm2-135m [--connections 8] [--seconds 5] [--note TEXT]
+    python benchmarks/serving.py head-atlas.sqlite smollm2-135m [--annotators 5] [--connections 8] [--seconds 10]
 
 Serves a copy of the store. Once the server is up for two seconds each page is asked for once (cold: it has to be
 built), then pages are asked for over several connections that are kept open, compressed, while one annotation per
-second is saved. Prints requests per second, their ratio to the bare route and milliseconds (mean, 99th percentile), and
-adds a JSON line to benchmarks/results.jsonl.
+second is saved. With --annotators so many people have labelled every head of the copy before. Prints requests per
+second, their ratio to the bare route and milliseconds (mean, 99th percentile), and adds a JSON line to
+benchmarks/results.jsonl.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from annotated_store import annotate_all
 from results import keep, renew_section, where_and_when
 
 from app.store.atlas.reads import get_heads, get_live_run, get_ranking
@@ -242,7 +244,8 @@ def main() -> None:
     parser.add_argument("store", type=Path)
     parser.add_argument("model")
     parser.add_argument("--connections", type=int, default=8)
-    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--annotators", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--note", default="")
     asked = parser.parse_args()
     load = os.getloadavg()[0]
@@ -251,6 +254,7 @@ def main() -> None:
         engine = open_store(asked.store)
         backup(engine, copy)
         engine.dispose()
+        annotate_all(copy, asked.model, asked.annotators)
         ports = free_port(), free_port()
         arguments = (SERVE, "serve", "--store", str(copy), "--no-prompts", "--port", str(ports[0]))
         with server(*arguments, port=ports[0]) as port, server(BARE, str(ports[1]), port=ports[1]) as bare:
@@ -258,9 +262,13 @@ def main() -> None:
             time.sleep(UP_S)
             result = asyncio.run(measure(port, bare, pages, asked.connections, asked.seconds))
     print(text := table(result))
-    figures = {"connections": asked.connections, "seconds": asked.seconds, **asdict(result)}
-    line = keep("serving", figures, asked.note, load)
-    renew_section("serving", f"{where_and_when(line)}, {asked.connections} connections:\n\n{text}")
+    figures = {name: getattr(asked, name) for name in ("connections", "seconds", "annotators")}
+    line = keep("serving", {**figures, **asdict(result)}, asked.note, load)
+    conditions = (
+        f"{where_and_when(line)}, {asked.connections} connections, {asked.annotators} people's records"
+    )
+    section = "serving an annotated atlas" if asked.annotators else "serving"
+    renew_section(section, f"{conditions}:\n\n{text}")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from app.web.guards.uploads import Uploads
 from app.web.known_answers import KnownAnswers, KnownViewers, Version
 from app.web.metrics import Metrics
 from app.web.page_cache import PageCache
+from app.web.recent_pages import RecentPages
 from app.web.render import Renderer
 
 _BARE_FEATURE = re.compile(r"F?(0|[1-9][0-9]{0,9})", re.ASCII | re.IGNORECASE)
@@ -62,6 +63,7 @@ class AppContext:
         self.shares = AccountShares()
         self.metrics = Metrics()
         self.pages = PageCache()
+        self.recent_pages = RecentPages()
         self.answers = KnownAnswers()
         self.viewers = KnownViewers()
         # Tokens of sessions that ended while the store could not be written: it still has them as valid.

@@ -38,12 +38,16 @@ class Asked(NamedTuple):
 
 
 class KnownAnswer(NamedTuple):
-    """The answer to a request in one version of the store. until: when its viewer's login ends."""
+    """The answer to a request in one version of the store. until: when its viewer's login ends.
+
+    respond: None where it is not in memory any more. still: whether it is known to be the answer in a later version.
+    """
 
     version: Version
     until: datetime | None
     route: object
-    respond: Callable[[Headers], Response | None]  # None where it is not in memory any more
+    respond: Callable[[Headers], Response | None]
+    still: Callable[[Version], bool]
 
 
 class KnownAnswers:
@@ -60,14 +64,19 @@ class KnownAnswers:
         with self._lock:
             return self._answers.get(asked)
 
-    def keep(self, request: Request, respond: Callable[[Headers], Response | None]) -> None:
+    def keep(
+        self,
+        request: Request,
+        respond: Callable[[Headers], Response | None],
+        still: Callable[[Version], bool] = lambda _: False,
+    ) -> None:
         """Keep the answer to a request that came by way of AnsweredBefore, and whose version is known."""
-        asked, version = getattr(request.state, "asked", None), getattr(request.state, "version", None)
+        asked, version = getattr(request.state, "asked", None), version_of(request)
         if asked is None or version is None or _size(asked) > MAX_KEY_BYTES:
             return
         until = getattr(request.state, "login_ends", None)
         with self._lock:
-            self._answers[asked] = KnownAnswer(version, until, request.scope.get("route"), respond)
+            self._answers[asked] = KnownAnswer(version, until, request.scope.get("route"), respond, still)
 
 
 class KnownViewers:
@@ -81,7 +90,7 @@ class KnownViewers:
         """The account's viewer, and when their login ends with the request; None where the store has to be asked."""
         with self._lock:
             known = self._viewers.get(account)
-        if known is None or known[0] != getattr(request.state, "version", None):
+        if known is None or known[0] != version_of(request):
             return None
         _, until, viewer = known
         if until is not None and now >= until:
@@ -89,9 +98,18 @@ class KnownViewers:
         request.state.login_ends = until
         return viewer
 
+    def let_in(self, account: str, version: Version | None) -> tuple[datetime | None, Viewer] | None:
+        """When the account's login ends and what they may see, in this version of the store; None if not known."""
+        with self._lock:
+            known = self._viewers.get(account)
+        if known is None or known[0] != version:
+            return None
+        _, until, viewer = known
+        return until, viewer.without_id
+
     def keep(self, request: Request, account: str, viewer: Viewer) -> None:
         """Keep the viewer that was read for the request, if the version in which it was read is known."""
-        version = getattr(request.state, "version", None)
+        version = version_of(request)
         if version is not None and len(account) <= MAX_KEY_BYTES:
             with self._lock:
                 self._viewers[account] = version, getattr(request.state, "login_ends", None), viewer
@@ -123,7 +141,7 @@ class AnsweredBefore:
             return
         asked, version = asked_by(scope), self.source.version()
         answer = self.source.answers.get(asked) if version is not None else None
-        if answer is not None and answer.version == version and self._is_let_in(answer):
+        if version is not None and answer is not None and self._holds(answer, version):
             headers = Headers(scope=scope)
             response = answer.respond(headers) if accepts_gzip(headers) else None
             if response is not None:
@@ -133,8 +151,14 @@ class AnsweredBefore:
         scope.setdefault("state", {}).update(asked=asked, version=version)
         await self.app(scope, receive, send)
 
-    def _is_let_in(self, answer: KnownAnswer) -> bool:
-        return answer.until is None or self.source.now() < answer.until
+    def _holds(self, answer: KnownAnswer, version: Version) -> bool:
+        is_let_in = answer.until is None or self.source.now() < answer.until
+        return is_let_in and (answer.version == version or answer.still(version))
+
+
+def version_of(request: Request) -> Version | None:
+    """The version of the store when the request arrived; None where it cannot be told."""
+    return getattr(request.state, "version", None)
 
 
 def asked_by(scope: Scope) -> Asked:

@@ -2,16 +2,18 @@
 
 import gzip
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock
 from typing import NamedTuple
 
 from cachetools import LRUCache
 
 from app.errors import AppError
+from app.services.reading.context import AtlasContext
 from app.web.guards.compression import LEVEL
 from app.web.guards.turns import TurnLimits, Turns
+from app.web.known_answers import Version
 
 MAX_BYTES = 64 * 1024 * 1024  # of compressed pages: some 4,000 head pages
 # Of quick pages. Python runs one thread at a time: of many, each waits for its lock after every statement, and all are
@@ -34,19 +36,37 @@ class Place(NamedTuple):
 
 
 class State(NamedTuple):
-    """What a page is made of. run: a digest of what saves leave as it is, the viewer among it."""
+    """What a page of some address is made of. run: a digest of what saves leave as it is, the viewer among it."""
 
     run: str
     annotations: str
 
 
 class KeptPage(NamedTuple):
-    """A page that holds in a state. part: a digest of what saves can change of it, where that is told apart."""
+    """A page that holds in a state. part: a digest of what saves can change of it, where that is told apart.
+
+    version: the last of the store in which the page is known to hold, where the store tells versions apart. look: makes
+    that part anew, where this is less work than the page.
+    """
 
     state: State
     part: str
     tag: str
     compressed: bytes
+    version: Version | None = None
+    look: Callable[[AtlasContext], object] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        content: bytes,
+        state: State,
+        part: str = "",
+        version: Version | None = None,
+        look: Callable[[AtlasContext], object] | None = None,
+    ) -> "KeptPage":
+        """The page of this content, as it is sent."""
+        return cls(state, part, tag_of(content), gzip.compress(content, LEVEL, mtime=0), version, look)
 
 
 class PageCache:
@@ -73,7 +93,7 @@ class PageCache:
             own, n = self._turns.get(place, (Lock(), 0))
             self._turns[place] = own, n + 1
         try:
-            with own, self._quick.turn(place.viewer) if is_quick else nullcontext():
+            with own, self.quick_turn(place.viewer) if is_quick else nullcontext():
                 yield
         finally:
             with self._lock:
@@ -81,22 +101,17 @@ class PageCache:
                 if n > 1:
                     self._turns[place] = own, n - 1
 
+    def quick_turn(self, viewer: str) -> AbstractContextManager[None]:
+        """A turn among quick pages. Raises PagesTakeLong."""
+        return self._quick.turn(viewer)
+
     def get(self, place: Place) -> KeptPage | None:
         """The last version of the page of this place; None if it has to be built."""
         with self._lock:
             return self._pages.get(place)
 
-    def add(self, place: Place, state: State, part: str, content: bytes) -> KeptPage:
+    def keep(self, place: Place, page: KeptPage) -> KeptPage:
         """Keep the page in place of its last version. A page that is larger than the whole cache is not kept."""
-        return self._keep(
-            place, KeptPage(state, part, tag_of(content), gzip.compress(content, LEVEL, mtime=0))
-        )
-
-    def renew(self, place: Place, page: KeptPage, state: State) -> KeptPage:
-        """Keep the page as one that holds in this state, too."""
-        return self._keep(place, page._replace(state=state))
-
-    def _keep(self, place: Place, page: KeptPage) -> KeptPage:
         with self._lock:
             if len(page.compressed) <= self._pages.maxsize:
                 self._pages[place] = page

@@ -3,22 +3,26 @@
 import gzip
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from fastapi import Request
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
+from app.errors import AppError
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import NO_VIEWER, Viewer
 from app.services.sheet.files import Export
 from app.web.dependencies import AppContext
 from app.web.forms.downloads import download
 from app.web.guards.compression import accepts_gzip
+from app.web.known_answers import Version, version_of
 from app.web.page_cache import KeptPage, Place, State, tag_of
+from app.web.recent_pages import Reader
 from app.web.render import Page
 from app.web.responses import caching, draw, holds, wants_json
+from app.web.sessions import account_of
 
 P = TypeVar("P", bound=Page)
 
@@ -52,30 +56,104 @@ def run_page(
     date. also: a text that changes with whatever else the page shows. changing: for pages that most saves leave as
     they are, by which one in memory is known to hold still.
     """
-    pages, place = app_context.pages, Place(template, _address(request), viewer.name)
+    place, pages = Place(template, _address(request), viewer.name), app_context.pages
+    asked = _Asked(app_context, request, model, viewer, place)
 
     def holding(part: object) -> KeptPage | None:
-        if kept is None or kept.state.run != state.run or kept.part != _digest(repr(part)):
+        if kept is None or kept.state.run != state.run or kept.part != _digest(part):
             return None
-        return pages.renew(place, kept, state)
+        return pages.keep(place, kept._replace(state=state, version=asked.version))
 
+    if changing and changing.now:
+        _look_at_recent_pages(asked)
     with pages.turn(place, is_quick=changing is not None):
         with app_context.open_atlas(model, viewer) as context:
-            state, kept = _state(app_context, request, context, also(context)), pages.get(place)
+            state, kept = _state(app_context, context, also(context)), pages.get(place)
             if kept is not None and kept.state == state:
-                return _answer(app_context, request, place, kept)
+                return asked.answer(pages.keep(place, kept._replace(version=asked.version)))
             part = None
             if changing and changing.now and kept and kept.state.run == state.run:
                 part = changing.now(context)
                 if held := holding(part):
-                    return _answer(app_context, request, place, held)
+                    return asked.answer(held)
             around = changing.around if changing and part is not None else None
             page = around(context, part) if around else build(context)
-        part = changing.of_page(page) if changing else None
+        part, look = (changing.of_page(page), changing.now) if changing else (None, None)
         if changing and (held := holding(part)):
-            return _answer(app_context, request, place, held)
+            return asked.answer(held)
         content = draw(app_context, request, page, template).encode("utf-8", "replace")
-        return _answer(app_context, request, place, pages.add(place, state, _digest(repr(part)), content))
+        return asked.answer(
+            pages.keep(place, KeptPage.of(content, state, _digest(part), asked.version, look))
+        )
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A request for the page of a place."""
+
+    app_context: AppContext
+    request: Request
+    model: str
+    viewer: Viewer
+    place: Place
+
+    @property
+    def reader(self) -> Reader:
+        return Reader(self.model, self.viewer.without_id)
+
+    @property
+    def version(self) -> Version | None:
+        return version_of(self.request)
+
+    def answer(self, page: KeptPage) -> Response:
+        """The page as a response, which is repeated while the page is in memory and known to hold."""
+        # What is kept must not hold the request, which is larger than the rest.
+        context, reader, place = self.app_context, self.reader, self.place
+        account, is_json = account_of(self.request, context), wants_json(self.request)
+        let_in = context.viewers.let_in(account, self.version)
+
+        def repeated(headers: Headers) -> Response | None:
+            kept = context.pages.get(place)
+            if kept is None or kept.tag != page.tag:
+                return None
+            context.recent_pages.asked(reader, place, kept)
+            return _response(headers, kept, is_json)
+
+        def still(version: Version) -> bool:
+            kept = context.pages.get(place)
+            holds_now = kept is not None and (kept.version, kept.state.run) == (version, page.state.run)
+            return holds_now and let_in is not None and context.viewers.let_in(account, version) == let_in
+
+        context.answers.keep(self.request, repeated, still)
+        context.recent_pages.asked(reader, place, page)
+        return _response(self.request.headers, page, is_json)
+
+
+def _look_at_recent_pages(asked: _Asked) -> None:
+    """After a save, look at the other pages that the reader asked for lately, and renew those that hold.
+
+    The records are read once for all of them, and later requests for them are answered without a look.
+    """
+    app_context, pages, version = asked.app_context, asked.app_context.pages, asked.version
+    if version is None:
+        return
+    with app_context.recent_pages.to_look_at(asked.reader, version) as places:
+        others = {place: page for place in places if place != asked.place and (page := pages.get(place))}
+        if not others:
+            return
+        turn = pages.quick_turn(asked.viewer.name)
+        with turn, app_context.open_atlas(asked.model, asked.viewer) as context:
+            state = _state(app_context, context)
+            for place, page in others.items():
+                if page.state.run == state.run and (page.state == state or _holds(page, context)):
+                    pages.keep(place, page._replace(state=state, version=version))
+
+
+def _holds(page: KeptPage, context: AtlasContext) -> bool:
+    try:
+        return page.look is not None and page.part == _digest(page.look(context))
+    except AppError:  # which whoever asks for the page will be told
+        return False
 
 
 def run_file(
@@ -88,20 +166,23 @@ def run_file(
 ) -> Response:
     """A file to download that depends on the live run and on the annotations that the viewer may see."""
     with app_context.open_atlas(model, viewer) as context:
-        tag = tag_of(repr(_state(app_context, request, context)).encode())
+        tag = tag_of(repr((_state(app_context, context), _address(request))).encode())
         if holds(request.headers, tag):
             return Response(status_code=304, headers=caching(tag))
         file = build(context)
     return download(file.data, file.file_name, file_format, caching(tag))
 
 
-def _state(app_context: AppContext, request: Request, context: AtlasContext, also: str = "") -> State:
-    """All that a page of the run depends on: templates, run, URL, viewer and `also`; and the annotations."""
+def _state(app_context: AppContext, context: AtlasContext, also: str = "") -> State:
+    """All that a page of the run depends on but its address: templates, run, viewer and `also`; and the annotations."""
     run, viewer = context.run, context.viewer
-    parts = (app_context.renderer.build, run.slug, run.record.fingerprint, run.experiments)
-    # The viewer's id is 0 before their first save, which changes no page by that; all ids are in the other part.
-    seeing = repr(replace(viewer, annotator_id=0))
-    of_run = "\n".join((*parts, _address(request), seeing, also))
+    # Ids of people are in the other part.
+    of_run = (
+        *(app_context.renderer.build, run.slug, run.record.fingerprint),
+        run.experiments,
+        viewer.without_id,
+        also,
+    )
     return State(_digest(of_run), "" if viewer == NO_VIEWER else repr(context.annotation_state))
 
 
@@ -110,20 +191,8 @@ def _address(request: Request) -> str:
     return f"{request.url.path}?{request.url.query}"
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _answer(app_context: AppContext, request: Request, place: Place, page: KeptPage) -> Response:
-    """The response for a page, which is repeated while nothing is written and the page is in memory."""
-    is_json = wants_json(request)
-
-    def repeated(headers: Headers) -> Response | None:
-        kept = app_context.pages.get(place)
-        return _response(headers, kept, is_json) if kept is not None and kept.tag == page.tag else None
-
-    app_context.answers.keep(request, repeated)
-    return _response(request.headers, page, is_json)
+def _digest(value: object) -> str:
+    return hashlib.sha256(repr(value).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _response(headers: Headers, page: KeptPage, is_json: bool) -> Response:

@@ -59,7 +59,7 @@ def get_viewer(request: Request, app_context: AppContextDependency) -> Viewer:
     viewer = _known_viewer(request, app_context)
     if viewer is None:
         found = _find_viewer(request, app_context)
-        app_context.viewers.keep(request, _account(request, app_context), found)
+        app_context.viewers.keep(request, account_of(request, app_context), found)
         viewer = request.state.viewer = _in_order(request, found)
     return viewer
 
@@ -74,12 +74,12 @@ def _known_viewer(request: Request, app_context: AppContext) -> Viewer | None:
     """The viewer, if this request has asked already, or another of the same account since the last change."""
     viewer = getattr(request.state, "viewer", None)
     if viewer is None:
-        found = app_context.viewers.get(request, _account(request, app_context), app_context.now())
+        found = app_context.viewers.get(request, account_of(request, app_context), app_context.now())
         viewer = request.state.viewer = None if found is None else _in_order(request, found)
     return viewer
 
 
-def _account(request: Request, app_context: AppContext) -> str:
+def account_of(request: Request, app_context: AppContext) -> str:
     """What tells one viewer from another: the token of their session, in team mode."""
     return (session_token(request, app_context) or "") if app_context.access.team else ""
 

@@ -13,7 +13,7 @@ from app.domain.refs import HeadRef
 from app.store.atlas.progress import report_progress
 from app.store.database.engine import open_store, write_session
 from app.web import page_cache
-from app.web.page_cache import QUICK, PageCache, PagesTakeLong, Place, State
+from app.web.page_cache import QUICK, KeptPage, PageCache, PagesTakeLong, Place, State
 from tests.support.annotated_atlas import NOW, labelled
 from tests.support.annotated_site import SECRET, annotate, team_of
 from tests.support.logins import logged_in
@@ -48,12 +48,13 @@ def test_the_last_used_pages_stay_and_a_page_larger_than_all_is_not_kept():
     size = len(gzip.compress(b"0", 9, mtime=0))
     cache = PageCache(2 * size)
     for name in "012":
-        page = cache.add(place_of(name), state_of("now"), "", name.encode())
+        page = cache.keep(place_of(name), KeptPage.of(name.encode(), state_of("now")))
         assert gzip.decompress(page.compressed) == name.encode()
         cache.get(place_of("0"))
     assert [cache.get(place_of(name)) is not None for name in "012"] == [True, False, True]
     large = bytes(range(256))
-    assert gzip.decompress(cache.add(place_of("large"), state_of("now"), "", large).compressed) == large
+    page = cache.keep(place_of("large"), KeptPage.of(large, state_of("now")))
+    assert gzip.decompress(page.compressed) == large
     assert cache.get(place_of("large")) is None
 
 
@@ -133,22 +134,18 @@ def test_a_page_that_cannot_be_built_leaves_its_turn_to_the_next():
 def test_one_version_of_a_page_is_kept_with_the_last_state_in_which_it_holds():
     cache, place = PageCache(), place_of("/tiny")
     for version in range(50):
-        cache.add(place, state_of(f"state {version}"), "part", b"page %d" % version)
+        cache.keep(place, KeptPage.of(b"page %d" % version, state_of(f"state {version}"), "part"))
     last = cache.get(place)
     assert last is not None
     assert (last.state, gzip.decompress(last.compressed)) == (state_of("state 49"), b"page 49")
-    cache.renew(place, last, state_of("later"))
+    cache.keep(place, last._replace(state=state_of("later")))
     assert cache.get(place) == last._replace(state=state_of("later"))
     assert cache.get(place._replace(viewer="ben")) is None
     assert cache.get(place._replace(template="other")) is None
 
 
 def test_a_tag_tells_pages_apart_and_is_the_same_for_the_same_page():
-    cache = PageCache()
-    tags = [
-        cache.add(place_of("/"), state_of(str(at)), "", text).tag
-        for at, text in enumerate((b"a", b"b", b"a"))
-    ]
+    tags = [KeptPage.of(text, state_of(str(at))).tag for at, text in enumerate((b"a", b"b", b"a"))]
     assert tags[0] == tags[2] != tags[1]
 
 

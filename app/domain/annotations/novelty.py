@@ -1,6 +1,6 @@
 """Which heads bring a group that no earlier head has, reading the model from its first layer upwards."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from app.domain.annotations.names import normalised
 from app.domain.refs import HeadRef
@@ -11,11 +11,16 @@ def novel_groups(groups: Mapping[HeadRef, Iterable[str]]) -> dict[HeadRef, tuple
     seen: set[str] = set()
     novel: dict[HeadRef, tuple[str, ...]] = {}
     for head in sorted(groups):
-        new: dict[str, str] = {}
-        for name in groups[head]:
-            if normalised(name) not in seen:
-                new.setdefault(normalised(name), name)
-        seen.update(new)
-        if new:
-            novel[head] = tuple(new.values())
+        if new := new_names(groups[head], seen):
+            novel[head] = new
+            seen.update(map(normalised, new))
     return novel
+
+
+def new_names(names: Iterable[str], known: Container[str]) -> tuple[str, ...]:
+    """The names that are not known, each once in its first spelling. known: normalised names."""
+    new: dict[str, str] = {}
+    for name in names:
+        if normalised(name) not in known:
+            new.setdefault(normalised(name), name)
+    return tuple(new.values())

@@ -9,6 +9,7 @@ from app.domain.refs import FeatureRef, HeadRef
 from app.errors import NotFound
 from app.services.annotations.citation_models import Citations
 from app.services.annotations.edits import SubmittedForm, apply_action
+from app.services.annotations.head_records import own_record
 from app.services.annotations.sae_of_record import on_this_sae
 from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import check_may_see_experiment, visible_records
@@ -52,7 +53,7 @@ def citations(context: AtlasContext, feature: FeatureRef, head: HeadRef | None) 
         return None
     if head is None:
         return Citations(None, {}, look=context.viewer.second_look)
-    return _of(context, _own(context, head), feature, head)
+    return _of(context, own_record(context, head), feature, head)
 
 
 def apply_change(

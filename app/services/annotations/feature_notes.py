@@ -8,12 +8,13 @@ from app.domain.annotations.records import FeatureLabel, FeatureNote, HeadAnnota
 from app.domain.refs import FeatureRef, HeadRef
 from app.services.annotations import saving
 from app.services.annotations.edits import derived_key
+from app.services.annotations.head_records import records_of
 from app.services.annotations.models import FeatureUse, NotesPage, NotesPanel
 from app.services.annotations.record_words import evidence_view, note_view
 from app.services.annotations.sae_of_record import is_of_other_sae
 from app.services.annotations.saving import Save
 from app.services.reading.context import AtlasContext
-from app.services.reading.visibility import is_open, visible_records
+from app.services.reading.visibility import is_open
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,10 @@ def notes_page(context: AtlasContext, feature: FeatureRef) -> NotesPage:
     """
     subject = saving.subject_of(context.run, feature)
     heads = (HeadRef(feature.layer, head) for head in range(context.run.record.model.n_heads))
-    records = visible_records(
-        context.session, context.atlas_id, context.viewer, [subject, *map(Subject, heads)]
-    )
+    subjects = (subject, *map(Subject, heads))
+    records = [
+        record for each in subjects for record in records_of(context, each.ref) if record.subject == each
+    ]
     views = [note_view(record) for record in records if record.subject == subject]
     of_this_sae = [record for record in records if not is_of_other_sae(context.run, record)]
     return NotesPage(

@@ -1,16 +1,17 @@
 """Annotation records of one head that the viewer may see, and what the annotation form derives from them."""
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from app.domain.annotations.edits import redo_target, undo_target
 from app.domain.annotations.names import normalised
-from app.domain.annotations.novelty import novel_groups
+from app.domain.annotations.novelty import new_names
 from app.domain.annotations.records import FeatureLabel, HeadAnnotation, Revision, Subject
 from app.domain.annotations.type_changes import changes_in_words, counts_in_words
 from app.domain.attention import N_SHOWN_EXAMPLES
-from app.domain.refs import ExampleRef, HeadRef, LabelledRef
+from app.domain.refs import ExampleRef, FeatureRef, HeadRef, LabelledRef
 from app.services.annotations.models import AnnotationRecord, HeadRecordsPage, RecordState
 from app.services.annotations.record_words import record_view, saved_at
 from app.services.annotations.sae_of_record import on_this_sae
@@ -23,9 +24,16 @@ from app.store.atlas.attention import get_attention
 from app.store.atlas.reads import get_ranking
 
 
-def records_of(context: AtlasContext, head: HeadRef) -> list[Revision]:
-    """Everyone's records of the head, as far as the viewer may see them."""
-    return [record for record in context.records if record.subject.ref == head]
+def records_of(context: AtlasContext, ref: HeadRef | FeatureRef) -> list[Revision]:
+    """Everyone's records of the head or feature, as far as the viewer may see them."""
+    return context.once("records by subject", lambda: _by_subject(context)).get(ref, [])
+
+
+def _by_subject(context: AtlasContext) -> dict[HeadRef | FeatureRef, list[Revision]]:
+    found: dict[HeadRef | FeatureRef, list[Revision]] = {}
+    for record in context.records:
+        found.setdefault(record.subject.ref, []).append(record)
+    return found
 
 
 def own_record(context: AtlasContext, head: HeadRef) -> Revision | None:
@@ -36,6 +44,10 @@ def own_record(context: AtlasContext, head: HeadRef) -> Revision | None:
 
 def own_heads(context: AtlasContext) -> dict[HeadRef, Revision]:
     """The viewer's records by head."""
+    return context.once("own heads", lambda: _own_heads(context))
+
+
+def _own_heads(context: AtlasContext) -> dict[HeadRef, Revision]:
     return {
         record.subject.ref: record
         for record in context.records
@@ -45,6 +57,10 @@ def own_heads(context: AtlasContext) -> dict[HeadRef, Revision]:
 
 def group_names(context: AtlasContext) -> list[str]:
     """Group names in use: the viewer's most used first, then others' most used, then by name."""
+    return context.once("group names", lambda: _group_names(context))
+
+
+def _group_names(context: AtlasContext) -> list[str]:
     names: dict[str, str] = {}
     own: Counter[str] = Counter()
     of_anyone: Counter[str] = Counter()
@@ -60,19 +76,29 @@ def group_names(context: AtlasContext) -> list[str]:
 
 def last_groups(context: AtlasContext, head: HeadRef) -> tuple[str, ...]:
     """Names of the groups of the viewer's last saved record of another head, in their order."""
-    records = (
-        record
-        for ref, record in own_heads(context).items()
-        if ref != head and on_this_sae(context.run, record).groups
-    )
-    last = max(records, key=lambda record: record.created_at, default=None)
+    latest = context.once("latest with groups", lambda: _latest_with_groups(context))
+    last = next((record for record in latest if record.subject.ref != head), None)
     return tuple(group.name for group in last.head.groups) if last else ()
+
+
+def _latest_with_groups(context: AtlasContext) -> list[Revision]:
+    records = [record for record in own_heads(context).values() if on_this_sae(context.run, record).groups]
+    return sorted(records, key=lambda record: record.created_at, reverse=True)[:2]
 
 
 def novel_group_names(context: AtlasContext, head: HeadRef, content: HeadAnnotation) -> tuple[str, ...]:
     """Groups of the content that the viewer uses on no earlier head."""
-    earlier = {ref: _used(record.head) for ref, record in own_heads(context).items() if ref < head}
-    return novel_groups({**earlier, head: _used(content)}).get(head, ())
+    first = context.once("first heads of groups", lambda: _first_heads_of_groups(context))
+    return new_names(_used(content), {name for name, other in first.items() if other < head})
+
+
+def _first_heads_of_groups(context: AtlasContext) -> dict[str, HeadRef]:
+    """The first head of which the viewer's record uses a group, by the group's normalised name."""
+    first: dict[str, HeadRef] = {}
+    for head, record in sorted(own_heads(context).items()):
+        for name in _used(record.head):
+            first.setdefault(normalised(name), head)
+    return first
 
 
 def _used(content: HeadAnnotation) -> list[str]:
@@ -84,14 +110,39 @@ def next_head(context: AtlasContext, after: HeadRef | None) -> HeadRef | None:
 
     In the viewer's order of work. Only layers with an SAE count.
     """
-    heads = in_work_order(context)
+    return context.once("order of work", lambda: _order_of_work(context)).open_after(after)
+
+
+@dataclass(frozen=True)
+class _OrderOfWork:
+    """The viewer's heads in their order of work, the place of each, and in order the places of those left to settle."""
+
+    heads: tuple[HeadRef, ...]
+    places: dict[HeadRef, int]
+    left: tuple[int, ...]
+    by_layer: bool
+
+    def open_after(self, after: HeadRef | None) -> HeadRef | None:
+        at = bisect_left(self.left, self._start(after) if after else 0)
+        nearest = (*self.left[at : at + 1], *self.left[:1])
+        return next((self.heads[place] for place in nearest if self.heads[place] != after), None)
+
+    def _start(self, after: HeadRef) -> int:
+        """The place that follows a head's. A head of a layer without an SAE is in no order but that of layers."""
+        if after in self.places:
+            return self.places[after] + 1
+        return bisect_right(self.heads, after) if self.by_layer else 0
+
+
+def _order_of_work(context: AtlasContext) -> _OrderOfWork:
+    heads = tuple(in_work_order(context))
     done = {ref for ref, record in own_heads(context).items() if record.status != "draft"}
-    if after in heads:
-        start = heads.index(after) + 1
-    else:  # of a layer without an SAE, which no order has
-        start = sum(head <= after for head in heads) if after and context.viewer.order == "layer" else 0
-    left = [head for head in (*heads[start:], *heads[:start]) if head not in done and head != after]
-    return left[0] if left else None
+    return _OrderOfWork(
+        heads=heads,
+        places={head: place for place, head in enumerate(heads)},
+        left=tuple(place for place, head in enumerate(heads) if head not in done),
+        by_layer=context.viewer.order == "layer",
+    )
 
 
 def counted_refs(context: AtlasContext, head: HeadRef, content: HeadAnnotation) -> tuple[LabelledRef, ...]:

@@ -178,7 +178,12 @@ def _from_labels(context: AtlasContext, content: HeadAnnotation, head: HeadRef) 
     """Short labels from the viewer's feature notes, for the features that have no group yet; none in a second look."""
     if context.viewer.looks_again_at(head):
         return {}
-    open_ = {label.feature for label in content.labels if label.group is None and not label.unclear}
+    labels = context.once("own labels of features", lambda: _own_labels(context))
+    open_ = (label.feature for label in content.labels if label.group is None and not label.unclear)
+    return {ref: labels[ref] for ref in open_ if isinstance(ref, FeatureRef) and ref in labels}
+
+
+def _own_labels(context: AtlasContext) -> dict[FeatureRef, str]:
     saes = {sae.layer: sae.checksum for sae in context.run.record.saes}
     return {
         record.subject.ref: record.content.label
@@ -186,7 +191,6 @@ def _from_labels(context: AtlasContext, content: HeadAnnotation, head: HeadRef) 
         if isinstance(record.content, FeatureNote)
         and isinstance(record.subject.ref, FeatureRef)
         and record.annotator == context.viewer.name
-        and record.subject.ref in open_
         and record.subject.sae == saes.get(record.subject.ref.layer)
         and record.content.label
     }

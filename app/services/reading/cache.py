@@ -14,11 +14,14 @@ from app.domain.records import HeadRecord
 from app.domain.tokens import Vocabulary
 from app.services.reading.records_memory import RecordsMemory
 from app.services.reading.token_index import TokenIndex
+from app.services.reading.visibility import Viewer
+from app.store.annotation_state import AnnotationState
 from app.store.atlas.attention import has_attention
 from app.store.atlas.reads import LiveRun, LiveState, get_heads, get_vocabulary, load_run
 from app.store.database.engine import Session
 
 T = TypeVar("T")
+_STATES_IN_MEMORY = 32  # of annotations, each as one viewer sees it
 _PAGES_IN_MEMORY = 4096  # of pages, some 3 kB each
 
 
@@ -29,6 +32,7 @@ class RunCache:
         self._size = size
         self._kept: dict[tuple[str, int, str], Any] = {}
         self.records = RecordsMemory().records
+        self._of_states: LRUCache[Hashable, dict[str, Any]] = LRUCache(_STATES_IN_MEMORY)
         self._of_pages: LRUCache[Hashable, Any] = LRUCache(_PAGES_IN_MEMORY)
         self._lock = Lock()
 
@@ -70,6 +74,15 @@ class RunCache:
             with self._lock:
                 self._of_pages[key] = value
         return value
+
+    def of_state(self, run: LiveRun, state: AnnotationState, viewer: Viewer) -> dict[str, Any]:
+        """What was worked out for a viewer from the run and this state of its annotations, to be added to.
+
+        Two threads may work out a value twice; they get equal values.
+        """
+        key = (run.id, run.fingerprint, state, viewer)
+        with self._lock:
+            return self._of_states.setdefault(key, {})
 
     def _get(self, kind: str, run: LiveRun | LiveState, load: Callable[[], Any]) -> Any:
         key = (kind, run.id, run.fingerprint)

@@ -1,7 +1,9 @@
 """The read context of a request: one live run as one viewer may see it, with look-ups that every page needs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,9 @@ from app.services.reading.token_index import TokenIndex
 from app.services.reading.visibility import NO_VIEWER, Viewer, opened_subjects, visible_of
 from app.store.annotation_state import AnnotationState, annotation_state
 from app.store.atlas.reads import LiveRun
-from app.store.database.engine import Session
+from app.store.database.engine import Session, only_reads
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,22 @@ class AtlasContext:
         other = replace(self, viewer=replace(self.viewer, second_look=None))
         vars(other).update(_stored=self._stored, _opened=self._opened)
         return other
+
+    def once(self, name: str, load: Callable[[], T]) -> T:
+        """What follows from the run and the records that the viewer may see, under its reader's name for it.
+
+        It is worked out once for each state of the annotations; nobody may change it.
+        """
+        if name not in self._derived:
+            self._derived[name] = load()
+        return self._derived[name]
+
+    @cached_property
+    def _derived(self) -> dict[str, Any]:
+        # What a transaction has written itself may never be committed.
+        if not only_reads(self.session):
+            return {}
+        return self.cache.of_state(self.run, self.annotation_state, self.viewer)
 
     @cached_property
     def _visible(self) -> list[Revision]:

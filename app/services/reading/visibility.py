@@ -50,6 +50,11 @@ class Viewer:
         blind = annotator.blind and annotator.role != "viewer"
         return cls(annotator.id, annotator.name, annotator.role, blind)
 
+    @property
+    def without_id(self) -> "Viewer":
+        """The viewer by what they may see: the id is 0 before their first save, which changes nothing of that."""
+        return replace(self, annotator_id=0)
+
     def subject_of(self, head: HeadRef) -> Subject:
         """The subject of the viewer's record of the head that is open to them now."""
         return Subject(head, second=self.looks_again_at(head))

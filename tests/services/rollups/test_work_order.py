@@ -1,5 +1,6 @@
 """The order in which an annotator is led through the heads: by layer, by score, by disagreement."""
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -71,6 +72,25 @@ def test_by_disagreement_of_others_and_not_of_ones_own(team):
     assert team.view(in_work_order, who) == first + [head for head in HEADS if head not in first]
     # A blind annotator is not led by what is hidden.
     assert team.view(in_work_order, viewer(team, "eve", "disagreement")) == HEADS
+
+
+def test_the_next_head_is_that_of_a_plain_walk_whatever_is_settled(team):
+    rng = random.Random(5)
+    statuses = {}
+    for head in rng.sample(HEADS, len(HEADS)):
+        for order in ("layer", "score"):
+            who = viewer(team, "ada", order)
+            heads = team.view(in_work_order, who)
+            for after in (None, HeadRef(1, 2), *HEADS):
+                # A head of a layer without an SAE has its place among the layers, but in no other order.
+                past = [h <= after for h in heads].count(True) if after and order == "layer" else 0
+                start = heads.index(after) + 1 if after in heads else past
+                walk = [h for h in (*heads[start:], *heads[:start]) if h != after]
+                expected = [h for h in walk if statuses.get(h, "draft") == "draft"]
+                assert team.view(next_head, who, after) == next(iter(expected), None), (order, after)
+        statuses[head] = rng.choice(("draft", "submitted", "skipped", "submitted"))
+        team.save("ada", labelled(head.layer, *"aaaaaaaaaa"), head, status=statuses[head])
+    assert set(statuses.values()) == {"draft", "submitted", "skipped"}
 
 
 def test_an_atlas_without_the_scores_is_walked_by_layer(engine, run):
