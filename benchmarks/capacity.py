@@ -3,8 +3,9 @@
     python benchmarks/capacity.py head-atlas.sqlite smollm2-135m [--layers 12] [--d-sae 24576] [--note TEXT]
 
 Copies the store, whose features are those of a job, and fills the first layers with copies of their own features, their
-examples and what search finds them by, up to d_sae each. The store is served after the system has forgotten what it
-read of it, and each page is asked for once, so that it has to be built. Adds a JSON line to benchmarks/results.jsonl.
+examples and what search finds them by, up to d_sae each. Once a server is up for two seconds the system is made to
+forget what was read of the store, and each page is asked for once, so that it has to be built. Adds a JSON line to
+benchmarks/results.jsonl.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from results import keep
-from serving import SERVE, cold, free_port, server
+from serving import SERVE, UP_S, cold, free_port, server
 from sqlalchemy import Connection, Engine, Table
 
 from app.store.database.engine import backup, open_store, write_session
@@ -113,6 +114,7 @@ def measured(store: Path, model: str, pages: dict[str, list[str]]) -> dict[str, 
     """Milliseconds of each kind of page, as built for the first time from a file that nobody has read."""
     port, taken = free_port(), dict[str, list[float]]()
     with server(SERVE, "serve", "--store", str(store), "--no-prompts", "--port", str(port), port=port):
+        time.sleep(UP_S)  # until what the server makes ready after its start is ready
         asyncio.run(cold(port, [f"/{model}/published"]))  # loads templates and the run, not the pages
         for kind, of_kind in pages.items():
             forget(store)

@@ -1,12 +1,12 @@
 """How many pages per second one server gives, beside a bare FastAPI route on the same machine and server settings.
 
-    python benchmarks/serving.py head-atlas.sqlite smollm2-135m [--annotators 5] [--connections 8] [--seconds 10]
+    python benchmarks/serving.py head-atlas.sqlite smollm2-135m [--annotators 5] [--postgres] [--seconds 10]
 
 Serves a copy of the store. Once the server is up for two seconds each page is asked for once (cold: it has to be
 built), then pages are asked for over several connections that are kept open, compressed, while one annotation per
-second is saved. With --annotators so many people have labelled every head of the copy before. Prints requests per
-second, their ratio to the bare route and milliseconds (mean, 99th percentile), and adds a JSON line to
-benchmarks/results.jsonl.
+second is saved. With --annotators so many people have labelled every head of the copy before; with --postgres the copy
+is in a Postgres of its own on this machine. Prints requests per second, their ratio to the bare route and milliseconds
+(mean, 99th percentile), and adds a JSON line to benchmarks/results.jsonl.
 """
 
 import argparse
@@ -21,11 +21,12 @@ import tempfile
 import time
 import urllib.parse
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from annotated_store import annotate_all
+from on_postgres import on_postgres
 from results import keep, renew_section, where_and_when
 
 from app.store.atlas.reads import get_heads, get_live_run, get_ranking
@@ -163,7 +164,7 @@ async def save_every_second(port: int, address: str) -> None:
         await asyncio.sleep(1)
 
 
-def addresses(store: Path, model: str) -> dict[str, list[str]]:
+def addresses(store: Path | str, model: str) -> dict[str, list[str]]:
     """The addresses of each kind of page."""
     engine = open_store(store)
     with read_session(engine) as session:
@@ -245,6 +246,7 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--annotators", type=int, default=0)
+    parser.add_argument("--postgres", action="store_true")
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--note", default="")
     asked = parser.parse_args()
@@ -256,18 +258,22 @@ def main() -> None:
         engine.dispose()
         annotate_all(copy, asked.model, asked.annotators)
         ports = free_port(), free_port()
-        arguments = (SERVE, "serve", "--store", str(copy), "--no-prompts", "--port", str(ports[0]))
-        with server(*arguments, port=ports[0]) as port, server(BARE, str(ports[1]), port=ports[1]) as bare:
-            pages = addresses(copy, asked.model)
-            time.sleep(UP_S)
-            result = asyncio.run(measure(port, bare, pages, asked.connections, asked.seconds))
+        with on_postgres(copy) if asked.postgres else nullcontext(str(copy)) as place:
+            arguments = (SERVE, "serve", "--store", place, "--no-prompts", "--port", str(ports[0]))
+            pages = addresses(place, asked.model)
+            with (
+                server(*arguments, port=ports[0]) as port,
+                server(BARE, str(ports[1]), port=ports[1]) as bare,
+            ):
+                time.sleep(UP_S)
+                result = asyncio.run(measure(port, bare, pages, asked.connections, asked.seconds))
     print(text := table(result))
-    figures = {name: getattr(asked, name) for name in ("connections", "seconds", "annotators")}
+    figures = {name: getattr(asked, name) for name in ("connections", "seconds", "annotators", "postgres")}
     line = keep("serving", {**figures, **asdict(result)}, asked.note, load)
     conditions = (
         f"{where_and_when(line)}, {asked.connections} connections, {asked.annotators} people's records"
     )
-    section = "serving an annotated atlas" if asked.annotators else "serving"
+    section = "serving" + " an annotated atlas" * bool(asked.annotators) + " from Postgres" * asked.postgres
     renew_section(section, f"{conditions}:\n\n{text}")
 
 

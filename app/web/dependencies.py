@@ -18,7 +18,7 @@ from app.services.reading.context import AtlasContext
 from app.services.reading.visibility import NO_VIEWER, Viewer
 from app.store.annotators import end_login
 from app.store.atlas.reads import LiveRun, check_answers, get_live_state
-from app.store.database.changes import ChangeWatch
+from app.store.database.changes import watch_changes
 from app.store.database.engine import Engine, Session, is_read_only, read_session, write_session
 from app.store.database.schema_versions import check_current
 from app.web.guards.login_limits import LoginLimits
@@ -69,7 +69,7 @@ class AppContext:
         # Tokens of sessions that ended while the store could not be written: it still has them as valid.
         self.ended: set[str] = set()
         self._cache = RunCache()
-        self._changes = ChangeWatch(engine)
+        self._changes = watch_changes(engine)
 
     def session(self) -> AbstractContextManager[Session]:
         return read_session(self.engine)
@@ -87,9 +87,9 @@ class AppContext:
             yield session
         self.ended.difference_update(ended)
 
-    def version(self) -> Version | None:
+    async def version(self) -> Version | None:
         """What differs after every change of the store; None where that cannot be told."""
-        store = self._changes.version()
+        store = await self._changes.version()
         return None if store is None else Version(store, frozenset(self.ended))
 
     def now(self) -> datetime:

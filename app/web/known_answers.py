@@ -24,7 +24,7 @@ _HEADERS = (b"cookie", b"hx-request", b"hx-history-restore-request")
 class Version(NamedTuple):
     """A state of the store, and the sessions that ended without the store having been told."""
 
-    store: int
+    store: int | str
     ended: frozenset[str]
 
 
@@ -120,7 +120,7 @@ class AnswerSource(Protocol):
 
     answers: KnownAnswers
 
-    def version(self) -> Version | None: ...
+    async def version(self) -> Version | None: ...
     def now(self) -> datetime: ...
 
 
@@ -139,7 +139,7 @@ class AnsweredBefore:
         if scope["type"] != "http" or scope["method"] != "GET" or scope["path"].startswith("/static/"):
             await self.app(scope, receive, send)
             return
-        asked, version = asked_by(scope), self.source.version()
+        asked, version = asked_by(scope), await self.source.version()
         answer = self.source.answers.get(asked) if version is not None else None
         if version is not None and answer is not None and self._holds(answer, version):
             headers = Headers(scope=scope)

@@ -107,21 +107,21 @@ class _Asked:
 
     def answer(self, page: KeptPage) -> Response:
         """The page as a response, which is repeated while the page is in memory and known to hold."""
-        # What is kept must not hold the request, which is larger than the rest.
-        context, reader, place = self.app_context, self.reader, self.place
+        # What is kept must hold neither the request nor the page, which are larger than the rest.
+        context, reader, place, tag, run = self.app_context, self.reader, self.place, page.tag, page.state.run
         account, is_json = account_of(self.request, context), wants_json(self.request)
         let_in = context.viewers.let_in(account, self.version)
 
         def repeated(headers: Headers) -> Response | None:
             kept = context.pages.get(place)
-            if kept is None or kept.tag != page.tag:
+            if kept is None or kept.tag != tag:
                 return None
             context.recent_pages.asked(reader, place, kept)
             return _response(headers, kept, is_json)
 
         def still(version: Version) -> bool:
             kept = context.pages.get(place)
-            holds_now = kept is not None and (kept.version, kept.state.run) == (version, page.state.run)
+            holds_now = kept is not None and (kept.version, kept.state.run) == (version, run)
             return holds_now and let_in is not None and context.viewers.let_in(account, version) == let_in
 
         context.answers.keep(self.request, repeated, still)

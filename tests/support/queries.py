@@ -35,3 +35,7 @@ def count_queries(engine: Engine, client: TestClient, path: str) -> int:
     with counted(engine) as seen:
         assert client.get(path).status_code == 200
     return len(seen)
+
+
+async def no_version() -> None:
+    """In place of a server's `version`: the store does not say whether it has changed."""

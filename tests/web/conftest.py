@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from app.store.database.engine import open_store
 from app.web.page_cache import PageCache
+from tests.conftest import ENGINES
 from tests.support.run_data import StoredRun, make_run, publish
 from tests.support.serving import served
 
@@ -39,6 +40,20 @@ def published(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, r
 @pytest.fixture
 def store(published: Path, tmp_path: Path) -> str:
     return str(shutil.copyfile(published, tmp_path / "published.sqlite"))
+
+
+@pytest.fixture(params=ENGINES)
+def store_of_each_engine(
+    request: pytest.FixtureRequest, published: Path, tmp_path: Path, run: StoredRun
+) -> str:
+    """A store of the test's own with the run in it: the test runs once on each engine."""
+    if request.param == "sqlite":
+        return str(shutil.copyfile(published, tmp_path / "published.sqlite"))
+    address = request.getfixturevalue("make_postgres_store")()
+    engine = open_store(address)
+    publish(engine, run)
+    engine.dispose()
+    return address
 
 
 @pytest.fixture(scope="session")

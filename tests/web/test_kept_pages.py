@@ -40,8 +40,15 @@ PATHS = (
 
 
 @pytest.fixture
+def store(store_of_each_engine):
+    return store_of_each_engine
+
+
+@pytest.fixture
 def team(store):
-    return team_of(store)
+    app = team_of(store)
+    yield app
+    app.state.app_context.close()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from fastapi import FastAPI
+from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from app.domain.annotations.records import HeadAnnotation
@@ -12,11 +13,12 @@ from app.domain.refs import HeadRef
 from app.store.annotators import change_annotator, get_annotator, remove_annotator
 from app.store.database.engine import open_store, write_session
 from app.web.known_answers import MAX_KEY_BYTES
+from app.web.page_cache import KeptPage
 from app.web.sessions import LIFETIME
 from tests.support.annotated_atlas import NOW
 from tests.support.annotated_site import annotate, team_of
 from tests.support.logins import add_people, logged_in, visitor
-from tests.support.queries import counted
+from tests.support.queries import counted, no_version
 from tests.support.run_data import make_run, publish
 from tests.support.serving import served
 
@@ -26,8 +28,15 @@ MINE = "/tiny/heads/L1H0/annotation.json"
 
 
 @pytest.fixture
+def store(store_of_each_engine):
+    return store_of_each_engine
+
+
+@pytest.fixture
 def team(store):
-    return team_of(store)
+    app = team_of(store)
+    yield app
+    app.state.app_context.close()
 
 
 def asked_twice(client, path):
@@ -152,7 +161,7 @@ def test_long_requests_and_those_of_no_version_are_not_kept(store):
         context = client.app.state.app_context
         client.get(PAGE, headers={"Cookie": f"other={'x' * MAX_KEY_BYTES}"})
         assert len(context.answers) == 0
-        context.version = lambda: None
+        context.version = no_version
         assert [client.get(PAGE).status_code for _ in range(2)] == [200, 200]
         assert len(context.answers) == 0
 
@@ -181,3 +190,17 @@ def test_a_known_viewer_is_let_in_no_longer_than_the_login(team, monkeypatch):
     assert ada.get(MINE).status_code == 200
     monkeypatch.setattr(context, "now", lambda: now + LIFETIME + timedelta(seconds=1))
     assert ada.get("/tiny/layers").status_code == 303
+
+
+def test_an_answer_keeps_neither_its_page_nor_its_request_in_memory(store):
+    with TestClient(served(store)) as client:
+        for path in PATHS:
+            client.get(path)
+        known = list(client.app.state.app_context.answers._answers.values())
+    assert len(known) == len(PATHS)
+    held = [
+        cell.cell_contents
+        for answer in known
+        for cell in answer.respond.__closure__ + answer.still.__closure__
+    ]
+    assert not [value for value in held if isinstance(value, KeptPage | Request | bytes)]

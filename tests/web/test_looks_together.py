@@ -19,8 +19,15 @@ OTHER = "/tiny/heads/L0H0"
 
 
 @pytest.fixture
+def store(store_of_each_engine):
+    return store_of_each_engine
+
+
+@pytest.fixture
 def team(store):
-    return team_of(store)
+    app = team_of(store)
+    yield app
+    app.state.app_context.close()
 
 
 @pytest.fixture

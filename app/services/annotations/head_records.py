@@ -22,6 +22,7 @@ from app.store import annotations as store
 from app.store.annotators import CONSENSUS, PUBLISHED
 from app.store.atlas.attention import get_attention
 from app.store.atlas.reads import get_ranking
+from app.store.database.engine import only_reads
 
 
 def records_of(context: AtlasContext, ref: HeadRef | FeatureRef) -> list[Revision]:
@@ -185,7 +186,7 @@ def record_state(context: AtlasContext, head: HeadRef, content: HeadAnnotation |
     """The state of the viewer's record of the head, or the state that it would have with `content`."""
     record = own_record(context, head)
     annotation = content or (on_this_sae(context.run, record) if record else HeadAnnotation())
-    versions = _versions(context, head) if record else {}
+    versions = _versions(context, head, record) if record else {}
     computed = annotation.computed
     return RecordState(
         saved_at=saved_at(record) if record else None,
@@ -202,9 +203,16 @@ def record_state(context: AtlasContext, head: HeadRef, content: HeadAnnotation |
     )
 
 
-def _versions(context: AtlasContext, head: HeadRef) -> dict[int, int | None]:
-    subject = context.viewer.subject_of(head)
-    return store.versions(context.session, context.atlas_id, subject, context.viewer.annotator_id)
+def _versions(context: AtlasContext, head: HeadRef, newest: Revision) -> dict[int, int | None]:
+    """The versions of the viewer's record up to the newest, and what each restored: none of them changes any more."""
+    subject, annotator = context.viewer.subject_of(head), context.viewer.annotator_id
+    if not only_reads(context.session):  # what is read may never be committed
+        return store.versions(context.session, context.atlas_id, subject, annotator)
+    return context.cache.of_page(
+        context.run,
+        ("versions", annotator, subject, newest.version, newest.created_at),
+        lambda: store.versions(context.session, context.atlas_id, subject, annotator),
+    )
 
 
 def head_records(context: AtlasContext, head: HeadRef) -> HeadRecordsPage:

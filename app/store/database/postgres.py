@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 
@@ -16,6 +16,8 @@ _READ_ONLY = (
     "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' OR "
     "NOT coalesce(has_table_privilege(to_regclass('annotation_revisions'), 'INSERT'), true)"
 )
+# Statements prepared on the server break behind a pooler that changes connections per transaction.
+_CONNECT = {"connect_timeout": int(BUSY_TIMEOUT_S), "prepare_threshold": None}
 
 
 def postgres_engine(url: URL) -> Engine:
@@ -28,8 +30,7 @@ def postgres_engine(url: URL) -> Engine:
         pool_size=5,
         max_overflow=3,
         pool_timeout=BUSY_TIMEOUT_S,
-        # Statements prepared on the server break behind a pooler that changes connections per transaction.
-        connect_args={"connect_timeout": int(BUSY_TIMEOUT_S), "prepare_threshold": None},
+        connect_args=_CONNECT,
         json_serializer=dump_json,
     )
     event.listen(engine, "begin", _begin)
@@ -48,6 +49,11 @@ def postgres_engine(url: URL) -> Engine:
         )
     engine.update_execution_options(head_atlas_read_only=read_only)
     return engine
+
+
+def unpooled(engine: Engine) -> Engine:
+    """An engine on the same database, whose connections are none of the pool's, and each statement a transaction."""
+    return create_engine(engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=_CONNECT)
 
 
 def display(url: URL) -> str:

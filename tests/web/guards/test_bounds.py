@@ -20,6 +20,7 @@ from app.web.guards.shares import AccountShares
 from app.web.guards.uploads import ALTOGETHER, OF_ONE_ACCOUNT, TooManyUploads, Uploads
 from tests.services.sheet.test_fidelity import sheet_of
 from tests.support.annotated_site import team_of
+from tests.support.coroutines import result_of
 from tests.support.generated_notes import make_notes
 from tests.support.logins import logged_in, visitor
 from tests.support.server_processes import running, status_of
@@ -70,7 +71,7 @@ def parts_read(app: FastAPI, path: str, headers: dict[str, str]) -> tuple[int, i
     async def send_one(message: Message) -> None:
         statuses.append(message.get("status"))
 
-    asyncio.run(app({**scope, "scheme": "http", "server": ("testserver", 80)}, receive, send_one))
+    result_of(app({**scope, "scheme": "http", "server": ("testserver", 80)}, receive, send_one))
     return statuses[0], read
 
 
@@ -111,7 +112,7 @@ def test_one_account_leaves_others_their_share_of_the_server() -> None:
         done.set()
         await asyncio.gather(*asked)
 
-    asyncio.run(ask_all())
+    result_of(ask_all())
     assert most == {1: OF_EACH, 2: 1}
     assert not shares._free
     assert not shares._inside
