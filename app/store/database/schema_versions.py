@@ -36,11 +36,12 @@ def revision_of_store(engine: Engine) -> str | None:
 
 def check_schema(engine: Engine, name: str) -> None:
     """Check the store's version. Raises InvalidStore when it was made by a newer version, or is not a store of ours."""
+    foreign: list[str] = []
     revision = revision_of_store(engine)
     if revision is None:
-        with translated(name), engine.connect() as connection:
-            # Alembic's own empty table is what a downgrade to nothing leaves.
-            foreign = sorted(set(inspect(connection).get_table_names()) - {_VERSION_TABLE})
+        foreign = _tables(engine, name)
+        revision = revision_of_store(engine)  # another process may have made them just now
+    if revision is None:
         if foreign:
             raise InvalidStore(
                 f"{name} is the database of another program: it holds the table {foreign[0]!r}"
@@ -51,6 +52,12 @@ def check_schema(engine: Engine, name: str) -> None:
             f"{name} was made by a newer Head Atlas: its schema is revision {revision}, "
             f"this version knows up to {revision_of_code()}"
         )
+
+
+def _tables(engine: Engine, name: str) -> list[str]:
+    """All tables but Alembic's own, which is empty in what a downgrade to nothing leaves."""
+    with translated(name), engine.connect() as connection:
+        return sorted(set(inspect(connection).get_table_names()) - {_VERSION_TABLE})
 
 
 def check_current(engine: Engine, name: str) -> None:
