@@ -47,6 +47,14 @@ def _no_prompts() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _patience() -> Iterator[None]:
+    """Wait longer for Postgres to say whether it has changed: a machine under tests does much else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.store.database.changes.PATIENCE_S", 30.0)
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The address of a Postgres of the tests' own: its data in a temporary folder, on a unix socket only."""
