@@ -88,11 +88,10 @@ class KnownViewers:
 
     def get(self, request: Request, account: str, now: datetime) -> Viewer | None:
         """The account's viewer, and when their login ends with the request; None where the store has to be asked."""
-        with self._lock:
-            known = self._viewers.get(account)
-        if known is None or known[0] != version_of(request):
+        known = self._known(account, version_of(request))
+        if known is None:
             return None
-        _, until, viewer = known
+        until, viewer = known
         if until is not None and now >= until:
             return None
         request.state.login_ends = until
@@ -100,12 +99,13 @@ class KnownViewers:
 
     def let_in(self, account: str, version: Version | None) -> tuple[datetime | None, Viewer] | None:
         """When the account's login ends and what they may see, in this version of the store; None if not known."""
+        known = self._known(account, version)
+        return None if known is None else (known[0], known[1].without_id)
+
+    def _known(self, account: str, version: Version | None) -> tuple[datetime | None, Viewer] | None:
         with self._lock:
             known = self._viewers.get(account)
-        if known is None or known[0] != version:
-            return None
-        _, until, viewer = known
-        return until, viewer.without_id
+        return known[1:] if known is not None and known[0] == version else None
 
     def keep(self, request: Request, account: str, viewer: Viewer) -> None:
         """Keep the viewer that was read for the request, if the version in which it was read is known."""

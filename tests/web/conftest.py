@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from app.store.database.engine import open_store
 from app.web.page_cache import PageCache
 from tests.conftest import ENGINES
+from tests.support.annotated_site import team_of
 from tests.support.run_data import StoredRun, make_run, publish
 from tests.support.serving import served
 
@@ -54,6 +55,22 @@ def store_of_each_engine(
     publish(engine, run)
     engine.dispose()
     return address
+
+
+@pytest.fixture
+def team(store: str) -> Iterator[FastAPI]:
+    """A served team that has said something of the store's heads."""
+    app = team_of(store)
+    yield app
+    app.state.app_context.close()
+
+
+@pytest.fixture
+def store_engine(store: str) -> Iterator[Engine]:
+    """Connections to that store beside those of its server."""
+    engine = open_store(store)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture(scope="session")

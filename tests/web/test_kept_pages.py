@@ -18,11 +18,10 @@ from app.store.annotation_state import annotation_state
 from app.store.annotations import current_records_and_second_looks, get_atlas_id
 from app.store.annotators import get_annotator
 from app.store.atlas.reads import get_live_run
-from app.store.database.engine import open_store, read_session, write_session
+from app.store.database.engine import read_session, write_session
 from app.store.tables.annotations import RevisionRow
 from app.web.page_cache import PageCache
 from tests.support.annotated_atlas import labelled, later
-from tests.support.annotated_site import team_of
 from tests.support.logins import logged_in
 from tests.support.writers import Writer, drawn
 
@@ -44,26 +43,12 @@ def store(store_of_each_engine):
     return store_of_each_engine
 
 
-@pytest.fixture
-def team(store):
-    app = team_of(store)
-    yield app
-    app.state.app_context.close()
-
-
-@pytest.fixture
-def engine(store):
-    engine = open_store(store)
-    yield engine
-    engine.dispose()
-
-
-def test_a_note_on_another_head_leaves_the_page_and_its_tag(team, engine):
+def test_a_note_on_another_head_leaves_the_page_and_its_tag(team, store_engine):
     ada = logged_in(team, "ada")
     pages = {path: ada.get(path) for path in (PAGE, "/tiny")}
-    Writer(engine, "ada").save(HeadRef(0, 2), HeadAnnotation(notes="draft"), "draft")
+    Writer(store_engine, "ada").save(HeadRef(0, 2), HeadAnnotation(notes="draft"), "draft")
     pages["/tiny"] = ada.get("/tiny")
-    Writer(engine, "ada").save(HeadRef(0, 2), HeadAnnotation(notes="another draft"), "draft")
+    Writer(store_engine, "ada").save(HeadRef(0, 2), HeadAnnotation(notes="another draft"), "draft")
     with drawn(team) as templates:
         for path, before in pages.items():
             after = ada.get(path)
@@ -87,27 +72,27 @@ def test_a_note_on_another_head_leaves_the_page_and_its_tag(team, engine):
     ],
     ids=["this head", "a group's name", "the next head", "a name", "another's record", "the consensus"],
 )
-def test_what_is_shown_of_other_heads_and_people_changes_the_page(team, engine, change):
+def test_what_is_shown_of_other_heads_and_people_changes_the_page(team, store_engine, change):
     ada = logged_in(team, "ada")
     before = ada.get(PAGE)
-    change(Writer(engine, "ada"))
+    change(Writer(store_engine, "ada"))
     after = ada.get(PAGE, headers={"If-None-Match": before.headers["ETag"]})
     assert after.status_code == 200
     assert after.headers["ETag"] != before.headers["ETag"]
 
 
-def test_a_page_that_no_longer_holds_has_its_panel_made_once(team, engine, monkeypatch):
+def test_a_page_that_no_longer_holds_has_its_panel_made_once(team, store_engine, monkeypatch):
     ada, made = logged_in(team, "ada"), []
     ada.get(PAGE)
     monkeypatch.setattr(annotated, "panel", lambda *arguments: made.append(panel(*arguments)) or made[-1])
-    Writer(engine, "ada").save(HeadRef(0, 1), HeadAnnotation(notes="of this head"), "draft")
+    Writer(store_engine, "ada").save(HeadRef(0, 1), HeadAnnotation(notes="of this head"), "draft")
     assert "of this head" in ada.get(PAGE).text
     assert len(made) == 1
 
 
-def test_what_follows_from_records_that_were_not_committed_is_forgotten(team, engine):
+def test_what_follows_from_records_that_were_not_committed_is_forgotten(team, store_engine):
     cache = team.state.app_context._cache
-    with suppress(ZeroDivisionError), write_session(engine) as session:
+    with suppress(ZeroDivisionError), write_session(store_engine) as session:
         viewer = Viewer.of(get_annotator(session, "ada"))
         run = get_live_run(session, "tiny")
         save(
@@ -117,15 +102,15 @@ def test_what_follows_from_records_that_were_not_committed_is_forgotten(team, en
         )
         assert "unheard of" in group_names(AtlasContext(session, run, viewer, cache))
         raise ZeroDivisionError
-    Writer(engine, "ada").save(HeadRef(0, 2), labelled(0, "heard of"))
-    with read_session(engine) as session:
+    Writer(store_engine, "ada").save(HeadRef(0, 2), labelled(0, "heard of"))
+    with read_session(store_engine) as session:
         names = group_names(AtlasContext(session, run, viewer, cache))
     assert ("heard of" in names, "unheard of" in names) == (True, False)
 
 
-def random_change(rng, engine, at):
+def random_change(rng, store_engine, at):
     """Something that one of the people does."""
-    writer = Writer(engine, rng.choice(("ada", "ben", "root")), at)
+    writer = Writer(store_engine, rng.choice(("ada", "ben", "root")), at)
     names = [rng.choice(("a", "b", "new", "?", None)) for _ in range(10)]
     head, status = (
         HeadRef(rng.choice((0, 0, 1, 2)), rng.randrange(4)),
@@ -139,7 +124,7 @@ def random_change(rng, engine, at):
         case 2:
             writer.change(blind=rng.random() < 0.5)
         case 3:
-            Writer(engine, "root", at).save(head, HeadAnnotation(notes=str(at)), for_consensus=True)
+            Writer(store_engine, "root", at).save(head, HeadAnnotation(notes=str(at)), for_consensus=True)
         case 4:
             writer.save(head, HeadAnnotation(notes=str(at), roles=("induction",)), status)
         case _:
@@ -148,12 +133,12 @@ def random_change(rng, engine, at):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
-def test_every_page_is_the_one_that_would_be_built_after_any_saves(team, engine, seed):
+def test_every_page_is_the_one_that_would_be_built_after_any_saves(team, store_engine, seed):
     rng, context = random.Random(seed), team.state.app_context
     people = [logged_in(team, name) for name in ("ada", "ada", "ben", "vera", "root")]
     people[0].cookies.set("order_of_work", "disagreement")
     for at in range(8):
-        random_change(rng, engine, at + 1)
+        random_change(rng, store_engine, at + 1)
         given = [[person.get(path).text for path in PATHS] for person in people]
         kept = context.pages
         context.pages = PageCache()
@@ -161,13 +146,13 @@ def test_every_page_is_the_one_that_would_be_built_after_any_saves(team, engine,
         context.pages = kept
 
 
-def test_records_in_memory_are_those_of_the_store(team, engine):
+def test_records_in_memory_are_those_of_the_store(team, store_engine):
     context, rng = team.state.app_context, random.Random(3)
     for at in range(30):
         if at < 29:
-            random_change(rng, engine, at + 1)
+            random_change(rng, store_engine, at + 1)
         else:
-            Writer(engine, "ben").change(name="benno")
+            Writer(store_engine, "ben").change(name="benno")
         with context.session() as session:
             atlas = get_atlas_id(session, "tiny")
             state = annotation_state(session, "tiny", 0)
@@ -176,36 +161,36 @@ def test_records_in_memory_are_those_of_the_store(team, engine):
             )
 
 
-def test_what_a_transaction_wrote_and_did_not_commit_is_forgotten(team, engine):
+def test_what_a_transaction_wrote_and_did_not_commit_is_forgotten(team, store_engine):
     memory = team.state.app_context._cache.records
-    with read_session(engine) as session:
+    with read_session(store_engine) as session:
         atlas = get_atlas_id(session, "tiny")
         before = memory(session, atlas, annotation_state(session, "tiny", 0))
     uncommitted = HeadAnnotation(notes="uncommitted")
-    with suppress(ZeroDivisionError), write_session(engine) as session:
+    with suppress(ZeroDivisionError), write_session(store_engine) as session:
         viewer = Viewer.of(get_annotator(session, "ada"))
         context = AtlasContext(session, get_live_run(session, "tiny"), viewer)
         save(context, Save(HeadRef(1, 1), uncommitted, 0, "key"), later(1))
         after = memory(session, atlas, annotation_state(session, "tiny", 0))
         assert uncommitted in [record.content for record in after]
         raise ZeroDivisionError
-    Writer(engine, "ada").save(HeadRef(1, 1), HeadAnnotation(notes="committed"))
-    with read_session(engine) as session:
+    Writer(store_engine, "ada").save(HeadRef(1, 1), HeadAnnotation(notes="committed"))
+    with read_session(store_engine) as session:
         now = memory(session, atlas, annotation_state(session, "tiny", 0))
     assert {record.content.notes for record in now if record not in before} == {"committed"}
 
 
-def test_a_save_that_is_committed_after_one_with_a_larger_id_is_seen(team, engine):
+def test_a_save_that_is_committed_after_one_with_a_larger_id_is_seen(team, store_engine):
     """As two that save at once may be on Postgres."""
     ada, memory = logged_in(team, "ada"), team.state.app_context._cache.records
     before = ada.get(PAGE)
-    Writer(engine, "root").save(HeadRef(0, 1), HeadAnnotation(notes="late"))
-    with write_session(engine) as session:
+    Writer(store_engine, "root").save(HeadRef(0, 1), HeadAnnotation(notes="late"))
+    with write_session(store_engine) as session:
         newest = session.scalar(select(func.max(RevisionRow.id)))
         session.execute(update(RevisionRow).where(RevisionRow.id == newest).values(id=-1))
     after = ada.get(PAGE, headers={"If-None-Match": before.headers["ETag"]})
     assert after.status_code == 200
     assert "late" in after.text
-    with read_session(engine) as session:
+    with read_session(store_engine) as session:
         atlas, state = get_atlas_id(session, "tiny"), annotation_state(session, "tiny", 0)
         assert memory(session, atlas, state) == current_records_and_second_looks(session, atlas)

@@ -16,7 +16,7 @@ from app.web.known_answers import MAX_KEY_BYTES
 from app.web.page_cache import KeptPage
 from app.web.sessions import LIFETIME
 from tests.support.annotated_atlas import NOW
-from tests.support.annotated_site import annotate, team_of
+from tests.support.annotated_site import annotate
 from tests.support.logins import add_people, logged_in, visitor
 from tests.support.queries import counted, no_version
 from tests.support.run_data import make_run, publish
@@ -30,13 +30,6 @@ MINE = "/tiny/heads/L1H0/annotation.json"
 @pytest.fixture
 def store(store_of_each_engine):
     return store_of_each_engine
-
-
-@pytest.fixture
-def team(store):
-    app = team_of(store)
-    yield app
-    app.state.app_context.close()
 
 
 def asked_twice(client, path):

@@ -6,9 +6,7 @@ import pytest
 
 from app.domain.annotations.records import HeadAnnotation
 from app.domain.refs import HeadRef
-from app.store.database.engine import open_store
 from app.web.page_cache import PageCache
-from tests.support.annotated_site import team_of
 from tests.support.logins import logged_in, visitor
 from tests.support.queries import counted
 from tests.support.run_data import make_run, publish
@@ -23,27 +21,13 @@ def store(store_of_each_engine):
     return store_of_each_engine
 
 
-@pytest.fixture
-def team(store):
-    app = team_of(store)
-    yield app
-    app.state.app_context.close()
-
-
-@pytest.fixture
-def engine(store):
-    engine = open_store(store)
-    yield engine
-    engine.dispose()
-
-
-def test_after_a_save_elsewhere_all_pages_asked_for_lately_are_looked_at_together(team, engine):
+def test_after_a_save_elsewhere_all_pages_asked_for_lately_are_looked_at_together(team, store_engine):
     ada, ben = logged_in(team, "ada"), logged_in(team, "ben")
     heads = [f"/tiny/heads/{HeadRef(layer, head)}" for layer in range(3) for head in range(4)]
     paths = [*heads, "/tiny/features/L0F3", "/tiny/features/L0F10"]
     before = {path: ada.get(path) for path in paths}
     others = [ben.get(path).text for path in paths]
-    Writer(engine, "root").save(HeadRef(2, 1), HeadAnnotation(notes="by root"))
+    Writer(store_engine, "root").save(HeadRef(2, 1), HeadAnnotation(notes="by root"))
     shown = "/tiny/heads/L2H1"
     ada.get(paths[0])
     unchanged = [path for path in paths if path != shown]
@@ -58,12 +42,12 @@ def test_after_a_save_elsewhere_all_pages_asked_for_lately_are_looked_at_togethe
     assert [ben.get(path).text for path in paths] == others  # of root's record ben sees nothing yet
 
 
-def test_pages_of_another_run_are_not_taken_for_what_is_shown_now(team, engine):
+def test_pages_of_another_run_are_not_taken_for_what_is_shown_now(team, store_engine):
     """Of a run that differs in nothing that the annotation panel of these heads shows."""
     ada, paths = logged_in(team, "ada"), ("/tiny/heads/L0H2", "/tiny/heads/L0H3")
     before, run = [ada.get(path).text for path in paths], make_run()
     heads = [replace(head, scores=dict.fromkeys(head.scores, 0.125)) for head in run.heads]
-    publish(engine, replace(run, heads=heads, record=replace(run.record, fingerprint="other" * 12)))
+    publish(store_engine, replace(run, heads=heads, record=replace(run.record, fingerprint="other" * 12)))
     after = [ada.get(path).text for path in paths]
     team.state.app_context.pages = PageCache()
     assert after == [ada.get(path).text for path in paths]
@@ -92,20 +76,20 @@ def test_a_copy_of_a_cookie_opens_nothing_that_another_session_had_looked_at(tea
     assert visitor(team).get(PAGE, headers=cookie).status_code == 303
 
 
-def test_who_may_only_read_from_now_on_has_no_form_on_any_page(team, engine):
+def test_who_may_only_read_from_now_on_has_no_form_on_any_page(team, store_engine):
     ada, field = logged_in(team, "ada"), 'name="base_version"'
     assert [field in ada.get(path).text for path in (PAGE, OTHER)] == [True, True]
-    Writer(engine, "ada").change(role="viewer")
+    Writer(store_engine, "ada").change(role="viewer")
     assert [field in ada.get(path).text for path in (PAGE, OTHER)] == [False, False]
 
 
-def test_two_orders_of_work_in_one_place_are_told_apart_when_only_one_of_them_changes(team, engine):
+def test_two_orders_of_work_in_one_place_are_told_apart_when_only_one_of_them_changes(team, store_engine):
     by_layer, by_others = logged_in(team, "ada"), logged_in(team, "ada")
     by_others.cookies.set("order_of_work", "disagreement")
     page = "/tiny/heads/L0H3"
     before = {client: client.get(page).text for client in (by_layer, by_others)}
     assert before[by_layer] == before[by_others]
-    Writer(engine, "root").save(HeadRef(2, 0), HeadAnnotation())
+    Writer(store_engine, "root").save(HeadRef(2, 0), HeadAnnotation())
     assert by_layer.get(page).text == before[by_layer]
     assert by_others.get("/tiny/layers").status_code == 200  # their session is known to be a valid one still
     assert by_others.get(page).text != before[by_others]

@@ -15,7 +15,7 @@ from app.store.database.engine import open_store, write_session
 from app.web import page_cache
 from app.web.page_cache import QUICK, KeptPage, PageCache, PagesTakeLong, Place, State
 from tests.support.annotated_atlas import NOW, labelled
-from tests.support.annotated_site import SECRET, annotate, team_of
+from tests.support.annotated_site import SECRET, annotate
 from tests.support.logins import logged_in
 from tests.support.queries import counted, no_version
 from tests.support.run_data import make_run, publish
@@ -29,11 +29,6 @@ PATHS = (
     "/tiny/layers",
     "/tiny/features/L0F3",
 )
-
-
-@pytest.fixture
-def team(store):
-    return team_of(store)
 
 
 def place_of(address):
