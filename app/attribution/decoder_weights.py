@@ -62,26 +62,26 @@ def concentration(
 
 
 def most_similar(
-    w_dec: Float[Tensor, "d_sae d_in"], k: int, rows_at_once: int = 256
-) -> tuple[Int64[Tensor, "d_sae k"], Float64[Tensor, "d_sae k"]]:
-    """For each feature the k others with the most similar decoder rows, and their cosines, largest first.
+    w_dec: Float[Tensor, "d_sae d_in"], k: int, of: slice = slice(None), rows_at_once: int = 256
+) -> tuple[Int64[Tensor, "feature k"], Float64[Tensor, "feature k"]]:
+    """For each feature, or some, the k others with the most similar decoder rows, and their cosines, largest first.
 
     Ties go to the lower index. Columns are fewer than k where there are not k others. A zero row is similar to
     none: its cosines are 0.
     """
     rows = widened(w_dec)
+    if not len(rows):
+        return torch.zeros((0, k), dtype=torch.int64), torch.zeros((0, k), dtype=torch.float64)
     norm = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     unit = torch.where(norm == 0, 0.0, rows / norm)
     indices: list[Tensor] = []
     cosines: list[Tensor] = []
-    for start in range(0, len(unit), rows_at_once):
-        part = unit[start : start + rows_at_once] @ unit.T
-        part[torch.arange(len(part)), torch.arange(start, start + len(part))] = -torch.inf
+    for place in torch.arange(len(unit), device=unit.device)[of].split(rows_at_once):
+        part = unit[place] @ unit.T
+        part[torch.arange(len(part)), place] = -torch.inf
         index, cosine = largest_of_rows(part, min(k, len(unit) - 1))
         indices.append(index)
         cosines.append(cosine)
-    if not indices:
-        return torch.zeros((0, k), dtype=torch.int64), torch.zeros((0, k), dtype=torch.float64)
     return torch.cat(indices), torch.cat(cosines)
 
 

@@ -1,7 +1,9 @@
 """Logit effects: what one unit of a direction in the residual stream adds to each token's logit."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int64
@@ -100,49 +102,73 @@ def head_slice_tops(
     centre_residual: bool,
     k: int,
     wanted: Bool[Tensor, "feature n_heads"],
+    each: "_Map" = map,
 ) -> tuple[TopLogits, TopLogits]:
     """Top and bottom k tokens of the wanted heads' slices of each feature, as [feature n_heads k].
 
     Of others the token is NO_TOKEN and the logit 0. Where at least d_head features want a head, its path to the logits
     is multiplied out once, [d_head d_vocab], so that a slice costs d_head and not d_model products per token: many
     times less over a dictionary. The few slices of other heads go through w_o and w_u, all together. Which of the two
-    it was shows in a slice's last bits, other slices do not.
+    it was shows in a slice's last bits, other slices do not. each: `map`, or what like it has several heads' work done
+    at once.
     """
     k = min(k, w_u.shape[1])
     shape = (*w_dec.shape[:2], k)
     token_ids = torch.full((2, *shape), NO_TOKEN, device=w_dec.device)
     logits = torch.zeros((2, *shape), device=w_dec.device)
     read_out = (w_u, final_norm_weight, centre_residual)
-    for features, heads, products in _slice_products(w_dec, w_o, read_out, wanted.cpu()):
-        ends = [top_and_bottom(product.float(), k) for product in products]
-        for side in (0, 1):
-            joined = _joined([end[side] for end in ends])
-            token_ids[side, features, heads], logits[side, features, heads] = joined.token_id, joined.logit
+    wanted = wanted.cpu()
+    work = partial(_slice_tops, w_dec, w_o, read_out, wanted, k)
+    for features, heads, ends in each(work, _head_groups(wanted, w_dec.shape[2])):
+        for side, of_side in enumerate(ends):
+            token_ids[side, features, heads], logits[side, features, heads] = of_side.token_id, of_side.logit
     return TopLogits(token_ids[0], logits[0]), TopLogits(token_ids[1], logits[1])
+
+
+_SliceTops: TypeAlias = tuple[Int64[Tensor, " slice"], Int64[Tensor, " slice"], tuple[TopLogits, TopLogits]]
+_Map: TypeAlias = Callable[[Callable[[list[int]], _SliceTops], Iterable[list[int]]], Iterable[_SliceTops]]
+
+
+def _head_groups(wanted: Bool[Tensor, "feature n_heads"], d_head: int) -> list[list[int]]:
+    """The heads whose slices are wanted: each that many features want by itself, all others together."""
+    n_wanting = wanted.sum(dim=0).tolist()
+    many = [[head] for head, n in enumerate(n_wanting) if n >= d_head]
+    few = [head for head, n in enumerate(n_wanting) if 0 < n < d_head]
+    return [*many, few] if few else many
+
+
+def _slice_tops(
+    w_dec: Float[Tensor, "feature n_heads d_head"],
+    w_o: Float[Tensor, "n_heads d_head d_model"],
+    read_out: tuple[Float[Tensor, "d_model d_vocab"], Float[Tensor, " d_model"], bool],
+    wanted: Bool[Tensor, "feature n_heads"],
+    k: int,
+    heads: list[int],
+) -> _SliceTops:
+    """Features and heads of the slices that are wanted of one group of heads, with their top and bottom k tokens."""
+    features = [wanted[:, head].nonzero()[:, 0].to(w_dec.device) for head in heads]
+    products = _slice_products(w_dec, w_o, read_out, features, heads)
+    top, bottom = zip(*(top_and_bottom(product.float(), k) for product in products), strict=True)
+    of_head = torch.cat([torch.full_like(of, head) for head, of in zip(heads, features, strict=True)])
+    return torch.cat(features), of_head, (_joined(top), _joined(bottom))
 
 
 def _slice_products(
     w_dec: Float[Tensor, "feature n_heads d_head"],
     w_o: Float[Tensor, "n_heads d_head d_model"],
     read_out: tuple[Float[Tensor, "d_model d_vocab"], Float[Tensor, " d_model"], bool],
-    wanted: Bool[Tensor, "feature n_heads"],
-) -> Iterator[tuple[Int64[Tensor, " slice"], Int64[Tensor, " slice"] | int, Iterator[Tensor]]]:
-    """Features and heads of the wanted slices, each once, with their logits [part d_vocab]. wanted: on the host."""
+    features: list[Int64[Tensor, " _"]],
+    heads: list[int],
+) -> Iterator[Float[Tensor, "part d_vocab"]]:
+    """The logits of each head's slices of its features, one after the other."""
     w_u, norm_weight, centre = read_out
     step = max(1, CHUNK_LOGITS // w_u.shape[1])
-    few: list[tuple[int, Tensor]] = []
-    for head, wanting in enumerate(wanted.T):
-        features = wanting.nonzero()[:, 0].to(w_dec.device)
-        if len(features) >= w_dec.shape[2]:
-            path = logit_effect(w_o[head], w_u, norm_weight, centre)
-            yield features, head, _products(w_dec[features, head].to(path.dtype), path, step)
-        elif len(features):
-            few.append((head, features))
-    if few:
-        heads = torch.cat([torch.full_like(of, head) for head, of in few])
-        direction = torch.cat([_slice_directions(w_dec[of, head], w_o[head]) for head, of in few])
-        products = _products(_read_out(direction, norm_weight, centre).to(w_u.dtype), w_u, step)
-        yield torch.cat([of for _, of in few]), heads, map(_about_mean, products)
+    if len(features[0]) >= w_dec.shape[2]:  # and so the only head
+        path = logit_effect(w_o[heads[0]], w_u, norm_weight, centre)
+        return _products(w_dec[features[0], heads[0]].to(path.dtype), path, step)
+    slices = zip(heads, features, strict=True)
+    direction = torch.cat([_slice_directions(w_dec[of, head], w_o[head]) for head, of in slices])
+    return map(_about_mean, _products(_read_out(direction, norm_weight, centre).to(w_u.dtype), w_u, step))
 
 
 def _slice_directions(

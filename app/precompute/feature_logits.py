@@ -1,7 +1,8 @@
 """Logit effects of features and of their slices, where the path from the layer's heads to the logits is known."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -59,29 +60,46 @@ class FeatureLogits:
         )
 
 
-def feature_logits(
-    sae: LayerSae,
-    features: NDArray[np.int64],
-    w_o: Float[Tensor, "n_heads d_head d_model"],
-    unembed: UnembedWeights,
-    with_tokens: NDArray[np.bool_],
-    parts: Iterable[slice],
-) -> Iterator[FeatureLogits]:
-    """Logit effects of these features of a layer whose heads write by w_o, a part of them after the other.
+@dataclass(frozen=True, eq=False)
+class LayerLogits:
+    """What the logit effects of a layer's features are made of, and the tokens of their slices."""
 
-    with_tokens: [feature n_heads], the heads whose slices have their own tokens stored. These come with the first part.
-    """
-    write = sae.coder.write_by_head[torch.from_numpy(features).to(sae.coder.w_dec.device)]
-    read_out = (unembed.w_u, unembed.final_norm_weight, unembed.centre_residual)
-    top, bottom = head_slice_tops(
-        write, w_o, *read_out, k=N_SLICE_LOGITS, wanted=torch.from_numpy(with_tokens)
-    )
-    for part in parts:
-        direction = feature_directions(write[part], w_o)
+    write_by_head: Float[Tensor, "feature n_heads d_head"]  # of the features' decoder rows
+    w_o: Float[Tensor, "n_heads d_head d_model"]
+    unembed: UnembedWeights
+    slice_tops: tuple[TopLogits, TopLogits]  # promoted and suppressed, [feature n_heads k]
+
+    @classmethod
+    def of_layer(
+        cls,
+        sae: LayerSae,
+        features: NDArray[np.int64],
+        w_o: Float[Tensor, "n_heads d_head d_model"],
+        unembed: UnembedWeights,
+        with_tokens: NDArray[np.bool_],
+        each: Callable[[Callable[..., Any], Iterable[Any]], Iterable[Any]] = map,
+    ) -> Self:
+        """Those of these features of a layer whose heads write by w_o.
+
+        with_tokens: [feature n_heads], the heads whose slices have their own tokens stored. each: `map`, or what does
+        the work of several heads at once.
+        """
+        write = sae.coder.write_by_head[torch.from_numpy(features).to(sae.coder.w_dec.device)]
+        read_out = (unembed.w_u, unembed.final_norm_weight, unembed.centre_residual)
+        wanted = torch.from_numpy(with_tokens)
+        tops = head_slice_tops(write, w_o, *read_out, k=N_SLICE_LOGITS, wanted=wanted, each=each)
+        return cls(write, w_o, unembed, tops)
+
+    def of(self, part: slice) -> FeatureLogits:
+        """The logit effects of some of the features."""
+        unembed = self.unembed
+        read_out = (unembed.w_u, unembed.final_norm_weight, unembed.centre_residual)
+        direction = feature_directions(self.write_by_head[part], self.w_o)
         whole = summarise_logits(direction.sum(1), *read_out, k=N_LOGITS)
         strongest = whole.promoted.token_id[:, 0]
         first = token_logit_by_head(direction, strongest, *read_out, mean=unembed.mean)
-        yield FeatureLogits(
+        top, bottom = self.slice_tops
+        return FeatureLogits(
             *map(_on_host, (whole.promoted, whole.suppressed, top.of(part), bottom.of(part))),
             first_by_head=first.numpy(force=True),
             histogram=Histogram(whole.edges.numpy(force=True), whole.counts.numpy(force=True)),

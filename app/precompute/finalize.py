@@ -14,9 +14,9 @@ For each chosen feature of a layer, once all shards are merged:
 Each head gets its scores and the agreement of its two rankings, each SAE its fit.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from app.adapters.copying import copying_scores
 from app.adapters.language_model import Processing, UnembedWeights
 from app.attribution.decoder_weights import most_similar
+from app.attribution.sae import SparseCoder
 from app.domain.evidence import NO_TOKEN
 from app.domain.records import (
     Evidence,
@@ -39,9 +40,10 @@ from app.domain.records import (
 from app.domain.refs import FeatureRef, HeadRef
 from app.precompute.distinct_examples import DistinctGroup, TextCounts, example_groups
 from app.precompute.feature_examples import ExampleMaker
-from app.precompute.feature_logits import FeatureLogits, LogitsOfFeature, feature_logits, no_logits
+from app.precompute.feature_logits import FeatureLogits, LayerLogits, LogitsOfFeature, no_logits
 from app.precompute.loaded_run import LayerSae, LoadedRun
 from app.precompute.ranking import LayerRankings
+from app.precompute.side_by_side import side_by_side
 from app.statistics.arrays import Floats, Ints
 from app.statistics.feature_partial import FeaturePartial
 
@@ -59,26 +61,42 @@ class ChosenFeatures:
 
 
 @dataclass(frozen=True, eq=False)
+class DecoderEffects:
+    """What follows from the decoder rows of a layer's chosen features alone, and so from no partial."""
+
+    coder: SparseCoder
+    features: Ints  # ascending
+    layer_logits: LayerLogits | None  # None where the path to the logits is not known
+
+    def logits(self, part: slice) -> FeatureLogits:
+        """The logit effects of some of the features."""
+        if self.layer_logits is None:
+            return no_logits(len(self.features[part]), self.coder.n_heads)
+        return self.layer_logits.of(part)
+
+    def similar(self, part: slice) -> list[SimilarFeatures]:
+        """For each of some of the features, those among all of them with the most similar decoder rows, by cosine."""
+        chosen = torch.from_numpy(self.features).to(self.coder.w_dec.device)
+        places, cosines = most_similar(self.coder.w_dec[chosen].flatten(1), N_SIMILAR, part)
+        return [
+            SimilarFeatures(self.features[place], cosine.astype(np.float32))
+            for place, cosine in zip(places.numpy(force=True), cosines.numpy(force=True), strict=True)
+        ]
+
+
+@dataclass(frozen=True, eq=False)
 class LayerResult:
-    """One layer's merged statistics, with a payload for every stored example."""
+    """One layer's merged statistics, with a payload for every stored example, and its decoder's effects."""
 
     sae: LayerSae
     partial: FeaturePartial
     chosen: ChosenFeatures
+    effects: DecoderEffects
 
     @cached_property
     def density(self) -> Floats:
         """The share of counted tokens on which each feature is active: [d_sae]."""
         return self.partial.density()
-
-
-@dataclass(frozen=True, eq=False)
-class DecoderEffects:
-    """Of some of a layer's features that have a page, each array and list with one entry per feature."""
-
-    features: Ints
-    logits: FeatureLogits
-    similar: Sequence[SimilarFeatures]
 
 
 class Finalizer:
@@ -89,41 +107,36 @@ class Finalizer:
         self._examples = ExampleMaker(run.corpus, fuzzy_ids)
         self._unembed: dict[Processing, UnembedWeights] = {}
 
-    def decoder_effects(self, sae: LayerSae, chosen: ChosenFeatures) -> Iterator[DecoderEffects]:
-        """What follows from the decoder rows of a layer's chosen features alone, and so from no partial.
-
-        Of as many parts of the features, in their order, as `n_parts` says.
-        """
+    def decoder_effects(self, sae: LayerSae, chosen: ChosenFeatures, n_threads: int) -> DecoderEffects:
+        """The effects of a layer's chosen features. The bits are the same for any n_threads."""
         features = np.array(list(chosen.groups), np.int64)
-        similar = similar_features(sae, features)
-        parts = _parts(chosen)
-        all_logits = self._logits(sae, features, chosen.rankings.shown_heads[features], parts)
-        for part, logits in zip(parts, all_logits, strict=True):
-            yield DecoderEffects(features[part], logits, similar[part])
+        logits = self._logits(sae, features, chosen.rankings.shown_heads[features], n_threads)
+        return DecoderEffects(sae.coder, features, logits)
 
     def _logits(
-        self, sae: LayerSae, features: Ints, with_tokens: NDArray[np.bool_], parts: Sequence[slice]
-    ) -> Iterator[FeatureLogits]:
+        self, sae: LayerSae, features: Ints, with_tokens: NDArray[np.bool_], n_threads: int
+    ) -> LayerLogits | None:
         processing = _processing_of(self._run, sae.layer)
         model = self._run.model(processing)
         if model.logits_withheld(sae.layer) is not None:
-            return (no_logits(len(features[part]), sae.coder.n_heads) for part in parts)
+            return None
         if processing not in self._unembed:
             self._unembed[processing] = model.unembed_weights()
-        w_o = model.head_weights(sae.layer).w_write
-        return feature_logits(sae, features, w_o, self._unembed[processing], with_tokens, parts)
+        w_o, unembed = model.head_weights(sae.layer).w_write, self._unembed[processing]
+        each = partial(side_by_side, device=self._run.plan.device, n_threads=n_threads)
+        return LayerLogits.of_layer(sae, features, w_o, unembed, with_tokens, each)
 
-    def records(self, result: LayerResult, effects: DecoderEffects) -> list[FeatureRecord]:
-        """The records of the features that the effects are of."""
-        chosen, n_heads = result.chosen, result.sae.coder.n_heads
-        groups = {feature: chosen.groups[feature] for feature in effects.features.tolist()}
-        examples = self._examples.of(result.partial.payloads, groups, chosen.text_counts, n_heads)
-        promoted = promoted_ids(effects.logits.promoted)
-        evidence = self._examples.evidence(examples, list(groups.values()), promoted)
-        of_features = zip(groups, examples, evidence, effects.similar, strict=True)
+    def records(self, result: LayerResult, part: slice) -> list[FeatureRecord]:
+        """The records of some of a layer's features. Several threads may make those of several parts."""
+        effects, n_heads = result.effects, result.sae.coder.n_heads
+        logits, similar = effects.logits(part), effects.similar(part)
+        groups = {feature: result.chosen.groups[feature] for feature in effects.features[part].tolist()}
+        examples = self._examples.of(result.partial.payloads, groups, result.chosen.text_counts, n_heads)
+        evidence = self._examples.evidence(examples, list(groups.values()), promoted_ids(logits.promoted))
+        of_features = zip(groups, examples, evidence, similar, strict=True)
         return [
-            self._feature(result, feature, effects.logits.of(place), of_feature, shown, similar)
-            for place, (feature, of_feature, shown, similar) in enumerate(of_features)
+            self._feature(result, feature, logits.of(place), of_feature, shown, alike)
+            for place, (feature, of_feature, shown, alike) in enumerate(of_features)
         ]
 
     def _feature(
@@ -158,28 +171,14 @@ class Finalizer:
         )
 
 
-def n_parts(chosen: ChosenFeatures) -> int:
-    """In how many parts a layer's features are made."""
-    return len(_parts(chosen))
-
-
-def _parts(chosen: ChosenFeatures) -> list[slice]:
+def parts_of(chosen: ChosenFeatures) -> list[slice]:
+    """A layer's features that have a page, in the parts whose records are made together."""
     return [slice(first, first + _AT_ONCE) for first in range(0, len(chosen.groups), _AT_ONCE)]
 
 
 def promoted_ids(promoted: TokenLogits) -> NDArray[np.int64]:
     """The tokens that features boost, [feature k]; NO_TOKEN where one does not boost so many."""
     return np.where(promoted.logit > 0, promoted.token_id, NO_TOKEN).astype(np.int64)
-
-
-def similar_features(sae: LayerSae, features: NDArray[np.int64]) -> list[SimilarFeatures]:
-    """For each of the features, those among them with the most similar decoder rows, by cosine."""
-    chosen = torch.from_numpy(features).to(sae.coder.w_dec.device)
-    places, cosines = most_similar(sae.coder.w_dec[chosen].flatten(1), N_SIMILAR)
-    return [
-        SimilarFeatures(features[place], cosine.astype(np.float32))
-        for place, cosine in zip(places.numpy(force=True), cosines.numpy(force=True), strict=True)
-    ]
 
 
 def head_records(

@@ -1,9 +1,11 @@
 """Publish a finished pass: merge layer by layer, make the records, store them, and make the run live."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import chain, islice
+from functools import partial
+from itertools import islice
+from typing import TypeAlias
 
 import numpy as np
 
@@ -19,7 +21,7 @@ from app.precompute.attach_payloads import (
 from app.precompute.attention_reader import attention_name, empty_attention
 from app.precompute.attention_records import head_attention
 from app.precompute.distinct_examples import DistinctExamples, TextCounts
-from app.precompute.finalize import ChosenFeatures, Finalizer, LayerResult, head_records, n_parts, sae_record
+from app.precompute.finalize import ChosenFeatures, Finalizer, LayerResult, head_records, parts_of, sae_record
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.merge import SealedRun
 from app.precompute.plan import Unit
@@ -27,7 +29,7 @@ from app.precompute.process_memory import give_back_free_memory
 from app.precompute.progress import JobMonitor, Stage
 from app.precompute.ranking import LayerRankings, rank_layer
 from app.precompute.shard import BATCH_SIZE, SCORES, empty_partial, layer_name
-from app.precompute.side_by_side import one_ahead, side_by_side
+from app.precompute.side_by_side import in_turn, side_by_side
 from app.precompute.write_behind import WriteBehind
 from app.statistics.feature_partial import FeaturePartial
 from app.statistics.head_partial import HeadScorePartial
@@ -38,6 +40,10 @@ from app.store.atlas.feature_blobs import FeatureBlocks, feature_blocks
 from app.store.database.engine import Engine, write_session
 
 _SEQUENCES_PER_TRANSACTION = 2048
+_MOST_THREADS = 8  # that make records, each with its own logits in memory
+
+
+_Made: TypeAlias = tuple[Sequence[FeatureRecord], FeatureBlocks]
 
 
 @dataclass(frozen=True)
@@ -73,32 +79,38 @@ class Publisher:
         )
         give_back_free_memory()  # of payloads
         stage = monitor.stage(PUBLISH, len(layers), "layers")
-        finalizer = Finalizer(self._run, normalised_ids(self._vocabulary))
         saes: list[SaeRecord] = []
         worst = 0.0
-        effects = one_ahead(
-            chain.from_iterable(
-                finalizer.decoder_effects(self._run.saes[layer], chosen[layer]) for layer in layers
-            ),
-            self._run.plan.device,
-            torch_threads=max(self._run.plan.threads - 1, 1),  # beside the one that writes
-        )
-        with closing(effects), WriteBehind() as writer:
+        n_threads = min(self._run.plan.threads, _MOST_THREADS)
+        pieces = self._pieces(chosen, payloads, saes, n_threads)
+        with closing(in_turn(pieces, self._run.plan.device, n_threads)) as made, WriteBehind() as writer:
             for layer in layers:
-                partial = self._folded(layer).with_payloads(payloads.payloads.take(layer))
-                result = LayerResult(self._run.saes[layer], partial, chosen[layer])
-                for part in islice(effects, n_parts(chosen[layer])):
-                    records = finalizer.records(result, part)
-                    made = (records, feature_blocks(records))
-                    writer.add(lambda made=made: self._store(engine, run_id, *made))
+                for records, blocks in islice(made, len(parts_of(chosen[layer]))):
+                    writer.add(partial(self._store, engine, run_id, records, blocks))
                     worst = max(worst, *(record.worst_residual for record in records))
-                saes.append(sae_record(self._run, result))
                 writer.wait()
                 stage.advance(1)
         stage.finish()
         self._finish(engine, run_id, {layer: each.rankings for layer, each in chosen.items()}, saes)
         n_features = sum(len(each.groups) for each in chosen.values())
         return run_id, Outcome(n_features, worst, payloads.n_run_again, tuple(saes), self._batch_size())
+
+    def _pieces(
+        self,
+        chosen: Mapping[int, ChosenFeatures],
+        payloads: MissingPayloads,
+        saes: list[SaeRecord],
+        n_threads: int,
+    ) -> Iterator[Callable[[], _Made]]:
+        """The work that makes each part of each layer's features; layers' SAEs are added to `saes` meanwhile."""
+        finalizer = Finalizer(self._run, normalised_ids(self._vocabulary))
+        for layer in sorted(chosen):
+            effects = finalizer.decoder_effects(self._run.saes[layer], chosen[layer], n_threads)
+            folded = self._folded(layer).with_payloads(payloads.payloads.take(layer))
+            result = LayerResult(self._run.saes[layer], folded, chosen[layer], effects)
+            saes.append(sae_record(self._run, result))
+            for part in parts_of(chosen[layer]):
+                yield partial(_made, finalizer, result, part)
 
     def _store(
         self, engine: Engine, run_id: int, records: Sequence[FeatureRecord], blocks: FeatureBlocks
@@ -195,6 +207,11 @@ class Publisher:
             attention = self._sealed.fold("features", attention_name(layer), empty_attention_partial)
             with write_session(engine) as session:
                 add_attention(session, run_id, head_attention(attention, layer, self._examples, run.corpus))
+
+
+def _made(finalizer: Finalizer, result: LayerResult, part: slice) -> _Made:
+    records = finalizer.records(result, part)
+    return records, feature_blocks(records)
 
 
 def _count_tokens(corpus: Corpus) -> int:

@@ -4,10 +4,11 @@ Each thread has torch compute with a number of threads of its own that does not 
 Where torch computes on an accelerator, all is done in the calling thread: no device is asked by two at once.
 """
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import torch
 
@@ -31,21 +32,28 @@ def side_by_side(
         return list(pool.map(work, items))
 
 
-def one_ahead(items: Iterable[Item], device: torch.device | str, torch_threads: int) -> Generator[Item]:
-    """The items. While the caller uses one, the next is made in a thread of its own, and no more.
+def in_turn(
+    pieces: Iterable[Callable[[], Result]], device: torch.device | str, n_threads: int
+) -> Generator[Result]:
+    """The result of each piece of work, made by n_threads threads in each of which torch computes with one.
 
-    An error of an item is raised when its turn comes.
+    Pieces are asked for in the calling thread: as many as there are threads wait while as many are worked on. An error
+    is raised when its piece's turn comes; a caller that stops early waits for the pieces that were begun.
     """
     if torch.device(device).type != "cpu":
-        yield from items
+        yield from (piece() for piece in pieces)
         return
-    making, end = iter(items), object()
-    with _pool(1, torch_threads) as pool:
-        item = pool.submit(next, making, end).result()
-        while item is not end:
-            following = pool.submit(next, making, end)
-            yield cast("Item", item)
-            item = following.result()
+    waiting: deque[Future[Result]] = deque()
+    with _pool(n_threads, 1) as pool:
+        try:
+            for piece in pieces:
+                waiting.append(pool.submit(piece))
+                if len(waiting) == 2 * n_threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 @contextmanager

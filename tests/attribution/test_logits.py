@@ -1,6 +1,8 @@
 """Logit effects against slow loops and a real final norm, and the same from raw and processed weights."""
 
 import math
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -163,6 +165,22 @@ def test_a_slice_has_the_same_bits_whichever_others_come_along() -> None:
     for of_more, of_less in zip(more, less, strict=True):
         assert torch.equal(of_more.token_id[fewer], of_less.token_id[fewer])
         assert torch.equal(of_more.logit[fewer], of_less.logit[fewer])
+
+
+def test_slices_are_placed_by_head_in_whatever_order_the_heads_are_worked_on() -> None:
+    model = RandomGpt2()
+    weights = (model.w_dec, model.w_o, model.w_u, model.norm_weight, True, 6)
+    wanted = torch.rand(N_FEATURES, N_HEADS, generator=torch.Generator().manual_seed(3)) < 0.5
+    wanted[:, 0], wanted[D_HEAD:, 1] = True, False  # one head of many features, and one of few
+    assert wanted[:, 0].sum() >= D_HEAD > wanted[:, 1].sum() > 0
+
+    def backwards(work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+        return [work(item) for item in reversed(list(items))]
+
+    in_turn = head_slice_tops(*weights, wanted=wanted)
+    for side, other in zip(in_turn, head_slice_tops(*weights, wanted=wanted, each=backwards), strict=True):
+        assert torch.equal(side.token_id, other.token_id)
+        assert torch.equal(side.logit, other.logit)
 
 
 @pytest.mark.parametrize("centre", [False, True])
