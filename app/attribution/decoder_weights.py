@@ -61,19 +61,23 @@ def concentration(
     return widened(share[live]).amax(dim=0)
 
 
+def unit_rows(w_dec: Float[Tensor, "d_sae d_in"]) -> Float64[Tensor, "d_sae d_in"]:
+    """The direction of each feature's decoder row; zeros for a zero row."""
+    rows = widened(w_dec)
+    norm = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    return torch.where(norm == 0, 0.0, rows / norm)
+
+
 def most_similar(
-    w_dec: Float[Tensor, "d_sae d_in"], k: int, of: slice = slice(None), rows_at_once: int = 256
+    unit: Float64[Tensor, "d_sae d_in"], k: int, of: slice = slice(None), rows_at_once: int = 256
 ) -> tuple[Int64[Tensor, "feature k"], Float64[Tensor, "feature k"]]:
     """For each feature, or some, the k others with the most similar decoder rows, and their cosines, largest first.
 
-    Ties go to the lower index. Columns are fewer than k where there are not k others. A zero row is similar to
-    none: its cosines are 0.
+    unit: from `unit_rows`. Ties go to the lower index. Columns are fewer than k where there are not k others. A zero
+    row is similar to none: its cosines are 0.
     """
-    rows = widened(w_dec)
-    if not len(rows):
+    if not len(unit):
         return torch.zeros((0, k), dtype=torch.int64), torch.zeros((0, k), dtype=torch.float64)
-    norm = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-    unit = torch.where(norm == 0, 0.0, rows / norm)
     indices: list[Tensor] = []
     cosines: list[Tensor] = []
     for place in torch.arange(len(unit), device=unit.device)[of].split(rows_at_once):

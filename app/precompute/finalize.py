@@ -20,12 +20,13 @@ from functools import cached_property, partial
 
 import numpy as np
 import torch
+from jaxtyping import Float64
 from numpy.typing import NDArray
+from torch import Tensor
 
 from app.adapters.copying import copying_scores
 from app.adapters.language_model import Processing, UnembedWeights
-from app.attribution.decoder_weights import most_similar
-from app.attribution.sae import SparseCoder
+from app.attribution.decoder_weights import most_similar, unit_rows
 from app.domain.evidence import NO_TOKEN
 from app.domain.records import (
     Evidence,
@@ -64,20 +65,20 @@ class ChosenFeatures:
 class DecoderEffects:
     """What follows from the decoder rows of a layer's chosen features alone, and so from no partial."""
 
-    coder: SparseCoder
     features: Ints  # ascending
+    n_heads: int
+    unit_rows: Float64[Tensor, "feature d_in"]  # directions of their decoder rows
     layer_logits: LayerLogits | None  # None where the path to the logits is not known
 
     def logits(self, part: slice) -> FeatureLogits:
         """The logit effects of some of the features."""
         if self.layer_logits is None:
-            return no_logits(len(self.features[part]), self.coder.n_heads)
+            return no_logits(len(self.features[part]), self.n_heads)
         return self.layer_logits.of(part)
 
     def similar(self, part: slice) -> list[SimilarFeatures]:
         """For each of some of the features, those among all of them with the most similar decoder rows, by cosine."""
-        chosen = torch.from_numpy(self.features).to(self.coder.w_dec.device)
-        places, cosines = most_similar(self.coder.w_dec[chosen].flatten(1), N_SIMILAR, part)
+        places, cosines = most_similar(self.unit_rows, N_SIMILAR, part)
         return [
             SimilarFeatures(self.features[place], cosine.astype(np.float32))
             for place, cosine in zip(places.numpy(force=True), cosines.numpy(force=True), strict=True)
@@ -111,7 +112,8 @@ class Finalizer:
         """The effects of a layer's chosen features. The bits are the same for any n_threads."""
         features = np.array(list(chosen.groups), np.int64)
         logits = self._logits(sae, features, chosen.rankings.shown_heads[features], n_threads)
-        return DecoderEffects(sae.coder, features, logits)
+        w_dec = sae.coder.w_dec[torch.from_numpy(features).to(sae.coder.w_dec.device)]
+        return DecoderEffects(features, sae.coder.n_heads, unit_rows(w_dec.flatten(1)), logits)
 
     def _logits(
         self, sae: LayerSae, features: Ints, with_tokens: NDArray[np.bool_], n_threads: int

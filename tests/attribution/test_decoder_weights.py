@@ -14,6 +14,7 @@ from app.attribution.decoder_weights import (
     feature_ranks,
     most_similar,
     rank_features,
+    unit_rows,
 )
 
 D_SAE, N_HEADS, D_HEAD = 17, 3, 5
@@ -106,7 +107,7 @@ def test_the_most_similar_rows_are_the_slow_loop() -> None:
     rows[7] = 2 * rows[3]  # the same direction
     rows[8] = 0
     for at_once in (2, 100):
-        indices, cosines = most_similar(rows, 3, rows_at_once=at_once)
+        indices, cosines = most_similar(unit_rows(rows), 3, rows_at_once=at_once)
         for i in range(9):
             found = []
             for j in range(9):
@@ -118,9 +119,9 @@ def test_the_most_similar_rows_are_the_slow_loop() -> None:
             assert indices[i].tolist() == [j for _, j in found[:3]]
             assert_close(cosines[i].tolist(), [-value for value, _ in found[:3]], rtol=0, atol=1e-8)
     assert indices[3, 0] == 7
-    some, some_cosines = most_similar(rows, 3, slice(4, 20), rows_at_once=2)
+    some, some_cosines = most_similar(unit_rows(rows), 3, slice(4, 20), rows_at_once=2)
     assert torch.equal(some, indices[4:])
     assert_close(some_cosines, cosines[4:], rtol=0, atol=1e-12)
-    few, _ = most_similar(rows[:2], 3)
+    few, _ = most_similar(unit_rows(rows[:2]), 3)
     assert few.tolist() == [[1], [0]]
-    assert most_similar(rows[:0], 3)[0].shape == (0, 3)
+    assert most_similar(unit_rows(rows[:0]), 3)[0].shape == (0, 3)

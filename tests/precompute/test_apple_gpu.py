@@ -17,7 +17,7 @@ from app.adapters.norm_probe import describe_norm
 from app.adapters.self_check import relative_difference
 from app.adapters.transformer_lens_model import load_model
 from app.attribution.attention import open_attention, strongest_sources
-from app.attribution.decoder_weights import decoder_weight_norm, decoder_weight_share, most_similar
+from app.attribution.decoder_weights import decoder_weight_norm, decoder_weight_share, most_similar, unit_rows
 from app.attribution.dfa import dfa_by_source, keep_sources, residual
 from app.attribution.head_scores import (
     copying_score,
@@ -112,7 +112,7 @@ FLOAT64_PARTS: dict[str, Callable[[Draw], Any]] = {
         d(3, 8, 4), d(3, 4, 8), vocabulary_map(d(20, 8), d(8, 20), d(8), True)
     ),
     "decoder_weight_share": lambda d: decoder_weight_share(decoder_weight_norm(d(6, 3, 4))),
-    "most_similar": lambda d: most_similar(d(6, 8), 2),
+    "most_similar": lambda d: most_similar(unit_rows(d(6, 8)), 2),
     "keep_sources": lambda d: vars(keep_sources(d(2, 3, 9), places(d, 4, 8))),
     "summed_sources": lambda d: vars(keep_sources(dfa_by_source(d(2, 3, 9))[:, None], places(d, 4, 8))),
     "residual": lambda d: residual(d(2, 3, 9), d(2), d(2)),
