@@ -20,9 +20,10 @@ from app.commands.options import (
     parse_share,
 )
 from app.commands.store_access import check_ready, run_server, settings_of, tell
+from app.domain.options import AUTO
 from app.errors import AppError
 from app.extras import need
-from app.precompute.plan import RowOptions
+from app.precompute.plan import DEVICE_HELP, RowOptions
 from app.precompute.request import ExecutorOptions, JobRequest, RunOptions, slug_of
 from app.training.options import TrainingOptions
 
@@ -149,6 +150,7 @@ def train_sae(
     layers: Annotated[str, typer.Option(help="layers to train on, in one pass: 5,6 or 5-7")],
     dataset: Annotated[list[str], typer.Option(help="as for head-atlas precompute; repeatable")],
     out: Annotated[Path, typer.Option(help="folder for the SAEs; a stopped run in it resumes")],
+    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = AUTO,
     options: TrainingOptions,
 ) -> None:
     """Train attention SAEs on hook_z of several layers, and report their quality on held-out text."""
@@ -165,4 +167,4 @@ def train_sae(
         datasets=tuple(dataset),
         **vars(options),
     )
-    typer.echo(run_training(recipe, source, out))
+    typer.echo(run_training(recipe, source, out, device))

@@ -1,10 +1,14 @@
 """One training run from options to SAE folders: corpora, model, stream, training, quality report."""
 
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import torch
+
 from app.adapters.corpora import Corpus, load_pretokenised, tokenise
+from app.adapters.devices import choose_device, describe_device
 from app.adapters.model_sources import ModelSource
 from app.adapters.sae_conversion import convert_sae
 from app.adapters.sae_formats import LocalSae, load_sae
@@ -12,6 +16,7 @@ from app.adapters.text_files import file_checksum
 from app.adapters.text_sources import open_text_source
 from app.adapters.transformer_lens_model import DTYPES, TransformerLensModel, load_model
 from app.attribution.sae import SparseCoder
+from app.domain.options import AUTO
 from app.errors import InvalidCorpus
 from app.training.activation_stream import ActivationStream, Sequences
 from app.training.quality import LayerQuality, quality_report, quality_table, read_report, write_report
@@ -20,6 +25,7 @@ from app.training.train import begin, finish, train
 
 CORPUS_FILE = "corpus.json"
 _COUNTED_AT_ONCE = 4096
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -33,23 +39,29 @@ class DatasetRecord:
     n_held_out: int  # sequences
 
 
-def run_training(recipe: Recipe, source: ModelSource, folder: Path) -> str:
+def run_training(recipe: Recipe, source: ModelSource, folder: Path, device: str = AUTO) -> str:
     """Train the recipe's SAEs into the folder, measure them, and return the table of their quality.
 
+    device: where the model runs and the SAEs are trained; it is no part of the recipe, although last bits depend on it.
+
     One folder per layer, with recipe.json, corpus.json, quality.json and quality.md beside them. A stopped run goes
-    on, a finished one is only reported. Raises InvalidRecipe when the folder holds a run with other options.
+    on, a finished one is only reported. Raises InvalidRecipe when the folder holds a run with other options,
+    and AppError for a device that this machine lacks.
     """
+    device = choose_device(device)
     begin(recipe, folder)
     done = read_report(folder)
     if done is not None:
         return quality_table(done)
-    model = load_model(source, recipe.processing, dtype=DTYPES[recipe.dtype])
+    threads = torch.get_num_threads()
+    log.info("training on %s, %s, torch threads: %d", describe_device(device), recipe.dtype, threads)
+    model = load_model(source, recipe.processing, device, DTYPES[recipe.dtype])
     if recipe.context_size > model.context_limit:
         raise InvalidRecipe(
             f"--context-size {recipe.context_size} is more than {recipe.model} can read ({model.context_limit})"
         )
     sequences = gather_sequences(recipe, model, folder)
-    train(recipe, model.record, ActivationStream(model, sequences, recipe), folder)
+    train(recipe, model.record, ActivationStream(model, sequences, recipe), folder, device)
     table = write_report(folder, measure(recipe, model, sequences, folder))
     finish(folder)
     return table
@@ -68,7 +80,8 @@ def measure(
 
 
 def _load(recipe: Recipe, model: TransformerLensModel, folder: Path) -> dict[int, SparseCoder]:
-    loaded = [load_sae(LocalSae(folder / f"layer_{layer}"), model.record) for layer in recipe.layers]
+    paths = [folder / f"layer_{layer}" for layer in recipe.layers]
+    loaded = [load_sae(LocalSae(path), model.record, model.device) for path in paths]
     return {sae.layer: sae.coder for sae in loaded}
 
 

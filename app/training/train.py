@@ -29,8 +29,10 @@ _MANIFEST = "checksums.json"
 log = logging.getLogger(__name__)
 
 
-def train(recipe: Recipe, model: ModelRecord, stream: ActivationStream, folder: Path) -> list[Path]:
-    """Train, or go on from the newest checkpoint in the folder. Returns one inference folder per layer.
+def train(
+    recipe: Recipe, model: ModelRecord, stream: ActivationStream, folder: Path, device: str = "cpu"
+) -> list[Path]:
+    """Train on the device, or go on from the newest checkpoint in the folder. Returns one inference folder per layer.
 
     Trains nothing where all of them are there. Raises InvalidRecipe when the folder holds a run with other
     options.
@@ -40,7 +42,7 @@ def train(recipe: Recipe, model: ModelRecord, stream: ActivationStream, folder: 
     if all((path / WEIGHTS_FILE).is_file() for path in folders):
         return folders
     torch.manual_seed(recipe.seed)
-    trainer = _make_trainer(recipe, model, stream, folder / "checkpoints")
+    trainer = _make_trainer(recipe, model, stream, folder / "checkpoints", device)
     newest = _newest_checkpoint(folder / "checkpoints", recipe)
     if newest is not None:
         _go_on(trainer, stream, newest, recipe)
@@ -78,7 +80,9 @@ def _go_on(trainer: Any, stream: ActivationStream, checkpoint: Path, recipe: Rec
     log.info("resumed at %d of %d tokens", trainer.n_training_samples, recipe.n_tokens)
 
 
-def _make_trainer(recipe: Recipe, model: ModelRecord, stream: ActivationStream, checkpoints: Path) -> Any:
+def _make_trainer(
+    recipe: Recipe, model: ModelRecord, stream: ActivationStream, checkpoints: Path, device: str
+) -> Any:
     from sae_lens.config import LoggingConfig, SAETrainerConfig
     from sae_lens.training.multi_sae_trainer import MultiSAETrainer
 
@@ -97,7 +101,7 @@ def _make_trainer(recipe: Recipe, model: ModelRecord, stream: ActivationStream, 
         lr_end=0.0,
         lr_warm_up_steps=max(1, recipe.n_steps // 20),
         lr_decay_steps=recipe.n_steps // 3,
-        device="cpu" if not torch.cuda.is_available() else "cuda",
+        device=device,
         dead_feature_window=min(_DEAD_AFTER_STEPS, max(1, recipe.n_steps // 4)),
         feature_sampling_window=max(2, recipe.n_steps // 4),
         n_checkpoints=_N_CHECKPOINTS,
@@ -107,14 +111,14 @@ def _make_trainer(recipe: Recipe, model: ModelRecord, stream: ActivationStream, 
     )
     return MultiSAETrainer(
         cfg=cfg,
-        saes={str(layer): _new_sae(recipe, model, layer) for layer in recipe.layers},
+        saes={str(layer): _new_sae(recipe, model, layer, device) for layer in recipe.layers},
         hook_names={str(layer): hook_name(layer) for layer in recipe.layers},
         data_provider=stream,
         save_checkpoint_fn=save_position,  # pyright: ignore[reportArgumentType]
     )
 
 
-def _new_sae(recipe: Recipe, model: ModelRecord, layer: int) -> Any:
+def _new_sae(recipe: Recipe, model: ModelRecord, layer: int, device: str) -> Any:
     from sae_lens import (
         StandardTrainingSAE,
         StandardTrainingSAEConfig,
@@ -139,7 +143,7 @@ def _new_sae(recipe: Recipe, model: ModelRecord, layer: int) -> Any:
         "d_in": model.n_heads * model.d_head,
         "d_sae": recipe.d_sae,
         "dtype": "float32",
-        "device": "cpu" if not torch.cuda.is_available() else "cuda",
+        "device": device,
         "normalize_activations": "expected_average_only_in",  # folded into the weights at the end
         "reshape_activations": "hook_z",
         "metadata": metadata,

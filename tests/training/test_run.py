@@ -3,14 +3,17 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from app.adapters.model_sources import ModelSource
 from app.adapters.text_sources import open_text_source
 from app.adapters.transformer_lens_model import TransformerLensModel
 from app.errors import InvalidCorpus
+from app.training import run, train
 from app.training.quality import quality_table, read_report
 from app.training.recipe import InvalidRecipe, Recipe
 from app.training.run import gather_sequences, run_training
@@ -60,6 +63,30 @@ def test_a_finished_run_is_only_reported(
     assert run_training(recipe, source, folder) == text
     with pytest.raises(InvalidRecipe, match="was started with seed=0, not 1"):
         run_training(replace(recipe, seed=1), source, folder)
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu:0"])  # torch's second name of the CPU stands in for a device
+def test_model_and_saes_are_on_the_device_that_was_asked_for(
+    source: ModelSource,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    models, trainers, saes = list[Any](), list[Any](), list[Any]()
+    load, make, new = run.load_model, train._make_trainer, train._new_sae
+    monkeypatch.setattr(run, "load_model", lambda *given: models.append(given[2]) or load(*given))
+    monkeypatch.setattr(train, "_make_trainer", lambda *given: trainers.append(make(*given)) or trainers[0])
+    monkeypatch.setattr(train, "_new_sae", lambda *given: saes.append(new(*given)) or saes[-1])
+    with caplog.at_level("INFO"):
+        run_training(small_recipe(n_tokens=SHORT), source, folder, device)
+    used = "cpu" if device == "auto" else device
+    assert models == [used]
+    assert [trainer.cfg.device for trainer in trainers] == [used]
+    assert [sae.cfg.device for sae in saes] == [used, used]
+    said = [record.getMessage() for record in caplog.records if record.name == run.log.name]
+    assert said[0] == f"training on {used}, float32, torch threads: {torch.get_num_threads()}"
 
 
 def test_a_context_beyond_the_model_is_refused(source: ModelSource, tmp_path: Path) -> None:
