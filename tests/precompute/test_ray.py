@@ -86,9 +86,12 @@ def test_a24_a_ray_worker_that_is_killed_costs_its_unit_a_second_try_and_nothing
     job = start(tiny, tmp_path, *ON_RAY)
     try:
         wait_for_units(job, tmp_path, 5)
-        assert {address.ip for each in processes_of(job.pid) for address in listening(each)} <= LOOPBACK
         at_work = eventually(lambda: [each for each in workers_of(job.pid) if "compute" in name_of(each)])
+        at_work[0].suspend()  # so that the job cannot end before the next line has looked at its processes
+        addresses = {address.ip for each in processes_of(job.pid) for address in listening(each)}
         at_work[0].kill()
+        assert addresses
+        assert addresses <= LOOPBACK
         said, errors = job.communicate(timeout=WAIT_S)
         assert job.returncode == 0, errors
         assert eventually(lambda: not processes_of(job.pid)), [
