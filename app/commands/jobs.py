@@ -167,4 +167,4 @@ def train_sae(
         datasets=tuple(dataset),
         **vars(options),
     )
-    typer.echo(run_training(recipe, source, out, device))
+    typer.echo(run_training(recipe, source, out, device, tell))

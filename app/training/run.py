@@ -1,6 +1,7 @@
 """One training run from options to SAE folders: corpora, model, stream, training, quality report."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,10 +40,17 @@ class DatasetRecord:
     n_held_out: int  # sequences
 
 
-def run_training(recipe: Recipe, source: ModelSource, folder: Path, device: str = AUTO) -> str:
+def run_training(
+    recipe: Recipe,
+    source: ModelSource,
+    folder: Path,
+    device: str = AUTO,
+    say: Callable[[str], None] = log.info,
+) -> str:
     """Train the recipe's SAEs into the folder, measure them, and return the table of their quality.
 
     device: where the model runs and the SAEs are trained; it is no part of the recipe, although last bits depend on it.
+    say: is told which device that is, before anything is loaded.
 
     One folder per layer, with recipe.json, corpus.json, quality.json and quality.md beside them. A stopped run goes
     on, a finished one is only reported. Raises InvalidRecipe when the folder holds a run with other options,
@@ -54,7 +62,7 @@ def run_training(recipe: Recipe, source: ModelSource, folder: Path, device: str 
     if done is not None:
         return quality_table(done)
     threads = torch.get_num_threads()
-    log.info("training on %s, %s, torch threads: %d", describe_device(device), recipe.dtype, threads)
+    say(f"training on {describe_device(device)}, {recipe.dtype}, torch threads: {threads}")
     model = load_model(source, recipe.processing, device, DTYPES[recipe.dtype])
     if recipe.context_size > model.context_limit:
         raise InvalidRecipe(

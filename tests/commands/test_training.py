@@ -14,7 +14,8 @@ def test_options_become_the_recipe_of_a_training_run(
 ) -> None:
     asked: list[Any] = []
 
-    def run_training(recipe: Any, source: Any, out: Path, device: str) -> str:
+    def run_training(recipe: Any, source: Any, out: Path, device: str, say: Any) -> str:
+        say(f"training on {device}")
         asked.extend((recipe, source, out, device))
         return "FVU .2"
 
@@ -34,6 +35,7 @@ def test_options_become_the_recipe_of_a_training_run(
     ]
     ended = command("train-sae", *words, "--out", str(tmp_path / "saes"), "--device", "cuda:1")
     assert (ended.code, ended.out) == (0, "FVU .2\n"), ended.err
+    assert "training on cuda:1" in ended.err.splitlines()
     recipe, source, out, device = asked
     assert (recipe.layers, recipe.datasets, recipe.seed) == ((0, 1), ("a.txt", "b.txt"), 7)
     assert (recipe.model, recipe.model_revision) == (source.name, source.identity)
