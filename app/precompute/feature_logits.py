@@ -85,25 +85,27 @@ class LayerLogits:
         the work of several heads at once.
         """
         write = sae.coder.write_by_head[torch.from_numpy(features).to(sae.coder.w_dec.device)]
-        read_out = (unembed.w_u, unembed.final_norm_weight, unembed.centre_residual)
         wanted = torch.from_numpy(with_tokens)
-        tops = head_slice_tops(write, w_o, *read_out, k=N_SLICE_LOGITS, wanted=wanted, each=each)
+        tops = head_slice_tops(write, w_o, *_read_out(unembed), k=N_SLICE_LOGITS, wanted=wanted, each=each)
         return cls(write, w_o, unembed, tops)
 
     def of(self, part: slice) -> FeatureLogits:
         """The logit effects of some of the features."""
-        unembed = self.unembed
-        read_out = (unembed.w_u, unembed.final_norm_weight, unembed.centre_residual)
+        read_out = _read_out(self.unembed)
         direction = feature_directions(self.write_by_head[part], self.w_o)
         whole = summarise_logits(direction.sum(1), *read_out, k=N_LOGITS)
         strongest = whole.promoted.token_id[:, 0]
-        first = token_logit_by_head(direction, strongest, *read_out, mean=unembed.mean)
+        first = token_logit_by_head(direction, strongest, *read_out, mean=self.unembed.mean)
         top, bottom = self.slice_tops
         return FeatureLogits(
             *map(_on_host, (whole.promoted, whole.suppressed, top.of(part), bottom.of(part))),
             first_by_head=first.numpy(force=True),
             histogram=Histogram(whole.edges.numpy(force=True), whole.counts.numpy(force=True)),
         )
+
+
+def _read_out(unembed: UnembedWeights) -> tuple[Tensor, Tensor, bool]:
+    return unembed.w_u, unembed.final_norm_weight, unembed.centre_residual
 
 
 def _on_host(tokens: TopLogits) -> TokenLogits:
