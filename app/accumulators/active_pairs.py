@@ -1,13 +1,15 @@
 """What is counted and kept of the active pairs of one layer and shard: histograms, top examples, samples."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
-from jaxtyping import Int32, Int64
+from jaxtyping import Bool, Float32, Int32, Int64
 from torch import Tensor
 
-from app.accumulators.batches import PairBatch, ShardTokens
+from app.accumulators.batches import ShardTokens
 from app.accumulators.bins import CountedBins, first_inner_bin
-from app.accumulators.kept import KeptTokens, best, order_of, run_starts
+from app.accumulators.kept import KeptTokens, order_of, places_in_runs, run_starts
 from app.statistics.activation_bins import BIN_SHIFT, UNIT_BITS, BinCounts
 from app.statistics.activation_sample import ActivationSample
 from app.statistics.arrays import Ints
@@ -18,11 +20,27 @@ FEWEST_WAITING = 2**18
 _SLOT_MASK = (1 << UNIT_BITS) - 1
 
 
+@dataclass(frozen=True, eq=False)
+class UnitTokens:
+    """Tokens of units (features, heads), as places in the shard."""
+
+    unit: Int64[Tensor, " pair"]
+    token: Int64[Tensor, " pair"]
+
+    @classmethod
+    def where(
+        cls, chosen: Bool[Tensor, " all"], unit: Int64[Tensor, " all"], token: Int32[Tensor, " all"]
+    ) -> "UnitTokens":
+        place = chosen.nonzero()[:, 0]
+        return cls(unit[place], token[place].long())
+
+
 class ActivePairs:
     """Counts and kept tokens of the pairs added so far: whole numbers, the same for any batches and any device.
 
-    Pairs wait until there are as many as kept ones, and are sorted in with these: so each is sorted a few times,
-    however many batches there are, and what waits takes no more than what is kept.
+    A pair is a unit (a feature, a head) and a token at which it has a positive number. Pairs wait until there are as
+    many as kept ones, and are sorted in with these: so each is sorted a few times, however many batches there are, and
+    what waits takes no more than what is kept.
     """
 
     def __init__(self, empty: ActivationSample, n_top: int, tokens: ShardTokens) -> None:
@@ -37,29 +55,45 @@ class ActivePairs:
         self._waiting: list[_Pairs] = []
         self._n_waiting = 0
 
-    def add(self, batch: PairBatch) -> None:
-        """Add pairs. Batches come in the order of their tokens."""
-        self._waiting.append((batch.feature.int(), batch.activation.view(torch.int32), batch.token.int()))
-        self._n_waiting += len(batch.feature)
+    def add(
+        self,
+        unit: Int64[Tensor, " pair"],
+        activation: Float32[Tensor, " pair"],
+        token: Int64[Tensor, " pair"],
+    ) -> None:
+        """Add pairs by unit, then token. Batches come in the order of their tokens."""
+        self._waiting.append((unit.int(), activation.view(torch.int32), token.int()))
+        self._n_waiting += len(unit)
         if self._n_waiting >= max(FEWEST_WAITING, len(self._sample.order)):
-            self._fold()
+            self.fold()
 
     def histogram(self) -> BinCounts:
         """Active tokens by feature and bin. Raises ValueError on an activation that is not positive and finite."""
-        self._fold()
+        self.fold()
         return self._histogram.bin_counts()
 
     def top(self) -> TopTokens:
         """The strongest tokens of each feature."""
-        self._fold()
+        self.fold()
         return self._leaf(self._top, self._top.quality.numpy(force=True))
 
     def sample(self) -> ActivationSample:
         """The tokens sampled from each interval of activation."""
-        self._fold()
+        self.fold()
         maximum = self._max_bits.view(torch.float32).numpy(force=True)
         rank = sampling_rank(self._token_index(self._sample), self._seed)
         return ActivationSample(maximum, self._leaf(self._sample, rank), self._seed)
+
+    def kept(self, first: int) -> UnitTokens:
+        """The kept tokens from this place in the shard on, of the pairs folded in: top or sampled, some twice."""
+        sampled = self._sample.unit >> UNIT_BITS
+        unit, token = torch.cat([self._top.unit, sampled]), torch.cat([self._top.token, self._sample.token])
+        return UnitTokens.where(token >= first, unit, token)
+
+    def strongest(self, n: int, first: int) -> UnitTokens:
+        """Those of the n strongest tokens of each unit that are from this place on, of the pairs folded in."""
+        unit, token = self._top.unit, self._top.token
+        return UnitTokens.where((places_in_runs(unit) < n) & (token >= first), unit, token)
 
     def _leaf(self, kept: KeptTokens, rank: Ints) -> TopTokens:
         text = self._tokens.text[kept.token.long()].numpy(force=True)
@@ -68,7 +102,8 @@ class ActivePairs:
     def _token_index(self, kept: KeptTokens) -> Ints:
         return kept.token.numpy(force=True).astype(np.int64) + self._tokens.first
 
-    def _fold(self) -> None:
+    def fold(self) -> None:
+        """Sort waiting pairs in. Raises ValueError on an activation that is not positive and finite."""
         if not self._n_waiting:
             return
         feature, bits, token = (torch.cat(column) for column in zip(*self._waiting, strict=True))
@@ -79,7 +114,7 @@ class ActivePairs:
         in_bin = bits >> BIN_SHIFT
         self._histogram = self._histogram.add(feature << UNIT_BITS | in_bin)
         self._top = self._top.add(order_of(feature, bits), token, self._tokens)
-        starts = run_starts(self._top.unit)  # at each feature's largest activation
+        starts = run_starts(self._top.unit).nonzero()[:, 0]  # at each feature's largest activation
         self._max_bits[self._top.unit[starts]] = self._top.quality[starts].int()
         self._add_to_sample(feature, in_bin + 1, token)
 
@@ -87,14 +122,14 @@ class ActivePairs:
         self, feature: Int64[Tensor, " pair"], slot: Int64[Tensor, " pair"], token: Int32[Tensor, " pair"]
     ) -> None:
         """Under the new maxima, with slots that are low from now on made one, as `ActivationSample` does it."""
-        kept = self._sample
-        feature = torch.cat([kept.unit >> UNIT_BITS, feature])
-        slot = torch.cat([kept.unit & _SLOT_MASK, slot])
-        token = torch.cat([kept.token, token])
-        is_high = slot > first_inner_bin(self._max_bits)[feature]  # slot = bin + 1
-        unit = feature << UNIT_BITS | torch.where(is_high, slot, 0)
-        quality = self._tokens.sampling_quality[token.long()]
-        self._sample = best(order_of(unit, quality), token, self._tokens, kept.k)
+        kept, low = self._sample, first_inner_bin(self._max_bits)
+
+        def order(feature: Tensor, slot: Tensor, token: Tensor) -> Tensor:
+            unit = feature << UNIT_BITS | torch.where(slot > low[feature], slot, 0)  # slot = bin + 1
+            return order_of(unit, self._tokens.sampling_quality[token.long()])
+
+        kept = kept.reordered(order(kept.unit >> UNIT_BITS, kept.unit & _SLOT_MASK, kept.token), self._tokens)
+        self._sample = kept.add(order(feature, slot, token), token, self._tokens)
 
 
 _Pairs = tuple[Int32[Tensor, " pair"], Int32[Tensor, " pair"], Int32[Tensor, " pair"]]

@@ -28,9 +28,9 @@ class CountedBins:
         new, n_new = torch.unique_consecutive(unit.sort().values, return_counts=True)
         unit, index = torch.cat([self.unit, new]).sort()
         up_to = torch.cat([self.n, n_new])[index].cumsum(dim=0)  # whole numbers: exact in any order
-        starts = run_starts(unit)
-        last = up_to[torch.cat([starts[1:], starts[:1]])] if len(unit) else up_to
-        return CountedBins(unit[starts], last.diff(prepend=last.new_zeros(1)))
+        starts = run_starts(unit).nonzero()[:, 0]
+        ends = torch.cat([starts[1:], starts.new_full((min(len(starts), 1),), len(unit))])
+        return CountedBins(unit[starts], up_to[ends - 1].diff(prepend=up_to.new_zeros(1)))
 
     def bin_counts(self) -> BinCounts:
         """The same as a leaf of the partial."""

@@ -36,11 +36,15 @@ class KeptTokens:
     def quality(self) -> Int64[Tensor, " kept"]:
         return QUALITY_MASK - (self.order & QUALITY_MASK)
 
+    def reordered(self, order: Int64[Tensor, " kept"], tokens: ShardTokens) -> "KeptTokens":
+        """The k best of these tokens under other units. order: theirs."""
+        return best(order, self.token, tokens, self.k)
+
     def add(
         self, order: Int64[Tensor, " new"], token: Int32[Tensor, " new"], tokens: ShardTokens
     ) -> "KeptTokens":
         """With more tokens of the shard. Of equal order, they come in their order and after those that are here."""
-        enters = self._may_enter(order)
+        enters = self._may_enter(order).nonzero()[:, 0]
         order, token = (
             torch.cat([mine, new[enters]]) for mine, new in ((self.order, order), (self.token, token))
         )
@@ -67,10 +71,11 @@ def best(
     """The k best tokens of different texts of each unit. Tokens of equal order come in their order."""
     order, index = order.sort(stable=True)
     token = token[index]
-    is_first = _is_first_of_text(order >> QUALITY_BITS, tokens.text[token.long()])
-    order, token = order[is_first], token[is_first]
-    is_kept = places_in_runs(order >> QUALITY_BITS) < k
-    return KeptTokens(order[is_kept], token[is_kept], k)
+    # Of each mask its places, once: a device stops the host for every use of a mask.
+    first = _is_first_of_text(order >> QUALITY_BITS, tokens.text[token.long()]).nonzero()[:, 0]
+    order, token = order[first], token[first]
+    kept = (places_in_runs(order >> QUALITY_BITS) < k).nonzero()[:, 0]
+    return KeptTokens(order[kept], token[kept], k)
 
 
 def run_starts(ascending: Int64[Tensor, " value"]) -> Bool[Tensor, " value"]:

@@ -4,9 +4,8 @@ import torch
 
 from app.accumulators.active_pairs import ActivePairs
 from app.accumulators.batches import PairBatch, ShardTokens
-from app.accumulators.sums import DeviceSums, HostSums, Sums
+from app.accumulators.sums import LayerSums
 from app.statistics.feature_partial import FeaturePartial
-from app.statistics.feature_sums import FeatureSums
 
 
 def statistics_device(activations: torch.device | str) -> torch.device:
@@ -15,17 +14,12 @@ def statistics_device(activations: torch.device | str) -> torch.device:
     return device if device.type == "cuda" else torch.device("cpu")
 
 
-def make_sums(empty: FeatureSums, device: torch.device) -> Sums:
-    """Sums on the device; on the host numpy's, which are what runs on a CPU have always had, to the last bit."""
-    return HostSums(empty) if device.type == "cpu" else DeviceSums(empty, device)
-
-
 class LayerStatistics:
     """Grows with each batch of the shard, and becomes the partial that is sealed. Nothing of it is shared."""
 
     def __init__(self, empty: FeaturePartial, tokens: ShardTokens) -> None:
         self._empty = empty
-        self._sums = make_sums(empty.sums, tokens.device)
+        self._sums = LayerSums(empty.sums, tokens.device)
         self._pairs = ActivePairs(empty.sample, empty.top.k, tokens)
 
     def add(self, batch: PairBatch) -> None:
@@ -34,7 +28,7 @@ class LayerStatistics:
         Raises ValueError on a value that is not finite.
         """
         self._sums.add(batch)
-        self._pairs.add(batch)
+        self._pairs.add(batch.feature, batch.activation, batch.token)
 
     def partial(self) -> FeaturePartial:
         """The shard's partial so far. Raises ValueError on a value that is not finite."""

@@ -27,6 +27,9 @@ class Segments:
         ends = torch.cat([starts[1:], starts.new_full((min(len(starts), 1),), len(feature))])
         return cls(_lengths(feature, d_sae), ends - starts, _lengths(feature[starts], d_sae))
 
+    def to(self, device: torch.device) -> "Segments":
+        return Segments(self.n.to(device), self.block_size.to(device), self.n_blocks.to(device))
+
     def sum(self, rows: Float64[Tensor, "row column"]) -> Float64[Tensor, "d_sae column"]:
         """The sum of each feature's rows, 0 without any. At least two columns: one alone is summed in another way."""
         return _sums(_sums(rows, self.block_size), self.n_blocks)

@@ -1,6 +1,4 @@
-"""The sums of one layer and shard: on the device in float64, or by numpy on the host."""
-
-from typing import Protocol, runtime_checkable
+"""The sums of one layer and shard, in float64."""
 
 import numpy as np
 import torch
@@ -10,47 +8,13 @@ from torch import Tensor
 from app.accumulators.batches import PairBatch
 from app.accumulators.segments import Segments
 from app.statistics.arrays import Floats
-from app.statistics.feature_sums import FeatureSums, OrderedPairs
+from app.statistics.feature_sums import FeatureSums
 from app.statistics.leaves import Count, Total
 from app.statistics.moments import CoMoments, GroupedCoMoments
 
 
-@runtime_checkable
-class Sums(Protocol):
-    """Sums that grow with each batch."""
-
-    def add(self, batch: PairBatch) -> None: ...
-
-    def total(self) -> FeatureSums:
-        """The sums of all batches. Raises ValueError on a value that is not finite, here or in `add`."""
-        ...
-
-
-class HostSums:
-    """Sums by numpy, to the last bit those of `FeaturePartial.update`."""
-
-    def __init__(self, empty: FeatureSums) -> None:
-        self._sums = empty
-
-    def add(self, batch: PairBatch) -> None:
-        self._sums = self._sums.add(
-            OrderedPairs(
-                n_tokens=len(batch.z),
-                feature=batch.feature.numpy(force=True),
-                activation=batch.activation.numpy(force=True),
-                pre_activation=batch.pre_activation.numpy(force=True),
-                contribution=batch.contribution.numpy(force=True),
-                z=batch.z.float().numpy(force=True),
-                squared_error=float(batch.squared_error),
-            )
-        )
-
-    def total(self) -> FeatureSums:
-        return self._sums
-
-
-class DeviceSums:
-    """Sums in float64 where the activations are; they differ from numpy's by the rounding of another order."""
+class LayerSums:
+    """Grows with each batch; differs from numpy's `FeatureSums.add` by the rounding of another order."""
 
     def __init__(self, empty: FeatureSums, device: torch.device) -> None:
         d_sae, n_heads = empty.active.mean_c.shape
@@ -67,6 +31,7 @@ class DeviceSums:
         self._z_mean, self._z_comoment = zeros(d_in), zeros(d_in, d_in)
 
     def add(self, batch: PairBatch) -> None:
+        """Add one batch."""
         self._squared_error += batch.squared_error
         self._add_pairs(batch)
         if len(batch.z):
@@ -105,6 +70,7 @@ class DeviceSums:
         self._n_tokens += len(z)
 
     def total(self) -> FeatureSums:
+        """The sums of all batches. Raises ValueError on one that is not finite."""
         n_heads = self._mean.shape[1] - 1
         host = [part.cpu() for part in (self._mean, self._squares, self._z_mean, self._z_comoment)]
         if not all(part.isfinite().all() for part in host):

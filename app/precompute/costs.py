@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass
 
 from app.accumulators.active_pairs import FEWEST_WAITING
+from app.accumulators.attention_statistics import N_TOKEN_SUMS
+from app.domain.attention import PICTURE_COLUMNS, PICTURE_POOL, PICTURE_ROWS
 from app.domain.records import (
     N_INTERVAL_EXAMPLES,
     N_INTERVAL_POOL,
@@ -29,7 +31,8 @@ ROWS = 2_600
 # What a shard accumulates of a feature: histogram cells (random lognormal activations fill some 40), and the places of
 # samples: the bins above the first inner edge of the intervals, four an octave, and one for all below.
 N_CELLS, N_SLOTS = 40, 1 + math.ceil(4 * math.log2(N_INTERVALS))
-CELL, ROW, SHARD_TOKEN = 16, 12, 16  # bytes: of a cell, a kept or waiting pair, a token's text and quality
+# Bytes: of a cell, a kept or waiting pair, a token's text and quality, the head and token of a row of attention.
+CELL, ROW, SHARD_TOKEN, PAIR = 16, 12, 16, 16
 RANDOM_LENGTH = 2 * RunPlan.score_length + 1  # BOS, and the random tokens twice
 
 
@@ -137,7 +140,26 @@ def accumulator_bytes(work: Work) -> float:
     """
     n_tokens = min(work.shard_size, work.n_sequences) * work.context_size
     layers = (_layer_accumulator_bytes(sae, work.model.n_heads, sae.l0 * n_tokens) for sae in work.saes)
-    return SHARD_TOKEN * n_tokens + sum(layers)
+    return SHARD_TOKEN * n_tokens + sum(layers) + work.model.n_layers * attention_accumulator_bytes(work)
+
+
+def attention_accumulator_bytes(work: Work) -> float:
+    """The part of `accumulator_bytes` that is one layer's attention.
+
+    Sources and pictures are made of each destination that is kept when its batch is over, and dropped with the shard:
+    of a head's k best there are k in the first batch, and some k / i in the i-th.
+    """
+    n_heads, context, n_sequences = (
+        work.model.n_heads,
+        work.context_size,
+        min(work.shard_size, work.n_sequences),
+    )
+    by_token = FLOAT64 * N_TOKEN_SUMS * min(work.model.d_vocab, n_sequences * context)
+    kept = N_TOP_POOL + N_SLOTS * N_INTERVAL_POOL
+    sources = PAIR + N_SOURCES * (2 + FLOAT32) + 2 * FLOAT32
+    picture = PAIR + min(PICTURE_ROWS, context) * min(PICTURE_COLUMNS, context)
+    n_times = 1 + math.log(max(n_sequences / work.batch_size, 1))
+    return n_heads * (by_token + ROW * kept + n_times * (sources * kept + picture * PICTURE_POOL))
 
 
 def _layer_accumulator_bytes(sae: SaeSizes, n_heads: int, n_pairs: float) -> float:

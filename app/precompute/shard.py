@@ -10,8 +10,8 @@ A shard of the corpus (`features_of_shard`), for every layer with an SAE:
    activation interval. They become a mergeable partial when the shard is done.
 4. The batch's activations are written to disk while there is room; with `--features all`, the examples that
    lead at this point get their payloads at once instead.
-5. The patterns of every layer with heads, SAE or not, are folded into statistics of what its heads attend to
-   (`attention_reader`), and on sequences that count for head scores into those scores, in the same forward pass.
+5. The patterns of every layer with heads, SAE or not, are added to statistics of what its heads attend to
+   (`attention_reader`), and on sequences that count for head scores to those scores, in the same forward pass.
 6. All partials are sealed in one file, which is either complete or absent (`partial_files`).
 
 A score batch (`random_scores`) runs repeated random tokens, and reads previous-token, duplicate-token and
@@ -85,12 +85,11 @@ def features_of_shard(run: LoadedRun, shard: int) -> dict[str, Partial]:
     plan = run.plan
     first = shard * plan.shard_size
     last = min(first + plan.shard_size, run.corpus.n_sequences)
-    shard_texts = text_keys(np.asarray(run.corpus.tokens[first:last]))
-    tokens = shard_tokens(run, first, shard_texts)
+    tokens = shard_tokens(run, first, text_keys(np.asarray(run.corpus.tokens[first:last])))
     layers = {
         layer: LayerStatistics(empty_partial(run, layer, Shards.of(shard)), tokens) for layer in run.saes
     }
-    scores, attention = _empty_scores(run, shard), AttentionReader(run, shard)
+    scores, attention = _empty_scores(run, shard), AttentionReader(run, shard, tokens)
 
     def add(batch: LayerBatch) -> None:
         layers[batch.sae.layer].add(batch.pair_batch(tokens))
@@ -100,7 +99,7 @@ def features_of_shard(run: LoadedRun, shard: int) -> dict[str, Partial]:
     with LayerWorkers(run.threads) as workers:
         for start, stop in batches(run.batch.sequences, first, last):
             by_layer: dict[int, Scores] = {}
-            readers = [attention.of_batch(start, stop, shard_texts[start - first : stop - first])]
+            readers = [attention.of_batch(start, stop)]
             if start < plan.n_score_sequences:
                 readers.append(_text_reader(run, start, min(stop, plan.n_score_sequences), by_layer))
             read_batches(run, (start, stop), add, workers, _all_of(readers))
@@ -113,7 +112,7 @@ def features_of_shard(run: LoadedRun, shard: int) -> dict[str, Partial]:
     return {
         SCORES: scores,
         **{layer_name(layer): partial for layer, partial in zip(run.saes, partials, strict=True)},
-        **{attention_name(layer): partial for layer, partial in attention.partials.items()},
+        **{attention_name(layer): partial for layer, partial in attention.partials().items()},
     }
 
 

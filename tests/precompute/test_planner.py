@@ -10,12 +10,12 @@ import pytest
 import torch
 
 import app.accumulators.active_pairs
-import app.accumulators.layer_statistics
 import app.precompute.costs
 import app.precompute.planner
+from app.accumulators.attention_statistics import AttentionStatistics
 from app.accumulators.batches import PairBatch, ShardTokens
-from app.accumulators.layer_statistics import LayerStatistics, make_sums
-from app.accumulators.sums import DeviceSums
+from app.accumulators.layer_statistics import LayerStatistics
+from app.accumulators.shard_text import ShardText
 from app.adapters.model_sizes import model_sizes
 from app.adapters.model_sources import find_model
 from app.adapters.sae_sources import LocalSae, ReleaseSae
@@ -26,6 +26,7 @@ from app.precompute.costs import (
     SaeSizes,
     Work,
     accumulator_bytes,
+    attention_accumulator_bytes,
     disk,
     kept_bytes,
     memory,
@@ -33,6 +34,7 @@ from app.precompute.costs import (
     store_bytes,
 )
 from app.precompute.planner import plan_text
+from app.statistics.attention_partial import AttentionPartial, AttentionShape
 from app.statistics.feature_partial import FeaturePartial, FeatureShape
 from tests.support.saved_saes import saved
 from tests.support.tiny_jobs import SLUG, Tiny, make_tiny, run, tiny_model
@@ -146,13 +148,11 @@ def test_the_page_has_the_tables_that_the_script_counts() -> None:
     assert counts.tables() in (ROOT / "docs" / "scale.md").read_text()
 
 
-@pytest.mark.parametrize("make", [make_sums, DeviceSums])
 @pytest.mark.parametrize(("d_sae", "l0", "n_tokens"), [(40, 10, 4096), (2000, 2, 1024)])
 def test_accumulators_hold_about_what_is_reckoned(
-    make: Any, d_sae: int, l0: int, n_tokens: int, monkeypatch: pytest.MonkeyPatch
+    d_sae: int, l0: int, n_tokens: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the most over all batches, within a fifth: where features are often active, and where they are rare."""
-    monkeypatch.setattr(app.accumulators.layer_statistics, "make_sums", make)
     for module in (app.accumulators.active_pairs, app.precompute.costs):
         monkeypatch.setattr(module, "FEWEST_WAITING", 500)
     tokens = ShardTokens.of(0, np.arange(n_tokens), seed=0)
@@ -165,7 +165,28 @@ def test_accumulators_hold_about_what_is_reckoned(
             most, held_bytes([statistics._sums, statistics._pairs])
         )  # zeros of `_empty` take no memory
     work = Work(TINY, (SaeSizes(0, 32, d_sae, l0),), n_tokens // 128, 128, 2, 512, 4, is_whole=True, k=3)
-    assert 0.8 <= most / accumulator_bytes(work) <= 1.2
+    of_features = accumulator_bytes(work) - TINY.n_layers * attention_accumulator_bytes(work)
+    assert 0.8 <= most / of_features <= 1.2
+
+
+@pytest.mark.parametrize("n_sequences", [8, 128])
+def test_attention_holds_about_what_is_reckoned(n_sequences: int) -> None:
+    n_heads, context = 4, 64
+    model = replace(TINY, n_heads=n_heads, d_vocab=60)
+    work = Work(model, (), n_sequences, context, 4, 512, 4, is_whole=True, k=3)
+    random = np.random.default_rng(0)
+    tokens = random.integers(0, model.d_vocab, (n_sequences, context))
+    text = ShardText.of(tokens, np.arange(context) > np.zeros((n_sequences, 1)))
+    shape = AttentionShape(n_heads, context)
+    empty = AttentionPartial.empty("plan", shape, 0, None, N_TOP_POOL, N_INTERVAL_POOL)
+    statistics = AttentionStatistics(empty, ShardTokens.of(0, np.arange(tokens.size), seed=0), text)
+    causal = torch.ones(context, context).tril().log()
+    for start in range(0, n_sequences, 4):
+        logits = torch.randn(4, n_heads, context, context, generator=torch.Generator().manual_seed(start))
+        batch = text.batch(start, start + 4, logits.device)
+        statistics.add((logits + causal).softmax(-1), batch)
+    held = held_bytes([statistics._pairs, statistics._by_token, statistics._sources, statistics._pictures])
+    assert 0.8 <= held / attention_accumulator_bytes(work) <= 1.2
 
 
 def random_pairs(d_sae: int, l0: int, start: int, n_tokens: int) -> PairBatch:
@@ -196,6 +217,8 @@ def held_bytes(thing: Any) -> int:
             sizes[each.ctypes.data] = each.nbytes
         elif isinstance(each, list | tuple):
             waiting += each
+        elif isinstance(each, dict):
+            waiting += each.values()
         else:
             waiting += getattr(each, "__dict__", {}).values()
     return sum(sizes.values())

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from app.accumulators.attention_statistics import AttentionStatistics
+from app.accumulators.batches import ShardTokens
+from app.accumulators.shard_text import ShardText
 from app.adapters.corpora import Corpus
 from app.domain.attention import HeadAttention
-from app.precompute.attention_reader import TextBatch, fold_pattern
 from app.precompute.attention_records import head_attention
 from app.precompute.distinct_examples import DistinctExamples
 from app.statistics.alike_texts import text_keys
@@ -47,11 +49,16 @@ def records(model: HandBuiltModel) -> list[HeadAttention]:
     tokens = text()
     pattern = model.patterns(torch.from_numpy(tokens))[0]
     shape = AttentionShape(N_HEADS, LENGTH)
-    partial = AttentionPartial.empty("plan", shape, 0, Shards.of(0))
+    text_of_shard = ShardText.of(tokens, tokens != BOS)
+    statistics = AttentionStatistics(
+        AttentionPartial.empty("plan", shape, 0, Shards.of(0)),
+        ShardTokens.of(0, text_keys(tokens).reshape(-1), 0),
+        text_of_shard,
+    )
     for start in range(0, N_SEQUENCES, 5):
-        part = slice(start, start + 5)
-        batch = TextBatch(start, tokens[part], tokens[part] != BOS, text_keys(tokens[part]))
-        partial = fold_pattern(partial, pattern[part], batch)
+        stop = min(start + 5, N_SEQUENCES)
+        statistics.add(pattern[start:stop], text_of_shard.batch(start, stop, pattern.device))
+    partial = statistics.partial()
     lengths = np.full(N_SEQUENCES, LENGTH, np.int32)
     corpus = Corpus(("text",), tokens.astype(np.int32), lengths, BOS, "")
     examples = DistinctExamples(corpus, model.tokenizer.vocabulary(len(model.tokenizer.words)), 20, 10)

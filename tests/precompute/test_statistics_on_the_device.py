@@ -1,12 +1,12 @@
-"""A job whose sums are those of accelerators publishes the rows of one whose sums are numpy's, to rounding."""
+"""A shard of a job has the statistics that numpy makes of its batches, of every SAE kind."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-import app.accumulators.layer_statistics
-from app.accumulators.sums import DeviceSums
+from app.precompute.attention_reader import attention_name, empty_attention
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.partial_files import open_sealed
 from app.precompute.plan import Unit
@@ -14,7 +14,10 @@ from app.precompute.prepare import prepare
 from app.precompute.shard import features_of_shard, layer_batches, run_unit
 from app.statistics.alike_texts import text_keys
 from app.statistics.feature_partial import FeaturePartial, FeatureShape
-from tests.support.pair_batches import assert_sums_agree
+from app.statistics.leaves import Shards
+from tests.support import numpy_attention
+from tests.support.numpy_attention import Text
+from tests.support.pair_batches import assert_same_to_rounding
 from tests.support.tiny_jobs import Tiny, make_tiny
 
 KINDS = [("gpt2", "topk"), ("gpt2", "gated"), ("llama", "standard"), ("llama", "jumprelu")]
@@ -24,11 +27,6 @@ KINDS = [("gpt2", "topk"), ("gpt2", "gated"), ("llama", "standard"), ("llama", "
 def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LoadedRun:
     tiny: Tiny = make_tiny(tmp_path_factory.mktemp("tiny"), *request.param)
     return LoadedRun(*prepare(tiny.request()))
-
-
-@pytest.fixture
-def on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app.accumulators.layer_statistics, "make_sums", DeviceSums)
 
 
 def layers_of(run: LoadedRun, shard: int) -> dict[str, FeaturePartial]:
@@ -60,20 +58,34 @@ def empty_of(partial: FeaturePartial) -> FeaturePartial:
     )
 
 
-def test_a_shard_on_the_cpu_is_numpys_to_the_last_bit(loaded: LoadedRun) -> None:
+def test_a_shard_is_numpys_to_rounding(loaded: LoadedRun) -> None:
     for shard in range(3):
-        assert layers_of(loaded, shard) == by_numpy(loaded, shard)
+        expected = by_numpy(loaded, shard)
+        for name, partial in layers_of(loaded, shard).items():
+            assert_same_to_rounding(partial, expected[name])
 
 
-def test_sums_of_accelerators_agree_to_rounding(loaded: LoadedRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = layers_of(loaded, 0)
-    monkeypatch.setattr(app.accumulators.layer_statistics, "make_sums", DeviceSums)
-    for name, partial in layers_of(loaded, 0).items():
-        assert_sums_agree(partial.sums, expected[name].sums)
-        assert partial == expected[name].with_sums(partial.sums)
+def test_attention_of_a_shard_is_numpys_to_rounding(loaded: LoadedRun) -> None:
+    plan, shard = loaded.plan, 1
+    first, stop = shard * plan.shard_size, min((shard + 1) * plan.shard_size, loaded.corpus.n_sequences)
+    expected = {
+        layer: empty_attention(loaded, Shards.of(shard)) for layer in loaded.any_model.attention_layers
+    }
+    for start in range(first, stop, plan.batch_size):
+        tokens = np.asarray(loaded.corpus.tokens[start : min(start + plan.batch_size, stop)]).astype(np.int64)
+        text = Text(start, tokens, loaded.corpus.counted(start, start + len(tokens)))
+
+        def fold(layer: int, pattern: torch.Tensor, text: Text = text) -> None:
+            expected[layer] = numpy_attention.folded(expected[layer], pattern, text)
+
+        loaded.any_model.read_patterns(torch.from_numpy(tokens), fold)
+    partials = features_of_shard(loaded, shard)
+    assert len(expected) > 1
+    for layer, partial in expected.items():
+        assert len(partial.top.key) > 0
+        numpy_attention.assert_same_to_rounding(partials[attention_name(layer)], partial)
 
 
-@pytest.mark.usefixtures("on_the_device")
 def test_a_unit_that_is_computed_again_is_the_same_file(loaded: LoadedRun) -> None:
     unit = Unit("features", 1)
     loaded.folder.sealed.mkdir(parents=True, exist_ok=True)

@@ -52,6 +52,14 @@ def folded(drawn: list[FeatureBatch], empty: FeaturePartial | None = None) -> Fe
     return reduce(FeaturePartial.update, drawn, empty or empty_partial(0))
 
 
+def assert_same_to_rounding(
+    partial: FeaturePartial, expected: FeaturePartial, rounding: float = 1e-12
+) -> None:
+    """What is counted and kept is the same; sums agree."""
+    assert_sums_agree(partial.sums, expected.sums, rounding)
+    assert partial == expected.with_sums(partial.sums)
+
+
 def assert_sums_agree(sums: FeatureSums, expected: FeatureSums, rounding: float = 1e-12) -> None:
     """Counts are equal; each sum differs by at most `rounding` of the largest number of its kind."""
     for name in ("n_tokens", "activation_sum", "squared_error", "z", "active"):
