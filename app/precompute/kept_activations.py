@@ -5,7 +5,9 @@ They change nothing but the time: a batch that is not on disk is run again, and 
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from operator import call
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,12 @@ from numpy.typing import NDArray
 
 from app.paths import remove
 from app.precompute.array_files import read_arrays, write_arrays
+from app.precompute.host_copies import HostCopies
 from app.precompute.layer_batch import LayerBatch
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.packed_batch import pack_batch, unpack_batch
 from app.precompute.side_by_side import torch_threads
-from app.statistics.arrays import AnyArray
+from app.precompute.write_behind import WriteBehind
 
 KEPT_BYTES = 4 * 2**30
 _SHARE_OF_FREE = 0.25
@@ -41,26 +44,46 @@ def _n_that_fit(run: LoadedRun, bytes_per_sequence: float) -> int:
     return int(min(KEPT_BYTES, _SHARE_OF_FREE * free) // (max(len(run.saes), 1) * bytes_per_sequence))
 
 
-def keep(run: LoadedRun, batch: LayerBatch) -> None:
+@contextmanager
+def keeping(run: LoadedRun) -> Iterator[Callable[[LayerBatch], None]]:
+    """A function that keeps a batch. With CUDA, batches are copied and written while the next ones are computed."""
+    if not _copies_beside(run.plan.device):
+        yield lambda batch: keep(run, batch)
+        return
+    with WriteBehind() as writer:
+        yield lambda batch: keep(run, batch, writer.add)
+
+
+def _copies_beside(device: str) -> bool:
+    """Whether a device computes on while another thread copies from it; only then is one thread all that keeps."""
+    return torch.device(device).type == "cuda"
+
+
+def keep(run: LoadedRun, batch: LayerBatch, do: Callable[[Callable[[], None]], None] = call) -> None:
     """Write a batch under a temporary name, then rename it; skip it if the batches up to it do not fit.
 
-    If the disk is full, the batch is run again later.
+    If the disk is full, the batch is run again later. do: calls the function that copies and writes.
     """
-    arrays = pack_batch(batch, run.record.n_key_value_heads)
-    if batch.first_sequence >= _n_that_fit(run, _size(arrays) / len(batch.counted)):
+    tensors = pack_batch(batch, run.record.n_key_value_heads)
+    n_bytes = sum(tensor.nbytes for tensor in tensors.values())
+    if batch.first_sequence >= _n_that_fit(run, n_bytes / len(batch.counted)):
         return
-    path = _path(run, batch.sae.layer, batch.first_sequence)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            remove(path)
-        write_arrays(path, {**arrays, **_stamp(run, path)})
-    except OSError as error:
-        _log.warning("activations of layer %d are not kept: %s", batch.sae.layer, error.strerror)
+    layer, path, copies = (
+        batch.sae.layer,
+        _path(run, batch.sae.layer, batch.first_sequence),
+        HostCopies.of(tensors),
+    )
 
+    def write() -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_dir():
+                remove(path)
+            write_arrays(path, {**copies.arrays(), **_stamp(run, path)})
+        except OSError as error:
+            _log.warning("activations of layer %d are not kept: %s", layer, error.strerror)
 
-def _size(arrays: Mapping[str, AnyArray]) -> int:
-    return sum(array.nbytes for array in arrays.values())
+    do(write)
 
 
 def kept_batch(run: LoadedRun, layer: int, start: int, stop: int) -> LayerBatch | None:

@@ -20,27 +20,26 @@ _MAX_UINT16 = 2**16
 _FULL_RANK = 4
 
 
-def pack_batch(batch: LayerBatch, n_key_value_heads: int) -> dict[str, AnyArray]:
-    """The arrays of a batch; feature_acts and hidden_pre only of active pairs."""
+def pack_batch(batch: LayerBatch, n_key_value_heads: int) -> dict[str, Tensor]:
+    """What is kept of a batch, where it is; feature_acts and hidden_pre only of active pairs."""
     token, feature = batch.active
     encoded, n_tokens = batch.encoded, len(batch.z)
     acts, hidden_pre = encoded.feature_acts[token, feature], encoded.hidden_pre[token, feature]
-    tensors = {
+    small = batch.sae.coder.d_sae <= _MAX_UINT16
+    return {
         **_attention(batch, n_key_value_heads),
         "n_active": torch.bincount(token, minlength=n_tokens).int(),
+        "feature": feature.to(torch.uint16 if small else torch.int32),
         "feature_acts": acts,
         **({} if torch.equal(hidden_pre, acts) else {"hidden_pre": hidden_pre}),
         **{name: _short(getattr(encoded, name)) for name in ("scale", "shift", "unscale")},
     }
-    arrays = {name: tensor.numpy(force=True) for name, tensor in tensors.items()}
-    small = batch.sae.coder.d_sae <= _MAX_UINT16
-    return {**arrays, "feature": feature.numpy(force=True).astype(np.uint16 if small else np.int32)}
 
 
 def unpack_batch(
     sae: LayerSae, arrays: Mapping[str, AnyArray], counted: Bool[Tensor, "batch pos"], first: int
 ) -> LayerBatch:
-    """The batch that pack_batch packed.
+    """The batch that pack_batch packed, from its tensors as arrays.
 
     Features that are not active have pre-activation 0, as payloads need no more.
     """

@@ -40,7 +40,7 @@ from app.attribution.head_scores import (
 )
 from app.domain.records import Json
 from app.precompute.attention_reader import AttentionReader, attention_name
-from app.precompute.kept_activations import keep, n_kept
+from app.precompute.kept_activations import keeping, n_kept
 from app.precompute.layer_batch import LayerBatch
 from app.precompute.layer_workers import LayerWorkers
 from app.precompute.loaded_run import LoadedRun
@@ -90,13 +90,13 @@ def features_of_shard(run: LoadedRun, shard: int) -> dict[str, Partial]:
         layer: LayerStatistics(empty_partial(run, layer, Shards.of(shard)), tokens) for layer in run.saes
     }
     scores, attention = _empty_scores(run, shard), AttentionReader(run, shard, tokens)
+    with keeping(run) as keep, LayerWorkers(run.threads) as workers:
 
-    def add(batch: LayerBatch) -> None:
-        layers[batch.sae.layer].add(batch.pair_batch(tokens))
-        if batch.first_sequence < n_kept(run):
-            keep(run, batch)
+        def add(batch: LayerBatch) -> None:
+            layers[batch.sae.layer].add(batch.pair_batch(tokens))
+            if batch.first_sequence < n_kept(run):
+                keep(batch)
 
-    with LayerWorkers(run.threads) as workers:
         for start, stop in batches(run.batch.sequences, first, last):
             by_layer: dict[int, Scores] = {}
             readers = [attention.of_batch(start, stop)]
@@ -105,15 +105,18 @@ def features_of_shard(run: LoadedRun, shard: int) -> dict[str, Partial]:
             read_batches(run, (start, stop), add, workers, _all_of(readers))
             if by_layer:
                 scores = scores.update(_score_batch(by_layer, run.record.n_layers))
-    # Popped, so that what a layer accumulated is free once its partial is made.
-    partials = side_by_side(
-        lambda layer: layers.pop(layer).partial(), list(layers), plan.device, plan.threads
-    )
     return {
         SCORES: scores,
-        **{layer_name(layer): partial for layer, partial in zip(run.saes, partials, strict=True)},
+        **_partials(run, layers),
         **{attention_name(layer): partial for layer, partial in attention.partials().items()},
     }
+
+
+def _partials(run: LoadedRun, layers: dict[int, LayerStatistics]) -> dict[str, FeaturePartial]:
+    """The partial of each layer. Layers are popped, so that what one accumulated is free once its partial is made."""
+    names, plan = [layer_name(layer) for layer in layers], run.plan
+    made = side_by_side(lambda layer: layers.pop(layer).partial(), list(layers), plan.device, plan.threads)
+    return dict(zip(names, made, strict=True))
 
 
 def shard_tokens(run: LoadedRun, first: int, texts: Ints) -> ShardTokens:

@@ -1,6 +1,7 @@
 """Activations kept from the pass spare a second forward, and decide nothing else."""
 
 import errno
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,25 @@ def test_with_some_the_rows_are_the_same(
 ) -> None:
     monkeypatch.setattr(app.precompute.shard, "n_kept", lambda _: 5)
     assert 0 < run_again(tiny, tmp_path) < n_examples(tmp_path / "store.sqlite")
+    assert digest_of(tmp_path / "store.sqlite") == digest
+
+
+def test_written_beside_the_computation_they_are_the_same(
+    tiny: Tiny, digest: str, tmp_path: Path, before_publishing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a thread of their own, as with CUDA."""
+    monkeypatch.setattr(app.precompute.kept_activations, "_copies_beside", lambda _: True)
+    writers: set[str] = set()
+    real = app.precompute.kept_activations.write_arrays
+
+    def write(*given: Any) -> None:
+        writers.add(threading.current_thread().name)
+        real(*given)
+
+    monkeypatch.setattr(app.precompute.kept_activations, "write_arrays", write)
+    assert run_again(tiny, tmp_path) == 0
+    assert len(writers) > 0
+    assert all(name.startswith("write-behind") for name in writers)
     assert digest_of(tmp_path / "store.sqlite") == digest
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from app.attribution.sae import EncodedTokens
 from app.precompute import layer_batch
+from app.precompute.host_copies import HostCopies
 from app.precompute.layer_batch import LayerBatch
 from app.precompute.loaded_run import LoadedRun
 from app.precompute.packed_batch import pack_batch, unpack_batch
@@ -30,9 +31,9 @@ def batch(request: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Layer
     return next(iter(layer_batches(run, 3, 6))), N_KEY_VALUE_HEADS[model]
 
 
-def check(batch: LayerBatch, arrays: Any) -> None:
+def check(batch: LayerBatch, packed: dict[str, torch.Tensor]) -> None:
     """Every payload of every active pair."""
-    again = unpack_batch(batch.sae, arrays, batch.counted, batch.first_sequence)
+    again = unpack_batch(batch.sae, HostCopies.of(packed).arrays(), batch.counted, batch.first_sequence)
     where = where_active(batch)
     assert batch.payloads(*where) == again.payloads(*where)
     for name in ("v", "pattern", "z"):
@@ -108,6 +109,6 @@ def test_a_batch_without_tokens_or_pairs_is_packed_too(batch: tuple[LayerBatch, 
     none = torch.zeros_like(whole.counted)
     encoded = EncodedTokens(**{name: value[:0] for name, value in vars(whole.encoded).items()})
     empty = replace(whole, z=whole.z[:0], encoded=encoded, counted=none, row=torch.full_like(whole.row, -1))
-    again = unpack_batch(whole.sae, pack_batch(empty, n_key_value_heads), none, 0)
+    again = unpack_batch(whole.sae, HostCopies.of(pack_batch(empty, n_key_value_heads)).arrays(), none, 0)
     assert again.z.shape == empty.z.shape
     assert again.encoded.feature_acts.shape == (0, whole.sae.coder.d_sae)
