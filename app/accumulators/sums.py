@@ -1,5 +1,7 @@
 """The sums of one layer and shard, in float64."""
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -11,6 +13,8 @@ from app.statistics.arrays import Floats
 from app.statistics.feature_sums import FeatureSums
 from app.statistics.leaves import Count, Total
 from app.statistics.moments import CoMoments, GroupedCoMoments
+
+_BLOCKS_OF_Z = 4  # of the co-moment's rows: five eighths of it are computed
 
 
 class LayerSums:
@@ -29,6 +33,8 @@ class LayerSums:
         self._mean = zeros(d_sae, 1 + n_heads)  # of p, then of each head's c
         self._squares = zeros(d_sae, 1 + 2 * n_heads)  # m2 of p, m2 of each c, co-moment of each c and p
         self._z_mean, self._z_comoment = zeros(d_in), zeros(d_in, d_in)
+        edges = [i * d_in // _BLOCKS_OF_Z for i in range(_BLOCKS_OF_Z + 1)]
+        self._z_rows = [slice(start, stop) for start, stop in pairwise(edges) if start < stop]
 
     def add(self, batch: PairBatch) -> None:
         """Add one batch."""
@@ -64,7 +70,9 @@ class LayerSums:
         values -= mean
         share = len(z) / (self._n_tokens + len(z))
         delta = mean - self._z_mean
-        self._z_comoment += values.T @ values
+        for rows in self._z_rows:  # what is left of the diagonal's blocks mirrors what is right of them
+            start = rows.start
+            self._z_comoment[rows, start:].addmm_(values[:, rows].T, values[:, start:])
         self._z_comoment += torch.outer(delta, delta) * (self._n_tokens * share)
         self._z_mean += delta * share
         self._n_tokens += len(z)
@@ -76,6 +84,7 @@ class LayerSums:
         if not all(part.isfinite().all() for part in host):
             raise ValueError("a sum over active tokens, or of z, is not finite")
         mean, squares, z_mean, z_comoment = host
+        z_comoment = z_comoment.triu() + z_comoment.triu(1).T
         m2_p, m2_c, co_cp = squares.split([1, n_heads, n_heads], dim=1)
         n_tokens = Count.of(self._n_tokens)
         return FeatureSums(

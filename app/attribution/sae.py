@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Int64
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from app.attribution.rows import places_of_true
 from app.attribution.sae_steps import Activation, InputNorm
 
+Places = tuple[Int64[Tensor, " pair"], Int64[Tensor, " pair"]]  # tokens and features
 _SPARSE_SHARE = 0.1  # of active entries, up to which gathering rows is faster than a dense product
 
 
@@ -71,12 +72,18 @@ class SparseCoder:
 
     @torch.no_grad()
     def decode(
-        self, feature_acts: Float[Tensor, "token d_sae"], encoded: EncodedTokens
+        self,
+        feature_acts: Float[Tensor, "token d_sae"],
+        encoded: EncodedTokens,
+        active: Places | None = None,
     ) -> Float[Tensor, "token d_in"]:
-        """z_hat from (possibly edited) activations; `encoded` holds each token's input steps to undo."""
+        """z_hat from (possibly edited) activations; `encoded` holds each token's input steps to undo.
+
+        active: where feature_acts is not 0, token by token, if that is known.
+        """
         gain = self.activation.write_gain()
         acts = feature_acts if gain is None else feature_acts * gain
-        x_hat = self.b_dec + sparse_product(acts, self.w_dec)
+        x_hat = self.b_dec + sparse_product(acts, self.w_dec, active)
         return x_hat * encoded.unscale[:, None] + encoded.shift[:, None]
 
     @cached_property
@@ -129,10 +136,10 @@ class SparseCoder:
 
 
 def sparse_product(
-    acts: Float[Tensor, "token d_sae"], w_dec: Float[Tensor, "d_sae d_in"]
+    acts: Float[Tensor, "token d_sae"], w_dec: Float[Tensor, "d_sae d_in"], active: Places | None = None
 ) -> Float[Tensor, "token d_in"]:
     """acts @ w_dec from the rows of active features alone: a token has tens of them, of thousands."""
-    token, feature = places_of_true(acts != 0)
+    token, feature = active or places_of_true(acts != 0)
     is_sparse = 0 < len(token) <= acts.numel() * _SPARSE_SHARE
     # MPS has no bags in all versions of torch, and a CPU has them in float32 and float64 alone.
     if not is_sparse or acts.device.type == "mps" or acts.dtype not in (torch.float32, torch.float64):

@@ -122,7 +122,7 @@ class LayerBatch:
 
     def squared_error(self) -> Float64[Tensor, ""]:
         """The sum over tokens of |z - reconstruction|^2."""
-        decoded = self.sae.coder.decode(self.encoded.feature_acts, self.encoded)
+        decoded = self.sae.coder.decode(self.encoded.feature_acts, self.encoded, self.active)
         missed = widened(decoded - self.z.flatten(1))
         return (missed**2).sum()
 

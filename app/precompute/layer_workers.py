@@ -17,7 +17,7 @@ import torch
 from app.precompute.side_by_side import torch_threads
 
 _MOST_LAYERS, _DENSE_BYTES = 4, 2**30  # that are worked on at once, as far as their dense activations fit
-_WAITING = 2  # layers of a worker: one that is worked on, and one that waits
+_WAITING = 2  # layers of a worker, each with all of its work: one that is worked on, and one that waits
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def most_layers(dense_bytes: int) -> int:
 
 
 class LayerWorkers:
-    """Does the work of each layer in the order in which it is added. Leaving the block waits for all of it.
+    """Does the pieces of work of each layer in the order in which they are added. Leaving the block waits for all.
 
     An error of the work is raised by a later `add`, or by leaving the block.
     """
@@ -78,7 +78,7 @@ class LayerWorkers:
             ThreadPoolExecutor(1, "layers", initializer=torch.set_num_threads, initargs=(threads.layer,))
             for _ in range(threads.n_workers)
         ]
-        self._begun: list[deque[Future[None]]] = [deque() for _ in self._pools]
+        self._begun: list[deque[tuple[int, Future[None]]]] = [deque() for _ in self._pools]
 
     def __enter__(self) -> Self:
         return self
@@ -89,17 +89,17 @@ class LayerWorkers:
         for pool in self._pools:
             pool.shutdown(cancel_futures=error is not None)
         if error is None:
-            for future in (future for begun in self._begun for future in begun):
+            for _, future in (each for begun in self._begun for each in begun):
                 future.result()
 
     def add(self, layer: int, work: Callable[[], None]) -> None:
-        """Have the work done; waits while the layer's worker has enough to do."""
+        """Have a piece of work done; waits while the layer's worker has enough other layers to work on."""
         if not self._pools:
             with torch.inference_mode(False), torch_threads(self._threads.layer):
                 work()
             return
         place = layer % len(self._pools)
         begun = self._begun[place]
-        if len(begun) == _WAITING:
-            begun.popleft().result()
-        begun.append(self._pools[place].submit(work))
+        while len({layer, *(other for other, _ in begun)}) > _WAITING:
+            begun.popleft()[1].result()
+        begun.append((layer, self._pools[place].submit(work)))

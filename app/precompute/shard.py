@@ -90,6 +90,7 @@ def features_of_shard(run: LoadedRun, shard: int) -> dict[str, Partial]:
         layer: LayerStatistics(empty_partial(run, layer, Shards.of(shard)), tokens) for layer in run.saes
     }
     scores, attention = _empty_scores(run, shard), AttentionReader(run, shard, tokens)
+    by_batch: list[dict[int, Scores]] = []
     with keeping(run) as keep, LayerWorkers(run.threads) as workers:
 
         def add(batch: LayerBatch) -> None:
@@ -98,13 +99,13 @@ def features_of_shard(run: LoadedRun, shard: int) -> dict[str, Partial]:
                 keep(batch)
 
         for start, stop in batches(run.batch.sequences, first, last):
-            by_layer: dict[int, Scores] = {}
             readers = [attention.of_batch(start, stop)]
             if start < plan.n_score_sequences:
-                readers.append(_text_reader(run, start, min(stop, plan.n_score_sequences), by_layer))
+                by_batch.append({})
+                readers.append(_text_reader(run, start, min(stop, plan.n_score_sequences), by_batch[-1]))
             read_batches(run, (start, stop), add, workers, _all_of(readers))
-            if by_layer:
-                scores = scores.update(_score_batch(by_layer, run.record.n_layers))
+    for by_layer in by_batch:
+        scores = scores.update(_score_batch(by_layer, run.record.n_layers))
     return {
         SCORES: scores,
         **_partials(run, layers),
@@ -172,19 +173,27 @@ def read_batches(
     """Have the workers work on each layer's batch of some sequences, from first to stop, as the forward pass makes it.
 
     There is one forward pass per weight processing. `read_pattern` gets the attention pattern of every layer of the
-    model, once.
+    model, once, from the layer's worker.
     """
     tokens, counted = _tokens(run, *sequences)
 
     def read(layer: int, activations: LayerActivations) -> None:
         workers.add(layer, lambda: work(LayerBatch.of(run.saes[layer], activations, counted, sequences[0])))
 
+    handed_over = None if read_pattern is None else _handed_over(read_pattern, workers)
     with torch_threads(run.threads.forward):
         for processing, layers in run.layers_by_processing.items():
-            run.model(processing).read_layers(tokens, layers, read, read_pattern)
-            read_pattern = None  # patterns do not depend on the processing
-        if read_pattern is not None:  # no layer has an SAE
-            run.any_model.read_patterns(tokens, read_pattern)
+            run.model(processing).read_layers(tokens, layers, read, handed_over)
+            handed_over = None  # patterns do not depend on the processing
+        if handed_over is not None:  # no layer has an SAE
+            run.any_model.read_patterns(tokens, handed_over)
+
+
+def _handed_over(read: ReadPattern, workers: LayerWorkers) -> ReadPattern:
+    def hand_over(layer: int, pattern: Tensor) -> None:
+        workers.add(layer, lambda: read(layer, pattern))
+
+    return hand_over
 
 
 def layer_batches(

@@ -144,7 +144,7 @@ def test_no_operation_adds_in_an_order_of_its_own():
     with Operations() as operations:
         accumulated(drawn, LARGE)
     used = {name.rstrip("_") for name in operations.names}
-    assert {"segment_reduce", "sort", "mm"} <= used
+    assert {"segment_reduce", "sort", "addmm"} <= used
     assert not used & ORDERLESS
 
 
