@@ -96,7 +96,7 @@ def _payloads_of(
     n_threads, at_once = run.threads.whole, max(min(run.threads.layers_at_once, len(examples)), 1)
 
     def of_kept(layer: int) -> Payloads | None:
-        batch = kept_batch(run, layer, start, stop)
+        batch = kept_batch(run, layer, start, stop, np.unique(examples[layer][0]))
         return None if batch is None else batch.payloads(*examples[layer], n_threads // at_once)
 
     made = dict(zip(examples, side_by_side(of_kept, examples, run.plan.device, at_once), strict=True))

@@ -23,6 +23,7 @@ from app.precompute.loaded_run import LoadedRun
 from app.precompute.packed_batch import pack_batch, unpack_batch
 from app.precompute.side_by_side import torch_threads
 from app.precompute.write_behind import WriteBehind
+from app.statistics.arrays import Ints
 
 KEPT_BYTES = 4 * 2**30
 _SHARE_OF_FREE = 0.25
@@ -86,8 +87,11 @@ def keep(run: LoadedRun, batch: LayerBatch, do: Callable[[Callable[[], None]], N
     do(write)
 
 
-def kept_batch(run: LoadedRun, layer: int, start: int, stop: int) -> LayerBatch | None:
-    """The stored batch of the first pass; None if it was not stored, or is damaged, which is logged."""
+def kept_batch(run: LoadedRun, layer: int, start: int, stop: int, features: Ints) -> LayerBatch | None:
+    """The stored batch of the first pass, with activations of some features, which ascend.
+
+    None if it was not stored, or is damaged, which is logged.
+    """
     path = _path(run, layer, start)
     try:
         arrays = _read(path, _stamp(run, path))
@@ -102,7 +106,7 @@ def kept_batch(run: LoadedRun, layer: int, start: int, stop: int) -> LayerBatch 
     counted = torch.from_numpy(run.corpus.counted(start, stop))
     # As where it was packed: what is computed again must be the same to the last bit.
     with torch_threads(run.threads.layer):
-        return unpack_batch(run.saes[layer], arrays, counted, start)
+        return unpack_batch(run.saes[layer], arrays, counted, start, features)
 
 
 def _read(path: Path, stamp: dict[str, NDArray[np.bytes_]]) -> dict[str, NDArray[Any]]:

@@ -25,6 +25,7 @@ from app.attribution.sae import EncodedTokens
 from app.errors import InvalidModel
 from app.precompute.loaded_run import LayerSae
 from app.precompute.side_by_side import side_by_side
+from app.statistics.arrays import Ints
 from app.statistics.feature_partial import FeatureBatch
 from app.statistics.payloads import Payloads
 
@@ -49,6 +50,7 @@ class LayerBatch:
     encoded: EncodedTokens
     counted: Bool[Tensor, "batch pos"]
     row: Int64[Tensor, "batch pos"]  # where a counted token is in z; -1 elsewhere
+    features: Ints | None = None  # [column] ascending: those that `encoded` has; None: all
 
     @classmethod
     def of(
@@ -131,8 +133,8 @@ class LayerBatch:
     ) -> Payloads:
         """Payloads of examples in this batch: contributions, DFA, and the feature over the whole sequence.
 
-        feature, token_index: [example] each; every token must be one of this batch. The bits are the same for any
-        n_threads.
+        feature, token_index: [example] each; every token must be one of this batch, every feature one of `features`.
+        The bits are the same for any n_threads.
         """
         if not len(token_index):
             return Payloads.empty()
@@ -142,9 +144,10 @@ class LayerBatch:
 
         def columns_of(part: slice) -> Columns:
             chosen = order[part]
-            where = (self._on_device(values[chosen]) for values in (dest, feature))
+            where = (self._on_device(values[chosen]) for values in (dest, feature, column))
             return self._sequence_columns(int(sequence[chosen[0]]), *where)
 
+        column = feature if self.features is None else np.searchsorted(self.features, feature)
         n_threads = min(n_threads, _MOST_THREADS)
         at_once = max(1, _DFA_AT_ONCE // (self.context_size * self.sae.coder.n_heads))
         parts = side_by_side(columns_of, _parts(sequence[order], at_once), self.row.device, n_threads)
@@ -155,7 +158,11 @@ class LayerBatch:
         return torch.from_numpy(values).to(self.row.device)
 
     def _sequence_columns(
-        self, sequence: int, dest: Int64[Tensor, " example"], feature: Int64[Tensor, " example"]
+        self,
+        sequence: int,
+        dest: Int64[Tensor, " example"],
+        feature: Int64[Tensor, " example"],
+        column: Int64[Tensor, " example"],
     ) -> Columns:
         row = self.row[sequence, dest]
         encoded, read = self.encoded, self.sae.read_by_head
@@ -163,11 +170,11 @@ class LayerBatch:
         sources = keep_sources(dfa, dest)
         summed = keep_sources(dfa_by_source(dfa)[:, None], dest)
         bias = self.sae.coder.bias(encoded, row, feature)
-        pre_activation = encoded.hidden_pre[row, feature]
+        pre_activation = encoded.hidden_pre[row, column]
         pair = torch.arange(len(row), device=row.device)
         contribution = pair_contributions(self.z[row], read, encoded.scale[row], pair, feature)
         return {
-            "activation": encoded.feature_acts[row, feature].float().numpy(force=True),
+            "activation": encoded.feature_acts[row, column].float().numpy(force=True),
             "pre_activation": pre_activation.float().numpy(force=True),
             "bias": bias.float().numpy(force=True),
             "residual": residual(dfa, bias, pre_activation).float().numpy(force=True),
@@ -178,7 +185,7 @@ class LayerBatch:
             "summed_source": summed.source[:, 0].numpy(force=True),
             "summed_dfa": summed.dfa[:, 0].numpy(force=True),
             "summed_rest": summed.rest[:, 0].numpy(force=True),
-            "sequence_activations": self._over_sequence(sequence, feature),
+            "sequence_activations": self._over_sequence(sequence, column),
         }
 
     def dfa(
@@ -194,10 +201,10 @@ class LayerBatch:
             self.encoded.scale[self.row[sequence, dest]],
         )
 
-    def _over_sequence(self, sequence: int, feature: Int64[Tensor, " example"]) -> NDArray[np.float16]:
+    def _over_sequence(self, sequence: int, column: Int64[Tensor, " example"]) -> NDArray[np.float16]:
         """Each example's feature at every position of its sequence: [example pos], 0 at BOS and padding."""
         rows = self.row[sequence]
-        acts = self.encoded.feature_acts[rows.clamp(min=0), feature[:, None]] * (rows >= 0)
+        acts = self.encoded.feature_acts[rows.clamp(min=0), column[:, None]] * (rows >= 0)
         return acts.clamp(max=torch.finfo(torch.float16).max).half().numpy(force=True)
 
 

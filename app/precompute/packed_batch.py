@@ -14,7 +14,7 @@ from torch import Tensor
 from app.attribution.sae import EncodedTokens
 from app.precompute.layer_batch import LayerBatch, token_rows
 from app.precompute.loaded_run import LayerSae
-from app.statistics.arrays import AnyArray
+from app.statistics.arrays import AnyArray, Ints
 
 _MAX_UINT16 = 2**16
 _FULL_RANK = 4
@@ -37,28 +37,47 @@ def pack_batch(batch: LayerBatch, n_key_value_heads: int) -> dict[str, Tensor]:
 
 
 def unpack_batch(
-    sae: LayerSae, arrays: Mapping[str, AnyArray], counted: Bool[Tensor, "batch pos"], first: int
+    sae: LayerSae,
+    arrays: Mapping[str, AnyArray],
+    counted: Bool[Tensor, "batch pos"],
+    first: int,
+    features: Ints,
 ) -> LayerBatch:
-    """The batch that pack_batch packed, from its tensors as arrays.
+    """The batch that pack_batch packed, from its tensors as arrays, with activations of some features alone.
 
-    Features that are not active have pre-activation 0, as payloads need no more.
+    features: [column] ascending. Where they are not active they have pre-activation 0, as payloads need no more.
     """
-    device, n_tokens = sae.coder.w_enc.device, int(counted.sum())
-    feature = torch.from_numpy(arrays["feature"].astype(np.int64)).to(device)
-    tensors = {
-        name: torch.from_numpy(array).to(device) for name, array in arrays.items() if name != "feature"
+    device = sae.coder.w_enc.device
+    there = {
+        name: torch.from_numpy(arrays[name]).to(device) for name in ("v", "pattern", "z") if name in arrays
     }
     counted = counted.to(device)
-    token = torch.repeat_interleave(torch.arange(n_tokens, device=device), tensors["n_active"])
-    v, pattern = _values(tensors["v"], sae.coder.n_heads), _whole(tensors["pattern"], counted.shape[1])
-    z = tensors["z"] if "z" in tensors else _mixed(pattern, v)[counted]
-    acts = tensors["feature_acts"]
-    encoded = EncodedTokens(
-        feature_acts=_dense(token, feature, acts, (n_tokens, sae.coder.d_sae)),
-        hidden_pre=_dense(token, feature, tensors.get("hidden_pre", acts), (n_tokens, sae.coder.d_sae)),
-        **{name: tensors[name].expand(n_tokens) for name in ("scale", "shift", "unscale")},
-    )
-    return LayerBatch(sae, v, pattern, first, z, encoded, counted, token_rows(counted))
+    v, pattern = _values(there["v"], sae.coder.n_heads), _whole(there["pattern"], counted.shape[1])
+    z = there["z"] if "z" in there else _mixed(pattern, v)[counted]
+    encoded = _encoded(sae, arrays, len(z), features)
+    return LayerBatch(sae, v, pattern, first, z, encoded, counted, token_rows(counted), features)
+
+
+def _encoded(sae: LayerSae, arrays: Mapping[str, AnyArray], n_tokens: int, features: Ints) -> EncodedTokens:
+    """The tokens with a column for each of the features."""
+    device = sae.coder.w_enc.device
+    column_of = np.full(sae.coder.d_sae, -1)
+    column_of[features] = np.arange(len(features))
+    column = column_of[arrays["feature"]]
+    pair = np.flatnonzero(column >= 0)
+    token = np.repeat(np.arange(n_tokens), arrays["n_active"])[pair]
+    places = tuple(torch.from_numpy(each).to(device) for each in (token, column[pair]))
+
+    def dense(name: str) -> Tensor:
+        values = torch.from_numpy(arrays[name][pair]).to(device)
+        return values.new_zeros((n_tokens, len(features))).index_put_(places, values)
+
+    acts = dense("feature_acts")
+    steps = {
+        name: torch.from_numpy(arrays[name]).to(device).expand(n_tokens)
+        for name in ("scale", "shift", "unscale")
+    }
+    return EncodedTokens(acts, dense("hidden_pre") if "hidden_pre" in arrays else acts, **steps)
 
 
 def _attention(batch: LayerBatch, n_key_value_heads: int) -> dict[str, Tensor]:
@@ -101,7 +120,3 @@ def _places(n: int, device: torch.device) -> Tensor:
 def _short(values: Float[Tensor, " token"]) -> Float[Tensor, " token"]:
     """The first value if all values are equal, else all of them."""
     return values[:1] if len(values) and (values == values[0]).all() else values
-
-
-def _dense(token: Tensor, feature: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
-    return values.new_zeros(shape).index_put_((token, feature), values)

@@ -33,9 +33,12 @@ def batch(request: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Layer
 
 def check(batch: LayerBatch, packed: dict[str, torch.Tensor]) -> None:
     """Every payload of every active pair."""
-    again = unpack_batch(batch.sae, HostCopies.of(packed).arrays(), batch.counted, batch.first_sequence)
-    where = where_active(batch)
-    assert batch.payloads(*where) == again.payloads(*where)
+    feature, token = where_active(batch)
+    for some in (np.unique(feature), np.unique(feature)[1::2]):
+        arrays = HostCopies.of(packed).arrays()
+        again = unpack_batch(batch.sae, arrays, batch.counted, batch.first_sequence, some)
+        where = [each[np.isin(feature, some)] for each in (feature, token)]
+        assert batch.payloads(*where) == again.payloads(*where)
     for name in ("v", "pattern", "z"):
         assert torch.equal(getattr(batch, name), getattr(again, name)), name
 
@@ -109,6 +112,7 @@ def test_a_batch_without_tokens_or_pairs_is_packed_too(batch: tuple[LayerBatch, 
     none = torch.zeros_like(whole.counted)
     encoded = EncodedTokens(**{name: value[:0] for name, value in vars(whole.encoded).items()})
     empty = replace(whole, z=whole.z[:0], encoded=encoded, counted=none, row=torch.full_like(whole.row, -1))
-    again = unpack_batch(whole.sae, HostCopies.of(pack_batch(empty, n_key_value_heads)).arrays(), none, 0)
+    arrays = HostCopies.of(pack_batch(empty, n_key_value_heads)).arrays()
+    again = unpack_batch(whole.sae, arrays, none, 0, np.array([3, 5]))
     assert again.z.shape == empty.z.shape
-    assert again.encoded.feature_acts.shape == (0, whole.sae.coder.d_sae)
+    assert again.encoded.feature_acts.shape == (0, 2)
