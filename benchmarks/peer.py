@@ -5,7 +5,8 @@
 PEER_PYTHON is the Python of an environment with sae-dashboard 0.8.0 (`make bench-peer` makes one). The peer computes
 1,024 features at each of three batch sizes of features; Head Atlas all 4,608 of the SAE, and of SAEs of five layers
 together, which the peer takes one after the other, each at its speed for one. Both are timed after loading, and head
-scores, which the peer has not, are left out. Prints seconds, features per second, peak memory and ratios.
+scores, which the peer has not, are left out. Prints seconds, features per second, peak memory and ratios, and those of
+jobs that did nothing but the least for the same stores (`least_work.py`): the most that can be reached.
 """
 
 import argparse
@@ -56,21 +57,27 @@ def main() -> None:
     options = parser.parse_args()
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="head-atlas-peer-") as folder:
-        ours, of_five = (
+        (ours, least), (of_five, least_of_five) = (
             head_atlas(Path(folder) / f"{len(layers)}", layers, options.sequences)
             for layers in ((LAYER,), FIVE_LAYERS)
         )
         peers = [dashboard(options.peer_python, Path(folder) / "1", minibatch) for minibatch in MINIBATCHES]
     best = max(peers, key=lambda speed: speed.features_per_second)
     ratio, ratio_of_five = (each.features_per_second / best.features_per_second for each in (ours, of_five))
+    most = ours.n_features / least / best.features_per_second
+    most_of_five = of_five.n_features / least_of_five / best.features_per_second
     lines = [line_of(speed) for speed in (ours, of_five, *peers)]
     lines.append(
-        f"\n{ratio:.1f} × the peer's best in features per second of one layer, {ratio_of_five:.1f} × of five."
+        f"\n{ratio:.1f} × the peer's best in features per second of one layer, {ratio_of_five:.1f} × of five. The least "
+        f"that fills the same stores takes {least:.1f} and {least_of_five:.1f} s: no job that does so is more than "
+        f"{most:.1f} and {most_of_five:.1f} times as fast as the peer on this machine."
     )
     print(*lines, COMPUTED, sep="\n")
     figures = {
         "ratio": round(ratio, 2),
         "ratio_of_five_layers": round(ratio_of_five, 2),
+        "most": round(most, 2),
+        "most_of_five_layers": round(most_of_five, 2),
         "memory_ratio": round(ours.peak_memory_mib / best.peak_memory_mib, 2),
         "tools": [asdict(speed) for speed in (ours, of_five, *peers)],
     }
@@ -87,15 +94,15 @@ def line_of(speed: Speed) -> str:
     )
 
 
-def head_atlas(folder: Path, layers: Sequence[int], n_sequences: int) -> Speed:
-    """All features of the SAEs of these layers."""
+def head_atlas(folder: Path, layers: Sequence[int], n_sequences: int) -> tuple[Speed, float]:
+    """All features of the SAEs of these layers, and the least seconds that any job takes for the same store."""
     folder.mkdir()
     listed = ",".join(map(str, layers))
-    arguments = [folder, "--layers", listed, "--sequences", n_sequences, "--no-limit"]
-    cost = json_of(sys.executable, "job_cost.py", *arguments)
+    cost = json_of(sys.executable, "job_cost.py", folder, "--layers", listed, "--sequences", n_sequences)
     seconds = cost["statistics_s"] + cost["publish_s"]
+    least = sum(cost["least"].values()) + cost["limit"]["encode_s"] + cost["limit"]["logits_s"]
     name = f"Head Atlas, {D_SAE} features" if len(layers) == 1 else f"Head Atlas, {len(layers)} layers"
-    return Speed(name, cost["n_features"], seconds, cost["peak_memory_mib"])
+    return Speed(name, cost["n_features"], seconds, cost["peak_memory_mib"]), least
 
 
 def dashboard(python: Path, folder: Path, minibatch: int) -> Speed:
