@@ -68,9 +68,9 @@ def main() -> None:
     most_of_five = of_five.n_features / least_of_five / best.features_per_second
     lines = [line_of(speed) for speed in (ours, of_five, *peers)]
     lines.append(
-        f"\n{ratio:.1f} × the peer's best in features per second of one layer, {ratio_of_five:.1f} × of five. The least "
-        f"that fills the same stores takes {least:.1f} and {least_of_five:.1f} s: no job that does so is more than "
-        f"{most:.1f} and {most_of_five:.1f} times as fast as the peer on this machine."
+        f"\n{ratio:.1f} × the peer's best in features per second of one layer, {ratio_of_five:.1f} × of five. "
+        f"The least that fills the same stores takes {least:.1f} and {least_of_five:.1f} s: no job that does so is more "
+        f"than {most:.1f} and {most_of_five:.1f} times as fast as the peer on this machine."
     )
     print(*lines, COMPUTED, sep="\n")
     figures = {
