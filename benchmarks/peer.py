@@ -69,8 +69,8 @@ def main() -> None:
     lines = [line_of(speed) for speed in (ours, of_five, *peers)]
     lines.append(
         f"\n{ratio:.1f} × the peer's best in features per second of one layer, {ratio_of_five:.1f} × of five. "
-        f"The least that fills the same stores takes {least:.1f} and {least_of_five:.1f} s: no job that does so is more "
-        f"than {most:.1f} and {most_of_five:.1f} times as fast as the peer on this machine."
+        f"The least that fills the same stores takes {least:.1f} and {least_of_five:.1f} s: no job that does so is "
+        f"more than {most:.1f} and {most_of_five:.1f} times as fast as the peer on this machine."
     )
     print(*lines, COMPUTED, sep="\n")
     figures = {

@@ -18,9 +18,8 @@ from app.statistics.leaves import Count, Total
 from app.statistics.payloads import Payloads, payload_key
 from app.statistics.token_mass import TokenMass
 
-N_TOKEN_SUMS = (
-    4  # by token and head: open attention from it, open attention on it, attention on it as a sink, sinks
-)
+# By token and head: open attention from it, open attention on it, attention on it as a sink, how often it is one.
+N_TOKEN_SUMS = 4
 
 
 class AttentionStatistics:
