@@ -20,7 +20,7 @@ from app.precompute.array_files import read_arrays, write_arrays
 from app.precompute.host_copies import HostCopies
 from app.precompute.layer_batch import LayerBatch
 from app.precompute.loaded_run import LoadedRun
-from app.precompute.packed_batch import pack_batch, unpack_batch
+from app.precompute.packed_batch import pack_batch, shortened, unpack_batch
 from app.precompute.side_by_side import torch_threads
 from app.precompute.write_behind import WriteBehind
 from app.statistics.arrays import Ints
@@ -69,20 +69,17 @@ def keep(run: LoadedRun, batch: LayerBatch, do: Callable[[Callable[[], None]], N
     n_bytes = sum(tensor.nbytes for tensor in tensors.values())
     if batch.first_sequence >= _n_that_fit(run, n_bytes / len(batch.counted)):
         return
-    layer, path, copies = (
-        batch.sae.layer,
-        _path(run, batch.sae.layer, batch.first_sequence),
-        HostCopies.of(tensors),
-    )
+    # Of the batch itself nothing is held until it is written.
+    sae, copies, path = batch.sae, HostCopies.of(tensors), _path(run, batch.sae.layer, batch.first_sequence)
 
     def write() -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.is_dir():
                 remove(path)
-            write_arrays(path, {**copies.arrays(), **_stamp(run, path)})
+            write_arrays(path, {**shortened(copies.arrays(), sae.coder.d_sae), **_stamp(run, path)})
         except OSError as error:
-            _log.warning("activations of layer %d are not kept: %s", layer, error.strerror)
+            _log.warning("activations of layer %d are not kept: %s", sae.layer, error.strerror)
 
     do(write)
 

@@ -25,15 +25,20 @@ def pack_batch(batch: LayerBatch, n_key_value_heads: int) -> dict[str, Tensor]:
     token, feature = batch.active
     encoded, n_tokens = batch.encoded, len(batch.z)
     acts, hidden_pre = encoded.feature_acts[token, feature], encoded.hidden_pre[token, feature]
-    small = batch.sae.coder.d_sae <= _MAX_UINT16
     return {
         **_attention(batch, n_key_value_heads),
         "n_active": torch.bincount(token, minlength=n_tokens).int(),
-        "feature": feature.to(torch.uint16 if small else torch.int32),
+        "feature": feature.int(),
         "feature_acts": acts,
         **({} if torch.equal(hidden_pre, acts) else {"hidden_pre": hidden_pre}),
         **{name: _short(getattr(encoded, name)) for name in ("scale", "shift", "unscale")},
     }
+
+
+def shortened(arrays: Mapping[str, AnyArray], d_sae: int) -> dict[str, AnyArray]:
+    """The arrays of a packed batch, its features in 16 bits where these suffice: not all devices have them."""
+    small = d_sae <= _MAX_UINT16
+    return {**arrays, "feature": arrays["feature"].astype(np.uint16 if small else np.int32)}
 
 
 def unpack_batch(

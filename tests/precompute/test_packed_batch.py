@@ -13,7 +13,7 @@ from app.precompute import layer_batch
 from app.precompute.host_copies import HostCopies
 from app.precompute.layer_batch import LayerBatch
 from app.precompute.loaded_run import LoadedRun
-from app.precompute.packed_batch import pack_batch, unpack_batch
+from app.precompute.packed_batch import pack_batch, shortened, unpack_batch
 from app.precompute.prepare import prepare
 from app.precompute.shard import layer_batches
 from tests.support.tiny_jobs import make_tiny
@@ -35,7 +35,7 @@ def check(batch: LayerBatch, packed: dict[str, torch.Tensor]) -> None:
     """Every payload of every active pair."""
     feature, token = where_active(batch)
     for some in (np.unique(feature), np.unique(feature)[1::2]):
-        arrays = HostCopies.of(packed).arrays()
+        arrays = shortened(HostCopies.of(packed).arrays(), batch.sae.coder.d_sae)
         again = unpack_batch(batch.sae, arrays, batch.counted, batch.first_sequence, some)
         where = [each[np.isin(feature, some)] for each in (feature, token)]
         assert batch.payloads(*where) == again.payloads(*where)
@@ -74,6 +74,15 @@ def test_payloads_are_the_same_bits_however_many_are_made_at_once(
 
 def test_it_gives_the_same_payloads(batch: tuple[LayerBatch, int]) -> None:
     check(batch[0], pack_batch(*batch))
+
+
+@pytest.mark.parametrize(("d_sae", "kind"), [(2**16, np.uint16), (2**16 + 1, np.int32)])
+def test_features_are_short_where_they_may_be(d_sae: int, kind: type) -> None:
+    feature = np.array([0, 2**16 - 1], np.int32)
+    short = shortened({"feature": feature, "v": np.ones(1)}, d_sae)
+    assert short["feature"].dtype == kind
+    assert short["feature"].tolist() == feature.tolist()
+    assert set(short) == {"feature", "v"}
 
 
 def test_it_leaves_out_what_follows_from_the_rest(batch: tuple[LayerBatch, int]) -> None:
