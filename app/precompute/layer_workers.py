@@ -17,7 +17,8 @@ import torch
 from app.precompute.side_by_side import torch_threads
 
 _MOST_LAYERS, _DENSE_BYTES = 4, 2**30  # that are worked on at once, as far as their dense activations fit
-_WAITING = 2  # layers of a worker, each with all of its work: one that is worked on, and one that waits
+_WAITING = 2  # layers of a worker: one that is worked on, and one that waits
+_PIECES = 2  # of work on a layer of one batch, at most: its pattern, and its activations
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,6 @@ class LayerWorkers:
             return
         place = layer % len(self._pools)
         begun = self._begun[place]
-        while len({layer, *(other for other, _ in begun)}) > _WAITING:
+        while len({layer, *(other for other, _ in begun)}) > _WAITING or len(begun) == _WAITING * _PIECES:
             begun.popleft()[1].result()
         begun.append((layer, self._pools[place].submit(work)))

@@ -251,3 +251,5 @@ def test_the_product_of_sparse_activations_is_the_dense_one(share):
         for feature in range(300):
             by_loop[token] += acts[token, feature] * w_dec[feature]
     torch.testing.assert_close(sparse_product(acts, w_dec), by_loop)
+    active = acts.nonzero(as_tuple=True)
+    assert torch.equal(sparse_product(acts, w_dec, (active[0], active[1])), sparse_product(acts, w_dec))

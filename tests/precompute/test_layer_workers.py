@@ -98,6 +98,29 @@ def test_no_more_layers_wait_than_memory_is_counted_for() -> None:
     assert n_added == 10
 
 
+@pytest.mark.parametrize("layers", [[0], [0, 1]])
+def test_no_more_batches_of_few_layers_wait_than_memory_is_counted_for(layers: list[int]) -> None:
+    """Two pieces of work, on the pattern and the activations, of each layer of a batch."""
+    go, n_added = threading.Event(), 0
+
+    def add_all(workers: LayerWorkers) -> None:
+        nonlocal n_added
+        for _ in range(6):
+            for layer in layers:
+                for _ in range(2):
+                    workers.add(layer, lambda: go.wait(10))
+                    n_added += 1
+
+    with LayerWorkers(Threads(2, 1, 1)) as workers:
+        adding = threading.Thread(target=add_all, args=[workers])
+        adding.start()
+        adding.join(0.3)
+        assert n_added == 4
+        go.set()
+        adding.join(10)
+    assert n_added == 12 * len(layers)
+
+
 def fail() -> None:
     raise ValueError("layer 3 is wrong")
 
