@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
-from job_cost import JobCost, Limit
+from job_cost import JobCost, Limit, least_seconds
 from job_inputs import FIVE_LAYERS
 from least_work import LeastWork
 from results import keep, kept, renew_section, where_and_when
@@ -64,9 +64,8 @@ def demo_ratio(cost: JobCost, limit: Limit) -> float:
 
 def least_cost(cost: JobCost, limit: Limit, least: LeastWork) -> JobCost:
     """A job that did nothing but the least."""
-    seconds = least.seconds + limit.encode_s + limit.logits_s
     scores_s = least.forward_s * SCORE_TOKENS / (cost.n_sequences * CONTEXT)
-    return replace(cost, statistics_s=seconds, publish_s=0.0, head_scores_s=scores_s)
+    return replace(cost, statistics_s=least_seconds(limit, least), publish_s=0.0, head_scores_s=scores_s)
 
 
 CASES = (

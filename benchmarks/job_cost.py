@@ -80,6 +80,11 @@ class JobCost:
         return self.statistics_s + self.publish_s
 
 
+def least_seconds(limit: Limit, least: LeastWork) -> float:
+    """Of a job that did nothing but the least, as `JobCost.seconds` counts them."""
+    return least.seconds + limit.encode_s + limit.logits_s
+
+
 def main() -> None:
     """Measure one job and print it."""
     parser = argparse.ArgumentParser(

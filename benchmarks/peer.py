@@ -17,7 +17,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from job_cost import Limit, least_seconds
 from job_inputs import D_SAE, EMBEDDED, FIVE_LAYERS, Settings, find_model
+from least_work import LeastWork
 from results import keep, renew_section, where_and_when
 from script_output import json_of
 
@@ -100,7 +102,7 @@ def head_atlas(folder: Path, layers: Sequence[int], n_sequences: int) -> tuple[S
     listed = ",".join(map(str, layers))
     cost = json_of(sys.executable, "job_cost.py", folder, "--layers", listed, "--sequences", n_sequences)
     seconds = cost["statistics_s"] + cost["publish_s"]
-    least = sum(cost["least"].values()) + cost["limit"]["encode_s"] + cost["limit"]["logits_s"]
+    least = least_seconds(Limit(**cost["limit"]), LeastWork(**cost["least"]))
     name = f"Head Atlas, {D_SAE} features" if len(layers) == 1 else f"Head Atlas, {len(layers)} layers"
     return Speed(name, cost["n_features"], seconds, cost["peak_memory_mib"]), least
 

@@ -84,8 +84,8 @@ class AttentionStatistics:
             sink_mass=Total.of(in_sinks.sum(axis=0)),
             first_sink_mass=Total.of(self._first_sink_mass.numpy(force=True)),
             distance=Total.of(self._distance.numpy(force=True)),
-            read_from=_by_token(text, text.n_destinations, sent, n_heads),
-            read=_by_token(text, text.n_sources, read, n_heads),
+            read_from=_token_mass(text, text.n_destinations, sent, n_heads),
+            read=_token_mass(text, text.n_sources, read, n_heads),
             sinks=TokenMass.of(text.token_id[is_sink], n_sinks[is_sink], in_sinks[is_sink]),
             histogram=self._pairs.histogram(),
             top=self._pairs.top(),
@@ -119,7 +119,7 @@ class _Rows:
         return Payloads(key, {name: column[place] for name, column in columns.items()})
 
 
-def _by_token(text: ShardText, n: np.ndarray, mass: np.ndarray, n_heads: int) -> TokenMass:
+def _token_mass(text: ShardText, n: np.ndarray, mass: np.ndarray, n_heads: int) -> TokenMass:
     there = n > 0
     return TokenMass.of(text.token_id[there], np.repeat(n[there, None], n_heads, axis=1), mass[there])
 

@@ -8,8 +8,8 @@ A shard of the corpus (`features_of_shard`), for every layer with an SAE:
 3. Each pair's pre-activation is split by head (DFA, `attribution/dfa`), and the batch is added to the layer's
    statistics (`accumulators/layer_statistics`): counts, moments, histograms, top examples, a sample of each
    activation interval. They become a mergeable partial when the shard is done.
-4. The batch's activations are written to disk while there is room; with `--features all`, the examples that
-   lead at this point get their payloads at once instead.
+4. The batch's activations are written to disk while there is room: payloads of examples are made of them after the
+   merge.
 5. The patterns of every layer with heads, SAE or not, are added to statistics of what its heads attend to
    (`attention_reader`), and on sequences that count for head scores to those scores, in the same forward pass.
 6. All partials are sealed in one file, which is either complete or absent (`partial_files`).

@@ -14,9 +14,6 @@ from app.statistics.attention_partial import AttentionBatch, AttentionPartial
 from app.statistics.payloads import Payloads
 from app.statistics.token_mass import TokenMass
 
-SUMS = ("sink_mass", "first_sink_mass", "distance")
-BY_TOKEN = ("read_from", "read", "sinks")
-
 
 @dataclass(frozen=True, eq=False)
 class Text:
