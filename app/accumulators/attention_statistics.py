@@ -140,7 +140,7 @@ def _sources(
     strongest = strongest_sources(pattern[sequence, head, dest], is_sink[sequence, head])
     return {
         "source": strongest.source.short(),
-        "weight": strongest.weight.contiguous(),  # of its own: as a view it would keep all sources
+        "weight": strongest.weight,
         "rest": strongest.rest,
         "sink": strongest.sink,
     }

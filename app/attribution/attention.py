@@ -79,7 +79,7 @@ def strongest_sources(
     ordered, place = open_rows.sort(dim=1, descending=True, stable=True)
     if (missing := n_sources - ordered.shape[1]) > 0:
         ordered, place = (torch.nn.functional.pad(part, (0, missing)) for part in (ordered, place))
-    weight = ordered[:, :n_sources]
+    weight = ordered[:, :n_sources].contiguous()  # of its own: a view would keep all sources in memory
     sums = (part.sum(dim=1, dtype=torch.float64) for part in (ordered[:, n_sources:], rows.float() * is_sink))
     rest, sink = (part.float() for part in sums)
     return StrongestSources(place[:, :n_sources].masked_fill(weight == 0, -1), weight, rest, sink)
