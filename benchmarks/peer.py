@@ -102,7 +102,7 @@ def head_atlas(folder: Path, layers: Sequence[int], n_sequences: int) -> tuple[S
     listed = ",".join(map(str, layers))
     cost = json_of(sys.executable, "job_cost.py", folder, "--layers", listed, "--sequences", n_sequences)
     seconds = cost["statistics_s"] + cost["publish_s"]
-    least = least_seconds(Limit(**cost["limit"]), LeastWork(**cost["least"]))
+    least = least_seconds(Limit(**cost["quick_limit"]), LeastWork(**cost["least"]))
     name = f"Head Atlas, {D_SAE} features" if len(layers) == 1 else f"Head Atlas, {len(layers)} layers"
     return Speed(name, cost["n_features"], seconds, cost["peak_memory_mib"]), least
 

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from app.adapters.context_limit import check_tokens
+from app.adapters.forward_pass import forward_pass
 from app.adapters.language_model import LanguageModel
 from app.adapters.stream_reader import StreamReader
 from app.adapters.transformer_lens_model import TransformerLensModel
@@ -184,7 +185,7 @@ class InterventionModel(TransformerLensModel):
         self, tokens: Int[Tensor, "batch pos"], hooks: list[tuple[str, Callable[..., Any]]]
     ) -> Float[Tensor, "batch pos d_vocab"]:
         check_tokens(self.record.name, tokens, self.context_limit, self.record.d_vocab)
-        with torch.inference_mode():
+        with forward_pass():
             logits = self._bridge.run_with_hooks(
                 tokens.to(self.device), fwd_hooks=hooks, return_type="logits"
             )

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from app.adapters.checkpoints import CheckpointLoader
 from app.adapters.context_limit import check_tokens, context_limit
+from app.adapters.forward_pass import forward_pass
 from app.adapters.language_model import LayerActivations, Processing, ReadLayer, ReadPattern, Tokenizer
 from app.adapters.layer_reader import LayerReader, hook_name, hook_names
 from app.adapters.library_installs import nothing_installed
@@ -85,7 +86,7 @@ class TransformerLensModel(ModelWithPath):
     ) -> tuple[Tensor, dict[int, Tensor], dict[int, Tensor]]:
         """Logits, and z and pattern of each layer with heads, of one whole forward pass."""
         names = [hook_name(i, hook) for i in self.attention_layers for hook in ("hook_z", "hook_pattern")]
-        with torch.inference_mode():
+        with forward_pass():
             logits, cache = self._bridge.run_with_cache(tokens.to(self.device), names_filter=names)
         self._check_hooks(cache, names)
         z, patterns = (
@@ -153,7 +154,7 @@ class TransformerLensModel(ModelWithPath):
                 return replacement.reshape(z.shape).to(z)
 
             hooks = [(f"blocks.{layer}.attn.hook_z", put_in)]
-        with torch.inference_mode():
+        with forward_pass():
             logits = self._bridge.run_with_hooks(
                 tokens.to(self.device), fwd_hooks=hooks, return_type="logits"
             )
@@ -183,7 +184,7 @@ class TransformerLensModel(ModelWithPath):
         block = self._bridge.blocks[last_layer]
         stop = (block.attn if last_layer in self.attention_layers else block).register_forward_hook(_stop)
         try:
-            with torch.inference_mode(), self._bridge.hooks(fwd_hooks=[*hooks]):
+            with forward_pass(), self._bridge.hooks(fwd_hooks=[*hooks]):
                 _, cache = self._bridge.run_with_cache(tokens.to(self.device), names_filter=names)
         finally:
             stop.remove()

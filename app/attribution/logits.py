@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Float32, Float64, Int64
 from torch import Tensor, einsum
 
 from app.attribution.float64 import beside_float64, widened
+from app.attribution.products import product
 from app.attribution.rows import largest_of_rows, smallest_of_rows, sorted_rows
 from app.domain.evidence import NO_TOKEN
 
@@ -72,7 +73,7 @@ def logit_effect(
     Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits" (direct path to the
     logits).
     """
-    return _about_mean(_read_out(direction, final_norm_weight, centre_residual).to(w_u.dtype) @ w_u)
+    return _about_mean(product(_read_out(direction, final_norm_weight, centre_residual).to(w_u.dtype), w_u))
 
 
 def summarise_logits(
@@ -86,8 +87,8 @@ def summarise_logits(
     step = max(1, CHUNK_LOGITS // w_u.shape[1])
     parts: list[LogitSummary] = []
     read_out = _read_out(direction, final_norm_weight, centre_residual).to(w_u.dtype)
-    for product in _products(read_out, w_u, step):
-        logits = _about_mean(product).float()
+    for rows in _products(read_out, w_u, step):
+        logits = _about_mean(rows).float()
         ascending = sorted_rows(logits)
         ends, histogram = top_and_bottom(logits, k, ascending), logit_histogram(logits, ascending=ascending)
         parts.append(LogitSummary(*ends, *histogram))
@@ -176,7 +177,7 @@ def _slice_directions(
 ) -> Float[Tensor, "slice d_model"]:
     """The residual direction that each of fewer than d_head slices of a head writes: always a product of one shape."""
     whole = torch.nn.functional.pad(slices, (0, 0, 0, len(w_o) - len(slices)))
-    return (whole @ w_o.to(slices.dtype))[: len(slices)]
+    return product(whole, w_o.to(slices.dtype))[: len(slices)]
 
 
 def token_logit_by_head(
@@ -254,7 +255,7 @@ def _products(
     step = min(step, _UNITS_AT_ONCE)
     for part in units.split(step):
         whole = torch.nn.functional.pad(part, (0, 0, 0, step - len(part)))
-        yield (whole @ path)[: len(part)]
+        yield product(whole, path)[: len(part)]
 
 
 def _read_out(

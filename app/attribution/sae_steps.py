@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from app.attribution.products import product
 from app.attribution.rows import at_least, count_true, kth_largest, places_of_true
 
 LAYER_NORM_EPS = 1e-5
@@ -149,7 +150,7 @@ class ReLU(_PlainGains):
         w_enc: Float[Tensor, "d_in d_sae"],
         b_enc: Float[Tensor, " d_sae"],
     ) -> tuple[Float[Tensor, "token d_sae"], Float[Tensor, "token d_sae"]]:
-        hidden_pre = torch.addmm(b_enc, x, w_enc)
+        hidden_pre = product(x, w_enc, b_enc)
         return hidden_pre, hidden_pre.relu()
 
 
@@ -168,7 +169,7 @@ class TopK(_PlainGains):
         w_enc: Float[Tensor, "d_in d_sae"],
         b_enc: Float[Tensor, " d_sae"],
     ) -> tuple[Float[Tensor, "token d_sae"], Float[Tensor, "token d_sae"]]:
-        hidden_pre = torch.addmm(b_enc, x, w_enc)
+        hidden_pre = product(x, w_enc, b_enc)
         return hidden_pre, _top_k_acts(hidden_pre, self.k)
 
 
@@ -192,7 +193,7 @@ class RescaledTopK:
         w_enc: Float[Tensor, "d_in d_sae"],
         b_enc: Float[Tensor, " d_sae"],
     ) -> tuple[Float[Tensor, "token d_sae"], Float[Tensor, "token d_sae"]]:
-        hidden_pre = torch.addmm(b_enc, x, w_enc) * self.decoder_norm
+        hidden_pre = product(x, w_enc, b_enc) * self.decoder_norm
         return hidden_pre, _top_k_acts(hidden_pre, self.k)
 
     def read_gain(self) -> Float[Tensor, " d_sae"] | None:
@@ -218,7 +219,7 @@ class JumpReLU(_PlainGains):
         w_enc: Float[Tensor, "d_in d_sae"],
         b_enc: Float[Tensor, " d_sae"],
     ) -> tuple[Float[Tensor, "token d_sae"], Float[Tensor, "token d_sae"]]:
-        hidden_pre = torch.addmm(b_enc, x, w_enc)
+        hidden_pre = product(x, w_enc, b_enc)
         return hidden_pre, hidden_pre.relu().mul_(hidden_pre > self.threshold)
 
 
@@ -241,7 +242,7 @@ class Gated:
         w_enc: Float[Tensor, "d_in d_sae"],
         b_enc: Float[Tensor, " d_sae"],
     ) -> tuple[Float[Tensor, "token d_sae"], Float[Tensor, "token d_sae"]]:
-        shared = x @ w_enc
+        shared = product(x, w_enc)
         hidden_pre = shared * self.r_mag.exp() + self.b_mag
         return hidden_pre, hidden_pre.relu().mul_(shared + b_enc > 0)
 

@@ -94,13 +94,27 @@ class LayerWorkers:
                 future.result()
 
     def add(self, layer: int, work: Callable[[], None]) -> None:
-        """Have a piece of work done; waits while the layer's worker has enough other layers to work on."""
+        """Have a piece of work done, by the caller where the layer's worker has enough other layers to work on.
+
+        Who does it changes nothing: torch computes with as many threads. Waits where earlier pieces of the same layer
+        are not done.
+        """
         if not self._pools:
-            with torch.inference_mode(False), torch_threads(self._threads.layer):
-                work()
+            self._do(work)
             return
         place = layer % len(self._pools)
         begun = self._begun[place]
-        while len({layer, *(other for other, _ in begun)}) > _WAITING or len(begun) == _WAITING * _PIECES:
+        while begun and (begun[0][1].done() or self._is_enough(begun, layer)):
+            if not begun[0][1].done() and all(other != layer for other, _ in begun):
+                self._do(work)
+                return
             begun.popleft()[1].result()
         begun.append((layer, self._pools[place].submit(work)))
+
+    def _do(self, work: Callable[[], None]) -> None:
+        with torch.inference_mode(False), torch_threads(self._threads.layer):
+            work()
+
+    @staticmethod
+    def _is_enough(begun: "deque[tuple[int, Future[None]]]", layer: int) -> bool:
+        return len({layer, *(other for other, _ in begun)}) > _WAITING or len(begun) == _WAITING * _PIECES

@@ -10,6 +10,7 @@ from app.adapters.model_sources import find_model
 from app.adapters.sae_checks import layer_of
 from app.adapters.sae_sources import LocalSae
 from app.adapters.transformer_lens_model import DTYPES
+from app.attribution.products import product
 from app.errors import AppError
 from app.precompute.costs import LIMIT, ModelSizes, SaeSizes, Work, disk, memory, operations
 from app.precompute.early_checks import config_of
@@ -81,8 +82,8 @@ def product_rate(device: str, dtype: torch.dtype) -> float:
     best = torch.inf
     for _ in range(3):
         began = time.perf_counter()
-        product = left @ left
-        float(product[0, 0])  # waits for the device
+        made = product(left, left)
+        float(made[0, 0])  # waits for the device
         best = min(best, time.perf_counter() - began)
     return 2.0 * _PROBE**3 / best
 

@@ -121,6 +121,23 @@ def test_no_more_batches_of_few_layers_wait_than_memory_is_counted_for(layers: l
     assert n_added == 12 * len(layers)
 
 
+def test_who_adds_does_the_work_where_enough_other_layers_wait() -> None:
+    go, by = threading.Event(), {}
+
+    def work(layer: int) -> None:
+        if layer < 2:
+            assert go.wait(10)
+        by[layer] = (threading.get_ident(), torch.get_num_threads(), torch.is_inference_mode_enabled())
+
+    with torch.inference_mode(), LayerWorkers(Threads(4, 1, 1)) as workers:
+        for layer in range(4):  # the worker has layers 0 and 1
+            workers.add(layer, lambda layer=layer: work(layer))
+        assert by == dict.fromkeys((2, 3), (threading.get_ident(), 1, False))
+        go.set()
+    assert by[0] == by[1]
+    assert by[0][0] != threading.get_ident()
+
+
 def fail() -> None:
     raise ValueError("layer 3 is wrong")
 
