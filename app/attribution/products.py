@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import linear as library_linear
 
 _FEWEST = 2**20  # multiplications: of fewer, a call of oneDNN takes longer than MKL's
+_ROWS_WORTH_A_COPY = 256  # of x: a weight is copied in the time of some forty of them
 
 
 def product(
@@ -29,7 +30,7 @@ def linear(
 ) -> Float[Tensor, "*batch column"]:
     """As torch.nn.functional.linear: x @ weight.T, plus a bias of each column."""
     if _is_for_onednn(x, weight, bias):
-        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+        return torch.ops.mkldnn._linear_pointwise(x, _made_whole(weight), bias, "none", [], "")
     return library_linear(x, weight, bias)
 
 
@@ -49,12 +50,10 @@ def _is_for_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
         has_wide_vectors()
         and all(_is_plain(each) for each in given)
         and weight.ndim == 2
-        and (
-            weight.is_contiguous() or weight.T.is_contiguous()
-        )  # part of a larger matrix takes a thousand times as long
         and x.shape[-1:] == weight.shape[1:]
         and (bias is None or bias.shape == weight.shape[:1])
         and x.numel() * len(weight) >= _FEWEST
+        and (_is_whole(weight) or x.shape[:-1].numel() >= _ROWS_WORTH_A_COPY)
         and not (torch.is_grad_enabled() and any(each.requires_grad for each in given))
     )
 
@@ -66,3 +65,15 @@ def _is_plain(tensor: Tensor) -> bool:
         and tensor.device.type == "cpu"
         and type(tensor) in (Tensor, torch.nn.Parameter)
     )
+
+
+def _is_whole(weight: Tensor) -> bool:
+    """Whether it is a matrix without gaps: with a part of a larger one oneDNN takes a thousand times as long."""
+    return weight.is_contiguous() or weight.T.is_contiguous()
+
+
+def _made_whole(weight: Tensor) -> Tensor:
+    """The matrix itself, or a copy without gaps: of GPT-2's queries, keys and values, which are parts of one."""
+    if _is_whole(weight):
+        return weight
+    return weight.T.contiguous().T if weight.stride(0) == 1 else weight.contiguous()

@@ -69,6 +69,10 @@ def test_rows_may_be_spread_over_several_dimensions_and_memory_in_any_order() ->
     torch.testing.assert_close(product(x.T.contiguous().T, w, bias), expected)
     torch.testing.assert_close(product(x, w.T.contiguous().T, bias), expected)
     torch.testing.assert_close(product(x[::2], w[:, ::2], bias[::2]), expected[::2, ::2])
+    torch.testing.assert_close(product(x, w[:, 7:], bias[7:]), expected[:, 7:])
+    wide = w.T.contiguous().T
+    torch.testing.assert_close(product(x, wide[:, 7:], bias[7:]), expected[:, 7:])
+    torch.testing.assert_close(product(x[:, 7:], wide[7:]), product(x[:, 7:].contiguous(), w[7:].clone()))
 
 
 def test_large_products_are_made_by_onednn_where_it_is_the_quicker(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,12 +86,11 @@ def test_large_products_are_made_by_onednn_where_it_is_the_quicker(monkeypatch: 
     for shape in (LARGE, SMALL):
         product(*operands(shape))
     x, w, _ = operands(LARGE)
-    product(x[:, :-1], w[:-1].T.contiguous().T)
-    product(x[:-1], w[:, :-1])  # a part of a larger matrix, in which oneDNN takes long
-    left = [SMALL[:2], (LARGE[0] - 1, LARGE[1])]
-    assert asked == (
-        left if has_wide_vectors() else [LARGE[:2], SMALL[:2], (LARGE[0], LARGE[1] - 1), left[1]]
-    )
+    part = w[:, :-1]  # of a larger matrix, with gaps between its rows
+    product(x[:255], part)
+    product(x[:256], part)
+    few = [SMALL[:2], (255, 96)]
+    assert asked == (few if has_wide_vectors() else [LARGE[:2], *few, (256, 96)])
 
 
 def test_gradients_are_those_of_torch() -> None:
