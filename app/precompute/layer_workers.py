@@ -73,7 +73,7 @@ class LayerWorkers:
     """
 
     def __init__(self, threads: Threads) -> None:
-        self._threads = threads
+        self._threads, self._helps = threads, threads.n_workers < threads.layers_at_once
         # A thread of its own for each, so that the batches of a layer stay in their order.
         self._pools = [
             ThreadPoolExecutor(1, "layers", initializer=torch.set_num_threads, initargs=(threads.layer,))
@@ -96,8 +96,8 @@ class LayerWorkers:
     def add(self, layer: int, work: Callable[[], None]) -> None:
         """Have a piece of work done, by the caller where the layer's worker has enough other layers to work on.
 
-        Who does it changes nothing: torch computes with as many threads. Waits where earlier pieces of the same layer
-        are not done.
+        Who does it changes nothing: torch computes with as many threads. Waits instead where one more layer at once
+        does not fit in memory, and where earlier pieces of the same layer are not done.
         """
         if not self._pools:
             self._do(work)
@@ -105,7 +105,7 @@ class LayerWorkers:
         place = layer % len(self._pools)
         begun = self._begun[place]
         while begun and (begun[0][1].done() or self._is_enough(begun, layer)):
-            if not begun[0][1].done() and all(other != layer for other, _ in begun):
+            if not begun[0][1].done() and self._helps and all(other != layer for other, _ in begun):
                 self._do(work)
                 return
             begun.popleft()[1].result()

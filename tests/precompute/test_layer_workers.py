@@ -1,6 +1,7 @@
 """Work on layers beside the forward pass: its order, its bound, its errors, and how threads are shared out."""
 
 import threading
+import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -129,13 +130,28 @@ def test_who_adds_does_the_work_where_enough_other_layers_wait() -> None:
             assert go.wait(10)
         by[layer] = (threading.get_ident(), torch.get_num_threads(), torch.is_inference_mode_enabled())
 
-    with torch.inference_mode(), LayerWorkers(Threads(4, 1, 1)) as workers:
+    with torch.inference_mode(), LayerWorkers(Threads(4, 1, 2)) as workers:
         for layer in range(4):  # the worker has layers 0 and 1
             workers.add(layer, lambda layer=layer: work(layer))
         assert by == dict.fromkeys((2, 3), (threading.get_ident(), 1, False))
         go.set()
     assert by[0] == by[1]
     assert by[0][0] != threading.get_ident()
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_who_adds_waits_where_one_more_layer_does_not_fit_in_memory(n_workers: int) -> None:
+    by: set[int] = set()
+
+    def work() -> None:
+        time.sleep(0.02)
+        by.add(threading.get_ident())
+
+    with LayerWorkers(Threads(4, n_workers, n_workers)) as workers:
+        for layer in range(12):
+            workers.add(layer, work)
+    assert len(by) == n_workers
+    assert threading.get_ident() not in by
 
 
 def fail() -> None:
